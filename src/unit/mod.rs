@@ -1,0 +1,14 @@
+//! Unit files: what they say and where they lie. Pure but for reading files in `search.rs`.
+//!
+//! Owns the model, the parser and its errors, word splitting, time spans, sizes, signal names, specifiers, the search path
+//! and templates. Decides nothing: what a key means for a running service is `engine`'s.
+
+mod model;
+mod name;
+mod signal;
+mod span;
+
+pub use model::*;
+pub use name::UnitName;
+pub use signal::Signal;
+pub use span::Span;

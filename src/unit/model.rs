@@ -1,0 +1,208 @@
+//! What a unit is once its file has been read: plain data whose types cannot hold nonsense.
+//!
+//! Owns the shapes, not their parsing (`parse.rs`) and not their meaning (`engine`).
+//! Names and units follow systemd.unit(5), systemd.service(5), systemd.exec(5) and systemd.kill(5).
+
+use std::path::PathBuf;
+
+use super::{Signal, Span, UnitName};
+
+/// A unit: a service, or (without [`Unit::service`]) a group that is nothing but its dependencies.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unit {
+    pub name: UnitName,
+    /// The file it was read from, absolute.
+    pub path: PathBuf,
+    /// A hash of the bytes of the file and its drop-ins: whether the file on disk still is the one in force.
+    pub hash: u64,
+    pub description: String,
+    pub documentation: Vec<String>,
+    pub requires: Vec<UnitName>,
+    pub wants: Vec<UnitName>,
+    pub after: Vec<UnitName>,
+    pub before: Vec<UnitName>,
+    pub start_limit: StartLimit,
+    pub install: Install,
+    /// Keys that the parser knows and this version does not act on: `start` refuses by their name.
+    pub unhonoured: Vec<Unhonoured>,
+    pub service: Option<Box<Service>>,
+}
+
+/// `StartLimitIntervalSec=` and `StartLimitBurst=` as written; what absence means is the engine's.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StartLimit {
+    pub interval: Option<Span>,
+    /// At most 10,000.
+    pub burst: Option<u32>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Install {
+    pub wanted_by: Vec<UnitName>,
+    pub required_by: Vec<UnitName>,
+    pub alias: Vec<UnitName>,
+}
+
+/// A key that is known but not acted on yet, with where it stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unhonoured {
+    pub section: &'static str,
+    pub key: &'static str,
+    pub line: u32,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Service {
+    pub kind: Kind,
+    pub remain_after_exit: bool,
+    /// Absolute.
+    pub pid_file: Option<PathBuf>,
+    pub start_pre: Vec<Exec>,
+    /// Exactly one, but for `oneshot`: any number.
+    pub start: Vec<Exec>,
+    pub start_post: Vec<Exec>,
+    pub reload: Vec<Exec>,
+    pub stop: Vec<Exec>,
+    pub stop_post: Vec<Exec>,
+    pub restart: Restart,
+    pub timeout_start: Span,
+    pub timeout_stop: Span,
+    pub kill: Kill,
+    pub user: Option<String>,
+    pub group: Option<String>,
+    pub supplementary_groups: Vec<String>,
+    /// 0 to 0o777.
+    pub umask: u32,
+    pub working_directory: WorkingDirectory,
+    /// In the order written; a later one wins.
+    pub environment: Vec<(String, String)>,
+    pub environment_files: Vec<EnvironmentFile>,
+    pub pass_environment: Vec<String>,
+    pub stdin: Input,
+    pub stdout: Output,
+    pub stderr: Output,
+    pub log: LogLimits,
+}
+
+/// `Type=`, systemd.service(5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Behaves as `Exec`: up once `execve` has worked.
+    Simple,
+    Exec,
+    Forking,
+    Oneshot,
+}
+
+/// One command line of an `Exec*=` key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Exec {
+    /// Absolute, or a bare name that is looked up in the service's `PATH`.
+    pub program: String,
+    /// The arguments from `argv[1]` on; variables not yet expanded.
+    pub arguments: Vec<String>,
+    /// Prefix `@`: what to pass as `argv[0]` in place of the program.
+    pub argv0: Option<String>,
+    /// Prefix `-`: a failure counts as success.
+    pub ignore_failure: bool,
+    /// Whether `$VAR` and `${VAR}` in the arguments are expanded: a string without prefix `:`. An array is taken as it is.
+    pub expand: bool,
+    /// Prefix `+`: `User=` and `Group=` do not apply.
+    pub privileged: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Restart {
+    pub policy: Policy,
+    /// `RestartSec=` as written. Absent: the delay grows by itself.
+    pub delay: Option<Span>,
+    pub steps: u32,
+    pub max_delay: Option<Span>,
+    /// Per cent of the delay, 0 to 100: `RestartJitter=`. Default 10 where the delay grows by itself, else 0.
+    pub jitter: Option<u8>,
+    /// A run of this length brings the delay back to the start.
+    pub reset: Span,
+    pub success: StatusSet,
+    pub prevent: StatusSet,
+    pub force: StatusSet,
+}
+
+/// `Restart=`, systemd.service(5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Policy {
+    No,
+    Always,
+    OnSuccess,
+    OnFailure,
+    OnAbnormal,
+    OnAbort,
+    OnWatchdog,
+}
+
+/// A list of exit codes and signals: `SuccessExitStatus=` and its kin.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StatusSet {
+    pub codes: Vec<u8>,
+    pub signals: Vec<Signal>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Kill {
+    pub mode: KillMode,
+    pub signal: Signal,
+    pub send_sigkill: bool,
+}
+
+/// `KillMode=`, systemd.kill(5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KillMode {
+    ControlGroup,
+    Mixed,
+    Process,
+    None,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WorkingDirectory {
+    /// `~`, and the default: the home of the service's user.
+    Home,
+    /// Absolute. `optional` (a leading `-`): if missing, `/` stands in.
+    Path { path: PathBuf, optional: bool },
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EnvironmentFile {
+    /// Absolute; read at each start.
+    pub path: PathBuf,
+    /// A leading `-`: it may be missing.
+    pub optional: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Input {
+    Null,
+    File(PathBuf),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// The service's log; standard output and standard error share one pipe, so that their order is kept.
+    Log,
+    /// `StandardError=log:err`: a pipe of its own, tagged as the error stream.
+    LogErr,
+    Null,
+    /// Written from its start without truncating it, as `file:` does in systemd.exec(5).
+    File(PathBuf),
+    Append(PathBuf),
+    /// Standard output: what standard input has. Standard error: what standard output has.
+    Inherit,
+}
+
+/// `LogMaxSize=` and `LogMaxFiles=`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LogLimits {
+    /// Bytes of one file, at least 4096.
+    pub max_size: u64,
+    /// Files kept, the current one included, 1 to 1000.
+    pub max_files: u32,
+}
