@@ -1,0 +1,91 @@
+//! The one vocabulary of wishes: built by the CLI, encoded by the wire, carried out by the engine.
+//!
+//! [`Command`] is what a client says, with name patterns; [`Verb`] is what reaches the engine once the shell has
+//! resolved the patterns and loaded the files. What only looks (list, status) or only writes the list of enabled
+//! units never reaches the engine: the shell answers it.
+
+use crate::unit::Signal;
+
+/// What a client can ask of the daemon. `names` are unit names or globs (`worker@*`), at least one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Every loaded unit.
+    List,
+    Status {
+        names: Vec<String>,
+    },
+    Start {
+        names: Vec<String>,
+        wait: Wait,
+    },
+    Stop {
+        names: Vec<String>,
+        wait: Wait,
+    },
+    Restart {
+        names: Vec<String>,
+        wait: Wait,
+        scope: Scope,
+    },
+    Reload {
+        names: Vec<String>,
+    },
+    Signal {
+        names: Vec<String>,
+        signal: Signal,
+    },
+    /// Forget failures, counters and start limits.
+    Reset {
+        names: Vec<String>,
+    },
+    /// Start with the daemon from now on; starting now is a second request of the client.
+    Enable {
+        names: Vec<String>,
+    },
+    Disable {
+        names: Vec<String>,
+    },
+    DaemonStatus,
+    /// Stop every service, then the daemon.
+    Kill,
+}
+
+/// Whether the answer comes at the end of the work or at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wait {
+    Finished,
+    Accepted,
+}
+
+/// Which units a restart touches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// All named; those that are down start.
+    All,
+    /// `--if-running`: those that are down stay down.
+    Running,
+}
+
+/// What the engine is asked to do with exactly named units.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verb {
+    Start,
+    Stop,
+    Restart(Scope),
+    Reload,
+    Reset,
+    Signal(Signal),
+    /// Stop everything; [`super::Effect::Exit`] follows. Asked again, it no longer waits: SIGKILL.
+    Shutdown,
+}
+
+/// Who asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asker {
+    /// A client, by its peer credentials.
+    Client { uid: u32, pid: u32 },
+    /// The daemon itself at its start, for an enabled unit.
+    Boot,
+    /// A signal to the daemon.
+    Signal,
+}

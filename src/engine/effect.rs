@@ -1,0 +1,201 @@
+//! All that the engine may do to the world: one closed alphabet. Each effect names whom it concerns; what comes of it
+//! returns as an [`super::Event`] with the same id.
+
+use crate::unit::{Signal, UnitName};
+
+use super::{Cause, ChangeId, Ending, Failure, Moment, RequestId, RunId, State, UnitId};
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Keep [`super::Engine::facts`] of this unit. The shell saves before it carries out the other effects of the same
+    /// batch, so that no process is born that a successor could not know of.
+    Save { unit: UnitId },
+    /// Start a process. Answers: `Spawned` then `Executed`, or `SpawnFailed`; in the end `Exited`.
+    Spawn(Spawn),
+    /// Find the main process that a forking service has left behind. Answers: `MainFound` or `MainMissing`, when it is known.
+    FindMain { unit: UnitId, run: RunId },
+    /// Nobody waits for this run's answer to `FindMain` any more.
+    StopFinding { run: RunId },
+    /// Answers nothing; a target that is gone is no error.
+    Signal {
+        unit: UnitId,
+        to: Target,
+        signal: Signal,
+    },
+    /// Say `GroupEmpty` once, as soon as no process of the unit is left; at once if none is. Asked again: still once.
+    WatchGroup { unit: UnitId },
+    /// A change of state with its cause, for the daemon's log, `events` and the tests.
+    Publish(Change),
+    /// Tell the client something on the way.
+    Notify { request: RequestId, notice: Notice },
+    /// The last word on a request.
+    Answer { request: RequestId, answer: Answer },
+    /// Everything is down and [`super::Verb::Shutdown`] was asked: end the daemon.
+    Exit,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Spawn {
+    pub run: RunId,
+    pub unit: UnitId,
+    pub role: Role,
+    /// Which command of the role's key.
+    pub index: usize,
+    /// For `$MAINPID`.
+    pub main_pid: Option<u32>,
+    /// For `$SERVICE_RESULT`, `$EXIT_CODE` and `$EXIT_STATUS` of `ExecStop=` and `ExecStopPost=`.
+    pub result: Option<RunResult>,
+}
+
+/// What a process is to its service: the key that its command stands in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Role {
+    StartPre,
+    /// The main process, or a forking service's first one.
+    Start,
+    StartPost,
+    Reload,
+    Stop,
+    StopPost,
+}
+
+/// How the service's run went, in systemd.exec(5)'s words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RunResult {
+    /// `success`, `exit-code`, `signal`, `core-dump`, `timeout`, `protocol` or `resources`.
+    pub service_result: &'static str,
+    /// The main process's, if it ended.
+    pub ending: Option<Ending>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Target {
+    Run(RunId),
+    /// Every process of the unit.
+    Group,
+}
+
+/// One step of a unit's story.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    pub id: ChangeId,
+    pub unit: UnitName,
+    pub at: Moment,
+    pub from: State,
+    pub to: State,
+    pub cause: Cause,
+}
+
+/// What a waiting client is told on the way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Notice {
+    AlsoStarts {
+        unit: UnitName,
+        cause: Cause,
+    },
+    AlsoStops {
+        unit: UnitName,
+        cause: Cause,
+    },
+    AlsoRestarts {
+        unit: UnitName,
+        cause: Cause,
+    },
+    /// A unit of this request waits for another one.
+    Waits {
+        unit: UnitName,
+        on: UnitName,
+        state: State,
+    },
+    /// SIGTERM (or `KillSignal=`) was sent; SIGKILL comes at `kill_at`, if ever.
+    Stopping {
+        unit: UnitName,
+        kill_at: Option<Moment>,
+    },
+    /// The time limit has passed and SIGKILL was sent.
+    Killing {
+        unit: UnitName,
+    },
+    /// A unit that this request waits for failed and will be tried again.
+    Retries {
+        unit: UnitName,
+        failure: Failure,
+        delay_ms: u64,
+    },
+    /// Something that a request went on in spite of, such as a wanted unit that cannot be read.
+    Warning {
+        text: String,
+    },
+}
+
+/// The end of a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// For each target, in the order asked; for `stop` and `restart` also for those taken along.
+    Outcomes(Vec<(UnitName, Outcome)>),
+    /// Nothing was done.
+    Refused(Refusal),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    Started,
+    AlreadyUp,
+    /// A oneshot has run to its end.
+    Completed,
+    Stopped,
+    AlreadyDown,
+    Reloaded,
+    Signaled,
+    ResetDone,
+    /// `restart --if-running` of a unit that is down.
+    LeftDown,
+    /// The start, stop or reload failed. `retry_ms`: an automatic restart follows in so many milliseconds.
+    Failed {
+        failure: Failure,
+        retry_ms: Option<u64>,
+    },
+    /// A later wish took its place.
+    Superseded {
+        cause: Cause,
+    },
+    /// Cannot be done to this unit now, and why: no `ExecReload=`, not running.
+    Impossible {
+        reason: Impossible,
+    },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Impossible {
+    NotRunning,
+    NoReload,
+    /// `signal`: nothing to signal (a group, or a oneshot that has exited).
+    NoProcess,
+}
+
+/// Why a request was not taken up at all.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// The first name stands at the end again.
+    Cycle(Vec<UnitName>),
+    Missing {
+        unit: UnitName,
+        needed_by: UnitName,
+        reason: String,
+    },
+    /// Keys of this unit that this version does not act on.
+    Unhonoured {
+        unit: UnitName,
+        keys: Vec<&'static str>,
+    },
+    /// A template was named without an instance.
+    Template {
+        unit: UnitName,
+    },
+    Unknown {
+        unit: UnitName,
+    },
+    /// More units than [`super::UNITS_MAX`].
+    TooMany,
+    ShuttingDown,
+}

@@ -1,0 +1,90 @@
+//! All that can happen to the engine: one closed alphabet.
+
+use crate::unit::{Unit, UnitName};
+
+use super::{Asker, Facts, RequestId, RunId, UnitId, Verb};
+
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// A wish. `definitions` are the units read for it: the named ones and, for starts, the stopped or unknown units
+    /// that they pull in. They come into force only if the graph that they would make is sound. `absent` says why a
+    /// named dependency could not be read.
+    Request {
+        request: RequestId,
+        verb: Verb,
+        by: Asker,
+        targets: Vec<UnitName>,
+        definitions: Vec<Unit>,
+        absent: Vec<Absent>,
+    },
+    /// The client of this request has gone; the work goes on.
+    Detached { request: RequestId },
+    /// The process exists; its program does not run yet.
+    Spawned { run: RunId, pid: u32 },
+    /// `execve` worked.
+    Executed { run: RunId },
+    /// There is no process (any more): a step before or at `execve` failed. Nothing else follows for this run.
+    SpawnFailed { run: RunId, failure: SpawnFailure },
+    /// The process has ended and is reaped.
+    Exited { run: RunId, ending: Ending },
+    /// The answer to [`super::Effect::FindMain`]; from here on the shell watches that process under `run`.
+    MainFound { run: RunId, pid: u32 },
+    /// The other answer: there is no main process to be named, and why.
+    MainMissing { run: RunId, reason: NoMain },
+    /// The answer to [`super::Effect::WatchGroup`]: no process of the unit is left.
+    GroupEmpty { unit: UnitId },
+    /// A predecessor's unit. Each run in the facts is then told as `Spawned` (adopted under its old id), or, if it is gone,
+    /// as `Exited`.
+    Restored { unit: Box<Unit>, facts: Box<Facts> },
+    /// Time has passed: whatever is due happens.
+    Tick,
+}
+
+/// A unit that a definition names and that could not be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Absent {
+    pub name: UnitName,
+    /// For the reader: "not found in …", or the first error of its file.
+    pub reason: String,
+}
+
+/// Which step before or at `execve` failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SpawnFailure {
+    /// The step's name, such as `exec` or `user`.
+    pub step: Box<str>,
+    /// 0 where no system call failed (an unknown user, say).
+    pub errno: i32,
+    /// For the reader: object and reason, such as `/usr/bin/nope: No such file or directory`.
+    pub reason: Box<str>,
+}
+
+/// How a process ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// 0 to 255.
+    Code(u8),
+    Signal {
+        number: u8,
+        core: Core,
+    },
+    /// It is gone and nobody can say how: it was not our child. The restart policy treats it as a failure.
+    Unknown,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Core {
+    Dumped,
+    None,
+}
+
+/// Why a forking service's main process could not be told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoMain {
+    /// No PID file is asked for, and there are several candidates: the service lives while its group does.
+    Ambiguous,
+    /// No process is left.
+    Gone,
+    /// The PID file names no process of this service.
+    Foreign,
+}

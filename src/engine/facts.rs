@@ -1,0 +1,68 @@
+//! What a successor must know of a unit: facts, in a form that the wire can write down.
+//!
+//! Moments stay true for a successor because both read the same monotonic clock of the same boot.
+
+use crate::unit::UnitName;
+
+use super::{Moment, Role, RunId};
+
+/// One unit's facts. Read back through [`super::Event::Restored`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Facts {
+    pub unit: UnitName,
+    pub goal: FactGoal,
+    pub phase: FactPhase,
+    /// The main process (or a forking service's first one), if there is or was to be one.
+    pub main: Option<FactRun>,
+    /// The process of a command that runs beside it.
+    pub control: Option<FactRun>,
+    /// What the phase waits for.
+    pub deadline: Option<Moment>,
+    pub since: Moment,
+    /// Automatic restarts since the last start by hand.
+    pub restarts: u32,
+    /// Consecutive automatic restarts: the exponent of the delay.
+    pub attempt: u32,
+    /// The moments that the start limit counts.
+    pub starts: Vec<Moment>,
+    /// How the run that ends, or ended last, failed; in words.
+    pub failure: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FactGoal {
+    Up,
+    Down,
+    Cycle,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FactPhase {
+    Stopped,
+    Completed,
+    Failed,
+    Waiting,
+    StartPre,
+    Starting,
+    FindingMain,
+    StartPost,
+    Running,
+    Exited,
+    Reloading,
+    StopCommand,
+    Killing,
+    KillingHard,
+    StopPost,
+    FinalKilling,
+    FinalKillingHard,
+    Backoff,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FactRun {
+    pub run: RunId,
+    pub role: Role,
+    pub index: usize,
+    /// Unknown between the intent and the birth.
+    pub pid: Option<u32>,
+}

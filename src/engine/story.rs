@@ -1,0 +1,134 @@
+//! The words for what became of a unit and why: states for display, causes, failures. All of them print for readers.
+
+use std::fmt;
+
+use crate::unit::UnitName;
+
+use super::{Asker, Ending, Role, SpawnFailure};
+
+/// A unit's state as people see it: a pure function of phase and goal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum State {
+    Stopped,
+    /// A start is wanted and waits for its turn.
+    Waiting,
+    Starting,
+    Running,
+    /// A oneshot with `RemainAfterExit=` that has run.
+    Exited,
+    /// A process ended well and nothing is to be restarted.
+    Completed,
+    Reloading,
+    Stopping,
+    /// In automatic restart, waiting for its delay.
+    Backoff,
+    Failed,
+}
+
+/// Why a change came about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Cause {
+    Asked(Asker),
+    /// A unit that requires it was started.
+    RequiredBy(UnitName),
+    WantedBy(UnitName),
+    /// What it requires was stopped or restarted.
+    Requires(UnitName),
+    /// What it waited for has come up, or its order was reached.
+    Ordered,
+    /// The delay of an automatic restart has passed; `attempt` counts from 1.
+    AutoRestart {
+        attempt: u32,
+    },
+    /// It became ready.
+    Ready,
+    /// Its process ended by itself.
+    Ended(Ending),
+    Failed(Failure),
+    /// Its stop is complete: nothing is left.
+    Gone,
+    /// The daemon ends.
+    Shutdown,
+    /// It was taken over from a daemon that died.
+    Restored,
+}
+
+/// Why a start, a run or a stop failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Failure {
+    Spawn {
+        role: Role,
+        failure: SpawnFailure,
+    },
+    /// A process ended with a status that counts as failure.
+    Ended {
+        role: Role,
+        ending: Ending,
+    },
+    /// `TimeoutStartSec=` passed.
+    StartTimeout {
+        role: Role,
+        limit_ms: u64,
+    },
+    /// `TimeoutStopSec=` passed and SIGKILL had to be sent, or may not be.
+    StopTimeout {
+        limit_ms: u64,
+    },
+    /// A forking service that left no main process.
+    NoMain {
+        reason: super::NoMain,
+    },
+    /// What it requires failed or was stopped.
+    Dependency {
+        on: UnitName,
+        detail: Box<str>,
+    },
+    /// `StartLimitBurst=` automatic starts within `StartLimitIntervalSec=`; `last` says how the last one failed.
+    StartLimit {
+        burst: u32,
+        interval_ms: u64,
+        last: Box<str>,
+    },
+    /// Processes that even SIGKILL did not end, or that may not get it.
+    Remains,
+    /// A predecessor's failure, in its words.
+    Recorded(Box<str>),
+}
+
+impl State {
+    /// The word in `list` and in JSON.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Stopped => "stopped",
+            Self::Waiting => "waiting",
+            Self::Starting => "starting",
+            Self::Running => "running",
+            Self::Exited => "exited",
+            Self::Completed => "completed",
+            Self::Reloading => "reloading",
+            Self::Stopping => "stopping",
+            Self::Backoff => "restarting",
+            Self::Failed => "failed",
+        }
+    }
+
+    /// systemd's ActiveState, as `is-active` judges it.
+    #[must_use]
+    pub fn active_state(self) -> &'static str {
+        match self {
+            Self::Stopped | Self::Completed => "inactive",
+            Self::Waiting | Self::Starting | Self::Backoff => "activating",
+            Self::Running | Self::Exited => "active",
+            Self::Reloading => "reloading",
+            Self::Stopping => "deactivating",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.word())
+    }
+}

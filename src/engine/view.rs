@@ -1,0 +1,35 @@
+//! What can be asked of the engine about one unit: a snapshot for `list`, `status` and the tests.
+
+use crate::unit::{Unit, UnitName};
+
+use super::{Cause, Moment, RunId, State, UnitId};
+
+/// One unit as it stands now.
+#[derive(Clone, Debug)]
+pub struct View<'a> {
+    pub id: UnitId,
+    /// The definition in force.
+    pub unit: &'a Unit,
+    pub state: State,
+    /// The finer phase for `status`: `start-pre`, `stop-sigterm`, …, in systemd's words where it has one.
+    pub phase: &'static str,
+    /// When it came into this state.
+    pub since: Moment,
+    /// Why it is in this state.
+    pub cause: &'a Cause,
+    pub main: Option<MainView>,
+    /// A command that runs beside the main process.
+    pub control: Option<RunId>,
+    /// Automatic restarts since the last start by hand.
+    pub restarts: u32,
+    /// The next automatic restart, or the end of the running time limit.
+    pub deadline: Option<Moment>,
+    /// What it waits for in order, if it waits.
+    pub waits_for: Vec<UnitName>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MainView {
+    pub run: RunId,
+    pub pid: u32,
+}

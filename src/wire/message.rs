@@ -1,0 +1,176 @@
+//! What client and daemon say to each other, as rich values. How they are written is `codec.rs`'s.
+//!
+//! A connection: the client's first frame is a [`Hello`], the daemon answers with its own; then requests, each answered by any
+//! number of [`Reply::Progress`] frames and one [`Reply::Final`].
+
+use crate::engine::Command;
+
+/// The version of this protocol. A daemon serves clients of its own version; to another one it says so.
+pub const PROTOCOL_VERSION: u32 = 1;
+
+/// The first frame of each side.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hello {
+    pub protocol: u32,
+    /// The program's version, for messages.
+    pub program: String,
+}
+
+/// One wish of a client.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Request {
+    pub command: Command,
+    /// The unit search path, absolute, best first.
+    pub directories: Vec<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reply {
+    Progress(Progress),
+    Final(Final),
+}
+
+/// Something on the way, for a reader who waits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Progress {
+    pub kind: ProgressKind,
+    pub unit: String,
+    /// A sentence without the unit's name: "also stops: requires database".
+    pub text: String,
+    /// Milliseconds until what the text announces (SIGKILL, the next try), if it has a time.
+    pub in_ms: Option<u64>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProgressKind {
+    AlsoStarts,
+    AlsoStops,
+    AlsoRestarts,
+    Waits,
+    Stopping,
+    Killing,
+    Retries,
+    /// The unit file changed: what differs from the definition that was in force, one line each.
+    Changed,
+    Warning,
+}
+
+/// The last frame of a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Final {
+    /// Per-unit results of a verb.
+    Results(Vec<UnitResult>),
+    /// `list` and `status`.
+    Units(Vec<UnitStatus>),
+    Daemon(DaemonStatus),
+    /// Nothing was done.
+    Error(WireError),
+}
+
+/// What became of one unit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnitResult {
+    pub unit: String,
+    pub kind: ResultKind,
+    /// For the reader: "started", "exit code 1", "requires database, which failed: …".
+    pub text: String,
+    /// The automatic restart that follows a failure.
+    pub retry_ms: Option<u64>,
+    pub hint: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ResultKind {
+    Started,
+    AlreadyUp,
+    Completed,
+    Stopped,
+    AlreadyDown,
+    Reloaded,
+    Signaled,
+    ResetDone,
+    LeftDown,
+    Failed,
+    Superseded,
+    Impossible,
+    Enabled,
+    Disabled,
+}
+
+/// One unit in full. Times are unix milliseconds.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UnitStatus {
+    pub name: String,
+    pub description: String,
+    /// `running`, `failed` …: see `engine::State::word`.
+    pub state: String,
+    /// systemd's ActiveState.
+    pub active: String,
+    pub phase: String,
+    /// When it came into this state.
+    pub since_ms: u64,
+    /// Why it is in this state, for the reader.
+    pub cause: String,
+    pub pid: Option<u32>,
+    /// The number of the present run of the main process, for `logs --run`.
+    pub run: Option<u64>,
+    /// Automatic restarts since the last start by hand.
+    pub restarts: u32,
+    /// How the last run of the main process ended, for the reader.
+    pub last_end: Option<String>,
+    /// When the next automatic restart, or the running time limit, is due.
+    pub deadline_ms: Option<u64>,
+    pub waits_for: Vec<String>,
+    pub requires: Vec<String>,
+    pub file: String,
+    /// The file on disk is not the one in force.
+    pub file_changed: bool,
+    pub enabled: bool,
+    /// `simple`, `forking` …; `group` without a `[service]`.
+    pub kind: String,
+    /// The cgroup's folder, if there is one: the client reads CPU and memory there.
+    pub cgroup: Option<String>,
+    /// Log bytes that could not be written.
+    pub log_lost: u64,
+}
+
+/// `daemon-status`. Sizes are bytes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DaemonStatus {
+    pub pid: u32,
+    pub version: String,
+    pub protocol: u32,
+    /// Unix milliseconds.
+    pub since_ms: u64,
+    pub home: String,
+    pub units: u32,
+    pub running: u32,
+    pub failed: u32,
+    pub clients: u32,
+    /// What the machine lets the daemon do, one line each: "cgroups: yes, under …", "user switching: no, not root".
+    pub abilities: Vec<String>,
+}
+
+/// Why nothing was done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WireError {
+    pub kind: ErrorKind,
+    /// Operation, object, cause; may have several lines (a unit file's problems).
+    pub message: String,
+    pub hint: Option<String>,
+}
+
+/// What a script must tell apart: each kind is one exit code of the CLI.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ErrorKind {
+    /// 1: a unit file is wrong, a graph has a cycle, the daemon could not do it.
+    Failed,
+    /// 2: the request makes no sense.
+    Usage,
+    /// 4
+    NoSuchUnit,
+    /// 5: the daemon ends, or speaks another version.
+    Unavailable,
+    /// 6
+    NotAllowed,
+}
