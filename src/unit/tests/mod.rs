@@ -3,6 +3,7 @@
 
 mod files;
 mod reading;
+mod services;
 
 use std::path::Path;
 
