@@ -298,3 +298,40 @@ fn other_editors_files_are_read() {
     let report = try_read("web", "\u{feff}[unit]\r\nDescripton = 'x'\r\n").unwrap_err();
     assert!(report.contains(":2:1: unknown key `Descripton` in [unit]\n    Descripton = 'x'\n"));
 }
+
+#[test]
+fn a_unit_that_chance_wrote_reads_back() {
+    const ROUNDS: u32 = 400;
+    let seed = include_str!("full.service");
+    let words = [
+        "%%", "%i", "\\", "\"", "'", ";", " ", "$", "-", "@", ":", "+", "~", "/", "0", "9", ".",
+        "é", "\t", "=", "a", "\u{7f}", "\u{a0}", "[", "]", ",", "\\n", "#",
+    ];
+    let mut state = 0x2545_f491_4f6c_dd1d_u64;
+    let mut chance = |bound: usize| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        usize::try_from(state % bound as u64).unwrap()
+    };
+    let mut right = 0;
+    for _ in 0..ROUNDS {
+        let mut text = seed.to_owned();
+        for _ in 0..=chance(2) {
+            let at = (0..=chance(text.len()))
+                .rev()
+                .find(|at| text.is_char_boundary(*at))
+                .unwrap();
+            text.insert_str(at, words[chance(words.len())]);
+        }
+        let Ok(unit) = try_read("web@1", &text) else {
+            continue;
+        };
+        right += 1;
+        let printed = to_toml(&unit);
+        let again = try_read("web@1", &printed);
+        let again = again.unwrap_or_else(|report| panic!("{text}\n{printed}\n{report}"));
+        assert!(same_meaning(&unit, &again), "{text}\n{printed}");
+    }
+    assert!(right > ROUNDS / 10, "{right} of {ROUNDS}");
+}
