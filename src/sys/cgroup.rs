@@ -244,8 +244,8 @@ impl Cgroup {
         Ok(found)
     }
 
-    /// Sends SIGKILL to all members at once and to those that they are just making. They are gone when [`Self::populated`]
-    /// says so, soon after.
+    /// Sends SIGKILL to all members at once and to those that they are just making. They are gone when
+    /// [`Self::populated`] says so, soon after.
     ///
     /// # Errors
     /// What open(2) and write(2) give.
@@ -271,7 +271,8 @@ impl Cgroup {
         Ok(())
     }
 
-    /// Sends a signal to each member but one. Returns how many got it. A member that is just being made may be missed.
+    /// Sends a signal to each member but one. Returns how many got it. A member that is just being made may be
+    /// missed.
     ///
     /// # Errors
     /// When the members cannot be listed, or a member may not be signalled; the others have then got theirs.

@@ -1,8 +1,9 @@
 //! Between clone and exec: the steps by which a copy of us becomes somebody else's program.
 //!
-//! Owns the order of the steps. Everything here runs in the child of a process that may have had other threads, so it only
-//! makes system calls: no allocation, no lock, no panic, no return. What it needs was prepared by `spawn`. User and group
-//! are changed by raw calls, because the C library's versions would try to reach threads that do not exist here.
+//! Owns the order of the steps. Everything here runs in the child of a process that may have had other threads, so
+//! it only makes system calls: no allocation, no lock, no panic, no return. What it needs was prepared by `spawn`.
+//! User and group are changed by raw calls, because the C library's versions would try to reach threads that do not
+//! exist here.
 
 use std::convert::Infallible;
 use std::ffi::{CStr, c_char};
@@ -123,7 +124,8 @@ fn become_program(plan: &Plan<'_>) -> Result<Infallible, Failure> {
     if let Some(directory) = plan.directory {
         enter_directory(directory).map_err(at(Step::Directory))?;
     }
-    // SAFETY: the program is a C string, both vectors end with a null and point to C strings that the plan keeps alive.
+    // SAFETY: the program is a C string, both vectors end with a null and point to C strings that the plan keeps
+    // alive.
     unsafe {
         libc::execve(
             plan.program.as_ptr(),
@@ -185,8 +187,8 @@ fn enter_cgroup(directory: RawFd) -> Result<(), i32> {
     Ok(())
 }
 
-/// Descriptors are close-on-exec by construction; this makes it hold for those that we ourselves inherited, too. Before
-/// Linux 5.11 the call is missing, and what we inherited is passed on.
+/// Descriptors are close-on-exec by construction; this makes it hold for those that we ourselves inherited, too.
+/// Before Linux 5.11 the call is missing, and what we inherited is passed on.
 fn close_on_exec(first: RawFd) {
     const CLOSE_RANGE_CLOEXEC: libc::c_uint = 4;
     // SAFETY: the call takes three integers and closes nothing: it sets a flag.

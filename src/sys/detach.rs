@@ -1,7 +1,7 @@
 //! Starting the daemon in the background, for the client.
 //!
-//! Owns the double fork: the new process is no child of ours nor of the shell's job, leads a session of its own, and lives
-//! in `/`. Does not wait until the daemon is ready: that comes through the descriptor that it is given.
+//! Owns the double fork: the new process is no child of ours nor of the shell's job, leads a session of its own,
+//! and lives in `/`. Does not wait until the daemon is ready: that comes through the descriptor that it is given.
 
 use std::ffi::CString;
 use std::io;
@@ -31,8 +31,8 @@ pub struct Detached<'a> {
     pub environment: Vec<CString>,
     /// Its standard output and standard error. Its standard input is `/dev/null`.
     pub output: BorrowedFd<'a>,
-    /// What it finds as descriptor 3, the write end of a pipe on which it says that it is ready. Ours is closed, so that
-    /// the reader sees the end of the file when the daemon ends early.
+    /// What it finds as descriptor 3, the write end of a pipe on which it says that it is ready. Ours is closed, so
+    /// that the reader sees the end of the file when the daemon ends early.
     pub ready: OwnedFd,
 }
 

@@ -1,7 +1,7 @@
 //! Files, FIFOs, locks and plain reads and writes.
 //!
-//! Owns how they are opened safely: never through a link where another user could have put one, never blocking, always
-//! close-on-exec. Does not know what the files mean.
+//! Owns how they are opened safely: never through a link where another user could have put one, never blocking,
+//! always close-on-exec. Does not know what the files mean.
 
 use std::ffi::CStr;
 use std::fs::DirBuilder;
@@ -21,8 +21,8 @@ use rustix::process::geteuid;
 /// The size that a FIFO's buffer is given where the kernel allows it. Memory is taken only for what lies in it.
 const FIFO_BYTES: usize = 256 * 1024;
 
-/// Makes a FIFO with exactly this mode and, where given, owner (uid, gid). One that exists already is kept, with what lies
-/// in it, and gets mode and owner.
+/// Makes a FIFO with exactly this mode and, where given, owner (uid, gid). One that exists already is kept, with
+/// what lies in it, and gets mode and owner.
 ///
 /// # Errors
 /// `AlreadyExists` when the name belongs to something that is no FIFO; else what mkfifo(3), chown(2), chmod(2) give.
@@ -72,8 +72,8 @@ pub fn open_fifo_reader(path: &Path) -> io::Result<OwnedFd> {
     Ok(reader)
 }
 
-/// Takes the exclusive lock on a file, which is made when missing; it lasts as long as the descriptor. `None`: another
-/// holds it.
+/// Takes the exclusive lock on a file, which is made when missing; it lasts as long as the descriptor. `None`:
+/// another holds it.
 ///
 /// # Errors
 /// What open(2) and flock(2) give.
@@ -101,10 +101,12 @@ fn open_lock(path: &Path) -> io::Result<OwnedFd> {
     Ok(open(path, flags, Mode::from_raw_mode(0o600))?)
 }
 
-/// Sees to it that the directory exists, is our own and is open to nobody else (0700). Missing parents are made likewise.
+/// Sees to it that the directory exists, is our own and is open to nobody else (0700). Missing parents are made
+/// likewise.
 ///
 /// # Errors
-/// `PermissionDenied` when it belongs to another user, `ENOTDIR` or `ELOOP` when it is something else; else mkdir(2)'s.
+/// `PermissionDenied` when it belongs to another user, `ENOTDIR` or `ELOOP` when it is something else; else
+/// mkdir(2)'s.
 pub fn private_directory(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(path)?;
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
@@ -136,7 +138,8 @@ pub fn read_into(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<usize> {
     Ok(retry_on_intr(|| rustix::io::read(fd, &mut *buffer))?)
 }
 
-/// One pwrite(2) at `offset` bytes, begun again when a signal interrupts it. Returns how much was taken, maybe less than all.
+/// One pwrite(2) at `offset` bytes, begun again when a signal interrupts it. Returns how much was taken, maybe less
+/// than all.
 ///
 /// # Errors
 /// What pwrite(2) gives.

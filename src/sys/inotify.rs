@@ -1,7 +1,7 @@
 //! Changes of files, told by the kernel: inotify(7).
 //!
-//! Owns the watches and the parsing of events. What is read when something changed is the caller's: an event is only a
-//! reason to look, since any number of them may have been merged or lost.
+//! Owns the watches and the parsing of events. What is read when something changed is the caller's: an event is
+//! only a reason to look, since any number of them may have been merged or lost.
 
 use std::ffi::OsString;
 use std::io;
@@ -87,7 +87,8 @@ impl Inotify {
         Ok(remove_watch(&self.0, watch.0)?)
     }
 
-    /// Some of the events that have come, none when there are none (left). The buffer is at least [`BUFFER_BYTES`] long.
+    /// Some of the events that have come, none when there are none (left). The buffer is at least [`BUFFER_BYTES`]
+    /// long.
     ///
     /// # Errors
     /// `EINVAL` for a buffer that is too short.

@@ -1,8 +1,9 @@
 //! Small safe wrappers over Linux, one per intention: the only room with `unsafe`, nix, rustix and libc.
 //!
 //! Owns how the kernel is asked. Decides nothing: who is started, signalled or watched, and when, is the caller's.
-//! Every descriptor that comes out of here is owned and close-on-exec; every failure is an `io::Error` unless a type says
-//! more. Nothing here sleeps; only `poll`, `detach` and the waiting lock may block, and those are for clients.
+//! Every descriptor that comes out of here is owned and close-on-exec; every failure is an `io::Error` unless a
+//! type says more. Nothing here sleeps; only `poll`, `detach` and the waiting lock may block, and those are for
+//! clients.
 
 #![expect(
     unsafe_code,

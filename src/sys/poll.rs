@@ -7,8 +7,8 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::clock;
 
-/// Waits until one of the descriptors can be read without blocking (data, end of file or an error), at most `timeout_ms`
-/// milliseconds. For each descriptor: whether it can be. All false: the time is over.
+/// Waits until one of the descriptors can be read without blocking (data, end of file or an error), at most
+/// `timeout_ms` milliseconds. For each descriptor: whether it can be. All false: the time is over.
 ///
 /// # Errors
 /// `ENOMEM`, `EINVAL` for more descriptors than may be open.

@@ -1,7 +1,7 @@
 //! What `/proc` tells about processes, and who belongs to a service where there is no cgroup.
 //!
-//! Owns parsing of proc(5). Processes come and go while it is read: one that has vanished is left out, never an error of
-//! a list. Decides nothing about those that it finds.
+//! Owns parsing of proc(5). Processes come and go while it is read: one that has vanished is left out, never an
+//! error of a list. Decides nothing about those that it finds.
 
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -12,7 +12,8 @@ use super::process::Pid;
 
 /// How many processes one scan looks at.
 const SCAN_LIMIT: usize = 65_536;
-/// How much of an environment is searched; the kernel's own limit for arguments and environment is 6 MiB at the usual stack.
+/// How much of an environment is searched; the kernel's own limit for arguments and environment is 6 MiB at the
+/// usual stack.
 const ENVIRONMENT_LIMIT: u64 = 6 * 1024 * 1024;
 /// A line of `/proc/PID/stat` is some 300 bytes, at most some 1,100.
 const STAT_BYTES: usize = 2_048;
@@ -152,8 +153,8 @@ pub fn rss_bytes(pid: Pid) -> io::Result<u64> {
         .ok_or_else(|| io::ErrorKind::InvalidData.into())
 }
 
-/// Whether the environment that the process was started with holds exactly this entry, `NAME=value`. One that cannot be
-/// read, or that the process has overwritten, holds nothing.
+/// Whether the environment that the process was started with holds exactly this entry, `NAME=value`. One that
+/// cannot be read, or that the process has overwritten, holds nothing.
 #[must_use]
 pub fn has_environment(pid: Pid, entry: &[u8]) -> bool {
     let Ok(file) = File::open(format!("/proc/{pid}/environ")) else {
@@ -185,11 +186,11 @@ fn holds_entry(mut source: impl Read, entry: &[u8]) -> bool {
     }
 }
 
-/// The living processes that belong together: the roots, whoever is in a session that a root leads, whoever was started
-/// with `marker` in its environment, and the children of all these, by rising PID. Never ourselves.
+/// The living processes that belong together: the roots, whoever is in a session that a root leads, whoever was
+/// started with `marker` in its environment, and the children of all these, by rising PID. Never ourselves.
 ///
-/// A root that has been reaped may be given still, since its session can outlive it. Its number may by then belong to a
-/// stranger: a living root counts only when it is our child or holds the marker.
+/// A root that has been reaped may be given still, since its session can outlive it. Its number may by then belong
+/// to a stranger: a living root counts only when it is our child or holds the marker.
 #[must_use]
 pub fn members(roots: &[Pid], marker: &[u8]) -> Vec<Pid> {
     let ourselves = Pid::current();

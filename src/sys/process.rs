@@ -1,7 +1,7 @@
 //! Processes by their handles: pidfds, exit statuses, orphans, and the limit on descriptors.
 //!
-//! Owns what a process is called ([`Pid`]), how it is held ([`PidFd`]) and how it is reaped. How one is started lives in
-//! `spawn` and `child`, and is handed out here. Decides nothing about when to signal or whom to start.
+//! Owns what a process is called ([`Pid`]), how it is held ([`PidFd`]) and how it is reaped. How one is started
+//! lives in `spawn` and `child`, and is handed out here. Decides nothing about when to signal or whom to start.
 
 use std::ffi::CStr;
 use std::fmt;
@@ -85,12 +85,14 @@ pub enum Wait {
     NotOurChild,
 }
 
-/// A handle on one process that never comes to mean another, pidfd_open(2). It becomes readable when the process ends.
+/// A handle on one process that never comes to mean another, pidfd_open(2). It becomes readable when the process
+/// ends.
 #[derive(Debug)]
 pub struct PidFd(OwnedFd);
 
 impl PidFd {
-    /// Opens the process that has this number now; compare [`Self::inode`] or `proc::stat`'s start time to be sure which.
+    /// Opens the process that has this number now; compare [`Self::inode`] or `proc::stat`'s start time to be sure
+    /// which.
     ///
     /// # Errors
     /// `ESRCH` when there is none, `EMFILE`, or `ENOSYS` before Linux 5.3.
@@ -127,8 +129,8 @@ impl PidFd {
         }
     }
 
-    /// The handle's inode number: unique for the life of the machine since Linux 6.9, the same for all processes before.
-    /// So a saved identity is this number and `proc::Stat::start_ticks` together.
+    /// The handle's inode number: unique for the life of the machine since Linux 6.9, the same for all processes
+    /// before. So a saved identity is this number and `proc::Stat::start_ticks` together.
     ///
     /// # Errors
     /// None that is known for an open pidfd.
@@ -183,7 +185,8 @@ pub(super) fn owned(result: libc::c_long) -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
-/// From now on processes whose parent dies become children of this one, not of PID 1, `PR_SET_CHILD_SUBREAPER` of prctl(2).
+/// From now on processes whose parent dies become children of this one, not of PID 1, `PR_SET_CHILD_SUBREAPER` of
+/// prctl(2).
 ///
 /// # Errors
 /// None that is known since Linux 3.4.
@@ -191,8 +194,9 @@ pub fn become_subreaper() -> io::Result<()> {
     Ok(set_child_subreaper(Some(rustix::process::getpid()))?)
 }
 
-/// Reaps the children that have ended and that nobody holds, and returns them. A child that is `known` is left, so that
-/// its holder finds its status. Takes at most [`REAP_LIMIT`]; as many in the answer mean that there may be more.
+/// Reaps the children that have ended and that nobody holds, and returns them. A child that is `known` is left, so
+/// that its holder finds its status. Takes at most [`REAP_LIMIT`]; as many in the answer mean that there may be
+/// more.
 pub fn reap_orphans(known: impl Fn(Pid) -> bool) -> Vec<Pid> {
     let mut reaped = Vec::new();
     // A peek tells of some child that has ended; while it is nobody's, no list of all children is needed.
@@ -239,8 +243,8 @@ fn ended_child(kind: libc::idtype_t, id: u32, options: i32) -> Option<Pid> {
     }
 }
 
-/// Raises our limit on open descriptors to the hard limit and returns (soft, hard) as they were, which is what services
-/// are to get back. `u64::MAX` means no limit. A limit that cannot be raised stays as it is.
+/// Raises our limit on open descriptors to the hard limit and returns (soft, hard) as they were, which is what
+/// services are to get back. `u64::MAX` means no limit. A limit that cannot be raised stays as it is.
 pub fn raise_nofile() -> (u64, u64) {
     let before = getrlimit(Resource::Nofile);
     let raised = Rlimit {

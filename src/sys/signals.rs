@@ -29,9 +29,9 @@ pub struct Received {
 pub struct SignalFd(OwnedFd);
 
 impl SignalFd {
-    /// Blocks these signals for this thread, and for the threads it makes from now on, and opens the descriptor for them.
-    /// They stay blocked when it is dropped. They get their default effect, since one that our starter had us ignore would
-    /// never come, and children of a process that ignores `SIGCHLD` leave no exit status.
+    /// Blocks these signals for this thread, and for the threads it makes from now on, and opens the descriptor for
+    /// them. They stay blocked when it is dropped. They get their default effect, since one that our starter had us
+    /// ignore would never come, and children of a process that ignores `SIGCHLD` leave no exit status.
     ///
     /// # Errors
     /// `EINVAL` for a number that is no signal; `EMFILE`, `ENFILE`.
@@ -98,8 +98,8 @@ impl AsRawFd for SignalFd {
     }
 }
 
-/// Writing to a pipe or socket that nobody reads is from now on an error of the write (`EPIPE`), not our end. Programs that
-/// we start get the default back.
+/// Writing to a pipe or socket that nobody reads is from now on an error of the write (`EPIPE`), not our end.
+/// Programs that we start get the default back.
 pub fn ignore_sigpipe() {
     // SAFETY: no handler is installed: the kernel is told to drop the signal.
     unsafe { libc::signal(libc::SIGPIPE, libc::SIG_IGN) };

@@ -29,7 +29,8 @@ pub fn peer(fd: BorrowedFd<'_>) -> io::Result<Peer> {
         gid: libc::gid_t::MAX,
     };
     let mut length = libc::socklen_t::try_from(size_of::<libc::ucred>()).unwrap_or(0);
-    // SAFETY: the kernel writes at most `length` bytes, the size of `found`; every bit pattern of it is a valid value.
+    // SAFETY: the kernel writes at most `length` bytes, the size of `found`; every bit pattern of it is a valid
+    // value.
     let result = unsafe {
         libc::getsockopt(
             fd.as_raw_fd(),

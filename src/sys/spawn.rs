@@ -1,7 +1,8 @@
 //! Starting a process: what to start, the ways to do it, and the child's report.
 //!
-//! Owns the parent's half: everything is prepared here, because between clone and exec the child may only make system
-//! calls (`child`). Does not wait: whether the program was executed is read later from a pipe, like any other descriptor.
+//! Owns the parent's half: everything is prepared here, because between clone and exec the child may only make
+//! system calls (`child`). Does not wait: whether the program was executed is read later from a pipe, like any
+//! other descriptor.
 
 use std::ffi::{CStr, CString, c_char};
 use std::io;
@@ -75,7 +76,8 @@ pub enum OpenMode {
     /// From the file's start, without emptying it, as systemd.exec(5) has it for `file:`.
     Write,
     Append,
-    /// For a FIFO of ours: with a reader in the writer's own hands a write never ends in `SIGPIPE`. Never makes a file.
+    /// For a FIFO of ours: with a reader in the writer's own hands a write never ends in `SIGPIPE`. Never makes a
+    /// file.
     ReadWrite,
 }
 
@@ -197,7 +199,8 @@ pub(super) fn decode_report(report: [u8; REPORT_LENGTH]) -> (i32, i32) {
     )
 }
 
-/// Starts a process in a session of its own. Returns as soon as it exists: that a step failed comes through the status pipe.
+/// Starts a process in a session of its own. Returns as soon as it exists: that a step failed comes through the
+/// status pipe.
 ///
 /// # Errors
 /// What clone3(2) or fork(2) give: no descriptors, no memory, too many processes; `ENOSYS` before Linux 5.3.
@@ -381,8 +384,9 @@ fn clone(plan: &Plan<'_>, cgroup: Option<BorrowedFd<'_>>) -> io::Result<(Pid, Pi
         length = size_of::<CloneArguments>();
     }
     let _blocked = SignalsBlocked::new();
-    // SAFETY: `arguments` and what they point to outlive the call. Without CLONE_VM the child has its own copy of our
-    // memory and stack, exactly as after fork(2); it calls `child::run`, which makes only system calls and never returns.
+    // SAFETY: `arguments` and what they point to outlive the call. Without CLONE_VM the child has its own copy of
+    // our memory and stack, exactly as after fork(2); it calls `child::run`, which makes only system calls and
+    // never returns.
     let result = unsafe { libc::syscall(libc::SYS_clone3, &raw const arguments, length) };
     if result == 0 {
         child::run(plan);
@@ -404,7 +408,8 @@ fn fork(plan: &Plan<'_>) -> io::Result<(Pid, PidFd)> {
         Ok(pidfd) => Ok((pid, pidfd)),
         Err(error) => {
             // A process that cannot be held must not run: it would be nobody's.
-            // SAFETY: both calls take integers and an optional pointer, here null; the child is ours and not yet reaped.
+            // SAFETY: both calls take integers and an optional pointer, here null; the child is ours and not yet
+            // reaped.
             unsafe {
                 libc::kill(result, libc::SIGKILL);
                 libc::waitpid(result, ptr::null_mut(), 0);

@@ -1,7 +1,7 @@
 //! Users and groups, as the machine's name service knows them.
 //!
-//! Owns the lookups. They may read files and, where the machine is set up so, ask a server: for a service's start, not for
-//! the loop's every turn. Does not change who we are: a child does (`child`).
+//! Owns the lookups. They may read files and, where the machine is set up so, ask a server: for a service's start,
+//! not for the loop's every turn. Does not change who we are: a child does (`child`).
 
 use std::ffi::CString;
 use std::io;
