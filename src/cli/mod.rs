@@ -1,5 +1,7 @@
 //! (room)
 
+pub mod logs;
+
 /// Runs the program.
 #[must_use]
 pub fn main() -> std::process::ExitCode {
