@@ -1,7 +1,7 @@
 //! What the client sends, as JSON and back: [`Hello`] (both sides send it) and [`Request`].
 //!
-//! Owns the flat form of a command and its limits; the daemon's answers are `codec_reply.rs`'s. A field is added by making it
-//! optional here; a verb's word is never used again for another verb.
+//! Owns the flat form of a command and its limits; the daemon's answers are `codec_reply.rs`'s. A field is added by
+//! making it optional here; a verb's word is never used again for another verb.
 
 use miniserde::{Deserialize, Serialize, json};
 

@@ -1,7 +1,7 @@
 //! What the daemon answers, as JSON and back: [`Reply`].
 //!
-//! Owns the flat forms of progress, results, units, the daemon and errors. A reply is bounded by its frame; only the lists of units have
-//! a limit of their own.
+//! Owns the flat forms of progress, results, units, the daemon and errors. A reply is bounded by its frame; only the
+//! lists of units have a limit of their own.
 
 use miniserde::{Deserialize, Serialize, json};
 

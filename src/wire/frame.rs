@@ -1,7 +1,7 @@
 //! Frames: a payload's length in four bytes, little-endian, then the payload.
 //!
-//! Owns cutting a stream of bytes into payloads and the limit on each; what a payload says is `codec.rs`'s. A stream whose length is
-//! out of bounds has lost its place: the decoder stays failed, and the connection is of no more use.
+//! Owns cutting a stream of bytes into payloads and the limit on each; what a payload says is `codec.rs`'s. A stream
+//! whose length is out of bounds has lost its place: the decoder stays failed, and the connection is of no more use.
 
 use std::fmt;
 
@@ -12,11 +12,12 @@ pub const CHUNK_MAX: usize = 64 << 10;
 
 /// Bytes of the length in front of each payload.
 const HEADER: usize = 4;
-/// What an idle decoder keeps of its buffer, in bytes: a connection that once carried a long frame costs no more than others.
+/// What an idle decoder keeps of its buffer, in bytes: a connection that once carried a long frame costs no more than
+/// others.
 const KEPT: usize = 4 << 10;
 
-/// Cuts what a connection brings into payloads, in whatever pieces it comes. Take every payload with [`Decoder::next`] after
-/// each [`Decoder::push`]: the buffer holds one frame and one chunk.
+/// Cuts what a connection brings into payloads, in whatever pieces it comes. Take every payload with [`Decoder::next`]
+/// after each [`Decoder::push`]: the buffer holds one frame and one chunk.
 #[derive(Debug, Default)]
 pub struct Decoder {
     buffer: Vec<u8>,
@@ -51,13 +52,12 @@ impl Decoder {
             self.fail(FrameError::Overrun);
             return;
         }
-        if let Some(length) = self.length_with(bytes)
-            && length > FRAME_MAX
-        {
-            self.fail(FrameError::Long { length });
-            return;
+        match self.length_with(bytes) {
+            Some(length) if length > FRAME_MAX => {
+                self.fail(FrameError::Long { length });
+            }
+            Some(_) | None => self.buffer.extend_from_slice(bytes),
         }
-        self.buffer.extend_from_slice(bytes);
     }
 
     /// The next whole payload; `None` until more bytes come.

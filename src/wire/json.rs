@@ -1,7 +1,7 @@
 //! What `--json` prints: arrays and objects with field names that scripts may rely on.
 //!
-//! The names are a promise of their own, apart from the wire's: a field is added, never renamed and never given another meaning. Times are
-//! unix milliseconds, sizes bytes; what is not there is `null`.
+//! The names are a promise of their own, apart from the wire's: a field is added, never renamed and never given another
+//! meaning. Times are unix milliseconds, sizes bytes; what is not there is `null`.
 
 use miniserde::{Serialize, json};
 

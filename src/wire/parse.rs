@@ -1,7 +1,7 @@
 //! From bytes to a flat struct, with the limits that miniserde does not have.
 //!
-//! miniserde does not recurse, but it keeps a stack entry for each open bracket and a slot for each element: a payload of a
-//! mebibyte of `[` or `,` would cost the daemon forty times that. So brackets and commas are counted first.
+//! miniserde does not recurse, but it keeps a stack entry for each open bracket and a slot for each element: a payload
+//! of a mebibyte of `[` or `,` would cost the daemon forty times that. So brackets and commas are counted first.
 
 use miniserde::{Deserialize, json};
 
