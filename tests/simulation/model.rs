@@ -22,6 +22,8 @@ pub(crate) struct Model {
     /// The last published state, since this daemon began.
     pub(crate) states: BTreeMap<UnitName, State>,
     last_change: Option<ChangeId>,
+    /// The newest definitions that were taken up: their order counts at once.
+    pub(crate) definitions: BTreeMap<UnitName, Unit>,
     /// Stopped by a request, and by no later one to be started.
     pub(crate) forbidden: BTreeSet<UnitName>,
     auto_starts: BTreeMap<UnitName, VecDeque<Moment>>,
