@@ -6,7 +6,9 @@
 
 use miniserde::{Deserialize, Serialize, json};
 
-use crate::engine::{FactGoal, FactPhase, FactRun, Facts, Moment, Role, RunId};
+use crate::engine::{
+    Core, Ending, FactFailure, FactGoal, FactPhase, FactRun, Facts, Moment, Role, RunId,
+};
 use crate::unit::UnitName;
 
 use super::DecodeError;
@@ -50,10 +52,12 @@ struct WireSaved {
     control: Option<WireRun>,
     deadline: Option<u64>,
     since: Option<u64>,
+    ready_at: Option<u64>,
     restarts: Option<u32>,
     attempt: Option<u32>,
     starts: Option<Vec<u64>>,
-    failure: Option<String>,
+    failure: Option<WireFailure>,
+    main_ending: Option<WireEnding>,
     file: Option<String>,
     hash: Option<u64>,
     boot_id: Option<String>,
@@ -67,6 +71,19 @@ struct WireRun {
     role: String,
     index: usize,
     pid: Option<u32>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct WireFailure {
+    result: String,
+    text: String,
+}
+
+/// `how` is `code`, `signal`, `core` or `unknown`; `number` the code or signal.
+#[derive(Serialize, Deserialize)]
+struct WireEnding {
+    how: String,
+    number: Option<u8>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -92,10 +109,15 @@ pub fn encode_saved(saved: &Saved) -> Vec<u8> {
         control: facts.control.as_ref().map(flatten),
         deadline: facts.deadline.map(|moment| moment.0),
         since: Some(facts.since.0),
+        ready_at: facts.ready_at.map(|moment| moment.0),
         restarts: Some(facts.restarts),
         attempt: Some(facts.attempt),
         starts: Some(facts.starts.iter().map(|moment| moment.0).collect()),
-        failure: facts.failure.clone(),
+        failure: facts.failure.as_ref().map(|failure| WireFailure {
+            result: failure.result.clone(),
+            text: failure.text.clone(),
+        }),
+        main_ending: facts.main_ending.map(flatten_ending),
         file: Some(saved.file.clone()),
         hash: Some(saved.hash),
         boot_id: Some(saved.boot_id.clone()),
@@ -125,10 +147,15 @@ pub fn decode_saved(payload: &[u8]) -> Result<Saved, DecodeError> {
         control: wire.control.map(run).transpose()?,
         deadline: wire.deadline.map(Moment),
         since: Moment(required("since", wire.since)?),
+        ready_at: wire.ready_at.map(Moment),
         restarts: wire.restarts.unwrap_or_default(),
         attempt: wire.attempt.unwrap_or_default(),
         starts: starts.into_iter().map(Moment).collect(),
-        failure: wire.failure,
+        failure: wire.failure.map(|failure| FactFailure {
+            result: failure.result,
+            text: failure.text,
+        }),
+        main_ending: wire.main_ending.map(ending).transpose()?,
     };
     Ok(Saved {
         facts,
@@ -161,6 +188,33 @@ fn run(wire: WireRun) -> Result<FactRun, DecodeError> {
     })
 }
 
+fn flatten_ending(ending: Ending) -> WireEnding {
+    let (how, number) = match ending {
+        Ending::Code(code) => ("code", Some(code)),
+        Ending::Signal { number, core } => match core {
+            Core::None => ("signal", Some(number)),
+            Core::Dumped => ("core", Some(number)),
+        },
+        Ending::Unknown => ("unknown", None),
+    };
+    WireEnding {
+        how: how.to_owned(),
+        number,
+    }
+}
+
+fn ending(wire: WireEnding) -> Result<Ending, DecodeError> {
+    let number = required("number", wire.number);
+    let signal = |number, core| Ending::Signal { number, core };
+    Ok(match wire.how.as_str() {
+        "code" => Ending::Code(number?),
+        "signal" => signal(number?, Core::None),
+        "core" => signal(number?, Core::Dumped),
+        "unknown" => Ending::Unknown,
+        how => return Err(DecodeError::unknown_word("ending", how)),
+    })
+}
+
 /// The name as it was: the ending is added, since reading a name takes one off.
 fn unit_name(name: &str) -> Result<UnitName, DecodeError> {
     UnitName::parse(&format!("{name}.service"))
@@ -189,10 +243,15 @@ mod tests {
                 control: Some(run(8, None)),
                 deadline: Some(Moment(u64::MAX)),
                 since: Moment(5),
+                ready_at: Some(Moment(6)),
                 restarts: 1,
                 attempt: 2,
                 starts: vec![Moment(1), Moment(2)],
-                failure: Some("exit code 1: \"\u{1F600}\"".to_owned()),
+                failure: Some(FactFailure {
+                    result: "exit-code".to_owned(),
+                    text: "exit code 1: \"\u{1F600}\"".to_owned(),
+                }),
+                main_ending: Some(Ending::Code(255)),
             },
             file: "/s/odd.service".to_owned(),
             hash: u64::MAX - 1,
@@ -242,6 +301,23 @@ mod tests {
                     assert_eq!(decode_saved(&encode_saved(&saved)), Ok(saved));
                 }
             }
+        }
+    }
+
+    #[test]
+    fn every_ending_comes_back_as_it_was() {
+        let signal = |core| Ending::Signal { number: 9, core };
+        let endings = [
+            None,
+            Some(Ending::Code(0)),
+            Some(signal(Core::None)),
+            Some(signal(Core::Dumped)),
+            Some(Ending::Unknown),
+        ];
+        for ending in endings {
+            let mut saved = saved(FactPhase::StopPost, FactGoal::Up, Role::Start);
+            saved.facts.main_ending = ending;
+            assert_eq!(decode_saved(&encode_saved(&saved)), Ok(saved));
         }
     }
 
