@@ -103,8 +103,8 @@ pub fn encode_saved(saved: &Saved) -> Vec<u8> {
     let wire = WireSaved {
         version: Some(VERSION),
         unit: Some(facts.unit.as_str().to_owned()),
-        goal: Some(facts.goal.word().to_owned()),
-        phase: Some(facts.phase.word().to_owned()),
+        goal: Some(facts.goal.written().to_owned()),
+        phase: Some(facts.phase.written().to_owned()),
         main: facts.main.as_ref().map(flatten),
         control: facts.control.as_ref().map(flatten),
         deadline: facts.deadline.map(|moment| moment.0),
@@ -173,7 +173,7 @@ pub fn decode_saved(payload: &[u8]) -> Result<Saved, DecodeError> {
 fn flatten(run: &FactRun) -> WireRun {
     WireRun {
         run: run.run.0,
-        role: run.role.word().to_owned(),
+        role: run.role.written().to_owned(),
         index: run.index,
         pid: run.pid,
     }
