@@ -283,11 +283,7 @@ impl Game<'_> {
         while let Some(effect) = self.engine.poll_effect() {
             batch.push(effect);
         }
-        for id in self.engine.units() {
-            if let Some(unit) = self.engine.unit(id) {
-                self.trace.name(id, &unit.name);
-            }
-        }
+        self.learn_names();
         for effect in &batch {
             self.trace.add(self.now, What::Effect(effect.clone()));
         }
@@ -319,6 +315,14 @@ impl Game<'_> {
             self.begin_anew()?;
         }
         Ok(Daemon::Lives)
+    }
+
+    fn learn_names(&mut self) {
+        for id in self.engine.units() {
+            if let Some(unit) = self.engine.unit(id) {
+                self.trace.name(id, &unit.name);
+            }
+        }
     }
 
     fn look(&self) -> BTreeMap<UnitName, Facts> {
@@ -428,6 +432,7 @@ impl Game<'_> {
     fn hand_back(&mut self, entropy: &mut Entropy, event: Event) -> Check {
         self.trace.add(self.now, What::Event(event.clone()));
         self.engine.handle(self.now, event.clone());
+        self.learn_names();
         let mut batch = Vec::new();
         while let Some(effect) = self.engine.poll_effect() {
             self.trace.add(self.now, What::Effect(effect.clone()));

@@ -92,12 +92,6 @@ impl Turn<'_> {
         self.engine.unit(self.engine.id(name)?)
     }
 
-    fn was(&self, name: &UnitName) -> FactPhase {
-        self.before
-            .get(name)
-            .map_or(FactPhase::Stopped, |facts| facts.phase)
-    }
-
     fn refuses(&self, wanted: RequestId) -> bool {
         self.batch.iter().any(|effect| {
             matches!(effect, Effect::Answer { request, answer: Answer::Refused(_) } if *request == wanted)
@@ -150,6 +144,15 @@ impl Model {
         for effect in turn.batch {
             self.effect(turn, effect)?;
         }
+        for effect in turn.batch {
+            if let Effect::Answer {
+                request,
+                answer: Answer::Outcomes(outcomes),
+            } = effect
+            {
+                self.answers_are_true(*request, outcomes)?;
+            }
+        }
         refusals_do_nothing(turn)
     }
 
@@ -171,6 +174,9 @@ impl Model {
             .flatten()
             .map(|fact| fact.run)
             .collect();
+        // A run that was neither saved nor born has never been.
+        self.runs
+            .retain(|run, record| record.known != Known::Asked || kept.contains(run));
         for (run, record) in &mut self.runs {
             if record.known != Known::Over && !kept.contains(run) {
                 record.known = Known::Abandoned;
@@ -203,12 +209,14 @@ impl Model {
             Event::Spawned { run, .. } | Event::Executed { run } | Event::MainFound { run, .. } => {
                 self.know(*run, Known::Alive);
             }
-            Event::SpawnFailed { run, .. } => self.know(*run, Known::Over),
+            Event::SpawnFailed { run, .. } | Event::MainMissing { run, .. } => {
+                self.know(*run, Known::Over);
+            }
             Event::Exited { run, ending } => {
                 self.know(*run, Known::Over);
                 self.expect(turn, *run, *ending);
             }
-            Event::MainMissing { .. } | Event::GroupEmpty { .. } | Event::Tick => {}
+            Event::GroupEmpty { .. } | Event::Tick => {}
             Event::Restored { facts, .. } => {
                 for fact in [facts.main, facts.control].into_iter().flatten() {
                     self.know(fact.run, Known::Asked);
@@ -289,11 +297,14 @@ impl Model {
             }
             Effect::Spawn(spawn) => self.spawn(turn, spawn),
             Effect::FindMain { unit, run } => {
-                let name = &turn.unit(*unit)?.name;
-                self.run_of(name, *run, "FindMain")
+                let unit = turn.unit(*unit)?;
+                self.new_run(turn, unit, *run, Role::Start)
             }
-            Effect::StopFinding { run } => match self.runs.get(run) {
-                Some(_) => Ok(()),
+            Effect::StopFinding { run } => match self.runs.get_mut(run) {
+                Some(record) => {
+                    record.known = Known::Over;
+                    Ok(())
+                }
                 None => fail(format!("StopFinding names run {run}, which never was")),
             },
             Effect::Signal { unit, to, signal } => self.signal(turn, *unit, *to, *signal),
@@ -336,18 +347,6 @@ impl Model {
     fn spawn(&mut self, turn: &Turn<'_>, spawn: &Spawn) -> Check {
         let unit = turn.unit(spawn.unit)?;
         let name = &unit.name;
-        if let Some(record) = self.runs.get(&spawn.run) {
-            return fail(format!(
-                "run {} is {}'s and is used again for {name}",
-                spawn.run, record.unit
-            ));
-        }
-        if !turn.batch.contains(&Effect::Save { unit: spawn.unit }) {
-            return fail(format!(
-                "{name} spawns run {} that was not saved before",
-                spawn.run
-            ));
-        }
         let starts = matches!(
             spawn.role,
             Role::StartPre | Role::Start | Role::StartPost | Role::Reload
@@ -375,12 +374,28 @@ impl Model {
                 spawn.role
             ));
         }
+        self.new_run(turn, unit, spawn.run, spawn.role)
+    }
+
+    /// A run that has never been, and of which a successor would know.
+    fn new_run(&mut self, turn: &Turn<'_>, unit: &Unit, run: RunId, role: Role) -> Check {
+        let name = &unit.name;
+        if let Some(record) = self.runs.get(&run) {
+            return fail(format!(
+                "run {run} is {}'s and is used again for {name}",
+                record.unit
+            ));
+        }
+        let saved = turn.engine.id(name).map(|unit| Effect::Save { unit });
+        if saved.is_none_or(|save| !turn.batch.contains(&save)) {
+            return fail(format!("{name} begins run {run} that was not saved before"));
+        }
         let record = RunRecord {
             unit: name.clone(),
-            role: spawn.role,
+            role,
             known: Known::Asked,
         };
-        self.runs.insert(spawn.run, record);
+        self.runs.insert(run, record);
         Ok(())
     }
 
@@ -579,9 +594,15 @@ impl Model {
                 return fail(format!("request {request}: no outcome for {target}"));
             }
         }
-        for (name, outcome) in outcomes {
+        Ok(())
+    }
+
+    /// What is told is how things stand once the event is worked off.
+    fn answers_are_true(&self, request: RequestId, outcomes: &[(UnitName, Outcome)]) -> Check {
+        // Of several units, some may have gone on since their outcome came about.
+        if let [(name, outcome)] = outcomes {
             let state = self.states.get(name).copied();
-            if !fits(outcome, state, turn.was(name)) {
+            if !fits(outcome, state) {
                 return fail(format!(
                     "request {request}: {name} is {state:?}, and its outcome is {outcome:?}"
                 ));
@@ -592,18 +613,20 @@ impl Model {
 }
 
 /// Whether an outcome can be told of a unit in this state; `None`: never published.
-fn fits(outcome: &Outcome, state: Option<State>, was: FactPhase) -> bool {
+fn fits(outcome: &Outcome, state: Option<State>) -> bool {
     let Some(state) = state else {
         return true;
     };
     let up = matches!(state, State::Running | State::Exited | State::Reloading);
     let down = matches!(state, State::Stopped | State::Completed | State::Failed);
     match outcome {
-        Outcome::Started => up || was == FactPhase::Stopped,
+        Outcome::Started => up,
         Outcome::AlreadyUp => up,
         Outcome::Reloaded | Outcome::Signaled => !down,
         Outcome::Completed => state == State::Completed,
-        Outcome::Stopped | Outcome::AlreadyDown => down,
+        // A stop may be answered and a start follow at once: a later wish, or a restart.
+        Outcome::Stopped => !up && state != State::Stopping,
+        Outcome::AlreadyDown => down,
         Outcome::LeftDown => down || state == State::Stopping,
         Outcome::Failed { retry_ms, .. } => retry_ms.is_none() || state == State::Backoff,
         Outcome::ResetDone | Outcome::Superseded { .. } | Outcome::Impossible { .. } => true,

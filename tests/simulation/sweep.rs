@@ -188,7 +188,7 @@ fn runs_are_known(scene: &Scene<'_>, model: &mut Model) -> Check {
                     facts.unit, fact.run, record.unit
                 ));
             }
-            if record.known == Known::Over && facts.phase != FactPhase::FindingMain {
+            if record.known == Known::Over {
                 return fail(format!(
                     "{} keeps run {}, which is over",
                     facts.unit, fact.run
