@@ -309,7 +309,7 @@ impl Game<'_> {
                 before: &before,
                 after: &self.facts,
             },
-            &mut self.model,
+            &self.model,
         )?;
         if self.model.has_exited {
             self.begin_anew()?;

@@ -9,7 +9,7 @@ use diakonos::engine::{
     Answer, Cause, Change, ChangeId, Effect, Ending, Engine, Event, FactGoal, FactPhase, Facts,
     Failure, Moment, Outcome, RequestId, Role, RunId, Scope, Spawn, State, Target, UnitId, Verb,
 };
-use diakonos::unit::{Kind, Policy, Signal, Unit, UnitName};
+use diakonos::unit::{Kill, KillMode, Kind, Policy, Signal, Unit, UnitName};
 
 /// What a check says: nothing, or what is wrong.
 pub(crate) type Check = Result<(), String>;
@@ -22,8 +22,8 @@ pub(crate) struct Model {
     /// The last published state, since this daemon began.
     pub(crate) states: BTreeMap<UnitName, State>,
     last_change: Option<ChangeId>,
-    /// The newest definitions that were taken up: their order counts at once.
-    pub(crate) definitions: BTreeMap<UnitName, Unit>,
+    /// How each unit's processes may be killed, by the definition that they were started with.
+    kills: BTreeMap<UnitName, Kill>,
     /// Stopped by a request, and by no later one to be started.
     pub(crate) forbidden: BTreeSet<UnitName>,
     auto_starts: BTreeMap<UnitName, VecDeque<Moment>>,
@@ -151,6 +151,13 @@ impl Model {
             } = effect
             {
                 self.answers_are_true(*request, outcomes)?;
+            }
+        }
+        for id in turn.engine.units() {
+            if let Some(unit) = turn.engine.unit(id)
+                && let Some(service) = &unit.service
+            {
+                self.kills.insert(unit.name.clone(), service.kill);
             }
         }
         refusals_do_nothing(turn)
@@ -444,11 +451,38 @@ impl Model {
             ));
         }
         self.states.insert(name.clone(), change.to);
+        if change.from == State::Stopping || !is_going(change.to) {
+            self.leave_behind(change)?;
+        }
         if change.to == State::Starting && change.from != State::Running {
             self.start_order(turn, change)?;
             self.start_limit(turn, change)?;
         }
         self.fulfil(change)
+    }
+
+    /// The end of a run leaves nobody, but for what may not be killed or cannot be.
+    fn leave_behind(&mut self, change: &Change) -> Check {
+        let name = &change.unit;
+        let kill = self.kills.get(name).copied();
+        let spares = kill.is_some_and(|kill| kill.mode == KillMode::None || !kill.send_sigkill);
+        for (run, record) in &mut self.runs {
+            if record.unit != *name || !matches!(record.known, Known::Asked | Known::Alive) {
+                continue;
+            }
+            if !spares && change.to != State::Failed {
+                return fail(format!(
+                    "{name} becomes {}, and its run {run} lives",
+                    change.to
+                ));
+            }
+            let is_watched = kill.is_some_and(|kill| kill.mode != KillMode::None);
+            if change.to == State::Backoff && is_watched {
+                return fail(format!("{name} is to be restarted over run {run}"));
+            }
+            record.known = Known::Abandoned;
+        }
+        Ok(())
     }
 
     /// Nothing starts before what it comes after, where that is on its way too.
@@ -610,6 +644,13 @@ impl Model {
         }
         Ok(())
     }
+}
+
+fn is_going(state: State) -> bool {
+    !matches!(
+        state,
+        State::Stopped | State::Completed | State::Failed | State::Waiting | State::Backoff
+    )
 }
 
 /// Whether an outcome can be told of a unit in this state; `None`: never published.
