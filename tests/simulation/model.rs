@@ -38,6 +38,14 @@ pub(crate) struct RunRecord {
     pub(crate) unit: UnitName,
     pub(crate) role: Role,
     pub(crate) known: Known,
+    pub(crate) doom: Doom,
+}
+
+/// Whether SIGKILL was sent to it alone: a command then needs no more care.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Doom {
+    None,
+    Killed,
 }
 
 /// What the engine knows of a run.
@@ -76,6 +84,14 @@ pub(crate) struct Turn<'a> {
 
 pub(crate) fn fail<T>(text: impl Into<String>) -> Result<T, String> {
     Err(text.into())
+}
+
+impl RunRecord {
+    /// Whether the engine has to know of it.
+    pub(crate) fn is_kept(&self) -> bool {
+        matches!(self.known, Known::Asked | Known::Alive)
+            && (self.role == Role::Start || self.doom == Doom::None)
+    }
 }
 
 impl Turn<'_> {
@@ -401,12 +417,13 @@ impl Model {
             unit: name.clone(),
             role,
             known: Known::Asked,
+            doom: Doom::None,
         };
         self.runs.insert(run, record);
         Ok(())
     }
 
-    fn signal(&self, turn: &Turn<'_>, unit: UnitId, to: Target, signal: Signal) -> Check {
+    fn signal(&mut self, turn: &Turn<'_>, unit: UnitId, to: Target, signal: Signal) -> Check {
         let name = &turn.unit(unit)?.name;
         match to {
             Target::Group => Ok(()),
@@ -421,6 +438,11 @@ impl Model {
                         "signal {} goes to run {run}, which is over",
                         signal.number()
                     ));
+                }
+                if let Some(record) = self.runs.get_mut(&run)
+                    && signal == Signal::KILL
+                {
+                    record.doom = Doom::Killed;
                 }
                 Ok(())
             }
@@ -467,7 +489,7 @@ impl Model {
         let kill = self.kills.get(name).copied();
         let spares = kill.is_some_and(|kill| kill.mode == KillMode::None || !kill.send_sigkill);
         for (run, record) in &mut self.runs {
-            if record.unit != *name || !matches!(record.known, Known::Asked | Known::Alive) {
+            if record.unit != *name || !record.is_kept() {
                 continue;
             }
             if !spares && change.to != State::Failed {

@@ -196,9 +196,10 @@ fn runs_are_known(scene: &Scene<'_>, model: &Model) -> Check {
             }
         }
     }
-    let lost = model.runs.iter().find(|(run, record)| {
-        matches!(record.known, Known::Asked | Known::Alive) && !shown.contains_key(run)
-    });
+    let lost = model
+        .runs
+        .iter()
+        .find(|(run, record)| record.is_kept() && !shown.contains_key(run));
     match lost {
         Some((run, record)) => fail(format!(
             "run {run} of {} lives and the engine forgot it",
