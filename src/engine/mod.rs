@@ -417,6 +417,9 @@ impl Engine {
         self.last_run += 1;
         let id = RunId(self.last_run);
         self.runs.insert(id, unit);
+        if let Some(service) = self.service_mut(unit) {
+            service.last_run = id;
+        }
         Run {
             id,
             role,

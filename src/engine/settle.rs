@@ -119,9 +119,11 @@ impl Engine {
             let Some(service) = self.services.get_mut(&unit) else {
                 continue;
             };
-            if service.kind().rests() || !reach.involved.insert(unit) {
+            if !reach.involved.insert(unit) {
                 continue;
             }
+            // A oneshot that has run its course passes the stop on to what requires it.
+            let rests = service.kind().rests();
             if service.goal != Goal::Down {
                 service.goal = Goal::Down;
                 self.announce(unit, Some(cause.clone()));
@@ -131,7 +133,7 @@ impl Engine {
                 self.resolve(unit, Awaited::Up, &outcome);
                 self.resolve(unit, Awaited::Reload, &outcome);
             }
-            if !targets.contains(&unit) {
+            if !rests && !targets.contains(&unit) {
                 reach.pulled_in.push((unit, cause));
             }
             let Some(name) = self.name(unit) else {

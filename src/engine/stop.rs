@@ -111,9 +111,7 @@ impl Engine {
         };
         let (mode, signal) = (definition.kill.mode, definition.kill.signal);
         let (main, control) = match (round, self.phase(unit)) {
-            (Round::Main, Some(phase)) => {
-                (self.living(phase.main()), self.living(phase.control()))
-            }
+            (Round::Main, Some(phase)) => (self.living(phase.main()), self.living(phase.control())),
             (Round::Final, _) | (_, None) => (None, None),
         };
         let cause = cause_of(&end);
