@@ -1,1 +1,4 @@
-//! (room)
+//! The daemon: one loop and all that it multiplexes.
+
+mod home;
+mod sources;
