@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use crate::engine::SpawnFailure;
 use crate::sys::process::{Identity, error_text};
 use crate::sys::users::{self, User};
-use crate::unit::{Exec, Service};
+use crate::unit::Service;
 
 use super::failure;
 
@@ -27,15 +27,10 @@ pub(super) struct Account {
 }
 
 impl Account {
-    /// Who the command is to run as; with prefix `+` that is who we are.
-    pub(super) fn of_command(service: &Service, exec: &Exec) -> Result<Self, SpawnFailure> {
-        if exec.privileged { Self::ours() } else { Self::of_service(service) }
-    }
-
-    /// Who owns the service's pipes.
-    pub(super) fn of_service(service: &Service) -> Result<Self, SpawnFailure> {
-        let mut account = Self::ours()?;
-        let we = (account.uid, account.gid);
+    /// Who the service is to run as, and who owns its pipes, where `ours` is who we are.
+    pub(super) fn of_service(service: &Service, ours: &Self) -> Result<Self, SpawnFailure> {
+        let mut account = ours.clone();
+        
         if let Some(text) = &service.user {
             let found = users::lookup(text).map_err(|error| failed("user", text, &error))?;
             let user = found.ok_or_else(|| unknown("user", text))?;
@@ -48,9 +43,9 @@ impl Account {
         for text in &service.supplementary_groups {
             groups.push(group("groups", text)?);
         }
-        let is_switch = (account.uid, account.gid) != we || !groups.is_empty();
+        let is_switch = (account.uid, account.gid) != (ours.uid, ours.gid) || !groups.is_empty();
         if is_switch && users::effective_uid() != 0 {
-            return Err(not_root(service));
+            return Err(not_root(service, &ours.name));
         }
         // Root's own group list is set even where nothing else changes: what the daemon was started with is not the
         // service's business once it names a user.
@@ -64,10 +59,17 @@ impl Account {
         Ok(account)
     }
 
-    /// Who we are.
-    fn ours() -> Result<Self, SpawnFailure> {
-        let user = users::current().map_err(|error| failed("user", "of this daemon", &error))?;
-        Ok(Self::from_user(user))
+    /// Who we are. A user database that cannot be read leaves us with our number.
+    pub(super) fn ours() -> Self {
+        match users::current() {
+            Ok(user) => Self::from_user(user),
+            Err(error) => {
+                ::log::warn!("looking up our own user: {}", error_text(&error));
+                let uid = users::effective_uid();
+                let (home, shell) = (PathBuf::from("/"), PathBuf::from("/bin/sh"));
+                Self { name: uid.to_string(), uid, gid: uid, home, shell, identity: None }
+            }
+        }
     }
 
     fn from_user(user: User) -> Self {
@@ -95,14 +97,13 @@ fn failed(step: &'static str, object: &str, error: &std::io::Error) -> SpawnFail
     failure(step, errno, format!("looking up {object}: {}", error_text(error)))
 }
 
-fn not_root(service: &Service) -> SpawnFailure {
+fn not_root(service: &Service, we: &str) -> SpawnFailure {
     let mut wanted = Vec::new();
     wanted.extend(service.user.as_ref().map(|user| format!("User={user}")));
     wanted.extend(service.group.as_ref().map(|group| format!("Group={group}")));
     if !service.supplementary_groups.is_empty() {
         wanted.push(format!("SupplementaryGroups={}", service.supplementary_groups.join(" ")));
     }
-    let we = users::current().map_or_else(|_| users::effective_uid().to_string(), |user| user.name);
     let reason = format!("{}: only root may switch users, this daemon runs as {we}", wanted.join(", "));
     failure("user", NOT_PERMITTED, reason)
 }

@@ -60,8 +60,8 @@ pub(super) struct Environment(BTreeMap<String, String>);
 
 impl Environment {
     /// All that the command's process is to see.
-    pub(super) fn new(order: Order<'_>, account: &Account) -> Result<Self, SpawnFailure> {
-        let Order { unit, service, spawn, invocation, .. } = order;
+    pub(super) fn new(order: Order<'_>) -> Result<Self, SpawnFailure> {
+        let Order { unit, service, spawn, account, invocation, .. } = order;
         let mut environment = Self::default();
         environment.add_base(account);
         environment.pass(&service.pass_environment)?;

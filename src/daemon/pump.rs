@@ -49,6 +49,8 @@ pub(super) struct UnitLog {
     pipes: Vec<Pipe>,
     /// Whose bytes they are taken for.
     run: RunId,
+    /// The main process's run, between its marks.
+    main: Option<RunId>,
 }
 
 #[derive(Debug)]
@@ -71,6 +73,7 @@ impl UnitLog {
             unwritten: 0,
             pipes: Vec::new(),
             run: RunId(0),
+            main: None,
         };
         if let Err(error) = log.open_writer() {
             ::log::warn!("{name}: cannot open its log: {}", error_text(&error));
@@ -103,19 +106,25 @@ impl UnitLog {
         Ok(())
     }
 
-    /// From now on bytes are taken for this run's.
-    pub(super) fn set_run(&mut self, run: RunId) {
-        self.run = run;
+    /// A process of this run is about to write. While there is a main process, all bytes are taken for that one's: they
+    /// share its pipe.
+    pub(super) fn expect(&mut self, run: RunId) {
+        self.run = self.main.unwrap_or(run);
     }
 
-    /// Marks that a run's program has begun.
+    /// Marks that a main process's program has begun.
     pub(super) fn begin(&mut self, run: RunId, pid: u32) {
+        if self.main.is_some_and(|main| main != run) {
+            self.end(Ending::Unknown, &mut []);
+        }
+        self.main = Some(run);
         self.run = run;
         self.mark(run, Mark::Begin { pid });
     }
 
-    /// Takes what a run has left in the pipes and marks its end.
-    pub(super) fn end(&mut self, run: RunId, ending: Ending, buffer: &mut [u8]) {
+    /// Takes what is left in the pipes and marks the main process's end, if one has begun.
+    pub(super) fn end(&mut self, ending: Ending, buffer: &mut [u8]) {
+        let Some(run) = self.main.take() else { return };
         self.drain(buffer);
         self.mark(run, Mark::End(log_ending(ending)));
     }
@@ -145,7 +154,7 @@ impl UnitLog {
 
     fn take(&mut self, stream: Stream, buffer: &mut [u8], budget: usize) -> Pumped {
         let mut taken = 0;
-        while taken < budget {
+        while taken < budget && !buffer.is_empty() {
             let Some(pipe) = self.pipes.iter().find(|pipe| pipe.stream == stream) else {
                 return Pumped::End;
             };
@@ -191,6 +200,8 @@ impl UnitLog {
 
     /// Closes the pipes and removes their names; for when nobody writes any more.
     pub(super) fn close(&mut self, sources: &mut Sources) {
+        // A main process that nobody could name has gone with the others.
+        self.end(Ending::Unknown, &mut []);
         for pipe in self.pipes.drain(..) {
             sources.remove(pipe.token, pipe.reader.as_fd());
             if let Err(error) = std::fs::remove_file(&pipe.path) {

@@ -26,6 +26,7 @@ pub(super) struct Order<'a> {
     pub(super) service: &'a Service,
     pub(super) exec: &'a Exec,
     pub(super) spawn: &'a Spawn,
+    pub(super) account: &'a Account,
     pub(super) invocation: &'a Invocation,
 }
 
@@ -71,11 +72,10 @@ pub(super) fn is_first(service: &Service, spawn: &Spawn) -> bool {
     spawn.index == 0 && spawn.role == first
 }
 
-/// Works out all that the command needs. Reads environment files and asks for users; nothing lasting is done.
+/// Works out all that the command needs. Reads environment files; nothing lasting is done.
 pub(super) fn prepare(order: Order<'_>, fifos: &Fifos) -> Result<Prepared, SpawnFailure> {
-    let Order { service, exec, .. } = order;
-    let account = Account::of_command(service, exec)?;
-    let environment = Environment::new(order, &account)?;
+    let Order { service, exec, account, .. } = order;
+    let environment = Environment::new(order)?;
     let program = find_program(&exec.program, environment.get("PATH"))?;
     let arguments = if exec.expand {
         expand(&exec.arguments, |name| environment.get(name))
@@ -86,7 +86,7 @@ pub(super) fn prepare(order: Order<'_>, fifos: &Fifos) -> Result<Prepared, Spawn
     for argument in &arguments {
         argv.push(c_string("exec", argument)?);
     }
-    let directory = directory(&service.working_directory, &account)?;
+    let directory = directory(&service.working_directory, account)?;
     let streams = Streams::new(service, fifos)?;
     let objects = Objects {
         program: program.display().to_string(),
@@ -99,7 +99,7 @@ pub(super) fn prepare(order: Order<'_>, fifos: &Fifos) -> Result<Prepared, Spawn
         argv,
         environment: environment.to_entries()?,
         directory: Some(directory),
-        identity: account.identity,
+        identity: account.identity.clone(),
         umask: service.umask,
         stdin: streams.stdin,
         stdout: streams.stdout,

@@ -45,6 +45,11 @@ impl Watches {
         Self { inotify, map: BTreeMap::new() }
     }
 
+    /// Whether changes are told at all.
+    pub(super) fn is_working(&self) -> bool {
+        self.inotify.is_some()
+    }
+
     /// Watches `path` for `purpose`, besides what it is watched for already.
     pub(super) fn add(&mut self, path: &Path, what: Watch, purpose: Purpose) -> io::Result<()> {
         let Some((inotify, _)) = &self.inotify else {
