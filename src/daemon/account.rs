@@ -9,7 +9,7 @@ use crate::sys::process::{Identity, error_text};
 use crate::sys::users::{self, User};
 use crate::unit::Service;
 
-use super::failure;
+use super::spawn::failure;
 
 /// `EPERM`.
 const NOT_PERMITTED: i32 = 1;

@@ -11,12 +11,11 @@ use crate::sys::process::{self, Spawned, error_text};
 use crate::unit::{Output, Service, Unit};
 
 use super::account::Account;
-use super::failure;
 use super::group::Group;
-use super::processes::{Birth, Hold, Processes, Run, Turn};
+use super::processes::{Birth, Hold, Origin, Processes, Run, Turn};
 use super::pump::UnitLog;
 use super::sources::Source;
-use super::spawn::{Fifos, Objects, Order, command, is_first, prepare};
+use super::spawn::{Fifos, Objects, Order, command, failure, is_first, prepare};
 
 const SIGKILL: i32 = 9;
 /// `EMFILE` and `ENFILE`.
@@ -78,6 +77,7 @@ impl Processes {
         let run = Run {
             unit: spawn.unit,
             role: spawn.role,
+            origin: Origin::Spawned,
             pid,
             identity: self.identities.of(pid, &pidfd),
             pidfd,

@@ -9,8 +9,8 @@ use crate::sys::clock;
 use crate::sys::process::{ExecStatus, Wait, error_text, read_status};
 use crate::unit::Kind;
 
-use super::failure;
-use super::processes::{Processes, Turn};
+use super::processes::{Origin, Processes, Turn};
+use super::spawn::failure;
 
 /// What a newborn's report came to.
 enum Report {
@@ -89,7 +89,8 @@ impl Processes {
         let event = match run.failure.take() {
             Some(failure) => Event::SpawnFailed { run: id, failure },
             None => {
-                if role == Role::Start && !is_forked_off(unit, ending, turn) {
+                let goes_on = run.origin == Origin::Spawned && is_forked_off(unit, ending, turn);
+                if role == Role::Start && !goes_on {
                     self.main_ended(unit, ending);
                 }
                 Event::Exited { run: id, ending }
@@ -114,8 +115,7 @@ impl Processes {
 fn is_forked_off(unit: UnitId, ending: Ending, turn: &Turn<'_>) -> bool {
     let service = turn.engine.unit(unit).and_then(|unit| unit.service.as_deref());
     let is_forking = service.is_some_and(|service| service.kind == Kind::Forking);
-    let has_main = turn.engine.view(unit).is_some_and(|view| view.state.is_up());
-    is_forking && ending == Ending::Code(0) && !has_main
+    is_forking && ending == Ending::Code(0)
 }
 
 fn ending(wait: Wait) -> Ending {

@@ -14,8 +14,7 @@ use crate::sys::process::error_text;
 use crate::unit::{EnvironmentFile, Signal, parse_environment_file};
 
 use super::account::Account;
-use super::failure;
-use super::spawn::Order;
+use super::spawn::{Order, failure};
 
 const ROOT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 const USER_PATH: &str = "/usr/local/bin:/usr/bin:/bin";

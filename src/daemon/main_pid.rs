@@ -14,12 +14,14 @@ use crate::sys::process::{Pid, PidFd};
 use crate::sys::users;
 
 use super::group::Watched;
-use super::processes::{Hold, Processes, Run, Turn};
+use super::processes::{Hold, Origin, Processes, Run, Turn};
 use super::sources::Source;
 use super::watches::Purpose;
 
 /// Bytes of a PID file; only the first line counts, but some daemons write more.
 const FILE_LIMIT: usize = 4_096;
+/// How often one look is repeated when processes come and go under it.
+const LOOKS_MAX: usize = 8;
 /// File times come from a coarser clock than ours and may be older by as much, in milliseconds.
 const FILE_TIME_SLACK_MS: u64 = 50;
 
@@ -83,16 +85,30 @@ impl Processes {
                 }
             }
         }
-        let answer = match self.judge(run) {
-            Verdict::Wait => return,
-            Verdict::Missing(reason) => Event::MainMissing { run, reason },
-            Verdict::Main(pid) => match self.hold_main((unit, run), pid, turn) {
-                Some(event) => event,
-                None => return,
-            },
-        };
-        self.stop_finding(run);
-        turn.events.push_back(answer);
+        if let Some(answer) = self.answer((unit, run), turn) {
+            self.stop_finding(run);
+            turn.events.push_back(answer);
+        }
+    }
+
+    /// A verdict on a process holds once it is given again with the process held: from then on its number cannot pass to
+    /// another.
+    fn answer(&mut self, (unit, run): (UnitId, RunId), turn: &mut Turn<'_>) -> Option<Event> {
+        let mut held: Option<(Pid, PidFd)> = None;
+        for _ in 0..LOOKS_MAX {
+            match (self.judge(run), held.take()) {
+                (Verdict::Wait, _) => return None,
+                (Verdict::Missing(reason), _) => return Some(Event::MainMissing { run, reason }),
+                (Verdict::Main(pid), Some((same, pidfd))) if same == pid => {
+                    return self.hold_main((unit, run), (pid, pidfd), turn);
+                }
+                // One that cannot be opened is gone, which the next look takes into account.
+                (Verdict::Main(pid), _) => {
+                    held = PidFd::open(pid).ok().map(|pidfd| (pid, pidfd));
+                }
+            }
+        }
+        None
     }
 
     fn judge(&self, run: RunId) -> Verdict {
@@ -164,22 +180,18 @@ impl Processes {
         strays
     }
 
-    /// Opens the process and looks again whether it still is the one: from here on its number cannot pass to another.
     fn hold_main(
         &mut self,
         (unit, run): (UnitId, RunId),
-        pid: Pid,
+        (pid, pidfd): (Pid, PidFd),
         turn: &mut Turn<'_>,
     ) -> Option<Event> {
-        let pidfd = PidFd::open(pid).ok()?;
-        if self.judge(run) != Verdict::Main(pid) {
-            return None;
-        }
         let exit = turn.sources.add(pidfd.as_fd(), Source::Exit(run)).ok()?;
         let identity = self.identities.of(pid, &pidfd);
-        let role = Role::Start;
+        let (role, origin) = (Role::Start, Origin::Found);
         let (birth, failure) = (None, None);
-        self.runs.insert(run, Run { unit, role, pid, pidfd, exit, identity, birth, failure });
+        let found = Run { unit, role, origin, pid, pidfd, exit, identity, birth, failure };
+        self.runs.insert(run, found);
         if let Some(hold) = self.holds.get_mut(&unit) {
             hold.group.add_root(pid);
             if let Some(log) = &mut hold.log {

@@ -80,6 +80,7 @@ pub(super) struct Processes {
 pub(super) struct Run {
     pub(super) unit: UnitId,
     pub(super) role: Role,
+    pub(super) origin: Origin,
     pub(super) pid: Pid,
     pub(super) pidfd: PidFd,
     pub(super) exit: Token,
@@ -89,6 +90,14 @@ pub(super) struct Run {
     pub(super) birth: Option<Birth>,
     /// The step that failed; told when the child is reaped.
     pub(super) failure: Option<SpawnFailure>,
+}
+
+/// How we came to a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Origin {
+    Spawned,
+    /// A forking service has left it behind, or a predecessor started it.
+    Found,
 }
 
 /// The pipe by which a newborn child reports.

@@ -14,7 +14,6 @@ use crate::unit::{Exec, Input, Output, Service, Unit, WorkingDirectory, expand};
 
 use super::account::Account;
 use super::environment::{Environment, Invocation};
-use super::failure;
 
 /// `ENOENT`.
 const NOT_FOUND: i32 = 2;
@@ -51,6 +50,11 @@ pub(super) struct Objects {
     account: String,
     directory: String,
     streams: [String; 3],
+}
+
+/// A start that failed before there was a process, or in its first steps.
+pub(super) fn failure(step: &str, errno: i32, reason: String) -> SpawnFailure {
+    SpawnFailure { step: step.into(), errno, reason: reason.into() }
 }
 
 /// The command of a role's key at this place.
