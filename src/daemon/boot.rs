@@ -86,18 +86,24 @@ pub(super) fn boot(root: PathBuf) -> Result<Booted, BootError> {
     let home = Home::new(root);
     make(home.root())?;
     let lock = lock(&home)?;
-    for folder in [home.run(), home.logs(), home.services()] {
-        make(&folder)?;
+    make(&home.run())?;
+    make(&home.logs())?;
+    // The user's own: it may be a link to wherever the files are kept.
+    match fs::create_dir(home.services()) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+            return Err(BootError::failed("make", &home.services(), error));
+        }
+        _ => {}
     }
     let nofile = sys_process::raise_nofile();
     let object = Path::new("the family of processes");
     sys_process::become_subreaper()
         .map_err(|error| BootError::failed("become the reaper of", object, error))?;
     let signals = signals::SignalFd::new(&[
-        signals::TERMINATE,
-        signals::INTERRUPT,
-        signals::HANG_UP,
-        signals::CHILD,
+        signals::SIGTERM,
+        signals::SIGINT,
+        signals::SIGHUP,
+        signals::SIGCHLD,
     ])
     .map_err(|error| BootError::failed("receive", Path::new("signals"), error))?;
     let listener = listen(&home.socket())?;
