@@ -76,7 +76,7 @@ pub(super) struct Booted {
     /// The limit on open descriptors that services get: what ours was, soft and hard.
     pub(super) nofile: (u64, u64),
     /// Held, never read: it is what makes us the only daemon of this home.
-    _lock: File,
+    pub(super) lock: File,
 }
 
 /// Takes the home and makes everything that the loop needs. On success the socket listens.
@@ -112,7 +112,7 @@ pub(super) fn boot(root: PathBuf) -> Result<Booted, BootError> {
         listener,
         signals,
         nofile,
-        _lock: lock,
+        lock,
     })
 }
 

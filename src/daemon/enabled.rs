@@ -61,6 +61,19 @@ impl Enabled {
             .map(|(name, entry)| (name, entry.file.as_path()))
     }
 
+    /// The file that this unit was enabled from.
+    pub(super) fn file(&self, name: &UnitName) -> Option<&Path> {
+        self.entries.get(name).map(|entry| entry.file.as_path())
+    }
+
+    /// Whether one of the groups that pull this unit in is enabled itself.
+    pub(super) fn has_enabled_group(&self, name: &UnitName) -> bool {
+        self.entries.get(name).is_some_and(|entry| {
+            let mut groups = entry.install.wanted_by.iter().chain(&entry.install.required_by);
+            groups.any(|group| self.contains(group))
+        })
+    }
+
     /// Notes what the unit's file says now.
     pub(super) fn learn(&mut self, name: &UnitName, install: &Install) {
         if let Some(entry) = self.entries.get_mut(name) {

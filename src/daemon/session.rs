@@ -80,6 +80,8 @@ pub(super) struct Sessions {
     uid: u32,
     /// Given up for a moment when no other descriptor is left, so that a client can be told so.
     reserve: Option<File>,
+    /// Accepting failed while clients were waiting, and no event will come for them.
+    waiting: bool,
     /// Requests whose client has gone.
     detached: Vec<RequestId>,
 }
@@ -91,6 +93,7 @@ impl Sessions {
             next: 1,
             uid: effective_uid(),
             reserve: spare(),
+            waiting: false,
             detached: Vec::new(),
         }
     }
@@ -99,8 +102,14 @@ impl Sessions {
         self.map.len()
     }
 
-    /// Accepts all who knock; the new sessions have something to say at once, or an event follows.
+    /// Whether [`Self::accept`] is to be tried again when anything has happened.
+    pub(super) fn is_anyone_waiting(&self) -> bool {
+        self.waiting
+    }
+
+    /// Accepts all who knock; an event follows for each as soon as it says something.
     pub(super) fn accept(&mut self, listener: &UnixListener, sources: &mut Sources) {
+        self.waiting = false;
         loop {
             match listener.accept() {
                 Ok((stream, _)) => self.admit(stream, sources),
@@ -116,6 +125,7 @@ impl Sessions {
                     }
                     _ => {
                         ::log::warn!("cannot accept a client: {}", error_text(&error));
+                        self.waiting = true;
                         return;
                     }
                 },
@@ -277,6 +287,9 @@ impl Session {
                     self.stage = Stage::Busy(None);
                     return Ok(Heard::Request(self.peer, request));
                 }
+                if self.output.len() - self.sent > OUTPUT_MAX {
+                    return Err(End::Gone);
+                }
                 continue;
             }
             if taken >= INPUT_TURN {
@@ -297,7 +310,7 @@ impl Session {
         }
     }
 
-    /// Understands one payload: the hello, or a request.
+    /// Understands one payload: the hello, or a request. One that makes no sense is answered, and the next one may.
     fn take(&mut self, payload: &[u8]) -> Result<Option<Request>, End> {
         if self.stage == Stage::Greeting {
             let hello = decode_hello(payload).map_err(|error| refused(&error.to_string()))?;
@@ -309,8 +322,14 @@ impl Session {
             self.stage = Stage::Idle;
             return Ok(None);
         }
-        let request = decode_request(payload).map_err(|error| refused(&error.to_string()))?;
-        Ok(Some(request))
+        match decode_request(payload) {
+            Ok(request) => Ok(Some(request)),
+            Err(error) => {
+                let error = not_understood(&error.to_string());
+                self.say(&Reply::Final(Final::Error(error)));
+                Ok(None)
+            }
+        }
     }
 
     fn say(&mut self, reply: &Reply) {
@@ -377,11 +396,15 @@ fn spare() -> Option<File> {
 }
 
 fn refused(reason: &str) -> End {
-    End::Refused(WireError {
+    End::Refused(not_understood(reason))
+}
+
+fn not_understood(reason: &str) -> WireError {
+    WireError {
         kind: ErrorKind::Usage,
         message: format!("the daemon does not understand the request: {reason}"),
         hint: None,
-    })
+    }
 }
 
 fn not_allowed(uid: u32) -> WireError {
