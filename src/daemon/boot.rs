@@ -5,7 +5,6 @@
 
 use std::fs::{self, File, Permissions};
 use std::io::{self, Write};
-use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
@@ -80,10 +79,9 @@ pub(super) struct Booted {
 }
 
 /// Takes the home and makes everything that the loop needs. On success the socket listens.
-pub(super) fn boot(root: PathBuf) -> Result<Booted, BootError> {
+pub(super) fn boot(home: Home) -> Result<Booted, BootError> {
     sys_process::set_umask(0o077);
     signals::ignore_sigpipe();
-    let home = Home::new(root);
     make(home.root())?;
     let lock = lock(&home)?;
     make(&home.run())?;
@@ -157,8 +155,17 @@ fn listen(path: &Path) -> Result<UnixListener, BootError> {
 pub(super) struct Ready(Option<File>);
 
 impl Ready {
-    pub(super) fn new(fd: Option<OwnedFd>) -> Self {
-        Self(fd.map(File::from))
+    /// Takes the descriptor over; a number that is none tells nobody.
+    pub(super) fn take(number: Option<i32>) -> Self {
+        let taken = number.map(files::take_inherited);
+        match taken.transpose() {
+            Ok(fd) => Self(fd.map(File::from)),
+            Err(error) => {
+                let reason = sys_process::error_text(&error);
+                ::log::warn!("nobody is told that the daemon is ready: {reason}");
+                Self(None)
+            }
+        }
     }
 
     /// `ready`: the socket listens. The descriptor is closed with it.

@@ -7,7 +7,6 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::net::UnixListener;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use mio::{Events, Poll};
@@ -16,6 +15,7 @@ use crate::engine::{Asker, Change, Effect, Engine, Event, Moment, RequestId, Uni
 use crate::sys::clock;
 use crate::sys::process::error_text;
 use crate::sys::signals::{SIGCHLD, SIGHUP, SignalFd};
+use crate::unit::{Context, SearchPath};
 use crate::wire::{Progress, Reply};
 
 use super::enabled::Enabled;
@@ -46,7 +46,9 @@ pub(super) struct Daemon {
     /// The request that starts all enabled units, until it is answered.
     pub(super) boot: Option<RequestId>,
     /// Where the units that start with the daemon are looked for.
-    pub(super) boot_directories: Vec<PathBuf>,
+    pub(super) boot_path: SearchPath,
+    /// What `%` specifiers stand for.
+    pub(super) context: Context,
     /// What is to be looked at next turn although no event will tell of it.
     pub(super) unfinished: BTreeSet<Source>,
     /// Unix milliseconds.

@@ -9,7 +9,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use crate::engine::{Absent, Engine, State, UnitId};
-use crate::unit::{self, Unit, UnitName, glob};
+use crate::unit::{self, Context, LoadError, SearchPath, Unit, UnitName, glob};
 use crate::wire::{ErrorKind, Progress, ProgressKind, WireError};
 
 use super::answer;
@@ -49,8 +49,9 @@ pub(super) struct Loaded {
 pub(super) struct Loader<'a> {
     engine: &'a Engine,
     enabled: &'a Enabled,
+    context: &'a Context,
     /// Absolute, best first.
-    directories: &'a [PathBuf],
+    path: &'a SearchPath,
 }
 
 /// Where a unit's file is.
@@ -65,12 +66,14 @@ impl<'a> Loader<'a> {
     pub(super) fn new(
         engine: &'a Engine,
         enabled: &'a Enabled,
-        directories: &'a [PathBuf],
+        context: &'a Context,
+        path: &'a SearchPath,
     ) -> Self {
         Self {
             engine,
             enabled,
-            directories,
+            context,
+            path,
         }
     }
 
@@ -117,7 +120,7 @@ impl<'a> Loader<'a> {
         let loaded = units.filter_map(|id| self.engine.unit(id)).map(|unit| unit.name.clone());
         let mut names: BTreeSet<UnitName> = loaded.collect();
         if among == Among::LoadedAndFiles {
-            names.extend(unit::list(self.directories));
+            names.extend(self.path.list().units.into_iter().map(|unit| unit.name));
         }
         names
     }
@@ -147,18 +150,21 @@ impl<'a> Loader<'a> {
         let candidates = self.candidates(Among::LoadedAndFiles);
         let near = unit::nearest(name.as_str(), candidates.iter().map(UnitName::as_str));
         let hint = near.map(|near| format!("did you mean `{near}`?"));
-        let message = format!("no unit {name}: {}", self.not_found());
-        answer::error(ErrorKind::NoSuchUnit, message, hint)
+        answer::error(ErrorKind::NoSuchUnit, self.not_found(name), hint)
     }
 
-    fn not_found(&self) -> String {
-        let folders = self.directories.iter().map(|path| path.display().to_string());
-        format!("not found in {}", folders.collect::<Vec<_>>().join(", "))
+    fn not_found(&self, name: &UnitName) -> String {
+        LoadError::NotFound {
+            name: name.clone(),
+            searched: self.path.directories.clone(),
+            nearest: None,
+        }
+        .to_string()
     }
 
     /// Where the unit's file is: a loaded unit keeps its file as long as that exists.
     fn place(&self, name: &UnitName) -> Place {
-        let found = unit::find(name, self.directories);
+        let found = self.path.find(name).map(|found| found.path);
         let loaded = self.engine.id(name).and_then(|id| self.engine.unit(id));
         match (loaded.map(|unit| unit.path.clone()), found) {
             (None, Some(found)) => Place::At(found),
@@ -193,13 +199,13 @@ impl<'a> Loader<'a> {
             Place::At(path) | Place::Two(path, _) => self
                 .read(name, &path)
                 .map_err(|report| report.lines().next().unwrap_or_default().to_owned()),
-            Place::Nowhere => Err(self.not_found()),
+            Place::Nowhere => Err(self.not_found(name)),
         }
     }
 
     /// Reads a file and adds what the enabled units ask of it with `WantedBy=` and `RequiredBy=`.
     fn read(&self, name: &UnitName, path: &Path) -> Result<Unit, String> {
-        let mut unit = read_file(name, path)?;
+        let mut unit = read_file(name, path, self.context)?;
         let (wants, requires) = self.enabled.pulled_in_by(name);
         add(&mut unit.wants, &wants);
         add(&mut unit.requires, &requires);
@@ -300,8 +306,12 @@ impl<'a> Loader<'a> {
 }
 
 /// Reads one unit file; what is wrong with it comes as the whole report.
-pub(super) fn read_file(name: &UnitName, path: &Path) -> Result<Unit, String> {
-    unit::load_file(path, name).map_err(|error| error.to_string())
+pub(super) fn read_file(
+    name: &UnitName,
+    path: &Path,
+    context: &Context,
+) -> Result<Unit, String> {
+    unit::load_file(path, name, context).map_err(|error| error.to_string().trim_end().to_owned())
 }
 
 fn add(list: &mut Vec<UnitName>, more: &[&UnitName]) {

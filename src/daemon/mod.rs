@@ -5,6 +5,7 @@
 
 mod answer;
 mod boot;
+mod context;
 mod enabled;
 mod event_loop;
 mod home;
@@ -18,15 +19,19 @@ mod text;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
 use mio::Poll;
 
 use crate::engine::Engine;
 use crate::sys::{clock, process};
+use crate::unit::SearchPath;
 
 pub use boot::BootError;
+pub use context::unit_context;
+pub use home::Home;
+
 use boot::{Booted, Ready};
 use enabled::Enabled;
 use event_loop::Daemon;
@@ -37,12 +42,13 @@ use sources::{Source, Sources};
 /// How to run a daemon.
 #[derive(Debug)]
 pub struct Options {
-    /// The daemon's folder, absolute; made when it is missing.
-    pub home: PathBuf,
+    /// The daemon's folder; made when it is missing.
+    pub home: Home,
     /// Where the enabled units' dependencies are looked for besides their own folders; absolute.
     pub service_directories: Vec<PathBuf>,
-    /// Gets one line: `ready`, `locked PID` (another daemon serves this home) or `error: …`; then it is closed.
-    pub ready: Option<OwnedFd>,
+    /// An inherited descriptor, 3 or above, that gets one line: `ready`, `locked PID` (another daemon serves this home) or
+    /// `error: …`; then it is closed. Nothing else in this process may own it.
+    pub ready_fd: Option<i32>,
 }
 
 /// Runs the daemon until it is told to end. Signals and the like are the whole process's: it has no other thread.
@@ -50,7 +56,7 @@ pub struct Options {
 /// # Errors
 /// The daemon could not start; nothing was started then.
 pub fn run(options: Options) -> Result<(), BootError> {
-    let ready = Ready::new(options.ready);
+    let ready = Ready::take(options.ready_fd);
     let (mut daemon, poll) = match start(options.home) {
         Ok(started) => started,
         Err(error) => {
@@ -68,7 +74,7 @@ pub fn run(options: Options) -> Result<(), BootError> {
 }
 
 /// All that may fail.
-fn start(home: PathBuf) -> Result<(Daemon, Poll), BootError> {
+fn start(home: Home) -> Result<(Daemon, Poll), BootError> {
     let Booted {
         home,
         listener,
@@ -97,7 +103,8 @@ fn start(home: PathBuf) -> Result<(Daemon, Poll), BootError> {
         waiting: BTreeMap::new(),
         next_request: 1,
         boot: None,
-        boot_directories: Vec::new(),
+        boot_path: SearchPath::default(),
+        context: unit_context(),
         unfinished: BTreeSet::new(),
         since_ms: clock::wall_ms(),
         over: false,

@@ -5,9 +5,9 @@
 
 use std::path::PathBuf;
 
-use crate::engine::{Answer, Asker, Command, Event, Moment, RequestId, Verb, Wait};
+use crate::engine::{Answer, Asker, Command, Event, RequestId, Verb, Wait};
 use crate::sys::socket::Peer;
-use crate::unit::UnitName;
+use crate::unit::{SearchPath, UnitName};
 use crate::wire::{
     ErrorKind, Final, Progress, ProgressKind, Reply, Request, ResultKind, UnitResult, UnitStatus,
     WireError,
@@ -39,8 +39,8 @@ impl Daemon {
 
     fn take_up(&mut self, session: SessionId, peer: &Peer, request: Request) {
         let course = search_path(request.directories).and_then(|directories| {
-            let directories = self.with_home(directories);
-            self.course(request.command, &directories, session)
+            let path = self.with_home(directories);
+            self.course(request.command, &path, session)
         });
         match course {
             Ok(Course::Answer(last)) => self.finish(session, last),
@@ -56,21 +56,25 @@ impl Daemon {
     }
 
     /// The search path of a request always ends with the user's own units.
-    fn with_home(&self, mut directories: Vec<PathBuf>) -> Vec<PathBuf> {
+    fn with_home(&self, mut directories: Vec<PathBuf>) -> SearchPath {
         let own = self.home.services();
         if !directories.contains(&own) {
             directories.push(own);
         }
-        directories
+        SearchPath { directories }
+    }
+
+    fn loader<'a>(&'a self, path: &'a SearchPath) -> Loader<'a> {
+        Loader::new(&self.engine, &self.enabled, &self.context, path)
     }
 
     fn course(
         &mut self,
         command: Command,
-        directories: &[PathBuf],
+        path: &SearchPath,
         session: SessionId,
     ) -> Result<Course, WireError> {
-        let loader = Loader::new(&self.engine, &self.enabled, directories);
+        let loader = self.loader(path);
         let known = |names: &[String]| {
             let targets = loader.resolve(names, Among::Loaded)?;
             loader.for_loaded(targets)
@@ -80,7 +84,7 @@ impl Daemon {
             Command::List => Course::Answer(Final::Units(self.all_units())),
             Command::Status { names } => {
                 let targets = loader.resolve(&names, Among::LoadedAndFiles)?;
-                Course::Answer(Final::Units(self.some_units(&targets, directories)?))
+                Course::Answer(Final::Units(self.some_units(&targets, path)?))
             }
             Command::DaemonStatus => Course::Answer(Final::Daemon(self.own_status())),
             Command::Start { names, wait } => {
@@ -101,7 +105,7 @@ impl Daemon {
             Command::Kill => now_finished(Verb::Shutdown, Loaded::default()),
             Command::Enable { names } => {
                 let targets = loader.resolve(&names, Among::LoadedAndFiles)?;
-                Course::Answer(self.enable(&targets, directories, session)?)
+                Course::Answer(self.enable(&targets, path, session)?)
             }
             Command::Disable { names } => {
                 let targets = loader.resolve(&names, Among::Enabled)?;
@@ -176,11 +180,11 @@ impl Daemon {
 
     /// Starts the enabled units, all as one request.
     pub(super) fn start_enabled(&mut self, directories: Vec<PathBuf>) {
-        self.boot_directories = self.with_home(directories);
-        let files = self.enabled.files();
-        for folder in files.filter_map(|(_, file)| file.parent()) {
-            if !self.boot_directories.iter().any(|known| known == folder) {
-                self.boot_directories.push(folder.to_owned());
+        self.boot_path = self.with_home(directories);
+        let known = &mut self.boot_path.directories;
+        for folder in self.enabled.files().filter_map(|(_, file)| file.parent()) {
+            if !known.iter().any(|known| known == folder) {
+                known.push(folder.to_owned());
             }
         }
         self.learn_enabled();
@@ -210,7 +214,7 @@ impl Daemon {
         let files: Vec<(UnitName, PathBuf)> =
             files.map(|(name, file)| (name.clone(), file.to_owned())).collect();
         for (name, file) in files {
-            match super::loader::read_file(&name, &file) {
+            match super::loader::read_file(&name, &file, &self.context) {
                 Ok(unit) => self.enabled.learn(&name, &unit.install),
                 Err(reason) => ::log::error!("enabled unit {name} cannot be read: {reason}"),
             }
@@ -219,7 +223,7 @@ impl Daemon {
 
     /// Those of the named units that can be loaded, with what they need; `None` if that is none.
     fn load_enabled(&self, names: Vec<UnitName>) -> Option<Loaded> {
-        let loader = Loader::new(&self.engine, &self.enabled, &self.boot_directories);
+        let loader = self.loader(&self.boot_path);
         let loaded = loader.for_boot(names);
         (!loaded.targets.is_empty()).then_some(loaded)
     }
@@ -227,12 +231,12 @@ impl Daemon {
     fn enable(
         &mut self,
         targets: &[UnitName],
-        directories: &[PathBuf],
+        path: &SearchPath,
         session: SessionId,
     ) -> Result<Final, WireError> {
         let mut results = Vec::new();
         for name in targets {
-            let loader = Loader::new(&self.engine, &self.enabled, directories);
+            let loader = self.loader(path);
             let unit = loader.read_named(name)?;
             let through = through(&unit.install.wanted_by, &unit.install.required_by);
             let done = self.enabled.enable(name.clone(), unit.path, unit.install);
@@ -289,10 +293,10 @@ impl Daemon {
     fn some_units(
         &self,
         targets: &[UnitName],
-        directories: &[PathBuf],
+        path: &SearchPath,
     ) -> Result<Vec<UnitStatus>, WireError> {
         let surroundings = self.surroundings();
-        let loader = Loader::new(&self.engine, &self.enabled, directories);
+        let loader = self.loader(path);
         let units = targets.iter().map(|name| {
             let id = self.engine.id(name);
             match id.and_then(|id| status::unit(id, &surroundings)) {

@@ -103,7 +103,7 @@ fn kind(unit: &Unit) -> &'static str {
 
 /// Whether the file on disk is another one than the one in force; one that cannot be read is.
 fn is_changed(unit: &Unit) -> bool {
-    unit::hash_file(&unit.path).map_or(true, |hash| hash != unit.hash)
+    unit::hash_on_disk(&unit.path, &unit.name).map_or(true, |hash| hash != unit.hash)
 }
 
 /// The part of `daemon-status` that the units tell; the caller fills in the rest.
