@@ -17,22 +17,23 @@ use crate::log::Stream;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct SessionId(pub(super) u64);
 
-/// What a ready descriptor is to the daemon.
+/// What a ready descriptor is to the daemon, in the order in which a turn serves them: a process's end and a client come
+/// before a log byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Source {
-    /// The control socket, where clients knock.
-    Listener,
-    /// SIGTERM, SIGINT, SIGHUP and SIGCHLD.
-    Signals,
-    Session(SessionId),
-    /// A run's pidfd: readable once the process has ended.
-    Exit(RunId),
     /// The pipe on which a newborn child tells how far it came.
     ExecStatus(RunId),
-    /// The read end of a unit's log FIFO.
-    LogPipe(UnitId, Stream),
+    /// A run's pidfd: readable once the process has ended.
+    Exit(RunId),
     /// The one inotify descriptor: PID files and `cgroup.events`.
     Inotify,
+    /// SIGTERM, SIGINT, SIGHUP and SIGCHLD.
+    Signals,
+    /// The control socket, where clients knock.
+    Listener,
+    Session(SessionId),
+    /// The read end of a unit's log FIFO.
+    LogPipe(UnitId, Stream),
 }
 
 /// All that is registered with the poll.

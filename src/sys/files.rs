@@ -6,7 +6,7 @@
 use std::ffi::CStr;
 use std::fs::DirBuilder;
 use std::io::{self, Read};
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 
@@ -145,6 +145,21 @@ pub fn read_into(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<usize> {
 /// What pwrite(2) gives.
 pub fn write_at(fd: BorrowedFd<'_>, bytes: &[u8], offset: u64) -> io::Result<usize> {
     Ok(retry_on_intr(|| rustix::io::pwrite(fd, bytes, offset))?)
+}
+
+/// Takes over a descriptor that this process was started with, and closes it for its children.
+///
+/// # Errors
+/// `EBADF` when there is none of that number, or it is one of the three standard ones.
+pub fn take_inherited(number: i32) -> io::Result<OwnedFd> {
+    if number <= 2 {
+        return Err(Errno::BADF.into());
+    }
+    // SAFETY: it is borrowed for this one question; a number without a descriptor behind it is answered with EBADF.
+    let inherited = unsafe { BorrowedFd::borrow_raw(number) };
+    rustix::io::fcntl_setfd(inherited, rustix::io::FdFlags::CLOEXEC)?;
+    // SAFETY: it is open, and our parent passed it for us to own; the caller asks once, before it opens anything.
+    Ok(unsafe { OwnedFd::from_raw_fd(number) })
 }
 
 /// A pipe (read end, write end); the read end is nonblocking.
