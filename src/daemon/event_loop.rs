@@ -167,7 +167,11 @@ impl Daemon {
                 SIGHUP => ::log::info!("SIGHUP: nothing to do"),
                 _ => {
                     ::log::info!("signal {signal}: stopping every service, then the daemon");
-                    self.ask(Verb::Shutdown, Asker::Signal, super::loader::Loaded::default());
+                    self.ask(
+                        Verb::Shutdown,
+                        Asker::Signal,
+                        super::loader::Loaded::default(),
+                    );
                 }
             }
         }

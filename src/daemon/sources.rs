@@ -25,6 +25,8 @@ pub(super) enum Source {
     ExecStatus(RunId),
     /// A run's pidfd: readable once the process has ended.
     Exit(RunId),
+    /// The pidfd of a process that a unit has beside its runs, where there is no cgroup to tell when the last one ends.
+    Member(UnitId),
     /// The one inotify descriptor: PID files and `cgroup.events`.
     Inotify,
     /// SIGTERM, SIGINT, SIGHUP and SIGCHLD.

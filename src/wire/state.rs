@@ -23,10 +23,12 @@ pub struct Saved {
     pub hash: u64,
     /// The boot that the moments, PIDs and inodes belong to.
     pub boot_id: String,
-    /// The pidfd's inode of each run: which process it is, for as long as the machine is up.
+    /// The pidfd's inode of each run (its start time before Linux 6.9): which process it is, while the machine is up.
     pub inodes: Vec<(RunId, u64)>,
     /// The cgroup's folder, if there is one.
     pub cgroup: Option<String>,
+    /// The mark in the environment of the present life's processes, `INVOCATION_ID`.
+    pub invocation: Option<String>,
 }
 
 /// The version of this form.
@@ -59,6 +61,7 @@ struct WireSaved {
     boot_id: Option<String>,
     inodes: Option<Vec<WireInode>>,
     cgroup: Option<String>,
+    invocation: Option<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -101,6 +104,7 @@ pub fn encode_saved(saved: &Saved) -> Vec<u8> {
         boot_id: Some(saved.boot_id.clone()),
         inodes: Some(inodes.collect()),
         cgroup: saved.cgroup.clone(),
+        invocation: saved.invocation.clone(),
     };
     json::to_string(&wire).into_bytes()
 }
@@ -140,6 +144,7 @@ pub fn decode_saved(payload: &[u8]) -> Result<Saved, DecodeError> {
             .map(|one| (RunId(one.run), one.inode))
             .collect(),
         cgroup: wire.cgroup,
+        invocation: wire.invocation,
     })
 }
 
@@ -199,6 +204,7 @@ mod tests {
             boot_id: "b007".to_owned(),
             inodes: vec![(RunId(8), u64::MAX)],
             cgroup: Some("/sys/fs/cgroup/diakonos/odd".to_owned()),
+            invocation: Some("0123456789abcdef0123456789abcdef".to_owned()),
         }
     }
 
