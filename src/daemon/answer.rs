@@ -2,7 +2,9 @@
 
 use crate::engine::{Answer, Moment, Notice, Outcome, Refusal};
 use crate::unit::UnitName;
-use crate::wire::{ErrorKind, Final, Progress, ProgressKind, ResultKind, UnitResult, WireError};
+use crate::wire::{
+    ErrorKind, Final, Progress, ProgressKind, ResultKind, UnitResult, WireError,
+};
 
 use super::text;
 
@@ -121,12 +123,7 @@ pub(super) fn progress(notice: Notice, now: Moment) -> Progress {
         } => {
             let failure = text::failure(&failure);
             let text = format!("{failure}; next try in {}", text::span(delay_ms));
-            (
-                ProgressKind::Retries,
-                unit.to_string(),
-                text,
-                Some(delay_ms),
-            )
+            (ProgressKind::Retries, unit.to_string(), text, Some(delay_ms))
         }
         Notice::Warning { text } => (ProgressKind::Warning, String::new(), text, None),
     };

@@ -167,11 +167,7 @@ impl Daemon {
                 SIGHUP => ::log::info!("SIGHUP: nothing to do"),
                 _ => {
                     ::log::info!("signal {signal}: stopping every service, then the daemon");
-                    self.ask(
-                        Verb::Shutdown,
-                        Asker::Signal,
-                        super::loader::Loaded::default(),
-                    );
+                    self.ask(Verb::Shutdown, Asker::Signal, super::loader::Loaded::default());
                 }
             }
         }
