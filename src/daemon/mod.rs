@@ -3,19 +3,29 @@
 //! [`run`] is the whole of it. Its first half may die, loudly, and tells whoever started it; once the socket listens,
 //! nothing but the engine's last word ends it.
 
+mod account;
 mod answer;
+mod births;
 mod boot;
 mod context;
 mod enabled;
+mod ends;
+mod environment;
 mod event_loop;
+mod group;
 mod home;
 mod loader;
+mod main_pid;
 mod processes;
+mod pump;
 mod request;
 mod session;
 mod sources;
+mod spawn;
+mod state;
 mod status;
 mod text;
+mod watches;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;

@@ -25,6 +25,8 @@ pub(super) enum Source {
     ExecStatus(RunId),
     /// A run's pidfd: readable once the process has ended.
     Exit(RunId),
+    /// A process of a unit's group that is no run: readable once it has ended.
+    Member(UnitId),
     /// The one inotify descriptor: PID files and `cgroup.events`.
     Inotify,
     /// SIGTERM, SIGINT, SIGHUP and SIGCHLD.
