@@ -21,7 +21,7 @@ use crate::wire::{Progress, Reply};
 use super::enabled::Enabled;
 use super::home::Home;
 use super::processes::{self, Processes};
-use super::session::{Heard, Sessions};
+use super::session::Sessions;
 use super::sources::{SessionId, Source, Sources};
 use super::{answer, text};
 
