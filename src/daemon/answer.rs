@@ -30,9 +30,9 @@ fn result(unit: &UnitName, outcome: Outcome) -> UnitResult {
         Outcome::Signaled => (ResultKind::Signaled, "got the signal".to_owned()),
         Outcome::ResetDone => (ResultKind::ResetDone, "failures forgotten".to_owned()),
         Outcome::LeftDown => (ResultKind::LeftDown, "is down and stays down".to_owned()),
-        Outcome::Failed { failure, .. } => (ResultKind::Failed, text::failure(failure)),
+        Outcome::Failed { failure, .. } => (ResultKind::Failed, failure.to_string()),
         Outcome::Superseded { cause } => {
-            let text = format!("overtaken by another request: {}", text::cause(cause));
+            let text = format!("overtaken by another request: {cause}");
             (ResultKind::Superseded, text)
         }
         Outcome::Impossible { reason } => {
@@ -68,7 +68,7 @@ fn refused(refusal: &Refusal) -> WireError {
     };
     WireError {
         kind,
-        message: text::refusal(refusal),
+        message: refusal.to_string(),
         hint: text::refusal_hint(refusal),
     }
 }
@@ -89,15 +89,15 @@ pub(super) fn accepted(targets: &[UnitName], verb: &str) -> Final {
 pub(super) fn progress(notice: Notice, now: Moment) -> Progress {
     let (kind, unit, text, in_ms) = match notice {
         Notice::AlsoStarts { unit, cause } => {
-            let text = format!("also starts: {}", text::cause(&cause));
+            let text = format!("also starts: {}", cause);
             (ProgressKind::AlsoStarts, unit.to_string(), text, None)
         }
         Notice::AlsoStops { unit, cause } => {
-            let text = format!("also stops: {}", text::cause(&cause));
+            let text = format!("also stops: {}", cause);
             (ProgressKind::AlsoStops, unit.to_string(), text, None)
         }
         Notice::AlsoRestarts { unit, cause } => {
-            let text = format!("also restarts: {}", text::cause(&cause));
+            let text = format!("also restarts: {}", cause);
             (ProgressKind::AlsoRestarts, unit.to_string(), text, None)
         }
         Notice::Waits { unit, on, state } => {
@@ -121,7 +121,7 @@ pub(super) fn progress(notice: Notice, now: Moment) -> Progress {
             failure,
             delay_ms,
         } => {
-            let failure = text::failure(&failure);
+            
             let text = format!("{failure}; next try in {}", text::span(delay_ms));
             (ProgressKind::Retries, unit.to_string(), text, Some(delay_ms))
         }

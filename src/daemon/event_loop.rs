@@ -21,9 +21,9 @@ use crate::wire::{Progress, Reply};
 use super::enabled::Enabled;
 use super::home::Home;
 use super::processes::{self, Processes};
-use super::session::{Heard, Sessions};
+use super::session::Sessions;
 use super::sources::{SessionId, Source, Sources};
-use super::{answer, text};
+use super::answer;
 
 /// Readiness taken from the kernel in one turn; more waits for the next one.
 const READY_MAX: usize = 256;
@@ -246,8 +246,8 @@ impl Daemon {
 
 /// Every change of state goes to the daemon's log with its cause.
 fn publish(change: &Change) {
-    let cause = text::cause(&change.cause);
-    ::log::info!("{}: {} -> {}: {cause}", change.unit, change.from, change.to);
+    let Change { unit, from, to, cause, .. } = change;
+    ::log::info!("{unit}: {from} -> {to}: {cause}");
 }
 
 pub(super) fn now() -> Moment {

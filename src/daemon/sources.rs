@@ -25,7 +25,7 @@ pub(super) enum Source {
     ExecStatus(RunId),
     /// A run's pidfd: readable once the process has ended.
     Exit(RunId),
-    /// The pidfd of a process that a unit has beside its runs, where there is no cgroup to tell when the last one ends.
+    /// A process of a unit's group that is no run: readable once it has ended.
     Member(UnitId),
     /// The one inotify descriptor: PID files and `cgroup.events`.
     Inotify,

@@ -7,7 +7,6 @@ use crate::wire::{DaemonStatus, PROTOCOL_VERSION, UnitStatus};
 
 use super::enabled::Enabled;
 use super::processes::Processes;
-use super::text;
 
 /// Whom to ask about a unit, at one moment.
 pub(super) struct Surroundings<'a> {
@@ -47,13 +46,13 @@ impl<'a> Surroundings<'a> {
 pub(super) fn unit(id: UnitId, around: &Surroundings<'_>) -> Option<UnitStatus> {
     let view = around.engine.view(id)?;
     let process = around.processes.status(id);
-    let last_end = process.last_end.map(|(ending, _)| text::ending(ending));
+    let last_end = process.last_end.map(|(ending, _)| ending.to_string());
     Some(UnitStatus {
         state: view.state.word().to_owned(),
         active: view.state.active_state().to_owned(),
         phase: view.phase.to_owned(),
         since_ms: around.wall(view.since),
-        cause: text::cause(view.cause),
+        cause: view.cause.to_string(),
         pid: view.main.map(|main| main.pid),
         run: view.main.map(|main| main.run.0),
         restarts: view.restarts,
