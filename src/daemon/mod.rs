@@ -19,6 +19,7 @@ mod main_pid;
 mod processes;
 mod pump;
 mod request;
+mod restore;
 mod session;
 mod sources;
 mod spawn;
