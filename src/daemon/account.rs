@@ -30,7 +30,7 @@ impl Account {
     /// Who the service is to run as, and who owns its pipes, where `ours` is who we are.
     pub(super) fn of_service(service: &Service, ours: &Self) -> Result<Self, SpawnFailure> {
         let mut account = ours.clone();
-        
+
         if let Some(text) = &service.user {
             let found = users::lookup(text).map_err(|error| failed("user", text, &error))?;
             let user = found.ok_or_else(|| unknown("user", text))?;
@@ -54,7 +54,11 @@ impl Account {
             groups.extend(own.map_err(|error| failed("groups", &account.name, &error))?);
             groups.sort_unstable();
             groups.dedup();
-            account.identity = Some(Identity { uid: account.uid, gid: account.gid, groups });
+            account.identity = Some(Identity {
+                uid: account.uid,
+                gid: account.gid,
+                groups,
+            });
         }
         Ok(account)
     }
@@ -67,34 +71,66 @@ impl Account {
                 ::log::warn!("looking up our own user: {}", error_text(&error));
                 let uid = users::effective_uid();
                 let (home, shell) = (PathBuf::from("/"), PathBuf::from("/bin/sh"));
-                Self { name: uid.to_string(), uid, gid: uid, home, shell, identity: None }
+                Self {
+                    name: uid.to_string(),
+                    uid,
+                    gid: uid,
+                    home,
+                    shell,
+                    identity: None,
+                }
             }
         }
     }
 
     fn from_user(user: User) -> Self {
-        let User { name, uid, gid, home, shell } = user;
-        Self { name, uid, gid, home, shell, identity: None }
+        let User {
+            name,
+            uid,
+            gid,
+            home,
+            shell,
+        } = user;
+        Self {
+            name,
+            uid,
+            gid,
+            home,
+            shell,
+            identity: None,
+        }
     }
 
     /// Owner and group for a FIFO; `None` where it is ours by itself.
     pub(super) fn owner(&self) -> Option<(u32, u32)> {
-        self.identity.as_ref().map(|identity| (identity.uid, identity.gid))
+        self.identity
+            .as_ref()
+            .map(|identity| (identity.uid, identity.gid))
     }
 }
 
 fn group(step: &'static str, text: &str) -> Result<u32, SpawnFailure> {
     let found = users::lookup_group(text).map_err(|error| failed(step, text, &error))?;
-    found.map(|group| group.gid).ok_or_else(|| unknown("group", text))
+    found
+        .map(|group| group.gid)
+        .ok_or_else(|| unknown("group", text))
 }
 
 fn unknown(kind: &'static str, text: &str) -> SpawnFailure {
-    failure(kind, 0, format!("{text}: there is no such {kind} on this machine"))
+    failure(
+        kind,
+        0,
+        format!("{text}: there is no such {kind} on this machine"),
+    )
 }
 
 fn failed(step: &'static str, object: &str, error: &std::io::Error) -> SpawnFailure {
     let errno = error.raw_os_error().unwrap_or(0);
-    failure(step, errno, format!("looking up {object}: {}", error_text(error)))
+    failure(
+        step,
+        errno,
+        format!("looking up {object}: {}", error_text(error)),
+    )
 }
 
 fn not_root(service: &Service, we: &str) -> SpawnFailure {
@@ -102,8 +138,14 @@ fn not_root(service: &Service, we: &str) -> SpawnFailure {
     wanted.extend(service.user.as_ref().map(|user| format!("User={user}")));
     wanted.extend(service.group.as_ref().map(|group| format!("Group={group}")));
     if !service.supplementary_groups.is_empty() {
-        wanted.push(format!("SupplementaryGroups={}", service.supplementary_groups.join(" ")));
+        wanted.push(format!(
+            "SupplementaryGroups={}",
+            service.supplementary_groups.join(" ")
+        ));
     }
-    let reason = format!("{}: only root may switch users, this daemon runs as {we}", wanted.join(", "));
+    let reason = format!(
+        "{}: only root may switch users, this daemon runs as {we}",
+        wanted.join(", ")
+    );
     failure("user", NOT_PERMITTED, reason)
 }

@@ -24,7 +24,10 @@ const NO_DESCRIPTORS: [i32; 2] = [24, 23];
 impl Processes {
     pub(super) fn spawn(&mut self, spawn: &Spawn, turn: &mut Turn<'_>) {
         if let Err(failure) = self.try_spawn(spawn, turn) {
-            turn.events.push_back(Event::SpawnFailed { run: spawn.run, failure });
+            turn.events.push_back(Event::SpawnFailed {
+                run: spawn.run,
+                failure,
+            });
             self.stirred.insert(spawn.unit);
         }
     }
@@ -38,9 +41,18 @@ impl Processes {
         let fifos = self.fifos(unit.name.as_str());
         self.open_hold(spawn, (unit, service));
         self.open_pipes((spawn.unit, service), &fifos, &owner, turn)?;
-        let Some(hold) = self.holds.get_mut(&spawn.unit) else { return Err(unknown()) };
+        let Some(hold) = self.holds.get_mut(&spawn.unit) else {
+            return Err(unknown());
+        };
         let account = if exec.privileged { &self.ours } else { &owner };
-        let order = Order { unit, service, exec, spawn, account, invocation: &hold.invocation };
+        let order = Order {
+            unit,
+            service,
+            exec,
+            spawn,
+            account,
+            invocation: &hold.invocation,
+        };
         let prepared = prepare(order, &fifos)?;
         let mut request: process::Spawn<'_> = prepared.spawn;
         request.nofile = Some(self.limits);
@@ -64,14 +76,18 @@ impl Processes {
     ) -> Result<(), SpawnFailure> {
         let Spawned { pid, pidfd, status } = spawned;
         let exit = turn.sources.add(pidfd.as_fd(), Source::Exit(spawn.run));
-        let report = turn.sources.add(status.as_fd(), Source::ExecStatus(spawn.run));
+        let report = turn
+            .sources
+            .add(status.as_fd(), Source::ExecStatus(spawn.run));
         let (exit, token) = match (exit, report) {
             (Ok(exit), Ok(report)) => (exit, report),
             (exit, report) => {
                 // Nobody could watch it, so it must not live; it is reaped as an orphan.
                 let _ = pidfd.signal(SIGKILL);
                 let error = exit.and(report).map(drop).err();
-                return Err(fork_failure(&error.unwrap_or_else(|| io::ErrorKind::Other.into())));
+                return Err(fork_failure(
+                    &error.unwrap_or_else(|| io::ErrorKind::Other.into()),
+                ));
             }
         };
         let run = Run {
@@ -82,11 +98,18 @@ impl Processes {
             identity: self.identities.of(pid, &pidfd),
             pidfd,
             exit,
-            birth: Some(Birth { status, token, objects }),
+            birth: Some(Birth {
+                status,
+                token,
+                objects,
+            }),
             failure: None,
         };
         self.runs.insert(spawn.run, run);
-        turn.events.push_back(Event::Spawned { run: spawn.run, pid: pid.as_raw() });
+        turn.events.push_back(Event::Spawned {
+            run: spawn.run,
+            pid: pid.as_raw(),
+        });
         Ok(())
     }
 
@@ -132,7 +155,11 @@ impl Processes {
             let opened = log.open_pipe((unit, stream), path, owner.owner(), turn.sources);
             opened.map_err(|error| {
                 let reason = format!("{}: {}", path.display(), error_text(&error));
-                failure(step_of(&error, "log pipe"), error.raw_os_error().unwrap_or(0), reason)
+                failure(
+                    step_of(&error, "log pipe"),
+                    error.raw_os_error().unwrap_or(0),
+                    reason,
+                )
             })?;
         }
         Ok(())
@@ -141,7 +168,10 @@ impl Processes {
     /// Where the FIFOs of a unit are.
     pub(super) fn fifos(&self, name: &str) -> Fifos {
         let path = |ending: &str| -> PathBuf { self.home.run().join(format!("{name}.{ending}")) };
-        Fifos { out: path("out"), err: path("err") }
+        Fifos {
+            out: path("out"),
+            err: path("err"),
+        }
     }
 }
 
@@ -149,11 +179,16 @@ impl Processes {
 pub(super) fn streams(service: &Service) -> Vec<Stream> {
     let uses = |output: &Output| service.stdout == *output || service.stderr == *output;
     let all = [(Output::Log, Stream::Out), (Output::LogErr, Stream::Err)];
-    all.into_iter().filter(|(output, _)| uses(output)).map(|(_, stream)| stream).collect()
+    all.into_iter()
+        .filter(|(output, _)| uses(output))
+        .map(|(_, stream)| stream)
+        .collect()
 }
 
 fn step_of(error: &io::Error, other: &'static str) -> &'static str {
-    let is_scarce = error.raw_os_error().is_some_and(|errno| NO_DESCRIPTORS.contains(&errno));
+    let is_scarce = error
+        .raw_os_error()
+        .is_some_and(|errno| NO_DESCRIPTORS.contains(&errno));
     if is_scarce { "descriptors" } else { other }
 }
 

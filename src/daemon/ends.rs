@@ -36,8 +36,12 @@ impl Processes {
 
     /// Reads the report; once there is one, the pipe is done with.
     fn take_report(&mut self, id: RunId, turn: &mut Turn<'_>) -> Report {
-        let Some(run) = self.runs.get_mut(&id) else { return Report::Pending };
-        let Some(birth) = &run.birth else { return Report::Pending };
+        let Some(run) = self.runs.get_mut(&id) else {
+            return Report::Pending;
+        };
+        let Some(birth) = &run.birth else {
+            return Report::Pending;
+        };
         let report = match read_status(birth.status.as_fd()) {
             Ok(ExecStatus::Pending) => return Report::Pending,
             Ok(ExecStatus::Executed) => Report::Executed,
@@ -57,7 +61,9 @@ impl Processes {
 
     fn executed(&mut self, id: RunId, turn: &mut Turn<'_>) {
         turn.events.push_back(Event::Executed { run: id });
-        let Some(run) = self.runs.get(&id).filter(|run| run.role == Role::Start) else { return };
+        let Some(run) = self.runs.get(&id).filter(|run| run.role == Role::Start) else {
+            return;
+        };
         let hold = self.holds.get_mut(&run.unit);
         if let Some(log) = hold.and_then(|hold| hold.log.as_mut()) {
             log.begin(id, run.pid.as_raw());
@@ -75,7 +81,9 @@ impl Processes {
                 }
             }
         }
-        let Some(run) = self.runs.get(&id) else { return };
+        let Some(run) = self.runs.get(&id) else {
+            return;
+        };
         let ending = match run.pidfd.wait() {
             Ok(Wait::StillRunning) => return,
             Ok(wait) => ending(wait),
@@ -84,7 +92,9 @@ impl Processes {
                 Ending::Unknown
             }
         };
-        let Some(mut run) = self.runs.remove(&id) else { return };
+        let Some(mut run) = self.runs.remove(&id) else {
+            return;
+        };
         let (unit, role) = (run.unit, run.role);
         let event = match run.failure.take() {
             Some(failure) => Event::SpawnFailed { run: id, failure },
@@ -113,7 +123,10 @@ impl Processes {
 
 /// Whether this is a forking service's first process, done: then the service's run goes on in another process.
 fn is_forked_off(unit: UnitId, ending: Ending, turn: &Turn<'_>) -> bool {
-    let service = turn.engine.unit(unit).and_then(|unit| unit.service.as_deref());
+    let service = turn
+        .engine
+        .unit(unit)
+        .and_then(|unit| unit.service.as_deref());
     let is_forking = service.is_some_and(|service| service.kind == Kind::Forking);
     is_forking && ending == Ending::Code(0)
 }
@@ -121,9 +134,12 @@ fn is_forked_off(unit: UnitId, ending: Ending, turn: &Turn<'_>) -> bool {
 fn ending(wait: Wait) -> Ending {
     match wait {
         Wait::Exited(code) => u8::try_from(code).map_or(Ending::Unknown, Ending::Code),
-        Wait::Signaled { signal, core } => u8::try_from(signal).map_or(Ending::Unknown, |number| {
-            Ending::Signal { number, core: if core { Core::Dumped } else { Core::None } }
-        }),
+        Wait::Signaled { signal, core } => {
+            u8::try_from(signal).map_or(Ending::Unknown, |number| Ending::Signal {
+                number,
+                core: if core { Core::Dumped } else { Core::None },
+            })
+        }
         Wait::NotOurChild | Wait::StillRunning => Ending::Unknown,
     }
 }

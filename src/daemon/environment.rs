@@ -60,7 +60,14 @@ pub(super) struct Environment(BTreeMap<String, String>);
 impl Environment {
     /// All that the command's process is to see.
     pub(super) fn new(order: Order<'_>) -> Result<Self, SpawnFailure> {
-        let Order { unit, service, spawn, account, invocation, .. } = order;
+        let Order {
+            unit,
+            service,
+            spawn,
+            account,
+            invocation,
+            ..
+        } = order;
         let mut environment = Self::default();
         environment.add_base(account);
         environment.pass(&service.pass_environment)?;
@@ -99,7 +106,14 @@ impl Environment {
     }
 
     fn add_base(&mut self, account: &Account) {
-        self.set("PATH", if account.uid == 0 { ROOT_PATH } else { USER_PATH });
+        self.set(
+            "PATH",
+            if account.uid == 0 {
+                ROOT_PATH
+            } else {
+                USER_PATH
+            },
+        );
         self.set("LANG", LANGUAGE);
         self.set("USER", &account.name);
         self.set("LOGNAME", &account.name);
@@ -143,7 +157,11 @@ impl Environment {
             None | Some(Ending::Unknown) => return,
             Some(Ending::Code(code)) => ("exited", code.to_string()),
             Some(Ending::Signal { number, core }) => {
-                let word = if core == Core::Dumped { "dumped" } else { "killed" };
+                let word = if core == Core::Dumped {
+                    "dumped"
+                } else {
+                    "killed"
+                };
                 (word, signal_name(number))
             }
         };

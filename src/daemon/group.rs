@@ -82,7 +82,11 @@ impl Group {
             }
             None => Kind::Found(Found::default()),
         };
-        Self { unit, kind, watch: Watched::Not }
+        Self {
+            unit,
+            kind,
+            watch: Watched::Not,
+        }
     }
 
     pub(super) fn cgroup(&self) -> Option<&Cgroup> {
@@ -102,7 +106,9 @@ impl Group {
 
     /// A new life of the service begins, whose processes bear this mark.
     pub(super) fn add_marker(&mut self, marker: String) {
-        let Kind::Found(found) = &mut self.kind else { return };
+        let Kind::Found(found) = &mut self.kind else {
+            return;
+        };
         if found.markers.is_empty() || !members_of(found).is_empty() {
             found.markers.push(marker);
         } else {
@@ -176,7 +182,9 @@ impl Group {
 
     /// Looks who is left; when a member that was held has ended, others take its place.
     pub(super) fn hold_members(&mut self, sources: &mut Sources) {
-        let (unit, Kind::Found(found)) = (self.unit, &mut self.kind) else { return };
+        let (unit, Kind::Found(found)) = (self.unit, &mut self.kind) else {
+            return;
+        };
         let members = members_of(found);
         found.held.retain(|held| {
             let stays = members.contains(&held.pid);
@@ -192,7 +200,9 @@ impl Group {
             if found.held.iter().any(|held| held.pid == pid) {
                 continue;
             }
-            let Ok(pidfd) = PidFd::open(pid) else { continue };
+            let Ok(pidfd) = PidFd::open(pid) else {
+                continue;
+            };
             if let Ok(token) = sources.add(pidfd.as_fd(), Source::Member(unit)) {
                 found.held.push(Held { pid, pidfd, token });
             }
@@ -225,9 +235,10 @@ fn signal_found(found: &Found, signal: i32) -> io::Result<()> {
     let mut done: Vec<Pid> = Vec::new();
     let mut result = Ok(());
     while done.len() < SIGNALLED_MAX {
-        let fresh = members_of(found).into_iter().filter(|pid| !done.contains(pid));
+        let mut fresh = members_of(found);
+        fresh.retain(|pid| !done.contains(pid));
         let mut held = Vec::new();
-        for pid in fresh.take(HELD_MAX) {
+        for pid in fresh.into_iter().take(HELD_MAX) {
             done.push(pid);
             match PidFd::open(pid) {
                 Ok(pidfd) => held.push((pid, pidfd)),

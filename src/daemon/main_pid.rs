@@ -53,14 +53,21 @@ struct Named {
 
 impl Processes {
     pub(super) fn find_main(&mut self, unit: UnitId, run: RunId, turn: &mut Turn<'_>) {
-        let service = turn.engine.unit(unit).and_then(|unit| unit.service.as_deref());
+        let service = turn
+            .engine
+            .unit(unit)
+            .and_then(|unit| unit.service.as_deref());
         let file = service.and_then(|service| service.pid_file.clone());
         let Some(hold) = self.holds.get_mut(&unit) else {
-            turn.events.push_back(Event::MainMissing { run, reason: NoMain::Gone });
+            turn.events.push_back(Event::MainMissing {
+                run,
+                reason: NoMain::Gone,
+            });
             return;
         };
         // When the last process goes, nobody is left who could write the file.
-        hold.group.watch(Watched::Ours, turn.sources, &mut self.watches);
+        hold.group
+            .watch(Watched::Ours, turn.sources, &mut self.watches);
         self.finding.insert(run, Finding { unit, file });
         self.look_for_main(run, turn);
     }
@@ -74,13 +81,18 @@ impl Processes {
 
     /// Looks once more; called whenever something happened that may have made a difference.
     pub(super) fn look_for_main(&mut self, run: RunId, turn: &mut Turn<'_>) {
-        let Some(Finding { unit, file }) = self.finding.get(&run) else { return };
+        let Some(Finding { unit, file }) = self.finding.get(&run) else {
+            return;
+        };
         let unit = *unit;
         if let Some(file) = file {
             // Before the look, so that what is written after it is told.
             self.watches.remove(Purpose::PidFile(run));
             if let Some(folder) = nearest_folder(file) {
-                if let Err(error) = self.watches.add(folder, Watch::Created, Purpose::PidFile(run)) {
+                if let Err(error) = self
+                    .watches
+                    .add(folder, Watch::Created, Purpose::PidFile(run))
+                {
                     ::log::warn!("watching {}: {error}", folder.display());
                 }
             }
@@ -112,8 +124,12 @@ impl Processes {
     }
 
     fn judge(&self, run: RunId) -> Verdict {
-        let Some(Finding { unit, file }) = self.finding.get(&run) else { return Verdict::Wait };
-        let Some(hold) = self.holds.get(unit) else { return Verdict::Missing(NoMain::Gone) };
+        let Some(Finding { unit, file }) = self.finding.get(&run) else {
+            return Verdict::Wait;
+        };
+        let Some(hold) = self.holds.get(unit) else {
+            return Verdict::Missing(NoMain::Gone);
+        };
         let verdict = match file {
             Some(file) => self.judge_file(hold, *unit, file),
             None => return self.guess(hold, *unit),
@@ -126,14 +142,19 @@ impl Processes {
     }
 
     fn judge_file(&self, hold: &Hold, unit: UnitId, file: &Path) -> Verdict {
-        let Some(named) = read_pid_file(file) else { return Verdict::Wait };
+        let Some(named) = read_pid_file(file) else {
+            return Verdict::Wait;
+        };
         let is_alive = proc::stat(named.pid).is_ok_and(|stat| !stat.is_dead());
         if !is_alive {
             return Verdict::Wait;
         }
         let is_known = self.runs.values().any(|run| run.pid == named.pid);
         let is_us = named.pid == Pid::current() || named.pid.as_raw() == 1;
-        let is_member = hold.group.members().is_ok_and(|members| members.contains(&named.pid));
+        let is_member = hold
+            .group
+            .members()
+            .is_ok_and(|members| members.contains(&named.pid));
         // Root may name whom it likes, as systemd.service(5) has it; an adopted orphan is the service's as far as can be told.
         let is_trusted = (named.uid == 0 && users::effective_uid() == 0)
             || self.strays(unit).contains(&named.pid);
@@ -141,14 +162,19 @@ impl Processes {
             return Verdict::Main(named.pid);
         }
         // An old file may still be written anew; one of this start is the service's word.
-        let is_fresh =
-            named.modified_ms.saturating_add(FILE_TIME_SLACK_MS) >= hold.started_ms;
-        if is_fresh { Verdict::Missing(NoMain::Foreign) } else { Verdict::Wait }
+        let is_fresh = named.modified_ms.saturating_add(FILE_TIME_SLACK_MS) >= hold.started_ms;
+        if is_fresh {
+            Verdict::Missing(NoMain::Foreign)
+        } else {
+            Verdict::Wait
+        }
     }
 
     /// `GuessMainPID=`: the only member that has become our child.
     fn guess(&self, hold: &Hold, unit: UnitId) -> Verdict {
-        let Ok(members) = hold.group.members() else { return Verdict::Wait };
+        let Ok(members) = hold.group.members() else {
+            return Verdict::Wait;
+        };
         let us = Pid::current();
         let is_ours = |pid: &Pid| proc::stat(*pid).is_ok_and(|stat| stat.ppid == Some(us));
         let is_known = |pid: Pid| self.runs.values().any(|run| run.pid == pid);
@@ -173,7 +199,10 @@ impl Processes {
         let mut strays = proc::children(Pid::current()).unwrap_or_default();
         strays.retain(|pid| !self.runs.values().any(|run| run.pid == *pid));
         strays.retain(|pid| proc::stat(*pid).is_ok_and(|stat| !stat.is_dead()));
-        for hold in self.holds.values().filter(|_| !strays.is_empty()) {
+        for hold in self.holds.values() {
+            if strays.is_empty() {
+                break;
+            }
             let members = hold.group.members().unwrap_or_default();
             strays.retain(|pid| !members.contains(pid));
         }
@@ -190,7 +219,17 @@ impl Processes {
         let identity = self.identities.of(pid, &pidfd);
         let (role, origin) = (Role::Start, Origin::Found);
         let (birth, failure) = (None, None);
-        let found = Run { unit, role, origin, pid, pidfd, exit, identity, birth, failure };
+        let found = Run {
+            unit,
+            role,
+            origin,
+            pid,
+            pidfd,
+            exit,
+            identity,
+            birth,
+            failure,
+        };
         self.runs.insert(run, found);
         if let Some(hold) = self.holds.get_mut(&unit) {
             hold.group.add_root(pid);
@@ -198,7 +237,10 @@ impl Processes {
                 log.begin(run, pid.as_raw());
             }
         }
-        Some(Event::MainFound { run, pid: pid.as_raw() })
+        Some(Event::MainFound {
+            run,
+            pid: pid.as_raw(),
+        })
     }
 }
 
@@ -206,7 +248,11 @@ impl Processes {
 fn read_pid_file(path: &Path) -> Option<Named> {
     let content = files::read_regular(path, FILE_LIMIT).ok()?;
     let pid = parse_pid(&content.bytes)?;
-    Some(Named { pid, uid: content.uid, modified_ms: content.modified_ms })
+    Some(Named {
+        pid,
+        uid: content.uid,
+        modified_ms: content.modified_ms,
+    })
 }
 
 /// The number in the first line.
@@ -214,7 +260,10 @@ fn parse_pid(bytes: &[u8]) -> Option<Pid> {
     let line = bytes.split(|byte| *byte == b'\n').next()?;
     let text = std::str::from_utf8(line).ok()?.trim();
     let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    text.parse().ok().filter(|_| is_number).and_then(Pid::from_raw)
+    text.parse()
+        .ok()
+        .filter(|_| is_number)
+        .and_then(Pid::from_raw)
 }
 
 /// The folder of the file, or the nearest one above it that is there already.

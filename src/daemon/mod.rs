@@ -76,7 +76,11 @@ pub fn run(options: Options) -> Result<(), BootError> {
     };
     // Whoever started us connects from here on, and from here on nothing may die.
     ready.ready();
-    ::log::info!("ready, PID {}, version {}", std::process::id(), env!("CARGO_PKG_VERSION"));
+    ::log::info!(
+        "ready, PID {}, version {}",
+        std::process::id(),
+        env!("CARGO_PKG_VERSION")
+    );
     daemon.start_enabled(options.service_directories);
     daemon.run(poll);
     daemon.end();
@@ -95,8 +99,12 @@ fn start(home: Home) -> Result<(Daemon, Poll), BootError> {
     let failed = |error: io::Error| BootError::failed("make", Path::new("the event loop"), error);
     let poll = Poll::new().map_err(failed)?;
     let mut sources = Sources::new(poll.registry().try_clone().map_err(failed)?);
-    sources.add(listener.as_fd(), Source::Listener).map_err(failed)?;
-    sources.add(signals.as_fd(), Source::Signals).map_err(failed)?;
+    sources
+        .add(listener.as_fd(), Source::Listener)
+        .map_err(failed)?;
+    sources
+        .add(signals.as_fd(), Source::Signals)
+        .map_err(failed)?;
     let processes = Processes::new(&home, &mut sources, nofile);
     let enabled = Enabled::read(home.enabled());
     let seed = clock::wall_ms() ^ u64::from(process::Pid::current().as_raw()).rotate_left(32);

@@ -10,12 +10,15 @@ use std::path::Path;
 
 use mio::Token;
 
-use crate::engine::{Effect, Ending, Engine, Event, Role, RunId, SpawnFailure, State, Target, UnitId};
+use crate::engine::{
+    Effect, Ending, Engine, Event, Role, RunId, SpawnFailure, State, Target, UnitId,
+};
 use crate::log::Stream;
 use crate::sys::cgroup::Tree;
 use crate::sys::process::{Pid, PidFd, error_text, reap_orphans};
 use crate::sys::{proc, users};
 use crate::unit::Signal;
+use crate::wire::Saved;
 
 use super::account::Account;
 use super::environment::Invocation;
@@ -139,7 +142,11 @@ impl Identities {
         let inode = |pid: Pid| PidFd::open(pid).and_then(|pidfd| pidfd.inode()).ok();
         let first = Pid::from_raw(1).and_then(inode);
         let ours = inode(Pid::current());
-        if first.is_some() && ours.is_some() && first != ours { Self::Inode } else { Self::StartTime }
+        if first.is_some() && ours.is_some() && first != ours {
+            Self::Inode
+        } else {
+            Self::StartTime
+        }
     }
 
     /// The number of one process; 0 where it is gone.
@@ -165,7 +172,10 @@ impl Invocations {
             use std::hash::{BuildHasher, Hasher};
             u128::from(std::hash::RandomState::new().build_hasher().finish())
         };
-        Self { base: half() << 64 | half(), count: 0 }
+        Self {
+            base: half() << 64 | half(),
+            count: 0,
+        }
     }
 
     pub(super) fn next(&mut self) -> Invocation {
@@ -223,7 +233,11 @@ impl Processes {
         sources: &mut Sources,
         events: &mut VecDeque<Event>,
     ) {
-        let turn = &mut Turn { engine, sources, events };
+        let turn = &mut Turn {
+            engine,
+            sources,
+            events,
+        };
         match effect {
             Effect::Spawn(spawn) => self.spawn(spawn, turn),
             Effect::FindMain { unit, run } => self.find_main(*unit, *run, turn),
@@ -246,7 +260,11 @@ impl Processes {
         sources: &mut Sources,
         events: &mut VecDeque<Event>,
     ) -> Progress {
-        let turn = &mut Turn { engine, sources, events };
+        let turn = &mut Turn {
+            engine,
+            sources,
+            events,
+        };
         match source {
             Source::Exit(run) => self.exit(run, turn),
             Source::ExecStatus(run) => self.exec_status(run, turn),
@@ -265,7 +283,11 @@ impl Processes {
         sources: &mut Sources,
         events: &mut VecDeque<Event>,
     ) {
-        let turn = &mut Turn { engine, sources, events };
+        let turn = &mut Turn {
+            engine,
+            sources,
+            events,
+        };
         let runs = &self.runs;
         reap_orphans(|pid| runs.values().any(|run| run.pid == pid));
         let is_waiting = |hold: &Hold| hold.group.watched() != Watched::Not;
@@ -285,7 +307,11 @@ impl Processes {
         sources: &mut Sources,
         events: &mut VecDeque<Event>,
     ) {
-        let turn = &mut Turn { engine, sources, events };
+        let turn = &mut Turn {
+            engine,
+            sources,
+            events,
+        };
         for unit in std::mem::take(&mut self.stirred) {
             let state = engine.view(unit).map(|view| view.state);
             if is_rest(state) {
@@ -300,15 +326,25 @@ impl Processes {
         let (Some(facts), Some(definition)) = (engine.facts(unit), engine.unit(unit)) else {
             return;
         };
-        let runs = [facts.main, facts.control];
-        let ids = runs.iter().flatten().map(|run| run.run);
-        let known = |id: RunId| self.runs.get(&id).map(|run| (id, run.identity));
-        let inodes = ids.filter_map(known).collect();
+        let ids = [facts.main, facts.control]
+            .into_iter()
+            .flatten()
+            .map(|run| run.run);
+        let inodes = ids
+            .filter_map(|id| Some((id, self.runs.get(&id)?.identity)))
+            .collect();
         let hold = self.holds.get(&unit);
         let cgroup = hold.and_then(|hold| hold.group.path());
-        let invocation = hold.map(|hold| hold.invocation.text().to_owned());
-        let cgroup = cgroup.map(|path| path.display().to_string());
-        self.states.save((unit, definition), facts, inodes, (cgroup, invocation));
+        let saved = Saved {
+            facts,
+            file: definition.path.display().to_string(),
+            hash: definition.hash,
+            boot_id: self.states.boot_id().to_owned(),
+            inodes,
+            cgroup: cgroup.map(|path| path.display().to_string()),
+            invocation: hold.map(|hold| hold.invocation.text().to_owned()),
+        };
+        self.states.save(unit, &saved);
     }
 
     /// What is known of a unit's processes and log.
@@ -318,7 +354,9 @@ impl Processes {
         let log = hold.and_then(|hold| hold.log.as_ref());
         ProcessStatus {
             cgroup: hold.and_then(|hold| hold.group.path()),
-            log_lost: history.log_lost.saturating_add(log.map_or(0, UnitLog::lost_bytes)),
+            log_lost: history
+                .log_lost
+                .saturating_add(log.map_or(0, UnitLog::lost_bytes)),
             last_end: history.last_end,
         }
     }
@@ -326,12 +364,19 @@ impl Processes {
     /// The daemon ends: what is in the pipes goes to the logs, and what stands for units without processes is removed.
     pub(super) fn finish(&mut self, engine: &Engine, sources: &mut Sources) {
         let units: Vec<UnitId> = self.holds.keys().copied().collect();
-        let turn = &mut Turn { engine, sources, events: &mut VecDeque::new() };
+        let turn = &mut Turn {
+            engine,
+            sources,
+            events: &mut VecDeque::new(),
+        };
         for unit in units {
             self.settle_unit(unit, turn);
         }
         for unit in engine.units() {
-            if let Some(definition) = engine.unit(unit).filter(|_| !self.holds.contains_key(&unit)) {
+            if let Some(definition) = engine
+                .unit(unit)
+                .filter(|_| !self.holds.contains_key(&unit))
+            {
                 self.states.remove(unit, &definition.name);
             }
         }
@@ -343,10 +388,14 @@ impl Processes {
 
     fn signal(&mut self, unit: UnitId, to: Target, signal: Signal) {
         let result = match to {
-            Target::Run(run) => self.runs.get(&run).map(|run| run.pidfd.signal(signal.number())),
-            Target::Group => {
-                self.holds.get(&unit).map(|hold| hold.group.signal(signal.number()))
-            }
+            Target::Run(run) => self
+                .runs
+                .get(&run)
+                .map(|run| run.pidfd.signal(signal.number())),
+            Target::Group => self
+                .holds
+                .get(&unit)
+                .map(|hold| hold.group.signal(signal.number())),
         };
         match result {
             Some(Err(error)) if !is_gone(&error) => {
@@ -359,7 +408,9 @@ impl Processes {
 
     fn watch_group(&mut self, unit: UnitId, turn: &mut Turn<'_>) {
         match self.holds.get_mut(&unit) {
-            Some(hold) => hold.group.watch(Watched::Asked, turn.sources, &mut self.watches),
+            Some(hold) => hold
+                .group
+                .watch(Watched::Asked, turn.sources, &mut self.watches),
             None => turn.events.push_back(Event::GroupEmpty { unit }),
         }
         self.check_group(unit, turn);
@@ -368,7 +419,9 @@ impl Processes {
     /// Tells, once, that a watched group has become empty.
     pub(super) fn check_group(&mut self, unit: UnitId, turn: &mut Turn<'_>) {
         let has_run = self.runs.values().any(|run| run.unit == unit);
-        let Some(hold) = self.holds.get_mut(&unit) else { return };
+        let Some(hold) = self.holds.get_mut(&unit) else {
+            return;
+        };
         let watched = hold.group.watched();
         if watched == Watched::Not {
             return;
@@ -387,7 +440,10 @@ impl Processes {
     /// Something happened to the unit's processes that does not say by itself what.
     fn look_again(&mut self, unit: UnitId, turn: &mut Turn<'_>) {
         self.check_group(unit, turn);
-        let mine = self.finding.iter().filter(|(_, finding)| finding.unit == unit);
+        let mine = self
+            .finding
+            .iter()
+            .filter(|(_, finding)| finding.unit == unit);
         let runs: Vec<RunId> = mine.map(|(run, _)| *run).collect();
         for run in runs {
             self.look_for_main(run, turn);
@@ -402,7 +458,11 @@ impl Processes {
                 Purpose::PidFile(run) => self.look_for_main(run, turn),
             }
         }
-        if is_drained { Progress::Drained } else { Progress::More }
+        if is_drained {
+            Progress::Drained
+        } else {
+            Progress::More
+        }
     }
 
     fn pump(&mut self, unit: UnitId, stream: Stream) -> Progress {
@@ -421,9 +481,12 @@ impl Processes {
     fn settle_unit(&mut self, unit: UnitId, turn: &mut Turn<'_>) {
         let is_busy = self.runs.values().any(|run| run.unit == unit)
             || self.finding.values().any(|finding| finding.unit == unit);
-        let Some(hold) = self.holds.get_mut(&unit).filter(|_| !is_busy) else { return };
+        let Some(hold) = self.holds.get_mut(&unit).filter(|_| !is_busy) else {
+            return;
+        };
         if hold.group.watched() == Watched::Not {
-            hold.group.watch(Watched::Ours, turn.sources, &mut self.watches);
+            hold.group
+                .watch(Watched::Ours, turn.sources, &mut self.watches);
         }
         if hold.group.watched() == Watched::Asked || !hold.group.is_empty() {
             return;

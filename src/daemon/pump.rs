@@ -64,11 +64,17 @@ struct Pipe {
 impl UnitLog {
     /// A log without pipes yet. That it cannot be opened does not keep the service from running.
     pub(super) fn new(name: &str, directory: &Path, limits: LogLimits) -> Self {
-        let LogLimits { max_size, max_files } = limits;
+        let LogLimits {
+            max_size,
+            max_files,
+        } = limits;
         let mut log = Self {
             name: name.into(),
             directory: directory.into(),
-            limits: Limits { max_size, max_files },
+            limits: Limits {
+                max_size,
+                max_files,
+            },
             writer: None,
             unwritten: 0,
             pipes: Vec::new(),
@@ -102,7 +108,12 @@ impl UnitLog {
         }
         let reader = files::open_fifo_reader(path)?;
         let token = sources.add(reader.as_fd(), Source::LogPipe(unit, stream))?;
-        self.pipes.push(Pipe { stream, path: path.to_owned(), reader, token });
+        self.pipes.push(Pipe {
+            stream,
+            path: path.to_owned(),
+            reader,
+            token,
+        });
         Ok(())
     }
 
@@ -179,23 +190,32 @@ impl UnitLog {
             self.unwritten = self.unwritten.saturating_add(bytes.len() as u64);
             return;
         }
-        let Some(writer) = &mut self.writer else { return };
+        let Some(writer) = &mut self.writer else {
+            return;
+        };
         let appended = writer.append(clock::wall_ms(), stream, self.run.0, bytes);
         match appended {
             Appended::Written | Appended::StillFailing { .. } => {}
             Appended::Failed { .. } => {
-                let reason = writer.failure().map(|failure| failure.reason()).unwrap_or_default();
+                let reason = writer
+                    .failure()
+                    .map(|failure| failure.reason())
+                    .unwrap_or_default();
                 ::log::warn!("{}: its log cannot be written: {reason}", self.name);
             }
             Appended::Resumed { lost_bytes } => {
-                ::log::info!("{}: its log is written again, {lost_bytes} bytes lost", self.name);
+                ::log::info!(
+                    "{}: its log is written again, {lost_bytes} bytes lost",
+                    self.name
+                );
             }
         }
     }
 
     /// Bytes that could not be written since the log was opened.
     pub(super) fn lost_bytes(&self) -> u64 {
-        self.unwritten.saturating_add(self.writer.as_ref().map_or(0, Writer::lost_bytes))
+        self.unwritten
+            .saturating_add(self.writer.as_ref().map_or(0, Writer::lost_bytes))
     }
 
     /// Closes the pipes and removes their names; for when nobody writes any more.
@@ -213,10 +233,15 @@ impl UnitLog {
 
 fn log_ending(ending: Ending) -> log::Ending {
     match ending {
-        Ending::Code(code) => log::Ending::Exited { code: i32::from(code) },
-        Ending::Signal { number, core: Core::Dumped | Core::None } => {
-            log::Ending::Signaled { signal: i32::from(number) }
-        }
+        Ending::Code(code) => log::Ending::Exited {
+            code: i32::from(code),
+        },
+        Ending::Signal {
+            number,
+            core: Core::Dumped | Core::None,
+        } => log::Ending::Signaled {
+            signal: i32::from(number),
+        },
         Ending::Unknown => log::Ending::Unknown,
     }
 }

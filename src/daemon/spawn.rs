@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 
 use crate::engine::{Role, Spawn, SpawnFailure};
 use crate::sys::process::{self, Directory, OpenMode, Stdio, Step, errno_text};
-use crate::unit::{Exec, Input, Output, Service, Unit, WorkingDirectory, expand};
+use crate::unit::words::expand;
+use crate::unit::{Exec, Input, Output, Service, Unit, WorkingDirectory};
 
 use super::account::Account;
 use super::environment::{Environment, Invocation};
@@ -54,7 +55,11 @@ pub(super) struct Objects {
 
 /// A start that failed before there was a process, or in its first steps.
 pub(super) fn failure(step: &str, errno: i32, reason: String) -> SpawnFailure {
-    SpawnFailure { step: step.into(), errno, reason: reason.into() }
+    SpawnFailure {
+        step: step.into(),
+        errno,
+        reason: reason.into(),
+    }
 }
 
 /// The command of a role's key at this place.
@@ -72,13 +77,22 @@ pub(super) fn command(service: &Service, role: Role, index: usize) -> Option<&Ex
 
 /// Whether a service's life begins with this command.
 pub(super) fn is_first(service: &Service, spawn: &Spawn) -> bool {
-    let first = if service.start_pre.is_empty() { Role::Start } else { Role::StartPre };
+    let first = if service.start_pre.is_empty() {
+        Role::Start
+    } else {
+        Role::StartPre
+    };
     spawn.index == 0 && spawn.role == first
 }
 
 /// Works out all that the command needs. Reads environment files; nothing lasting is done.
 pub(super) fn prepare(order: Order<'_>, fifos: &Fifos) -> Result<Prepared, SpawnFailure> {
-    let Order { service, exec, account, .. } = order;
+    let Order {
+        service,
+        exec,
+        account,
+        ..
+    } = order;
     let environment = Environment::new(order)?;
     let program = find_program(&exec.program, environment.get("PATH"))?;
     let arguments = if exec.expand {
@@ -86,7 +100,10 @@ pub(super) fn prepare(order: Order<'_>, fifos: &Fifos) -> Result<Prepared, Spawn
     } else {
         exec.arguments.clone()
     };
-    let mut argv = vec![c_string("exec", exec.argv0.as_ref().unwrap_or(&exec.program))?];
+    let mut argv = vec![c_string(
+        "exec",
+        exec.argv0.as_ref().unwrap_or(&exec.program),
+    )?];
     for argument in &arguments {
         argv.push(c_string("exec", argument)?);
     }
@@ -133,7 +150,11 @@ impl Objects {
             }
             _ => errno_text(errno),
         };
-        let reason = if object.is_empty() { cause } else { format!("{object}: {cause}") };
+        let reason = if object.is_empty() {
+            cause
+        } else {
+            format!("{object}: {cause}")
+        };
         failure(step.name(), errno, reason)
     }
 }
@@ -145,14 +166,17 @@ fn find_program(program: &str, search: Option<&str>) -> Result<PathBuf, SpawnFai
     }
     let search = search.unwrap_or_default();
     let folders = search.split(':').filter(|folder| folder.starts_with('/'));
-    let found = folders.map(|folder| Path::new(folder).join(program)).find(|path| is_program(path));
+    let found = folders
+        .map(|folder| Path::new(folder).join(program))
+        .find(|path| is_program(path));
     let missing = || format!("{program}: not found in PATH ({search})");
     found.ok_or_else(|| failure("exec", NOT_FOUND, missing()))
 }
 
 fn is_program(path: &Path) -> bool {
     let is_executable = |found: std::fs::Metadata| found.permissions().mode() & 0o111 != 0;
-    path.metadata().is_ok_and(|found| found.is_file() && is_executable(found))
+    path.metadata()
+        .is_ok_and(|found| found.is_file() && is_executable(found))
 }
 
 /// A home is taken where it is: system users often have one that does not exist, and start at `/` then.
@@ -161,7 +185,10 @@ fn directory(asked: &WorkingDirectory, account: &Account) -> Result<Directory, S
         WorkingDirectory::Home => (&account.home, true),
         WorkingDirectory::Path { path, optional } => (path, *optional),
     };
-    Ok(Directory { path: c_path("directory", path)?, optional })
+    Ok(Directory {
+        path: c_path("directory", path)?,
+        optional,
+    })
 }
 
 struct Streams {
@@ -190,7 +217,11 @@ impl Streams {
             output if *output == service.stdout => Stdio::SameAsStdout,
             output => output_stream(output, fifos)?,
         };
-        Ok(Self { stdin, stdout, stderr })
+        Ok(Self {
+            stdin,
+            stdout,
+            stderr,
+        })
     }
 }
 
@@ -205,7 +236,10 @@ fn output_stream(output: &Output, fifos: &Fifos) -> Result<Stdio<'static>, Spawn
 }
 
 fn opened(path: &Path, mode: OpenMode) -> Result<Stdio<'static>, SpawnFailure> {
-    Ok(Stdio::Path { path: c_path("streams", path)?, mode })
+    Ok(Stdio::Path {
+        path: c_path("streams", path)?,
+        mode,
+    })
 }
 
 fn stream_text(stream: &Stdio<'_>) -> String {

@@ -41,8 +41,13 @@ impl Watches {
             let token = sources.add(inotify.as_fd(), Source::Inotify)?;
             Ok((inotify, token))
         });
-        let inotify = opened.inspect_err(|error| ::log::warn!("inotify: {error}")).ok();
-        Self { inotify, map: BTreeMap::new() }
+        let inotify = opened
+            .inspect_err(|error| ::log::warn!("inotify: {error}"))
+            .ok();
+        Self {
+            inotify,
+            map: BTreeMap::new(),
+        }
     }
 
     /// Whether changes are told at all.
@@ -76,7 +81,9 @@ impl Watches {
     /// What there is reason to look at; and whether all was read.
     pub(super) fn read(&mut self) -> (BTreeSet<Purpose>, bool) {
         let mut found = BTreeSet::new();
-        let Some((inotify, _)) = &self.inotify else { return (found, true) };
+        let Some((inotify, _)) = &self.inotify else {
+            return (found, true);
+        };
         let mut buffer = [0; 4 * BUFFER_BYTES];
         for _ in 0..READS_MAX {
             match inotify.read(&mut buffer) {

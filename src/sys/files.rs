@@ -192,18 +192,32 @@ pub fn read_regular(path: &Path, limit: usize) -> io::Result<Content> {
     let file = open(path, flags, Mode::empty())?;
     let found = fstat(&file)?;
     if FileType::from_raw_mode(found.st_mode) != FileType::RegularFile {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"));
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "it is not a regular file",
+        ));
     }
     let mut bytes = Vec::new();
     let most = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
-    std::fs::File::from(file).take(most).read_to_end(&mut bytes)?;
+    std::fs::File::from(file)
+        .take(most)
+        .read_to_end(&mut bytes)?;
     if bytes.len() > limit {
         return Err(Errno::FBIG.into());
     }
-    let milliseconds = u64::try_from(found.st_mtime).unwrap_or(0).saturating_mul(1_000);
-    #[allow(clippy::unnecessary_fallible_conversions, reason = "signed on some machines")]
+    let milliseconds = u64::try_from(found.st_mtime)
+        .unwrap_or(0)
+        .saturating_mul(1_000);
+    #[allow(
+        clippy::unnecessary_fallible_conversions,
+        reason = "signed on some machines"
+    )]
     let part = u64::try_from(found.st_mtime_nsec).unwrap_or(0) / 1_000_000;
-    Ok(Content { bytes, uid: found.st_uid, modified_ms: milliseconds.saturating_add(part) })
+    Ok(Content {
+        bytes,
+        uid: found.st_uid,
+        modified_ms: milliseconds.saturating_add(part),
+    })
 }
 
 /// Reads a small file of the kernel's, relative to a directory, into `buffer`; what does not fit is left.
