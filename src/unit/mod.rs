@@ -3,12 +3,16 @@
 //! Owns the model, the parser and its errors, word splitting, time spans, sizes, signal names, specifiers, the search path
 //! and templates. Decides nothing: what a key means for a running service is `engine`'s.
 
+pub mod glob;
 mod model;
 mod name;
+mod nearest;
 mod signal;
+pub mod size;
 mod span;
 
 pub use model::*;
-pub use name::UnitName;
+pub use name::{NameError, UnitName};
+pub use nearest::nearest;
 pub use signal::Signal;
-pub use span::Span;
+pub use span::{Span, SpanError};

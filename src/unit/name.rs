@@ -1,17 +1,86 @@
 //! A unit's name: one file-name component, without the ending `.service`.
+//!
+//! Owns which names are valid (systemd.unit(5)) and how a name divides into prefix and instance. Where a name's file lies
+//! is `search.rs`; patterns over names are `glob.rs`.
 
 use std::fmt;
+
+/// The ending of every unit file; users may write it or leave it out.
+pub(super) const ENDING: &str = ".service";
+/// The longest name with its ending, in bytes: what a file name may have.
+const MAX_LENGTH: usize = 255;
 
 /// A valid unit name such as `web`, `worker@1` or (a template) `worker@`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct UnitName(Box<str>);
 
 impl UnitName {
+    /// Reads a name with or without `.service`.
+    ///
+    /// # Errors
+    /// What is wrong with it, by the rules of systemd.unit(5): letters, digits and `:-_.\@`, at most 255 bytes with the
+    /// ending, one path component, no dot in front.
+    pub fn parse(text: &str) -> Result<Self, NameError> {
+        let name = text.strip_suffix(ENDING).unwrap_or(text);
+        let fault = if name.is_empty() {
+            Some(Fault::Empty)
+        } else if name.len() + ENDING.len() > MAX_LENGTH {
+            Some(Fault::Long)
+        } else if name.starts_with('.') {
+            Some(Fault::Dot)
+        } else if name.starts_with('@') {
+            Some(Fault::Prefix)
+        } else {
+            name.chars().find(|c| !is_allowed(*c)).map(Fault::Character)
+        };
+        match fault {
+            None => Ok(Self(name.into())),
+            Some(fault) => Err(NameError {
+                name: text.chars().take(MAX_LENGTH).collect(),
+                fault,
+            }),
+        }
+    }
+
     /// The name as written, without `.service`.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// What stands before the first `@`; the whole name where there is none.
+    #[must_use]
+    pub fn prefix(&self) -> &str {
+        self.0
+            .split_once('@')
+            .map_or(&*self.0, |(prefix, _)| prefix)
+    }
+
+    /// What stands after the first `@`: `Some("1")` for `worker@1`, nothing for a template or a plain name.
+    #[must_use]
+    pub fn instance(&self) -> Option<&str> {
+        let (_, instance) = self.0.split_once('@')?;
+        (!instance.is_empty()).then_some(instance)
+    }
+
+    /// Whether this is a template, such as `worker@`: it can be read, not started.
+    #[must_use]
+    pub fn is_template(&self) -> bool {
+        self.0
+            .split_once('@')
+            .is_some_and(|(_, rest)| rest.is_empty())
+    }
+
+    /// The template of an instance: `worker@` for `worker@1`.
+    #[must_use]
+    pub fn template(&self) -> Option<Self> {
+        self.instance()?;
+        Some(Self(format!("{}@", self.prefix()).into()))
+    }
+}
+
+fn is_allowed(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, ':' | '-' | '_' | '.' | '\\' | '@')
 }
 
 impl fmt::Display for UnitName {
@@ -23,5 +92,95 @@ impl fmt::Display for UnitName {
 impl fmt::Debug for UnitName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
+    }
+}
+
+/// A text that is no unit name, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NameError {
+    name: String,
+    fault: Fault,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Fault {
+    Empty,
+    Long,
+    Dot,
+    Prefix,
+    Character(char),
+}
+
+impl fmt::Display for NameError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = self.name.escape_debug();
+        write!(f, "`{name}` is not a unit name: ")?;
+        match self.fault {
+            Fault::Empty => f.write_str("it is empty"),
+            Fault::Long => write!(f, "with {ENDING} it is longer than {MAX_LENGTH} bytes"),
+            Fault::Dot => f.write_str("it begins with a dot"),
+            Fault::Prefix => f.write_str("nothing stands before the `@`"),
+            Fault::Character('/') => f.write_str("it holds a `/`"),
+            Fault::Character(c) => {
+                let c = c.escape_debug();
+                write!(f, "`{c}` is none of letters, digits and :-_.\\@")
+            }
+        }
+    }
+}
+
+impl std::error::Error for NameError {}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn the_ending_is_stripped_once() {
+        assert_eq!(UnitName::parse("web").unwrap().as_str(), "web");
+        assert_eq!(UnitName::parse("web.service").unwrap().as_str(), "web");
+        let twice = UnitName::parse("web.service.service").unwrap();
+        assert_eq!(twice.as_str(), "web.service");
+    }
+
+    #[test]
+    fn bad_names_are_refused_with_the_reason() {
+        for (bad, reason) in [
+            ("", "it is empty"),
+            (".service", "it is empty"),
+            (".hidden", "begins with a dot"),
+            ("..", "begins with a dot"),
+            ("/etc", "holds a `/`"),
+            ("a/b", "holds a `/`"),
+            ("@1", "before the `@`"),
+            ("a b", "` ` is none of"),
+            ("a\0", "`\\0` is none of"),
+            ("wéb", "`é` is none of"),
+        ] {
+            let error = UnitName::parse(bad).unwrap_err().to_string();
+            assert!(error.contains(reason), "{bad:?}: {error}");
+        }
+        assert!(UnitName::parse(&"x".repeat(247)).is_ok());
+        assert!(UnitName::parse(&"x".repeat(248)).is_err());
+        assert!(UnitName::parse(&format!("{}.service", "x".repeat(247))).is_ok());
+    }
+
+    #[test]
+    fn a_name_divides_at_the_first_at_sign() {
+        let plain = UnitName::parse("web").unwrap();
+        assert_eq!((plain.prefix(), plain.instance()), ("web", None));
+        assert!(!plain.is_template() && plain.template().is_none());
+
+        let template = UnitName::parse("worker@.service").unwrap();
+        assert_eq!((template.prefix(), template.instance()), ("worker", None));
+        assert!(template.is_template() && template.template().is_none());
+
+        let instance = UnitName::parse("worker@a@b").unwrap();
+        assert_eq!(
+            (instance.prefix(), instance.instance()),
+            ("worker", Some("a@b"))
+        );
+        assert_eq!(instance.template(), Some(template));
     }
 }
