@@ -1,0 +1,443 @@
+//! Starting a process: what to start, the ways to do it, and the child's report.
+//!
+//! Owns the parent's half: everything is prepared here, because between clone and exec the child may only make
+//! system calls (`child`). Does not wait: whether the program was executed is read later from a pipe, like any
+//! other descriptor.
+
+use std::ffi::{CStr, CString, c_char};
+use std::io;
+use std::mem::{offset_of, size_of};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::ptr;
+
+use nix::libc;
+use rustix::io::fcntl_dupfd_cloexec;
+
+use super::child::{self, Plan, Stream};
+use super::files;
+use super::process::{Identity, Pid, PidFd, owned};
+
+/// Descriptors that the child moves to 0, 1, 2 or 3 are kept from here upwards, so that no move overwrites another.
+pub(super) const FIRST_FREE_FD: RawFd = 4;
+
+/// The bytes of a report in the status pipe: step and errno, four each.
+pub(super) const REPORT_LENGTH: usize = 8;
+
+/// All that a new process is to be. Strings are C strings because the child cannot make them.
+#[derive(Debug)]
+pub struct Spawn<'a> {
+    /// A path; no search along `PATH` is made.
+    pub program: CString,
+    /// With the program's own name first.
+    pub argv: Vec<CString>,
+    /// `NAME=value`; the whole environment.
+    pub environment: Vec<CString>,
+    /// `None`: the caller's.
+    pub directory: Option<Directory>,
+    /// `None`: the caller's. Anything else needs the right to change, see [`Identity`].
+    pub identity: Option<Identity>,
+    pub umask: u32,
+    pub stdin: Stdio<'a>,
+    pub stdout: Stdio<'a>,
+    pub stderr: Stdio<'a>,
+    /// An open cgroup v2 directory that the process is born into.
+    pub cgroup: Option<BorrowedFd<'a>>,
+    /// The soft and hard limit on descriptors, `u64::MAX` for none; `None` leaves the caller's.
+    pub nofile: Option<(u64, u64)>,
+}
+
+/// Where the process starts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Directory {
+    pub path: CString,
+    /// When it cannot be entered, `/` will do.
+    pub optional: bool,
+}
+
+/// One of the three standard streams.
+#[derive(Debug)]
+pub enum Stdio<'a> {
+    Null,
+    Inherit,
+    Fd(BorrowedFd<'a>),
+    /// Opened by the child: [`OpenMode::ReadWrite`] with the caller's rights, the other modes with the service's.
+    Path {
+        path: CString,
+        mode: OpenMode,
+    },
+    /// For standard error: the same open file as standard output.
+    SameAsStdout,
+}
+
+/// How a path is opened. A file that is missing is made, with mode 0666 less the umask, unless it is only read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OpenMode {
+    Read,
+    /// From the file's start, without emptying it, as systemd.exec(5) has it for `file:`.
+    Write,
+    Append,
+    /// For a FIFO of ours: with a reader in the writer's own hands a write never ends in `SIGPIPE`. Never makes a
+    /// file.
+    ReadWrite,
+}
+
+impl OpenMode {
+    fn flags(self) -> i32 {
+        let way = match self {
+            Self::Read => libc::O_RDONLY,
+            Self::Write => libc::O_WRONLY | libc::O_CREAT,
+            Self::Append => libc::O_WRONLY | libc::O_CREAT | libc::O_APPEND,
+            Self::ReadWrite => libc::O_RDWR,
+        };
+        way | libc::O_CLOEXEC | libc::O_NOCTTY
+    }
+}
+
+/// A process that has begun; [`read_status`] on `status` tells whether its program runs.
+#[derive(Debug)]
+pub struct Spawned {
+    pub pid: Pid,
+    pub pidfd: PidFd,
+    /// The read end, nonblocking, of a pipe that closes when the program is executed.
+    pub status: OwnedFd,
+}
+
+/// What the child was doing when it failed, in the order in which it does them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    Cgroup = 1,
+    Session,
+    StandardInput,
+    StandardOutput,
+    StandardError,
+    DescriptorLimit,
+    Groups,
+    Group,
+    User,
+    Directory,
+    Exec,
+}
+
+impl Step {
+    const ALL: [Self; 11] = [
+        Self::Cgroup,
+        Self::Session,
+        Self::StandardInput,
+        Self::StandardOutput,
+        Self::StandardError,
+        Self::DescriptorLimit,
+        Self::Groups,
+        Self::Group,
+        Self::User,
+        Self::Directory,
+        Self::Exec,
+    ];
+
+    /// For users, fits "cannot set up …" and "… failed".
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Cgroup => "cgroup",
+            Self::Session => "session",
+            Self::StandardInput => "standard input",
+            Self::StandardOutput => "standard output",
+            Self::StandardError => "standard error",
+            Self::DescriptorLimit => "descriptor limit",
+            Self::Groups => "supplementary groups",
+            Self::Group => "group",
+            Self::User => "user",
+            Self::Directory => "directory",
+            Self::Exec => "exec",
+        }
+    }
+
+    pub(super) fn number(self) -> i32 {
+        self as i32
+    }
+
+    pub(super) fn from_number(number: i32) -> Option<Self> {
+        Self::ALL.into_iter().find(|step| step.number() == number)
+    }
+}
+
+/// How far a new process has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ExecStatus {
+    Pending,
+    /// The program runs, or the process was killed on the way, which its pidfd then tells.
+    Executed,
+    Failed {
+        step: Step,
+        errno: i32,
+    },
+}
+
+/// Reads the child's report from [`Spawned::status`]. After anything but `Pending` the descriptor has done its duty.
+///
+/// # Errors
+/// `InvalidData` for bytes that no child of ours writes; else what read(2) gives.
+pub fn read_status(fd: BorrowedFd<'_>) -> io::Result<ExecStatus> {
+    let mut report = [0_u8; REPORT_LENGTH];
+    match files::read_into(fd, &mut report) {
+        Ok(0) => Ok(ExecStatus::Executed),
+        Ok(REPORT_LENGTH) => {
+            let (number, errno) = decode_report(report);
+            let step = Step::from_number(number).ok_or(io::ErrorKind::InvalidData)?;
+            Ok(ExecStatus::Failed { step, errno })
+        }
+        Ok(_) => Err(io::ErrorKind::InvalidData.into()),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(ExecStatus::Pending),
+        Err(error) => Err(error),
+    }
+}
+
+pub(super) fn decode_report(report: [u8; REPORT_LENGTH]) -> (i32, i32) {
+    let [a, b, c, d, e, f, g, h] = report;
+    (
+        i32::from_ne_bytes([a, b, c, d]),
+        i32::from_ne_bytes([e, f, g, h]),
+    )
+}
+
+/// Starts a process in a session of its own. Returns as soon as it exists: that a step failed comes through the
+/// status pipe.
+///
+/// # Errors
+/// What clone3(2) or fork(2) give: no descriptors, no memory, too many processes; `ENOSYS` before Linux 5.3.
+pub fn spawn(spawn: &Spawn<'_>) -> io::Result<Spawned> {
+    let way = if spawn.cgroup.is_some() {
+        Way::CloneIntoCgroup
+    } else {
+        Way::Clone
+    };
+    spawn_from(way, spawn)
+}
+
+/// The ways to make a process, best first. Each falls back on the next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    /// clone3 with `CLONE_INTO_CGROUP`, since Linux 5.7.
+    CloneIntoCgroup,
+    /// clone3 with `CLONE_PIDFD`, since Linux 5.3; the child enters its cgroup itself.
+    Clone,
+    /// fork and pidfd_open, where a sandbox or an emulator refuses clone3.
+    Fork,
+}
+
+fn spawn_from(first: Way, spawn: &Spawn<'_>) -> io::Result<Spawned> {
+    let (status, report) = files::pipe()?;
+    let report = lifted(report.as_fd())?;
+    let prepared = Prepared::new(spawn)?;
+    let mut way = first;
+    let (pid, pidfd) = loop {
+        let plan = Plan {
+            enters: spawn
+                .cgroup
+                .filter(|_| way != Way::CloneIntoCgroup)
+                .map(|fd| fd.as_raw_fd()),
+            ..prepared.plan(spawn, report.as_raw_fd())
+        };
+        let result = match way {
+            Way::CloneIntoCgroup => clone(&plan, spawn.cgroup),
+            Way::Clone => clone(&plan, None),
+            Way::Fork => fork(&plan),
+        };
+        way = match (way, result) {
+            (_, Ok(begun)) => break begun,
+            (Way::CloneIntoCgroup, Err(error)) if !is_shortage(&error) => Way::Clone,
+            (Way::Clone, Err(error)) if is_missing_call(&error) => Way::Fork,
+            (_, Err(error)) => return Err(error),
+        };
+    };
+    Ok(Spawned { pid, pidfd, status })
+}
+
+/// No way would fare better. Anything else may come of the cgroup, and the child's own attempt then names that step.
+fn is_shortage(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(libc::EAGAIN | libc::ENOMEM | libc::EMFILE | libc::ENFILE)
+    )
+}
+
+fn is_missing_call(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(libc::ENOSYS | libc::EINVAL | libc::E2BIG | libc::EPERM)
+    )
+}
+
+/// What the child needs and cannot make: argument vectors, and descriptors out of the way of 0 to 3.
+pub(super) struct Prepared {
+    argv: Vec<*const c_char>,
+    environment: Vec<*const c_char>,
+    streams: [Stream; 3],
+    /// Keeps the descriptors in `streams` open.
+    _lifted: Vec<OwnedFd>,
+}
+
+impl Prepared {
+    pub(super) fn new(spawn: &Spawn<'_>) -> io::Result<Self> {
+        let mut lifted = Vec::new();
+        Ok(Self {
+            argv: pointers(&spawn.argv),
+            environment: pointers(&spawn.environment),
+            streams: [
+                stream(&spawn.stdin, &mut lifted)?,
+                stream(&spawn.stdout, &mut lifted)?,
+                stream(&spawn.stderr, &mut lifted)?,
+            ],
+            _lifted: lifted,
+        })
+    }
+
+    pub(super) fn plan<'a>(&'a self, spawn: &'a Spawn<'a>, report: RawFd) -> Plan<'a> {
+        Plan {
+            program: &spawn.program,
+            argv: &self.argv,
+            environment: &self.environment,
+            directory: spawn.directory.as_ref(),
+            identity: spawn.identity.as_ref(),
+            // A umask has nine bits; what is above them is ignored by the kernel too.
+            umask: spawn.umask & 0o777,
+            streams: self.streams,
+            enters: None,
+            nofile: spawn.nofile,
+            passed: None,
+            report,
+        }
+    }
+}
+
+/// The list that execve(2) wants: addresses, ended by a null.
+fn pointers(strings: &[CString]) -> Vec<*const c_char> {
+    let addresses = strings.iter().map(|string| string.as_ptr());
+    addresses.chain([ptr::null()]).collect()
+}
+
+fn stream(stdio: &Stdio<'_>, kept: &mut Vec<OwnedFd>) -> io::Result<Stream> {
+    const NULL: &CStr = c"/dev/null";
+    Ok(match stdio {
+        Stdio::Null => Stream::Early {
+            path: NULL.as_ptr(),
+            flags: OpenMode::ReadWrite.flags(),
+        },
+        Stdio::Inherit => Stream::Inherit,
+        Stdio::SameAsStdout => Stream::SameAsStdout,
+        Stdio::Path {
+            path,
+            mode: OpenMode::ReadWrite,
+        } => Stream::Early {
+            path: path.as_ptr(),
+            flags: OpenMode::ReadWrite.flags(),
+        },
+        Stdio::Path { path, mode } => Stream::Late {
+            path: path.as_ptr(),
+            flags: mode.flags(),
+        },
+        Stdio::Fd(fd) => {
+            let fd = lifted(*fd)?;
+            let number = fd.as_raw_fd();
+            kept.push(fd);
+            Stream::Fd(number)
+        }
+    })
+}
+
+/// A close-on-exec copy of the descriptor that lies clear of those which the child sets up.
+pub(super) fn lifted(fd: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+    Ok(fcntl_dupfd_cloexec(fd, FIRST_FREE_FD)?)
+}
+
+/// `struct clone_args` of clone3(2) as of Linux 5.7.
+#[repr(C)]
+#[derive(Default)]
+struct CloneArguments {
+    flags: u64,
+    pidfd: u64,
+    child_tid: u64,
+    parent_tid: u64,
+    exit_signal: u64,
+    stack: u64,
+    stack_size: u64,
+    tls: u64,
+    set_tid: u64,
+    set_tid_size: u64,
+    cgroup: u64,
+}
+
+const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
+
+fn clone(plan: &Plan<'_>, cgroup: Option<BorrowedFd<'_>>) -> io::Result<(Pid, PidFd)> {
+    let mut pidfd: RawFd = -1;
+    let mut arguments = CloneArguments {
+        flags: u64::from(libc::CLONE_PIDFD.unsigned_abs()),
+        pidfd: (&raw mut pidfd).expose_provenance() as u64,
+        exit_signal: u64::from(libc::SIGCHLD.unsigned_abs()),
+        ..CloneArguments::default()
+    };
+    // Only as much of the struct as is needed, since kernels before 5.7 refuse what they do not know.
+    let mut length = offset_of!(CloneArguments, set_tid);
+    if let Some(cgroup) = cgroup {
+        arguments.flags |= CLONE_INTO_CGROUP;
+        arguments.cgroup = u64::from(cgroup.as_raw_fd().unsigned_abs());
+        length = size_of::<CloneArguments>();
+    }
+    let _blocked = SignalsBlocked::new();
+    // SAFETY: `arguments` and what they point to outlive the call. Without CLONE_VM the child has its own copy of
+    // our memory and stack, exactly as after fork(2); it calls `child::run`, which makes only system calls and
+    // never returns.
+    let result = unsafe { libc::syscall(libc::SYS_clone3, &raw const arguments, length) };
+    if result == 0 {
+        child::run(plan);
+    }
+    let pid = Pid::from_kernel(result).ok_or_else(io::Error::last_os_error)?;
+    Ok((pid, PidFd::from_owned(owned(pidfd.into())?)))
+}
+
+fn fork(plan: &Plan<'_>) -> io::Result<(Pid, PidFd)> {
+    let _blocked = SignalsBlocked::new();
+    // SAFETY: the child calls `child::run`, which makes only system calls and never returns.
+    let result = unsafe { libc::fork() };
+    if result == 0 {
+        child::run(plan);
+    }
+    let pid = Pid::from_kernel(result.into()).ok_or_else(io::Error::last_os_error)?;
+    // It has not been reaped, so the number is still its own.
+    match PidFd::open(pid) {
+        Ok(pidfd) => Ok((pid, pidfd)),
+        Err(error) => {
+            // A process that cannot be held must not run: it would be nobody's.
+            // SAFETY: both calls take integers and an optional pointer, here null; the child is ours and not yet
+            // reaped.
+            unsafe {
+                libc::kill(result, libc::SIGKILL);
+                libc::waitpid(result, ptr::null_mut(), 0);
+            }
+            Err(error)
+        }
+    }
+}
+
+/// All signals are held back while this lives: a handler of ours must not run in the child.
+pub(super) struct SignalsBlocked(libc::sigset_t);
+
+impl SignalsBlocked {
+    pub(super) fn new() -> Self {
+        // SAFETY: a signal set is plain data; both are initialised before they are read and are ours.
+        unsafe {
+            let mut all: libc::sigset_t = std::mem::zeroed();
+            let mut before: libc::sigset_t = std::mem::zeroed();
+            libc::sigfillset(&raw mut all);
+            libc::pthread_sigmask(libc::SIG_SETMASK, &raw const all, &raw mut before);
+            Self(before)
+        }
+    }
+}
+
+impl Drop for SignalsBlocked {
+    fn drop(&mut self) {
+        // SAFETY: the set was filled in by `new`.
+        unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const self.0, ptr::null_mut()) };
+    }
+}
