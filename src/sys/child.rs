@@ -22,6 +22,10 @@ const EXIT_FAILED: i32 = 127;
 /// Where the one descriptor that is passed on beside the standard streams is placed.
 const PASSED_FD: RawFd = 3;
 
+const SIGNALS: i32 = 64;
+/// Of the kernel's own signal set, which is smaller than the C library's.
+const SIGNAL_SET_BYTES: usize = 8;
+
 /// The mode of files that a stream makes, less the umask.
 const FILE_MODE: libc::c_uint = 0o666;
 
@@ -154,15 +158,21 @@ fn at(step: Step) -> impl Fn(i32) -> Failure {
     move |errno| Failure { step, errno }
 }
 
-/// Every signal gets its default effect again: an ignored one would stay ignored in the program.
+/// Every signal gets its default effect again: an ignored one would stay ignored in the program. By the raw call,
+/// because the C library keeps two signals for itself and would leave those as we inherited them.
 fn default_signals() {
-    for signal in 1..=libc::SIGRTMAX() {
-        // SAFETY: the action is plain data, set to the default with an empty mask. For SIGKILL, SIGSTOP and the C
-        // library's own two the call is refused, which is as it should be.
+    // `struct sigaction` of the kernel, no longer than this anywhere: all zeroes is the default with an empty mask.
+    let default = [0_u64; 8];
+    for signal in 1..=SIGNALS {
+        // SAFETY: the action is ours and only read. For SIGKILL and SIGSTOP the call is refused, as it should be.
         unsafe {
-            let mut action: libc::sigaction = std::mem::zeroed();
-            action.sa_sigaction = libc::SIG_DFL;
-            libc::sigaction(signal, &raw const action, ptr::null_mut());
+            libc::syscall(
+                libc::SYS_rt_sigaction,
+                signal,
+                default.as_ptr(),
+                ptr::null_mut::<libc::c_void>(),
+                SIGNAL_SET_BYTES,
+            );
         }
     }
 }

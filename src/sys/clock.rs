@@ -35,3 +35,27 @@ pub fn boot_id() -> io::Result<String> {
     text.truncate(text.trim_end().len());
     Ok(text)
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+    use super::*;
+
+    #[test]
+    fn clocks_advance_and_agree_with_the_standard_library() {
+        let before = monotonic_ms();
+        let wall = std::time::SystemTime::now()
+            .duration_since(std::time::UNIX_EPOCH)
+            .unwrap();
+        assert!(wall_ms().abs_diff(u64::try_from(wall.as_millis()).unwrap()) < 10_000);
+        assert!(monotonic_ms() >= before);
+    }
+
+    #[test]
+    fn boot_id_is_one_line() {
+        let id = boot_id().unwrap();
+        assert_eq!(id.len(), 36);
+        assert_eq!(id, boot_id().unwrap());
+    }
+}

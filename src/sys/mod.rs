@@ -12,6 +12,8 @@
 
 mod child;
 mod spawn;
+#[cfg(test)]
+mod testing;
 
 pub mod cgroup;
 pub mod clock;

@@ -279,3 +279,171 @@ pub fn error_text(error: &io::Error) -> String {
         .raw_os_error()
         .map_or_else(|| error.to_string(), errno_text)
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+    use super::super::files;
+    use super::super::testing::{alone, await_end, await_readable, read_line, shell};
+    use super::*;
+
+    #[test]
+    fn pid_refuses_what_the_kernel_cannot_mean() {
+        assert_eq!(Pid::from_raw(0), None);
+        assert_eq!(Pid::from_raw(u32::MAX), None);
+        assert_eq!(Pid::from_kernel(-1), None);
+        assert_eq!(Pid::from_raw(7).unwrap().to_string(), "7");
+    }
+
+    #[test]
+    fn wait_tells_code_signal_and_strangers() {
+        let exits = spawn(&shell("exit 7")).unwrap();
+        assert_eq!(await_end(&exits.pidfd), Wait::Exited(7));
+        assert_eq!(exits.pidfd.wait().unwrap(), Wait::NotOurChild);
+        let signalled = exits.pidfd.signal(0).unwrap_err();
+        assert_eq!(signalled.raw_os_error(), Some(libc::ESRCH));
+        let runs = spawn(&shell("exec sleep 1000")).unwrap();
+        assert_eq!(runs.pidfd.wait().unwrap(), Wait::StillRunning);
+        runs.pidfd.signal(libc::SIGTERM).unwrap();
+        let expected = Wait::Signaled {
+            signal: libc::SIGTERM,
+            core: false,
+        };
+        assert_eq!(await_end(&runs.pidfd), expected);
+        let parent = Pid::from_raw(std::os::unix::process::parent_id()).unwrap();
+        assert_eq!(
+            PidFd::open(parent).unwrap().wait().unwrap(),
+            Wait::NotOurChild
+        );
+    }
+
+    #[test]
+    fn realtime_signals_can_be_sent_and_nonsense_cannot() {
+        let runs = spawn(&shell("exec sleep 1000")).unwrap();
+        assert_eq!(
+            runs.pidfd.signal(65).unwrap_err().raw_os_error(),
+            Some(libc::EINVAL)
+        );
+        runs.pidfd.signal(64).unwrap();
+        assert_eq!(
+            await_end(&runs.pidfd),
+            Wait::Signaled {
+                signal: 64,
+                core: false
+            }
+        );
+        assert_eq!(
+            PidFd::open(runs.pid).unwrap_err().raw_os_error(),
+            Some(libc::ESRCH)
+        );
+    }
+
+    #[test]
+    fn a_process_is_recognised_by_inode_and_start() {
+        let one = spawn(&shell("exec sleep 1000")).unwrap();
+        let other = spawn(&shell("exec sleep 1000")).unwrap();
+        let identity = |pid| {
+            let inode = PidFd::open(pid).unwrap().inode().unwrap();
+            (pid, inode, proc::stat(pid).unwrap().start_ticks)
+        };
+        assert_eq!(identity(one.pid).1, one.pidfd.inode().unwrap());
+        assert_eq!(identity(one.pid), identity(one.pid));
+        assert_ne!(identity(one.pid), identity(other.pid));
+        for spawned in [one, other] {
+            spawned.pidfd.signal(libc::SIGKILL).unwrap();
+            await_end(&spawned.pidfd);
+        }
+    }
+
+    #[test]
+    fn orphans_come_to_the_subreaper_and_known_children_keep_their_status() {
+        alone(
+            "sys::process::tests::orphans_come_to_the_subreaper_and_known_children_keep_their_status",
+            || {
+                become_subreaper().unwrap();
+                assert_eq!(reap_orphans(|_| false), []);
+                let (reader, writer) = files::pipe().unwrap();
+                // The known child is a zombie first, so that every peek names it; the orphans end after it.
+                let script = "sleep 1000 & echo $!; sleep 1000 & echo $!; exit 3";
+                let known = spawn(&Spawn {
+                    stdout: Stdio::Fd(writer.as_fd()),
+                    ..shell(script)
+                })
+                .unwrap();
+                drop(writer);
+                await_readable(known.pidfd.as_fd());
+                let mut orphans = [(); 2].map(|()| {
+                    let pid = read_line(reader.as_fd()).parse().unwrap();
+                    Pid::from_raw(pid).unwrap()
+                });
+                assert_eq!(reap_orphans(|pid| pid == known.pid), [], "they still run");
+                for orphan in orphans {
+                    let orphan = PidFd::open(orphan).unwrap();
+                    orphan.signal(libc::SIGKILL).unwrap();
+                    await_readable(orphan.as_fd());
+                }
+                let mut reaped = reap_orphans(|pid| pid == known.pid);
+                reaped.sort_unstable();
+                orphans.sort_unstable();
+                assert_eq!(reaped, orphans);
+                assert_eq!(known.pidfd.wait().unwrap(), Wait::Exited(3));
+                assert_eq!(proc::children(Pid::current()).unwrap(), []);
+            },
+        );
+    }
+
+    #[test]
+    fn more_orphans_than_one_call_takes_are_all_reaped_in_the_end() {
+        alone(
+            "sys::process::tests::more_orphans_than_one_call_takes_are_all_reaped_in_the_end",
+            || {
+                let pids: Vec<Pid> = (0..REAP_LIMIT + 3)
+                    .map(|_| {
+                        // SAFETY: the child exits at once.
+                        let pid = unsafe { libc::fork() };
+                        if pid == 0 {
+                            // SAFETY: ends the child and runs nothing of ours.
+                            unsafe { libc::_exit(0) };
+                        }
+                        Pid::from_kernel(pid.into()).unwrap()
+                    })
+                    .collect();
+                for pid in &pids {
+                    await_readable(PidFd::open(*pid).unwrap().as_fd());
+                }
+                assert_eq!(reap_orphans(|_| false).len(), REAP_LIMIT);
+                assert_eq!(reap_orphans(|_| false).len(), 3);
+                assert_eq!(reap_orphans(|_| false).len(), 0);
+            },
+        );
+    }
+
+    #[test]
+    fn nofile_is_raised_and_the_former_limits_told() {
+        alone(
+            "sys::process::tests::nofile_is_raised_and_the_former_limits_told",
+            || {
+                let hard = getrlimit(Resource::Nofile).maximum;
+                let low = Rlimit {
+                    current: Some(32),
+                    maximum: hard,
+                };
+                setrlimit(Resource::Nofile, low).unwrap();
+                assert_eq!(raise_nofile(), (32, hard.unwrap_or(u64::MAX)));
+                assert_eq!(getrlimit(Resource::Nofile).current, hard);
+            },
+        );
+    }
+
+    #[test]
+    fn errors_are_told_in_the_systems_words() {
+        assert_eq!(errno_text(libc::ENOENT), "No such file or directory");
+        assert!(errno_text(99_999).contains("99999"));
+        assert_eq!(
+            error_text(&io::Error::from_raw_os_error(libc::EACCES)),
+            "Permission denied"
+        );
+        assert_eq!(error_text(&io::Error::other("full moon")), "full moon");
+    }
+}

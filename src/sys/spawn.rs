@@ -441,3 +441,361 @@ impl Drop for SignalsBlocked {
         unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const self.0, ptr::null_mut()) };
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+    use std::path::Path;
+
+    use super::super::process::{Wait, raise_nofile};
+    use super::super::testing::{
+        NOBODY, Scratch, alone, await_end, await_status, become_ordinary, c, c_path, output_of,
+        read_all, read_line, shell,
+    };
+    use super::super::users;
+    use super::*;
+
+    /// Starts it, expects it to fail, and returns where and why.
+    fn failure_of(spawning: &Spawn<'_>) -> (&'static str, i32) {
+        let spawned = spawn(spawning).unwrap();
+        let status = await_status(&spawned);
+        assert_eq!(await_end(&spawned.pidfd), Wait::Exited(127));
+        match status {
+            ExecStatus::Failed { step, errno } => (step.name(), errno),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn at_path(path: &Path, mode: OpenMode) -> Stdio<'static> {
+        Stdio::Path {
+            path: c_path(path),
+            mode,
+        }
+    }
+
+    #[test]
+    fn a_program_gets_what_was_asked_for() {
+        let mut asked = shell("echo $# $1; echo $COLOUR; umask; pwd; echo oops >&2; cat");
+        asked.argv.extend([c("zero"), c("one two")]);
+        asked.environment.push(c("COLOUR=blue"));
+        asked.umask = 0o027;
+        asked.directory = Some(Directory {
+            path: c("/usr"),
+            optional: false,
+        });
+        asked.stderr = Stdio::SameAsStdout;
+        assert_eq!(output_of(asked), "1 one two\nblue\n0027\n/usr\noops\n");
+    }
+
+    #[test]
+    fn every_way_makes_the_same_process() {
+        for way in [Way::Clone, Way::Fork] {
+            let (reader, writer) = files::pipe().unwrap();
+            let stdout = Stdio::Fd(writer.as_fd());
+            let asked = Spawn {
+                stdout,
+                ..shell("cut -d' ' -f1,6 /proc/$$/stat")
+            };
+            let spawned = spawn_from(way, &asked).unwrap();
+            drop(writer);
+            let pid = spawned.pid;
+            assert_eq!(
+                read_all(reader.as_fd()),
+                format!("{pid} {pid}\n"),
+                "{way:?}"
+            );
+            assert_eq!(await_status(&spawned), ExecStatus::Executed);
+            assert_eq!(await_end(&spawned.pidfd), Wait::Exited(0));
+        }
+    }
+
+    #[test]
+    fn each_step_that_fails_is_named() {
+        let scratch = Scratch::new();
+        let missing = scratch.path("missing/file");
+        let plain = scratch.path("plain");
+        fs::write(&plain, "#!/bin/sh\n").unwrap();
+        let absent = |mode| at_path(&missing, mode);
+        let failed = |change: &dyn Fn(&mut Spawn<'_>)| {
+            let mut asked = shell("exit 0");
+            change(&mut asked);
+            failure_of(&asked)
+        };
+        let failure = failed(&|asked| asked.program = c_path(&missing));
+        assert_eq!(failure, ("exec", libc::ENOENT));
+        let failure = failed(&|asked| asked.program = c_path(&plain));
+        assert_eq!(failure, ("exec", libc::EACCES));
+        let failure = failed(&|asked| {
+            asked.directory = Some(Directory {
+                path: c_path(&missing),
+                optional: false,
+            });
+        });
+        assert_eq!(failure, ("directory", libc::ENOENT));
+        let failure = failed(&|asked| asked.stdin = absent(OpenMode::Read));
+        assert_eq!(failure, ("standard input", libc::ENOENT));
+        let failure = failed(&|asked| asked.stdout = absent(OpenMode::Append));
+        assert_eq!(failure, ("standard output", libc::ENOENT));
+        let failure = failed(&|asked| asked.stderr = absent(OpenMode::ReadWrite));
+        assert_eq!(failure, ("standard error", libc::ENOENT));
+    }
+
+    #[test]
+    fn without_the_right_no_other_user_and_no_higher_limit() {
+        alone(
+            "sys::spawn::tests::without_the_right_no_other_user_and_no_higher_limit",
+            || {
+                let (_, hard) = raise_nofile();
+                become_ordinary();
+                let identity = Identity {
+                    uid: 0,
+                    gid: 0,
+                    groups: Vec::new(),
+                };
+                let asked = Spawn {
+                    identity: Some(identity),
+                    ..shell("exit 0")
+                };
+                assert_eq!(failure_of(&asked), ("supplementary groups", libc::EPERM));
+                let asked = Spawn {
+                    nofile: Some((32, hard + 1)),
+                    ..shell("exit 0")
+                };
+                assert_eq!(failure_of(&asked), ("descriptor limit", libc::EPERM));
+            },
+        );
+    }
+
+    #[test]
+    fn another_identity_is_taken_whole() {
+        let identity = Identity {
+            uid: NOBODY,
+            gid: 12,
+            groups: vec![12, 34],
+        };
+        let asked = Spawn {
+            identity: Some(identity),
+            ..shell("id -u; id -g; id -G")
+        };
+        if users::effective_uid() == 0 {
+            assert_eq!(output_of(asked), format!("{NOBODY}\n12\n12 34\n"));
+        } else {
+            assert_eq!(failure_of(&asked), ("supplementary groups", libc::EPERM));
+        }
+    }
+
+    #[test]
+    fn a_fifo_is_opened_with_our_rights_and_a_file_with_the_services() {
+        let scratch = Scratch::new();
+        let closed = scratch.path("closed");
+        fs::create_dir(&closed).unwrap();
+        fs::set_permissions(&closed, fs::Permissions::from_mode(0o700)).unwrap();
+        let (fifo, file) = (closed.join("fifo"), closed.join("file"));
+        files::make_fifo(&fifo, 0o600, None).unwrap();
+        let identity = (users::effective_uid() == 0).then(|| Identity {
+            uid: NOBODY,
+            gid: NOBODY,
+            groups: Vec::new(),
+        });
+        let is_root = identity.is_some();
+        let reader = files::open_fifo_reader(&fifo).unwrap();
+        let stdout = at_path(&fifo, OpenMode::ReadWrite);
+        let stderr = Stdio::SameAsStdout;
+        let asked = Spawn {
+            identity,
+            stdout,
+            stderr,
+            ..shell("echo out; echo err >&2")
+        };
+        let spawned = spawn(&asked).unwrap();
+        assert_eq!(await_status(&spawned), ExecStatus::Executed);
+        assert_eq!(await_end(&spawned.pidfd), Wait::Exited(0));
+        assert_eq!(read_all(reader.as_fd()), "out\nerr\n");
+        let asked = Spawn {
+            stdout: at_path(&file, OpenMode::Append),
+            ..asked
+        };
+        if is_root {
+            assert_eq!(failure_of(&asked), ("standard output", libc::EACCES));
+            assert!(!file.exists());
+        } else {
+            let spawned = spawn(&asked).unwrap();
+            assert_eq!(await_end(&spawned.pidfd), Wait::Exited(0));
+            assert_eq!(fs::read_to_string(&file).unwrap(), "out\nerr\n");
+        }
+    }
+
+    #[test]
+    fn files_are_written_from_the_start_or_appended_to() {
+        let scratch = Scratch::new();
+        let file = scratch.path("file");
+        let cases = [(OpenMode::Write, "ab\n"), (OpenMode::Append, "ab\nab\n")];
+        for (mode, expected) in cases {
+            let asked = Spawn {
+                stdout: at_path(&file, mode),
+                ..shell("echo ab")
+            };
+            let spawned = spawn(&asked).unwrap();
+            assert_eq!(await_end(&spawned.pidfd), Wait::Exited(0));
+            assert_eq!(fs::read_to_string(&file).unwrap(), expected);
+        }
+        let stdin = at_path(&file, OpenMode::Read);
+        assert_eq!(
+            output_of(Spawn {
+                stdin,
+                ..shell("cat")
+            }),
+            "ab\nab\n"
+        );
+    }
+
+    #[test]
+    fn an_optional_directory_gives_way_to_the_root() {
+        let directory = Some(Directory {
+            path: c("/missing/for/sure"),
+            optional: true,
+        });
+        assert_eq!(
+            output_of(Spawn {
+                directory,
+                ..shell("pwd")
+            }),
+            "/\n"
+        );
+    }
+
+    #[test]
+    fn only_the_standard_streams_are_passed_on() {
+        // Not close-on-exec, as something that we inherited may be.
+        // SAFETY: dup makes a new descriptor of a standard one.
+        let leak = owned(unsafe { libc::dup(0) }.into()).unwrap();
+        let listing = output_of(shell("ls /proc/self/fd"));
+        drop(leak);
+        // The last is the directory that ls itself reads.
+        assert_eq!(listing, "0\n1\n2\n3\n");
+    }
+
+    #[test]
+    fn signals_and_the_descriptor_limit_are_as_in_a_fresh_login() {
+        alone(
+            "sys::spawn::tests::signals_and_the_descriptor_limit_are_as_in_a_fresh_login",
+            || {
+                super::super::signals::ignore_sigpipe();
+                let _blocked = SignalsBlocked::new();
+                let (_, hard) = raise_nofile();
+                let script = "ulimit -n; exec cat /proc/self/status";
+                let output = output_of(Spawn {
+                    nofile: Some((32, hard)),
+                    ..shell(script)
+                });
+                assert!(output.starts_with("32\n"), "{output}");
+                let sets: Vec<&str> = output
+                    .lines()
+                    .filter(|line| {
+                        ["SigBlk:", "SigIgn:", "SigCgt:"]
+                            .iter()
+                            .any(|set| line.starts_with(set))
+                    })
+                    .filter(|line| !line.ends_with("\t0000000000000000"))
+                    .collect();
+                assert!(sets.is_empty(), "{sets:?}");
+                assert!(output.contains("SigIgn:"));
+            },
+        );
+    }
+
+    #[test]
+    fn status_is_pending_until_the_program_is_executed() {
+        let scratch = Scratch::new();
+        let fifo = scratch.path("fifo");
+        files::make_fifo(&fifo, 0o600, None).unwrap();
+        // Opening for writing alone waits for a reader.
+        let asked = Spawn {
+            stdout: at_path(&fifo, OpenMode::Append),
+            ..shell("echo on")
+        };
+        let spawned = spawn(&asked).unwrap();
+        assert_eq!(
+            read_status(spawned.status.as_fd()).unwrap(),
+            ExecStatus::Pending
+        );
+        let reader = files::open_fifo_reader(&fifo).unwrap();
+        assert_eq!(await_status(&spawned), ExecStatus::Executed);
+        assert_eq!(read_line(reader.as_fd()), "on");
+        assert_eq!(await_end(&spawned.pidfd), Wait::Exited(0));
+    }
+
+    #[test]
+    fn a_process_that_is_killed_on_the_way_reports_nothing() {
+        let scratch = Scratch::new();
+        let fifo = scratch.path("fifo");
+        files::make_fifo(&fifo, 0o600, None).unwrap();
+        let asked = Spawn {
+            stdout: at_path(&fifo, OpenMode::Append),
+            ..shell("echo on")
+        };
+        let spawned = spawn(&asked).unwrap();
+        spawned.pidfd.signal(libc::SIGKILL).unwrap();
+        let expected = Wait::Signaled {
+            signal: libc::SIGKILL,
+            core: false,
+        };
+        assert_eq!(await_end(&spawned.pidfd), expected);
+        assert_eq!(await_status(&spawned), ExecStatus::Executed);
+    }
+
+    #[test]
+    fn a_report_that_no_child_writes_is_refused() {
+        for bytes in [&[1, 2, 3][..], &[99, 0, 0, 0, 2, 0, 0, 0], &[0; 8]] {
+            let (reader, writer) = files::pipe().unwrap();
+            rustix::io::write(&writer, bytes).unwrap();
+            let error = read_status(reader.as_fd()).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+        }
+    }
+
+    #[test]
+    fn steps_survive_the_pipe() {
+        for step in Step::ALL {
+            assert_eq!(Step::from_number(step.number()), Some(step));
+        }
+        assert_eq!(Step::from_number(0), None);
+        assert_eq!(Step::from_number(12), None);
+    }
+
+    #[test]
+    fn without_descriptors_nothing_is_started() {
+        alone(
+            "sys::spawn::tests::without_descriptors_nothing_is_started",
+            || {
+                let mut hoard = Vec::new();
+                rustix::process::setrlimit(
+                    rustix::process::Resource::Nofile,
+                    rustix::process::Rlimit {
+                        current: Some(32),
+                        maximum: Some(32),
+                    },
+                )
+                .unwrap();
+                while let Ok(fd) = rustix::io::dup(std::io::stdin()) {
+                    hoard.push(fd);
+                }
+                while let Some(fd) = hoard.pop() {
+                    drop(fd);
+                    match spawn(&shell("exit 0")) {
+                        Err(error) => assert_eq!(error.raw_os_error(), Some(libc::EMFILE)),
+                        Ok(spawned) => {
+                            assert_eq!(await_status(&spawned), ExecStatus::Executed);
+                            assert_eq!(await_end(&spawned.pidfd), Wait::Exited(0));
+                            return;
+                        }
+                    }
+                }
+                panic!("never had enough");
+            },
+        );
+    }
+}
