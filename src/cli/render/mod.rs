@@ -7,7 +7,7 @@ mod status;
 
 pub(super) use daemon::{daemon, daemon_json};
 pub(super) use list::{Item, list, list_json};
-pub(super) use result::{failures, progress, successes};
+pub(super) use result::{failures, is_success, progress, successes};
 pub(super) use status::{status, status_json};
 
 use super::text::span_until;
