@@ -4,25 +4,45 @@
 //! and templates. Decides nothing: what a key means for a running service is `engine`'s.
 
 mod environment;
+mod exec;
 mod file;
+mod form;
 pub mod glob;
+mod hash;
+mod keys;
+mod lint;
 mod model;
 mod name;
 mod nearest;
+mod parse;
+mod print;
 mod report;
+mod restart;
+mod search;
+mod service;
 mod signal;
 pub mod size;
 mod span;
 mod specifier;
+mod stream;
+mod value;
 pub mod words;
 
 pub use environment::{
     EnvironmentError, EnvironmentFault, is_variable_name, parse_environment_file,
 };
+pub use form::{Bound, Form};
+pub use keys::{Key, keys};
+pub use lint::{Warning, lint};
 pub use model::*;
 pub use name::{NameError, UnitName};
 pub use nearest::nearest;
+pub use parse::parse;
+pub use print::{same_meaning, to_toml};
 pub use report::{Problem, Report};
+pub use search::{
+    Found, Listed, Listing, LoadError, SearchPath, Skipped, hash_on_disk, load, load_file,
+};
 pub use signal::Signal;
 pub use span::{Span, SpanError};
 pub use specifier::Context;

@@ -58,11 +58,15 @@ impl fmt::Display for Problem {
 pub struct Report(Vec<Problem>);
 
 impl Report {
-    pub(super) fn new(mut problems: Vec<Problem>) -> Self {
-        let omitted = problems.len().saturating_sub(MAX_PROBLEMS);
-        problems.truncate(MAX_PROBLEMS);
-        if let Some(last) = problems.last_mut().filter(|_| omitted > 0) {
-            last.hint = Some(format!("{omitted} more problems are not shown"));
+    /// `findings` are faults with the number of their source, in order; at least one.
+    pub(super) fn new(findings: Vec<(usize, Fault)>, sources: &[Source]) -> Self {
+        let more = findings.len() > MAX_PROBLEMS;
+        let findings = findings.into_iter().take(MAX_PROBLEMS);
+        let mut problems: Vec<Problem> = findings
+            .filter_map(|(source, fault)| Some(sources.get(source)?.problem(fault)))
+            .collect();
+        if let Some(last) = problems.last_mut().filter(|_| more) {
+            last.hint = Some("there are more problems: look again when these are gone".to_owned());
         }
         Self(problems)
     }
@@ -192,12 +196,15 @@ fn floor(text: &str, byte: usize) -> usize {
 mod tests {
     use super::*;
 
-    fn problem(text: &str, span: Range<usize>) -> Problem {
-        let source = Source {
+    fn source(text: &str) -> Source {
+        Source {
             path: "/u/a.service".into(),
             text: text.into(),
-        };
-        source.problem(Fault::new(span, "wrong").hint("do right"))
+        }
+    }
+
+    fn problem(text: &str, span: Range<usize>) -> Problem {
+        source(text).problem(Fault::new(span, "wrong").hint("do right"))
     }
 
     #[test]
@@ -240,12 +247,9 @@ mod tests {
 
     #[test]
     fn rubbish_does_not_fill_the_screen() {
-        let report = Report::new(vec![problem("x", 0..1); 1_000]);
+        let findings = vec![(0, Fault::new(0..1, "wrong")); 1_000];
+        let report = Report::new(findings, &[source("x")]);
         assert_eq!(report.problems().len(), MAX_PROBLEMS);
-        assert!(
-            report
-                .to_string()
-                .ends_with("hint: 900 more problems are not shown\n")
-        );
+        assert!(report.to_string().contains("there are more problems"));
     }
 }

@@ -1,0 +1,54 @@
+//! The content hash of a unit: whether the file on disk still is the one that was read.
+//!
+//! Owns the hash (FNV-1a, 64 bits); which files belong to a unit is `search.rs`. It tells change, not intent: a file made to
+//! collide on purpose would only hide a change from its own author.
+
+use super::report::Source;
+
+const OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
+const PRIME: u64 = 0x0000_0100_0000_01b3;
+
+/// The hash of a file and its drop-ins, in order.
+pub(super) fn of_sources(sources: &[Source]) -> u64 {
+    sources.iter().fold(OFFSET, |hash, source| {
+        // No UTF-8 holds this byte, so that bytes moved from one file to the next make a difference.
+        step(add(hash, source.text.as_bytes()), 0xff)
+    })
+}
+
+fn add(hash: u64, bytes: &[u8]) -> u64 {
+    bytes.iter().fold(hash, |hash, byte| step(hash, *byte))
+}
+
+fn step(hash: u64, byte: u8) -> u64 {
+    (hash ^ u64::from(byte)).wrapping_mul(PRIME)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_fnv_1a() {
+        assert_eq!(add(OFFSET, b""), 0xcbf2_9ce4_8422_2325);
+        assert_eq!(add(OFFSET, b"a"), 0xaf63_dc4c_8601_ec8c);
+        assert_eq!(add(OFFSET, b"foobar"), 0x8594_4171_f739_67e8);
+    }
+
+    #[test]
+    fn where_bytes_stand_counts() {
+        let hash = |texts: &[&str]| {
+            let sources: Vec<Source> = texts
+                .iter()
+                .map(|text| Source {
+                    path: "/u/a".into(),
+                    text: (*text).to_owned(),
+                })
+                .collect();
+            of_sources(&sources)
+        };
+        assert_ne!(hash(&["ab"]), hash(&["a", "b"]));
+        assert_ne!(hash(&["ab"]), hash(&["ab", ""]));
+        assert_eq!(hash(&["a", "b"]), hash(&["a", "b"]));
+    }
+}

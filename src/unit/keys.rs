@@ -1,0 +1,476 @@
+//! Every key of a unit file, in one table: section, name, form, default, and whether this version acts on it.
+//!
+//! Owns which keys there are; `form.rs` says what a form takes and `parse.rs` reads the table, so that a key is described once.
+
+use super::form::{Bound, Form};
+
+/// A key of a unit file.
+#[derive(Clone, Copy, Debug)]
+pub struct Key {
+    pub section: &'static str,
+    pub name: &'static str,
+    pub form: Form,
+    /// What holds where the key is left out, as a text for people.
+    pub default: &'static str,
+    /// Whether this version acts on it; else `start` refuses by its name.
+    pub honoured: bool,
+}
+
+/// The sections, in the order of the manual.
+pub(super) const SECTIONS: [&str; 7] = [
+    "unit", "service", "socket", "timer", "watch", "health", "install",
+];
+
+/// All keys, section by section.
+#[must_use]
+pub fn keys() -> &'static [Key] {
+    &KEYS
+}
+
+/// The section as this table writes it.
+pub(super) fn section(name: &str) -> Option<&'static str> {
+    SECTIONS.into_iter().find(|section| *section == name)
+}
+
+/// The key of a section.
+pub(super) fn find(section: &str, name: &str) -> Option<&'static Key> {
+    KEYS.iter()
+        .find(|key| key.section == section && key.name == name)
+}
+
+const fn now(section: &'static str, name: &'static str, form: Form, default: &'static str) -> Key {
+    Key {
+        section,
+        name,
+        form,
+        default,
+        honoured: true,
+    }
+}
+
+const fn later(
+    section: &'static str,
+    name: &'static str,
+    form: Form,
+    default: &'static str,
+) -> Key {
+    Key {
+        section,
+        name,
+        form,
+        default,
+        honoured: false,
+    }
+}
+
+static KEYS: [Key; 186] = [
+    now("unit", "Description", Form::Line, ""),
+    now("unit", "Documentation", Form::Links, ""),
+    now("unit", "Requires", Form::Names, ""),
+    now("unit", "Wants", Form::Names, ""),
+    now("unit", "After", Form::Names, ""),
+    now("unit", "Before", Form::Names, ""),
+    later("unit", "Requisite", Form::Names, ""),
+    later("unit", "BindsTo", Form::Names, ""),
+    later("unit", "PartOf", Form::Names, ""),
+    later("unit", "Upholds", Form::Names, ""),
+    later("unit", "Conflicts", Form::Names, ""),
+    later("unit", "OnFailure", Form::Names, ""),
+    later("unit", "OnSuccess", Form::Names, ""),
+    now(
+        "unit",
+        "StartLimitIntervalSec",
+        Form::Span,
+        "10s where RestartSec= is given, else no limit",
+    ),
+    now(
+        "unit",
+        "StartLimitBurst",
+        Form::Integer(0, 10_000),
+        "5 where RestartSec= is given, else no limit",
+    ),
+    later("unit", "RefuseManualStart", Form::Flag, "false"),
+    later("unit", "RefuseManualStop", Form::Flag, "false"),
+    later("unit", "StopWhenUnneeded", Form::Flag, "false"),
+    later("unit", "ConditionPathExists", Form::Conditions, ""),
+    later("unit", "ConditionPathIsDirectory", Form::Conditions, ""),
+    later("unit", "ConditionFileNotEmpty", Form::Conditions, ""),
+    later("unit", "ConditionEnvironment", Form::Conditions, ""),
+    later("unit", "ConditionUser", Form::Conditions, ""),
+    later("unit", "ConditionHost", Form::Conditions, ""),
+    later("unit", "AssertPathExists", Form::Conditions, ""),
+    later("unit", "AssertPathIsDirectory", Form::Conditions, ""),
+    later("unit", "AssertFileNotEmpty", Form::Conditions, ""),
+    later("unit", "AssertEnvironment", Form::Conditions, ""),
+    later("unit", "AssertUser", Form::Conditions, ""),
+    later("unit", "AssertHost", Form::Conditions, ""),
+    // Kind.
+    now(
+        "service",
+        "Type",
+        Form::Word(&[
+            "simple",
+            "exec",
+            "oneshot",
+            "forking",
+            "notify",
+            "notify-reload",
+        ]),
+        "simple",
+    ),
+    now("service", "RemainAfterExit", Form::Flag, "false"),
+    now("service", "PIDFile", Form::PidFile, ""),
+    later("service", "GuessMainPID", Form::Flag, "true"),
+    later("service", "Instances", Form::Integer(0, 1_000), ""),
+    later("service", "IgnoreUnsupported", Form::Keys, ""),
+    // Commands.
+    later("service", "ExecCondition", Form::Commands, ""),
+    now("service", "ExecStartPre", Form::Commands, ""),
+    now("service", "ExecStart", Form::Commands, ""),
+    now("service", "ExecStartPost", Form::Commands, ""),
+    now("service", "ExecReload", Form::Commands, ""),
+    now("service", "ExecStop", Form::Commands, ""),
+    now("service", "ExecStopPost", Form::Commands, ""),
+    // Restart.
+    now(
+        "service",
+        "Restart",
+        Form::Word(&[
+            "no",
+            "always",
+            "on-success",
+            "on-failure",
+            "on-abnormal",
+            "on-abort",
+            "on-watchdog",
+        ]),
+        "no",
+    ),
+    now(
+        "service",
+        "RestartSec",
+        Form::Span,
+        "100ms, doubling up to 60s",
+    ),
+    now("service", "RestartSteps", Form::Integer(0, 1_000), "0"),
+    now("service", "RestartMaxDelaySec", Form::Span, "infinity"),
+    now(
+        "service",
+        "RestartJitter",
+        Form::Percent,
+        "10 where RestartSec= is left out, else 0",
+    ),
+    now("service", "RestartResetSec", Form::Span, "1min"),
+    now("service", "SuccessExitStatus", Form::Statuses, ""),
+    now("service", "RestartPreventExitStatus", Form::Statuses, ""),
+    now("service", "RestartForceExitStatus", Form::Statuses, ""),
+    later("service", "RestartMemoryMax", Form::Size, "infinity"),
+    later("service", "RestartOnCalendar", Form::Texts, ""),
+    // Time limits.
+    now(
+        "service",
+        "TimeoutStartSec",
+        Form::Span,
+        "1min 30s; infinity for oneshot",
+    ),
+    now("service", "TimeoutStopSec", Form::Span, "10s"),
+    now("service", "TimeoutSec", Form::Span, ""),
+    later("service", "TimeoutAbortSec", Form::Span, "TimeoutStopSec="),
+    later("service", "RuntimeMaxSec", Form::Span, "infinity"),
+    // Readiness.
+    later(
+        "service",
+        "NotifyAccess",
+        Form::Word(&["none", "main", "exec", "all"]),
+        "none; main for notify",
+    ),
+    later("service", "WatchdogSec", Form::Span, "0"),
+    later("service", "ReadyWhen", Form::Ready, ""),
+    // Stopping.
+    now(
+        "service",
+        "KillMode",
+        Form::Word(&["control-group", "mixed", "process", "none"]),
+        "control-group",
+    ),
+    now("service", "KillSignal", Form::Signal, "SIGTERM"),
+    now("service", "SendSIGKILL", Form::Flag, "true"),
+    later("service", "SendSIGHUP", Form::Flag, "false"),
+    later("service", "RestartKillSignal", Form::Signal, "KillSignal="),
+    later("service", "FinalKillSignal", Form::Signal, "SIGKILL"),
+    later("service", "WatchdogSignal", Form::Signal, "SIGABRT"),
+    later("service", "ReloadSignal", Form::Signal, "SIGHUP"),
+    // Who and where.
+    now("service", "User", Form::Account, "the daemon's user"),
+    now("service", "Group", Form::Account, "the user's group"),
+    now("service", "SupplementaryGroups", Form::Accounts, ""),
+    now("service", "UMask", Form::Mode, "022"),
+    now("service", "WorkingDirectory", Form::Directory, "~"),
+    later("service", "RootDirectory", Form::Path, "/"),
+    later("service", "RuntimeDirectory", Form::Folders, ""),
+    later("service", "StateDirectory", Form::Folders, ""),
+    later("service", "CacheDirectory", Form::Folders, ""),
+    later("service", "LogsDirectory", Form::Folders, ""),
+    later("service", "ConfigurationDirectory", Form::Folders, ""),
+    // Environment.
+    now("service", "Environment", Form::Environment, ""),
+    now("service", "EnvironmentFile", Form::EnvironmentFiles, ""),
+    now("service", "PassEnvironment", Form::Variables, ""),
+    later("service", "UnsetEnvironment", Form::Variables, ""),
+    // Streams and the log.
+    now("service", "StandardInput", Form::Input, "null"),
+    now("service", "StandardOutput", Form::Output, "log"),
+    now("service", "StandardError", Form::ErrorOutput, "log"),
+    now("service", "LogMaxSize", Form::Size, "10M"),
+    now("service", "LogMaxFiles", Form::Integer(1, 1_000), "5"),
+    later(
+        "service",
+        "LogPolicy",
+        Form::Word(&["block", "drop"]),
+        "block",
+    ),
+    later("service", "LogRateLimitIntervalSec", Form::Span, "0"),
+    later(
+        "service",
+        "LogRateLimitBurst",
+        Form::Integer(0, i32::MAX as i64),
+        "0",
+    ),
+    // Scheduling.
+    later("service", "Nice", Form::Integer(-20, 19), "0"),
+    later(
+        "service",
+        "OOMScoreAdjust",
+        Form::Integer(-1_000, 1_000),
+        "the daemon's",
+    ),
+    later("service", "CPUAffinity", Form::Cpus, "all"),
+    later(
+        "service",
+        "CPUSchedulingPolicy",
+        Form::Word(&["other", "batch", "idle", "fifo", "rr"]),
+        "other",
+    ),
+    later("service", "CPUSchedulingPriority", Form::Integer(1, 99), ""),
+    later(
+        "service",
+        "IOSchedulingClass",
+        Form::Word(&["none", "realtime", "best-effort", "idle"]),
+        "none",
+    ),
+    later("service", "IOSchedulingPriority", Form::Integer(0, 7), "4"),
+    // Process limits.
+    later(
+        "service",
+        "LimitCPU",
+        Form::Limit(Bound::Span),
+        "the daemon's",
+    ),
+    later(
+        "service",
+        "LimitFSIZE",
+        Form::Limit(Bound::Size),
+        "the daemon's",
+    ),
+    later(
+        "service",
+        "LimitDATA",
+        Form::Limit(Bound::Size),
+        "the daemon's",
+    ),
+    later(
+        "service",
+        "LimitSTACK",
+        Form::Limit(Bound::Size),
+        "the daemon's",
+    ),
+    later(
+        "service",
+        "LimitCORE",
+        Form::Limit(Bound::Size),
+        "the daemon's",
+    ),
+    later(
+        "service",
+        "LimitRSS",
+        Form::Limit(Bound::Size),
+        "the daemon's",
+    ),
+    later(
+        "service",
+        "LimitNOFILE",
+        Form::Limit(Bound::Count),
+        "the daemon's",
+    ),
+    later(
+        "service",
+        "LimitAS",
+        Form::Limit(Bound::Size),
+        "the daemon's",
+    ),
+    later(
+        "service",
+        "LimitNPROC",
+        Form::Limit(Bound::Count),
+        "the daemon's",
+    ),
+    later(
+        "service",
+        "LimitMEMLOCK",
+        Form::Limit(Bound::Size),
+        "the daemon's",
+    ),
+    later(
+        "service",
+        "LimitLOCKS",
+        Form::Limit(Bound::Count),
+        "the daemon's",
+    ),
+    later(
+        "service",
+        "LimitSIGPENDING",
+        Form::Limit(Bound::Count),
+        "the daemon's",
+    ),
+    later(
+        "service",
+        "LimitMSGQUEUE",
+        Form::Limit(Bound::Size),
+        "the daemon's",
+    ),
+    later(
+        "service",
+        "LimitNICE",
+        Form::Limit(Bound::Nice),
+        "the daemon's",
+    ),
+    later(
+        "service",
+        "LimitRTPRIO",
+        Form::Limit(Bound::Count),
+        "the daemon's",
+    ),
+    later(
+        "service",
+        "LimitRTTIME",
+        Form::Limit(Bound::Span),
+        "the daemon's",
+    ),
+    // Control groups.
+    later("service", "MemoryMax", Form::Memory, "infinity"),
+    later("service", "MemoryHigh", Form::Memory, "infinity"),
+    later("service", "MemorySwapMax", Form::Memory, "infinity"),
+    later("service", "MemoryMin", Form::Memory, "0"),
+    later("service", "MemoryLow", Form::Memory, "0"),
+    later("service", "CPUQuota", Form::Quota, "none"),
+    later("service", "CPUWeight", Form::Weight, "100"),
+    later("service", "TasksMax", Form::Tasks, "infinity"),
+    later("service", "IOWeight", Form::Integer(1, 10_000), "100"),
+    later("service", "IOReadBandwidthMax", Form::Bandwidths, ""),
+    later("service", "IOWriteBandwidthMax", Form::Bandwidths, ""),
+    later(
+        "service",
+        "OOMPolicy",
+        Form::Word(&["continue", "stop", "kill"]),
+        "stop",
+    ),
+    later("service", "Delegate", Form::FlagOrTexts, "false"),
+    // Sandbox.
+    later("service", "NoNewPrivileges", Form::Flag, "false"),
+    later("service", "CapabilityBoundingSet", Form::Capabilities, ""),
+    later("service", "AmbientCapabilities", Form::Capabilities, ""),
+    later("service", "PrivateTmp", Form::Flag, "false"),
+    later("service", "PrivateNetwork", Form::Flag, "false"),
+    later("service", "PrivateDevices", Form::Flag, "false"),
+    later(
+        "service",
+        "ProtectSystem",
+        Form::FlagOr(&["full", "strict"]),
+        "false",
+    ),
+    later(
+        "service",
+        "ProtectHome",
+        Form::FlagOr(&["read-only", "tmpfs"]),
+        "false",
+    ),
+    later("service", "ReadOnlyPaths", Form::Paths, ""),
+    later("service", "ReadWritePaths", Form::Paths, ""),
+    later("service", "InaccessiblePaths", Form::Paths, ""),
+    later("service", "ProtectKernelTunables", Form::Flag, "false"),
+    later("service", "RestrictAddressFamilies", Form::Texts, ""),
+    later("service", "SystemCallFilter", Form::Texts, ""),
+    later("service", "LockPersonality", Form::Flag, "false"),
+    later("service", "MemoryDenyWriteExecute", Form::Flag, "false"),
+    later("service", "RestrictSUIDSGID", Form::Flag, "false"),
+    later("socket", "ListenStream", Form::Addresses, ""),
+    later("socket", "ListenDatagram", Form::Addresses, ""),
+    later("socket", "ListenSequentialPacket", Form::Addresses, ""),
+    later("socket", "ListenFIFO", Form::Paths, ""),
+    later("socket", "Accept", Form::Flag, "false"),
+    later(
+        "socket",
+        "MaxConnections",
+        Form::Integer(1, 1_000_000),
+        "64",
+    ),
+    later(
+        "socket",
+        "Backlog",
+        Form::Integer(0, i32::MAX as i64),
+        "4096",
+    ),
+    later("socket", "SocketMode", Form::Mode, "666"),
+    later("socket", "SocketUser", Form::Account, "the daemon's user"),
+    later("socket", "SocketGroup", Form::Account, "the user's group"),
+    later("socket", "ReusePort", Form::Flag, "false"),
+    later("socket", "FreeBind", Form::Flag, "false"),
+    later("socket", "KeepAlive", Form::Flag, "false"),
+    later("socket", "NoDelay", Form::Flag, "false"),
+    later(
+        "socket",
+        "BindIPv6Only",
+        Form::Word(&["default", "both", "ipv6-only"]),
+        "default",
+    ),
+    later(
+        "socket",
+        "FileDescriptorName",
+        Form::Line,
+        "the unit's name",
+    ),
+    later("socket", "RemoveOnStop", Form::Flag, "false"),
+    later("socket", "StartOnDemand", Form::Flag, "false"),
+    later("timer", "OnCalendar", Form::Texts, ""),
+    later("timer", "OnActiveSec", Form::Spans, ""),
+    later("timer", "OnBootSec", Form::Spans, ""),
+    later("timer", "OnStartupSec", Form::Spans, ""),
+    later("timer", "OnUnitActiveSec", Form::Spans, ""),
+    later("timer", "OnUnitInactiveSec", Form::Spans, ""),
+    later("timer", "Persistent", Form::Flag, "false"),
+    later("timer", "RandomizedDelaySec", Form::Span, "0"),
+    later("timer", "AccuracySec", Form::Span, "1min"),
+    later("timer", "TimeZone", Form::Line, "the machine's"),
+    later("watch", "Paths", Form::Texts, ""),
+    later("watch", "Ignore", Form::Texts, ""),
+    later(
+        "watch",
+        "Action",
+        Form::Word(&["restart", "reload", "start"]),
+        "restart",
+    ),
+    later("watch", "DelaySec", Form::Span, "200ms"),
+    later("health", "Check", Form::Check, ""),
+    later("health", "IntervalSec", Form::Span, "10s"),
+    later("health", "TimeoutSec", Form::Span, "5s"),
+    later("health", "Retries", Form::Integer(0, 1_000), "3"),
+    later(
+        "health",
+        "Action",
+        Form::Word(&["restart", "none"]),
+        "restart",
+    ),
+    now("install", "WantedBy", Form::Names, ""),
+    now("install", "RequiredBy", Form::Names, ""),
+    now("install", "Alias", Form::Names, ""),
+];
