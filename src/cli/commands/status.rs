@@ -4,7 +4,7 @@ use super::{checked_names, page};
 use crate::cli::args::Given;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::json::Json;
-use crate::cli::logs;
+use crate::cli::logtail;
 use crate::cli::output::{answer, aside};
 use crate::cli::place::Place;
 use crate::cli::render;
@@ -53,7 +53,7 @@ fn run(given: &Given) -> Result<Exit, Failure> {
     };
     units::measure(&mut items);
     let page = page(given);
-    let log = |name: &str| logs::last(&place.home, name, LOG_LINES);
+    let log = |name: &str| logtail::last(&place.home, name, LOG_LINES);
     if given.flag("--json") {
         let json = |item: &render::Item| {
             render::status_json(item, &log(&item.status.name), page.now_ms)

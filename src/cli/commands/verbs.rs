@@ -4,7 +4,7 @@ use super::{checked_names, names, nothing_runs};
 use crate::cli::args::Given;
 use crate::cli::client::Client;
 use crate::cli::exit::{Exit, Failure};
-use crate::cli::logs;
+use crate::cli::logtail;
 use crate::cli::output::{answer, aside, hint_line};
 use crate::cli::place::Place;
 use crate::cli::render;
@@ -259,7 +259,7 @@ pub(super) fn report(
     let mut exit = Exit::Done;
     for result in results.iter().filter(|result| !render::is_success(result)) {
         exit = Exit::Failed;
-        let log = logs::since(&place.home, &result.unit, LOG_LINES, begun_ms);
+        let log = logtail::since(&place.home, &result.unit, LOG_LINES, begun_ms);
         aside(&render::failures(result, &log, palette));
         if let Some(hint) = &result.hint {
             aside(&hint_line(hint, palette));
