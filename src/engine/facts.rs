@@ -4,7 +4,7 @@
 
 use crate::unit::UnitName;
 
-use super::{Moment, Role, RunId};
+use super::{Ending, Moment, Role, RunId};
 
 /// One unit's facts. Read back through [`super::Event::Restored`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,14 +19,27 @@ pub struct Facts {
     /// What the phase waits for.
     pub deadline: Option<Moment>,
     pub since: Moment,
+    /// When the present run became ready, if it did.
+    pub ready_at: Option<Moment>,
     /// Automatic restarts since the last start by hand.
     pub restarts: u32,
     /// Consecutive automatic restarts: the exponent of the delay.
     pub attempt: u32,
     /// The moments that the start limit counts.
     pub starts: Vec<Moment>,
-    /// How the run that ends, or ended last, failed; in words.
-    pub failure: Option<String>,
+    /// How the run that ends, or ended last, failed.
+    pub failure: Option<FactFailure>,
+    /// How the main process of the run that ends has ended, if it has.
+    pub main_ending: Option<Ending>,
+}
+
+/// A failure, as far as a successor needs it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FactFailure {
+    /// systemd's word for it (`exit-code`, `signal`, `timeout` …): the restart policy goes by it.
+    pub result: String,
+    /// For the reader.
+    pub text: String,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

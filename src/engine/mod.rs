@@ -7,79 +7,482 @@
 //! Its methods are of four kinds. [`Engine::handle`] takes what has happened. [`Engine::poll_effect`] hands out what to do next:
 //! call it until it is empty after each event. [`Engine::next_deadline`] says when to come back with [`Event::Tick`]. All others
 //! only look.
+//!
+//! How an event is worked off: `request.rs` checks a wish and lets `settle.rs` mark goals along the graph until nothing changes;
+//! then each unit that may be concerned is stepped: its turn comes or not. What a happening means in a phase is the table in
+//! `cell.rs`; what it does is in `start.rs` and `stop.rs`. Nothing re-enters: a step that concerns others puts them on the
+//! worklist.
 
+mod cell;
 mod command;
+mod conclude;
 mod effect;
 mod event;
 mod facts;
+mod graph;
 mod id;
+mod phase;
+mod request;
+mod restart;
+mod restore;
+mod service;
+mod settle;
+mod start;
+mod stop;
 mod story;
+mod story_text;
+mod timer;
+mod verb;
 mod view;
 
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+pub use cell::{Action, Input, action};
 pub use command::{Asker, Command, Scope, Verb, Wait};
 pub use effect::{
     Answer, Change, Effect, Impossible, Notice, Outcome, Refusal, Role, RunResult, Spawn, Target,
 };
 pub use event::{Absent, Core, Ending, Event, NoMain, SpawnFailure};
-pub use facts::{FactGoal, FactPhase, FactRun, Facts};
+pub use facts::{FactFailure, FactGoal, FactPhase, FactRun, Facts};
+pub use graph::find_cycle;
 pub use id::{ChangeId, Moment, RequestId, RunId, UnitId};
+pub use start::commands;
 pub use story::{Cause, Failure, State};
 pub use view::{MainView, View};
 
-use crate::unit::{Unit, UnitName};
+use crate::unit::{Span, Unit, UnitName};
+use graph::Graph;
+use phase::{End, Phase, Run};
+use request::Requests;
+use service::Service;
+use timer::Timers;
 
 /// Units that one daemon holds at most.
 pub const UNITS_MAX: usize = 10_000;
 
 /// See the module.
 #[derive(Debug)]
-pub struct Engine {}
+pub struct Engine {
+    services: BTreeMap<UnitId, Service>,
+    names: BTreeMap<UnitName, UnitId>,
+    graph: Graph,
+    timers: Timers,
+    requests: Requests,
+    /// Which unit a process belongs to, from the wish for it until its end.
+    runs: BTreeMap<RunId, UnitId>,
+    /// Units to be stepped before this event is worked off.
+    work: BTreeSet<UnitId>,
+    /// Units whose facts changed in this event.
+    changed: BTreeSet<UnitId>,
+    /// Effects of this event, in order; handed over behind its saves.
+    batch: Vec<Effect>,
+    effects: VecDeque<Effect>,
+    mode: Mode,
+    now: Moment,
+    last_unit: u64,
+    last_run: u64,
+    last_change: u64,
+    chance: u64,
+}
+
+/// What the daemon is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mode {
+    Serving,
+    /// Shutdown was asked: everything goes down in order.
+    Ending,
+    /// It was asked again: everything is killed.
+    Hurrying,
+    /// The exit was handed out.
+    Over,
+}
+
+/// What became of a process.
+#[derive(Clone, Debug)]
+enum Fate {
+    Ended(Ending),
+    Unborn(SpawnFailure),
+}
+
+/// An [`Input`] with what it brings along.
+#[derive(Clone, Debug)]
+enum Happening {
+    Wake(Cause),
+    Begin,
+    Halt,
+    Reload,
+    Executed,
+    MainEnded(Fate),
+    ControlEnded(Fate),
+    MainFound(u32),
+    MainMissing(NoMain),
+    GroupEmpty,
+    Due,
+}
+
+impl Happening {
+    fn input(&self) -> Input {
+        match self {
+            Self::Wake(_) => Input::Wake,
+            Self::Begin => Input::Begin,
+            Self::Halt => Input::Halt,
+            Self::Reload => Input::Reload,
+            Self::Executed => Input::Executed,
+            Self::MainEnded(_) => Input::MainEnded,
+            Self::ControlEnded(_) => Input::ControlEnded,
+            Self::MainFound(_) => Input::MainFound,
+            Self::MainMissing(_) => Input::MainMissing,
+            Self::GroupEmpty => Input::GroupEmpty,
+            Self::Due => Input::Due,
+        }
+    }
+}
 
 impl Engine {
     /// An engine that knows no unit. `seed` feeds the jitter of restart delays, nothing else.
     #[must_use]
-    pub fn new(_seed: u64) -> Self {
-        Self {}
+    pub fn new(seed: u64) -> Self {
+        Self {
+            services: BTreeMap::new(),
+            names: BTreeMap::new(),
+            graph: Graph::default(),
+            timers: Timers::default(),
+            requests: Requests::default(),
+            runs: BTreeMap::new(),
+            work: BTreeSet::new(),
+            changed: BTreeSet::new(),
+            batch: Vec::new(),
+            effects: VecDeque::new(),
+            mode: Mode::Serving,
+            now: Moment(0),
+            last_unit: 0,
+            last_run: 0,
+            last_change: 0,
+            chance: seed | 1,
+        }
     }
 
     /// Takes one thing that happened. `now` never goes back.
-    pub fn handle(&mut self, _now: Moment, _event: Event) {}
+    pub fn handle(&mut self, now: Moment, event: Event) {
+        debug_assert!(now >= self.now, "time goes forward");
+        self.now = self.now.max(now);
+        match event {
+            Event::Request {
+                request,
+                verb,
+                by,
+                targets,
+                definitions,
+                absent,
+            } => {
+                let wish = request::Wish {
+                    request,
+                    verb,
+                    by,
+                    targets,
+                };
+                self.on_request(&wish, definitions, &absent);
+            }
+            Event::Detached { request } => self.requests.forget(request),
+            Event::Spawned { run, pid } => self.on_spawned(run, pid),
+            Event::Executed { run } => self.on_executed(run),
+            Event::SpawnFailed { run, failure } => self.on_fate(run, Fate::Unborn(failure)),
+            Event::Exited { run, ending } => self.on_fate(run, Fate::Ended(ending)),
+            Event::MainFound { run, pid } => self.on_main(run, Happening::MainFound(pid)),
+            Event::MainMissing { run, reason } => self.on_main(run, Happening::MainMissing(reason)),
+            Event::GroupEmpty { unit } => self.happen(unit, Happening::GroupEmpty),
+            Event::Restored { unit, facts } => return self.on_restored(unit, &facts),
+            Event::Tick => self.on_tick(),
+        }
+        self.settle();
+        self.finish_shutdown();
+        self.hand_over();
+        #[cfg(debug_assertions)]
+        self.check();
+    }
 
     /// The next thing to do, in order; `None` when all is handed out.
     pub fn poll_effect(&mut self) -> Option<Effect> {
-        None
+        self.effects.pop_front()
     }
 
     /// When [`Event::Tick`] is due.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Moment> {
-        None
+        self.timers.next()
     }
 
     #[must_use]
-    pub fn id(&self, _name: &UnitName) -> Option<UnitId> {
-        None
+    pub fn id(&self, name: &UnitName) -> Option<UnitId> {
+        self.names.get(name).copied()
     }
 
-    /// The definition in force. What a running service was started with stays in force until it is down.
+    /// The definition in force: what the unit's processes were started with.
     #[must_use]
-    pub fn unit(&self, _id: UnitId) -> Option<&Unit> {
-        None
-    }
-
-    #[must_use]
-    pub fn view(&self, _id: UnitId) -> Option<View<'_>> {
-        None
+    pub fn unit(&self, id: UnitId) -> Option<&Unit> {
+        self.services.get(&id).map(|service| &*service.unit)
     }
 
     /// Every unit, in the order of their names.
     pub fn units(&self) -> impl Iterator<Item = UnitId> + '_ {
-        std::iter::empty()
+        self.names.values().copied()
     }
 
-    /// What a successor must know of this unit.
-    #[must_use]
-    pub fn facts(&self, _id: UnitId) -> Option<Facts> {
-        None
+    fn on_spawned(&mut self, run: RunId, pid: u32) {
+        let Some(unit) = self.runs.get(&run).copied() else {
+            return;
+        };
+        if let Some(known) = self
+            .service_mut(unit)
+            .and_then(|service| service.phase.run_mut(run))
+        {
+            known.pid = Some(pid);
+            self.changed.insert(unit);
+        }
+    }
+
+    fn on_executed(&mut self, run: RunId) {
+        if let Some((unit, true)) = self.owner(run) {
+            self.happen(unit, Happening::Executed);
+        }
+    }
+
+    /// A process is gone. One that its unit does not wait for any more is only forgotten.
+    fn on_fate(&mut self, run: RunId, fate: Fate) {
+        let owner = self.owner(run);
+        self.runs.remove(&run);
+        match owner {
+            Some((unit, true)) => self.happen(unit, Happening::MainEnded(fate)),
+            Some((unit, false)) => self.happen(unit, Happening::ControlEnded(fate)),
+            None => {}
+        }
+    }
+
+    fn on_main(&mut self, run: RunId, happening: Happening) {
+        if let Some((unit, true)) = self.owner(run)
+            && self
+                .services
+                .get(&unit)
+                .is_some_and(|s| s.kind() == FactPhase::FindingMain)
+        {
+            self.happen(unit, happening);
+        }
+    }
+
+    /// Whose process this is, and whether it is the main one (`true`) or a command (`false`).
+    fn owner(&self, run: RunId) -> Option<(UnitId, bool)> {
+        let unit = *self.runs.get(&run)?;
+        let phase = &self.services.get(&unit)?.phase;
+        if phase.main().is_some_and(|main| main.id == run) {
+            Some((unit, true))
+        } else if phase.control().is_some_and(|control| control.id == run) {
+            Some((unit, false))
+        } else {
+            None
+        }
+    }
+
+    fn on_tick(&mut self) {
+        while let Some(unit) = self.timers.pop_due(self.now) {
+            self.happen(unit, Happening::Due);
+        }
+        debug_assert!(
+            self.timers.next().is_none_or(|next| next > self.now),
+            "after a tick the next deadline is later than now"
+        );
+    }
+
+    /// One cell of the table, carried out.
+    fn happen(&mut self, unit: UnitId, happening: Happening) {
+        let Some(service) = self.services.get(&unit) else {
+            return;
+        };
+        let kind = service.kind();
+        match (action(kind, happening.input()), happening) {
+            (Action::Ignore, _) => {}
+            (Action::Queue, Happening::Wake(cause)) => self.queue(unit, cause),
+            (Action::Start, _) => self.start(unit),
+            (Action::Drop, _) => self.drop_start(unit),
+            (Action::Abort | Action::Stop, _) => self.stop(unit),
+            (Action::RunReload, _) => self.run_reload(unit),
+            (Action::Launched, _) => self.launched(unit),
+            (Action::FirstEnded, Happening::MainEnded(fate)) => self.first_ended(unit, fate),
+            (Action::MainLost, Happening::MainEnded(fate)) => self.main_lost(unit, &fate),
+            (Action::NoteMain, Happening::MainEnded(fate)) => self.note_main(unit, &fate),
+            (Action::NextStartPre, Happening::ControlEnded(fate)) => {
+                self.next_start_pre(unit, fate)
+            }
+            (Action::NextStartPost, Happening::ControlEnded(fate)) => {
+                self.next_start_post(unit, fate);
+            }
+            (Action::NextReload, Happening::ControlEnded(fate)) => self.next_reload(unit, fate),
+            (Action::NextStop, Happening::ControlEnded(fate)) => self.next_stop(unit, fate),
+            (Action::NextStopPost, Happening::ControlEnded(fate)) => {
+                self.next_stop_post(unit, fate)
+            }
+            (Action::NoteControl, _) => self.note_control(unit),
+            (Action::NameMain, Happening::MainFound(pid)) => self.name_main(unit, pid),
+            (Action::GoOnWithoutMain, Happening::MainMissing(reason)) => {
+                self.go_on_without_main(unit, reason);
+            }
+            (Action::GroupLost, _) => self.group_lost(unit),
+            (Action::GroupGone, _) => self.group_gone(unit),
+            (Action::StartTooLong, _) => self.start_too_long(unit),
+            (Action::ReloadTooLong, _) => self.reload_too_long(unit),
+            (Action::StopCommandTooLong, _) => self.stop_command_too_long(unit),
+            (Action::KillTooLong, _) => self.kill_too_long(unit),
+            (Action::StopPostTooLong, _) => self.stop_post_too_long(unit),
+            (Action::AutoRestart, _) => self.auto_restart(unit),
+            (action, happening) => {
+                debug_assert!(false, "{action:?} on {happening:?} in {kind:?}");
+            }
+        }
+    }
+
+    fn service(&self, unit: UnitId) -> Option<&Service> {
+        self.services.get(&unit)
+    }
+
+    fn service_mut(&mut self, unit: UnitId) -> Option<&mut Service> {
+        self.services.get_mut(&unit)
+    }
+
+    fn name(&self, unit: UnitId) -> Option<UnitName> {
+        self.services
+            .get(&unit)
+            .map(|service| service.unit.name.clone())
+    }
+
+    /// Puts the unit into a phase, without a deadline, and everybody concerned on the worklist.
+    fn enter(&mut self, unit: UnitId, phase: Phase, cause: Option<Cause>) {
+        self.timers.set(unit, None);
+        if let Some(service) = self.services.get_mut(&unit) {
+            service.phase = phase;
+        }
+        self.announce(unit, cause);
+    }
+
+    /// Publishes the unit's state if it is another one than before. Without a cause the present one stays in force.
+    fn announce(&mut self, unit: UnitId, cause: Option<Cause>) {
+        self.changed.insert(unit);
+        self.work.insert(unit);
+        self.work.extend(self.graph.neighbours(unit));
+        let Some(service) = self.services.get_mut(&unit) else {
+            return;
+        };
+        if let Some(cause) = cause {
+            service.cause = cause;
+        }
+        let to = service.state();
+        if to == service.shown {
+            return;
+        }
+        let from = std::mem::replace(&mut service.shown, to);
+        service.since = self.now;
+        self.last_change += 1;
+        self.batch.push(Effect::Publish(Change {
+            id: ChangeId(self.last_change),
+            unit: service.unit.name.clone(),
+            at: self.now,
+            from,
+            to,
+            cause: service.cause.clone(),
+        }));
+    }
+
+    fn arm(&mut self, unit: UnitId, span: Span) {
+        let at = match span {
+            Span::Finite(_) => Some(self.now.plus_ms(restart::ms(span).max(1))),
+            Span::Infinite => None,
+        };
+        self.timers.set(unit, at);
+    }
+
+    /// Wishes for a process.
+    fn spawn(&mut self, unit: UnitId, role: Role, index: usize, end: Option<&End>) -> Run {
+        let run = self.new_run(unit, role, index);
+        let main = self.service(unit).and_then(|service| service.phase.main());
+        self.batch.push(Effect::Spawn(Spawn {
+            run: run.id,
+            unit,
+            role,
+            index,
+            main_pid: main.and_then(|main| main.pid),
+            result: end.map(End::result),
+        }));
+        run
+    }
+
+    fn new_run(&mut self, unit: UnitId, role: Role, index: usize) -> Run {
+        self.last_run += 1;
+        let id = RunId(self.last_run);
+        self.runs.insert(id, unit);
+        Run {
+            id,
+            role,
+            index,
+            pid: None,
+        }
+    }
+
+    /// Any number; a xorshift generator, seeded by the shell.
+    fn draw(&mut self) -> u64 {
+        self.chance ^= self.chance << 13;
+        self.chance ^= self.chance >> 7;
+        self.chance ^= self.chance << 17;
+        self.chance
+    }
+
+    /// Hands over what this event asks for, the saves first: no process is born that a successor could not know of.
+    fn hand_over(&mut self) {
+        let changed = std::mem::take(&mut self.changed);
+        self.effects
+            .extend(changed.into_iter().map(|unit| Effect::Save { unit }));
+        self.effects.extend(self.batch.drain(..));
+    }
+
+    /// What must hold between two events.
+    #[cfg(debug_assertions)]
+    fn check(&self) {
+        assert!(
+            self.work.is_empty() && self.batch.is_empty(),
+            "an event is worked off whole"
+        );
+        for (id, service) in &self.services {
+            let kind = service.kind();
+            assert_eq!(
+                service.shown,
+                service.state(),
+                "{}: published",
+                service.unit.name
+            );
+            if kind.rests() {
+                assert_eq!(
+                    service.goal,
+                    phase::Goal::Down,
+                    "{} rests",
+                    service.unit.name
+                );
+                assert_eq!(self.timers.get(*id), None, "{} rests", service.unit.name);
+            }
+            if kind == FactPhase::Backoff {
+                assert!(
+                    self.timers.get(*id).is_some(),
+                    "{} backs off",
+                    service.unit.name
+                );
+            }
+            for run in [service.phase.main(), service.phase.control()]
+                .into_iter()
+                .flatten()
+            {
+                assert_eq!(
+                    self.runs.get(&run.id),
+                    Some(id),
+                    "{}: {run:?}",
+                    service.unit.name
+                );
+            }
+        }
     }
 }

@@ -91,8 +91,11 @@ pub enum Failure {
     },
     /// Processes that even SIGKILL did not end, or that may not get it.
     Remains,
-    /// A predecessor's failure, in its words.
-    Recorded(Box<str>),
+    /// A predecessor's failure, in its words. `result` is systemd's word for it.
+    Recorded {
+        result: Box<str>,
+        text: Box<str>,
+    },
 }
 
 impl State {

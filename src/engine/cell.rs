@@ -1,0 +1,239 @@
+//! The state machine as a table: what each happening means in each phase. Every cell is written.
+//!
+//! `tests/golden/transitions.txt` is this table printed: the state diagram for readers. What an action does is in `start.rs` and
+//! `stop.rs`.
+
+use super::FactPhase;
+
+/// What can happen to one unit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Input {
+    /// A start is wanted of a unit that is down or backing off.
+    Wake,
+    /// Its turn to start has come.
+    Begin,
+    /// Its turn to stop has come.
+    Halt,
+    Reload,
+    Executed,
+    MainEnded,
+    ControlEnded,
+    MainFound,
+    MainMissing,
+    GroupEmpty,
+    /// The phase's deadline has passed.
+    Due,
+}
+
+/// What is to be done about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// It can happen here, and nothing follows.
+    Ignore,
+    /// It cannot happen here.
+    Never,
+    /// Wait for the turn to start.
+    Queue,
+    /// Run `ExecStartPre=`, or what comes after it.
+    Start,
+    /// Give up a start that has not begun.
+    Drop,
+    /// Give up a start that has begun.
+    Abort,
+    /// Stop a unit that is up.
+    Stop,
+    /// Run `ExecReload=`.
+    RunReload,
+    /// The program runs: enough for `simple` and `exec`.
+    Launched,
+    /// The process of a start under way ended.
+    FirstEnded,
+    /// The main process of a unit that is up ended by itself.
+    MainLost,
+    /// The main process ended while the unit goes down.
+    NoteMain,
+    NextStartPre,
+    NextStartPost,
+    NextReload,
+    NextStop,
+    NextStopPost,
+    /// A command of a phase that was cut short ended.
+    NoteControl,
+    NameMain,
+    GoOnWithoutMain,
+    /// Up without a known main process, and now without any process.
+    GroupLost,
+    /// The kill is complete as far as the group goes.
+    GroupGone,
+    StartTooLong,
+    ReloadTooLong,
+    StopCommandTooLong,
+    KillTooLong,
+    StopPostTooLong,
+    AutoRestart,
+}
+
+impl Input {
+    /// Every input, in the order of the table's columns.
+    pub const ALL: [Self; 11] = [
+        Self::Wake,
+        Self::Begin,
+        Self::Halt,
+        Self::Reload,
+        Self::Executed,
+        Self::MainEnded,
+        Self::ControlEnded,
+        Self::MainFound,
+        Self::MainMissing,
+        Self::GroupEmpty,
+        Self::Due,
+    ];
+}
+
+/// The table.
+#[must_use]
+pub fn action(phase: FactPhase, input: Input) -> Action {
+    match phase {
+        FactPhase::Stopped | FactPhase::Completed | FactPhase::Failed => resting(input),
+        FactPhase::Waiting => waiting(input),
+        FactPhase::Backoff => backing_off(input),
+        FactPhase::StartPre
+        | FactPhase::Starting
+        | FactPhase::FindingMain
+        | FactPhase::StartPost => starting(phase, input),
+        FactPhase::Running | FactPhase::Exited | FactPhase::Reloading => up(phase, input),
+        FactPhase::StopCommand
+        | FactPhase::Killing
+        | FactPhase::KillingHard
+        | FactPhase::StopPost
+        | FactPhase::FinalKilling
+        | FactPhase::FinalKillingHard => ending(phase, input),
+    }
+}
+
+fn resting(input: Input) -> Action {
+    match input {
+        Input::Wake => Action::Queue,
+        // What was left behind on purpose (KillMode=process) may end at any time.
+        Input::GroupEmpty => Action::Ignore,
+        Input::Begin
+        | Input::Halt
+        | Input::Reload
+        | Input::Executed
+        | Input::MainEnded
+        | Input::ControlEnded
+        | Input::MainFound
+        | Input::MainMissing
+        | Input::Due => Action::Never,
+    }
+}
+
+fn waiting(input: Input) -> Action {
+    match input {
+        Input::Begin => Action::Start,
+        Input::Halt => Action::Drop,
+        Input::GroupEmpty => Action::Ignore,
+        Input::Wake
+        | Input::Reload
+        | Input::Executed
+        | Input::MainEnded
+        | Input::ControlEnded
+        | Input::MainFound
+        | Input::MainMissing
+        | Input::Due => Action::Never,
+    }
+}
+
+fn backing_off(input: Input) -> Action {
+    match input {
+        Input::Wake => Action::Queue,
+        Input::Halt => Action::Drop,
+        Input::GroupEmpty => Action::Ignore,
+        Input::Due => Action::AutoRestart,
+        Input::Begin
+        | Input::Reload
+        | Input::Executed
+        | Input::MainEnded
+        | Input::ControlEnded
+        | Input::MainFound
+        | Input::MainMissing => Action::Never,
+    }
+}
+
+fn starting(phase: FactPhase, input: Input) -> Action {
+    match (phase, input) {
+        (_, Input::Halt) => Action::Abort,
+        (_, Input::Due) => Action::StartTooLong,
+        (_, Input::GroupEmpty) => Action::Ignore,
+        (FactPhase::Starting, Input::Executed) => Action::Launched,
+        (_, Input::Executed) => Action::Ignore,
+        (FactPhase::StartPre, Input::ControlEnded) => Action::NextStartPre,
+        (FactPhase::StartPost, Input::ControlEnded) => Action::NextStartPost,
+        (FactPhase::Starting, Input::MainEnded) => Action::FirstEnded,
+        (FactPhase::StartPost, Input::MainEnded) => Action::MainLost,
+        (FactPhase::FindingMain, Input::MainEnded) => Action::FirstEnded,
+        (FactPhase::FindingMain, Input::MainFound) => Action::NameMain,
+        (FactPhase::FindingMain, Input::MainMissing) => Action::GoOnWithoutMain,
+        (
+            _,
+            Input::Wake
+            | Input::Begin
+            | Input::Reload
+            | Input::MainEnded
+            | Input::ControlEnded
+            | Input::MainFound
+            | Input::MainMissing,
+        ) => Action::Never,
+    }
+}
+
+fn up(phase: FactPhase, input: Input) -> Action {
+    match (phase, input) {
+        (_, Input::Halt) => Action::Stop,
+        (FactPhase::Running, Input::Reload) => Action::RunReload,
+        (FactPhase::Running | FactPhase::Reloading, Input::MainEnded) => Action::MainLost,
+        (FactPhase::Running | FactPhase::Reloading, Input::GroupEmpty) => Action::GroupLost,
+        (_, Input::GroupEmpty) => Action::Ignore,
+        (FactPhase::Reloading, Input::ControlEnded) => Action::NextReload,
+        (FactPhase::Reloading, Input::Due) => Action::ReloadTooLong,
+        (_, Input::Executed) => Action::Ignore,
+        (
+            _,
+            Input::Wake
+            | Input::Begin
+            | Input::Reload
+            | Input::MainEnded
+            | Input::ControlEnded
+            | Input::MainFound
+            | Input::MainMissing
+            | Input::Due,
+        ) => Action::Never,
+    }
+}
+
+fn ending(phase: FactPhase, input: Input) -> Action {
+    let kills = phase != FactPhase::StopCommand && phase != FactPhase::StopPost;
+    match (phase, input) {
+        (FactPhase::StopCommand, Input::ControlEnded) => Action::NextStop,
+        (FactPhase::StopCommand, Input::Due) => Action::StopCommandTooLong,
+        (FactPhase::StopPost, Input::ControlEnded) => Action::NextStopPost,
+        (FactPhase::StopPost, Input::Due) => Action::StopPostTooLong,
+        (FactPhase::StopPost, Input::MainEnded) => Action::Never,
+        (_, Input::MainEnded) => Action::NoteMain,
+        (_, Input::ControlEnded) => Action::NoteControl,
+        (_, Input::Due) => Action::KillTooLong,
+        (_, Input::GroupEmpty) if kills => Action::GroupGone,
+        (_, Input::GroupEmpty) => Action::Ignore,
+        // A program that was on its way when the stop came.
+        (_, Input::Executed) => Action::Ignore,
+        (
+            _,
+            Input::Wake
+            | Input::Begin
+            | Input::Halt
+            | Input::Reload
+            | Input::MainFound
+            | Input::MainMissing,
+        ) => Action::Never,
+    }
+}

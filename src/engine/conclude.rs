@@ -1,0 +1,135 @@
+//! What follows the end of a run: rest, another start at once, or an automatic restart after its delay.
+
+use super::phase::{End, Goal, Phase, Why};
+use super::request::Awaited;
+use super::restart;
+use super::stop::cause_of;
+use super::{Cause, Engine, Failure, Outcome, UnitId};
+
+impl Engine {
+    /// The run is over: nothing of it is left, or as little as `KillMode=` allows. What now?
+    pub(super) fn conclude(&mut self, unit: UnitId, end: End) {
+        let now = self.now;
+        let Some(service) = self.service_mut(unit) else {
+            return;
+        };
+        let remains = end.why == Why::Failed(Failure::Remains);
+        let ready_at = service.ready_at.take();
+        if let (Some(ready_at), Some(definition)) = (ready_at, service.definition())
+            && now.since_ms(ready_at) >= restart::ms(definition.restart.reset)
+        {
+            service.attempt = 0;
+        }
+        let goal = service.goal;
+        let stopped = match &end.why {
+            Why::Failed(failure) if remains => Outcome::Failed {
+                failure: failure.clone(),
+                retry_ms: None,
+            },
+            Why::Asked | Why::Finished | Why::Failed(_) => Outcome::Stopped,
+        };
+        self.resolve(unit, Awaited::Down, &stopped);
+        match goal {
+            Goal::Down => self.rest(unit, end),
+            // Never a second copy beside what is left of the first.
+            Goal::Cycle | Goal::Up if remains => self.rest(unit, end),
+            Goal::Cycle => self.start_again(unit),
+            Goal::Up => self.restart_or_rest(unit, end),
+        }
+    }
+
+    fn start_again(&mut self, unit: UnitId) {
+        if let Some(service) = self.service_mut(unit) {
+            service.goal = Goal::Up;
+        }
+        let cause = self
+            .service(unit)
+            .map_or(Cause::Gone, |service| service.cause.clone());
+        self.queue(unit, cause);
+    }
+
+    /// A run ended by itself.
+    fn restart_or_rest(&mut self, unit: UnitId, end: End) {
+        let chance = self.draw();
+        let now = self.now;
+        let Some(service) = self.service_mut(unit) else {
+            return;
+        };
+        let Some(definition) = service.unit.service.as_deref() else {
+            return;
+        };
+        let policy = &definition.restart;
+        let hopeless = matches!(&end.why, Why::Failed(failure) if restart::is_hopeless(failure));
+        // In an automatic restart the program may be missing for a moment, while a new one is installed.
+        let first = service.attempt == 0;
+        if !restart::is_wanted(policy, &end.why, end.main) || (hopeless && first) {
+            return self.rest(unit, end);
+        }
+        let delay_ms = restart::delay_ms(policy, service.attempt, chance);
+        let due = now.plus_ms(delay_ms);
+        if let Some(limit) = restart::limit(service.unit.start_limit, policy)
+            && restart::is_exceeded(limit, &mut service.starts, due)
+        {
+            let failure = Failure::StartLimit {
+                burst: limit.burst,
+                interval_ms: limit.interval_ms,
+                last: words_of(&end).into(),
+            };
+            return self.rest(unit, End::new(Why::Failed(failure), end.main));
+        }
+        service.attempt = service.attempt.saturating_add(1);
+        self.back_off(unit, &end, delay_ms);
+    }
+
+    fn back_off(&mut self, unit: UnitId, end: &End, delay_ms: u64) {
+        if let Why::Failed(failure) = &end.why {
+            let outcome = Outcome::Failed {
+                failure: failure.clone(),
+                retry_ms: Some(delay_ms),
+            };
+            self.resolve(unit, Awaited::Up, &outcome);
+            self.tell_retry(unit, failure, delay_ms);
+        } else {
+            self.resolve(unit, Awaited::Up, &Outcome::Completed);
+        }
+        if delay_ms == 0 {
+            return self.auto_restart(unit);
+        }
+        self.renew(unit);
+        self.enter(unit, Phase::Backoff, cause_of(end));
+        let at = self.now.plus_ms(delay_ms);
+        self.timers.set(unit, Some(at));
+    }
+
+    /// The unit stays down.
+    pub(super) fn rest(&mut self, unit: UnitId, end: End) {
+        self.renew(unit);
+        let Some(service) = self.service_mut(unit) else {
+            return;
+        };
+        let asked = service.goal == Goal::Down;
+        service.goal = Goal::Down;
+        let cause = cause_of(&end).or(Some(Cause::Gone));
+        let (phase, outcome) = match end.why {
+            Why::Asked => (Phase::Stopped, Outcome::Stopped),
+            Why::Finished if asked => (Phase::Stopped, Outcome::Stopped),
+            Why::Finished => (Phase::Completed, Outcome::Completed),
+            Why::Failed(failure) => {
+                let outcome = Outcome::Failed {
+                    failure: failure.clone(),
+                    retry_ms: None,
+                };
+                (Phase::Failed(failure), outcome)
+            }
+        };
+        self.enter(unit, phase, cause);
+        self.resolve(unit, Awaited::Up, &outcome);
+    }
+}
+
+fn words_of(end: &End) -> String {
+    match &end.why {
+        Why::Failed(failure) => failure.to_string(),
+        Why::Asked | Why::Finished => String::from("it ended well each time"),
+    }
+}

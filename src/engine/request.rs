@@ -1,0 +1,354 @@
+//! Wishes: checked as a whole against the graph they would make, marked, and answered exactly once.
+//!
+//! A wish is refused before anything has happened, or taken up and answered when each of its units has got where it was to go,
+//! failed on the way, or been sent elsewhere by a later wish.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::unit::{Unit, UnitName};
+
+use super::graph::{Graph, find_cycle};
+use super::service::Service;
+use super::{
+    Absent, Answer, Asker, Cause, Effect, Engine, FactPhase, Mode, Notice, Outcome, Refusal,
+    RequestId, UNITS_MAX, UnitId, Verb,
+};
+
+/// One wish, as it came.
+#[derive(Debug)]
+pub(super) struct Wish {
+    pub(super) request: RequestId,
+    pub(super) verb: Verb,
+    pub(super) by: Asker,
+    pub(super) targets: Vec<UnitName>,
+}
+
+/// What a request waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Awaited {
+    Up,
+    Down,
+    Reload,
+}
+
+/// Whom a mark has touched.
+#[derive(Debug, Default)]
+pub(super) struct Reach {
+    /// Every unit of the wish; notices about them go to its client.
+    pub(super) involved: BTreeSet<UnitId>,
+    /// Units marked to go down and up again.
+    pub(super) cycled: BTreeSet<UnitId>,
+    /// Units that were not named, with the edge that brought them in.
+    pub(super) pulled_in: Vec<(UnitId, Cause)>,
+    /// Wanted units that cannot be started.
+    pub(super) left_out: BTreeSet<UnitId>,
+}
+
+/// Every request that waits.
+#[derive(Debug, Default)]
+pub(super) struct Requests {
+    open: BTreeMap<RequestId, Open>,
+}
+
+#[derive(Debug)]
+pub(super) struct Open {
+    awaited: Awaited,
+    /// In the order of the answer.
+    units: Vec<UnitId>,
+    pending: BTreeSet<UnitId>,
+    outcomes: BTreeMap<UnitId, Outcome>,
+    pub(super) involved: BTreeSet<UnitId>,
+}
+
+impl Requests {
+    pub(super) fn forget(&mut self, request: RequestId) {
+        self.open.remove(&request);
+    }
+}
+
+impl Engine {
+    pub(super) fn on_request(&mut self, wish: &Wish, definitions: Vec<Unit>, absent: &[Absent]) {
+        if wish.verb == Verb::Shutdown {
+            return self.on_shutdown(wish);
+        }
+        match self.take_up(wish, definitions, absent) {
+            Ok(()) => {}
+            Err(refusal) => self.answer(wish.request, Answer::Refused(refusal)),
+        }
+    }
+
+    fn take_up(
+        &mut self,
+        wish: &Wish,
+        definitions: Vec<Unit>,
+        absent: &[Absent],
+    ) -> Result<(), Refusal> {
+        if self.mode != Mode::Serving {
+            return Err(Refusal::ShuttingDown);
+        }
+        let starts = matches!(wish.verb, Verb::Start | Verb::Restart(_));
+        let left_out = self.accept(wish, starts, definitions, absent)?;
+        let mut units = Vec::new();
+        for name in &wish.targets {
+            let unit = self
+                .id(name)
+                .ok_or_else(|| Refusal::Unknown { unit: name.clone() })?;
+            if !units.contains(&unit) {
+                units.push(unit);
+            }
+        }
+        let mut reach = Reach::default();
+        for (name, text) in left_out {
+            reach.left_out.extend(self.id(&name));
+            self.notify_one(wish.request, Notice::Warning { text });
+        }
+        match wish.verb {
+            Verb::Start => self.on_start(wish, &units, reach),
+            Verb::Stop => self.on_stop(wish, &units, reach),
+            Verb::Restart(scope) => self.on_restart(wish, &units, scope, reach),
+            Verb::Reload => self.on_reload(wish, &units),
+            Verb::Reset => self.on_reset(wish, &units),
+            Verb::Signal(signal) => self.on_signal(wish, &units, signal),
+            Verb::Shutdown => {}
+        }
+        Ok(())
+    }
+
+    /// Checks the definitions together with everything known, and takes them over. What is wanted but cannot be started comes
+    /// back with its reason.
+    fn accept(
+        &mut self,
+        wish: &Wish,
+        starts: bool,
+        definitions: Vec<Unit>,
+        absent: &[Absent],
+    ) -> Result<Vec<(UnitName, String)>, Refusal> {
+        let new: BTreeMap<&UnitName, &Unit> = definitions.iter().map(|u| (&u.name, u)).collect();
+        let unknown = new
+            .keys()
+            .filter(|name| !self.names.contains_key(*name))
+            .count();
+        if self.services.len() + unknown > UNITS_MAX {
+            return Err(Refusal::TooMany);
+        }
+        if !new.is_empty() {
+            let known = self.services.values().map(Service::newest);
+            let rest = known.filter(|unit| !new.contains_key(&unit.name));
+            if let Some(cycle) = find_cycle(rest.chain(new.values().copied())) {
+                return Err(Refusal::Cycle(cycle));
+            }
+        }
+        let left_out = if starts {
+            self.startable(wish, &new, absent)?
+        } else {
+            Vec::new()
+        };
+        if !definitions.is_empty() {
+            for unit in definitions {
+                self.define(unit);
+            }
+            self.rebuild_graph();
+        }
+        Ok(left_out)
+    }
+
+    /// Whether everything that the targets require can be started at all. Gives the wanted units that cannot.
+    fn startable(
+        &self,
+        wish: &Wish,
+        new: &BTreeMap<&UnitName, &Unit>,
+        absent: &[Absent],
+    ) -> Result<Vec<(UnitName, String)>, Refusal> {
+        let find = |name: &UnitName| -> Option<&Unit> {
+            new.get(name).copied().or_else(|| {
+                let id = self.id(name)?;
+                self.service(id).map(Service::newest)
+            })
+        };
+        let mut left_out = Vec::new();
+        let mut todo: Vec<(UnitName, UnitName, bool)> = wish
+            .targets
+            .iter()
+            .rev()
+            .map(|name| (name.clone(), name.clone(), true))
+            .collect();
+        let mut seen: BTreeSet<UnitName> = BTreeSet::new();
+        let mut required: BTreeSet<UnitName> = BTreeSet::new();
+        while let Some((name, needed_by, hard)) = todo.pop() {
+            let first = seen.insert(name.clone());
+            let newly_required = hard && required.insert(name.clone());
+            if !first && !newly_required {
+                continue;
+            }
+            let problem = match find(&name) {
+                Some(unit) => unfit(unit),
+                None if name == needed_by => Some(Refusal::Unknown { unit: name.clone() }),
+                None => Some(Refusal::Missing {
+                    unit: name.clone(),
+                    needed_by,
+                    reason: absent
+                        .iter()
+                        .find(|absent| absent.name == name)
+                        .map_or_else(|| String::from("not found"), |absent| absent.reason.clone()),
+                }),
+            };
+            match (problem, hard) {
+                (Some(refusal), true) => return Err(refusal),
+                (Some(refusal), false) => left_out.push((name, refusal.to_string())),
+                (None, _) => {
+                    let Some(unit) = find(&name) else { continue };
+                    for wanted in &unit.wants {
+                        todo.push((wanted.clone(), name.clone(), false));
+                    }
+                    for needed in &unit.requires {
+                        todo.push((needed.clone(), name.clone(), hard));
+                    }
+                }
+            }
+        }
+        Ok(left_out)
+    }
+
+    /// Takes a definition over: at once where nothing runs under the old one, else from the next start.
+    fn define(&mut self, unit: Unit) {
+        if let Some(service) = self
+            .id(&unit.name)
+            .and_then(|id| self.services.get_mut(&id))
+        {
+            let kind = service.kind();
+            if kind.rests() || kind == FactPhase::Waiting || kind == FactPhase::Backoff {
+                *service.unit = unit;
+                service.next = None;
+            } else if unit == *service.unit {
+                service.next = None;
+            } else {
+                service.next = Some(Box::new(unit));
+            }
+            return;
+        }
+        self.add(Box::new(unit));
+    }
+
+    pub(super) fn add(&mut self, unit: Box<Unit>) -> UnitId {
+        self.last_unit += 1;
+        let id = UnitId(self.last_unit);
+        self.names.insert(unit.name.clone(), id);
+        self.services.insert(id, Service::new(unit, self.now));
+        id
+    }
+
+    pub(super) fn rebuild_graph(&mut self) {
+        let units: Vec<(UnitId, &Unit)> = self
+            .services
+            .iter()
+            .map(|(id, service)| (*id, service.newest()))
+            .collect();
+        self.graph = Graph::new(&units, &self.names);
+    }
+
+    pub(super) fn open(&mut self, request: RequestId, open: Open) {
+        self.requests.open.insert(request, open);
+        self.answer_if_done(request);
+    }
+
+    /// One unit has got where requests wait for it, or failed to.
+    pub(super) fn resolve(&mut self, unit: UnitId, awaited: Awaited, outcome: &Outcome) {
+        let mut done = Vec::new();
+        for (request, open) in &mut self.requests.open {
+            if open.awaited == awaited && open.pending.contains(&unit) {
+                open.settle(unit, outcome.clone());
+                done.push(*request);
+            }
+        }
+        for request in done {
+            self.answer_if_done(request);
+        }
+    }
+
+    fn answer_if_done(&mut self, request: RequestId) {
+        let done = self
+            .requests
+            .open
+            .get(&request)
+            .is_some_and(|open| open.pending.is_empty());
+        if !done {
+            return;
+        }
+        let Some(mut open) = self.requests.open.remove(&request) else {
+            return;
+        };
+        let mut outcomes = Vec::with_capacity(open.units.len());
+        for unit in &open.units {
+            if let (Some(name), Some(outcome)) = (self.name(*unit), open.outcomes.remove(unit)) {
+                outcomes.push((name, outcome));
+            }
+        }
+        self.answer(request, Answer::Outcomes(outcomes));
+    }
+
+    pub(super) fn answer(&mut self, request: RequestId, answer: Answer) {
+        self.batch.push(Effect::Answer { request, answer });
+    }
+
+    /// Tells everybody whose request involves the unit.
+    pub(super) fn notify(&mut self, unit: UnitId, notice: &Notice) {
+        for (request, open) in &self.requests.open {
+            if open.involved.contains(&unit) {
+                self.batch.push(Effect::Notify {
+                    request: *request,
+                    notice: notice.clone(),
+                });
+            }
+        }
+    }
+
+    pub(super) fn notify_one(&mut self, request: RequestId, notice: Notice) {
+        self.batch.push(Effect::Notify { request, notice });
+    }
+}
+
+impl Open {
+    pub(super) fn new(awaited: Awaited, units: &[UnitId]) -> Self {
+        Self {
+            awaited,
+            units: units.to_vec(),
+            pending: units.iter().copied().collect(),
+            outcomes: BTreeMap::new(),
+            involved: BTreeSet::new(),
+        }
+    }
+
+    /// A unit that the wish takes along.
+    pub(super) fn add(&mut self, unit: UnitId) {
+        if !self.units.contains(&unit) {
+            self.units.push(unit);
+            self.pending.insert(unit);
+        }
+    }
+
+    pub(super) fn settle(&mut self, unit: UnitId, outcome: Outcome) {
+        self.pending.remove(&unit);
+        self.outcomes.insert(unit, outcome);
+    }
+}
+
+/// Why this unit can be started by nobody, if so.
+fn unfit(unit: &Unit) -> Option<Refusal> {
+    if unit.name.is_template() {
+        return Some(Refusal::Template {
+            unit: unit.name.clone(),
+        });
+    }
+    if unit.unhonoured.is_empty() {
+        return None;
+    }
+    let keys = unit
+        .unhonoured
+        .iter()
+        .map(|unhonoured| unhonoured.key)
+        .collect();
+    Some(Refusal::Unhonoured {
+        unit: unit.name.clone(),
+        keys,
+    })
+}

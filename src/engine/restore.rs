@@ -1,0 +1,204 @@
+//! Looking at a unit, and carrying it from one daemon to the next: views, facts, and facts read back.
+
+use crate::unit::Unit;
+
+use super::phase::{End, Goal, Group, Left, Phase, Round, Run, Stage, Why, failure_word};
+use super::{
+    Cause, Effect, Engine, FactFailure, FactGoal, FactPhase, FactRun, Facts, Failure, MainView,
+    UnitId, View,
+};
+
+impl Engine {
+    #[must_use]
+    pub fn view(&self, id: UnitId) -> Option<View<'_>> {
+        let service = self.service(id)?;
+        let main = service.phase.main();
+        Some(View {
+            id,
+            unit: &service.unit,
+            state: service.shown,
+            phase: service.kind().word(),
+            since: service.since,
+            cause: &service.cause,
+            main: main.and_then(|main| {
+                Some(MainView {
+                    run: main.id,
+                    pid: main.pid?,
+                })
+            }),
+            control: service.phase.control().map(|control| control.id),
+            restarts: service.restarts,
+            deadline: self.timers.get(id),
+            waits_for: self.waits_for(id),
+        })
+    }
+
+    /// What a successor must know of this unit.
+    #[must_use]
+    pub fn facts(&self, id: UnitId) -> Option<Facts> {
+        let service = self.service(id)?;
+        let end = match &service.phase {
+            Phase::StopCommand { end, .. }
+            | Phase::Killing { end, .. }
+            | Phase::StopPost { end, .. } => Some(end),
+            _ => None,
+        };
+        let failure = match (&service.phase, end.map(|end| &end.why)) {
+            (Phase::Failed(failure), _) | (_, Some(Why::Failed(failure))) => Some(failure),
+            _ => None,
+        };
+        Some(Facts {
+            unit: service.unit.name.clone(),
+            goal: match service.goal {
+                Goal::Up => FactGoal::Up,
+                Goal::Down => FactGoal::Down,
+                Goal::Cycle => FactGoal::Cycle,
+            },
+            phase: service.kind(),
+            main: service.phase.main().map(fact_of),
+            control: service.phase.control().map(fact_of),
+            deadline: self.timers.get(id),
+            since: service.since,
+            ready_at: service.ready_at,
+            restarts: service.restarts,
+            attempt: service.attempt,
+            starts: service.starts.clone(),
+            failure: failure.map(|failure| FactFailure {
+                result: failure_word(failure).to_owned(),
+                text: failure.to_string(),
+            }),
+            main_ending: end.and_then(|end| end.main),
+        })
+    }
+
+    /// Takes a predecessor's unit over as its facts say. Nothing is stepped until the first event of another kind, when all
+    /// units are there. Facts that contradict each other make a unit that rests.
+    pub(super) fn on_restored(&mut self, unit: Box<Unit>, facts: &Facts) {
+        if self.names.contains_key(&unit.name) || self.services.len() >= super::UNITS_MAX {
+            return;
+        }
+        let id = self.add(unit);
+        self.rebuild_graph();
+        let phase = self.phase_of(id, facts);
+        if phase == Phase::Backoff || !phase.kind().rests() {
+            self.timers.set(id, facts.deadline);
+        }
+        if phase == Phase::Backoff && facts.deadline.is_none() {
+            self.timers.set(id, Some(self.now));
+        }
+        let watch = match &phase {
+            Phase::Killing { left, .. } => left.group == Group::Watched,
+            Phase::Running { main: None } => self
+                .service(id)
+                .is_some_and(|service| service.definition().is_some()),
+            _ => false,
+        };
+        if watch {
+            self.batch.push(Effect::WatchGroup { unit: id });
+        }
+        if let Some(service) = self.service_mut(id) {
+            service.goal = match facts.goal {
+                _ if phase.kind().rests() => Goal::Down,
+                FactGoal::Up => Goal::Up,
+                FactGoal::Down => Goal::Down,
+                FactGoal::Cycle => Goal::Cycle,
+            };
+            service.phase = phase;
+            service.since = facts.since;
+            service.ready_at = facts.ready_at;
+            service.restarts = facts.restarts;
+            service.attempt = facts.attempt;
+            service.starts.clone_from(&facts.starts);
+            service.cause = Cause::Restored;
+            service.shown = service.state();
+        }
+        self.work.insert(id);
+    }
+
+    fn phase_of(&mut self, id: UnitId, facts: &Facts) -> Phase {
+        let main = facts.main.map(|fact| self.adopt(id, fact));
+        let control = facts.control.map(|fact| self.adopt(id, fact));
+        let failure = facts.failure.as_ref().map(|failure| Failure::Recorded {
+            result: failure.result.as_str().into(),
+            text: failure.text.as_str().into(),
+        });
+        let group = self
+            .service(id)
+            .is_some_and(|service| service.definition().is_none());
+        let why = match (&failure, facts.goal) {
+            (Some(failure), _) => Why::Failed(failure.clone()),
+            (None, FactGoal::Up) => Why::Finished,
+            (None, FactGoal::Down | FactGoal::Cycle) => Why::Asked,
+        };
+        let end = End::new(why, facts.main_ending);
+        let killing = |stage: Stage, round: Round, end: End| Phase::Killing {
+            left: Left {
+                main,
+                control,
+                group: Group::Watched,
+            },
+            stage,
+            round,
+            end,
+        };
+        let lost = || {
+            Phase::Failed(failure.clone().unwrap_or_else(|| Failure::Recorded {
+                result: "resources".into(),
+                text: "what the daemon before wrote down of it makes no sense".into(),
+            }))
+        };
+        match (facts.phase, main, control) {
+            (FactPhase::Stopped, ..) => Phase::Stopped,
+            (FactPhase::Completed, ..) => Phase::Completed,
+            (FactPhase::Failed, ..) => lost(),
+            (FactPhase::Waiting, ..) => Phase::Waiting,
+            (FactPhase::Backoff, ..) => Phase::Backoff,
+            (FactPhase::Exited, ..) => Phase::Exited,
+            (FactPhase::Running, None, _) if group => Phase::Running { main: None },
+            (FactPhase::Running, main, _) => Phase::Running { main },
+            (FactPhase::Starting, Some(main), _) => Phase::Starting { main },
+            (FactPhase::FindingMain, Some(main), _) => Phase::FindingMain { main },
+            (FactPhase::StartPre, _, Some(control)) => Phase::StartPre { control },
+            (FactPhase::StartPost, main, Some(control)) => Phase::StartPost { main, control },
+            (FactPhase::Reloading, main, Some(control)) => Phase::Reloading { main, control },
+            (FactPhase::StopCommand, main, Some(control)) => {
+                Phase::StopCommand { main, control, end }
+            }
+            (FactPhase::StopPost, _, Some(control)) => Phase::StopPost { control, end },
+            (FactPhase::Killing, ..) => killing(Stage::Gentle, Round::Main, end),
+            (FactPhase::KillingHard, ..) => killing(Stage::Hard, Round::Main, end),
+            (FactPhase::FinalKilling, ..) => killing(Stage::Gentle, Round::Final, end),
+            (FactPhase::FinalKillingHard, ..) => killing(Stage::Hard, Round::Final, end),
+            (
+                FactPhase::Starting
+                | FactPhase::FindingMain
+                | FactPhase::StartPre
+                | FactPhase::StartPost
+                | FactPhase::Reloading
+                | FactPhase::StopCommand
+                | FactPhase::StopPost,
+                ..,
+            ) => lost(),
+        }
+    }
+
+    fn adopt(&mut self, unit: UnitId, fact: FactRun) -> Run {
+        self.runs.insert(fact.run, unit);
+        self.last_run = self.last_run.max(fact.run.0);
+        Run {
+            id: fact.run,
+            role: fact.role,
+            index: fact.index,
+            pid: fact.pid,
+        }
+    }
+}
+
+fn fact_of(run: Run) -> FactRun {
+    FactRun {
+        run: run.id,
+        role: run.role,
+        index: run.index,
+        pid: run.pid,
+    }
+}

@@ -1,0 +1,86 @@
+//! One unit as the engine holds it. Plain data and questions about it; what moves it is in `start.rs` and `stop.rs`.
+
+use crate::unit::{Service as Definition, Unit};
+
+use super::phase::{Goal, Phase, state};
+use super::{Cause, FactPhase, Moment, State, UnitId};
+
+#[derive(Debug)]
+pub(super) struct Service {
+    /// The definition in force: what its processes were started with.
+    pub(super) unit: Box<Unit>,
+    /// A newer one, in force from the next start. Its dependencies count at once.
+    pub(super) next: Option<Box<Unit>>,
+    pub(super) phase: Phase,
+    pub(super) goal: Goal,
+    /// Why it is in the state that was last published.
+    pub(super) cause: Cause,
+    /// The state that was last published, and since when.
+    pub(super) shown: State,
+    pub(super) since: Moment,
+    /// When this run became ready; a start that never did has none, and its `ExecStop=` does not run.
+    pub(super) ready_at: Option<Moment>,
+    /// Automatic restarts since the last start by hand.
+    pub(super) restarts: u32,
+    /// Automatic restarts in a row: the exponent of the delay.
+    pub(super) attempt: u32,
+    /// The automatic starts that a limit counts.
+    pub(super) starts: Vec<Moment>,
+    /// Whom the clients were last told that it waits for.
+    pub(super) told: Option<UnitId>,
+}
+
+impl Service {
+    pub(super) fn new(unit: Box<Unit>, now: Moment) -> Self {
+        Self {
+            unit,
+            next: None,
+            phase: Phase::Stopped,
+            goal: Goal::Down,
+            cause: Cause::Gone,
+            shown: State::Stopped,
+            since: now,
+            ready_at: None,
+            restarts: 0,
+            attempt: 0,
+            starts: Vec::new(),
+            told: None,
+        }
+    }
+
+    /// The newest definition, in force or not.
+    pub(super) fn newest(&self) -> &Unit {
+        self.next.as_deref().unwrap_or(&self.unit)
+    }
+
+    /// What `[service]` says; `None` for a group.
+    pub(super) fn definition(&self) -> Option<&Definition> {
+        self.unit.service.as_deref()
+    }
+
+    pub(super) fn kind(&self) -> FactPhase {
+        self.phase.kind()
+    }
+
+    pub(super) fn state(&self) -> State {
+        state(self.kind(), self.goal)
+    }
+
+    /// It is (coming) up and is to go down, but its turn to stop has not come.
+    pub(super) fn awaits_stop(&self) -> bool {
+        let kind = self.kind();
+        (kind.starts() || kind.is_up()) && self.goal != Goal::Up
+    }
+
+    /// It goes down or is about to: whoever is ordered around it waits.
+    pub(super) fn is_stopping(&self) -> bool {
+        self.kind().ends() || self.awaits_stop()
+    }
+
+    /// A start by hand: delays and limits begin anew.
+    pub(super) fn forget_restarts(&mut self) {
+        self.restarts = 0;
+        self.attempt = 0;
+        self.starts.clear();
+    }
+}

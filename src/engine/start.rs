@@ -1,0 +1,415 @@
+//! The way up: a start's turn, its commands, readiness, reload, automatic restart.
+
+use crate::unit::{Exec, Kind, Service as Definition, Span};
+
+use super::phase::{End, Goal, Phase, Run, Why};
+use super::request::Awaited;
+use super::restart;
+use super::{Cause, Effect, Ending, Engine, Failure, Fate, NoMain, Notice, Outcome, Role, UnitId};
+
+/// What a command's end means.
+enum Verdict {
+    Good,
+    Bad(Failure),
+    /// It was wished for by a daemon that died before it was born.
+    Again,
+}
+
+impl Engine {
+    /// The unit is to start: it waits for its turn, with its newest definition.
+    pub(super) fn queue(&mut self, unit: UnitId, cause: Cause) {
+        self.renew(unit);
+        if let Some(service) = self.service_mut(unit) {
+            service.goal = Goal::Up;
+            service.told = None;
+        }
+        self.enter(unit, Phase::Waiting, Some(cause));
+    }
+
+    /// Puts the newest definition into force; no process of the old one is left.
+    pub(super) fn renew(&mut self, unit: UnitId) {
+        if let Some(service) = self.service_mut(unit)
+            && let Some(next) = service.next.take()
+        {
+            service.unit = next;
+        }
+    }
+
+    pub(super) fn start(&mut self, unit: UnitId) {
+        let Some(service) = self.service(unit) else {
+            return;
+        };
+        match service.definition() {
+            None => self.ready(unit, None),
+            Some(definition) if definition.start_pre.is_empty() => self.start_main(unit, 0),
+            Some(_) => self.start_pre(unit, 0),
+        }
+    }
+
+    fn start_pre(&mut self, unit: UnitId, index: usize) {
+        let control = self.spawn(unit, Role::StartPre, index, None);
+        self.enter(unit, Phase::StartPre { control }, None);
+        self.arm_start(unit);
+    }
+
+    fn start_main(&mut self, unit: UnitId, index: usize) {
+        let commands = self
+            .definition(unit)
+            .map_or(0, |definition| definition.start.len());
+        if index >= commands {
+            // A oneshot without ExecStart=: only its ExecStop= counts, systemd.service(5).
+            return self.start_post_or_ready(unit, None);
+        }
+        let main = self.spawn(unit, Role::Start, index, None);
+        self.enter(unit, Phase::Starting { main }, None);
+        self.arm_start(unit);
+    }
+
+    pub(super) fn next_start_pre(&mut self, unit: UnitId, fate: Fate) {
+        let Some(Phase::StartPre { control }) = self.phase(unit).cloned() else {
+            return;
+        };
+        match self.judge_command(unit, control, fate) {
+            Verdict::Again => self.start_pre(unit, control.index),
+            Verdict::Bad(failure) => self.end_run(unit, End::new(Why::Failed(failure), None)),
+            Verdict::Good if self.has(unit, Role::StartPre, control.index + 1) => {
+                self.start_pre(unit, control.index + 1);
+            }
+            Verdict::Good => self.start_main(unit, 0),
+        }
+    }
+
+    /// The program runs. For a process that is its own main process that is all there is to wait for.
+    pub(super) fn launched(&mut self, unit: UnitId) {
+        let Some(Phase::Starting { main }) = self.phase(unit).cloned() else {
+            return;
+        };
+        match self.definition(unit).map(|definition| definition.kind) {
+            Some(Kind::Simple | Kind::Exec) => self.start_post_or_ready(unit, Some(main)),
+            Some(Kind::Oneshot | Kind::Forking) | None => {}
+        }
+    }
+
+    /// The process of a start ended before the unit was up.
+    pub(super) fn first_ended(&mut self, unit: UnitId, fate: Fate) {
+        let Some(main) = self.phase(unit).and_then(Phase::main) else {
+            return;
+        };
+        let Some(definition) = self.definition(unit) else {
+            return;
+        };
+        let kind = definition.kind;
+        if matches!(self.phase(unit), Some(Phase::FindingMain { .. })) {
+            // A predecessor was looking for it; so do we.
+            return self.find_main(unit);
+        }
+        let ending = match fate {
+            Fate::Ended(Ending::Unknown) if main.pid.is_none() => {
+                return self.start_main(unit, main.index);
+            }
+            Fate::Ended(ending) => ending,
+            Fate::Unborn(_) if forgives(definition, Role::Start, main.index) => Ending::Code(0),
+            Fate::Unborn(failure) => {
+                let failure = Failure::Spawn {
+                    role: Role::Start,
+                    failure,
+                };
+                return self.end_run(unit, End::new(Why::Failed(failure), None));
+            }
+        };
+        match restart::judge(definition, main.index, ending) {
+            Why::Finished if kind == Kind::Oneshot => self.next_oneshot(unit, main.index),
+            Why::Finished if kind == Kind::Forking => self.find_main(unit),
+            why => self.end_run(unit, End::new(why, Some(ending))),
+        }
+    }
+
+    fn next_oneshot(&mut self, unit: UnitId, index: usize) {
+        if self.has(unit, Role::Start, index + 1) {
+            self.start_main(unit, index + 1);
+        } else {
+            self.start_post_or_ready(unit, None);
+        }
+    }
+
+    pub(super) fn find_main(&mut self, unit: UnitId) {
+        let main = self.new_run(unit, Role::Start, 0);
+        self.batch.push(Effect::FindMain { unit, run: main.id });
+        self.enter(unit, Phase::FindingMain { main }, None);
+        self.arm_start(unit);
+    }
+
+    pub(super) fn name_main(&mut self, unit: UnitId, pid: u32) {
+        let Some(Phase::FindingMain { main }) = self.phase(unit).cloned() else {
+            return;
+        };
+        self.start_post_or_ready(
+            unit,
+            Some(Run {
+                pid: Some(pid),
+                ..main
+            }),
+        );
+    }
+
+    pub(super) fn go_on_without_main(&mut self, unit: UnitId, reason: NoMain) {
+        let Some(Phase::FindingMain { main }) = self.phase(unit).cloned() else {
+            return;
+        };
+        self.runs.remove(&main.id);
+        match reason {
+            NoMain::Ambiguous => self.start_post_or_ready(unit, None),
+            NoMain::Gone | NoMain::Foreign => {
+                if let Some(service) = self.service_mut(unit) {
+                    // The process that was looked for is nobody's to wait for.
+                    service.phase = Phase::Running { main: None };
+                }
+                let why = Why::Failed(Failure::NoMain { reason });
+                self.end_run(unit, End::new(why, None));
+            }
+        }
+    }
+
+    fn start_post_or_ready(&mut self, unit: UnitId, main: Option<Run>) {
+        if self.has(unit, Role::StartPost, 0) {
+            self.start_post(unit, main, 0);
+        } else {
+            self.ready(unit, main);
+        }
+    }
+
+    fn start_post(&mut self, unit: UnitId, main: Option<Run>, index: usize) {
+        if let Some(service) = self.service_mut(unit) {
+            service.phase = Phase::Running { main };
+        }
+        let control = self.spawn(unit, Role::StartPost, index, None);
+        self.enter(unit, Phase::StartPost { main, control }, None);
+        self.arm_start(unit);
+    }
+
+    pub(super) fn next_start_post(&mut self, unit: UnitId, fate: Fate) {
+        let Some(Phase::StartPost { main, control }) = self.phase(unit).cloned() else {
+            return;
+        };
+        match self.judge_command(unit, control, fate) {
+            Verdict::Again => self.start_post(unit, main, control.index),
+            Verdict::Bad(failure) => {
+                if let Some(service) = self.service_mut(unit) {
+                    service.phase = Phase::Running { main };
+                }
+                self.end_run(unit, End::new(Why::Failed(failure), None));
+            }
+            Verdict::Good if self.has(unit, Role::StartPost, control.index + 1) => {
+                self.start_post(unit, main, control.index + 1);
+            }
+            Verdict::Good => self.ready(unit, main),
+        }
+    }
+
+    /// The start is complete.
+    fn ready(&mut self, unit: UnitId, main: Option<Run>) {
+        let now = self.now;
+        let Some(service) = self.service_mut(unit) else {
+            return;
+        };
+        service.ready_at = Some(now);
+        let group = service.definition().is_none();
+        let oneshot = service
+            .definition()
+            .is_some_and(|d| d.kind == Kind::Oneshot);
+        if oneshot && !service.definition().is_some_and(|d| d.remain_after_exit) {
+            return self.end_run(unit, End::new(Why::Finished, Some(Ending::Code(0))));
+        }
+        if oneshot {
+            self.enter(unit, Phase::Exited, Some(Cause::Ready));
+        } else {
+            self.enter(unit, Phase::Running { main }, Some(Cause::Ready));
+            if main.is_none() && !group {
+                self.batch.push(Effect::WatchGroup { unit });
+            }
+        }
+        if self
+            .service(unit)
+            .is_some_and(|service| service.goal == Goal::Up)
+        {
+            self.resolve(unit, Awaited::Up, &Outcome::Started);
+        }
+    }
+
+    pub(super) fn run_reload(&mut self, unit: UnitId) {
+        self.reload_command(unit, 0);
+    }
+
+    fn reload_command(&mut self, unit: UnitId, index: usize) {
+        let Some(main) = self.phase(unit).map(Phase::main) else {
+            return;
+        };
+        let control = self.spawn(unit, Role::Reload, index, None);
+        self.enter(unit, Phase::Reloading { main, control }, None);
+        self.arm_start(unit);
+    }
+
+    pub(super) fn next_reload(&mut self, unit: UnitId, fate: Fate) {
+        let Some(Phase::Reloading { main, control }) = self.phase(unit).cloned() else {
+            return;
+        };
+        let outcome = match self.judge_command(unit, control, fate) {
+            Verdict::Again => return self.reload_command(unit, control.index),
+            Verdict::Good if self.has(unit, Role::Reload, control.index + 1) => {
+                return self.reload_command(unit, control.index + 1);
+            }
+            Verdict::Good => Outcome::Reloaded,
+            Verdict::Bad(failure) => Outcome::Failed {
+                failure,
+                retry_ms: None,
+            },
+        };
+        self.reload_done(unit, main, &outcome);
+    }
+
+    /// A reload that takes too long fails; the service it was for runs on.
+    pub(super) fn reload_too_long(&mut self, unit: UnitId) {
+        let Some(Phase::Reloading { main, control }) = self.phase(unit).cloned() else {
+            return;
+        };
+        self.kill_run(unit, control);
+        let failure = self.start_timeout(unit, Role::Reload);
+        self.reload_done(
+            unit,
+            main,
+            &Outcome::Failed {
+                failure,
+                retry_ms: None,
+            },
+        );
+    }
+
+    fn reload_done(&mut self, unit: UnitId, main: Option<Run>, outcome: &Outcome) {
+        self.enter(unit, Phase::Running { main }, None);
+        if main.is_none() {
+            self.batch.push(Effect::WatchGroup { unit });
+        }
+        self.resolve(unit, Awaited::Reload, outcome);
+    }
+
+    pub(super) fn start_too_long(&mut self, unit: UnitId) {
+        let role = match self.phase(unit) {
+            Some(Phase::StartPre { .. }) => Role::StartPre,
+            Some(Phase::StartPost { .. }) => Role::StartPost,
+            Some(_) | None => Role::Start,
+        };
+        let failure = self.start_timeout(unit, role);
+        self.end_run(unit, End::new(Why::Failed(failure), None));
+    }
+
+    /// The delay is over. What the unit requires is started with it; what it merely wants is not, since the user may have
+    /// stopped that by hand.
+    pub(super) fn auto_restart(&mut self, unit: UnitId) {
+        let now = self.now;
+        let Some(service) = self.service_mut(unit) else {
+            return;
+        };
+        service.restarts = service.restarts.saturating_add(1);
+        let burst = service.unit.start_limit.burst;
+        if burst.is_some()
+            || service
+                .definition()
+                .is_some_and(|d| d.restart.delay.is_some())
+        {
+            service.starts.push(now);
+        }
+        let attempt = service.restarts;
+        self.queue(unit, Cause::AutoRestart { attempt });
+        self.mark_required(unit);
+    }
+
+    /// Tells whoever waits for this unit, directly or for what it brings up, that it will be tried again.
+    pub(super) fn tell_retry(&mut self, unit: UnitId, failure: &Failure, delay_ms: u64) {
+        if let Some(name) = self.name(unit) {
+            let notice = Notice::Retries {
+                unit: name,
+                failure: failure.clone(),
+                delay_ms,
+            };
+            self.notify(unit, &notice);
+        }
+    }
+
+    fn judge_command(&mut self, unit: UnitId, run: Run, fate: Fate) -> Verdict {
+        let forgiven = self
+            .definition(unit)
+            .is_some_and(|d| forgives(d, run.role, run.index));
+        match fate {
+            Fate::Ended(Ending::Unknown) if run.pid.is_none() => Verdict::Again,
+            Fate::Ended(Ending::Code(0)) => Verdict::Good,
+            Fate::Ended(_) | Fate::Unborn(_) if forgiven => Verdict::Good,
+            Fate::Ended(ending) => Verdict::Bad(Failure::Ended {
+                role: run.role,
+                ending,
+            }),
+            Fate::Unborn(failure) => Verdict::Bad(Failure::Spawn {
+                role: run.role,
+                failure,
+            }),
+        }
+    }
+
+    /// The failure of a command that ends well or not; `None` if it ended well.
+    pub(super) fn command_failure(
+        &mut self,
+        unit: UnitId,
+        run: Run,
+        fate: Fate,
+    ) -> Option<Failure> {
+        match self.judge_command(unit, run, fate) {
+            Verdict::Good | Verdict::Again => None,
+            Verdict::Bad(failure) => Some(failure),
+        }
+    }
+
+    fn start_timeout(&self, unit: UnitId, role: Role) -> Failure {
+        let limit_ms = self
+            .definition(unit)
+            .map_or(0, |d| restart::ms(d.timeout_start));
+        Failure::StartTimeout { role, limit_ms }
+    }
+
+    fn arm_start(&mut self, unit: UnitId) {
+        let span = self
+            .definition(unit)
+            .map_or(Span::Infinite, |d| d.timeout_start);
+        self.arm(unit, span);
+    }
+
+    pub(super) fn definition(&self, unit: UnitId) -> Option<&Definition> {
+        self.service(unit).and_then(|service| service.definition())
+    }
+
+    pub(super) fn phase(&self, unit: UnitId) -> Option<&Phase> {
+        self.service(unit).map(|service| &service.phase)
+    }
+
+    pub(super) fn has(&self, unit: UnitId, role: Role, index: usize) -> bool {
+        self.definition(unit)
+            .is_some_and(|d| commands(d, role).len() > index)
+    }
+}
+
+/// The commands of a role's key.
+#[must_use]
+pub fn commands(definition: &Definition, role: Role) -> &[Exec] {
+    match role {
+        Role::StartPre => &definition.start_pre,
+        Role::Start => &definition.start,
+        Role::StartPost => &definition.start_post,
+        Role::Reload => &definition.reload,
+        Role::Stop => &definition.stop,
+        Role::StopPost => &definition.stop_post,
+    }
+}
+
+fn forgives(definition: &Definition, role: Role, index: usize) -> bool {
+    commands(definition, role)
+        .get(index)
+        .is_some_and(|exec| exec.ignore_failure)
+}

@@ -1,0 +1,491 @@
+//! The way down: stop commands, signals, and the wait until nothing is left. What follows is `conclude.rs`'s.
+//!
+//! The steps are systemd.service(5)'s and systemd.kill(5)'s: `ExecStop=` (only after a successful start, also when the service
+//! ended by itself), `KillSignal=` and SIGCONT, SIGKILL after `TimeoutStopSec=`, `ExecStopPost=` always, and once more whatever that
+//! left.
+
+use std::time::Duration;
+
+use crate::unit::{KillMode, Signal, Span};
+
+use super::phase::{End, Group, Left, Phase, Round, Run, Stage, Why};
+use super::request::Awaited;
+use super::restart;
+use super::{
+    Cause, Effect, Engine, FactPhase, Failure, Fate, Notice, Outcome, Role, Target, UnitId,
+};
+
+/// The wait after SIGKILL where `TimeoutStopSec=` is infinite: only a process that the kernel holds needs any.
+const KILL_WAIT: Span = Span::Finite(Duration::from_secs(10));
+
+impl Engine {
+    /// A start that has not begun, or an automatic restart, is given up.
+    pub(super) fn drop_start(&mut self, unit: UnitId) {
+        self.renew(unit);
+        self.enter(unit, Phase::Stopped, None);
+        self.resolve(unit, Awaited::Down, &Outcome::Stopped);
+    }
+
+    /// The unit's turn to stop has come, whether it is up or only on its way.
+    pub(super) fn stop(&mut self, unit: UnitId) {
+        self.end_run(unit, End::new(Why::Asked, None));
+    }
+
+    /// The run is to end, or its main process has: `ExecStop=` first if the start had been complete.
+    pub(super) fn end_run(&mut self, unit: UnitId, end: End) {
+        let Some(service) = self.service(unit) else {
+            return;
+        };
+        let was_ready = service.ready_at.is_some();
+        match service.phase {
+            Phase::Reloading { main, control } => {
+                self.kill_run(unit, control);
+                if let Some(service) = self.service_mut(unit) {
+                    service.phase = Phase::Running { main };
+                }
+            }
+            Phase::FindingMain { main } => {
+                self.batch.push(Effect::StopFinding { run: main.id });
+                self.runs.remove(&main.id);
+                if let Some(service) = self.service_mut(unit) {
+                    service.phase = Phase::Running { main: None };
+                }
+            }
+            _ => {}
+        }
+        if was_ready && self.takes_time() && self.has(unit, Role::Stop, 0) {
+            self.stop_command(unit, 0, end);
+        } else {
+            self.kill(unit, Round::Main, end);
+        }
+    }
+
+    fn stop_command(&mut self, unit: UnitId, index: usize, end: End) {
+        let Some(main) = self.phase(unit).map(Phase::main) else {
+            return;
+        };
+        let control = self.spawn(unit, Role::Stop, index, Some(&end));
+        let cause = cause_of(&end);
+        self.enter(unit, Phase::StopCommand { main, control, end }, cause);
+        self.arm_stop(unit);
+    }
+
+    /// A stop command that fails is noted, and the signals come at once.
+    pub(super) fn next_stop(&mut self, unit: UnitId, fate: Fate) {
+        let Some(Phase::StopCommand {
+            control, mut end, ..
+        }) = self.phase(unit).cloned()
+        else {
+            return;
+        };
+        match self.command_failure(unit, control, fate) {
+            None if self.has(unit, Role::Stop, control.index + 1) => {
+                self.stop_command(unit, control.index + 1, end);
+            }
+            failure => {
+                if let Some(failure) = failure {
+                    end.fail(failure);
+                }
+                self.forget_control(unit);
+                self.kill(unit, Round::Main, end);
+            }
+        }
+    }
+
+    pub(super) fn stop_command_too_long(&mut self, unit: UnitId) {
+        let Some(Phase::StopCommand { mut end, .. }) = self.phase(unit).cloned() else {
+            return;
+        };
+        end.fail(self.stop_timeout(unit));
+        self.kill(unit, Round::Main, end);
+    }
+
+    /// Sends the signals of `KillMode=` and waits until they have worked.
+    fn kill(&mut self, unit: UnitId, round: Round, end: End) {
+        let Some(definition) = self.definition(unit) else {
+            // A group has no process: its end is its word.
+            return self.conclude(unit, end);
+        };
+        let (mode, signal) = (definition.kill.mode, definition.kill.signal);
+        let (main, control) = match (round, self.phase(unit)) {
+            (Round::Main, Some(phase)) => (phase.main(), phase.control()),
+            (Round::Final, _) | (_, None) => (None, None),
+        };
+        let cause = cause_of(&end);
+        let mut left = Left {
+            main,
+            control,
+            group: Group::Watched,
+        };
+        let mut stage = Stage::Gentle;
+        match mode {
+            KillMode::ControlGroup => self.signal_gently(unit, &[Target::Group], signal),
+            KillMode::Mixed if main.is_none() && control.is_none() => {
+                stage = Stage::Hard;
+                self.signal(unit, Target::Group, Signal::KILL);
+            }
+            KillMode::Mixed => self.signal_gently(unit, &targets(left), signal),
+            KillMode::Process => {
+                self.signal_gently(unit, &targets(left), signal);
+                left.group = Group::Settled;
+            }
+            KillMode::None => {
+                left = Left {
+                    main: None,
+                    control: None,
+                    group: Group::Settled,
+                };
+            }
+        }
+        if left.group == Group::Watched {
+            self.batch.push(Effect::WatchGroup { unit });
+        }
+        self.enter(
+            unit,
+            Phase::Killing {
+                left,
+                stage,
+                round,
+                end,
+            },
+            cause,
+        );
+        self.arm_stop(unit);
+        self.tell_stopping(unit);
+        self.advance_kill(unit);
+        if !self.takes_time() {
+            self.harden(unit);
+        }
+    }
+
+    fn signal_gently(&mut self, unit: UnitId, targets: &[Target], signal: Signal) {
+        for target in targets {
+            self.signal(unit, *target, signal);
+        }
+        // A stopped process cannot act on its signal: systemd.kill(5).
+        if signal != Signal::KILL && signal != Signal::CONT {
+            for target in targets {
+                self.signal(unit, *target, Signal::CONT);
+            }
+        }
+    }
+
+    fn signal(&mut self, unit: UnitId, to: Target, signal: Signal) {
+        self.batch.push(Effect::Signal { unit, to, signal });
+    }
+
+    /// Ends a command that nobody waits for any more.
+    pub(super) fn kill_run(&mut self, unit: UnitId, run: Run) {
+        self.signal(unit, Target::Run(run.id), Signal::KILL);
+    }
+
+    /// The main process ended while the unit was up, or while its `ExecStartPost=` ran.
+    pub(super) fn main_lost(&mut self, unit: UnitId, fate: &Fate) {
+        let Some(service) = self.service_mut(unit) else {
+            return;
+        };
+        match &mut service.phase {
+            Phase::Running { main }
+            | Phase::Reloading { main, .. }
+            | Phase::StartPost { main, .. } => *main = None,
+            _ => {}
+        }
+        let reloading = service.kind() == FactPhase::Reloading;
+        let ending = match fate {
+            Fate::Ended(ending) => *ending,
+            Fate::Unborn(_) => super::Ending::Unknown,
+        };
+        let Some(definition) = self.definition(unit) else {
+            return;
+        };
+        let remains = definition.remain_after_exit;
+        let why = restart::judge(definition, 0, ending);
+        if reloading {
+            let failure = Failure::Ended {
+                role: Role::Start,
+                ending,
+            };
+            self.resolve(
+                unit,
+                Awaited::Reload,
+                &Outcome::Failed {
+                    failure,
+                    retry_ms: None,
+                },
+            );
+        }
+        if why == Why::Finished && remains && self.is_kind(unit, FactPhase::Running) {
+            return self.enter(unit, Phase::Exited, Some(Cause::Ended(ending)));
+        }
+        self.end_run(unit, End::new(why, Some(ending)));
+    }
+
+    /// A forking service without a known main process has no process any more.
+    pub(super) fn group_lost(&mut self, unit: UnitId) {
+        let Some(service) = self.service(unit) else {
+            return;
+        };
+        if service.phase.main().is_some() || service.definition().is_none() {
+            return;
+        }
+        let remains = service.definition().is_some_and(|d| d.remain_after_exit);
+        if remains && service.kind() == FactPhase::Running {
+            return self.enter(unit, Phase::Exited, Some(Cause::Gone));
+        }
+        self.end_run(unit, End::new(Why::Finished, None));
+    }
+
+    /// The main process of a unit that goes down has ended. A bad status makes the whole run a failed one.
+    pub(super) fn note_main(&mut self, unit: UnitId, fate: &Fate) {
+        let verdict = match (fate, self.definition(unit)) {
+            (Fate::Ended(ending), Some(definition)) => {
+                Some((*ending, restart::judge(definition, 0, *ending)))
+            }
+            (Fate::Unborn(_), _) | (_, None) => None,
+        };
+        let Some(service) = self.service_mut(unit) else {
+            return;
+        };
+        let (Phase::StopCommand { main, end, .. }
+        | Phase::Killing {
+            left: Left { main, .. },
+            end,
+            ..
+        }) = &mut service.phase
+        else {
+            return;
+        };
+        *main = None;
+        if let Some((ending, why)) = verdict {
+            end.main = Some(ending);
+            if let Why::Failed(failure) = why {
+                end.fail(failure);
+            }
+        }
+        self.changed.insert(unit);
+        self.advance_kill(unit);
+    }
+
+    pub(super) fn note_control(&mut self, unit: UnitId) {
+        self.forget_control(unit);
+        self.advance_kill(unit);
+    }
+
+    fn forget_control(&mut self, unit: UnitId) {
+        self.changed.insert(unit);
+        let Some(service) = self.service_mut(unit) else {
+            return;
+        };
+        match &mut service.phase {
+            Phase::Killing { left, .. } => left.control = None,
+            // The command has ended: what is left is the main process, if that.
+            Phase::StopCommand { main, .. } => {
+                let main = *main;
+                service.phase = Phase::Running { main };
+            }
+            _ => {}
+        }
+    }
+
+    pub(super) fn group_gone(&mut self, unit: UnitId) {
+        if let Some(service) = self.service_mut(unit)
+            && let Phase::Killing { left, .. } = &mut service.phase
+        {
+            left.group = Group::Settled;
+        }
+        self.advance_kill(unit);
+    }
+
+    /// Goes on where a kill has worked.
+    fn advance_kill(&mut self, unit: UnitId) {
+        let Some(Phase::Killing { left, stage, .. }) = self.phase(unit) else {
+            return;
+        };
+        let (left, stage) = (*left, *stage);
+        if left.main.is_some() || left.control.is_some() {
+            return;
+        }
+        let mixed = self
+            .definition(unit)
+            .is_some_and(|d| d.kill.mode == KillMode::Mixed);
+        match (left.group, stage) {
+            (Group::Settled, _) => self.round_done(unit),
+            // KillMode=mixed: the main process has ended, the rest gets SIGKILL.
+            (Group::Watched, Stage::Gentle) if mixed => self.harden(unit),
+            (Group::Watched, _) => {}
+        }
+    }
+
+    pub(super) fn kill_too_long(&mut self, unit: UnitId) {
+        let Some(Phase::Killing { stage, .. }) = self.phase(unit) else {
+            return;
+        };
+        let stage = *stage;
+        let may_kill = self.definition(unit).is_some_and(|d| d.kill.send_sigkill);
+        if stage == Stage::Gentle && may_kill {
+            let failure = self.stop_timeout(unit);
+            self.fail_end(unit, |end| end.fail(failure));
+            self.harden(unit);
+            return;
+        }
+        // Nothing may start over what is left, so this stands before any other failure.
+        self.fail_end(unit, |end| end.why = Why::Failed(Failure::Remains));
+        self.round_done(unit);
+    }
+
+    fn fail_end(&mut self, unit: UnitId, change: impl FnOnce(&mut End)) {
+        if let Some(service) = self.service_mut(unit)
+            && let Phase::Killing { end, .. } = &mut service.phase
+        {
+            change(end);
+        }
+    }
+
+    /// SIGKILL for whatever this kill waits for.
+    pub(super) fn harden(&mut self, unit: UnitId) {
+        let Some(Phase::Killing {
+            left,
+            round,
+            end,
+            stage: Stage::Gentle,
+        }) = self.phase(unit).cloned()
+        else {
+            return;
+        };
+        match left.group {
+            Group::Watched => self.signal(unit, Target::Group, Signal::KILL),
+            Group::Settled => {
+                for target in targets(left) {
+                    self.signal(unit, target, Signal::KILL);
+                }
+            }
+        }
+        self.enter(
+            unit,
+            Phase::Killing {
+                left,
+                stage: Stage::Hard,
+                round,
+                end,
+            },
+            None,
+        );
+        let span = self.definition(unit).map_or(KILL_WAIT, |d| d.timeout_stop);
+        self.arm(
+            unit,
+            if span == Span::Infinite {
+                KILL_WAIT
+            } else {
+                span
+            },
+        );
+        if let Some(name) = self.name(unit) {
+            self.notify(unit, &Notice::Killing { unit: name });
+        }
+    }
+
+    fn round_done(&mut self, unit: UnitId) {
+        let Some(Phase::Killing { round, end, .. }) = self.phase(unit).cloned() else {
+            return;
+        };
+        if round == Round::Main && self.takes_time() && self.has(unit, Role::StopPost, 0) {
+            self.stop_post(unit, 0, end);
+        } else {
+            self.conclude(unit, end);
+        }
+    }
+
+    fn stop_post(&mut self, unit: UnitId, index: usize, end: End) {
+        let control = self.spawn(unit, Role::StopPost, index, Some(&end));
+        self.enter(unit, Phase::StopPost { control, end }, None);
+        self.arm_stop(unit);
+    }
+
+    pub(super) fn next_stop_post(&mut self, unit: UnitId, fate: Fate) {
+        let Some(Phase::StopPost { control, mut end }) = self.phase(unit).cloned() else {
+            return;
+        };
+        match self.command_failure(unit, control, fate) {
+            None if self.has(unit, Role::StopPost, control.index + 1) => {
+                self.stop_post(unit, control.index + 1, end);
+            }
+            failure => {
+                if let Some(failure) = failure {
+                    end.fail(failure);
+                }
+                self.kill(unit, Round::Final, end);
+            }
+        }
+    }
+
+    pub(super) fn stop_post_too_long(&mut self, unit: UnitId) {
+        let Some(Phase::StopPost { control, mut end }) = self.phase(unit).cloned() else {
+            return;
+        };
+        end.fail(self.stop_timeout(unit));
+        self.kill_run(unit, control);
+        self.kill(unit, Round::Final, end);
+    }
+
+    fn stop_timeout(&self, unit: UnitId) -> Failure {
+        let limit_ms = self
+            .definition(unit)
+            .map_or(0, |d| restart::ms(d.timeout_stop));
+        Failure::StopTimeout { limit_ms }
+    }
+
+    fn arm_stop(&mut self, unit: UnitId) {
+        let span = self
+            .definition(unit)
+            .map_or(Span::Infinite, |d| d.timeout_stop);
+        self.arm(unit, span);
+    }
+
+    fn tell_stopping(&mut self, unit: UnitId) {
+        let Some(definition) = self.definition(unit) else {
+            return;
+        };
+        let kill_at = if definition.kill.send_sigkill {
+            self.timers.get(unit)
+        } else {
+            None
+        };
+        if let Some(name) = self.name(unit) {
+            self.notify(
+                unit,
+                &Notice::Stopping {
+                    unit: name,
+                    kill_at,
+                },
+            );
+        }
+    }
+
+    /// Whether stop commands still run: not once the daemon was told not to wait.
+    fn takes_time(&self) -> bool {
+        self.mode != super::Mode::Hurrying
+    }
+
+    fn is_kind(&self, unit: UnitId, kind: FactPhase) -> bool {
+        self.service(unit)
+            .is_some_and(|service| service.kind() == kind)
+    }
+}
+
+fn targets(left: Left) -> Vec<Target> {
+    [left.main, left.control]
+        .into_iter()
+        .flatten()
+        .map(|run| Target::Run(run.id))
+        .collect()
+}
+
+/// The cause of going down; none where the request that asked for it has given its own.
+pub(super) fn cause_of(end: &End) -> Option<Cause> {
+    match (&end.why, end.main) {
+        (Why::Failed(failure), _) => Some(Cause::Failed(failure.clone())),
+        (Why::Finished, Some(ending)) => Some(Cause::Ended(ending)),
+        (Why::Finished, None) => Some(Cause::Gone),
+        (Why::Asked, _) => None,
+    }
+}

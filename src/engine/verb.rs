@@ -1,0 +1,232 @@
+//! What each verb does with a wish that was found sound.
+
+use super::phase::{Goal, Phase};
+use super::request::{Awaited, Open, Reach, Wish};
+use super::service::Service;
+use super::{
+    Answer, Cause, Effect, Engine, FactPhase, Happening, Impossible, Mode, Notice, Outcome, Scope,
+    Target, UnitId,
+};
+
+impl Engine {
+    pub(super) fn on_start(&mut self, wish: &Wish, units: &[UnitId], mut reach: Reach) {
+        let mut open = Open::new(Awaited::Up, units);
+        for unit in units {
+            let up = self
+                .service(*unit)
+                .is_some_and(|s| s.kind().is_up() && s.goal == Goal::Up);
+            if up {
+                open.settle(*unit, Outcome::AlreadyUp);
+            }
+        }
+        self.mark_up(units, &Cause::Asked(wish.by), &mut reach);
+        for (unit, cause) in &reach.pulled_in {
+            if let Some(unit) = self.name(*unit) {
+                let cause = cause.clone();
+                self.notify_one(wish.request, Notice::AlsoStarts { unit, cause });
+            }
+        }
+        open.involved = reach.involved;
+        self.open(wish.request, open);
+    }
+
+    pub(super) fn on_stop(&mut self, wish: &Wish, units: &[UnitId], mut reach: Reach) {
+        let down = |engine: &Self, unit: UnitId| {
+            engine
+                .service(unit)
+                .is_some_and(|service| service.kind().rests())
+        };
+        let mut open = Open::new(Awaited::Down, units);
+        for unit in units.iter().filter(|unit| down(self, **unit)) {
+            open.settle(*unit, Outcome::AlreadyDown);
+        }
+        self.mark_down(units, &Cause::Asked(wish.by), &mut reach);
+        for (unit, cause) in &reach.pulled_in {
+            open.add(*unit);
+            if let Some(unit) = self.name(*unit) {
+                let cause = cause.clone();
+                self.notify_one(wish.request, Notice::AlsoStops { unit, cause });
+            }
+        }
+        open.involved = reach.involved;
+        self.open(wish.request, open);
+    }
+
+    pub(super) fn on_restart(
+        &mut self,
+        wish: &Wish,
+        units: &[UnitId],
+        scope: Scope,
+        mut reach: Reach,
+    ) {
+        let mut open = Open::new(Awaited::Up, units);
+        let mut wanted = Vec::new();
+        for unit in units {
+            let rests = self
+                .service(*unit)
+                .is_none_or(|service| service.kind().rests());
+            if rests && scope == Scope::Running {
+                open.settle(*unit, Outcome::LeftDown);
+            } else {
+                wanted.push(*unit);
+            }
+        }
+        let cause = Cause::Asked(wish.by);
+        self.mark_cycle(&wanted, &cause, &mut reach);
+        let taken_along = std::mem::take(&mut reach.pulled_in);
+        self.mark_up(&wanted, &cause, &mut reach);
+        for unit in &reach.cycled {
+            self.mark_required(*unit);
+        }
+        for (unit, cause) in taken_along {
+            open.add(unit);
+            if let Some(unit) = self.name(unit) {
+                self.notify_one(wish.request, Notice::AlsoRestarts { unit, cause });
+            }
+        }
+        open.involved = reach.involved;
+        open.involved.extend(reach.cycled);
+        self.open(wish.request, open);
+    }
+
+    pub(super) fn on_reload(&mut self, wish: &Wish, units: &[UnitId]) {
+        let mut open = Open::new(Awaited::Reload, units);
+        open.involved.extend(units);
+        let mut ready = Vec::new();
+        for unit in units {
+            let Some(service) = self.service(*unit) else {
+                continue;
+            };
+            let has_command = service.definition().is_some_and(|d| !d.reload.is_empty());
+            match (service.kind(), service.goal) {
+                // One that reloads already is joined.
+                (FactPhase::Reloading, Goal::Up) => {}
+                (FactPhase::Running, Goal::Up) if has_command => ready.push(*unit),
+                (FactPhase::Running, Goal::Up) => {
+                    open.settle(
+                        *unit,
+                        Outcome::Impossible {
+                            reason: Impossible::NoReload,
+                        },
+                    );
+                }
+                (_, Goal::Up | Goal::Down | Goal::Cycle) => {
+                    open.settle(
+                        *unit,
+                        Outcome::Impossible {
+                            reason: Impossible::NotRunning,
+                        },
+                    );
+                }
+            }
+        }
+        self.open(wish.request, open);
+        for unit in ready {
+            if let Some(service) = self.service_mut(unit) {
+                service.cause = Cause::Asked(wish.by);
+            }
+            self.happen(unit, Happening::Reload);
+        }
+    }
+
+    /// Failures, counters and limits are forgotten. A unit in automatic restart keeps its date.
+    pub(super) fn on_reset(&mut self, wish: &Wish, units: &[UnitId]) {
+        let mut open = Open::new(Awaited::Down, units);
+        for unit in units {
+            open.settle(*unit, Outcome::ResetDone);
+            let Some(service) = self.service_mut(*unit) else {
+                continue;
+            };
+            service.forget_restarts();
+            let failed = service.kind() == FactPhase::Failed;
+            self.changed.insert(*unit);
+            if failed {
+                self.enter(*unit, Phase::Stopped, Some(Cause::Asked(wish.by)));
+            }
+        }
+        self.open(wish.request, open);
+    }
+
+    /// A signal goes to the main process; to all processes where no main process is known.
+    pub(super) fn on_signal(&mut self, wish: &Wish, units: &[UnitId], signal: crate::unit::Signal) {
+        let mut open = Open::new(Awaited::Down, units);
+        for unit in units {
+            let Some(service) = self.service(*unit) else {
+                continue;
+            };
+            let rests = service.kind().rests() || service.kind() == FactPhase::Waiting;
+            let known = service.phase.main().or(service.phase.control());
+            let named = matches!(service.phase, Phase::Running { main: None });
+            let to = match known {
+                Some(run) => Some(Target::Run(run.id)),
+                None if named && service.definition().is_some() => Some(Target::Group),
+                None => None,
+            };
+            let outcome = match to {
+                Some(to) => {
+                    self.batch.push(Effect::Signal {
+                        unit: *unit,
+                        to,
+                        signal,
+                    });
+                    Outcome::Signaled
+                }
+                None if rests => Outcome::Impossible {
+                    reason: Impossible::NotRunning,
+                },
+                None => Outcome::Impossible {
+                    reason: Impossible::NoProcess,
+                },
+            };
+            open.settle(*unit, outcome);
+        }
+        self.open(wish.request, open);
+    }
+
+    pub(super) fn on_shutdown(&mut self, wish: &Wish) {
+        if self.mode == Mode::Over {
+            return self.answer(wish.request, Answer::Outcomes(Vec::new()));
+        }
+        let again = self.mode != Mode::Serving;
+        self.mode = if again { Mode::Hurrying } else { Mode::Ending };
+        let units: Vec<UnitId> = self
+            .services
+            .iter()
+            .filter(|(_, service)| !service.kind().rests())
+            .map(|(id, _)| *id)
+            .collect();
+        let mut reach = Reach::default();
+        self.mark_down(&units, &Cause::Shutdown, &mut reach);
+        let mut open = Open::new(Awaited::Down, &units);
+        open.involved = reach.involved;
+        self.open(wish.request, open);
+        if again {
+            for unit in units {
+                self.hurry(unit);
+            }
+        }
+    }
+
+    /// No more waiting: whatever stops is killed.
+    fn hurry(&mut self, unit: UnitId) {
+        let kind = self.service(unit).map(Service::kind);
+        match kind {
+            Some(FactPhase::StopCommand) => self.happen(unit, Happening::Due),
+            Some(FactPhase::StopPost) => self.happen(unit, Happening::Due),
+            Some(FactPhase::Killing | FactPhase::FinalKilling) => self.harden(unit),
+            Some(_) => {
+                // Its turn comes at once: the order no longer counts.
+                self.work.insert(unit);
+            }
+            None => {}
+        }
+    }
+
+    /// Everything is down and the daemon was asked to end.
+    pub(super) fn finish_shutdown(&mut self) {
+        if matches!(self.mode, Mode::Ending | Mode::Hurrying) && self.all_down() {
+            self.mode = Mode::Over;
+            self.batch.push(Effect::Exit);
+        }
+    }
+}
