@@ -20,6 +20,8 @@ mod paths;
 mod reader;
 mod rotation;
 mod tail;
+#[cfg(test)]
+mod tests;
 mod writer;
 
 pub use entry::{Content, Entry, LINE_BYTES_MAX, LineEnd};
