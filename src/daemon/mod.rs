@@ -82,6 +82,7 @@ pub fn run(options: Options) -> Result<(), BootError> {
         std::process::id(),
         env!("CARGO_PKG_VERSION")
     );
+    daemon.take_back();
     daemon.start_enabled(options.service_directories);
     daemon.run(poll);
     daemon.end();
