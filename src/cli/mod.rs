@@ -9,6 +9,7 @@ mod autostart;
 mod client;
 mod commands;
 mod exit;
+mod family;
 #[cfg(test)]
 mod golden;
 mod help;
