@@ -6,7 +6,9 @@
 
 use miniserde::{Deserialize, Serialize, json};
 
-use crate::engine::{FactGoal, FactPhase, FactRun, Facts, Moment, Role, RunId};
+use crate::engine::{
+    Core, Ending, FactFailure, FactGoal, FactPhase, FactRun, Facts, Moment, Role, RunId,
+};
 use crate::unit::UnitName;
 
 use super::DecodeError;
@@ -23,10 +25,12 @@ pub struct Saved {
     pub hash: u64,
     /// The boot that the moments, PIDs and inodes belong to.
     pub boot_id: String,
-    /// The pidfd's inode of each run: which process it is, for as long as the machine is up.
+    /// The pidfd's inode of each run (its start time before Linux 6.9): which process it is, while the machine is up.
     pub inodes: Vec<(RunId, u64)>,
     /// The cgroup's folder, if there is one.
     pub cgroup: Option<String>,
+    /// The mark in the environment of the present life's processes, `INVOCATION_ID`.
+    pub invocation: Option<String>,
 }
 
 /// The version of this form.
@@ -53,12 +57,15 @@ struct WireSaved {
     restarts: Option<u32>,
     attempt: Option<u32>,
     starts: Option<Vec<u64>>,
-    failure: Option<String>,
+    failure: Option<WireFailure>,
+    ready_at: Option<u64>,
+    main_ending: Option<WireEnding>,
     file: Option<String>,
     hash: Option<u64>,
     boot_id: Option<String>,
     inodes: Option<Vec<WireInode>>,
     cgroup: Option<String>,
+    invocation: Option<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -67,6 +74,20 @@ struct WireRun {
     role: String,
     index: usize,
     pid: Option<u32>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct WireFailure {
+    result: String,
+    text: String,
+}
+
+/// A code, or a signal with `core` if one was dumped; neither where nobody knows.
+#[derive(Serialize, Deserialize)]
+struct WireEnding {
+    code: Option<u8>,
+    signal: Option<u8>,
+    core: Option<bool>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -95,12 +116,18 @@ pub fn encode_saved(saved: &Saved) -> Vec<u8> {
         restarts: Some(facts.restarts),
         attempt: Some(facts.attempt),
         starts: Some(facts.starts.iter().map(|moment| moment.0).collect()),
-        failure: facts.failure.clone(),
+        failure: facts.failure.as_ref().map(|failure| WireFailure {
+            result: failure.result.clone(),
+            text: failure.text.clone(),
+        }),
+        ready_at: facts.ready_at.map(|moment| moment.0),
+        main_ending: facts.main_ending.map(flatten_ending),
         file: Some(saved.file.clone()),
         hash: Some(saved.hash),
         boot_id: Some(saved.boot_id.clone()),
         inodes: Some(inodes.collect()),
         cgroup: saved.cgroup.clone(),
+        invocation: saved.invocation.clone(),
     };
     json::to_string(&wire).into_bytes()
 }
@@ -128,7 +155,12 @@ pub fn decode_saved(payload: &[u8]) -> Result<Saved, DecodeError> {
         restarts: wire.restarts.unwrap_or_default(),
         attempt: wire.attempt.unwrap_or_default(),
         starts: starts.into_iter().map(Moment).collect(),
-        failure: wire.failure,
+        failure: wire.failure.map(|failure| FactFailure {
+            result: failure.result,
+            text: failure.text,
+        }),
+        ready_at: wire.ready_at.map(Moment),
+        main_ending: wire.main_ending.map(ending),
     };
     Ok(Saved {
         facts,
@@ -140,6 +172,7 @@ pub fn decode_saved(payload: &[u8]) -> Result<Saved, DecodeError> {
             .map(|one| (RunId(one.run), one.inode))
             .collect(),
         cgroup: wire.cgroup,
+        invocation: wire.invocation,
     })
 }
 
@@ -149,6 +182,30 @@ fn flatten(run: &FactRun) -> WireRun {
         role: run.role.word().to_owned(),
         index: run.index,
         pid: run.pid,
+    }
+}
+
+fn flatten_ending(ending: Ending) -> WireEnding {
+    let (code, signal, core) = match ending {
+        Ending::Code(code) => (Some(code), None, None),
+        Ending::Signal { number, core } => (None, Some(number), Some(core == Core::Dumped)),
+        Ending::Unknown => (None, None, None),
+    };
+    WireEnding { code, signal, core }
+}
+
+fn ending(wire: WireEnding) -> Ending {
+    match (wire.code, wire.signal) {
+        (Some(code), _) => Ending::Code(code),
+        (None, Some(number)) => {
+            let core = if wire.core == Some(true) {
+                Core::Dumped
+            } else {
+                Core::None
+            };
+            Ending::Signal { number, core }
+        }
+        (None, None) => Ending::Unknown,
     }
 }
 
@@ -192,13 +249,22 @@ mod tests {
                 restarts: 1,
                 attempt: 2,
                 starts: vec![Moment(1), Moment(2)],
-                failure: Some("exit code 1: \"\u{1F600}\"".to_owned()),
+                failure: Some(FactFailure {
+                    result: "exit-code".to_owned(),
+                    text: "exit code 1: \"\u{1F600}\"".to_owned(),
+                }),
+                ready_at: Some(Moment(6)),
+                main_ending: Some(Ending::Signal {
+                    number: 11,
+                    core: Core::Dumped,
+                }),
             },
             file: "/s/odd.service".to_owned(),
             hash: u64::MAX - 1,
             boot_id: "b007".to_owned(),
             inodes: vec![(RunId(8), u64::MAX)],
             cgroup: Some("/sys/fs/cgroup/diakonos/odd".to_owned()),
+            invocation: Some("0123456789abcdef0123456789abcdef".to_owned()),
         }
     }
 
