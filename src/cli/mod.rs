@@ -31,6 +31,8 @@ use std::process::ExitCode;
 use args::Wish;
 use style::{ColorChoice, Palette};
 
+pub mod logs;
+
 /// Runs the program.
 #[must_use]
 pub fn main() -> ExitCode {
