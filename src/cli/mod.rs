@@ -9,6 +9,7 @@ mod autostart;
 mod client;
 mod commands;
 mod exit;
+mod family;
 #[cfg(test)]
 mod golden;
 mod help;
@@ -29,6 +30,8 @@ use std::process::ExitCode;
 
 use args::Wish;
 use style::{ColorChoice, Palette};
+
+pub mod logs;
 
 /// Runs the program.
 #[must_use]

@@ -26,7 +26,7 @@ fn names(given: &Given) -> Result<Vec<String>, Failure> {
     checked_names(&given.arguments)
 }
 
-fn checked_names(arguments: &[String]) -> Result<Vec<String>, Failure> {
+pub(super) fn checked_names(arguments: &[String]) -> Result<Vec<String>, Failure> {
     let mut names: Vec<String> = Vec::new();
     for argument in arguments {
         let name = if glob::is_pattern(argument) {
