@@ -31,8 +31,6 @@ use std::process::ExitCode;
 use args::Wish;
 use style::{ColorChoice, Palette};
 
-pub mod logs;
-
 /// Runs the program.
 #[must_use]
 pub fn main() -> ExitCode {
