@@ -14,6 +14,7 @@ mod family;
 mod golden;
 mod help;
 mod json;
+mod lint;
 pub mod logs;
 mod logtail;
 mod output;
@@ -30,8 +31,6 @@ use std::process::ExitCode;
 
 use args::Wish;
 use style::{ColorChoice, Palette};
-
-pub mod logs;
 
 /// Runs the program.
 #[must_use]
