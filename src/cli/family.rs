@@ -29,13 +29,17 @@ pub(super) fn named(place: &Place, arguments: &[String]) -> Result<Vec<String>, 
         path.directories.retain(|folder| *folder != own);
     }
     let listing = path.list();
-    let known = listing.units.iter().filter(|listed| !listed.name.is_template());
+    let known = listing
+        .units
+        .iter()
+        .filter(|listed| !listed.name.is_template());
     let known: Vec<&str> = known.map(|listed| listed.name.as_str()).collect();
     if arguments.is_empty() {
         if known.is_empty() {
             let message = format!("no unit files lie in {}", place.shown_directories());
-            return Err(Failure::new(Exit::NoSuchUnit, message)
-                .hint("--service-dir names another folder"));
+            return Err(
+                Failure::new(Exit::NoSuchUnit, message).hint("--service-dir names another folder")
+            );
         }
         return Ok(known.into_iter().map(str::to_owned).collect());
     }
@@ -53,7 +57,12 @@ pub(super) fn named(place: &Place, arguments: &[String]) -> Result<Vec<String>, 
         if meant.is_empty() {
             return Err(no_such_unit(place, &argument, known.iter().copied()));
         }
-        names.extend(meant.into_iter().filter(|name| !names.contains(name)).collect::<Vec<_>>());
+        names.extend(
+            meant
+                .into_iter()
+                .filter(|name| !names.contains(name))
+                .collect::<Vec<_>>(),
+        );
     }
     Ok(names)
 }
@@ -191,10 +200,7 @@ impl Family {
                 continue;
             }
             if let Some(pidfd) = Pid::from_raw(pid).and_then(|pid| PidFd::open(pid).ok()) {
-                self.mains.push(Main {
-                    pid,
-                    pidfd,
-                });
+                self.mains.push(Main { pid, pidfd });
             }
         }
     }
@@ -207,7 +213,10 @@ impl Family {
 
     /// How the unit's last run ended, as a shell has it: its exit code, or 128 and the signal's number.
     pub(super) fn exit_code(&self, place: &Place, name: &str) -> u8 {
-        let failed = self.statuses.iter().any(|s| s.name == name && s.state == "failed");
+        let failed = self
+            .statuses
+            .iter()
+            .any(|s| s.name == name && s.state == "failed");
         let otherwise = u8::from(failed);
         match last_ending(&place.home.logs(), name) {
             Some(Ending::Exited { code }) => u8::try_from(code).unwrap_or(1),
@@ -227,13 +236,19 @@ impl Family {
 }
 
 fn is_over(status: &UnitStatus) -> bool {
-    matches!(status.state.as_str(), "stopped" | "completed" | "failed" | "exited")
+    matches!(
+        status.state.as_str(),
+        "stopped" | "completed" | "failed" | "exited"
+    )
 }
 
 fn loaded(client: &mut Client) -> Result<Vec<UnitStatus>, Failure> {
     match client.ask(Command::List, &[])? {
         Final::Units(units) => Ok(units),
-        _ => Err(Failure::new(Exit::NoDaemon, "the daemon gave an answer to another question")),
+        _ => Err(Failure::new(
+            Exit::NoDaemon,
+            "the daemon gave an answer to another question",
+        )),
     }
 }
 

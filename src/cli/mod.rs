@@ -14,6 +14,7 @@ mod family;
 mod golden;
 mod help;
 mod json;
+mod lint;
 pub mod logs;
 mod logtail;
 mod output;

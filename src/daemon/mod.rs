@@ -41,6 +41,7 @@ use crate::unit::SearchPath;
 
 pub use boot::BootError;
 pub use context::unit_context;
+pub use environment::default_path;
 pub use home::Home;
 
 use boot::{Booted, Ready};

@@ -26,13 +26,23 @@ pub(in crate::cli) const ROW: Row = Row {
     count: Count::Any,
     options: &[
         Choice::flag("-f", "--follow", "go on with what comes, until Ctrl-C"),
-        Choice::value("-n", "--lines", "N", "so many lines of each service (50), or `all`"),
+        Choice::value(
+            "-n",
+            "--lines",
+            "N",
+            "so many lines of each service (50), or `all`",
+        ),
         Choice::flag(
             "",
             "--err",
             "only standard error; it is kept apart for services with StandardError = \"log:err\"",
         ),
-        Choice::value("", "--run", "N", "only one run of a service, by its number in `status`"),
+        Choice::value(
+            "",
+            "--run",
+            "N",
+            "only one run of a service, by its number in `status`",
+        ),
     ],
     summary: "show what services have printed",
     help: &[
@@ -89,8 +99,7 @@ fn run(given: &Given) -> Result<Exit, Failure> {
             follow(&mut view, &mut watch, &palette, &mut output)
         })
     } else {
-        View::open(&folder, &names, options)
-            .and_then(|mut view| view.print(&palette, &mut output))
+        View::open(&folder, &names, options).and_then(|mut view| view.print(&palette, &mut output))
     };
     shown.map(|()| Exit::Done).map_err(failure)
 }

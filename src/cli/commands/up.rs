@@ -43,13 +43,19 @@ pub(in crate::cli) const ROW: Row = Row {
     ],
     examples: &[
         ("diakonos up", "all of ./services"),
-        ("diakonos up --exit-with tests tests", "for scripts: with tests' dependencies"),
+        (
+            "diakonos up --exit-with tests tests",
+            "for scripts: with tests' dependencies",
+        ),
     ],
     exits: &[
         (Exit::Done, "stopped by Ctrl-C, or all have ended well"),
         (Exit::Failed, "a service failed"),
         (Exit::NoSuchUnit, "no such unit; nothing was done"),
-        (Exit::NoDaemon, "the daemon did not start, or ended meanwhile"),
+        (
+            Exit::NoDaemon,
+            "the daemon did not start, or ended meanwhile",
+        ),
     ],
     run,
 };
@@ -99,7 +105,9 @@ fn exit_with(name: &str, members: &[String]) -> Result<String, Failure> {
         return Ok(name);
     }
     let near = crate::unit::nearest(&name, members.iter().map(String::as_str));
-    let failure = Failure::usage(format!("--exit-with {name}: it is not among what is started"));
+    let failure = Failure::usage(format!(
+        "--exit-with {name}: it is not among what is started"
+    ));
     Err(match near {
         Some(near) => failure.hint(format!("did you mean {near}?")),
         None => failure.hint("it must be one of the units named, or one that they depend on"),
@@ -140,7 +148,9 @@ impl Up<'_> {
             if woken.interrupted {
                 return self.stop();
             }
-            if woken.daemon && let Some(results) = self.hear(client)? {
+            if woken.daemon
+                && let Some(results) = self.hear(client)?
+            {
                 failed |= report(self.given, self.place, &results, self.begun_ms)? != Exit::Done;
                 started = true;
                 look_at_ms = Some(0);
@@ -153,7 +163,9 @@ impl Up<'_> {
             }
             let look = self.family.look(client)?;
             look_at_ms = look.again_ms.map(|ms| monotonic_ms().saturating_add(ms));
-            if let Some(name) = exit_with && self.family.is_over(name) {
+            if let Some(name) = exit_with
+                && self.family.is_over(name)
+            {
                 let code = self.family.exit_code(self.place, name);
                 self.stop()?;
                 return Ok(Exit::Code(code));
@@ -188,7 +200,9 @@ impl Up<'_> {
 
     fn print(&mut self) -> Result<(), Failure> {
         let mut output = BufWriter::new(io::stdout().lock());
-        self.view.print(&self.given.palette(), &mut output).map_err(failure)
+        self.view
+            .print(&self.given.palette(), &mut output)
+            .map_err(failure)
     }
 
     /// Takes the daemon's replies; the results, once they have come.
@@ -214,7 +228,10 @@ impl Up<'_> {
         if names.is_empty() {
             return Ok(Exit::Done);
         }
-        aside(&format!("\nstopping {} (Ctrl-C: do not wait)\n", names.join(", ")));
+        aside(&format!(
+            "\nstopping {} (Ctrl-C: do not wait)\n",
+            names.join(", ")
+        ));
         let wait = Wait::Finished;
         client.send(Command::Stop { names, wait }, &self.place.directories)?;
         loop {
@@ -223,7 +240,9 @@ impl Up<'_> {
                 aside("detached: the daemon goes on stopping them\n");
                 return Err(Failure::silent(Exit::Detached));
             }
-            if woken.daemon && let Some(results) = self.hear(&mut client)? {
+            if woken.daemon
+                && let Some(results) = self.hear(&mut client)?
+            {
                 self.view.changed();
                 self.print()?;
                 return report(self.given, self.place, &results, wall_ms());
