@@ -402,7 +402,7 @@ impl Engine {
     /// Wishes for a process.
     fn spawn(&mut self, unit: UnitId, role: Role, index: usize, end: Option<&End>) -> Run {
         let run = self.new_run(unit, role, index);
-        let main = self.service(unit).and_then(|service| service.phase.main());
+        let main = self.living(self.phase(unit).and_then(Phase::main));
         self.batch.push(Effect::Spawn(Spawn {
             run: run.id,
             unit,

@@ -37,6 +37,7 @@ impl Engine {
             let by_hand = targets.contains(&unit);
             if by_hand && let Some(service) = self.service_mut(unit) {
                 service.forget_restarts();
+                self.changed.insert(unit);
             }
             if self.want_up(unit, &cause, by_hand) && !by_hand {
                 reach.pulled_in.push((unit, cause));

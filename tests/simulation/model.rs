@@ -207,6 +207,13 @@ impl Model {
         }
     }
 
+    /// `KillMode=none`: a stop lets everything live.
+    pub(crate) fn spares_all(&self, name: &UnitName) -> bool {
+        self.kills
+            .get(name)
+            .is_some_and(|kill| kill.mode == KillMode::None)
+    }
+
     fn note_event(&mut self, turn: &Turn<'_>) -> Check {
         match turn.event {
             Event::Request {

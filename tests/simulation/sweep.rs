@@ -196,10 +196,9 @@ fn runs_are_known(scene: &Scene<'_>, model: &Model) -> Check {
             }
         }
     }
-    let lost = model
-        .runs
-        .iter()
-        .find(|(run, record)| record.is_kept() && !shown.contains_key(run));
+    let lost = model.runs.iter().find(|(run, record)| {
+        record.is_kept() && !shown.contains_key(run) && !model.spares_all(&record.unit)
+    });
     match lost {
         Some((run, record)) => fail(format!(
             "run {run} of {} lives and the engine forgot it",
