@@ -56,6 +56,7 @@ struct WireSaved {
     since: Option<u64>,
     restarts: Option<u32>,
     attempt: Option<u32>,
+    last_run: Option<u64>,
     starts: Option<Vec<u64>>,
     failure: Option<WireFailure>,
     ready_at: Option<u64>,
@@ -115,6 +116,7 @@ pub fn encode_saved(saved: &Saved) -> Vec<u8> {
         since: Some(facts.since.0),
         restarts: Some(facts.restarts),
         attempt: Some(facts.attempt),
+        last_run: Some(facts.last_run.0),
         starts: Some(facts.starts.iter().map(|moment| moment.0).collect()),
         failure: facts.failure.as_ref().map(|failure| WireFailure {
             result: failure.result.clone(),
@@ -154,6 +156,7 @@ pub fn decode_saved(payload: &[u8]) -> Result<Saved, DecodeError> {
         since: Moment(required("since", wire.since)?),
         restarts: wire.restarts.unwrap_or_default(),
         attempt: wire.attempt.unwrap_or_default(),
+        last_run: RunId(wire.last_run.unwrap_or_default()),
         starts: starts.into_iter().map(Moment).collect(),
         failure: wire.failure.map(|failure| FactFailure {
             result: failure.result,
@@ -248,6 +251,7 @@ mod tests {
                 since: Moment(5),
                 restarts: 1,
                 attempt: 2,
+                last_run: RunId(9),
                 starts: vec![Moment(1), Moment(2)],
                 failure: Some(FactFailure {
                     result: "exit-code".to_owned(),
