@@ -99,8 +99,8 @@ impl Tree {
         &self.path
     }
 
-    /// Makes the group of a service. One that is there is opened with who is in it; an empty one is made anew, so that
-    /// nothing of its past (a freeze, a kill) meets the newcomers.
+    /// Makes the group of a service. One that is there is opened with who is in it; an empty one is made anew, so
+    /// that nothing of its past (a freeze, a kill) meets the newcomers.
     ///
     /// # Errors
     /// What mkdir(2) gives: `ENAMETOOLONG`, `EAGAIN` when there may be no more groups; `EMFILE`.
@@ -247,8 +247,8 @@ impl Cgroup {
         Ok(found)
     }
 
-    /// Sends SIGKILL to all members and to those that they are just making. They are gone when [`Self::populated`] says
-    /// so, soon after.
+    /// Sends SIGKILL to all members and to those that they are just making. They are gone when [`Self::populated`]
+    /// says so, soon after.
     ///
     /// # Errors
     /// When the members cannot be listed or may not be signalled; what write(2) gives for `cgroup.kill`.
@@ -266,9 +266,9 @@ impl Cgroup {
         self.kill_at_once()
     }
 
-    /// Against one that makes processes faster than they can be listed. Not the first choice, because kernels since 6.14
-    /// compare how often a group was killed so with how often its newborn's *parent's* group was: after this, a process
-    /// that is cloned into the group dies at birth.
+    /// Against one that makes processes faster than they can be listed. Not the first choice, because the kernel
+    /// (6.18) compares how often a group was killed so with how often its newborn's *parent's* group was: after
+    /// this, a process that is cloned into the group dies at birth.
     fn kill_at_once(&self) -> io::Result<()> {
         spawn::stop_cloning_into_cgroups();
         match self.write(c"cgroup.kill", b"1") {
@@ -450,6 +450,7 @@ mod tests {
             ..shell(script)
         })
         .unwrap();
+        drop(writer);
         let other = read_line(reader.as_fd()).parse().unwrap();
         assert_eq!(await_status(&spawned), ExecStatus::Executed);
         (spawned, Pid::from_raw(other).unwrap())
