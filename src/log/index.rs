@@ -29,7 +29,7 @@ const KIND_SIGNALED: u8 = 6;
 const KIND_ENDED: u8 = 7;
 
 /// Which of a service's streams bytes came from. What shares one pipe is `Out`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Stream {
     Out,
     Err,

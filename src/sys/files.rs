@@ -5,8 +5,8 @@
 
 use std::ffi::CStr;
 use std::fs::DirBuilder;
-use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::io::{self, Read};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 
@@ -147,6 +147,21 @@ pub fn write_at(fd: BorrowedFd<'_>, bytes: &[u8], offset: u64) -> io::Result<usi
     Ok(retry_on_intr(|| rustix::io::pwrite(fd, bytes, offset))?)
 }
 
+/// Takes over a descriptor that this process was started with, and closes it for its children.
+///
+/// # Errors
+/// `EBADF` when there is none of that number, or it is one of the three standard ones.
+pub fn take_inherited(number: i32) -> io::Result<OwnedFd> {
+    if number <= 2 {
+        return Err(Errno::BADF.into());
+    }
+    // SAFETY: it is borrowed for this one question; a number without a descriptor behind it is answered with EBADF.
+    let inherited = unsafe { BorrowedFd::borrow_raw(number) };
+    rustix::io::fcntl_setfd(inherited, rustix::io::FdFlags::CLOEXEC)?;
+    // SAFETY: it is open, and our parent passed it for us to own; the caller asks once, before it opens anything.
+    Ok(unsafe { OwnedFd::from_raw_fd(number) })
+}
+
 /// A pipe (read end, write end); the read end is nonblocking.
 ///
 /// # Errors
@@ -155,6 +170,54 @@ pub fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
     let (reader, writer) = pipe_with(PipeFlags::CLOEXEC)?;
     fcntl_setfl(&reader, OFlags::NONBLOCK)?;
     Ok((reader, writer))
+}
+
+/// What a small file held, and whose it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Content {
+    pub bytes: Vec<u8>,
+    /// The file's owner.
+    pub uid: u32,
+    /// When it was written last, unix milliseconds; 0 before 1970.
+    pub modified_ms: u64,
+}
+
+/// Reads a regular file of at most `limit` bytes. Whatever else a name may lead to (a FIFO, a device) is refused, and cannot
+/// make us wait.
+///
+/// # Errors
+/// `InvalidInput` when it is no regular file, `FileTooLarge` past the limit; else what open(2) and read(2) give.
+pub fn read_regular(path: &Path, limit: usize) -> io::Result<Content> {
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let file = open(path, flags, Mode::empty())?;
+    let found = fstat(&file)?;
+    if FileType::from_raw_mode(found.st_mode) != FileType::RegularFile {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "it is not a regular file",
+        ));
+    }
+    let mut bytes = Vec::new();
+    let most = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
+    std::fs::File::from(file)
+        .take(most)
+        .read_to_end(&mut bytes)?;
+    if bytes.len() > limit {
+        return Err(Errno::FBIG.into());
+    }
+    let milliseconds = u64::try_from(found.st_mtime)
+        .unwrap_or(0)
+        .saturating_mul(1_000);
+    #[allow(
+        clippy::unnecessary_fallible_conversions,
+        reason = "signed on some machines"
+    )]
+    let part = u64::try_from(found.st_mtime_nsec).unwrap_or(0) / 1_000_000;
+    Ok(Content {
+        bytes,
+        uid: found.st_uid,
+        modified_ms: milliseconds.saturating_add(part),
+    })
 }
 
 /// Reads a small file of the kernel's, relative to a directory, into `buffer`; what does not fit is left.

@@ -243,6 +243,11 @@ fn ended_child(kind: libc::idtype_t, id: u32, options: i32) -> Option<Pid> {
     }
 }
 
+/// Sets which permission bits new files do not get, 0 to 0o777.
+pub fn set_umask(mask: u32) {
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(mask & 0o777));
+}
+
 /// Raises our limit on open descriptors to the hard limit and returns (soft, hard) as they were, which is what
 /// services are to get back. `u64::MAX` means no limit. A limit that cannot be raised stays as it is.
 pub fn raise_nofile() -> (u64, u64) {

@@ -11,6 +11,11 @@ use nix::libc;
 use super::files;
 use super::process::{Pid, owned};
 
+pub const SIGHUP: i32 = libc::SIGHUP;
+pub const SIGINT: i32 = libc::SIGINT;
+pub const SIGTERM: i32 = libc::SIGTERM;
+pub const SIGCHLD: i32 = libc::SIGCHLD;
+
 /// Bytes of `struct signalfd_siginfo`, signalfd(2).
 const RECORD_BYTES: usize = 128;
 /// Where in it the sender's PID lies; the signal's number is at the start.
