@@ -69,7 +69,7 @@ impl Engine {
     }
 
     /// The run, unless its end is what has just been heard of.
-    fn living(&self, run: Option<Run>) -> Option<Run> {
+    pub(super) fn living(&self, run: Option<Run>) -> Option<Run> {
         run.filter(|run| self.runs.contains_key(&run.id))
     }
 
@@ -111,9 +111,7 @@ impl Engine {
         };
         let (mode, signal) = (definition.kill.mode, definition.kill.signal);
         let (main, control) = match (round, self.phase(unit)) {
-            (Round::Main, Some(phase)) => {
-                (self.living(phase.main()), self.living(phase.control()))
-            }
+            (Round::Main, Some(phase)) => (self.living(phase.main()), self.living(phase.control())),
             (Round::Final, _) | (_, None) => (None, None),
         };
         let cause = cause_of(&end);
@@ -450,11 +448,8 @@ impl Engine {
         let Some(definition) = self.definition(unit) else {
             return;
         };
-        let kill_at = if definition.kill.send_sigkill {
-            self.timers.get(unit)
-        } else {
-            None
-        };
+        let kills = definition.kill.send_sigkill && definition.kill.mode != KillMode::None;
+        let kill_at = if kills { self.timers.get(unit) } else { None };
         if let Some(name) = self.name(unit) {
             self.notify(
                 unit,

@@ -25,10 +25,12 @@ pub struct Saved {
     pub hash: u64,
     /// The boot that the moments, PIDs and inodes belong to.
     pub boot_id: String,
-    /// The pidfd's inode of each run: which process it is, for as long as the machine is up.
+    /// The pidfd's inode of each run (its start time before Linux 6.9): which process it is, while the machine is up.
     pub inodes: Vec<(RunId, u64)>,
     /// The cgroup's folder, if there is one.
     pub cgroup: Option<String>,
+    /// The mark in the environment of the present life's processes, `INVOCATION_ID`.
+    pub invocation: Option<String>,
 }
 
 /// The version of this form.
@@ -52,17 +54,19 @@ struct WireSaved {
     control: Option<WireRun>,
     deadline: Option<u64>,
     since: Option<u64>,
-    ready_at: Option<u64>,
     restarts: Option<u32>,
     attempt: Option<u32>,
+    last_run: Option<u64>,
     starts: Option<Vec<u64>>,
     failure: Option<WireFailure>,
+    ready_at: Option<u64>,
     main_ending: Option<WireEnding>,
     file: Option<String>,
     hash: Option<u64>,
     boot_id: Option<String>,
     inodes: Option<Vec<WireInode>>,
     cgroup: Option<String>,
+    invocation: Option<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -79,11 +83,12 @@ struct WireFailure {
     text: String,
 }
 
-/// `how` is `code`, `signal`, `core` or `unknown`; `number` the code or signal.
+/// A code, or a signal with `core` if one was dumped; neither where nobody knows.
 #[derive(Serialize, Deserialize)]
 struct WireEnding {
-    how: String,
-    number: Option<u8>,
+    code: Option<u8>,
+    signal: Option<u8>,
+    core: Option<bool>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -109,20 +114,22 @@ pub fn encode_saved(saved: &Saved) -> Vec<u8> {
         control: facts.control.as_ref().map(flatten),
         deadline: facts.deadline.map(|moment| moment.0),
         since: Some(facts.since.0),
-        ready_at: facts.ready_at.map(|moment| moment.0),
         restarts: Some(facts.restarts),
         attempt: Some(facts.attempt),
+        last_run: Some(facts.last_run.0),
         starts: Some(facts.starts.iter().map(|moment| moment.0).collect()),
         failure: facts.failure.as_ref().map(|failure| WireFailure {
             result: failure.result.clone(),
             text: failure.text.clone(),
         }),
+        ready_at: facts.ready_at.map(|moment| moment.0),
         main_ending: facts.main_ending.map(flatten_ending),
         file: Some(saved.file.clone()),
         hash: Some(saved.hash),
         boot_id: Some(saved.boot_id.clone()),
         inodes: Some(inodes.collect()),
         cgroup: saved.cgroup.clone(),
+        invocation: saved.invocation.clone(),
     };
     json::to_string(&wire).into_bytes()
 }
@@ -147,15 +154,16 @@ pub fn decode_saved(payload: &[u8]) -> Result<Saved, DecodeError> {
         control: wire.control.map(run).transpose()?,
         deadline: wire.deadline.map(Moment),
         since: Moment(required("since", wire.since)?),
-        ready_at: wire.ready_at.map(Moment),
         restarts: wire.restarts.unwrap_or_default(),
         attempt: wire.attempt.unwrap_or_default(),
+        last_run: RunId(wire.last_run.unwrap_or_default()),
         starts: starts.into_iter().map(Moment).collect(),
         failure: wire.failure.map(|failure| FactFailure {
             result: failure.result,
             text: failure.text,
         }),
-        main_ending: wire.main_ending.map(ending).transpose()?,
+        ready_at: wire.ready_at.map(Moment),
+        main_ending: wire.main_ending.map(ending),
     };
     Ok(Saved {
         facts,
@@ -167,6 +175,7 @@ pub fn decode_saved(payload: &[u8]) -> Result<Saved, DecodeError> {
             .map(|one| (RunId(one.run), one.inode))
             .collect(),
         cgroup: wire.cgroup,
+        invocation: wire.invocation,
     })
 }
 
@@ -179,39 +188,36 @@ fn flatten(run: &FactRun) -> WireRun {
     }
 }
 
+fn flatten_ending(ending: Ending) -> WireEnding {
+    let (code, signal, core) = match ending {
+        Ending::Code(code) => (Some(code), None, None),
+        Ending::Signal { number, core } => (None, Some(number), Some(core == Core::Dumped)),
+        Ending::Unknown => (None, None, None),
+    };
+    WireEnding { code, signal, core }
+}
+
+fn ending(wire: WireEnding) -> Ending {
+    match (wire.code, wire.signal) {
+        (Some(code), _) => Ending::Code(code),
+        (None, Some(number)) => {
+            let core = if wire.core == Some(true) {
+                Core::Dumped
+            } else {
+                Core::None
+            };
+            Ending::Signal { number, core }
+        }
+        (None, None) => Ending::Unknown,
+    }
+}
+
 fn run(wire: WireRun) -> Result<FactRun, DecodeError> {
     Ok(FactRun {
         run: RunId(wire.run),
         role: Role::read(&wire.role)?,
         index: wire.index,
         pid: wire.pid,
-    })
-}
-
-fn flatten_ending(ending: Ending) -> WireEnding {
-    let (how, number) = match ending {
-        Ending::Code(code) => ("code", Some(code)),
-        Ending::Signal { number, core } => match core {
-            Core::None => ("signal", Some(number)),
-            Core::Dumped => ("core", Some(number)),
-        },
-        Ending::Unknown => ("unknown", None),
-    };
-    WireEnding {
-        how: how.to_owned(),
-        number,
-    }
-}
-
-fn ending(wire: WireEnding) -> Result<Ending, DecodeError> {
-    let number = required("number", wire.number);
-    let signal = |number, core| Ending::Signal { number, core };
-    Ok(match wire.how.as_str() {
-        "code" => Ending::Code(number?),
-        "signal" => signal(number?, Core::None),
-        "core" => signal(number?, Core::Dumped),
-        "unknown" => Ending::Unknown,
-        how => return Err(DecodeError::unknown_word("ending", how)),
     })
 }
 
@@ -243,21 +249,26 @@ mod tests {
                 control: Some(run(8, None)),
                 deadline: Some(Moment(u64::MAX)),
                 since: Moment(5),
-                ready_at: Some(Moment(6)),
                 restarts: 1,
                 attempt: 2,
+                last_run: RunId(9),
                 starts: vec![Moment(1), Moment(2)],
                 failure: Some(FactFailure {
                     result: "exit-code".to_owned(),
                     text: "exit code 1: \"\u{1F600}\"".to_owned(),
                 }),
-                main_ending: Some(Ending::Code(255)),
+                ready_at: Some(Moment(6)),
+                main_ending: Some(Ending::Signal {
+                    number: 11,
+                    core: Core::Dumped,
+                }),
             },
             file: "/s/odd.service".to_owned(),
             hash: u64::MAX - 1,
             boot_id: "b007".to_owned(),
             inodes: vec![(RunId(8), u64::MAX)],
             cgroup: Some("/sys/fs/cgroup/diakonos/odd".to_owned()),
+            invocation: Some("0123456789abcdef0123456789abcdef".to_owned()),
         }
     }
 

@@ -283,11 +283,7 @@ impl Game<'_> {
         while let Some(effect) = self.engine.poll_effect() {
             batch.push(effect);
         }
-        for id in self.engine.units() {
-            if let Some(unit) = self.engine.unit(id) {
-                self.trace.name(id, &unit.name);
-            }
-        }
+        self.learn_names();
         for effect in &batch {
             self.trace.add(self.now, What::Effect(effect.clone()));
         }
@@ -313,12 +309,20 @@ impl Game<'_> {
                 before: &before,
                 after: &self.facts,
             },
-            &mut self.model,
+            &self.model,
         )?;
         if self.model.has_exited {
             self.begin_anew()?;
         }
         Ok(Daemon::Lives)
+    }
+
+    fn learn_names(&mut self) {
+        for id in self.engine.units() {
+            if let Some(unit) = self.engine.unit(id) {
+                self.trace.name(id, &unit.name);
+            }
+        }
     }
 
     fn look(&self) -> BTreeMap<UnitName, Facts> {
@@ -428,6 +432,7 @@ impl Game<'_> {
     fn hand_back(&mut self, entropy: &mut Entropy, event: Event) -> Check {
         self.trace.add(self.now, What::Event(event.clone()));
         self.engine.handle(self.now, event.clone());
+        self.learn_names();
         let mut batch = Vec::new();
         while let Some(effect) = self.engine.poll_effect() {
             self.trace.add(self.now, What::Effect(effect.clone()));

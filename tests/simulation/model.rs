@@ -9,7 +9,7 @@ use diakonos::engine::{
     Answer, Cause, Change, ChangeId, Effect, Ending, Engine, Event, FactGoal, FactPhase, Facts,
     Failure, Moment, Outcome, RequestId, Role, RunId, Scope, Spawn, State, Target, UnitId, Verb,
 };
-use diakonos::unit::{Kind, Policy, Signal, Unit, UnitName};
+use diakonos::unit::{Kill, KillMode, Kind, Policy, Signal, Unit, UnitName};
 
 /// What a check says: nothing, or what is wrong.
 pub(crate) type Check = Result<(), String>;
@@ -22,8 +22,8 @@ pub(crate) struct Model {
     /// The last published state, since this daemon began.
     pub(crate) states: BTreeMap<UnitName, State>,
     last_change: Option<ChangeId>,
-    /// The newest definitions that were taken up: their order counts at once.
-    pub(crate) definitions: BTreeMap<UnitName, Unit>,
+    /// How each unit's processes may be killed, by the definition that they were started with.
+    kills: BTreeMap<UnitName, Kill>,
     /// Stopped by a request, and by no later one to be started.
     pub(crate) forbidden: BTreeSet<UnitName>,
     auto_starts: BTreeMap<UnitName, VecDeque<Moment>>,
@@ -38,6 +38,14 @@ pub(crate) struct RunRecord {
     pub(crate) unit: UnitName,
     pub(crate) role: Role,
     pub(crate) known: Known,
+    pub(crate) doom: Doom,
+}
+
+/// Whether SIGKILL was sent to it alone: a command then needs no more care.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Doom {
+    None,
+    Killed,
 }
 
 /// What the engine knows of a run.
@@ -78,6 +86,14 @@ pub(crate) fn fail<T>(text: impl Into<String>) -> Result<T, String> {
     Err(text.into())
 }
 
+impl RunRecord {
+    /// Whether the engine has to know of it.
+    pub(crate) fn is_kept(&self) -> bool {
+        matches!(self.known, Known::Asked | Known::Alive)
+            && (self.role == Role::Start || self.doom == Doom::None)
+    }
+}
+
 impl Turn<'_> {
     pub(crate) fn unit(&self, id: UnitId) -> Result<&Unit, String> {
         match self.engine.unit(id) {
@@ -90,12 +106,6 @@ impl Turn<'_> {
 
     pub(crate) fn definition(&self, name: &UnitName) -> Option<&Unit> {
         self.engine.unit(self.engine.id(name)?)
-    }
-
-    fn was(&self, name: &UnitName) -> FactPhase {
-        self.before
-            .get(name)
-            .map_or(FactPhase::Stopped, |facts| facts.phase)
     }
 
     fn refuses(&self, wanted: RequestId) -> bool {
@@ -150,6 +160,22 @@ impl Model {
         for effect in turn.batch {
             self.effect(turn, effect)?;
         }
+        for effect in turn.batch {
+            if let Effect::Answer {
+                request,
+                answer: Answer::Outcomes(outcomes),
+            } = effect
+            {
+                self.answers_are_true(*request, outcomes)?;
+            }
+        }
+        for id in turn.engine.units() {
+            if let Some(unit) = turn.engine.unit(id)
+                && let Some(service) = &unit.service
+            {
+                self.kills.insert(unit.name.clone(), service.kill);
+            }
+        }
         refusals_do_nothing(turn)
     }
 
@@ -171,11 +197,21 @@ impl Model {
             .flatten()
             .map(|fact| fact.run)
             .collect();
+        // A run that was neither saved nor born has never been.
+        self.runs
+            .retain(|run, record| record.known != Known::Asked || kept.contains(run));
         for (run, record) in &mut self.runs {
             if record.known != Known::Over && !kept.contains(run) {
                 record.known = Known::Abandoned;
             }
         }
+    }
+
+    /// `KillMode=none`: a stop lets everything live.
+    pub(crate) fn spares_all(&self, name: &UnitName) -> bool {
+        self.kills
+            .get(name)
+            .is_some_and(|kill| kill.mode == KillMode::None)
     }
 
     fn note_event(&mut self, turn: &Turn<'_>) -> Check {
@@ -203,12 +239,14 @@ impl Model {
             Event::Spawned { run, .. } | Event::Executed { run } | Event::MainFound { run, .. } => {
                 self.know(*run, Known::Alive);
             }
-            Event::SpawnFailed { run, .. } => self.know(*run, Known::Over),
+            Event::SpawnFailed { run, .. } | Event::MainMissing { run, .. } => {
+                self.know(*run, Known::Over);
+            }
             Event::Exited { run, ending } => {
                 self.know(*run, Known::Over);
                 self.expect(turn, *run, *ending);
             }
-            Event::MainMissing { .. } | Event::GroupEmpty { .. } | Event::Tick => {}
+            Event::GroupEmpty { .. } | Event::Tick => {}
             Event::Restored { facts, .. } => {
                 for fact in [facts.main, facts.control].into_iter().flatten() {
                     self.know(fact.run, Known::Asked);
@@ -289,11 +327,14 @@ impl Model {
             }
             Effect::Spawn(spawn) => self.spawn(turn, spawn),
             Effect::FindMain { unit, run } => {
-                let name = &turn.unit(*unit)?.name;
-                self.run_of(name, *run, "FindMain")
+                let unit = turn.unit(*unit)?;
+                self.new_run(turn, unit, *run, Role::Start)
             }
-            Effect::StopFinding { run } => match self.runs.get(run) {
-                Some(_) => Ok(()),
+            Effect::StopFinding { run } => match self.runs.get_mut(run) {
+                Some(record) => {
+                    record.known = Known::Over;
+                    Ok(())
+                }
                 None => fail(format!("StopFinding names run {run}, which never was")),
             },
             Effect::Signal { unit, to, signal } => self.signal(turn, *unit, *to, *signal),
@@ -336,18 +377,6 @@ impl Model {
     fn spawn(&mut self, turn: &Turn<'_>, spawn: &Spawn) -> Check {
         let unit = turn.unit(spawn.unit)?;
         let name = &unit.name;
-        if let Some(record) = self.runs.get(&spawn.run) {
-            return fail(format!(
-                "run {} is {}'s and is used again for {name}",
-                spawn.run, record.unit
-            ));
-        }
-        if !turn.batch.contains(&Effect::Save { unit: spawn.unit }) {
-            return fail(format!(
-                "{name} spawns run {} that was not saved before",
-                spawn.run
-            ));
-        }
         let starts = matches!(
             spawn.role,
             Role::StartPre | Role::Start | Role::StartPost | Role::Reload
@@ -375,16 +404,33 @@ impl Model {
                 spawn.role
             ));
         }
+        self.new_run(turn, unit, spawn.run, spawn.role)
+    }
+
+    /// A run that has never been, and of which a successor would know.
+    fn new_run(&mut self, turn: &Turn<'_>, unit: &Unit, run: RunId, role: Role) -> Check {
+        let name = &unit.name;
+        if let Some(record) = self.runs.get(&run) {
+            return fail(format!(
+                "run {run} is {}'s and is used again for {name}",
+                record.unit
+            ));
+        }
+        let saved = turn.engine.id(name).map(|unit| Effect::Save { unit });
+        if saved.is_none_or(|save| !turn.batch.contains(&save)) {
+            return fail(format!("{name} begins run {run} that was not saved before"));
+        }
         let record = RunRecord {
             unit: name.clone(),
-            role: spawn.role,
+            role,
             known: Known::Asked,
+            doom: Doom::None,
         };
-        self.runs.insert(spawn.run, record);
+        self.runs.insert(run, record);
         Ok(())
     }
 
-    fn signal(&self, turn: &Turn<'_>, unit: UnitId, to: Target, signal: Signal) -> Check {
+    fn signal(&mut self, turn: &Turn<'_>, unit: UnitId, to: Target, signal: Signal) -> Check {
         let name = &turn.unit(unit)?.name;
         match to {
             Target::Group => Ok(()),
@@ -399,6 +445,11 @@ impl Model {
                         "signal {} goes to run {run}, which is over",
                         signal.number()
                     ));
+                }
+                if let Some(record) = self.runs.get_mut(&run)
+                    && signal == Signal::KILL
+                {
+                    record.doom = Doom::Killed;
                 }
                 Ok(())
             }
@@ -429,11 +480,38 @@ impl Model {
             ));
         }
         self.states.insert(name.clone(), change.to);
+        if change.from == State::Stopping || !is_going(change.to) {
+            self.leave_behind(change)?;
+        }
         if change.to == State::Starting && change.from != State::Running {
             self.start_order(turn, change)?;
             self.start_limit(turn, change)?;
         }
         self.fulfil(change)
+    }
+
+    /// The end of a run leaves nobody, but for what may not be killed or cannot be.
+    fn leave_behind(&mut self, change: &Change) -> Check {
+        let name = &change.unit;
+        let kill = self.kills.get(name).copied();
+        let spares = kill.is_some_and(|kill| kill.mode == KillMode::None || !kill.send_sigkill);
+        for (run, record) in &mut self.runs {
+            if record.unit != *name || !record.is_kept() {
+                continue;
+            }
+            if !spares && change.to != State::Failed {
+                return fail(format!(
+                    "{name} becomes {}, and its run {run} lives",
+                    change.to
+                ));
+            }
+            let is_watched = kill.is_some_and(|kill| kill.mode != KillMode::None);
+            if change.to == State::Backoff && is_watched {
+                return fail(format!("{name} is to be restarted over run {run}"));
+            }
+            record.known = Known::Abandoned;
+        }
+        Ok(())
     }
 
     /// Nothing starts before what it comes after, where that is on its way too.
@@ -579,9 +657,15 @@ impl Model {
                 return fail(format!("request {request}: no outcome for {target}"));
             }
         }
-        for (name, outcome) in outcomes {
+        Ok(())
+    }
+
+    /// What is told is how things stand once the event is worked off.
+    fn answers_are_true(&self, request: RequestId, outcomes: &[(UnitName, Outcome)]) -> Check {
+        // Of several units, some may have gone on since their outcome came about.
+        if let [(name, outcome)] = outcomes {
             let state = self.states.get(name).copied();
-            if !fits(outcome, state, turn.was(name)) {
+            if !fits(outcome, state) {
                 return fail(format!(
                     "request {request}: {name} is {state:?}, and its outcome is {outcome:?}"
                 ));
@@ -591,19 +675,28 @@ impl Model {
     }
 }
 
+fn is_going(state: State) -> bool {
+    !matches!(
+        state,
+        State::Stopped | State::Completed | State::Failed | State::Waiting | State::Backoff
+    )
+}
+
 /// Whether an outcome can be told of a unit in this state; `None`: never published.
-fn fits(outcome: &Outcome, state: Option<State>, was: FactPhase) -> bool {
+fn fits(outcome: &Outcome, state: Option<State>) -> bool {
     let Some(state) = state else {
         return true;
     };
     let up = matches!(state, State::Running | State::Exited | State::Reloading);
     let down = matches!(state, State::Stopped | State::Completed | State::Failed);
     match outcome {
-        Outcome::Started => up || was == FactPhase::Stopped,
+        Outcome::Started => up,
         Outcome::AlreadyUp => up,
         Outcome::Reloaded | Outcome::Signaled => !down,
         Outcome::Completed => state == State::Completed,
-        Outcome::Stopped | Outcome::AlreadyDown => down,
+        // A stop may be answered and a start follow at once: a later wish, or a restart.
+        Outcome::Stopped => !up && state != State::Stopping,
+        Outcome::AlreadyDown => down,
         Outcome::LeftDown => down || state == State::Stopping,
         Outcome::Failed { retry_ms, .. } => retry_ms.is_none() || state == State::Backoff,
         Outcome::ResetDone | Outcome::Superseded { .. } | Outcome::Impossible { .. } => true,

@@ -76,12 +76,16 @@ pub(crate) fn shorten(record: &[Vec<u32>], why: &str) -> (String, String) {
 fn soften(best: &mut [Vec<u32>], begin: Instant) {
     for segment in (0..best.len()).rev() {
         for at in 0..best[segment].len() {
-            if best[segment][at] == 0 || begin.elapsed() > PATIENCE {
-                continue;
-            }
-            let was = std::mem::take(&mut best[segment][at]);
-            if !fails(best) {
-                best[segment][at] = was;
+            let was = best[segment][at];
+            for kinder in [0, was / 2, was.saturating_sub(1)] {
+                if kinder >= best[segment][at] || begin.elapsed() > PATIENCE {
+                    continue;
+                }
+                let before = std::mem::replace(&mut best[segment][at], kinder);
+                if fails(best) {
+                    break;
+                }
+                best[segment][at] = before;
             }
         }
     }

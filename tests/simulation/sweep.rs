@@ -1,9 +1,9 @@
 //! What must be true of the engine whenever it has come to rest after an event: seen from outside, through what it shows.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use diakonos::engine::{Engine, Event, FactGoal, FactPhase, Facts, Moment, RunId, State, View};
-use diakonos::unit::{KillMode, Unit, UnitName};
+use diakonos::unit::{Unit, UnitName};
 
 use crate::model::{Check, Known, Model, fail};
 
@@ -48,7 +48,7 @@ fn ends(phase: FactPhase) -> bool {
 }
 
 /// Looks at everything.
-pub(crate) fn sweep(scene: &Scene<'_>, model: &mut Model) -> Check {
+pub(crate) fn sweep(scene: &Scene<'_>, model: &Model) -> Check {
     for id in scene.engine.units() {
         let (Some(view), Some(facts)) = (scene.engine.view(id), scene.engine.facts(id)) else {
             return fail(format!("unit {id} is listed and cannot be looked at"));
@@ -169,7 +169,7 @@ fn waits_for_somebody(scene: &Scene<'_>, view: &View<'_>, facts: &Facts) -> Chec
 }
 
 /// Live runs and those that the engine shows are the same ones.
-fn runs_are_known(scene: &Scene<'_>, model: &mut Model) -> Check {
+fn runs_are_known(scene: &Scene<'_>, model: &Model) -> Check {
     let mut shown: BTreeMap<RunId, UnitName> = BTreeMap::new();
     for facts in scene.after.values() {
         for fact in [facts.main, facts.control].into_iter().flatten() {
@@ -188,7 +188,7 @@ fn runs_are_known(scene: &Scene<'_>, model: &mut Model) -> Check {
                     facts.unit, fact.run, record.unit
                 ));
             }
-            if record.known == Known::Over && facts.phase != FactPhase::FindingMain {
+            if record.known == Known::Over {
                 return fail(format!(
                     "{} keeps run {}, which is over",
                     facts.unit, fact.run
@@ -196,43 +196,16 @@ fn runs_are_known(scene: &Scene<'_>, model: &mut Model) -> Check {
             }
         }
     }
-    let lost: BTreeSet<RunId> = model
-        .runs
-        .iter()
-        .filter(|(run, record)| {
-            matches!(record.known, Known::Asked | Known::Alive) && !shown.contains_key(run)
-        })
-        .map(|(run, _)| *run)
-        .collect();
-    for run in lost {
-        let Some(record) = model.runs.get_mut(&run) else {
-            continue;
-        };
-        if !may_abandon(scene, &record.unit) {
-            return fail(format!(
-                "run {run} of {} lives and the engine forgot it",
-                record.unit
-            ));
-        }
-        record.known = Known::Abandoned;
+    let lost = model.runs.iter().find(|(run, record)| {
+        record.is_kept() && !shown.contains_key(run) && !model.spares_all(&record.unit)
+    });
+    match lost {
+        Some((run, record)) => fail(format!(
+            "run {run} of {} lives and the engine forgot it",
+            record.unit
+        )),
+        None => Ok(()),
     }
-    Ok(())
-}
-
-/// Who may be left alive by a stop: what may not be killed, and what SIGKILL does not end.
-fn may_abandon(scene: &Scene<'_>, name: &UnitName) -> bool {
-    let service = scene
-        .engine
-        .id(name)
-        .and_then(|id| scene.engine.unit(id))
-        .and_then(|unit| unit.service.as_ref());
-    let failed = scene
-        .after
-        .get(name)
-        .is_some_and(|facts| facts.phase == FactPhase::Failed);
-    failed
-        || service
-            .is_none_or(|service| service.kill.mode == KillMode::None || !service.kill.send_sigkill)
 }
 
 fn nobody_waits_in_a_ring(scene: &Scene<'_>) -> Check {

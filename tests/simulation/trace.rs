@@ -2,7 +2,7 @@
 //!
 //! Owns the record that is printed when a game fails and compared when a seed is played twice.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use diakonos::engine::{Effect, Event, Moment, UnitId};
@@ -12,6 +12,7 @@ use diakonos::unit::{Unit, UnitName};
 #[derive(Debug, Default)]
 pub(crate) struct Trace {
     entries: Vec<Entry>,
+    /// Who is who now.
     names: BTreeMap<UnitId, UnitName>,
 }
 
@@ -29,6 +30,8 @@ pub(crate) enum What {
     Said(String),
     Event(Event),
     Effect(Effect),
+    /// This id means that unit from here on.
+    Name(UnitId, UnitName),
 }
 
 impl Trace {
@@ -42,91 +45,116 @@ impl Trace {
 
     /// Ids mean a unit from here on.
     pub(crate) fn name(&mut self, id: UnitId, name: &UnitName) {
-        self.names.insert(id, name.clone());
+        if self.names.get(&id) != Some(name) {
+            self.names.insert(id, name.clone());
+            self.add(Moment::default(), What::Name(id, name.clone()));
+        }
     }
 
     /// Everything, one line each.
     pub(crate) fn tell(&self) -> String {
         let mut text = String::new();
+        let mut names: BTreeMap<UnitId, &UnitName> = BTreeMap::new();
+        let played: BTreeSet<&UnitName> = self.entries.iter().filter_map(Entry::name).collect();
         for Entry { at, what } in &self.entries {
+            // Units that the engine never heard of play no part.
             let line = match what {
+                What::Written(unit) if !played.contains(&unit.name) => continue,
+                What::Name(id, name) => {
+                    names.insert(*id, name);
+                    continue;
+                }
                 What::Written(unit) => format!("file   {}", describe(unit)),
                 What::Said(said) => said.clone(),
-                What::Event(event) => format!("event  {}", self.event(event)),
-                What::Effect(effect) => format!("  does {}", self.effect(effect)),
+                What::Event(event) => format!("event  {}", tell_event(event, &names)),
+                What::Effect(effect) => format!("  does {}", tell_effect(effect, &names)),
             };
             let _ = writeln!(text, "{:>6}.{:03} s  {line}", at.0 / 1000, at.0 % 1000);
         }
         text
     }
+}
 
-    fn unit(&self, id: UnitId) -> String {
-        match self.names.get(&id) {
-            Some(name) => name.to_string(),
-            None => format!("unit {id}"),
+impl Entry {
+    fn name(&self) -> Option<&UnitName> {
+        match &self.what {
+            What::Name(_, name) => Some(name),
+            What::Written(_) | What::Said(_) | What::Event(_) | What::Effect(_) => None,
         }
     }
+}
 
-    fn event(&self, event: &Event) -> String {
-        match event {
-            Event::Request {
-                request,
-                verb,
-                by,
-                targets,
-                definitions,
-                absent,
-            } => {
-                let read: Vec<&UnitName> = definitions.iter().map(|unit| &unit.name).collect();
-                let missing: Vec<&UnitName> = absent.iter().map(|absent| &absent.name).collect();
-                format!(
-                    "request {request}: {verb:?} {targets:?} by {by:?}, read {read:?}, missing {missing:?}"
-                )
-            }
-            Event::GroupEmpty { unit } => format!("GroupEmpty of {}", self.unit(*unit)),
-            Event::Restored { unit, facts } => format!("Restored {}: {facts:?}", unit.name),
-            Event::Detached { .. }
-            | Event::Spawned { .. }
-            | Event::Executed { .. }
-            | Event::SpawnFailed { .. }
-            | Event::Exited { .. }
-            | Event::MainFound { .. }
-            | Event::MainMissing { .. }
-            | Event::Tick => format!("{event:?}"),
+type Names<'a> = BTreeMap<UnitId, &'a UnitName>;
+
+fn told(id: UnitId, names: &Names<'_>) -> String {
+    names
+        .get(&id)
+        .map_or_else(|| format!("unit {id}"), ToString::to_string)
+}
+
+fn tell_event(event: &Event, names: &Names<'_>) -> String {
+    match event {
+        Event::Request {
+            request,
+            verb,
+            by,
+            targets,
+            definitions,
+            absent,
+        } => {
+            let read: Vec<&UnitName> = definitions.iter().map(|unit| &unit.name).collect();
+            let missing: Vec<&UnitName> = absent.iter().map(|absent| &absent.name).collect();
+            format!(
+                "request {request}: {verb:?} {targets:?} by {by:?}, read {read:?}, missing {missing:?}"
+            )
         }
+        Event::GroupEmpty { unit } => format!("GroupEmpty of {}", told(*unit, names)),
+        Event::Restored { unit, facts } => format!("Restored {}: {facts:?}", unit.name),
+        Event::Detached { .. }
+        | Event::Spawned { .. }
+        | Event::Executed { .. }
+        | Event::SpawnFailed { .. }
+        | Event::Exited { .. }
+        | Event::MainFound { .. }
+        | Event::MainMissing { .. }
+        | Event::Tick => format!("{event:?}"),
     }
+}
 
-    fn effect(&self, effect: &Effect) -> String {
-        match effect {
-            Effect::Save { unit } => format!("save {}", self.unit(*unit)),
-            Effect::Spawn(spawn) => format!(
-                "spawn {} {:?}[{}] as run {} (main {:?}, result {:?})",
-                self.unit(spawn.unit),
-                spawn.role,
-                spawn.index,
-                spawn.run,
-                spawn.main_pid,
-                spawn.result,
-            ),
-            Effect::FindMain { unit, run } => {
-                format!(
-                    "find the main process of {} for run {run}",
-                    self.unit(*unit)
-                )
-            }
-            Effect::StopFinding { run } => format!("stop finding for run {run}"),
-            Effect::Signal { unit, to, signal } => {
-                format!("signal {} to {} {to:?}", signal.number(), self.unit(*unit))
-            }
-            Effect::WatchGroup { unit } => format!("watch the group of {}", self.unit(*unit)),
-            Effect::Publish(change) => format!(
-                "publish #{} {}: {} -> {} ({:?})",
-                change.id, change.unit, change.from, change.to, change.cause
-            ),
-            Effect::Notify { request, notice } => format!("notify {request}: {notice:?}"),
-            Effect::Answer { request, answer } => format!("answer {request}: {answer:?}"),
-            Effect::Exit => "exit".to_owned(),
+fn tell_effect(effect: &Effect, names: &Names<'_>) -> String {
+    match effect {
+        Effect::Save { unit } => format!("save {}", told(*unit, names)),
+        Effect::Spawn(spawn) => format!(
+            "spawn {} {:?}[{}] as run {} (main {:?}, result {:?})",
+            told(spawn.unit, names),
+            spawn.role,
+            spawn.index,
+            spawn.run,
+            spawn.main_pid,
+            spawn.result,
+        ),
+        Effect::FindMain { unit, run } => {
+            format!(
+                "find the main process of {} for run {run}",
+                told(*unit, names)
+            )
         }
+        Effect::StopFinding { run } => format!("stop finding for run {run}"),
+        Effect::Signal { unit, to, signal } => {
+            format!(
+                "signal {} to {} {to:?}",
+                signal.number(),
+                told(*unit, names)
+            )
+        }
+        Effect::WatchGroup { unit } => format!("watch the group of {}", told(*unit, names)),
+        Effect::Publish(change) => format!(
+            "publish #{} {}: {} -> {} ({:?})",
+            change.id, change.unit, change.from, change.to, change.cause
+        ),
+        Effect::Notify { request, notice } => format!("notify {request}: {notice:?}"),
+        Effect::Answer { request, answer } => format!("answer {request}: {answer:?}"),
+        Effect::Exit => "exit".to_owned(),
     }
 }
 
