@@ -354,6 +354,10 @@ impl Game<'_> {
             if let Some(left) = self.fuse {
                 self.fuse = left.checked_sub(1);
                 if left == 0 {
+                    if matches!(effect, Effect::Save { .. }) {
+                        // Half a wish was written down: the other half may bring the first one back.
+                        self.model.forbidden.clear();
+                    }
                     self.crash(entropy)?;
                     return Ok(Daemon::Died);
                 }
@@ -417,12 +421,15 @@ impl Game<'_> {
             };
             self.hand_back(entropy, restored)?;
         }
+        // The shell finds the processes before it tells of any: signals of a stop under way reach them.
+        let mut found = Vec::new();
         for (name, (_, facts)) in &saved {
             for fact in [facts.main, facts.control].into_iter().flatten() {
-                for event in self.world.adopt(name, fact) {
-                    self.hand_back(entropy, event)?;
-                }
+                found.extend(self.world.adopt(name, fact));
             }
+        }
+        for event in found {
+            self.hand_back(entropy, event)?;
         }
         self.feed(entropy, Event::Tick)?;
         self.keeps_wishes(&saved)

@@ -22,6 +22,8 @@ pub(crate) struct Model {
     /// The last published state, since this daemon began.
     pub(crate) states: BTreeMap<UnitName, State>,
     last_change: Option<ChangeId>,
+    /// The newest definitions that were taken up: their order counts at once.
+    pub(crate) newest: BTreeMap<UnitName, Unit>,
     /// How each unit's processes may be killed, by the definition that they were started with.
     kills: BTreeMap<UnitName, Kill>,
     /// Stopped by a request, and by no later one to be started.
@@ -113,7 +115,9 @@ impl Turn<'_> {
             matches!(effect, Effect::Answer { request, answer: Answer::Refused(_) } if *request == wanted)
         })
     }
+}
 
+impl Model {
     /// These units and all that a start of them pulls in.
     fn pulled_in(&self, names: &[UnitName]) -> BTreeSet<UnitName> {
         self.closure(names, |unit, other| {
@@ -131,11 +135,7 @@ impl Turn<'_> {
         names: &[UnitName],
         leads: impl Fn(&Unit, &Unit) -> bool,
     ) -> BTreeSet<UnitName> {
-        let known: Vec<&Unit> = self
-            .engine
-            .units()
-            .filter_map(|id| self.engine.unit(id))
-            .collect();
+        let known: Vec<&Unit> = self.newest.values().collect();
         let mut found: BTreeSet<UnitName> = names.iter().cloned().collect();
         let mut open: Vec<UnitName> = names.to_vec();
         while let Some(name) = open.pop() {
@@ -150,9 +150,7 @@ impl Turn<'_> {
         }
         found
     }
-}
 
-impl Model {
     /// Takes in one event and everything that came of it.
     pub(crate) fn turn(&mut self, turn: &Turn<'_>) -> Check {
         self.note_event(turn)?;
@@ -183,6 +181,7 @@ impl Model {
     pub(crate) fn daemon_died(&mut self, saved: &BTreeMap<UnitName, (Unit, Facts)>) {
         self.requests.clear();
         self.states.clear();
+        self.newest.clear();
         self.last_change = None;
         self.expected.clear();
         self.shutdowns = 0;
@@ -247,9 +246,12 @@ impl Model {
                 self.expect(turn, *run, *ending);
             }
             Event::GroupEmpty { .. } | Event::Tick => {}
-            Event::Restored { facts, .. } => {
+            Event::Restored { unit, facts } => {
+                self.newest.insert(unit.name.clone(), (**unit).clone());
                 for fact in [facts.main, facts.control].into_iter().flatten() {
-                    self.know(fact.run, Known::Asked);
+                    if let Some(record) = self.runs.get_mut(&fact.run) {
+                        record.known = Known::Asked;
+                    }
                 }
             }
         }
@@ -257,7 +259,10 @@ impl Model {
     }
 
     fn know(&mut self, run: RunId, known: Known) {
-        if let Some(record) = self.runs.get_mut(&run) {
+        // News of a run that was given up do not bring it back.
+        if let Some(record) = self.runs.get_mut(&run)
+            && (known == Known::Over || record.known == Known::Asked)
+        {
             record.known = known;
         }
     }
@@ -268,6 +273,7 @@ impl Model {
             request,
             verb,
             targets,
+            definitions,
             ..
         } = turn.event
         else {
@@ -276,15 +282,18 @@ impl Model {
         if turn.refuses(*request) {
             return;
         }
+        for unit in definitions {
+            self.newest.insert(unit.name.clone(), unit.clone());
+        }
         match verb {
-            Verb::Start => self.allow(turn, targets),
+            Verb::Start => self.allow(targets),
             Verb::Restart(Scope::All) => {
-                self.allow(turn, targets);
-                self.allow_along(turn, targets);
+                self.allow(targets);
+                self.allow_along(targets);
             }
-            Verb::Restart(Scope::Running) => self.allow_along(turn, targets),
+            Verb::Restart(Scope::Running) => self.allow_along(targets),
             Verb::Stop => {
-                for name in turn.taken_along(targets) {
+                for name in self.taken_along(targets) {
                     self.forbidden.insert(name);
                 }
             }
@@ -301,19 +310,19 @@ impl Model {
         }
     }
 
-    fn allow(&mut self, turn: &Turn<'_>, names: &[UnitName]) {
-        for name in turn.pulled_in(names) {
+    fn allow(&mut self, names: &[UnitName]) {
+        for name in self.pulled_in(names) {
             self.forbidden.remove(&name);
             self.auto_starts.remove(&name);
         }
     }
 
     /// A restart starts again, with what they pull in, those that were not to stay down.
-    fn allow_along(&mut self, turn: &Turn<'_>, targets: &[UnitName]) {
-        let mut again = turn.taken_along(targets);
+    fn allow_along(&mut self, targets: &[UnitName]) {
+        let mut again = self.taken_along(targets);
         again.retain(|name| !self.forbidden.contains(name));
         let again: Vec<UnitName> = again.into_iter().collect();
-        self.allow(turn, &again);
+        self.allow(&again);
     }
 
     fn effect(&mut self, turn: &Turn<'_>, effect: &Effect) -> Check {
@@ -480,7 +489,7 @@ impl Model {
             ));
         }
         self.states.insert(name.clone(), change.to);
-        if change.from == State::Stopping || !is_going(change.to) {
+        if !is_going(change.to) {
             self.leave_behind(change)?;
         }
         if change.to == State::Starting && change.from != State::Running {
@@ -520,13 +529,10 @@ impl Model {
         if matches!(turn.event, Event::Restored { .. }) {
             return Ok(());
         }
-        let Some(unit) = turn.definition(name) else {
+        let Some(unit) = self.newest.get(name) else {
             return fail(format!("{name} changes and is not known"));
         };
-        for id in turn.engine.units() {
-            let Some(other) = turn.engine.unit(id) else {
-                continue;
-            };
+        for other in self.newest.values() {
             if !unit.after.contains(&other.name) && !other.before.contains(name) {
                 continue;
             }
@@ -695,7 +701,7 @@ fn fits(outcome: &Outcome, state: Option<State>) -> bool {
         Outcome::Reloaded | Outcome::Signaled => !down,
         Outcome::Completed => state == State::Completed,
         // A stop may be answered and a start follow at once: a later wish, or a restart.
-        Outcome::Stopped => !up && state != State::Stopping,
+        Outcome::Stopped => state != State::Stopping,
         Outcome::AlreadyDown => down,
         Outcome::LeftDown => down || state == State::Stopping,
         Outcome::Failed { retry_ms, .. } => retry_ms.is_none() || state == State::Backoff,

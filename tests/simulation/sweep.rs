@@ -250,11 +250,11 @@ fn stops_in_order(scene: &Scene<'_>, model: &Model) -> Check {
         if !begins || after.goal == FactGoal::Up || concerns(scene, name, before, model) {
             continue;
         }
-        let Some(unit) = scene.engine.id(name).and_then(|id| scene.engine.unit(id)) else {
+        let Some(unit) = model.newest.get(name) else {
             continue;
         };
         for (other, facts) in scene.after {
-            let definition = scene.engine.id(other).and_then(|id| scene.engine.unit(id));
+            let definition = model.newest.get(other);
             let follows = unit.before.contains(other)
                 || definition.is_some_and(|definition| definition.after.contains(name));
             let to_go = facts.goal != FactGoal::Up
