@@ -112,7 +112,9 @@ impl Engine {
         let mode = definition.kill.mode;
         let (main, control) = match (round, self.phase(unit)) {
             (Round::Main, Some(phase)) => (self.living(phase.main()), self.living(phase.control())),
-            (Round::Final, _) | (_, None) => (None, None),
+            // A command that took too long was killed and is to be gone, too.
+            (Round::Final, Some(phase)) => (None, self.living(phase.control())),
+            (_, None) => (None, None),
         };
         let cause = cause_of(&end);
         let (left, stage) = match mode {
@@ -122,6 +124,9 @@ impl Engine {
             }
             KillMode::Mixed => (Left::watched(main, control), Stage::Gentle),
             KillMode::Process => (Left::settled(main, control), Stage::Gentle),
+            KillMode::None if round == Round::Final => {
+                (Left::settled(None, control), Stage::Gentle)
+            }
             KillMode::None => (Left::settled(None, None), Stage::Gentle),
         };
         self.send_kill(unit, left, stage);

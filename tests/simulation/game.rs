@@ -13,7 +13,7 @@ use diakonos::unit::{KillMode, Unit, UnitName};
 use crate::entropy::Entropy;
 use crate::grammar::{Action, Weights};
 use crate::life::{self, Temper};
-use crate::model::{Check, Client, Model, Turn, fail};
+use crate::model::{Check, Client, Model, Office, Turn, fail};
 use crate::sweep::{self, Scene};
 use crate::trace::{Trace, What};
 use crate::units::{self, Edges};
@@ -411,6 +411,7 @@ impl Game<'_> {
         }
         self.nobody_is_unknown()?;
         self.model.daemon_died(&self.saved);
+        self.model.office = Office::Handover;
         self.engine = Engine::new(u64::from(entropy.below(1000)));
         self.facts.clear();
         let saved = self.saved.clone();
@@ -431,6 +432,7 @@ impl Game<'_> {
         for event in found {
             self.hand_back(entropy, event)?;
         }
+        self.model.office = Office::Held;
         self.feed(entropy, Event::Tick)?;
         self.keeps_wishes(&saved)
     }

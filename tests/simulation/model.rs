@@ -31,8 +31,17 @@ pub(crate) struct Model {
     auto_starts: BTreeMap<UnitName, VecDeque<Moment>>,
     /// What is to follow the end of a main process: an automatic restart, or none.
     expected: BTreeMap<UnitName, bool>,
+    pub(crate) office: Office,
     pub(crate) shutdowns: u32,
     pub(crate) has_exited: bool,
+}
+
+/// Whether the daemon knows its services, or takes them over just now.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Office {
+    #[default]
+    Held,
+    Handover,
 }
 
 #[derive(Clone, Debug)]
@@ -407,7 +416,7 @@ impl Model {
                 && matches!(record.known, Known::Asked | Known::Alive)
                 && (same_place || matches!(spawn.role, Role::Start | Role::StartPre))
         });
-        if clash {
+        if clash && !self.spares_all(name) {
             return fail(format!(
                 "{name} spawns {:?} while another process of its lives",
                 spawn.role
@@ -449,7 +458,7 @@ impl Model {
                     .runs
                     .get(&run)
                     .is_some_and(|record| record.known == Known::Over);
-                if over {
+                if over && self.office == Office::Held {
                     return fail(format!(
                         "signal {} goes to run {run}, which is over",
                         signal.number()
