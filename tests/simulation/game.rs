@@ -8,12 +8,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use diakonos::engine::{
     Absent, Asker, Effect, Engine, Event, FactGoal, Facts, Moment, RequestId, Verb,
 };
-use diakonos::unit::{KillMode, Unit, UnitName};
+use diakonos::unit::{Unit, UnitName};
 
 use crate::entropy::Entropy;
 use crate::grammar::{Action, Weights};
 use crate::life::{self, Temper};
-use crate::model::{Check, Client, Model, Office, Turn, fail};
+use crate::model::{Check, Client, Known, Model, Office, Turn, fail};
 use crate::sweep::{self, Scene};
 use crate::trace::{Trace, What};
 use crate::units::{self, Edges};
@@ -462,7 +462,8 @@ impl Game<'_> {
     /// Every process that a daemon began stands in what it saved, unless it was left alone on purpose.
     fn nobody_is_unknown(&self) -> Check {
         for (run, record) in &self.model.runs {
-            if record.known != crate::model::Known::Asked || !self.world.is_born(*run) {
+            let spared = self.model.spares_all(&record.unit);
+            if record.known != Known::Asked || spared || !self.world.is_born(*run) {
                 continue;
             }
             let known = self.saved.get(&record.unit).is_some_and(|(_, facts)| {
@@ -598,13 +599,6 @@ impl Game<'_> {
 
     /// Whether a stop of this unit is to leave no process at all.
     fn leaves_nothing(&self, name: &UnitName) -> bool {
-        self.engine
-            .id(name)
-            .and_then(|id| self.engine.unit(id))
-            .and_then(|unit| unit.service.as_ref())
-            .is_some_and(|service| {
-                matches!(service.kill.mode, KillMode::ControlGroup | KillMode::Mixed)
-                    && service.kill.send_sigkill
-            })
+        !self.model.littered.contains(name)
     }
 }

@@ -31,6 +31,8 @@ pub(crate) struct Model {
     auto_starts: BTreeMap<UnitName, VecDeque<Moment>>,
     /// What is to follow the end of a main process: an automatic restart, or none.
     expected: BTreeMap<UnitName, bool>,
+    /// Units of which processes may be left, from a run that might not kill them or could not.
+    pub(crate) littered: BTreeSet<UnitName>,
     pub(crate) office: Office,
     pub(crate) shutdowns: u32,
     pub(crate) has_exited: bool,
@@ -213,6 +215,19 @@ impl Model {
                 record.known = Known::Abandoned;
             }
         }
+    }
+
+    /// Whether a stop that has come so far may have given up on its processes.
+    pub(crate) fn may_give_up(&self, record: &RunRecord, phase: FactPhase) -> bool {
+        let past_first_kill = matches!(
+            phase,
+            FactPhase::StopPost | FactPhase::FinalKilling | FactPhase::FinalKillingHard
+        );
+        let spares = self
+            .kills
+            .get(&record.unit)
+            .is_some_and(|kill| !kill.send_sigkill);
+        past_first_kill && (spares || record.doom == Doom::Killed)
     }
 
     /// `KillMode=none`: a stop lets everything live.
@@ -413,7 +428,7 @@ impl Model {
         let clash = self.runs.values().any(|record| {
             let same_place = (record.role == Role::Start) == (spawn.role == Role::Start);
             record.unit == *name
-                && matches!(record.known, Known::Asked | Known::Alive)
+                && record.is_kept()
                 && (same_place || matches!(spawn.role, Role::Start | Role::StartPre))
         });
         if clash && !self.spares_all(name) {
@@ -451,7 +466,13 @@ impl Model {
     fn signal(&mut self, turn: &Turn<'_>, unit: UnitId, to: Target, signal: Signal) -> Check {
         let name = &turn.unit(unit)?.name;
         match to {
-            Target::Group => Ok(()),
+            Target::Group => {
+                let all = self.runs.values_mut().filter(|record| record.unit == *name);
+                for record in all.filter(|_| signal == Signal::KILL) {
+                    record.doom = Doom::Killed;
+                }
+                Ok(())
+            }
             Target::Run(run) => {
                 self.run_of(name, run, "a signal")?;
                 let over = self
@@ -513,18 +534,23 @@ impl Model {
         let name = &change.unit;
         let kill = self.kills.get(name).copied();
         let spares = kill.is_some_and(|kill| kill.mode == KillMode::None || !kill.send_sigkill);
+        let is_whole = kill.is_none_or(|kill| kill.mode != KillMode::Process);
+        if spares || !is_whole || change.to == State::Failed {
+            self.littered.insert(name.clone());
+        }
         for (run, record) in &mut self.runs {
-            if record.unit != *name || !record.is_kept() {
+            let lives = matches!(record.known, Known::Asked | Known::Alive);
+            if record.unit != *name || !lives {
                 continue;
             }
-            if !spares && change.to != State::Failed {
+            if !spares && change.to != State::Failed && record.is_kept() {
                 return fail(format!(
                     "{name} becomes {}, and its run {run} lives",
                     change.to
                 ));
             }
             let is_watched = kill.is_some_and(|kill| kill.mode != KillMode::None);
-            if change.to == State::Backoff && is_watched {
+            if change.to == State::Backoff && is_watched && record.is_kept() {
                 return fail(format!("{name} is to be restarted over run {run}"));
             }
             record.known = Known::Abandoned;
@@ -708,7 +734,7 @@ fn fits(outcome: &Outcome, state: Option<State>) -> bool {
         Outcome::Started => up,
         Outcome::AlreadyUp => up,
         Outcome::Reloaded | Outcome::Signaled => !down,
-        Outcome::Completed => state == State::Completed,
+        Outcome::Completed => matches!(state, State::Completed | State::Backoff),
         // A stop may be answered and a start follow at once: a later wish, or a restart.
         Outcome::Stopped => state != State::Stopping,
         Outcome::AlreadyDown => down,

@@ -197,7 +197,11 @@ fn runs_are_known(scene: &Scene<'_>, model: &Model) -> Check {
         }
     }
     let lost = model.runs.iter().find(|(run, record)| {
-        record.is_kept() && !shown.contains_key(run) && !model.spares_all(&record.unit)
+        let phase = scene.after.get(&record.unit).map(|facts| facts.phase);
+        record.is_kept()
+            && !shown.contains_key(run)
+            && !model.spares_all(&record.unit)
+            && !phase.is_some_and(|phase| model.may_give_up(record, phase))
     });
     match lost {
         Some((run, record)) => fail(format!(
