@@ -105,7 +105,9 @@ pub(super) fn parse(words: Vec<OsString>) -> Result<Wish, Failure> {
         let mut found = values(&mut options, option)?;
         match found.len() {
             0 => {}
-            1 => given.values.extend(found.pop().map(|value| (option.long, value))),
+            1 => given
+                .values
+                .extend(found.pop().map(|value| (option.long, value))),
             _ => return Err(Failure::usage(format!("{} is given twice", option.long))),
         }
     }
@@ -269,7 +271,6 @@ fn check_count(given: &Given) -> Result<(), Failure> {
         Count::AtLeastOr(_, flag) if given.flag(flag) => (0, 0),
         Count::AtLeastOr(least, _) => (least, usize::MAX),
         Count::AtMost(most) => (0, most),
-        Count::Exactly(number) => (number, number),
     };
     let usage = format!("usage: diakonos {} {}", row.name, row.arguments);
     if number < least {
@@ -358,7 +359,9 @@ mod tests {
         let wish = |line: &str| parse(line.split_whitespace().map(OsString::from).collect());
         assert!(matches!(wish(""), Ok(Wish::Help(None, _))));
         assert!(matches!(wish("-h"), Ok(Wish::Help(None, _))));
-        assert!(matches!(wish("start --help"), Ok(Wish::Help(Some(row), _)) if row.name == "start"));
+        assert!(
+            matches!(wish("start --help"), Ok(Wish::Help(Some(row), _)) if row.name == "start")
+        );
         assert!(matches!(wish("--version"), Ok(Wish::Version)));
         assert!(matches!(wish("-V"), Ok(Wish::Version)));
     }

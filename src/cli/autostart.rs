@@ -67,7 +67,10 @@ impl Place {
                 _ => Exit::NoDaemon,
             };
             let (path, reason) = (home.root().display(), error_text(&error));
-            Failure::new(exit, format!("cannot use the daemon's folder {path}: {reason}"))
+            Failure::new(
+                exit,
+                format!("cannot use the daemon's folder {path}: {reason}"),
+            )
         })?;
         let _lock = lock(&home.root().join("start.lock"))?;
         // Whoever held the lock before us may have started it.
@@ -101,13 +104,15 @@ impl Place {
                 break;
             }
             // What it was does not matter: each is a reason to try again.
-            while watch.read(&mut buffer).is_ok_and(|events| !events.is_empty()) {}
+            while watch
+                .read(&mut buffer)
+                .is_ok_and(|events| !events.is_empty())
+            {}
         }
         let named = pid.map(|pid| format!(" (PID {pid})")).unwrap_or_default();
         let (home, waited) = (self.home.root().display(), span(LISTEN_MS));
-        let message = format!(
-            "a daemon{named} holds {home} but nobody listens on its socket after {waited}"
-        );
+        let message =
+            format!("a daemon{named} holds {home} but nobody listens on its socket after {waited}");
         Err(Failure::new(Exit::NoDaemon, message)
             .hint("it is not replaced while it lives; look at daemon.log, or end that process"))
     }
@@ -117,7 +122,10 @@ impl Place {
 fn lock(path: &Path) -> Result<OwnedFd, Failure> {
     let failed = |error: io::Error| {
         let reason = error_text(&error);
-        Failure::new(Exit::NoDaemon, format!("cannot lock {}: {reason}", path.display()))
+        Failure::new(
+            Exit::NoDaemon,
+            format!("cannot lock {}: {reason}", path.display()),
+        )
     };
     if let Some(lock) = files::lock_exclusive(path).map_err(failed)? {
         return Ok(lock);
@@ -184,7 +192,9 @@ fn environment(home: &Home) -> Vec<CString> {
         CString::new(bytes).ok()
     };
     let kept = std::env::vars_os().filter(|(name, _)| !DROPPED.iter().any(|drop| name == drop));
-    let mut entries: Vec<CString> = kept.filter_map(|(name, value)| entry(&name, &value)).collect();
+    let mut entries: Vec<CString> = kept
+        .filter_map(|(name, value)| entry(&name, &value))
+        .collect();
     entries.extend(entry(OsStr::new("DIAKONOS_HOME"), home.root().as_os_str()));
     entries
 }
@@ -238,7 +248,10 @@ fn died(home: &Home) -> Failure {
     let log = home.root().join("daemon.log");
     let text = std::fs::read_to_string(&log).unwrap_or_default();
     let message = match text.lines().last() {
-        Some(last) => format!("the daemon ended as soon as it was started: {}", clean(last)),
+        Some(last) => format!(
+            "the daemon ended as soon as it was started: {}",
+            clean(last)
+        ),
         None => "the daemon ended as soon as it was started".to_owned(),
     };
     Failure::new(Exit::NoDaemon, message).hint(format!("its log is {}", log.display()))

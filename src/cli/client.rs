@@ -13,7 +13,7 @@ use super::text::{clean, span};
 use crate::engine::Command;
 use crate::sys::clock::monotonic_ms;
 use crate::sys::poll::wait_readable;
-use crate::sys::process::error_text;
+use crate::sys::process::{Pid, error_text};
 use crate::sys::socket::peer;
 use crate::wire::{
     CHUNK_MAX, Decoder, Final, Hello, PROTOCOL_VERSION, Reply, Request, decode_hello, decode_reply,
@@ -56,7 +56,10 @@ impl Client {
                 ConnectError::Failure(Failure::new(exit, message))
             }
         })?;
-        let pid = peer(stream.as_fd()).ok().map(|peer| peer.pid.as_raw());
+        let pid = peer(stream.as_fd())
+            .ok()
+            .and_then(|peer| peer.pid)
+            .map(Pid::as_raw);
         let mut client = Self {
             stream,
             decoder: Decoder::new(),
@@ -92,8 +95,9 @@ impl Client {
                 theirs.protocol,
                 PROTOCOL_VERSION
             );
-            return Err(Failure::new(Exit::NoDaemon, message)
-                .hint("`diakonos kill` of that version ends it; the next command starts this one"));
+            return Err(Failure::new(Exit::NoDaemon, message).hint(
+                "`diakonos kill` of that version ends it; the next command starts this one",
+            ));
         }
         Ok(())
     }
@@ -118,7 +122,11 @@ impl Client {
     }
 
     /// Sends a request that the daemon answers at once, and takes the last reply.
-    pub(super) fn ask(&mut self, command: Command, directories: &[String]) -> Result<Final, Failure> {
+    pub(super) fn ask(
+        &mut self,
+        command: Command,
+        directories: &[String],
+    ) -> Result<Final, Failure> {
         self.send(command, directories)?;
         let deadline_ms = monotonic_ms().saturating_add(ANSWER_MS);
         loop {
@@ -137,7 +145,9 @@ impl Client {
             return Ok(None);
         };
         let reply = decode_reply(&payload);
-        reply.map(Some).map_err(|error| self.nonsense(&format!("its answer is {error}")))
+        reply
+            .map(Some)
+            .map_err(|error| self.nonsense(&format!("its answer is {error}")))
     }
 
     /// Waits until the daemon has closed the connection. Whether it did in time.
@@ -194,28 +204,42 @@ impl Client {
 
     /// ` (PID 12)`, if it is known.
     fn named(&self) -> String {
-        self.pid.map(|pid| format!(" (PID {pid})")).unwrap_or_default()
+        self.pid
+            .map(|pid| format!(" (PID {pid})"))
+            .unwrap_or_default()
     }
 
     fn silent(&self, waited_ms: u64) -> Failure {
         let waited = span(waited_ms);
-        let message = format!("the daemon{} runs but did not answer within {waited}", self.named());
+        let message = format!(
+            "the daemon{} runs but did not answer within {waited}",
+            self.named()
+        );
         Failure::new(Exit::NoDaemon, message)
             .hint("it may be stopped or starved; its log is daemon.log in its home")
     }
 
     fn hung_up(&self) -> Failure {
-        let message = format!("the daemon{} closed the connection before it answered", self.named());
+        let message = format!(
+            "the daemon{} closed the connection before it answered",
+            self.named()
+        );
         Failure::new(Exit::NoDaemon, message).hint("its log is daemon.log in its home")
     }
 
     fn lost(&self, doing: &str, error: &io::Error) -> Failure {
         let reason = error_text(error);
-        Failure::new(Exit::NoDaemon, format!("{doing} the daemon{}: {reason}", self.named()))
+        Failure::new(
+            Exit::NoDaemon,
+            format!("{doing} the daemon{}: {reason}", self.named()),
+        )
     }
 
     fn nonsense(&self, what: &str) -> Failure {
-        let message = format!("the daemon{} does not speak our language: {what}", self.named());
+        let message = format!(
+            "the daemon{} does not speak our language: {what}",
+            self.named()
+        );
         Failure::new(Exit::NoDaemon, message)
     }
 }

@@ -10,7 +10,9 @@ const WIDTH: usize = 80;
 /// `diakonos help`: every command with its summary.
 pub(super) fn overview(palette: Palette) -> String {
     let mut out = String::new();
-    out.push_str("Diakonos starts services in the order of their dependencies, watches, restarts,\n");
+    out.push_str(
+        "Diakonos starts services in the order of their dependencies, watches, restarts,\n",
+    );
     out.push_str("logs and stops them. Its daemon starts by itself.\n\n");
     title(&mut out, palette, "Usage");
     out.push_str("  diakonos COMMAND [ARGUMENT…] [OPTION…]\n");
@@ -18,7 +20,10 @@ pub(super) fn overview(palette: Palette) -> String {
         out.push('\n');
         title(&mut out, palette, group.title());
         for row in COMMANDS.iter().filter(|row| row.group == group) {
-            let alias = row.alias.map(|alias| format!(", {alias}")).unwrap_or_default();
+            let alias = row
+                .alias
+                .map(|alias| format!(", {alias}"))
+                .unwrap_or_default();
             let name = format!("{}{alias}", row.name);
             entry(&mut out, palette, &name, row.summary);
         }
@@ -30,7 +35,10 @@ pub(super) fn overview(palette: Palette) -> String {
     title(&mut out, palette, "Environment");
     let places = [
         ("DIAKONOS_HOME", "the daemon's folder (default ~/.diakonos)"),
-        ("DIAKONOS_SERVICE_DIR", "folders with unit files, with `:` between them"),
+        (
+            "DIAKONOS_SERVICE_DIR",
+            "folders with unit files, with `:` between them",
+        ),
         ("NO_COLOR", "never any colour"),
     ];
     for (name, text) in places {
@@ -60,7 +68,14 @@ pub(super) fn overview(palette: Palette) -> String {
 pub(super) fn command(row: &Row, palette: Palette) -> String {
     let mut out = format!("{}\n\n", sentence(row.summary));
     title(&mut out, palette, "Usage");
-    let arguments = [row.arguments, if row.options.is_empty() { "" } else { "[OPTION…]" }];
+    let arguments = [
+        row.arguments,
+        if row.options.is_empty() {
+            ""
+        } else {
+            "[OPTION…]"
+        },
+    ];
     let mut usage = format!("  diakonos {}", row.name);
     for part in arguments.iter().filter(|part| !part.is_empty()) {
         usage.push(' ');
@@ -127,7 +142,12 @@ fn options(out: &mut String, palette: Palette, options: &[Choice]) {
         } else {
             String::new()
         };
-        entry(out, palette, &format!("{short}{}{value}", option.long), option.help);
+        entry(
+            out,
+            palette,
+            &format!("{short}{}{value}", option.long),
+            option.help,
+        );
     }
 }
 

@@ -9,10 +9,12 @@ mod autostart;
 mod client;
 mod commands;
 mod exit;
+mod family;
 #[cfg(test)]
 mod golden;
 mod help;
 mod json;
+mod lint;
 pub mod logs;
 mod logtail;
 mod output;

@@ -11,7 +11,10 @@ pub(super) fn answer(text: impl AsRef<[u8]>) -> Result<(), Failure> {
     let written = out.write_all(text.as_ref()).and_then(|()| out.flush());
     written.map_err(|error| match error.kind() {
         io::ErrorKind::BrokenPipe => Failure::silent(Exit::Done),
-        _ => Failure::new(Exit::Failed, format!("cannot write to standard output: {error}")),
+        _ => Failure::new(
+            Exit::Failed,
+            format!("cannot write to standard output: {error}"),
+        ),
     })
 }
 

@@ -66,7 +66,9 @@ pub(super) fn find_home() -> Result<Home, Failure> {
 fn named_by_environment() -> Vec<PathBuf> {
     let named = std::env::var_os("DIAKONOS_SERVICE_DIR").unwrap_or_default();
     let folders = std::env::split_paths(&named);
-    folders.filter(|folder| !folder.as_os_str().is_empty()).collect()
+    folders
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .collect()
 }
 
 fn check_folder(folder: &Path) -> Result<(), Failure> {
@@ -77,7 +79,9 @@ fn check_folder(folder: &Path) -> Result<(), Failure> {
             .hint("--service-dir takes the folder in which the unit files lie")),
         Err(error) => {
             let reason = error_text(&error);
-            Err(Failure::usage(format!("cannot use the service folder {shown}: {reason}")))
+            Err(Failure::usage(format!(
+                "cannot use the service folder {shown}: {reason}"
+            )))
         }
     }
 }
@@ -88,11 +92,16 @@ fn absolute(folder: &Path) -> Result<String, Failure> {
         Ok(path) => path,
         Err(_) => std::path::absolute(folder).map_err(|error| {
             let reason = error_text(&error);
-            Failure::usage(format!("cannot use the service folder {}: {reason}", folder.display()))
+            Failure::usage(format!(
+                "cannot use the service folder {}: {reason}",
+                folder.display()
+            ))
         })?,
     };
     let shown = path.display().to_string();
-    path.into_os_string()
-        .into_string()
-        .map_err(|_| Failure::usage(format!("the name of the service folder {shown} is not UTF-8")))
+    path.into_os_string().into_string().map_err(|_| {
+        Failure::usage(format!(
+            "the name of the service folder {shown} is not UTF-8"
+        ))
+    })
 }

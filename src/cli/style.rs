@@ -21,7 +21,6 @@ pub(super) enum Tone {
     /// Less important than what stands beside it.
     Quiet,
     Strong,
-    Title,
     /// The colour of the n-th of several services.
     Nth(usize),
 }
@@ -66,7 +65,6 @@ impl Palette {
             Tone::Bad => Style::new().red().bold(),
             Tone::Quiet => Style::new().bright_black(),
             Tone::Strong => Style::new().bold(),
-            Tone::Title => Style::new().bold().underline(),
             Tone::Nth(n) => Style::new().fg(SERVICE_COLORS[n % SERVICE_COLORS.len()]),
         };
         text.paint(style).to_string()

@@ -66,7 +66,6 @@ pub(super) enum Count {
     /// At least so many, unless this flag stands for all.
     AtLeastOr(usize, &'static str),
     AtMost(usize),
-    Exactly(usize),
 }
 
 /// One option.
@@ -83,11 +82,7 @@ pub(super) struct Choice {
 }
 
 impl Choice {
-    pub(super) const fn flag(
-        short: &'static str,
-        long: &'static str,
-        help: &'static str,
-    ) -> Self {
+    pub(super) const fn flag(short: &'static str, long: &'static str, help: &'static str) -> Self {
         Self {
             short,
             long,
@@ -195,13 +190,21 @@ mod tests {
             let mut keys: Vec<&str> = Vec::new();
             for option in options {
                 assert!(option.long.starts_with("--"), "{}", row.name);
-                assert!(option.short.is_empty() || option.short.len() == 2, "{}", row.name);
+                assert!(
+                    option.short.is_empty() || option.short.len() == 2,
+                    "{}",
+                    row.name
+                );
                 for key in [option.short, option.long] {
                     assert!(key.is_empty() || !keys.contains(&key), "{} {key}", row.name);
                     keys.push(key);
                 }
             }
-            assert!(!row.summary.ends_with('.') && row.summary.len() <= 70, "{}", row.name);
+            assert!(
+                !row.summary.ends_with('.') && row.summary.len() <= 70,
+                "{}",
+                row.name
+            );
         }
     }
 }

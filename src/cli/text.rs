@@ -171,13 +171,23 @@ pub(super) fn columns(
         let mut used = 0;
         for (column, cell) in row.iter().enumerate() {
             let last = column + 1 == row.len();
-            let room = width.filter(|_| last).map(|w| w.saturating_sub(used).max(8));
+            let room = width
+                .filter(|_| last)
+                .map(|w| w.saturating_sub(used).max(8));
             let text = room.map_or_else(|| cell.text.clone(), |room| fit(&cell.text, room));
             let padding = widths[column].saturating_sub(text.chars().count());
-            let before = if aligns[column] == Align::Right { padding } else { 0 };
+            let before = if aligns[column] == Align::Right {
+                padding
+            } else {
+                0
+            };
             if !text.is_empty() {
                 out.extend(std::iter::repeat_n(' ', pending + before));
-                out.push_str(&cell.tone.map_or_else(|| text.clone(), |t| palette.paint(t, &text)));
+                out.push_str(
+                    &cell
+                        .tone
+                        .map_or_else(|| text.clone(), |t| palette.paint(t, &text)),
+                );
                 pending = 0;
             } else {
                 pending += before;
@@ -223,7 +233,11 @@ mod tests {
         let rows = vec![
             vec![Cell::plain("NAME"), Cell::plain("PID"), Cell::plain("TEXT")],
             vec![Cell::plain("a"), Cell::plain("12"), Cell::plain("")],
-            vec![Cell::plain("b"), Cell::plain("1"), Cell::plain("long enough to cut")],
+            vec![
+                Cell::plain("b"),
+                Cell::plain("1"),
+                Cell::plain("long enough to cut"),
+            ],
         ];
         let aligns = [Align::Left, Align::Right, Align::Left];
         assert_eq!(

@@ -64,7 +64,10 @@ pub(super) fn gather(
 fn loaded(client: &mut Client, place: &Place) -> Result<Vec<UnitStatus>, Failure> {
     match client.ask(Command::List, &place.directories)? {
         Final::Units(units) => Ok(units),
-        _ => Err(Failure::new(Exit::NoDaemon, "the daemon gave an answer to another question")),
+        _ => Err(Failure::new(
+            Exit::NoDaemon,
+            "the daemon gave an answer to another question",
+        )),
     }
 }
 
@@ -90,8 +93,14 @@ pub(super) fn look_up(
     let mut picked: Vec<Item> = Vec::new();
     for name in names {
         let before = picked.len();
-        for item in items.iter().filter(|item| is_meant(name, &item.status.name)) {
-            if !picked.iter().any(|known| known.status.name == item.status.name) {
+        for item in items
+            .iter()
+            .filter(|item| is_meant(name, &item.status.name))
+        {
+            if !picked
+                .iter()
+                .any(|known| known.status.name == item.status.name)
+            {
                 picked.push(item.clone());
             }
         }
@@ -146,7 +155,9 @@ pub(super) fn with_nearest(failure: Failure, place: &Place, names: &[String]) ->
     }
     let listing = place.search_path().list();
     let known = || listing.units.iter().map(|listed| listed.name.as_str());
-    let strangers = names.iter().filter(|name| !known().any(|known| known == name.as_str()));
+    let strangers = names
+        .iter()
+        .filter(|name| !known().any(|known| known == name.as_str()));
     match strangers.filter_map(|name| nearest(name, known())).next() {
         Some(near) => failure.hint(format!("did you mean {near}?")),
         None => failure.hint("`diakonos list` shows all units; --service-dir names another folder"),

@@ -87,7 +87,10 @@ impl Survey {
             }
             pids.extend(more);
         }
-        living().filter(|stat| pids.contains(&stat.pid)).cloned().collect()
+        living()
+            .filter(|stat| pids.contains(&stat.pid))
+            .cloned()
+            .collect()
     }
 }
 
@@ -101,7 +104,10 @@ fn cgroup_members(path: &Path) -> Vec<Stat> {
 /// Groups may lie in groups: the depth is bounded here.
 fn collect_members(path: &Path, depth: usize, members: &mut Vec<Stat>) {
     let text = read(&path.join("cgroup.procs")).unwrap_or_default();
-    let pids = text.lines().filter_map(|line| line.parse().ok()).filter_map(Pid::from_raw);
+    let pids = text
+        .lines()
+        .filter_map(|line| line.parse().ok())
+        .filter_map(Pid::from_raw);
     let stats = pids.filter_map(|pid| proc::stat(pid).ok());
     let room = PROCESSES_MAX.saturating_sub(members.len());
     members.extend(stats.filter(|stat| !stat.is_dead()).take(room));
@@ -120,7 +126,9 @@ fn collect_members(path: &Path, depth: usize, members: &mut Vec<Stat>) {
 
 fn cgroup_cpu_ms(path: &Path) -> Option<u64> {
     let text = read(&path.join("cpu.stat"))?;
-    let line = text.lines().find_map(|line| line.strip_prefix("usage_usec "))?;
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix("usage_usec "))?;
     let microseconds: u64 = line.trim().parse().ok()?;
     Some(microseconds / 1000)
 }
@@ -153,7 +161,10 @@ fn tree(members: &[Stat]) -> Vec<Process> {
             depth,
             command: command(stat.pid.as_raw()),
         });
-        let children = members.iter().rev().filter(|child| child.ppid == Some(stat.pid));
+        let children = members
+            .iter()
+            .rev()
+            .filter(|child| child.ppid == Some(stat.pid));
         pending.extend(children.map(|child| (child, depth + 1)));
         if processes.len() >= PROCESSES_MAX {
             break;

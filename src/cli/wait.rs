@@ -111,11 +111,13 @@ impl<'a> Waiting<'a> {
     fn progress(&mut self, progress: Progress) {
         match progress.kind {
             ProgressKind::Waits | ProgressKind::Stopping => {
-                self.announced.retain(|(known, _)| known.unit != progress.unit);
+                self.announced
+                    .retain(|(known, _)| known.unit != progress.unit);
                 self.announced.push((progress, monotonic_ms()));
             }
             _ => {
-                self.announced.retain(|(known, _)| known.unit != progress.unit);
+                self.announced
+                    .retain(|(known, _)| known.unit != progress.unit);
                 self.clear();
                 aside(&render::progress(&progress, self.palette));
             }
@@ -172,7 +174,11 @@ impl<'a> Waiting<'a> {
         let shown: Vec<String> = shown
             .map(|process| format!("{} {}", process.pid, fit(&process.command, 24)))
             .collect();
-        let more = if processes.len() > NAMED_MAX { ", …" } else { "" };
+        let more = if processes.len() > NAMED_MAX {
+            ", …"
+        } else {
+            ""
+        };
         let number = count(processes.len(), "process", "processes");
         format!("{number} still alive ({}{more})", shown.join(", "))
     }
@@ -183,7 +189,10 @@ impl<'a> Waiting<'a> {
         }
         let width = crate::sys::terminal::width(std::io::stderr().as_fd()).unwrap_or(80);
         let text = fit(text, usize::from(width).saturating_sub(1));
-        aside(&format!("\r\x1b[K{}", self.palette.paint(Tone::Quiet, &text)));
+        aside(&format!(
+            "\r\x1b[K{}",
+            self.palette.paint(Tone::Quiet, &text)
+        ));
         self.transient = true;
     }
 
@@ -197,7 +206,10 @@ impl<'a> Waiting<'a> {
     fn detached(&mut self) -> Failure {
         self.clear();
         let message = if self.terminal { "\n" } else { "" };
-        aside(&format!("{message}detached: the daemon goes on ({})\n", self.purpose));
+        aside(&format!(
+            "{message}detached: the daemon goes on ({})\n",
+            self.purpose
+        ));
         Failure::silent(Exit::Detached).hint("`diakonos list` shows how far it is")
     }
 }

@@ -37,6 +37,7 @@ impl Processes {
         let unit = turn.engine.unit(spawn.unit).ok_or_else(unknown)?;
         let service = unit.service.as_deref().ok_or_else(unknown)?;
         let exec = command(service, spawn.role, spawn.index).ok_or_else(unknown)?;
+        self.refuse_second_copy(&unit.name)?;
         let owner = Account::of_service(service, &self.ours)?;
         let fifos = self.fifos(unit.name.as_str());
         self.open_hold(spawn, (unit, service));
@@ -148,10 +149,7 @@ impl Processes {
             return Ok(());
         };
         for stream in streams(service) {
-            let path = match stream {
-                Stream::Out => &fifos.out,
-                Stream::Err => &fifos.err,
-            };
+            let path = fifos.path(stream);
             let opened = log.open_pipe((unit, stream), path, owner.owner(), turn.sources);
             opened.map_err(|error| {
                 let reason = format!("{}: {}", path.display(), error_text(&error));

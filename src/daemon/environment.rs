@@ -106,14 +106,7 @@ impl Environment {
     }
 
     fn add_base(&mut self, account: &Account) {
-        self.set(
-            "PATH",
-            if account.uid == 0 {
-                ROOT_PATH
-            } else {
-                USER_PATH
-            },
-        );
+        self.set("PATH", default_path(account.uid));
         self.set("LANG", LANGUAGE);
         self.set("USER", &account.name);
         self.set("LOGNAME", &account.name);
@@ -168,6 +161,12 @@ impl Environment {
         self.set("EXIT_CODE", code);
         self.set("EXIT_STATUS", &status);
     }
+}
+
+/// Where the programs of a user's services are looked for, unless the unit says otherwise.
+#[must_use]
+pub fn default_path(uid: u32) -> &'static str {
+    if uid == 0 { ROOT_PATH } else { USER_PATH }
 }
 
 /// `TERM`, `RTMIN+3`: without `SIG`, as systemd.exec(5) has it.

@@ -19,6 +19,7 @@ mod main_pid;
 mod processes;
 mod pump;
 mod request;
+mod restore;
 mod session;
 mod sources;
 mod spawn;
@@ -40,6 +41,7 @@ use crate::unit::SearchPath;
 
 pub use boot::BootError;
 pub use context::unit_context;
+pub use environment::default_path;
 pub use home::Home;
 
 use boot::{Booted, Ready};
@@ -81,6 +83,7 @@ pub fn run(options: Options) -> Result<(), BootError> {
         std::process::id(),
         env!("CARGO_PKG_VERSION")
     );
+    daemon.take_back();
     daemon.start_enabled(options.service_directories);
     daemon.run(poll);
     daemon.end();

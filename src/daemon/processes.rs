@@ -17,7 +17,7 @@ use crate::log::Stream;
 use crate::sys::cgroup::Tree;
 use crate::sys::process::{Pid, PidFd, error_text, reap_orphans};
 use crate::sys::{proc, users};
-use crate::unit::Signal;
+use crate::unit::{Signal, UnitName};
 use crate::wire::Saved;
 
 use super::account::Account;
@@ -73,6 +73,8 @@ pub(super) struct Processes {
     pub(super) watches: Watches,
     pub(super) states: States,
     pub(super) history: BTreeMap<UnitId, History>,
+    /// Processes of a predecessor whose units could not be read, by name.
+    pub(super) leftovers: BTreeMap<UnitName, Vec<Leftover>>,
     /// Units that may have come to rest.
     pub(super) stirred: BTreeSet<UnitId>,
     pub(super) buffer: Box<[u8]>,
@@ -119,6 +121,13 @@ pub(super) struct Hold {
     pub(super) invocation: Invocation,
     pub(super) started_ms: u64,
     pub(super) log: Option<UnitLog>,
+}
+
+/// A process that nobody watches, and by which number it is known.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Leftover {
+    pub(super) pid: Pid,
+    pub(super) identity: u64,
 }
 
 /// What outlives a unit's holding.
@@ -210,6 +219,7 @@ impl Processes {
             watches: Watches::new(sources),
             states: States::new(home.run()),
             history: BTreeMap::new(),
+            leftovers: BTreeMap::new(),
             stirred: BTreeSet::new(),
             buffer: vec![0; pump::BUFFER_BYTES].into_boxed_slice(),
         }

@@ -133,6 +133,12 @@ impl UnitLog {
         self.mark(run, Mark::Begin { pid });
     }
 
+    /// A predecessor has marked that this main process began.
+    pub(super) fn resume(&mut self, run: RunId) {
+        self.main = Some(run);
+        self.run = run;
+    }
+
     /// Takes what is left in the pipes and marks the main process's end, if one has begun.
     pub(super) fn end(&mut self, ending: Ending, buffer: &mut [u8]) {
         let Some(run) = self.main.take() else { return };

@@ -205,7 +205,9 @@ impl Daemon {
 
     fn enabled_alone(&self) -> Vec<UnitName> {
         let names = self.enabled.files().map(|(name, _)| name.clone());
-        names.filter(|name| self.enabled.starts_alone(name)).collect()
+        // One that was taken back has its own fate: running, failed, or stopped by hand.
+        let is_new = |name: &UnitName| self.engine.id(name).is_none();
+        names.filter(|name| self.enabled.starts_alone(name) && is_new(name)).collect()
     }
 
     /// Reads the `[install]` sections of the enabled units. One that cannot be read does not start and is no one's.

@@ -9,6 +9,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use crate::engine::{Role, Spawn, SpawnFailure};
+use crate::log::Stream;
 use crate::sys::process::{self, Directory, OpenMode, Stdio, Step, errno_text};
 use crate::unit::words::expand;
 use crate::unit::{Exec, Input, Output, Service, Unit, WorkingDirectory};
@@ -35,6 +36,15 @@ pub(super) struct Order<'a> {
 pub(super) struct Fifos {
     pub(super) out: PathBuf,
     pub(super) err: PathBuf,
+}
+
+impl Fifos {
+    pub(super) fn path(&self, stream: Stream) -> &Path {
+        match stream {
+            Stream::Out => &self.out,
+            Stream::Err => &self.err,
+        }
+    }
 }
 
 /// Everything that the child needs, but for its cgroup and limits.

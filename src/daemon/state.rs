@@ -12,7 +12,7 @@ use std::fs::OpenOptions;
 use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::engine::UnitId;
 use crate::sys::process::error_text;
@@ -116,6 +116,11 @@ impl States {
         }
     }
 
+    /// Goes on in the file that a predecessor left: what is in it stands until the next save is whole.
+    pub(super) fn resume(&mut self, unit: UnitId, slot: Slot) {
+        self.kept.insert(unit, Kept { slot, hash: 0 });
+    }
+
     /// Forgets a unit: nothing of it is left that a successor would have to know.
     pub(super) fn remove(&mut self, unit: UnitId, name: &UnitName) {
         self.kept.remove(&unit);
@@ -128,9 +133,38 @@ impl States {
         }
     }
 
+    /// What a predecessor left, by the names of its units. What belongs to another boot of the machine, or is garbage, is
+    /// removed: it tells nothing any more.
+    pub(super) fn predecessors(&self) -> Vec<(Saved, Slot)> {
+        let Ok(entries) = std::fs::read_dir(&self.directory) else { return Vec::new() };
+        let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
+        let mut paths: Vec<PathBuf> =
+            paths.filter(|path| path.extension().is_some_and(|ending| ending == ENDING)).collect();
+        paths.sort_unstable();
+        let mut found = Vec::new();
+        for path in paths {
+            match read(&path) {
+                Ok(one) if one.0.boot_id == *self.boot_id => found.push(one),
+                Ok(_) => drop(std::fs::remove_file(&path)),
+                Err(reason) => {
+                    ::log::warn!("{}: {reason}; it is removed", path.display());
+                    drop(std::fs::remove_file(&path));
+                }
+            }
+        }
+        found
+    }
+
     fn path(&self, name: &str) -> PathBuf {
         self.directory.join(format!("{name}.{ENDING}"))
     }
+}
+
+fn read(path: &Path) -> Result<(Saved, Slot), String> {
+    let content = files::read_regular(path, FILE_LIMIT).map_err(|error| error_text(&error))?;
+    let (slot, payload) = slot::newest(&content.bytes).ok_or("nothing whole in it")?;
+    let saved = decode_saved(payload).map_err(|error| error.to_string())?;
+    Ok((saved, slot))
 }
 
 /// FNV-1a.

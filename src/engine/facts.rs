@@ -16,6 +16,8 @@ pub struct Facts {
     pub main: Option<FactRun>,
     /// The process of a command that runs beside it.
     pub control: Option<FactRun>,
+    /// The unit's youngest run; 0 if there was none. A successor counts on from the highest of all units.
+    pub last_run: RunId,
     /// What the phase waits for.
     pub deadline: Option<Moment>,
     pub since: Moment,

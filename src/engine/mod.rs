@@ -46,6 +46,7 @@ pub use event::{Absent, Core, Ending, Event, NoMain, SpawnFailure};
 pub use facts::{FactFailure, FactGoal, FactPhase, FactRun, Facts};
 pub use graph::find_cycle;
 pub use id::{ChangeId, Moment, RequestId, RunId, UnitId};
+pub use restart::{RestartPlan, restart_plan};
 pub use start::commands;
 pub use story::{Cause, Failure, State};
 pub use view::{MainView, View};
@@ -401,7 +402,7 @@ impl Engine {
     /// Wishes for a process.
     fn spawn(&mut self, unit: UnitId, role: Role, index: usize, end: Option<&End>) -> Run {
         let run = self.new_run(unit, role, index);
-        let main = self.service(unit).and_then(|service| service.phase.main());
+        let main = self.living(self.phase(unit).and_then(Phase::main));
         self.batch.push(Effect::Spawn(Spawn {
             run: run.id,
             unit,
@@ -417,6 +418,9 @@ impl Engine {
         self.last_run += 1;
         let id = RunId(self.last_run);
         self.runs.insert(id, unit);
+        if let Some(service) = self.service_mut(unit) {
+            service.last_run = id;
+        }
         Run {
             id,
             role,

@@ -57,6 +57,7 @@ impl Engine {
             phase: service.kind(),
             main: service.phase.main().map(fact_of),
             control: service.phase.control().map(fact_of),
+            last_run: service.last_run,
             deadline: self.timers.get(id),
             since: service.since,
             ready_at: service.ready_at,
@@ -78,6 +79,7 @@ impl Engine {
             return;
         }
         let id = self.add(unit);
+        self.last_run = self.last_run.max(facts.last_run.0);
         self.rebuild_graph();
         let phase = self.phase_of(id, facts);
         if phase == Phase::Backoff || !phase.kind().rests() {
@@ -108,6 +110,7 @@ impl Engine {
             service.ready_at = facts.ready_at;
             service.restarts = facts.restarts;
             service.attempt = facts.attempt;
+            service.last_run = facts.last_run;
             service.starts.clone_from(&facts.starts);
             service.cause = Cause::Restored;
             service.shown = service.state();

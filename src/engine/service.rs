@@ -3,7 +3,7 @@
 use crate::unit::{Service as Definition, Unit};
 
 use super::phase::{Goal, Phase, state};
-use super::{Cause, FactPhase, Moment, State, UnitId};
+use super::{Cause, FactPhase, Moment, RunId, State, UnitId};
 
 #[derive(Debug)]
 pub(super) struct Service {
@@ -24,6 +24,8 @@ pub(super) struct Service {
     pub(super) restarts: u32,
     /// Automatic restarts in a row: the exponent of the delay.
     pub(super) attempt: u32,
+    /// The youngest run; 0 if there was none.
+    pub(super) last_run: RunId,
     /// The automatic starts that a limit counts.
     pub(super) starts: Vec<Moment>,
     /// Whom the clients were last told that it waits for.
@@ -43,6 +45,7 @@ impl Service {
             ready_at: None,
             restarts: 0,
             attempt: 0,
+            last_run: RunId(0),
             starts: Vec::new(),
             told: None,
         }

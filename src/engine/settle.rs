@@ -37,6 +37,7 @@ impl Engine {
             let by_hand = targets.contains(&unit);
             if by_hand && let Some(service) = self.service_mut(unit) {
                 service.forget_restarts();
+                self.changed.insert(unit);
             }
             if self.want_up(unit, &cause, by_hand) && !by_hand {
                 reach.pulled_in.push((unit, cause));
@@ -119,9 +120,11 @@ impl Engine {
             let Some(service) = self.services.get_mut(&unit) else {
                 continue;
             };
-            if service.kind().rests() || !reach.involved.insert(unit) {
+            if !reach.involved.insert(unit) {
                 continue;
             }
+            // A oneshot that has run its course passes the stop on to what requires it.
+            let rests = service.kind().rests();
             if service.goal != Goal::Down {
                 service.goal = Goal::Down;
                 self.announce(unit, Some(cause.clone()));
@@ -131,7 +134,7 @@ impl Engine {
                 self.resolve(unit, Awaited::Up, &outcome);
                 self.resolve(unit, Awaited::Reload, &outcome);
             }
-            if !targets.contains(&unit) {
+            if !rests && !targets.contains(&unit) {
                 reach.pulled_in.push((unit, cause));
             }
             let Some(name) = self.name(unit) else {

@@ -310,11 +310,10 @@ impl Engine {
             return;
         };
         service.restarts = service.restarts.saturating_add(1);
-        let burst = service.unit.start_limit.burst;
-        if burst.is_some()
-            || service
-                .definition()
-                .is_some_and(|d| d.restart.delay.is_some())
+        let given = service.unit.start_limit;
+        if service
+            .definition()
+            .is_some_and(|d| restart::limit(given, &d.restart).is_some())
         {
             service.starts.push(now);
         }

@@ -61,13 +61,16 @@ impl Engine {
     }
 
     fn stop_command(&mut self, unit: UnitId, index: usize, end: End) {
-        let Some(main) = self.phase(unit).map(Phase::main) else {
-            return;
-        };
+        let main = self.living(self.phase(unit).and_then(Phase::main));
         let control = self.spawn(unit, Role::Stop, index, Some(&end));
         let cause = cause_of(&end);
         self.enter(unit, Phase::StopCommand { main, control, end }, cause);
         self.arm_stop(unit);
+    }
+
+    /// The run, unless its end is what has just been heard of.
+    pub(super) fn living(&self, run: Option<Run>) -> Option<Run> {
+        run.filter(|run| self.runs.contains_key(&run.id))
     }
 
     /// A stop command that fails is noted, and the signals come at once.
@@ -108,7 +111,7 @@ impl Engine {
         };
         let (mode, signal) = (definition.kill.mode, definition.kill.signal);
         let (main, control) = match (round, self.phase(unit)) {
-            (Round::Main, Some(phase)) => (phase.main(), phase.control()),
+            (Round::Main, Some(phase)) => (self.living(phase.main()), self.living(phase.control())),
             (Round::Final, _) | (_, None) => (None, None),
         };
         let cause = cause_of(&end);
@@ -445,11 +448,8 @@ impl Engine {
         let Some(definition) = self.definition(unit) else {
             return;
         };
-        let kill_at = if definition.kill.send_sigkill {
-            self.timers.get(unit)
-        } else {
-            None
-        };
+        let kills = definition.kill.send_sigkill && definition.kill.mode != KillMode::None;
+        let kill_at = if kills { self.timers.get(unit) } else { None };
         if let Some(name) = self.name(unit) {
             self.notify(
                 unit,

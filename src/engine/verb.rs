@@ -62,10 +62,11 @@ impl Engine {
         let mut open = Open::new(Awaited::Up, units);
         let mut wanted = Vec::new();
         for unit in units {
-            let rests = self
+            // One that is being stopped counts as down, as for systemd's try-restart.
+            let down = self
                 .service(*unit)
-                .is_none_or(|service| service.kind().rests());
-            if rests && scope == Scope::Running {
+                .is_none_or(|service| service.goal == Goal::Down);
+            if down && scope == Scope::Running {
                 open.settle(*unit, Outcome::LeftDown);
             } else {
                 wanted.push(*unit);

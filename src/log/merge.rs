@@ -37,12 +37,12 @@ impl Merge {
     /// The next entry and the place of its reader in the list; nothing when no reader has one (for now).
     ///
     /// # Errors
-    /// A file cannot be read.
-    pub fn next_entry(&mut self) -> io::Result<Option<(usize, Entry)>> {
+    /// A file cannot be read: with the place of its reader.
+    pub fn next_entry(&mut self) -> Result<Option<(usize, Entry)>, (usize, io::Error)> {
         let mut first: Option<(usize, u64)> = None;
         for (at, source) in self.sources.iter_mut().enumerate() {
             if source.head.is_none() {
-                source.head = source.reader.next_entry()?;
+                source.head = source.reader.next_entry().map_err(|cause| (at, cause))?;
             }
             let Some(head) = &source.head else { continue };
             if first.is_none_or(|(_, time_ms)| head.time_ms < time_ms) {

@@ -160,7 +160,8 @@ impl Writer {
         }
     }
 
-    /// Notes in the index that a run begins or ends. Here a log that was moved or removed by hand is noticed too.
+    /// Notes in the index that a run begins or ends; its last bytes are appended before its end is marked. Here a log
+    /// that was moved by hand, or an index that was removed, is noticed too.
     pub fn mark(&mut self, now_ms: u64, run: u64, mark: Mark) {
         let is_current = |now: &Current| {
             rotation::is_current(&self.paths, &now.pair.log) && !now.pair.index.is_removed()

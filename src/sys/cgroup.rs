@@ -193,7 +193,11 @@ pub struct Cgroup {
 }
 
 impl Cgroup {
-    fn open(path: PathBuf) -> io::Result<Self> {
+    /// Opens a group that is there, wherever it lies.
+    ///
+    /// # Errors
+    /// What open(2) gives.
+    pub fn open(path: PathBuf) -> io::Result<Self> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let directory = open(&path, flags, Mode::empty())?;
         Ok(Self { path, directory })

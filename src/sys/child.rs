@@ -240,7 +240,12 @@ fn open(path: *const c_char, flags: i32, target: RawFd) -> Result<(), i32> {
     // SAFETY: the path is a C string that the plan keeps alive.
     let fd = unsafe { libc::open(path, flags, FILE_MODE) };
     check(fd.into())?;
-    place(fd, target)
+    place(fd, target)?;
+    if fd != target {
+        // SAFETY: the descriptor was made here and is known by its place now. The next stream may need its number.
+        unsafe { libc::close(fd) };
+    }
+    Ok(())
 }
 
 /// Makes the descriptor known as `target` too, to be kept by the program.

@@ -57,8 +57,8 @@ pub fn start_detached(detached: Detached<'_>) -> io::Result<Pid> {
         cgroup: None,
         nofile: None,
     };
-    let (reports, report) = pipe_with(PipeFlags::CLOEXEC)?;
-    let report = lifted(report.as_fd())?;
+    let (reports, low_report) = pipe_with(PipeFlags::CLOEXEC)?;
+    let report = lifted(low_report.as_fd())?;
     let ready = lifted(detached.ready.as_fd())?;
     let prepared = Prepared::new(&spawn)?;
     let plan = Plan {
@@ -66,7 +66,8 @@ pub fn start_detached(detached: Detached<'_>) -> io::Result<Pid> {
         ..prepared.plan(&spawn, report.as_raw_fd())
     };
     fork_twice(&plan)?;
-    drop((report, ready));
+    // While one copy of the write end is ours, the reader would wait for us.
+    drop((low_report, report));
     read_reports(reports.as_fd())
 }
 
@@ -112,4 +113,78 @@ fn read_reports(reports: BorrowedFd<'_>) -> io::Result<Pid> {
     }
     // No PID: the second fork failed, and the only one who knew why is gone.
     started.ok_or_else(|| io::Error::from_raw_os_error(libc::EAGAIN))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+    use std::fs::{self, File};
+
+    use super::super::process::{PidFd, Wait, become_subreaper};
+    use super::super::testing::{Scratch, alone, await_end, c, read_all};
+    use super::super::{proc, signals};
+    use super::*;
+
+    fn detached<'a>(script: &str, output: BorrowedFd<'a>, ready: OwnedFd) -> Detached<'a> {
+        Detached {
+            program: c("/bin/sh"),
+            argv: vec![c("sh"), c("-c"), c(script)],
+            environment: vec![c("PATH=/usr/bin:/bin"), c("COLOUR=blue")],
+            output,
+            ready,
+        }
+    }
+
+    #[test]
+    fn the_program_runs_by_itself_and_says_that_it_is_ready() {
+        alone(
+            "sys::detach::tests::the_program_runs_by_itself_and_says_that_it_is_ready",
+            || {
+                // So that it comes to us and can be reaped.
+                become_subreaper().unwrap();
+                signals::ignore_sigpipe();
+                let scratch = Scratch::new();
+                let output = File::create(scratch.path("output")).unwrap();
+                let (reader, ready) = files::pipe().unwrap();
+                let script = "pwd; echo $COLOUR; echo oops >&2; ls /proc/self/fd; echo ready >&3; \
+                          exec 3>&-; exec sleep 1000";
+                let pid = start_detached(detached(script, output.as_fd(), ready)).unwrap();
+                assert_eq!(read_all(reader.as_fd()), "ready\n");
+                let stat = proc::stat(pid).unwrap();
+                assert_eq!(stat.session, Some(pid));
+                assert_eq!(stat.pgrp, Some(pid));
+                assert_eq!(proc::children(Pid::current()).unwrap(), [pid]);
+                let process = PidFd::open(pid).unwrap();
+                process.signal(libc::SIGTERM).unwrap();
+                let expected = Wait::Signaled {
+                    signal: libc::SIGTERM,
+                    core: false,
+                };
+                assert_eq!(await_end(&process), expected);
+                let said = fs::read_to_string(scratch.path("output")).unwrap();
+                // The descriptors are the streams, the readiness pipe and the directory that ls reads.
+                assert_eq!(said, "/\nblue\noops\n0\n1\n2\n3\n4\n");
+            },
+        );
+    }
+
+    #[test]
+    fn a_program_that_cannot_be_executed_is_an_error() {
+        alone(
+            "sys::detach::tests::a_program_that_cannot_be_executed_is_an_error",
+            || {
+                become_subreaper().unwrap();
+                let (reader, ready) = files::pipe().unwrap();
+                let output = File::open("/dev/null").unwrap();
+                let asked = Detached {
+                    program: c("/missing"),
+                    ..detached("", output.as_fd(), ready)
+                };
+                let error = start_detached(asked).unwrap_err();
+                assert_eq!(error.kind(), io::ErrorKind::NotFound);
+                assert_eq!(read_all(reader.as_fd()), "");
+            },
+        );
+    }
 }

@@ -237,3 +237,175 @@ pub(super) fn read_small<'b>(
     }
     Ok(buffer.get(..length).unwrap_or_default())
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+    use std::fs;
+    use std::os::fd::AsFd;
+    use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+
+    use super::super::process::{ExecStatus, OpenMode, Spawn, Stdio, Wait, spawn};
+    use super::super::testing::{
+        NOBODY, Scratch, alone, await_end, await_status, become_ordinary, c_path, read_all,
+        read_line, shell,
+    };
+    use super::super::users;
+    use super::*;
+
+    fn mode_of(path: &Path) -> u32 {
+        fs::metadata(path).unwrap().permissions().mode() & 0o7777
+    }
+
+    #[test]
+    fn a_fifo_is_made_or_kept_and_set_right() {
+        let scratch = Scratch::new();
+        let fifo = scratch.path("fifo");
+        make_fifo(&fifo, 0o622, None).unwrap();
+        assert_eq!(mode_of(&fifo), 0o622);
+        let inode = fs::metadata(&fifo).unwrap().ino();
+        let owner = if users::effective_uid() == 0 {
+            (NOBODY, 12)
+        } else {
+            let found = fs::metadata(&fifo).unwrap();
+            (found.uid(), found.gid())
+        };
+        make_fifo(&fifo, 0o600, Some(owner)).unwrap();
+        let found = fs::metadata(&fifo).unwrap();
+        assert_eq!((found.ino(), mode_of(&fifo)), (inode, 0o600));
+        assert_eq!((found.uid(), found.gid()), owner);
+    }
+
+    #[test]
+    fn nothing_else_is_taken_for_a_fifo() {
+        let scratch = Scratch::new();
+        let (file, link) = (scratch.path("file"), scratch.path("link"));
+        fs::write(&file, "kept").unwrap();
+        make_fifo(&scratch.path("fifo"), 0o600, None).unwrap();
+        symlink(scratch.path("fifo"), &link).unwrap();
+        for other in [&file, &link] {
+            let error = make_fifo(other, 0o600, None).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
+            assert!(open_fifo_reader(other).is_err());
+        }
+        assert_eq!(fs::read_to_string(&file).unwrap(), "kept");
+        let error = open_fifo_reader(&scratch.path("missing")).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::NotFound);
+    }
+
+    #[test]
+    fn a_writer_survives_its_reader_and_the_next_reader_finds_all() {
+        let scratch = Scratch::new();
+        let fifo = scratch.path("fifo");
+        make_fifo(&fifo, 0o600, None).unwrap();
+        let first_reader = open_fifo_reader(&fifo).unwrap();
+        let (go, going) = pipe_with(PipeFlags::CLOEXEC).unwrap();
+        let (said, saying) = pipe().unwrap();
+        let stdout = Stdio::Path {
+            path: c_path(&fifo),
+            mode: OpenMode::ReadWrite,
+        };
+        let script = "echo one; read go; echo two; echo written >&2; read go; echo three";
+        let asked = Spawn {
+            stdin: Stdio::Fd(go.as_fd()),
+            stdout,
+            stderr: Stdio::Fd(saying.as_fd()),
+            ..shell(script)
+        };
+        let spawned = spawn(&asked).unwrap();
+        assert_eq!(await_status(&spawned), ExecStatus::Executed);
+        assert_eq!(read_line(first_reader.as_fd()), "one");
+        drop(first_reader);
+        rustix::io::write(&going, b"\n").unwrap();
+        assert_eq!(read_line(said.as_fd()), "written");
+        let second_reader = open_fifo_reader(&fifo).unwrap();
+        rustix::io::write(&going, b"\n").unwrap();
+        assert_eq!(read_all(second_reader.as_fd()), "two\nthree\n");
+        assert_eq!(await_end(&spawned.pidfd), Wait::Exited(0));
+    }
+
+    #[test]
+    fn a_lock_is_held_by_one() {
+        let scratch = Scratch::new();
+        let path = scratch.path("lock");
+        let held = lock_exclusive(&path).unwrap().unwrap();
+        assert_eq!(mode_of(&path), 0o600);
+        assert!(lock_exclusive(&path).unwrap().is_none());
+        drop(held);
+        let waited = lock_exclusive_wait(&path).unwrap();
+        assert!(lock_exclusive(&path).unwrap().is_none());
+        drop(waited);
+        assert!(lock_exclusive(&path).unwrap().is_some());
+        assert!(lock_exclusive(&scratch.path("missing/lock")).is_err());
+    }
+
+    #[test]
+    fn a_lock_is_not_inherited_by_a_service() {
+        let scratch = Scratch::new();
+        let path = scratch.path("lock");
+        let held = lock_exclusive(&path).unwrap().unwrap();
+        let spawned = spawn(&shell("exec sleep 1000")).unwrap();
+        assert_eq!(await_status(&spawned), ExecStatus::Executed);
+        drop(held);
+        // Other tests' children may hold it between clone and exec, so this waits.
+        drop(lock_exclusive_wait(&path).unwrap());
+        spawned.pidfd.signal(9).unwrap();
+        await_end(&spawned.pidfd);
+    }
+
+    #[test]
+    fn a_private_directory_is_made_and_tightened() {
+        let scratch = Scratch::new();
+        let directory = scratch.path("a/b");
+        private_directory(&directory).unwrap();
+        assert_eq!(mode_of(&directory), 0o700);
+        assert_eq!(mode_of(&scratch.path("a")), 0o700);
+        fs::set_permissions(&directory, fs::Permissions::from_mode(0o755)).unwrap();
+        private_directory(&directory).unwrap();
+        assert_eq!(mode_of(&directory), 0o700);
+        fs::write(scratch.path("file"), "").unwrap();
+        assert!(private_directory(&scratch.path("file")).is_err());
+        symlink(&directory, scratch.path("link")).unwrap();
+        assert!(private_directory(&scratch.path("link")).is_err());
+    }
+
+    #[test]
+    fn a_private_directory_is_never_another_users() {
+        alone(
+            "sys::files::tests::a_private_directory_is_never_another_users",
+            || {
+                become_ordinary();
+                let error = private_directory(Path::new("/")).unwrap_err();
+                assert_eq!(error.kind(), io::ErrorKind::PermissionDenied);
+                assert_eq!(error.to_string(), "it belongs to another user");
+            },
+        );
+    }
+
+    #[test]
+    fn reads_do_not_block_and_writes_go_where_they_should() {
+        let (reader, writer) = pipe().unwrap();
+        let mut buffer = [0; 8];
+        let error = read_into(reader.as_fd(), &mut buffer).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+        set_nonblocking(writer.as_fd()).unwrap();
+        while rustix::io::write(&writer, &[0; 4_096]).is_ok() {}
+        let scratch = Scratch::new();
+        let file = fs::File::create(scratch.path("file")).unwrap();
+        assert_eq!(write_at(file.as_fd(), b"world", 6).unwrap(), 5);
+        assert_eq!(write_at(file.as_fd(), b"hello ", 0).unwrap(), 6);
+        assert_eq!(
+            fs::read_to_string(scratch.path("file")).unwrap(),
+            "hello world"
+        );
+    }
+
+    #[test]
+    fn a_small_read_leaves_what_does_not_fit() {
+        let root = fs::File::open("/proc/self").unwrap();
+        let mut buffer = [0; 4];
+        let read = read_small(root.as_fd(), c"stat", &mut buffer).unwrap();
+        assert_eq!(read.len(), 4);
+    }
+}

@@ -148,3 +148,119 @@ fn parse(mut bytes: &[u8]) -> Vec<Event> {
     }
     events
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+    use std::fs;
+    use std::io::Write as _;
+
+    use super::super::testing::{Scratch, await_readable};
+    use super::*;
+
+    fn next(inotify: &Inotify) -> Vec<Event> {
+        await_readable(inotify.as_fd());
+        inotify.read(&mut [0; BUFFER_BYTES]).unwrap()
+    }
+
+    #[test]
+    fn a_files_changes_and_its_end_are_told() {
+        let scratch = Scratch::new();
+        let path = scratch.path("file");
+        let mut file = fs::File::create(&path).unwrap();
+        let inotify = Inotify::new().unwrap();
+        let watch = inotify.watch(&path, Watch::Modified).unwrap();
+        assert_eq!(inotify.watch(&path, Watch::Modified).unwrap(), watch);
+        assert_eq!(inotify.read(&mut [0; BUFFER_BYTES]).unwrap(), []);
+        file.write_all(b"more").unwrap();
+        let changed = Event {
+            watch,
+            name: None,
+            gone: false,
+            overflow: false,
+        };
+        assert_eq!(next(&inotify), [changed.clone()]);
+        fs::rename(&path, scratch.path("moved")).unwrap();
+        let gone = Event {
+            gone: true,
+            ..changed
+        };
+        assert_eq!(next(&inotify), [gone.clone()]);
+        drop(file);
+        fs::remove_file(scratch.path("moved")).unwrap();
+        assert_eq!(next(&inotify), [gone]);
+        assert!(inotify.unwatch(watch).is_err());
+        assert_eq!(inotify.read(&mut [0; BUFFER_BYTES]).unwrap(), []);
+    }
+
+    #[test]
+    fn entries_of_a_directory_are_told_by_name() {
+        let scratch = Scratch::new();
+        let directory = scratch.path("");
+        let inotify = Inotify::new().unwrap();
+        let watch = inotify.watch(&directory, Watch::Created).unwrap();
+        fs::create_dir(scratch.path("one")).unwrap();
+        let created = |name: &str| Event {
+            watch,
+            name: Some(name.into()),
+            gone: false,
+            overflow: false,
+        };
+        assert_eq!(next(&inotify), [created("one")]);
+        fs::remove_dir(scratch.path("one")).unwrap();
+        assert_eq!(inotify.read(&mut [0; BUFFER_BYTES]).unwrap(), []);
+        assert_eq!(inotify.watch(&directory, Watch::Entries).unwrap(), watch);
+        fs::create_dir(scratch.path("two")).unwrap();
+        fs::remove_dir(scratch.path("two")).unwrap();
+        assert_eq!(next(&inotify), [created("two"), created("two")]);
+        inotify.unwatch(watch).unwrap();
+        fs::create_dir(scratch.path("three")).unwrap();
+        assert_eq!(inotify.read(&mut [0; BUFFER_BYTES]).unwrap(), []);
+    }
+
+    #[test]
+    fn the_longest_name_fits_the_buffer() {
+        let scratch = Scratch::new();
+        let name = "n".repeat(255);
+        let inotify = Inotify::new().unwrap();
+        inotify.watch(&scratch.path(""), Watch::Created).unwrap();
+        fs::create_dir(scratch.path(&name)).unwrap();
+        assert_eq!(next(&inotify)[0].name.as_deref(), Some(name.as_ref()));
+    }
+
+    #[test]
+    fn what_cannot_be_watched_is_refused() {
+        let scratch = Scratch::new();
+        let inotify = Inotify::new().unwrap();
+        let missing = inotify
+            .watch(&scratch.path("missing"), Watch::Modified)
+            .unwrap_err();
+        assert_eq!(missing.kind(), io::ErrorKind::NotFound);
+        fs::write(scratch.path("file"), "").unwrap();
+        let file = inotify
+            .watch(&scratch.path("file"), Watch::Created)
+            .unwrap_err();
+        assert_eq!(file.kind(), io::ErrorKind::NotADirectory);
+    }
+
+    #[test]
+    fn lost_events_and_garbage_are_borne() {
+        let overflow = ReadFlags::QUEUE_OVERFLOW.bits().to_ne_bytes();
+        let mut bytes = (-1_i32).to_ne_bytes().to_vec();
+        bytes.extend(overflow);
+        bytes.extend([0; 8]);
+        let lost = Event {
+            watch: WatchId(-1),
+            name: None,
+            gone: false,
+            overflow: true,
+        };
+        assert_eq!(parse(&bytes), [lost]);
+        // A name that is said to be longer than what was read.
+        bytes[12..16].copy_from_slice(&u32::MAX.to_ne_bytes());
+        bytes.extend(b"ab");
+        assert_eq!(parse(&bytes)[0].name.as_deref(), Some("ab".as_ref()));
+        assert_eq!(parse(&bytes[..15]), []);
+    }
+}

@@ -39,3 +39,34 @@ pub fn wait_readable(fds: &[BorrowedFd<'_>], timeout_ms: Option<u64>) -> io::Res
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+    use std::os::fd::AsFd;
+
+    use super::super::files;
+    use super::*;
+
+    #[test]
+    fn data_and_the_end_of_file_can_be_read() {
+        let (quiet, quiet_writer) = files::pipe().unwrap();
+        let (busy, busy_writer) = files::pipe().unwrap();
+        rustix::io::write(&busy_writer, b"x").unwrap();
+        let both = [quiet.as_fd(), busy.as_fd()];
+        assert_eq!(wait_readable(&both, None).unwrap(), [false, true]);
+        assert_eq!(wait_readable(&both, Some(u64::MAX)).unwrap(), [false, true]);
+        drop(quiet_writer);
+        assert_eq!(wait_readable(&both, None).unwrap(), [true, true]);
+    }
+
+    #[test]
+    fn the_time_passes_when_nothing_comes() {
+        let (quiet, _writer) = files::pipe().unwrap();
+        let before_ms = clock::monotonic_ms();
+        assert_eq!(wait_readable(&[quiet.as_fd()], Some(30)).unwrap(), [false]);
+        assert!(clock::monotonic_ms() >= before_ms + 29);
+        assert!(wait_readable(&[], Some(0)).unwrap().is_empty());
+    }
+}

@@ -267,3 +267,177 @@ pub fn mem_total() -> u64 {
     #[allow(clippy::useless_conversion, reason = "32 bits wide on some machines")]
     u64::from(information.totalram).saturating_mul(u64::from(information.mem_unit))
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+    use std::os::fd::AsFd;
+
+    use super::super::files;
+    use super::super::process::{
+        PidFd, Spawn, Spawned, Stdio, Wait, become_subreaper, reap_orphans, spawn,
+    };
+    use super::super::testing::{alone, await_end, await_readable, c, read_line, shell};
+    use super::*;
+
+    fn pid(raw: u32) -> Pid {
+        Pid::from_raw(raw).unwrap()
+    }
+
+    /// Starts a shell whose first line of output is a PID.
+    fn shell_and_other(script: &str, marker: &str) -> (Spawned, Pid) {
+        let (reader, writer) = files::pipe().unwrap();
+        let mut asked = Spawn {
+            stdout: Stdio::Fd(writer.as_fd()),
+            ..shell(script)
+        };
+        asked.environment.push(c(marker));
+        let spawned = spawn(&asked).unwrap();
+        let other = read_line(reader.as_fd()).parse().unwrap();
+        (spawned, pid(other))
+    }
+
+    fn kill(pid: Pid) {
+        let process = PidFd::open(pid).unwrap();
+        process.signal(libc::SIGKILL).unwrap();
+        await_readable(process.as_fd());
+    }
+
+    #[test]
+    fn a_line_is_parsed_whatever_the_program_is_called() {
+        let line = b"77 (a) S (b\xff) Z 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 2 18 19 20 21\n";
+        let stat = parse_stat(pid(77), line).unwrap();
+        let expected = Stat {
+            pid: pid(77),
+            state: 'Z',
+            ppid: Some(pid(1)),
+            pgrp: Some(pid(2)),
+            session: Some(pid(3)),
+            cpu_ticks: 11 + 12,
+            threads: 2,
+            start_ticks: 19,
+        };
+        assert_eq!(
+            stat,
+            Stat {
+                start_ticks: 19,
+                ..expected
+            }
+        );
+        assert!(stat.is_dead());
+        for garbage in [
+            "",
+            "77",
+            "77 (a)",
+            "77 (a) S 1 2",
+            "77 (a) S x 2 3 4 5 6 7 8 9 10",
+        ] {
+            assert_eq!(parse_stat(pid(77), garbage.as_bytes()), None);
+        }
+        assert_eq!(parse_stat(pid(77), b"77 (a) \xff\xff"), None);
+    }
+
+    #[test]
+    fn a_process_is_told_apart_by_its_stat() {
+        let (shell, child) = shell_and_other("sleep 1000 & echo $!; exec sleep 1000", "A=b");
+        let stat_of_shell = stat(shell.pid).unwrap();
+        assert_eq!(stat_of_shell.ppid, Some(Pid::current()));
+        assert_eq!(stat_of_shell.session, Some(shell.pid));
+        assert_eq!(stat_of_shell.threads, 1);
+        assert_eq!(stat(child).unwrap().ppid, Some(shell.pid));
+        assert_eq!(children(shell.pid).unwrap(), [child]);
+        assert_eq!(children_by_scan(shell.pid), [child]);
+        assert!(children(Pid::current()).unwrap().contains(&shell.pid));
+        assert!(rss_bytes(shell.pid).unwrap() >= page_size());
+        kill(child);
+        shell.pidfd.signal(libc::SIGKILL).unwrap();
+        await_readable(shell.pidfd.as_fd());
+        assert!(stat(shell.pid).unwrap().is_dead());
+        await_end(&shell.pidfd);
+        let gone = stat(shell.pid).unwrap_err();
+        assert_eq!(gone.kind(), io::ErrorKind::NotFound);
+        assert!(children(shell.pid).is_err());
+        assert!(rss_bytes(shell.pid).is_err());
+    }
+
+    #[test]
+    fn all_holds_ourselves_and_the_first() {
+        let all = all();
+        assert!(all.iter().any(|stat| stat.pid == Pid::current()));
+        assert!(all.iter().any(|stat| stat.pid.as_raw() == 1));
+    }
+
+    #[test]
+    fn an_entry_is_found_only_whole() {
+        let holds =
+            |environment: &str, entry: &str| holds_entry(environment.as_bytes(), entry.as_bytes());
+        assert!(holds("A=1\0ID=ab\0", "ID=ab"));
+        assert!(holds("ID=ab", "ID=ab"));
+        assert!(!holds("A=1\0ID=abc\0", "ID=ab"));
+        assert!(!holds("A=1\0XID=ab\0", "ID=ab"));
+        assert!(!holds("A=1\0ID=a\0", "ID=ab"));
+        assert!(!holds("\0\0", ""));
+        let long = "x".repeat(CHUNK_BYTES - 3) + "\0ID=ab\0";
+        assert!(holds(&long, "ID=ab"));
+        assert!(!holds(&"x".repeat(3 * CHUNK_BYTES), "ID=ab"));
+    }
+
+    #[test]
+    fn members_are_found_by_session_parent_and_marker() {
+        alone(
+            "sys::proc::tests::members_are_found_by_session_parent_and_marker",
+            || {
+                become_subreaper().unwrap();
+                let marker = format!("INVOCATION_ID={}", Pid::current());
+                // Forks twice and leaves the session: only what it was started with tells whose it is.
+                let escape = "(setsid sh -c 'echo $$; exec sleep 1000' &)";
+                let (root, escaped) = shell_and_other(escape, &marker);
+                assert_eq!(await_end(&root.pidfd), Wait::Exited(0));
+                assert_eq!(stat(escaped).unwrap().ppid, Some(Pid::current()));
+                assert_ne!(stat(escaped).unwrap().session, Some(root.pid));
+                assert_eq!(members(&[root.pid], marker.as_bytes()), [escaped]);
+                assert_eq!(members(&[root.pid], b"INVOCATION_ID=other"), []);
+                kill(escaped);
+                assert_eq!(
+                    members(&[root.pid], marker.as_bytes()),
+                    [],
+                    "a zombie is no member"
+                );
+                assert_eq!(reap_orphans(|_| false), [escaped]);
+                // Hides its environment, but stays in the session, which outlives its leader.
+                let hide = "env -i sh -c 'echo $$; exec sleep 1000' & exec sleep 1000";
+                let (root, hidden) = shell_and_other(hide, &marker);
+                let mut both = [root.pid, hidden];
+                both.sort_unstable();
+                assert_eq!(members(&[root.pid], b"no=marker"), both);
+                assert_eq!(
+                    members(&[], marker.as_bytes()),
+                    both,
+                    "by the parent's marker"
+                );
+                root.pidfd.signal(libc::SIGKILL).unwrap();
+                await_readable(root.pidfd.as_fd());
+                assert_eq!(members(&[root.pid], b"no=marker"), [hidden]);
+                await_end(&root.pidfd);
+                assert_eq!(members(&[root.pid], b"no=marker"), [hidden]);
+                kill(hidden);
+                assert_eq!(reap_orphans(|_| false), [hidden]);
+            },
+        );
+    }
+
+    #[test]
+    fn a_stranger_with_a_roots_number_brings_nobody_in() {
+        let parent = pid(std::os::unix::process::parent_id());
+        assert_eq!(members(&[parent], b"no=marker"), []);
+        assert_eq!(members(&[Pid::current()], b"no=marker"), []);
+    }
+
+    #[test]
+    fn the_machine_has_memory_pages_and_ticks() {
+        assert!(mem_total() > 16 * 1024 * 1024);
+        assert!(page_size().is_power_of_two());
+        assert!(ticks_per_second() >= 100);
+    }
+}

@@ -109,3 +109,65 @@ pub fn ignore_sigpipe() {
     // SAFETY: no handler is installed: the kernel is told to drop the signal.
     unsafe { libc::signal(libc::SIGPIPE, libc::SIG_IGN) };
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+    use super::super::poll::wait_readable;
+    use super::super::testing::{alone, await_readable};
+    use super::*;
+
+    /// To this thread, because the others of a test do not block it.
+    fn raise(signal: i32) {
+        // SAFETY: raise takes an integer; the signal is blocked.
+        assert_eq!(unsafe { libc::raise(signal) }, 0);
+    }
+
+    #[test]
+    fn signals_are_read_one_by_one() {
+        alone("sys::signals::tests::signals_are_read_one_by_one", || {
+            // As a starter may leave it.
+            // SAFETY: no handler is installed.
+            unsafe { libc::signal(libc::SIGINT, libc::SIG_IGN) };
+            let signals = SignalFd::new(&[libc::SIGINT, libc::SIGTERM]).unwrap();
+            assert_eq!(signals.read().unwrap(), None);
+            assert_eq!(wait_readable(&[signals.as_fd()], Some(0)).unwrap(), [false]);
+            raise(libc::SIGTERM);
+            raise(libc::SIGINT);
+            await_readable(signals.as_fd());
+            let ours = Some(Pid::current());
+            let mut found = [(); 2].map(|()| signals.read().unwrap().unwrap());
+            found.sort_unstable_by_key(|received| received.signal);
+            let expected = [libc::SIGINT, libc::SIGTERM];
+            assert_eq!(found, expected.map(|signal| Received { signal, pid: ours }));
+            assert_eq!(signals.read().unwrap(), None);
+        });
+    }
+
+    #[test]
+    fn a_number_that_is_no_signal_is_refused() {
+        for number in [0, -1, 65, i32::MAX] {
+            let error = SignalFd::new(&[number]).unwrap_err();
+            assert_eq!(error.raw_os_error(), Some(libc::EINVAL));
+        }
+    }
+
+    #[test]
+    fn a_broken_pipe_is_an_error_and_not_the_end() {
+        alone(
+            "sys::signals::tests::a_broken_pipe_is_an_error_and_not_the_end",
+            || {
+                // SAFETY: no handler is installed.
+                unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
+                ignore_sigpipe();
+                let (reader, writer) = files::pipe().unwrap();
+                drop(reader);
+                assert_eq!(
+                    rustix::io::write(&writer, b"x"),
+                    Err(rustix::io::Errno::PIPE)
+                );
+            },
+        );
+    }
+}

@@ -49,3 +49,57 @@ pub fn peer(fd: BorrowedFd<'_>) -> io::Result<Peer> {
         gid: found.gid,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+    use std::os::fd::AsFd;
+    use std::os::unix::net::{UnixListener, UnixStream};
+
+    use super::super::process::{Spawn, Stdio, Wait, spawn};
+    use super::super::testing::{Scratch, alone, await_end, become_ordinary, shell};
+    use super::super::{files, users};
+    use super::*;
+
+    #[test]
+    fn the_peer_of_a_connection_is_told() {
+        let scratch = Scratch::new();
+        let listener = UnixListener::bind(scratch.path("socket")).unwrap();
+        let client = UnixStream::connect(scratch.path("socket")).unwrap();
+        let (server, _) = listener.accept().unwrap();
+        for side in [server.as_fd(), client.as_fd()] {
+            let found = peer(side).unwrap();
+            assert_eq!(found.pid, Some(Pid::current()));
+            assert_eq!(found.uid, users::effective_uid());
+        }
+    }
+
+    #[test]
+    fn the_peer_is_who_connected_not_who_holds_it_now() {
+        alone(
+            "sys::socket::tests::the_peer_is_who_connected_not_who_holds_it_now",
+            || {
+                let (one, other) = UnixStream::pair().unwrap();
+                let before = peer(one.as_fd()).unwrap();
+                become_ordinary();
+                let asked = Spawn {
+                    stdin: Stdio::Fd(other.as_fd()),
+                    ..shell("exit 0")
+                };
+                let spawned = spawn(&asked).unwrap();
+                assert_eq!(await_end(&spawned.pidfd), Wait::Exited(0));
+                assert_eq!(peer(one.as_fd()).unwrap(), before);
+            },
+        );
+    }
+
+    #[test]
+    fn a_pipe_has_no_peer() {
+        let (reader, _writer) = files::pipe().unwrap();
+        assert_eq!(
+            peer(reader.as_fd()).unwrap_err().raw_os_error(),
+            Some(libc::ENOTSOCK)
+        );
+    }
+}

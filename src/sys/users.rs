@@ -126,3 +126,50 @@ pub fn current() -> io::Result<User> {
         shell: PathBuf::from("/bin/sh"),
     }))
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+    use super::*;
+
+    #[test]
+    fn users_are_found_by_name_and_by_number() {
+        let root = user_by_name("root").unwrap().unwrap();
+        assert_eq!((root.uid, root.gid), (0, 0));
+        assert_eq!(user_by_id(0).unwrap().as_ref(), Some(&root));
+        assert_eq!(lookup("0").unwrap().as_ref(), Some(&root));
+        assert_eq!(lookup("root").unwrap(), Some(root));
+        assert_eq!(lookup_group("0").unwrap().unwrap().name, "root");
+        assert_eq!(lookup_group("root").unwrap().unwrap().gid, 0);
+    }
+
+    #[test]
+    fn nobody_is_made_up() {
+        for text in [
+            "no-such-user",
+            "",
+            "4294967294",
+            "-1",
+            "99999999999",
+            "ro\0ot",
+        ] {
+            assert!(!matches!(lookup(text), Ok(Some(_))), "{text:?}");
+            assert!(!matches!(lookup_group(text), Ok(Some(_))), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_user_is_in_the_primary_group_at_least() {
+        assert!(groups_of("root", 0).unwrap().contains(&0));
+        assert_eq!(groups_of("no-such-user", 4_321).unwrap(), [4_321]);
+        assert!(groups_of("ro\0ot", 0).is_err());
+    }
+
+    #[test]
+    fn we_are_somebody() {
+        let current = current().unwrap();
+        assert_eq!(current.uid, effective_uid());
+        assert!(!current.name.is_empty());
+    }
+}

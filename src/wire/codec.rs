@@ -120,7 +120,7 @@ fn flatten(command: &Command) -> WireRequest {
         ..plain(verb)
     };
     let waiting = |verb, names, wait: &Wait| WireRequest {
-        wait: Some(wait.word().to_owned()),
+        wait: Some(wait.written().to_owned()),
         ..named(verb, names)
     };
     match command {
@@ -129,7 +129,7 @@ fn flatten(command: &Command) -> WireRequest {
         Command::Start { names, wait } => waiting("start", names, wait),
         Command::Stop { names, wait } => waiting("stop", names, wait),
         Command::Restart { names, wait, scope } => WireRequest {
-            scope: Some(scope.word().to_owned()),
+            scope: Some(scope.written().to_owned()),
             ..waiting("restart", names, wait)
         },
         Command::Reload { names } => named("reload", names),

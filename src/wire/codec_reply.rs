@@ -168,7 +168,7 @@ fn flatten(last: &Final) -> (&'static str, WireReply) {
 impl From<&Progress> for WireProgress {
     fn from(progress: &Progress) -> Self {
         Self {
-            kind: progress.kind.word().to_owned(),
+            kind: progress.kind.written().to_owned(),
             unit: progress.unit.clone(),
             text: progress.text.clone(),
             in_ms: progress.in_ms,
@@ -191,7 +191,7 @@ impl From<&UnitResult> for WireResult {
     fn from(result: &UnitResult) -> Self {
         Self {
             unit: result.unit.clone(),
-            kind: result.kind.word().to_owned(),
+            kind: result.kind.written().to_owned(),
             text: result.text.clone(),
             retry_ms: result.retry_ms,
             hint: result.hint.clone(),
@@ -214,7 +214,7 @@ impl WireResult {
 impl From<&WireError> for WireFailure {
     fn from(error: &WireError) -> Self {
         Self {
-            kind: error.kind.word().to_owned(),
+            kind: error.kind.written().to_owned(),
             message: error.message.clone(),
             hint: error.hint.clone(),
         }

@@ -8,7 +8,6 @@ mod codec;
 mod codec_reply;
 mod error;
 mod frame;
-mod json;
 mod message;
 mod notify;
 mod parse;
@@ -23,7 +22,6 @@ pub use codec::{
 pub use codec_reply::{decode_reply, encode_reply};
 pub use error::DecodeError;
 pub use frame::{CHUNK_MAX, Decoder, FRAME_MAX, FrameError, frame};
-pub use json::{daemon_json, results_json, units_json};
 pub use message::*;
 pub use notify::{ASSIGNMENTS_MAX, Access, Assignment, DATAGRAM_MAX, parse_notify};
 pub use state::{Saved, decode_saved, encode_saved};

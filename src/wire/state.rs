@@ -56,6 +56,7 @@ struct WireSaved {
     since: Option<u64>,
     restarts: Option<u32>,
     attempt: Option<u32>,
+    last_run: Option<u64>,
     starts: Option<Vec<u64>>,
     failure: Option<WireFailure>,
     ready_at: Option<u64>,
@@ -107,14 +108,15 @@ pub fn encode_saved(saved: &Saved) -> Vec<u8> {
     let wire = WireSaved {
         version: Some(VERSION),
         unit: Some(facts.unit.as_str().to_owned()),
-        goal: Some(facts.goal.word().to_owned()),
-        phase: Some(facts.phase.word().to_owned()),
+        goal: Some(facts.goal.written().to_owned()),
+        phase: Some(facts.phase.written().to_owned()),
         main: facts.main.as_ref().map(flatten),
         control: facts.control.as_ref().map(flatten),
         deadline: facts.deadline.map(|moment| moment.0),
         since: Some(facts.since.0),
         restarts: Some(facts.restarts),
         attempt: Some(facts.attempt),
+        last_run: Some(facts.last_run.0),
         starts: Some(facts.starts.iter().map(|moment| moment.0).collect()),
         failure: facts.failure.as_ref().map(|failure| WireFailure {
             result: failure.result.clone(),
@@ -154,6 +156,7 @@ pub fn decode_saved(payload: &[u8]) -> Result<Saved, DecodeError> {
         since: Moment(required("since", wire.since)?),
         restarts: wire.restarts.unwrap_or_default(),
         attempt: wire.attempt.unwrap_or_default(),
+        last_run: RunId(wire.last_run.unwrap_or_default()),
         starts: starts.into_iter().map(Moment).collect(),
         failure: wire.failure.map(|failure| FactFailure {
             result: failure.result,
@@ -179,7 +182,7 @@ pub fn decode_saved(payload: &[u8]) -> Result<Saved, DecodeError> {
 fn flatten(run: &FactRun) -> WireRun {
     WireRun {
         run: run.run.0,
-        role: run.role.word().to_owned(),
+        role: run.role.written().to_owned(),
         index: run.index,
         pid: run.pid,
     }
@@ -248,6 +251,7 @@ mod tests {
                 since: Moment(5),
                 restarts: 1,
                 attempt: 2,
+                last_run: RunId(9),
                 starts: vec![Moment(1), Moment(2)],
                 failure: Some(FactFailure {
                     result: "exit-code".to_owned(),
@@ -308,6 +312,23 @@ mod tests {
                     assert_eq!(decode_saved(&encode_saved(&saved)), Ok(saved));
                 }
             }
+        }
+    }
+
+    #[test]
+    fn every_ending_comes_back_as_it_was() {
+        let signal = |core| Ending::Signal { number: 9, core };
+        let endings = [
+            None,
+            Some(Ending::Code(0)),
+            Some(signal(Core::None)),
+            Some(signal(Core::Dumped)),
+            Some(Ending::Unknown),
+        ];
+        for ending in endings {
+            let mut saved = saved(FactPhase::StopPost, FactGoal::Up, Role::Start);
+            saved.facts.main_ending = ending;
+            assert_eq!(decode_saved(&encode_saved(&saved)), Ok(saved));
         }
     }
 

@@ -9,7 +9,7 @@ pub(super) trait Word: Sized {
     /// What the field that holds it is called in a message to the reader.
     const FIELD: &'static str;
 
-    fn word(&self) -> &'static str;
+    fn written(&self) -> &'static str;
 
     /// `None` for a word that stands for no value.
     fn find(word: &str) -> Option<Self>;
@@ -29,7 +29,7 @@ macro_rules! words {
         impl Word for $type {
             const FIELD: &'static str = $field;
 
-            fn word(&self) -> &'static str {
+            fn written(&self) -> &'static str {
                 match self {
                     $(Self::$value => $word,)+
                 }
@@ -37,7 +37,7 @@ macro_rules! words {
 
             fn find(word: &str) -> Option<Self> {
                 let all = [$(Self::$value),+];
-                all.into_iter().find(|value| value.word() == word)
+                all.into_iter().find(|value| value.written() == word)
             }
         }
     };

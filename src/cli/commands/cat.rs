@@ -24,9 +24,14 @@ pub(in crate::cli) const ROW: Row = Row {
     count: Count::AtLeast(1),
     options: &[],
     summary: "print unit files, with their drop-ins",
-    help: &["Each file stands after a line with its path. It is the file on disk, which may have changed since the unit was \
-             started."],
-    examples: &[("diakonos cat web", "prints web.service and web.service.d/*.toml")],
+    help: &[
+        "Each file stands after a line with its path. It is the file on disk, which may have changed since the unit was \
+             started.",
+    ],
+    examples: &[(
+        "diakonos cat web",
+        "prints web.service and web.service.d/*.toml",
+    )],
     exits: &[
         (Exit::Failed, "a file cannot be read"),
         (Exit::NoSuchUnit, "no such unit"),
@@ -68,7 +73,10 @@ fn read(file: &Path) -> Result<String, Failure> {
     let read = opened.and_then(|opened| opened.take(FILE_MAX).read_to_end(&mut bytes));
     read.map_err(|error| {
         let reason = error_text(&error);
-        Failure::new(Exit::Failed, format!("cannot read {}: {reason}", file.display()))
+        Failure::new(
+            Exit::Failed,
+            format!("cannot read {}: {reason}", file.display()),
+        )
     })?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
@@ -77,7 +85,10 @@ fn read(file: &Path) -> Result<String, Failure> {
 fn drop_ins(path: &Path, name: &str) -> Vec<PathBuf> {
     let folder = path.parent().unwrap_or(path);
     let template = UnitName::parse(name).ok().and_then(|name| name.template());
-    let names = template.map(|name| name.to_string()).into_iter().chain([name.to_owned()]);
+    let names = template
+        .map(|name| name.to_string())
+        .into_iter()
+        .chain([name.to_owned()]);
     let mut files = Vec::new();
     for name in names {
         let Ok(entries) = std::fs::read_dir(folder.join(format!("{name}.service.d"))) else {

@@ -37,8 +37,14 @@ pub(in crate::cli) const DAEMON: Row = Row {
         "SIGTERM and Ctrl-C stop all services in order and then the daemon; a second one does not wait. There is one \
          daemon for one home: a second one does not start.",
     ],
-    examples: &[("DIAKONOS_HOME=/tmp/try diakonos daemon", "a daemon with a home of its own")],
-    exits: &[(Exit::Failed, "it could not start; the reason is on standard error")],
+    examples: &[(
+        "DIAKONOS_HOME=/tmp/try diakonos daemon",
+        "a daemon with a home of its own",
+    )],
+    exits: &[(
+        Exit::Failed,
+        "it could not start; the reason is on standard error",
+    )],
     run,
 };
 
@@ -71,7 +77,10 @@ pub(in crate::cli) const KILL: Row = Row {
     examples: &[],
     exits: &[
         (Exit::Done, "no daemon runs any more, or none did"),
-        (Exit::OutOfTime, "everything is down, but the daemon did not end"),
+        (
+            Exit::OutOfTime,
+            "everything is down, but the daemon did not end",
+        ),
     ],
     run: kill,
 };
@@ -130,12 +139,17 @@ fn status(given: &Given) -> Result<Exit, Failure> {
             answer("{\n  \"running\": false\n}\n")?;
             return Ok(Exit::NoDaemon);
         }
-        return Err(Failure::new(Exit::NoDaemon, format!("no daemon runs for {home}"))
-            .hint("the first command that needs one starts it"));
+        return Err(
+            Failure::new(Exit::NoDaemon, format!("no daemon runs for {home}"))
+                .hint("the first command that needs one starts it"),
+        );
     };
     let last = client.ask(Command::DaemonStatus, &place.directories)?;
     let Final::Daemon(status) = last else {
-        return Err(Failure::new(Exit::NoDaemon, "the daemon gave an answer to another question"));
+        return Err(Failure::new(
+            Exit::NoDaemon,
+            "the daemon gave an answer to another question",
+        ));
     };
     let memory = Pid::from_raw(status.pid).and_then(|pid| rss_bytes(pid).ok());
     answer(if given.flag("--json") {

@@ -12,9 +12,15 @@ use crate::sys::clock::wall_ms;
 use crate::wire::Final;
 
 const EXITS: &[(Exit, &str)] = &[
-    (Exit::Failed, "it could not be written down, or with --now: a unit failed"),
+    (
+        Exit::Failed,
+        "it could not be written down, or with --now: a unit failed",
+    ),
     (Exit::NoSuchUnit, "no such unit; nothing was done"),
-    (Exit::NoDaemon, "the daemon did not start, or did not answer"),
+    (
+        Exit::NoDaemon,
+        "the daemon did not start, or did not answer",
+    ),
 ];
 
 pub(in crate::cli) const ENABLE: Row = Row {
@@ -26,7 +32,10 @@ pub(in crate::cli) const ENABLE: Row = Row {
     options: &[Choice::flag("", "--now", "start them now, too")],
     summary: "have units start with the daemon",
     help: &["A unit with WantedBy= or RequiredBy= in [install] starts with those groups instead."],
-    examples: &[("diakonos enable --now web", "starts web now, and whenever the daemon starts")],
+    examples: &[(
+        "diakonos enable --now web",
+        "starts web now, and whenever the daemon starts",
+    )],
     exits: EXITS,
     run: |given| {
         let names = checked_names(&given.arguments)?;

@@ -16,7 +16,10 @@ pub(in crate::cli) const HELP: Row = Row {
     options: &[],
     summary: "list the commands, or explain one",
     help: &["`diakonos COMMAND --help` shows the same."],
-    examples: &[("diakonos help start", "what `start` does, its options and exit codes")],
+    examples: &[(
+        "diakonos help start",
+        "what `start` does, its options and exit codes",
+    )],
     exits: &[],
     run: |given| {
         let row = match given.arguments.first() {

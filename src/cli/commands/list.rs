@@ -31,9 +31,15 @@ pub(in crate::cli) const ROW: Row = Row {
     ],
     examples: &[
         ("diakonos list", "the table"),
-        ("diakonos --service-dir /srv/units list --json", "for programs"),
+        (
+            "diakonos --service-dir /srv/units list --json",
+            "for programs",
+        ),
     ],
-    exits: &[(Exit::NoDaemon, "the daemon did not start, or did not answer")],
+    exits: &[(
+        Exit::NoDaemon,
+        "the daemon did not start, or did not answer",
+    )],
     run,
 };
 

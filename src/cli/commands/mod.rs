@@ -26,11 +26,14 @@ fn names(given: &Given) -> Result<Vec<String>, Failure> {
     checked_names(&given.arguments)
 }
 
-fn checked_names(arguments: &[String]) -> Result<Vec<String>, Failure> {
+pub(super) fn checked_names(arguments: &[String]) -> Result<Vec<String>, Failure> {
     let mut names: Vec<String> = Vec::new();
     for argument in arguments {
         let name = if glob::is_pattern(argument) {
-            argument.strip_suffix(".service").unwrap_or(argument).to_owned()
+            argument
+                .strip_suffix(".service")
+                .unwrap_or(argument)
+                .to_owned()
         } else {
             UnitName::parse(argument).map_err(refused)?.to_string()
         };

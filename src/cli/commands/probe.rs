@@ -9,7 +9,11 @@ use crate::cli::table::{Choice, Count, Group, Row};
 use crate::cli::units;
 use crate::wire::UnitStatus;
 
-const QUIET: &[Choice] = &[Choice::flag("-q", "--quiet", "print nothing; the exit code says it")];
+const QUIET: &[Choice] = &[Choice::flag(
+    "-q",
+    "--quiet",
+    "print nothing; the exit code says it",
+)];
 
 pub(in crate::cli) const IS_ACTIVE: Row = Row {
     name: "is-active",
@@ -23,7 +27,10 @@ pub(in crate::cli) const IS_ACTIVE: Row = Row {
         "Prints systemd's word for the state of each: active, reloading, inactive, failed, activating or deactivating. Does \
          not start the daemon: without one, all units are inactive.",
     ],
-    examples: &[("diakonos is-active -q web && echo up", "asks, and prints nothing itself")],
+    examples: &[(
+        "diakonos is-active -q web && echo up",
+        "asks, and prints nothing itself",
+    )],
     exits: &[
         (Exit::Done, "at least one is active or reloading"),
         (Exit::NotRunning, "none is"),
@@ -52,7 +59,12 @@ pub(in crate::cli) const IS_FAILED: Row = Row {
     ],
     run: |given| {
         let word = |status: &UnitStatus| status.active.clone();
-        probe(given, word, |status| status.active == "failed", Exit::Failed)
+        probe(
+            given,
+            word,
+            |status| status.active == "failed",
+            Exit::Failed,
+        )
     },
 };
 
@@ -89,7 +101,10 @@ pub(in crate::cli) const PID: Row = Row {
     options: &[],
     summary: "print the PID of each unit's main process",
     help: &["One line for each unit that has a main process now."],
-    examples: &[("kill -USR2 $(diakonos pid web)", "what `diakonos signal USR2 web` does too")],
+    examples: &[(
+        "kill -USR2 $(diakonos pid web)",
+        "what `diakonos signal USR2 web` does too",
+    )],
     exits: &[
         (Exit::NotRunning, "one of them has no main process"),
         (Exit::NoSuchUnit, "no such unit"),
@@ -97,7 +112,11 @@ pub(in crate::cli) const PID: Row = Row {
     run: |given| {
         let statuses = statuses(given)?;
         let pids: Vec<u32> = statuses.iter().filter_map(|status| status.pid).collect();
-        answer(pids.iter().map(|pid| format!("{pid}\n")).collect::<String>())?;
+        answer(
+            pids.iter()
+                .map(|pid| format!("{pid}\n"))
+                .collect::<String>(),
+        )?;
         Ok(if pids.len() == statuses.len() {
             Exit::Done
         } else {
@@ -123,7 +142,12 @@ fn probe(
 ) -> Result<Exit, Failure> {
     let statuses = statuses(given)?;
     if !given.flag("--quiet") {
-        answer(statuses.iter().map(|status| word(status) + "\n").collect::<String>())?;
+        answer(
+            statuses
+                .iter()
+                .map(|status| word(status) + "\n")
+                .collect::<String>(),
+        )?;
     }
     Ok(if statuses.iter().any(test) {
         Exit::Done

@@ -20,7 +20,11 @@ pub(in crate::cli) const ROW: Row = Row {
     group: Group::Looking,
     arguments: "[NAME…]",
     count: Count::Any,
-    options: &[Choice::flag("", "--json", "an array of objects, one for each unit")],
+    options: &[Choice::flag(
+        "",
+        "--json",
+        "an array of objects, one for each unit",
+    )],
     summary: "show units in full: state and why, processes, log",
     help: &[
         "State, since when and why, what it waits for, its file, its processes as a tree, CPU, memory, how it last ended, \
@@ -55,9 +59,8 @@ fn run(given: &Given) -> Result<Exit, Failure> {
     let page = page(given);
     let log = |name: &str| logtail::last(&place.home, name, LOG_LINES);
     if given.flag("--json") {
-        let json = |item: &render::Item| {
-            render::status_json(item, &log(&item.status.name), page.now_ms)
-        };
+        let json =
+            |item: &render::Item| render::status_json(item, &log(&item.status.name), page.now_ms);
         answer(Json::List(items.iter().map(json).collect()).document())?;
     } else {
         let text = |item: &render::Item| render::status(item, &log(&item.status.name), page);

@@ -26,9 +26,15 @@ const NO_WAIT: Choice = Choice::flag(
     "return as soon as the daemon has taken the request up",
 );
 
-const FAILED: (Exit, &str) = (Exit::Failed, "a unit failed; the reason is on standard error");
+const FAILED: (Exit, &str) = (
+    Exit::Failed,
+    "a unit failed; the reason is on standard error",
+);
 const NO_SUCH: (Exit, &str) = (Exit::NoSuchUnit, "no such unit; nothing was done");
-const NO_DAEMON: (Exit, &str) = (Exit::NoDaemon, "the daemon did not start, or did not answer");
+const NO_DAEMON: (Exit, &str) = (
+    Exit::NoDaemon,
+    "the daemon did not start, or did not answer",
+);
 const NOT_RUNNING: (Exit, &str) = (Exit::NotRunning, "no daemon runs, so no service does");
 const DETACHED: (Exit, &str) = (Exit::Detached, "Ctrl-C while waiting; the work goes on");
 
@@ -49,8 +55,14 @@ pub(in crate::cli) const START: Row = Row {
         "Names may be patterns, such as 'worker@*'; quote them for the shell.",
     ],
     examples: &[
-        ("diakonos start web", "starts ./services/web.service and what it depends on"),
-        ("diakonos start 'worker@*' --no-wait", "does not wait until they are up"),
+        (
+            "diakonos start web",
+            "starts ./services/web.service and what it depends on",
+        ),
+        (
+            "diakonos start 'worker@*' --no-wait",
+            "does not wait until they are up",
+        ),
     ],
     exits: &[FAILED, NO_SUCH, NO_DAEMON, DETACHED],
     run: |given| {
@@ -80,7 +92,9 @@ pub(in crate::cli) const STOP: Row = Row {
     run: |given| {
         let names = names(given)?;
         let wait = wait(given);
-        if_running(given, "stop", Command::Stop { names, wait }, |what| nothing_runs(what))
+        if_running(given, "stop", Command::Stop { names, wait }, |what| {
+            nothing_runs(what)
+        })
     },
 };
 
@@ -101,8 +115,14 @@ pub(in crate::cli) const RESTART: Row = Row {
          is refused, and the service goes on as it was. A service that is down is started.",
     ],
     examples: &[
-        ("diakonos restart web", "reads web.service again and restarts web"),
-        ("diakonos restart --if-running 'worker@*'", "restarts only the workers that are up"),
+        (
+            "diakonos restart web",
+            "reads web.service again and restarts web",
+        ),
+        (
+            "diakonos restart --if-running 'worker@*'",
+            "restarts only the workers that are up",
+        ),
     ],
     exits: &[FAILED, NO_SUCH, NO_DAEMON, DETACHED],
     run: |given| {
@@ -135,7 +155,9 @@ pub(in crate::cli) const RELOAD: Row = Row {
     exits: &[FAILED, NOT_RUNNING, NO_SUCH, DETACHED],
     run: |given| {
         let names = names(given)?;
-        if_running(given, "reload", Command::Reload { names }, |_| Err(no_daemon()))
+        if_running(given, "reload", Command::Reload { names }, |_| {
+            Err(no_daemon())
+        })
     },
 };
 
@@ -153,7 +175,10 @@ pub(in crate::cli) const SIGNAL: Row = Row {
     ],
     examples: &[
         ("diakonos signal HUP nginx", "sends SIGHUP to nginx"),
-        ("diakonos signal USR1 'worker@*'", "sends SIGUSR1 to every worker"),
+        (
+            "diakonos signal USR1 'worker@*'",
+            "sends SIGUSR1 to every worker",
+        ),
     ],
     exits: &[FAILED, NOT_RUNNING, NO_SUCH],
     run: |given| {
@@ -179,7 +204,9 @@ pub(in crate::cli) const RESET: Row = Row {
     exits: &[NO_SUCH],
     run: |given| {
         let names = names(given)?;
-        if_running(given, "reset", Command::Reset { names }, |what| nothing_runs(what))
+        if_running(given, "reset", Command::Reset { names }, |what| {
+            nothing_runs(what)
+        })
     },
 };
 
@@ -194,8 +221,9 @@ fn wait(given: &Given) -> Wait {
 fn parse_signal(text: &str) -> Result<Signal, Failure> {
     Signal::parse(text).ok_or_else(|| {
         let shown = crate::cli::text::clean(text);
-        Failure::usage(format!("`{shown}` is no signal"))
-            .hint("a name such as TERM or SIGHUP, or a number from 1 to 64, stands before the units")
+        Failure::usage(format!("`{shown}` is no signal")).hint(
+            "a name such as TERM or SIGHUP, or a number from 1 to 64, stands before the units",
+        )
     })
 }
 
@@ -243,7 +271,10 @@ fn carry_out(
         .map_err(|failure| units::with_nearest(failure, place, &given.arguments))?;
     match last {
         Final::Results(results) => report(given, place, &results, begun_ms),
-        _ => Err(Failure::new(Exit::NoDaemon, "the daemon gave an answer to another question")),
+        _ => Err(Failure::new(
+            Exit::NoDaemon,
+            "the daemon gave an answer to another question",
+        )),
     }
 }
 

@@ -42,7 +42,11 @@ const TITLES: [&str; 8] = [
 const REASON_MAX: usize = 120;
 
 pub(in crate::cli) fn list(items: &[Item], page: Page) -> String {
-    let mut rows = vec![TITLES.map(|title| Cell::toned(Tone::Strong, title)).to_vec()];
+    let mut rows = vec![
+        TITLES
+            .map(|title| Cell::toned(Tone::Strong, title))
+            .to_vec(),
+    ];
     rows.extend(items.iter().map(|item| row(item, page)));
     let mut out = columns(&rows, &ALIGNS, page.width, page.palette);
     let notes: Vec<String> = items.iter().filter_map(|item| note(item, page)).collect();
@@ -87,7 +91,11 @@ fn note(item: &Item, page: Page) -> Option<String> {
     let (tone, text, next) = if let Some(fault) = &item.fault {
         (Tone::Bad, clean(fault), "diakonos check".to_owned())
     } else if status.state == "failed" {
-        (Tone::Bad, clean(&status.cause), format!("diakonos status {name}"))
+        (
+            Tone::Bad,
+            clean(&status.cause),
+            format!("diakonos status {name}"),
+        )
     } else if status.state == "restarting" {
         let end = status.last_end.as_deref().unwrap_or(&status.cause);
         (Tone::Busy, clean(end), format!("diakonos logs {name}"))
@@ -105,7 +113,12 @@ fn note(item: &Item, page: Page) -> Option<String> {
 }
 
 pub(in crate::cli) fn list_json(items: &[Item], now_ms: u64) -> Json {
-    Json::List(items.iter().map(|item| Json::Object(fields(item, now_ms))).collect())
+    Json::List(
+        items
+            .iter()
+            .map(|item| Json::Object(fields(item, now_ms)))
+            .collect(),
+    )
 }
 
 /// The fields of a unit in `list --json` and `status --json`.
@@ -131,7 +144,10 @@ pub(super) fn fields(item: &Item, now_ms: u64) -> Vec<(&'static str, Json)> {
         ("cpu_percent", cpu.map_or(Json::Null, Json::Tenths)),
         ("memory_bytes", Json::number(item.usage.memory)),
         ("cause", Json::text(&status.cause)),
-        ("last_end", status.last_end.as_deref().map_or(Json::Null, Json::text)),
+        (
+            "last_end",
+            status.last_end.as_deref().map_or(Json::Null, Json::text),
+        ),
         ("deadline_ms", Json::number(status.deadline_ms)),
         ("waits_for", Json::texts(&status.waits_for)),
         ("requires", Json::texts(&status.requires)),
@@ -139,7 +155,10 @@ pub(super) fn fields(item: &Item, now_ms: u64) -> Vec<(&'static str, Json)> {
         ("file", Json::text(&status.file)),
         ("file_changed", Json::Bool(status.file_changed)),
         ("log_lost_bytes", Json::Number(status.log_lost)),
-        ("error", item.fault.as_deref().map_or(Json::Null, Json::text)),
+        (
+            "error",
+            item.fault.as_deref().map_or(Json::Null, Json::text),
+        ),
     ]
 }
 
@@ -198,7 +217,8 @@ pub(super) mod tests {
             ],
         };
         let mut crash = item("crash", "restarting", "activating");
-        crash.status.description = "Falls over again and again, to show what happens then".to_owned();
+        crash.status.description =
+            "Falls over again and again, to show what happens then".to_owned();
         crash.status.restarts = 4;
         crash.status.last_end = Some("exit code 1".to_owned());
         crash.status.deadline_ms = Some(NOW + 3_200);
@@ -227,7 +247,10 @@ pub(super) mod tests {
     fn the_table_is_as_in_the_golden_files() {
         golden::check("list", &list(&items(), page(Palette::Plain, None)));
         golden::check("list-80", &list(&items(), page(Palette::Plain, Some(80))));
-        golden::check("list-colored", &list(&items(), page(Palette::Colored, None)));
+        golden::check(
+            "list-colored",
+            &list(&items(), page(Palette::Colored, None)),
+        );
         golden::check("list-json", &list_json(&items(), NOW).document());
     }
 }

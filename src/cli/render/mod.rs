@@ -30,6 +30,8 @@ fn is_up(status: &UnitStatus) -> bool {
 
 /// `in 4s` for the next automatic restart.
 fn restarts_in(status: &UnitStatus, now_ms: u64) -> Option<String> {
-    let due_ms = status.deadline_ms.filter(|_| status.state == "restarting")?;
+    let due_ms = status
+        .deadline_ms
+        .filter(|_| status.state == "restarting")?;
     Some(format!("in {}", span_until(due_ms.saturating_sub(now_ms))))
 }

@@ -69,7 +69,10 @@ pub(in crate::cli) fn failures(result: &UnitResult, log: &[String], palette: Pal
     let error = palette.paint(Tone::Bad, "error:");
     let name = palette.paint(Tone::Strong, &clean(&result.unit));
     let mut lines = result.text.lines();
-    let mut out = format!("{error} {name}: {}\n", clean(lines.next().unwrap_or_default()));
+    let mut out = format!(
+        "{error} {name}: {}\n",
+        clean(lines.next().unwrap_or_default())
+    );
     for line in lines {
         out.push_str(&format!("       {}\n", clean(line)));
     }
@@ -122,13 +125,31 @@ mod tests {
             failed.clone(),
         ];
         let steps = [
-            step(ProgressKind::AlsoStarts, "database", "also starts: required by web"),
-            step(ProgressKind::Changed, "web", "its file has changed:\nRestart: no → always"),
+            step(
+                ProgressKind::AlsoStarts,
+                "database",
+                "also starts: required by web",
+            ),
+            step(
+                ProgressKind::Changed,
+                "web",
+                "its file has changed:\nRestart: no → always",
+            ),
             step(ProgressKind::Warning, "", "metrics is wanted and missing"),
-            step(ProgressKind::Killing, "slow", "did not stop in time: SIGKILL sent"),
+            step(
+                ProgressKind::Killing,
+                "slow",
+                "did not stop in time: SIGKILL sent",
+            ),
         ];
-        let log = ["Traceback (most recent call last):".to_owned(), "OSError".to_owned()];
-        for (name, palette) in [("result", Palette::Plain), ("result-colored", Palette::Colored)] {
+        let log = [
+            "Traceback (most recent call last):".to_owned(),
+            "OSError".to_owned(),
+        ];
+        for (name, palette) in [
+            ("result", Palette::Plain),
+            ("result-colored", Palette::Colored),
+        ] {
             let mut text: String = steps.iter().map(|step| progress(step, palette)).collect();
             text.push_str(&successes(&results, palette));
             text.push_str(&failures(&failed, &log, palette));

@@ -61,7 +61,9 @@ impl Lines {
 
 fn state(lines: &mut Lines, item: &Item, page: Page) {
     let status = &item.status;
-    let mut text = lines.palette.paint(state_tone(&status.state), &status.state);
+    let mut text = lines
+        .palette
+        .paint(state_tone(&status.state), &status.state);
     if status.phase != status.state && !status.phase.is_empty() {
         text.push_str(&format!(" ({})", clean(&status.phase)));
     }
@@ -108,7 +110,10 @@ fn file(lines: &mut Lines, item: &Item) {
 fn processes(lines: &mut Lines, item: &Item, page: Page) {
     let status = &item.status;
     if let Some(pid) = status.pid {
-        let run = status.run.map(|run| format!(" (run {run})")).unwrap_or_default();
+        let run = status
+            .run
+            .map(|run| format!(" (run {run})"))
+            .unwrap_or_default();
         lines.add("pid", &format!("{pid}{run}"));
     }
     for (place, text) in tree(&item.usage.processes, page.width).iter().enumerate() {
@@ -121,7 +126,10 @@ fn processes(lines: &mut Lines, item: &Item, page: Page) {
     if let Some(cpu_ms) = item.usage.cpu_ms {
         let share = cpu_tenths(&item.usage, up_ms).filter(|_| is_up(status));
         let share = share.map(|tenths| format!(", {} of one CPU on average", percent(tenths)));
-        lines.add("cpu", &format!("{}{}", span_fine(cpu_ms), share.unwrap_or_default()));
+        lines.add(
+            "cpu",
+            &format!("{}{}", span_fine(cpu_ms), share.unwrap_or_default()),
+        );
     }
     if let Some(memory) = item.usage.memory {
         lines.add("memory", &size(memory));
@@ -148,7 +156,10 @@ fn tree(processes: &[Process], width: Option<usize>) -> Vec<String> {
     }
     if processes.len() > PROCESSES_SHOWN {
         let more = processes.len() - PROCESSES_SHOWN;
-        texts.push(format!("… and {} more", count(more, "process", "processes")));
+        texts.push(format!(
+            "… and {} more",
+            count(more, "process", "processes")
+        ));
     }
     texts
 }
@@ -204,14 +215,21 @@ mod tests {
         let log = ["listening on port 5432".to_owned(), "ready".to_owned()];
         let all = |palette: Palette| {
             let texts = items().into_iter().map(|item| {
-                let lines: &[String] = if item.status.name == "database" { &log } else { &[] };
+                let lines: &[String] = if item.status.name == "database" {
+                    &log
+                } else {
+                    &[]
+                };
                 status(&item, lines, page(palette, None))
             });
             texts.collect::<Vec<_>>().join("\n")
         };
         golden::check("status", &all(Palette::Plain));
         golden::check("status-colored", &all(Palette::Colored));
-        let json: Vec<Json> = items().iter().map(|item| status_json(item, &log, NOW)).collect();
+        let json: Vec<Json> = items()
+            .iter()
+            .map(|item| status_json(item, &log, NOW))
+            .collect();
         golden::check("status-json", &Json::List(json).document());
     }
 }

@@ -173,5 +173,5 @@ fn services_are_merged_by_time() {
     merge.changed();
     let (at, entry) = merge.next_entry().unwrap().unwrap();
     assert_eq!((at, text(&entry).unwrap()), (1, "more".to_owned()));
-    assert_eq!(merge.next_entry().unwrap(), None);
+    assert!(merge.next_entry().unwrap().is_none());
 }

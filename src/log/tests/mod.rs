@@ -4,6 +4,7 @@
 
 mod faults;
 mod following;
+mod processes;
 mod rotating;
 
 use std::fs;

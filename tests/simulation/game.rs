@@ -1,0 +1,601 @@
+//! One game: an engine, a world, a model and somebody who wants things, on a virtual clock.
+//!
+//! Owns the turn (event, effects, saves first, the rest in order), the daemon's death and its successor, and the kind ending in
+//! which everything must settle. Stands alone, so that a fuzz target can include it with its neighbours.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use diakonos::engine::{
+    Absent, Asker, Effect, Engine, Event, FactGoal, Facts, Moment, RequestId, Verb,
+};
+use diakonos::unit::{KillMode, Unit, UnitName};
+
+use crate::entropy::Entropy;
+use crate::grammar::{Action, Weights};
+use crate::life::{self, Temper};
+use crate::model::{Check, Client, Model, Turn, fail};
+use crate::sweep::{self, Scene};
+use crate::trace::{Trace, What};
+use crate::units::{self, Edges};
+use crate::world::World;
+
+/// Events that a game may take to settle in the end.
+const KIND_TURNS: u32 = 20_000;
+
+#[derive(Debug)]
+struct Game<'a> {
+    engine: Engine,
+    world: World,
+    model: Model,
+    now: Moment,
+    /// The unit files.
+    disk: BTreeMap<UnitName, Unit>,
+    /// How many names there are.
+    count: usize,
+    /// What `run/` holds.
+    saved: BTreeMap<UnitName, (Unit, Facts)>,
+    /// Every unit's facts as they are now.
+    facts: BTreeMap<UnitName, Facts>,
+    /// So many effects and saves from now the daemon dies.
+    fuse: Option<u32>,
+    next_request: u64,
+    trace: &'a mut Trace,
+}
+
+/// Whether the daemon still is the same one after an event.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Daemon {
+    Lives,
+    Died,
+}
+
+/// Plays a game of so many steps and lets it settle.
+///
+/// # Errors
+/// The first thing that was not as it must be.
+pub(crate) fn run(entropy: &mut Entropy, steps: usize, trace: &mut Trace) -> Check {
+    let weights = Weights::draw(entropy);
+    let temper = Temper::draw(entropy);
+    let definitions = units::draw_all(entropy);
+    let mut game = Game {
+        engine: Engine::new(u64::from(entropy.below(1000))),
+        world: World::new(temper),
+        model: Model::default(),
+        now: Moment(1_000),
+        count: definitions.len(),
+        disk: BTreeMap::new(),
+        saved: BTreeMap::new(),
+        facts: BTreeMap::new(),
+        fuse: None,
+        next_request: 1,
+        trace,
+    };
+    for unit in definitions {
+        game.write(unit);
+    }
+    for _ in 0..steps {
+        if entropy.is_spent() {
+            break;
+        }
+        entropy.segment();
+        let action = weights.choose(entropy);
+        game.act(entropy, action)?;
+    }
+    // The kind ending draws nothing: it only takes the kindest choice each time.
+    game.settle(&mut Entropy::taped(Vec::new()))
+}
+
+impl Game<'_> {
+    fn act(&mut self, entropy: &mut Entropy, action: Action) -> Check {
+        match action {
+            Action::GoOn => return self.go_on(entropy),
+            Action::Vanish => return self.vanish(entropy),
+            Action::Strike => self.strike(entropy),
+            Action::Rewrite => self.rewrite(entropy),
+            Action::SmallStep => {
+                let ms = entropy.between(1, 200);
+                self.pass(u64::from(ms));
+            }
+            Action::HugeStep => {
+                let ms = entropy.between(1_000, 2_000_000);
+                self.pass(u64::from(ms));
+            }
+            Action::Crash => {
+                let after = entropy.below(12);
+                if after == 0 {
+                    return self.crash(entropy);
+                }
+                self.fuse = Some(after);
+            }
+            Action::Compare => return self.compare(),
+            Action::Start
+            | Action::Stop
+            | Action::Restart
+            | Action::RestartIfRunning
+            | Action::Reload
+            | Action::Reset
+            | Action::Signal
+            | Action::Shutdown => return self.wish(entropy, action),
+        }
+        Ok(())
+    }
+
+    /// One report, a tick that is due, or time up to the next of either.
+    fn go_on(&mut self, entropy: &mut Entropy) -> Check {
+        let ticks = self.engine.next_deadline().is_some_and(|at| at <= self.now);
+        let waiting = self.world.reports().len();
+        let choices = u32::try_from(waiting).unwrap_or(0) + u32::from(ticks);
+        if choices == 0 {
+            self.sleep();
+            return Ok(());
+        }
+        let choice = entropy.below(choices) as usize;
+        match self.world.take_report(choice) {
+            Some(event) => self.feed(entropy, event).map(|_| ()),
+            None => self.feed(entropy, Event::Tick).map(|_| ()),
+        }
+    }
+
+    /// Lets time pass until somebody has something to say; whether there is such a moment.
+    fn sleep(&mut self) -> bool {
+        let wakes = [self.world.next_wake(), self.engine.next_deadline()];
+        let Some(at) = wakes.into_iter().flatten().min() else {
+            return false;
+        };
+        self.now = self.now.max(at);
+        self.world.advance(self.now);
+        true
+    }
+
+    fn pass(&mut self, ms: u64) {
+        self.now = self.now.plus_ms(ms);
+        self.world.advance(self.now);
+        self.trace.say(self.now, format!("{ms} ms pass"));
+    }
+
+    fn vanish(&mut self, entropy: &mut Entropy) -> Check {
+        let open: Vec<RequestId> = self
+            .model
+            .requests
+            .iter()
+            .filter(|(_, asked)| asked.client == Client::Waits)
+            .map(|(request, _)| *request)
+            .collect();
+        if open.is_empty() {
+            return Ok(());
+        }
+        let request = entropy.pick(&open);
+        self.feed(entropy, Event::Detached { request }).map(|_| ())
+    }
+
+    fn strike(&mut self, entropy: &mut Entropy) {
+        let pids = self.world.pids();
+        if pids.is_empty() {
+            return;
+        }
+        let pid = entropy.pick(&pids);
+        let ending = life::draw_ending(entropy);
+        if let Some(process) = self.world.process(pid) {
+            let text = format!("process {pid} of {} ends: {ending:?}", process.unit);
+            self.trace.say(self.now, text);
+        }
+        self.world.end(pid, ending);
+    }
+
+    fn rewrite(&mut self, entropy: &mut Entropy) {
+        let index = entropy.below(u32::try_from(self.count).unwrap_or(1)) as usize;
+        let unit = units::draw(entropy, index, self.count, Edges::Anyhow);
+        if entropy.chance(15) {
+            self.trace
+                .say(self.now, format!("file   {} disappears", unit.name));
+            self.disk.remove(&unit.name);
+        } else {
+            self.write(unit);
+        }
+    }
+
+    fn write(&mut self, unit: Unit) {
+        self.trace
+            .add(self.now, What::Written(Box::new(unit.clone())));
+        self.disk.insert(unit.name.clone(), unit);
+    }
+
+    /// A client, or now and then the daemon itself, wants something.
+    fn wish(&mut self, entropy: &mut Entropy, action: Action) -> Check {
+        let Some(verb) = action.verb(entropy) else {
+            return Ok(());
+        };
+        let mut names: Vec<UnitName> = self.disk.keys().cloned().collect();
+        names.push(units::name("nobody"));
+        let mut targets = Vec::new();
+        if verb != Verb::Shutdown {
+            for _ in 0..entropy.pick(&[1, 1, 1, 2, 3]) {
+                // The name that nobody has is rarer than the others.
+                let known = u32::try_from(names.len() - 1).unwrap_or(0);
+                let index = if known == 0 || entropy.chance(3) {
+                    names.len() - 1
+                } else {
+                    entropy.below(known) as usize
+                };
+                targets.push(names[index].clone());
+            }
+        }
+        let (definitions, absent) = self.load(verb, &targets);
+        let request = RequestId(self.next_request);
+        self.next_request += 1;
+        let by = match entropy.below(6) {
+            0 if verb == Verb::Start => Asker::Boot,
+            0 if verb == Verb::Shutdown => Asker::Signal,
+            _ => Asker::Client { uid: 1000, pid: 77 },
+        };
+        let event = Event::Request {
+            request,
+            verb,
+            by,
+            targets,
+            definitions,
+            absent,
+        };
+        self.feed(entropy, event).map(|_| ())
+    }
+
+    /// Reads files as the shell does: the named ones and, of what they pull in, what is down or unknown.
+    fn load(&self, verb: Verb, targets: &[UnitName]) -> (Vec<Unit>, Vec<Absent>) {
+        let (mut definitions, mut absent) = (Vec::new(), Vec::new());
+        if !matches!(verb, Verb::Start | Verb::Restart(_)) {
+            return (definitions, absent);
+        }
+        let mut open: Vec<UnitName> = targets.to_vec();
+        let mut seen: BTreeSet<UnitName> = BTreeSet::new();
+        while let Some(name) = open.pop() {
+            if !seen.insert(name.clone()) {
+                continue;
+            }
+            let named = targets.contains(&name);
+            let rests = self
+                .facts
+                .get(&name)
+                .is_none_or(|facts| sweep::rests(facts.phase));
+            let known = self.engine.id(&name).is_some();
+            if !named && !rests {
+                continue;
+            }
+            match self.disk.get(&name) {
+                Some(unit) => {
+                    open.extend(unit.requires.iter().chain(&unit.wants).cloned());
+                    definitions.push(unit.clone());
+                }
+                None if known => {}
+                None => absent.push(Absent {
+                    name,
+                    reason: "not found".to_owned(),
+                }),
+            }
+        }
+        (definitions, absent)
+    }
+
+    /// One event, all that comes of it, and a look at everything.
+    fn feed(&mut self, entropy: &mut Entropy, event: Event) -> Result<Daemon, String> {
+        self.trace.add(self.now, What::Event(event.clone()));
+        self.engine.handle(self.now, event.clone());
+        let mut batch = Vec::new();
+        while let Some(effect) = self.engine.poll_effect() {
+            batch.push(effect);
+        }
+        self.learn_names();
+        for effect in &batch {
+            self.trace.add(self.now, What::Effect(effect.clone()));
+        }
+        self.model.turn(&Turn {
+            now: self.now,
+            event: &event,
+            batch: &batch,
+            engine: &self.engine,
+            before: &self.facts,
+        })?;
+        self.not_so_simple(&event);
+        if self.carry_out(entropy, &batch)? == Daemon::Died {
+            return Ok(Daemon::Died);
+        }
+        let after = self.look();
+        let before = std::mem::replace(&mut self.facts, after);
+        sweep::sweep(
+            &Scene {
+                now: self.now,
+                event: &event,
+                engine: &self.engine,
+                saved: &self.saved,
+                before: &before,
+                after: &self.facts,
+            },
+            &self.model,
+        )?;
+        if self.model.has_exited {
+            self.begin_anew()?;
+        }
+        Ok(Daemon::Lives)
+    }
+
+    fn learn_names(&mut self) {
+        for id in self.engine.units() {
+            if let Some(unit) = self.engine.unit(id) {
+                self.trace.name(id, &unit.name);
+            }
+        }
+    }
+
+    fn look(&self) -> BTreeMap<UnitName, Facts> {
+        self.engine
+            .units()
+            .filter_map(|id| self.engine.facts(id))
+            .map(|facts| (facts.unit.clone(), facts))
+            .collect()
+    }
+
+    /// A main process that leaves others behind does not end in peace.
+    fn not_so_simple(&mut self, event: &Event) {
+        if let Event::Exited { run, .. } = event
+            && let Some(record) = self.model.runs.get(run)
+        {
+            let name = record.unit.clone();
+            if self.world.of_unit(&name).next().is_some() {
+                self.model.leaves_others(&name);
+            }
+        }
+    }
+
+    /// As the shell does it: every save first, then the rest in order. The daemon may die anywhere between.
+    fn carry_out(&mut self, entropy: &mut Entropy, batch: &[Effect]) -> Result<Daemon, String> {
+        let (saves, others): (Vec<&Effect>, Vec<&Effect>) = batch
+            .iter()
+            .partition(|effect| matches!(effect, Effect::Save { .. }));
+        for effect in saves.into_iter().chain(others) {
+            if let Some(left) = self.fuse {
+                self.fuse = left.checked_sub(1);
+                if left == 0 {
+                    self.crash(entropy)?;
+                    return Ok(Daemon::Died);
+                }
+            }
+            self.apply(entropy, effect);
+        }
+        Ok(Daemon::Lives)
+    }
+
+    fn apply(&mut self, entropy: &mut Entropy, effect: &Effect) {
+        let of = |id| self.engine.unit(id).cloned();
+        match effect {
+            Effect::Save { unit } => {
+                if let (Some(unit), Some(facts)) = (of(*unit), self.engine.facts(*unit)) {
+                    self.saved.insert(facts.unit.clone(), (unit, facts));
+                }
+            }
+            Effect::Spawn(spawn) => {
+                if let Some(unit) = of(spawn.unit) {
+                    self.world.spawn(entropy, self.now, spawn, &unit);
+                }
+            }
+            Effect::FindMain { unit, run } => {
+                if let Some(unit) = of(*unit) {
+                    self.world.find_main(entropy, self.now, *run, &unit);
+                }
+            }
+            Effect::StopFinding { run } => self.world.stop_finding(*run),
+            Effect::Signal { unit, to, signal } => {
+                if let Some(unit) = of(*unit) {
+                    self.world.signal(self.now, &unit.name, *to, *signal);
+                }
+            }
+            Effect::WatchGroup { unit } => {
+                if let Some(definition) = of(*unit) {
+                    self.world.watch_group(&definition.name, *unit);
+                }
+            }
+            Effect::Publish(_) | Effect::Notify { .. } | Effect::Answer { .. } | Effect::Exit => {}
+        }
+    }
+
+    /// The daemon dies, and a successor takes its services back.
+    fn crash(&mut self, entropy: &mut Entropy) -> Check {
+        self.fuse = None;
+        self.trace.say(self.now, "the daemon dies");
+        self.world.daemon_dies(entropy.chance(50));
+        if entropy.chance(30) {
+            let ms = entropy.between(1, 100_000);
+            self.pass(u64::from(ms));
+        }
+        self.nobody_is_unknown()?;
+        self.model.daemon_died(&self.saved);
+        self.engine = Engine::new(u64::from(entropy.below(1000)));
+        self.facts.clear();
+        let saved = self.saved.clone();
+        for (unit, facts) in saved.values() {
+            let restored = Event::Restored {
+                unit: Box::new(unit.clone()),
+                facts: Box::new(facts.clone()),
+            };
+            self.hand_back(entropy, restored)?;
+        }
+        for (name, (_, facts)) in &saved {
+            for fact in [facts.main, facts.control].into_iter().flatten() {
+                for event in self.world.adopt(name, fact) {
+                    self.hand_back(entropy, event)?;
+                }
+            }
+        }
+        self.feed(entropy, Event::Tick)?;
+        self.keeps_wishes(&saved)
+    }
+
+    /// While a successor takes over, only the model looks: not everybody is there yet.
+    fn hand_back(&mut self, entropy: &mut Entropy, event: Event) -> Check {
+        self.trace.add(self.now, What::Event(event.clone()));
+        self.engine.handle(self.now, event.clone());
+        self.learn_names();
+        let mut batch = Vec::new();
+        while let Some(effect) = self.engine.poll_effect() {
+            self.trace.add(self.now, What::Effect(effect.clone()));
+            batch.push(effect);
+        }
+        self.model.turn(&Turn {
+            now: self.now,
+            event: &event,
+            batch: &batch,
+            engine: &self.engine,
+            before: &self.facts,
+        })?;
+        self.carry_out(entropy, &batch)?;
+        self.facts = self.look();
+        Ok(())
+    }
+
+    /// Every process that a daemon began stands in what it saved, unless it was left alone on purpose.
+    fn nobody_is_unknown(&self) -> Check {
+        for (run, record) in &self.model.runs {
+            if record.known != crate::model::Known::Asked || !self.world.is_born(*run) {
+                continue;
+            }
+            let known = self.saved.get(&record.unit).is_some_and(|(_, facts)| {
+                [facts.main, facts.control]
+                    .into_iter()
+                    .flatten()
+                    .any(|fact| fact.run == *run)
+            });
+            if !known {
+                return fail(format!(
+                    "run {run} of {} lives and stands in no facts",
+                    record.unit
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// A successor wants what its predecessor wanted.
+    fn keeps_wishes(&self, saved: &BTreeMap<UnitName, (Unit, Facts)>) -> Check {
+        for (name, (_, old)) in saved {
+            let Some(new) = self.facts.get(name) else {
+                return fail(format!("{name} was saved and is not known any more"));
+            };
+            if old.goal == FactGoal::Down && new.goal != FactGoal::Down {
+                return fail(format!(
+                    "{name} was to be down, and its goal is {:?}",
+                    new.goal
+                ));
+            }
+            if old.goal != FactGoal::Down && new.goal == FactGoal::Down && !sweep::rests(new.phase)
+            {
+                return fail(format!(
+                    "{name} was to be up, and it goes down: {:?}",
+                    new.phase
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// What is saved and read back by a successor to whom nothing has happened is saved the same again.
+    fn compare(&mut self) -> Check {
+        let mut other = Engine::new(7);
+        for (unit, facts) in self.saved.values() {
+            let (unit, facts) = (Box::new(unit.clone()), Box::new(facts.clone()));
+            other.handle(self.now, Event::Restored { unit, facts });
+        }
+        for (name, (_, facts)) in &self.saved {
+            let restored = other.id(name).and_then(|id| other.facts(id));
+            if restored.as_ref() != Some(facts) {
+                return fail(format!("{name}: {facts:?} reads back as {restored:?}"));
+            }
+        }
+        Ok(())
+    }
+
+    /// The daemon has ended in peace.
+    fn begin_anew(&mut self) -> Check {
+        for (name, facts) in &self.facts {
+            if !sweep::rests(facts.phase) {
+                return fail(format!("the daemon ends, and {name} is {:?}", facts.phase));
+            }
+        }
+        let waits = |client: Client| client == Client::Waits;
+        if let Some((request, _)) = self.model.requests.iter().find(|(_, a)| waits(a.client)) {
+            return fail(format!(
+                "the daemon ends, and request {request} has no answer"
+            ));
+        }
+        self.trace.say(self.now, "a new daemon begins");
+        self.engine = Engine::new(7);
+        self.world.daemon_dies(true);
+        self.model = Model::default();
+        self.saved.clear();
+        self.facts.clear();
+        self.fuse = None;
+        Ok(())
+    }
+
+    /// Faults off, time forward: everything must come to rest.
+    fn settle(&mut self, entropy: &mut Entropy) -> Check {
+        self.fuse = None;
+        self.trace.say(self.now, "from here on the world is kind");
+        self.world.become_kind(self.now);
+        for _ in 0..KIND_TURNS {
+            let ticks = self.engine.next_deadline().is_some_and(|at| at <= self.now);
+            if !self.world.reports().is_empty() || ticks {
+                self.go_on(entropy)?;
+            } else if self.is_settled() || !self.sleep() {
+                return self.has_settled();
+            }
+        }
+        fail("the game does not settle")
+    }
+
+    fn is_settled(&self) -> bool {
+        self.world.next_wake().is_none() && self.has_settled().is_ok()
+    }
+
+    fn has_settled(&self) -> Check {
+        for (name, facts) in &self.facts {
+            let up = matches!(
+                facts.phase,
+                diakonos::engine::FactPhase::Running | diakonos::engine::FactPhase::Exited
+            );
+            if !sweep::rests(facts.phase) && !(up && facts.goal == FactGoal::Up) {
+                return fail(format!(
+                    "{name} has not settled: {:?}, {:?}",
+                    facts.goal, facts.phase
+                ));
+            }
+            if sweep::rests(facts.phase) && self.leaves_nothing(name) {
+                let left = self.world.of_unit(name).count();
+                if left > 0 {
+                    return fail(format!(
+                        "{name} is {:?}, and {left} processes are left",
+                        facts.phase
+                    ));
+                }
+            }
+        }
+        for (request, asked) in &self.model.requests {
+            if asked.client == Client::Waits {
+                return fail(format!(
+                    "request {request} ({:?}) has no answer",
+                    asked.verb
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a stop of this unit is to leave no process at all.
+    fn leaves_nothing(&self, name: &UnitName) -> bool {
+        self.engine
+            .id(name)
+            .and_then(|id| self.engine.unit(id))
+            .and_then(|unit| unit.service.as_ref())
+            .is_some_and(|service| {
+                matches!(service.kill.mode, KillMode::ControlGroup | KillMode::Mixed)
+                    && service.kill.send_sigkill
+            })
+    }
+}

@@ -1,0 +1,69 @@
+//! The deterministic simulation of the engine: random units, random processes, random wishes, random faults and the daemon's
+//! death at any step, on a virtual clock. A failure prints its seed and its shortened story.
+//!
+//! `DIAKONOS_SIM_SEED=n` plays one seed, `DIAKONOS_SIM_SEEDS=n` so many, `DIAKONOS_SIM_STEPS=n` steps in each.
+
+mod entropy;
+mod game;
+mod grammar;
+mod life;
+mod model;
+mod shorten;
+mod sweep;
+mod trace;
+mod units;
+mod world;
+
+use entropy::Entropy;
+use trace::Trace;
+
+const SEEDS: u64 = 256;
+const STEPS: usize = 400;
+
+fn number(variable: &str) -> Option<u64> {
+    std::env::var(variable).ok()?.parse().ok()
+}
+
+fn steps() -> usize {
+    number("DIAKONOS_SIM_STEPS").map_or(STEPS, |steps| usize::try_from(steps).unwrap_or(STEPS))
+}
+
+#[test]
+fn every_seed_holds() {
+    let seeds = match number("DIAKONOS_SIM_SEED") {
+        Some(seed) => seed..seed + 1,
+        None => 0..number("DIAKONOS_SIM_SEEDS").unwrap_or(SEEDS),
+    };
+    for seed in seeds {
+        let mut entropy = Entropy::seeded(seed);
+        let played = shorten::play(&mut entropy, steps());
+        if let Err(why) = played {
+            let (why, story) = shorten::shorten(entropy.record(), &why);
+            panic!("seed {seed}, {} steps: {why}\n\n{story}", steps());
+        }
+    }
+}
+
+/// The same seed tells the same story, to the letter.
+#[test]
+fn a_seed_replays() {
+    for seed in 0..8 {
+        let tell = || {
+            let mut trace = Trace::default();
+            let outcome = game::run(&mut Entropy::seeded(seed), steps(), &mut trace);
+            (outcome, trace.tell())
+        };
+        assert_eq!(tell(), tell(), "seed {seed}");
+    }
+}
+
+/// What a fuzzer feeds: any bytes play a game, and none at all a dull one.
+#[test]
+fn bytes_play_too() {
+    let mut bytes = Vec::new();
+    for round in 0..64_u8 {
+        let played = game::run(&mut Entropy::from_bytes(&bytes), 100, &mut Trace::default());
+        assert_eq!(played, Ok(()), "bytes {bytes:?}");
+        bytes.extend([round.wrapping_mul(73), round ^ 0x5A, 255 - round]);
+    }
+}

@@ -1,0 +1,765 @@
+//! The shadow: what must be true of everything that the engine does, whatever its own structures say.
+//!
+//! Owns the bookkeeping over events and effects: runs, requests, published states, wishes, automatic starts. What can be seen
+//! by looking at the engine after an event is `sweep.rs`'s.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use diakonos::engine::{
+    Answer, Cause, Change, ChangeId, Effect, Ending, Engine, Event, FactGoal, FactPhase, Facts,
+    Failure, Moment, Outcome, RequestId, Role, RunId, Scope, Spawn, State, Target, UnitId, Verb,
+};
+use diakonos::unit::{Kill, KillMode, Kind, Policy, Signal, Unit, UnitName};
+
+/// What a check says: nothing, or what is wrong.
+pub(crate) type Check = Result<(), String>;
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(crate) struct Model {
+    pub(crate) runs: BTreeMap<RunId, RunRecord>,
+    pub(crate) requests: BTreeMap<RequestId, Asked>,
+    /// The last published state, since this daemon began.
+    pub(crate) states: BTreeMap<UnitName, State>,
+    last_change: Option<ChangeId>,
+    /// How each unit's processes may be killed, by the definition that they were started with.
+    kills: BTreeMap<UnitName, Kill>,
+    /// Stopped by a request, and by no later one to be started.
+    pub(crate) forbidden: BTreeSet<UnitName>,
+    auto_starts: BTreeMap<UnitName, VecDeque<Moment>>,
+    /// What is to follow the end of a main process: an automatic restart, or none.
+    expected: BTreeMap<UnitName, bool>,
+    pub(crate) shutdowns: u32,
+    pub(crate) has_exited: bool,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct RunRecord {
+    pub(crate) unit: UnitName,
+    pub(crate) role: Role,
+    pub(crate) known: Known,
+    pub(crate) doom: Doom,
+}
+
+/// Whether SIGKILL was sent to it alone: a command then needs no more care.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Doom {
+    None,
+    Killed,
+}
+
+/// What the engine knows of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Known {
+    Asked,
+    Alive,
+    Over,
+    /// It lives, and the engine rightly looks no more: it may not be killed, or cannot be.
+    Abandoned,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Asked {
+    pub(crate) verb: Verb,
+    pub(crate) targets: Vec<UnitName>,
+    pub(crate) client: Client,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Client {
+    Waits,
+    Gone,
+}
+
+/// One event, and what the engine made of it.
+#[derive(Debug)]
+pub(crate) struct Turn<'a> {
+    pub(crate) now: Moment,
+    pub(crate) event: &'a Event,
+    pub(crate) batch: &'a [Effect],
+    pub(crate) engine: &'a Engine,
+    /// Every unit's facts as they were before the event.
+    pub(crate) before: &'a BTreeMap<UnitName, Facts>,
+}
+
+pub(crate) fn fail<T>(text: impl Into<String>) -> Result<T, String> {
+    Err(text.into())
+}
+
+impl RunRecord {
+    /// Whether the engine has to know of it.
+    pub(crate) fn is_kept(&self) -> bool {
+        matches!(self.known, Known::Asked | Known::Alive)
+            && (self.role == Role::Start || self.doom == Doom::None)
+    }
+}
+
+impl Turn<'_> {
+    pub(crate) fn unit(&self, id: UnitId) -> Result<&Unit, String> {
+        match self.engine.unit(id) {
+            Some(unit) => Ok(unit),
+            None => fail(format!(
+                "an effect names unit {id}, which the engine does not know"
+            )),
+        }
+    }
+
+    pub(crate) fn definition(&self, name: &UnitName) -> Option<&Unit> {
+        self.engine.unit(self.engine.id(name)?)
+    }
+
+    fn refuses(&self, wanted: RequestId) -> bool {
+        self.batch.iter().any(|effect| {
+            matches!(effect, Effect::Answer { request, answer: Answer::Refused(_) } if *request == wanted)
+        })
+    }
+
+    /// These units and all that a start of them pulls in.
+    fn pulled_in(&self, names: &[UnitName]) -> BTreeSet<UnitName> {
+        self.closure(names, |unit, other| {
+            unit.requires.contains(&other.name) || unit.wants.contains(&other.name)
+        })
+    }
+
+    /// These units and all that a stop of them takes along.
+    fn taken_along(&self, names: &[UnitName]) -> BTreeSet<UnitName> {
+        self.closure(names, |unit, other| other.requires.contains(&unit.name))
+    }
+
+    fn closure(
+        &self,
+        names: &[UnitName],
+        leads: impl Fn(&Unit, &Unit) -> bool,
+    ) -> BTreeSet<UnitName> {
+        let known: Vec<&Unit> = self
+            .engine
+            .units()
+            .filter_map(|id| self.engine.unit(id))
+            .collect();
+        let mut found: BTreeSet<UnitName> = names.iter().cloned().collect();
+        let mut open: Vec<UnitName> = names.to_vec();
+        while let Some(name) = open.pop() {
+            let Some(unit) = known.iter().find(|unit| unit.name == name) else {
+                continue;
+            };
+            for other in &known {
+                if leads(unit, other) && found.insert(other.name.clone()) {
+                    open.push(other.name.clone());
+                }
+            }
+        }
+        found
+    }
+}
+
+impl Model {
+    /// Takes in one event and everything that came of it.
+    pub(crate) fn turn(&mut self, turn: &Turn<'_>) -> Check {
+        self.note_event(turn)?;
+        self.wishes(turn);
+        for effect in turn.batch {
+            self.effect(turn, effect)?;
+        }
+        for effect in turn.batch {
+            if let Effect::Answer {
+                request,
+                answer: Answer::Outcomes(outcomes),
+            } = effect
+            {
+                self.answers_are_true(*request, outcomes)?;
+            }
+        }
+        for id in turn.engine.units() {
+            if let Some(unit) = turn.engine.unit(id)
+                && let Some(service) = &unit.service
+            {
+                self.kills.insert(unit.name.clone(), service.kill);
+            }
+        }
+        refusals_do_nothing(turn)
+    }
+
+    /// The daemon died: nobody waits any more; what it had not saved it has not promised.
+    pub(crate) fn daemon_died(&mut self, saved: &BTreeMap<UnitName, (Unit, Facts)>) {
+        self.requests.clear();
+        self.states.clear();
+        self.last_change = None;
+        self.expected.clear();
+        self.shutdowns = 0;
+        self.forbidden.retain(|name| {
+            saved
+                .get(name)
+                .is_none_or(|(_, facts)| facts.goal == FactGoal::Down)
+        });
+        let kept: BTreeSet<RunId> = saved
+            .values()
+            .flat_map(|(_, facts)| [facts.main, facts.control])
+            .flatten()
+            .map(|fact| fact.run)
+            .collect();
+        // A run that was neither saved nor born has never been.
+        self.runs
+            .retain(|run, record| record.known != Known::Asked || kept.contains(run));
+        for (run, record) in &mut self.runs {
+            if record.known != Known::Over && !kept.contains(run) {
+                record.known = Known::Abandoned;
+            }
+        }
+    }
+
+    /// `KillMode=none`: a stop lets everything live.
+    pub(crate) fn spares_all(&self, name: &UnitName) -> bool {
+        self.kills
+            .get(name)
+            .is_some_and(|kill| kill.mode == KillMode::None)
+    }
+
+    fn note_event(&mut self, turn: &Turn<'_>) -> Check {
+        match turn.event {
+            Event::Request {
+                request,
+                verb,
+                targets,
+                ..
+            } => {
+                let asked = Asked {
+                    verb: *verb,
+                    targets: targets.clone(),
+                    client: Client::Waits,
+                };
+                self.requests.insert(*request, asked);
+                self.shutdowns += u32::from(*verb == Verb::Shutdown);
+                self.expected.clear();
+            }
+            Event::Detached { request } => {
+                if let Some(asked) = self.requests.get_mut(request) {
+                    asked.client = Client::Gone;
+                }
+            }
+            Event::Spawned { run, .. } | Event::Executed { run } | Event::MainFound { run, .. } => {
+                self.know(*run, Known::Alive);
+            }
+            Event::SpawnFailed { run, .. } | Event::MainMissing { run, .. } => {
+                self.know(*run, Known::Over);
+            }
+            Event::Exited { run, ending } => {
+                self.know(*run, Known::Over);
+                self.expect(turn, *run, *ending);
+            }
+            Event::GroupEmpty { .. } | Event::Tick => {}
+            Event::Restored { facts, .. } => {
+                for fact in [facts.main, facts.control].into_iter().flatten() {
+                    self.know(fact.run, Known::Asked);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn know(&mut self, run: RunId, known: Known) {
+        if let Some(record) = self.runs.get_mut(&run) {
+            record.known = known;
+        }
+    }
+
+    /// A later wish takes an earlier one's place.
+    fn wishes(&mut self, turn: &Turn<'_>) {
+        let Event::Request {
+            request,
+            verb,
+            targets,
+            ..
+        } = turn.event
+        else {
+            return;
+        };
+        if turn.refuses(*request) {
+            return;
+        }
+        match verb {
+            Verb::Start => self.allow(turn, targets),
+            Verb::Restart(Scope::All) => {
+                self.allow(turn, targets);
+                self.allow_along(turn, targets);
+            }
+            Verb::Restart(Scope::Running) => self.allow_along(turn, targets),
+            Verb::Stop => {
+                for name in turn.taken_along(targets) {
+                    self.forbidden.insert(name);
+                }
+            }
+            Verb::Shutdown => {
+                let all = turn.engine.units().filter_map(|id| turn.engine.unit(id));
+                self.forbidden.extend(all.map(|unit| unit.name.clone()));
+            }
+            Verb::Reset => {
+                for name in targets {
+                    self.auto_starts.remove(name);
+                }
+            }
+            Verb::Reload | Verb::Signal(_) => {}
+        }
+    }
+
+    fn allow(&mut self, turn: &Turn<'_>, names: &[UnitName]) {
+        for name in turn.pulled_in(names) {
+            self.forbidden.remove(&name);
+            self.auto_starts.remove(&name);
+        }
+    }
+
+    /// A restart starts again, with what they pull in, those that were not to stay down.
+    fn allow_along(&mut self, turn: &Turn<'_>, targets: &[UnitName]) {
+        let mut again = turn.taken_along(targets);
+        again.retain(|name| !self.forbidden.contains(name));
+        let again: Vec<UnitName> = again.into_iter().collect();
+        self.allow(turn, &again);
+    }
+
+    fn effect(&mut self, turn: &Turn<'_>, effect: &Effect) -> Check {
+        match effect {
+            Effect::Save { unit } => {
+                turn.unit(*unit)?;
+                if turn.engine.facts(*unit).is_none() {
+                    return fail(format!("unit {unit} is to be saved and has no facts"));
+                }
+                Ok(())
+            }
+            Effect::Spawn(spawn) => self.spawn(turn, spawn),
+            Effect::FindMain { unit, run } => {
+                let unit = turn.unit(*unit)?;
+                self.new_run(turn, unit, *run, Role::Start)
+            }
+            Effect::StopFinding { run } => match self.runs.get_mut(run) {
+                Some(record) => {
+                    record.known = Known::Over;
+                    Ok(())
+                }
+                None => fail(format!("StopFinding names run {run}, which never was")),
+            },
+            Effect::Signal { unit, to, signal } => self.signal(turn, *unit, *to, *signal),
+            Effect::WatchGroup { unit } => turn.unit(*unit).map(|_| ()),
+            Effect::Publish(change) => self.publish(turn, change),
+            Effect::Notify { request, .. } => match self.requests.get(request) {
+                Some(Asked {
+                    client: Client::Waits,
+                    ..
+                }) => Ok(()),
+                Some(_) => fail(format!(
+                    "request {request} is told something after its client went"
+                )),
+                None => fail(format!(
+                    "request {request} is told something and is not open"
+                )),
+            },
+            Effect::Answer { request, answer } => self.answer(turn, *request, answer),
+            Effect::Exit => {
+                self.has_exited = true;
+                if self.shutdowns == 0 {
+                    return fail("the daemon is to end and nobody asked for it");
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn run_of(&self, name: &UnitName, run: RunId, what: &str) -> Check {
+        match self.runs.get(&run) {
+            None => fail(format!("{what} names run {run}, which never was")),
+            Some(record) if record.unit != *name => fail(format!(
+                "{what} names run {run} for {name}, but it is {}'s",
+                record.unit
+            )),
+            Some(_) => Ok(()),
+        }
+    }
+
+    fn spawn(&mut self, turn: &Turn<'_>, spawn: &Spawn) -> Check {
+        let unit = turn.unit(spawn.unit)?;
+        let name = &unit.name;
+        let starts = matches!(
+            spawn.role,
+            Role::StartPre | Role::Start | Role::StartPost | Role::Reload
+        );
+        if starts && self.forbidden.contains(name) {
+            return fail(format!(
+                "{name} was stopped by hand and spawns {:?}",
+                spawn.role
+            ));
+        }
+        let commands = commands(unit, spawn.role);
+        if spawn.index >= commands {
+            return fail(format!("{name} has no {:?}[{}]", spawn.role, spawn.index));
+        }
+        // A second main process, or two commands at once.
+        let clash = self.runs.values().any(|record| {
+            let same_place = (record.role == Role::Start) == (spawn.role == Role::Start);
+            record.unit == *name
+                && matches!(record.known, Known::Asked | Known::Alive)
+                && (same_place || matches!(spawn.role, Role::Start | Role::StartPre))
+        });
+        if clash {
+            return fail(format!(
+                "{name} spawns {:?} while another process of its lives",
+                spawn.role
+            ));
+        }
+        self.new_run(turn, unit, spawn.run, spawn.role)
+    }
+
+    /// A run that has never been, and of which a successor would know.
+    fn new_run(&mut self, turn: &Turn<'_>, unit: &Unit, run: RunId, role: Role) -> Check {
+        let name = &unit.name;
+        if let Some(record) = self.runs.get(&run) {
+            return fail(format!(
+                "run {run} is {}'s and is used again for {name}",
+                record.unit
+            ));
+        }
+        let saved = turn.engine.id(name).map(|unit| Effect::Save { unit });
+        if saved.is_none_or(|save| !turn.batch.contains(&save)) {
+            return fail(format!("{name} begins run {run} that was not saved before"));
+        }
+        let record = RunRecord {
+            unit: name.clone(),
+            role,
+            known: Known::Asked,
+            doom: Doom::None,
+        };
+        self.runs.insert(run, record);
+        Ok(())
+    }
+
+    fn signal(&mut self, turn: &Turn<'_>, unit: UnitId, to: Target, signal: Signal) -> Check {
+        let name = &turn.unit(unit)?.name;
+        match to {
+            Target::Group => Ok(()),
+            Target::Run(run) => {
+                self.run_of(name, run, "a signal")?;
+                let over = self
+                    .runs
+                    .get(&run)
+                    .is_some_and(|record| record.known == Known::Over);
+                if over {
+                    return fail(format!(
+                        "signal {} goes to run {run}, which is over",
+                        signal.number()
+                    ));
+                }
+                if let Some(record) = self.runs.get_mut(&run)
+                    && signal == Signal::KILL
+                {
+                    record.doom = Doom::Killed;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn publish(&mut self, turn: &Turn<'_>, change: &Change) -> Check {
+        let name = &change.unit;
+        if change.from == change.to {
+            return fail(format!("{name}: a change from {} to itself", change.from));
+        }
+        if self.last_change.is_some_and(|last| change.id <= last) {
+            return fail(format!("change {} comes after a later one", change.id));
+        }
+        self.last_change = Some(change.id);
+        if change.at != turn.now {
+            return fail(format!(
+                "{name}: a change is dated {:?} and not now",
+                change.at
+            ));
+        }
+        if let Some(state) = self.states.get(name)
+            && *state != change.from
+        {
+            return fail(format!(
+                "{name} was {state}, and a change says that it was {}",
+                change.from
+            ));
+        }
+        self.states.insert(name.clone(), change.to);
+        if change.from == State::Stopping || !is_going(change.to) {
+            self.leave_behind(change)?;
+        }
+        if change.to == State::Starting && change.from != State::Running {
+            self.start_order(turn, change)?;
+            self.start_limit(turn, change)?;
+        }
+        self.fulfil(change)
+    }
+
+    /// The end of a run leaves nobody, but for what may not be killed or cannot be.
+    fn leave_behind(&mut self, change: &Change) -> Check {
+        let name = &change.unit;
+        let kill = self.kills.get(name).copied();
+        let spares = kill.is_some_and(|kill| kill.mode == KillMode::None || !kill.send_sigkill);
+        for (run, record) in &mut self.runs {
+            if record.unit != *name || !record.is_kept() {
+                continue;
+            }
+            if !spares && change.to != State::Failed {
+                return fail(format!(
+                    "{name} becomes {}, and its run {run} lives",
+                    change.to
+                ));
+            }
+            let is_watched = kill.is_some_and(|kill| kill.mode != KillMode::None);
+            if change.to == State::Backoff && is_watched {
+                return fail(format!("{name} is to be restarted over run {run}"));
+            }
+            record.known = Known::Abandoned;
+        }
+        Ok(())
+    }
+
+    /// Nothing starts before what it comes after, where that is on its way too.
+    fn start_order(&self, turn: &Turn<'_>, change: &Change) -> Check {
+        let name = &change.unit;
+        if matches!(turn.event, Event::Restored { .. }) {
+            return Ok(());
+        }
+        let Some(unit) = turn.definition(name) else {
+            return fail(format!("{name} changes and is not known"));
+        };
+        for id in turn.engine.units() {
+            let Some(other) = turn.engine.unit(id) else {
+                continue;
+            };
+            if !unit.after.contains(&other.name) && !other.before.contains(name) {
+                continue;
+            }
+            let pending = match self.states.get(&other.name) {
+                Some(State::Waiting | State::Starting) => true,
+                Some(State::Backoff) => unit.requires.contains(&other.name),
+                _ => false,
+            };
+            if pending && other.name != *name {
+                return fail(format!(
+                    "{name} starts, and {}, which comes before it, is {:?}",
+                    other.name,
+                    self.states.get(&other.name)
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Automatic starts stay within `StartLimitBurst=`.
+    fn start_limit(&mut self, turn: &Turn<'_>, change: &Change) -> Check {
+        if !matches!(change.cause, Cause::AutoRestart { .. }) {
+            return Ok(());
+        }
+        let starts = self.auto_starts.entry(change.unit.clone()).or_default();
+        starts.push_back(turn.now);
+        let Some(unit) = turn.definition(&change.unit) else {
+            return Ok(());
+        };
+        let limit = unit.start_limit;
+        let has_delay = unit
+            .service
+            .as_ref()
+            .is_some_and(|service| service.restart.delay.is_some());
+        if limit.burst.is_none() && limit.interval.is_none() && !has_delay {
+            return Ok(());
+        }
+        let interval_ms = limit.interval.map_or(Some(10_000), |span| span.as_millis());
+        let burst = limit.burst.unwrap_or(5) as usize;
+        if interval_ms == Some(0) || burst == 0 {
+            return Ok(());
+        }
+        let within = starts
+            .iter()
+            .filter(|at| interval_ms.is_none_or(|ms| turn.now.since_ms(**at) < ms))
+            .count();
+        if within > burst {
+            return fail(format!(
+                "{} started by itself {within} times, {burst} are allowed",
+                change.unit
+            ));
+        }
+        Ok(())
+    }
+
+    /// The table of `Restart=`, for a service that ends in peace while it runs and leaves nobody.
+    fn expect(&mut self, turn: &Turn<'_>, run: RunId, ending: Ending) {
+        let Some(name) = self.runs.get(&run).map(|record| record.unit.clone()) else {
+            return;
+        };
+        let Some(facts) = turn.before.get(&name) else {
+            return;
+        };
+        let Some(service) = turn
+            .definition(&name)
+            .and_then(|unit| unit.service.as_ref())
+        else {
+            return;
+        };
+        let is_main = facts.main.is_some_and(|main| main.run == run);
+        let peaceful = facts.phase == FactPhase::Running
+            && facts.goal == FactGoal::Up
+            && is_main
+            && !service.remain_after_exit
+            && service.stop.is_empty()
+            && service.stop_post.is_empty()
+            && !service.start.iter().any(|exec| exec.ignore_failure);
+        if peaceful && service.kind != Kind::Oneshot {
+            self.expected
+                .insert(name, restarts(&service.restart, ending));
+        } else {
+            self.expected.remove(&name);
+        }
+    }
+
+    /// Whether others of its group still live makes an end less simple: no expectation then.
+    pub(crate) fn leaves_others(&mut self, name: &UnitName) {
+        self.expected.remove(name);
+    }
+
+    fn fulfil(&mut self, change: &Change) -> Check {
+        let gave_up = matches!(
+            change.cause,
+            Cause::Failed(
+                Failure::StartLimit { .. } | Failure::Remains | Failure::StopTimeout { .. }
+            )
+        );
+        let again = match change.to {
+            State::Backoff => true,
+            State::Stopped | State::Completed | State::Failed => false,
+            _ => return Ok(()),
+        };
+        match self.expected.remove(&change.unit) {
+            Some(expected) if expected != again && !gave_up => fail(format!(
+                "{}: an automatic restart {} to follow, and it is {}",
+                change.unit,
+                if expected { "was" } else { "was not" },
+                change.to
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    fn answer(&mut self, turn: &Turn<'_>, request: RequestId, answer: &Answer) -> Check {
+        let Some(asked) = self.requests.remove(&request) else {
+            return fail(format!("request {request} is answered and is not open"));
+        };
+        if asked.client == Client::Gone {
+            return fail(format!(
+                "request {request} is answered and its client has gone"
+            ));
+        }
+        let Answer::Outcomes(outcomes) = answer else {
+            return Ok(());
+        };
+        for target in &asked.targets {
+            if !outcomes.iter().any(|(name, _)| name == target) {
+                return fail(format!("request {request}: no outcome for {target}"));
+            }
+        }
+        Ok(())
+    }
+
+    /// What is told is how things stand once the event is worked off.
+    fn answers_are_true(&self, request: RequestId, outcomes: &[(UnitName, Outcome)]) -> Check {
+        // Of several units, some may have gone on since their outcome came about.
+        if let [(name, outcome)] = outcomes {
+            let state = self.states.get(name).copied();
+            if !fits(outcome, state) {
+                return fail(format!(
+                    "request {request}: {name} is {state:?}, and its outcome is {outcome:?}"
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn is_going(state: State) -> bool {
+    !matches!(
+        state,
+        State::Stopped | State::Completed | State::Failed | State::Waiting | State::Backoff
+    )
+}
+
+/// Whether an outcome can be told of a unit in this state; `None`: never published.
+fn fits(outcome: &Outcome, state: Option<State>) -> bool {
+    let Some(state) = state else {
+        return true;
+    };
+    let up = matches!(state, State::Running | State::Exited | State::Reloading);
+    let down = matches!(state, State::Stopped | State::Completed | State::Failed);
+    match outcome {
+        Outcome::Started => up,
+        Outcome::AlreadyUp => up,
+        Outcome::Reloaded | Outcome::Signaled => !down,
+        Outcome::Completed => state == State::Completed,
+        // A stop may be answered and a start follow at once: a later wish, or a restart.
+        Outcome::Stopped => !up && state != State::Stopping,
+        Outcome::AlreadyDown => down,
+        Outcome::LeftDown => down || state == State::Stopping,
+        Outcome::Failed { retry_ms, .. } => retry_ms.is_none() || state == State::Backoff,
+        Outcome::ResetDone | Outcome::Superseded { .. } | Outcome::Impossible { .. } => true,
+    }
+}
+
+/// A refused request changes nothing.
+fn refusals_do_nothing(turn: &Turn<'_>) -> Check {
+    let Event::Request { request, .. } = turn.event else {
+        return Ok(());
+    };
+    if turn.refuses(*request) && turn.batch.len() > 1 {
+        return fail(format!(
+            "request {request} is refused, and something is done: {:?}",
+            turn.batch
+        ));
+    }
+    Ok(())
+}
+
+fn commands(unit: &Unit, role: Role) -> usize {
+    let Some(service) = &unit.service else {
+        return 0;
+    };
+    match role {
+        Role::StartPre => service.start_pre.len(),
+        Role::Start => service.start.len(),
+        Role::StartPost => service.start_post.len(),
+        Role::Reload => service.reload.len(),
+        Role::Stop => service.stop.len(),
+        Role::StopPost => service.stop_post.len(),
+    }
+}
+
+/// systemd.service(5), `Restart=` and the three lists of statuses, written down a second time.
+fn restarts(restart: &diakonos::unit::Restart, ending: Ending) -> bool {
+    let listed = |set: &diakonos::unit::StatusSet| match ending {
+        Ending::Code(code) => set.codes.contains(&code),
+        Ending::Signal { number, .. } => {
+            set.signals.iter().any(|s| s.number() == i32::from(number))
+        }
+        Ending::Unknown => false,
+    };
+    if listed(&restart.prevent) {
+        return false;
+    }
+    if listed(&restart.force) {
+        return true;
+    }
+    let clean = match ending {
+        Ending::Code(0) => true,
+        Ending::Signal { number, .. } => {
+            matches!(number, 1 | 2 | 13 | 15) || listed(&restart.success)
+        }
+        Ending::Code(_) => listed(&restart.success),
+        Ending::Unknown => false,
+    };
+    let by_signal = matches!(ending, Ending::Signal { .. });
+    match restart.policy {
+        Policy::No | Policy::OnWatchdog => false,
+        Policy::Always => true,
+        Policy::OnSuccess => clean,
+        Policy::OnFailure => !clean,
+        Policy::OnAbnormal | Policy::OnAbort => !clean && by_signal,
+    }
+}

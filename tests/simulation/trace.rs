@@ -1,0 +1,224 @@
+//! What happened in one game, and how to tell it in words.
+//!
+//! Owns the record that is printed when a game fails and compared when a seed is played twice.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+
+use diakonos::engine::{Effect, Event, Moment, UnitId};
+use diakonos::unit::{Unit, UnitName};
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(crate) struct Trace {
+    entries: Vec<Entry>,
+    /// Who is who now.
+    names: BTreeMap<UnitId, UnitName>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    at: Moment,
+    what: What,
+}
+
+#[derive(Debug)]
+pub(crate) enum What {
+    /// A definition on disk, new or changed.
+    Written(Box<Unit>),
+    /// Whatever has no other form.
+    Said(String),
+    Event(Event),
+    Effect(Effect),
+    /// This id means that unit from here on.
+    Name(UnitId, UnitName),
+}
+
+impl Trace {
+    pub(crate) fn add(&mut self, at: Moment, what: What) {
+        self.entries.push(Entry { at, what });
+    }
+
+    pub(crate) fn say(&mut self, at: Moment, text: impl Into<String>) {
+        self.add(at, What::Said(text.into()));
+    }
+
+    /// Ids mean a unit from here on.
+    pub(crate) fn name(&mut self, id: UnitId, name: &UnitName) {
+        if self.names.get(&id) != Some(name) {
+            self.names.insert(id, name.clone());
+            self.add(Moment::default(), What::Name(id, name.clone()));
+        }
+    }
+
+    /// Everything, one line each.
+    pub(crate) fn tell(&self) -> String {
+        let mut text = String::new();
+        let mut names: BTreeMap<UnitId, &UnitName> = BTreeMap::new();
+        let played: BTreeSet<&UnitName> = self.entries.iter().filter_map(Entry::name).collect();
+        for Entry { at, what } in &self.entries {
+            // Units that the engine never heard of play no part.
+            let line = match what {
+                What::Written(unit) if !played.contains(&unit.name) => continue,
+                What::Name(id, name) => {
+                    names.insert(*id, name);
+                    continue;
+                }
+                What::Written(unit) => format!("file   {}", describe(unit)),
+                What::Said(said) => said.clone(),
+                What::Event(event) => format!("event  {}", tell_event(event, &names)),
+                What::Effect(effect) => format!("  does {}", tell_effect(effect, &names)),
+            };
+            let _ = writeln!(text, "{:>6}.{:03} s  {line}", at.0 / 1000, at.0 % 1000);
+        }
+        text
+    }
+}
+
+impl Entry {
+    fn name(&self) -> Option<&UnitName> {
+        match &self.what {
+            What::Name(_, name) => Some(name),
+            What::Written(_) | What::Said(_) | What::Event(_) | What::Effect(_) => None,
+        }
+    }
+}
+
+type Names<'a> = BTreeMap<UnitId, &'a UnitName>;
+
+fn told(id: UnitId, names: &Names<'_>) -> String {
+    names
+        .get(&id)
+        .map_or_else(|| format!("unit {id}"), ToString::to_string)
+}
+
+fn tell_event(event: &Event, names: &Names<'_>) -> String {
+    match event {
+        Event::Request {
+            request,
+            verb,
+            by,
+            targets,
+            definitions,
+            absent,
+        } => {
+            let read: Vec<&UnitName> = definitions.iter().map(|unit| &unit.name).collect();
+            let missing: Vec<&UnitName> = absent.iter().map(|absent| &absent.name).collect();
+            format!(
+                "request {request}: {verb:?} {targets:?} by {by:?}, read {read:?}, missing {missing:?}"
+            )
+        }
+        Event::GroupEmpty { unit } => format!("GroupEmpty of {}", told(*unit, names)),
+        Event::Restored { unit, facts } => format!("Restored {}: {facts:?}", unit.name),
+        Event::Detached { .. }
+        | Event::Spawned { .. }
+        | Event::Executed { .. }
+        | Event::SpawnFailed { .. }
+        | Event::Exited { .. }
+        | Event::MainFound { .. }
+        | Event::MainMissing { .. }
+        | Event::Tick => format!("{event:?}"),
+    }
+}
+
+fn tell_effect(effect: &Effect, names: &Names<'_>) -> String {
+    match effect {
+        Effect::Save { unit } => format!("save {}", told(*unit, names)),
+        Effect::Spawn(spawn) => format!(
+            "spawn {} {:?}[{}] as run {} (main {:?}, result {:?})",
+            told(spawn.unit, names),
+            spawn.role,
+            spawn.index,
+            spawn.run,
+            spawn.main_pid,
+            spawn.result,
+        ),
+        Effect::FindMain { unit, run } => {
+            format!(
+                "find the main process of {} for run {run}",
+                told(*unit, names)
+            )
+        }
+        Effect::StopFinding { run } => format!("stop finding for run {run}"),
+        Effect::Signal { unit, to, signal } => {
+            format!(
+                "signal {} to {} {to:?}",
+                signal.number(),
+                told(*unit, names)
+            )
+        }
+        Effect::WatchGroup { unit } => format!("watch the group of {}", told(*unit, names)),
+        Effect::Publish(change) => format!(
+            "publish #{} {}: {} -> {} ({:?})",
+            change.id, change.unit, change.from, change.to, change.cause
+        ),
+        Effect::Notify { request, notice } => format!("notify {request}: {notice:?}"),
+        Effect::Answer { request, answer } => format!("answer {request}: {answer:?}"),
+        Effect::Exit => "exit".to_owned(),
+    }
+}
+
+/// A definition in one line; what is as by default stays unsaid.
+fn describe(unit: &Unit) -> String {
+    let mut text = unit.name.to_string();
+    for (word, list) in [
+        ("requires", &unit.requires),
+        ("wants", &unit.wants),
+        ("after", &unit.after),
+        ("before", &unit.before),
+    ] {
+        if !list.is_empty() {
+            let _ = write!(text, ", {word} {list:?}");
+        }
+    }
+    if unit.start_limit.burst.is_some() || unit.start_limit.interval.is_some() {
+        let _ = write!(text, ", {:?}", unit.start_limit);
+    }
+    let Some(service) = &unit.service else {
+        text.push_str(", a group");
+        return text;
+    };
+    let _ = write!(text, ", {:?}", service.kind);
+    if service.remain_after_exit {
+        text.push_str(", remains after exit");
+    }
+    if service.pid_file.is_some() {
+        text.push_str(", pid file");
+    }
+    for (word, list) in [
+        ("pre", &service.start_pre),
+        ("start", &service.start),
+        ("post", &service.start_post),
+        ("reload", &service.reload),
+        ("stop", &service.stop),
+        ("stop post", &service.stop_post),
+    ] {
+        let forgiven = list.iter().filter(|exec| exec.ignore_failure).count();
+        if !list.is_empty() && (word != "start" || list.len() > 1 || forgiven > 0) {
+            let _ = write!(text, ", {} {word} ({forgiven} forgiven)", list.len());
+        }
+    }
+    let restart = &service.restart;
+    let _ = write!(text, ", restart {:?}", restart.policy);
+    if restart.delay.is_some() || restart.steps > 0 || restart.jitter.is_some() {
+        let _ = write!(
+            text,
+            " (delay {:?}, {} steps, max {:?}, jitter {:?})",
+            restart.delay, restart.steps, restart.max_delay, restart.jitter
+        );
+    }
+    let _ = write!(
+        text,
+        ", limits {:?}/{:?}, kill {:?} {} {}",
+        service.timeout_start,
+        service.timeout_stop,
+        service.kill.mode,
+        service.kill.signal.number(),
+        if service.kill.send_sigkill {
+            "then 9"
+        } else {
+            "only"
+        },
+    );
+    text
+}

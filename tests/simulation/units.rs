@@ -1,0 +1,266 @@
+//! Units to play with: plain ones for scenarios, drawn ones for the simulation.
+//!
+//! Owns what definitions can look like. A choice of 0 everywhere gives one plain service that runs for ever.
+
+use std::path::PathBuf;
+
+use diakonos::unit::{
+    Exec, Input, Install, Kill, KillMode, Kind, LogLimits, Output, Policy, Restart, Service,
+    Signal, Span, StartLimit, StatusSet, Unit, UnitName, WorkingDirectory,
+};
+
+use crate::entropy::Entropy;
+
+/// Names of the units of one game.
+const NAMES: [&str; 12] = [
+    "ares", "baker", "cedar", "delta", "ember", "fjord", "grove", "haven", "iris", "joule", "kite",
+    "lark",
+];
+
+/// A valid name.
+pub(crate) fn name(text: &str) -> UnitName {
+    UnitName::parse(text).unwrap_or_else(|_| name("unnamed"))
+}
+
+/// A unit without a service.
+pub(crate) fn group(text: &str) -> Unit {
+    Unit {
+        name: name(text),
+        path: PathBuf::from(format!("/units/{text}.service")),
+        hash: 1,
+        description: String::new(),
+        documentation: Vec::new(),
+        requires: Vec::new(),
+        wants: Vec::new(),
+        after: Vec::new(),
+        before: Vec::new(),
+        start_limit: StartLimit::default(),
+        install: Install::default(),
+        unhonoured: Vec::new(),
+        service: None,
+    }
+}
+
+/// A `simple` service with every default of the contract.
+pub(crate) fn service(text: &str) -> Unit {
+    Unit {
+        service: Some(Box::new(plain())),
+        ..group(text)
+    }
+}
+
+/// A command line.
+pub(crate) fn exec(program: &str) -> Exec {
+    Exec {
+        program: program.to_owned(),
+        arguments: Vec::new(),
+        argv0: None,
+        ignore_failure: false,
+        expand: true,
+        privileged: false,
+    }
+}
+
+fn plain() -> Service {
+    Service {
+        kind: Kind::Simple,
+        remain_after_exit: false,
+        pid_file: None,
+        start_pre: Vec::new(),
+        start: vec![exec("/bin/main")],
+        start_post: Vec::new(),
+        reload: Vec::new(),
+        stop: Vec::new(),
+        stop_post: Vec::new(),
+        restart: Restart {
+            policy: Policy::No,
+            delay: None,
+            steps: 0,
+            max_delay: None,
+            jitter: None,
+            reset: Span::from_secs(60),
+            success: StatusSet::default(),
+            prevent: StatusSet::default(),
+            force: StatusSet::default(),
+        },
+        timeout_start: Span::from_secs(90),
+        timeout_stop: Span::from_secs(10),
+        kill: Kill {
+            mode: KillMode::ControlGroup,
+            signal: Signal::TERM,
+            send_sigkill: true,
+        },
+        user: None,
+        group: None,
+        supplementary_groups: Vec::new(),
+        umask: 0o022,
+        working_directory: WorkingDirectory::Home,
+        environment: Vec::new(),
+        environment_files: Vec::new(),
+        pass_environment: Vec::new(),
+        stdin: Input::Null,
+        stdout: Output::Log,
+        stderr: Output::Inherit,
+        log: LogLimits {
+            max_size: 10 << 20,
+            max_files: 5,
+        },
+    }
+}
+
+/// The first definitions of a game: 1 to 12 units, without an ordering cycle.
+pub(crate) fn draw_all(entropy: &mut Entropy) -> Vec<Unit> {
+    let most = u32::try_from(NAMES.len()).unwrap_or(1);
+    let count = entropy.between(1, most) as usize;
+    (0..count)
+        .map(|index| draw(entropy, index, count, Edges::Downward))
+        .collect()
+}
+
+/// Which way order may point.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Edges {
+    /// Later units come after earlier ones only: no cycle can be.
+    Downward,
+    /// Any way: cycles come about and are to be refused.
+    Anyhow,
+}
+
+/// A definition for the unit at `index` of `count`.
+pub(crate) fn draw(entropy: &mut Entropy, index: usize, count: usize, edges: Edges) -> Unit {
+    let mut unit = group(NAMES[index]);
+    unit.hash = u64::from(entropy.below(1 << 16));
+    for other in 0..count {
+        if other != index && entropy.below(u32::try_from(count).unwrap_or(1)) == 1 {
+            draw_edge(entropy, &mut unit, index, other, edges);
+        }
+    }
+    if entropy.chance(30) {
+        unit.start_limit = StartLimit {
+            interval: entropy
+                .chance(60)
+                .then(|| Span::from_secs(u64::from(entropy.between(0, 40)))),
+            burst: entropy.chance(80).then(|| entropy.between(0, 6)),
+        };
+    }
+    if !entropy.chance(8) {
+        unit.service = Some(Box::new(draw_service(entropy)));
+    }
+    unit
+}
+
+fn draw_edge(entropy: &mut Entropy, unit: &mut Unit, index: usize, other: usize, edges: Edges) {
+    let target = name(NAMES[other]);
+    let may_order = edges == Edges::Anyhow || other < index;
+    match entropy.below(6) {
+        0 => unit.requires.push(target.clone()),
+        1 => unit.wants.push(target.clone()),
+        2 | 3 if may_order => {
+            unit.requires.push(target.clone());
+            unit.after.push(target.clone());
+        }
+        4 if may_order => {
+            unit.wants.push(target.clone());
+            unit.after.push(target.clone());
+        }
+        _ if may_order => unit.after.push(target.clone()),
+        _ => unit.before.push(target.clone()),
+    }
+}
+
+fn draw_service(entropy: &mut Entropy) -> Service {
+    let mut service = plain();
+    service.kind = entropy.pick(&[Kind::Simple, Kind::Exec, Kind::Oneshot, Kind::Forking]);
+    service.remain_after_exit = entropy.chance(25);
+    if service.kind == Kind::Forking && entropy.chance(50) {
+        service.pid_file = Some(PathBuf::from("/run/main.pid"));
+    }
+    if service.kind == Kind::Oneshot {
+        service.start = commands(entropy, 1, 3);
+    }
+    if entropy.chance(40) {
+        service.start_pre = commands(entropy, 0, 2);
+        service.start_post = commands(entropy, 0, 2);
+    }
+    if entropy.chance(40) {
+        service.stop = commands(entropy, 0, 2);
+        service.stop_post = commands(entropy, 0, 2);
+    }
+    if entropy.chance(50) {
+        service.reload = commands(entropy, 1, 2);
+    }
+    service.restart = draw_restart(entropy, service.kind);
+    service.timeout_start = draw_limit(entropy, 90);
+    service.timeout_stop = draw_limit(entropy, 10);
+    service.kill.mode = entropy.pick(&[
+        KillMode::ControlGroup,
+        KillMode::ControlGroup,
+        KillMode::ControlGroup,
+        KillMode::Mixed,
+        KillMode::Process,
+        KillMode::None,
+    ]);
+    service.kill.send_sigkill = !entropy.chance(15);
+    service.kill.signal = entropy.pick(&[Signal::TERM, Signal::TERM, Signal::INT]);
+    service
+}
+
+fn commands(entropy: &mut Entropy, low: u32, high: u32) -> Vec<Exec> {
+    (0..entropy.between(low, high))
+        .map(|_| Exec {
+            ignore_failure: entropy.chance(20),
+            ..exec("/bin/step")
+        })
+        .collect()
+}
+
+fn draw_limit(entropy: &mut Entropy, usual_s: u64) -> Span {
+    match entropy.below(8) {
+        0..=3 => Span::from_secs(usual_s),
+        4 => Span::from_millis(50),
+        5 => Span::from_secs(2),
+        6 => Span::from_secs(600),
+        _ => Span::Infinite,
+    }
+}
+
+fn draw_restart(entropy: &mut Entropy, kind: Kind) -> Restart {
+    let policy = match kind {
+        // systemd.service(5): these two are the only ones that a oneshot may not have.
+        Kind::Oneshot => entropy.pick(&[Policy::No, Policy::OnFailure, Policy::OnAbnormal]),
+        Kind::Simple | Kind::Exec | Kind::Forking => entropy.pick(&[
+            Policy::No,
+            Policy::Always,
+            Policy::OnFailure,
+            Policy::OnSuccess,
+            Policy::Always,
+            Policy::OnFailure,
+            Policy::OnAbnormal,
+            Policy::OnAbort,
+            Policy::OnWatchdog,
+        ]),
+    };
+    let mut restart = Restart {
+        policy,
+        ..plain().restart
+    };
+    match entropy.below(5) {
+        0..=2 => {}
+        3 => restart.delay = Some(Span::from_millis(u64::from(entropy.below(5000)))),
+        _ => {
+            restart.delay = Some(Span::from_secs(1));
+            restart.steps = entropy.between(1, 5);
+            restart.max_delay = Some(Span::from_secs(u64::from(entropy.between(1, 30))));
+        }
+    }
+    if entropy.chance(15) {
+        restart.jitter = Some(u8::try_from(entropy.below(101)).unwrap_or(0));
+    }
+    if entropy.chance(20) {
+        restart.success.codes.push(7);
+        restart.prevent.codes.push(3);
+        restart.force.codes.push(4);
+        restart.force.signals.push(Signal::HUP);
+    }
+    restart
+}
