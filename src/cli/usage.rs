@@ -1,4 +1,5 @@
-//! What a service uses, read by the client itself: its processes, CPU time and memory, from its cgroup or from `/proc`.
+//! What a service uses, read by the client itself: its processes, CPU time and memory, from its cgroup or from
+//! `/proc`.
 
 use std::fs::File;
 use std::io::Read as _;
@@ -192,8 +193,8 @@ pub(super) fn cpu_tenths(usage: &Usage, running_ms: u64) -> Option<u64> {
     cpu_ms.saturating_mul(1000).checked_div(running_ms)
 }
 
-/// A process's own memory and its share of what it has in common with others, in bytes; what it holds in all where the kernel
-/// does not tell.
+/// A process's own memory and its share of what it has in common with others, in bytes; what it holds in all where
+/// the kernel does not tell.
 pub(super) fn proportional_memory(pid: u32) -> Option<u64> {
     let text = read(Path::new(&format!("/proc/{pid}/smaps_rollup"))).unwrap_or_default();
     let line = text.lines().find_map(|line| line.strip_prefix("Pss:"));

@@ -179,8 +179,8 @@ impl Up<'_> {
         }
     }
 
-    /// Waits for a signal, the daemon, a log, or the end of a main process, and prints what was logged. Whoever waits for the
-    /// daemon's answer is told what takes its time.
+    /// Waits for a signal, the daemon, a log, or the end of a main process, and prints what was logged. Whoever
+    /// waits for the daemon's answer is told what takes its time.
     fn wait(
         &mut self,
         daemon: BorrowedFd<'_>,

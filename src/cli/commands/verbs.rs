@@ -132,7 +132,7 @@ pub(in crate::cli) const RESTART: Row = Row {
         let scope = if running { Scope::Running } else { Scope::All };
         let command = Command::Restart { names, wait, scope };
         if running {
-            if_running(given, "restart", command, |what| nothing_runs(what))
+            if_running(given, "restart", command, nothing_runs)
         } else {
             starting(given, "restart", command)
         }
@@ -302,7 +302,8 @@ pub(super) fn report(
     Ok(exit)
 }
 
-/// What a failed unit has printed since this moment; if nothing, then what a unit that it requires has, and that failed, too.
+/// What a failed unit has printed since this moment; if nothing, then what a unit that it requires has, and that
+/// failed, too.
 fn last_words(place: &Place, unit: &str, begun_ms: u64) -> (String, Vec<String>) {
     let own = logtail::since(&place.home, unit, LOG_LINES, begun_ms);
     if !own.is_empty() {
