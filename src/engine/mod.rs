@@ -64,7 +64,8 @@ pub const UNITS_MAX: usize = 10_000;
 /// See the module.
 #[derive(Debug)]
 pub struct Engine {
-    services: BTreeMap<UnitId, Service>,
+    /// Boxed: a tree's nodes are half empty, and an empty place should be small.
+    services: BTreeMap<UnitId, Box<Service>>,
     names: BTreeMap<UnitName, UnitId>,
     graph: Graph,
     timers: Timers,
@@ -342,11 +343,11 @@ impl Engine {
     }
 
     fn service(&self, unit: UnitId) -> Option<&Service> {
-        self.services.get(&unit)
+        self.services.get(&unit).map(|service| &**service)
     }
 
     fn service_mut(&mut self, unit: UnitId) -> Option<&mut Service> {
-        self.services.get_mut(&unit)
+        self.services.get_mut(&unit).map(|service| &mut **service)
     }
 
     fn name(&self, unit: UnitId) -> Option<UnitName> {

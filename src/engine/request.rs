@@ -132,7 +132,7 @@ impl Engine {
             return Err(Refusal::TooMany);
         }
         if !new.is_empty() {
-            let known = self.services.values().map(Service::newest);
+            let known = self.services.values().map(|service| service.newest());
             let rest = known.filter(|unit| !new.contains_key(&unit.name));
             if let Some(cycle) = find_cycle(rest.chain(new.values().copied())) {
                 return Err(Refusal::Cycle(cycle));
@@ -238,7 +238,7 @@ impl Engine {
         self.last_unit += 1;
         let id = UnitId(self.last_unit);
         self.names.insert(unit.name.clone(), id);
-        self.services.insert(id, Service::new(unit, self.now));
+        self.services.insert(id, Box::new(Service::new(unit, self.now)));
         id
     }
 
