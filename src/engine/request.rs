@@ -86,8 +86,7 @@ impl Engine {
         if self.mode != Mode::Serving {
             return Err(Refusal::ShuttingDown);
         }
-        let starts = matches!(wish.verb, Verb::Start | Verb::Restart(_));
-        let left_out = self.accept(wish, starts, definitions, absent)?;
+        let left_out = self.accept(wish, definitions, absent)?;
         let mut units = Vec::new();
         for name in &wish.targets {
             let unit = self
@@ -119,7 +118,6 @@ impl Engine {
     fn accept(
         &mut self,
         wish: &Wish,
-        starts: bool,
         definitions: Vec<Unit>,
         absent: &[Absent],
     ) -> Result<Vec<(UnitName, String)>, Refusal> {
@@ -138,7 +136,7 @@ impl Engine {
                 return Err(Refusal::Cycle(cycle));
             }
         }
-        let left_out = if starts {
+        let left_out = if matches!(wish.verb, Verb::Start | Verb::Restart(_)) {
             self.startable(wish, &new, absent)?
         } else {
             Vec::new()
