@@ -1,7 +1,54 @@
-//! (room)
+//! The command line: a thin client of the daemon, and the daemon's own front door.
+//!
+//! One table of commands (`table.rs`, a row in each command's file) gives parsing and help. What only the daemon knows comes
+//! from the daemon (`client.rs`); what can be read is read here: unit files, logs, `/proc`, cgroups. Rendering (`render/`) is
+//! pure. Owns no rule about services.
+
+mod args;
+mod autostart;
+mod client;
+mod commands;
+mod exit;
+mod family;
+#[cfg(test)]
+mod golden;
+mod help;
+mod json;
+mod lint;
+pub mod logs;
+mod logtail;
+mod output;
+mod place;
+mod render;
+mod style;
+mod table;
+mod text;
+mod units;
+mod usage;
+mod wait;
+
+use std::process::ExitCode;
+
+use args::Wish;
+use style::{ColorChoice, Palette};
 
 /// Runs the program.
 #[must_use]
-pub fn main() -> std::process::ExitCode {
-    std::process::ExitCode::SUCCESS
+pub fn main() -> ExitCode {
+    let words = std::env::args_os().skip(1).collect();
+    let (result, palette) = match args::parse(words) {
+        Ok(Wish::Run(given)) => ((given.row.run)(&given), given.error_palette()),
+        Ok(Wish::Help(row, color)) => (commands::help::show(row, color), errors(color)),
+        Ok(Wish::Version) => (commands::help::version(), errors(ColorChoice::Auto)),
+        Err(failure) => (Err(failure), errors(ColorChoice::Auto)),
+    };
+    let exit = result.unwrap_or_else(|failure| {
+        output::failure(&failure, palette);
+        failure.exit
+    });
+    ExitCode::from(exit.code())
+}
+
+fn errors(color: ColorChoice) -> Palette {
+    Palette::choose(color, std::io::IsTerminal::is_terminal(&std::io::stderr()))
 }

@@ -1,1 +1,135 @@
-//! (room)
+//! The daemon: one loop and all that it multiplexes.
+//!
+//! [`run`] is the whole of it. Its first half may die, loudly, and tells whoever started it; once the socket listens,
+//! nothing but the engine's last word ends it.
+
+mod account;
+mod answer;
+mod births;
+mod boot;
+mod context;
+mod enabled;
+mod ends;
+mod environment;
+mod event_loop;
+mod group;
+mod home;
+mod loader;
+mod main_pid;
+mod processes;
+mod pump;
+mod request;
+mod restore;
+mod session;
+mod sources;
+mod spawn;
+mod state;
+mod status;
+mod text;
+mod watches;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::io;
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+
+use mio::Poll;
+
+use crate::engine::Engine;
+use crate::sys::{clock, process};
+use crate::unit::SearchPath;
+
+pub use boot::BootError;
+pub use context::unit_context;
+pub use environment::default_path;
+pub use home::Home;
+
+use boot::{Booted, Ready};
+use enabled::Enabled;
+use event_loop::Daemon;
+use processes::Processes;
+use session::Sessions;
+use sources::{Source, Sources};
+
+/// How to run a daemon.
+#[derive(Debug)]
+pub struct Options {
+    /// The daemon's folder; made when it is missing.
+    pub home: Home,
+    /// Where the enabled units' dependencies are looked for besides their own folders; absolute.
+    pub service_directories: Vec<PathBuf>,
+    /// An inherited descriptor, 3 or above, that gets one line: `ready`, `locked PID` (another daemon serves this home) or
+    /// `error: …`; then it is closed. Nothing else in this process may own it.
+    pub ready_fd: Option<i32>,
+}
+
+/// Runs the daemon until it is told to end. Signals and the like are the whole process's: it has no other thread.
+///
+/// # Errors
+/// The daemon could not start; nothing was started then.
+pub fn run(options: Options) -> Result<(), BootError> {
+    let ready = Ready::take(options.ready_fd);
+    let (mut daemon, poll) = match start(options.home) {
+        Ok(started) => started,
+        Err(error) => {
+            ready.failed(&error);
+            return Err(error);
+        }
+    };
+    // Whoever started us connects from here on, and from here on nothing may die.
+    ready.ready();
+    ::log::info!(
+        "ready, PID {}, version {}",
+        std::process::id(),
+        env!("CARGO_PKG_VERSION")
+    );
+    daemon.take_back();
+    daemon.start_enabled(options.service_directories);
+    daemon.run(poll);
+    daemon.end();
+    Ok(())
+}
+
+/// All that may fail.
+fn start(home: Home) -> Result<(Daemon, Poll), BootError> {
+    let Booted {
+        home,
+        listener,
+        signals,
+        nofile,
+        lock,
+    } = boot::boot(home)?;
+    let failed = |error: io::Error| BootError::failed("make", Path::new("the event loop"), error);
+    let poll = Poll::new().map_err(failed)?;
+    let mut sources = Sources::new(poll.registry().try_clone().map_err(failed)?);
+    sources
+        .add(listener.as_fd(), Source::Listener)
+        .map_err(failed)?;
+    sources
+        .add(signals.as_fd(), Source::Signals)
+        .map_err(failed)?;
+    let processes = Processes::new(&home, &mut sources, nofile);
+    let enabled = Enabled::read(home.enabled());
+    let seed = clock::wall_ms() ^ u64::from(process::Pid::current().as_raw()).rotate_left(32);
+    let daemon = Daemon {
+        home,
+        engine: Engine::new(seed),
+        processes,
+        enabled,
+        sessions: Sessions::new(),
+        sources,
+        listener,
+        signals,
+        events: VecDeque::new(),
+        waiting: BTreeMap::new(),
+        next_request: 1,
+        boot: None,
+        boot_path: SearchPath::default(),
+        context: unit_context(),
+        unfinished: BTreeSet::new(),
+        since_ms: clock::wall_ms(),
+        over: false,
+        _lock: lock,
+    };
+    Ok((daemon, poll))
+}

@@ -189,6 +189,36 @@ pub(super) fn limit(given: StartLimit, restart: &Restart) -> Option<Limit> {
     (limit.interval_ms > 0).then_some(limit)
 }
 
+/// What a unit's restart keys come to, for readers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RestartPlan {
+    /// The delays before the first automatic restarts, without jitter.
+    pub delays_ms: Vec<u64>,
+    /// Per cent that a delay may be shorter or longer.
+    pub jitter: u8,
+    /// So many automatic starts within so many milliseconds, and no more.
+    pub limit: Option<(u32, u64)>,
+}
+
+/// The first `count` delays and what bounds them.
+#[must_use]
+pub fn restart_plan(given: StartLimit, restart: &Restart, count: u32) -> RestartPlan {
+    let growing = restart.delay.is_none();
+    let exact = Restart {
+        jitter: Some(0),
+        ..restart.clone()
+    };
+    RestartPlan {
+        delays_ms: (0..count)
+            .map(|attempt| delay_ms(&exact, attempt, 0))
+            .collect(),
+        jitter: restart
+            .jitter
+            .unwrap_or(if growing { GROWING_JITTER } else { 0 }),
+        limit: limit(given, restart).map(|limit| (limit.burst, limit.interval_ms)),
+    }
+}
+
 /// Whether an automatic start at `at` would be one too many after those at `starts`. Forgets those out of the window.
 pub(super) fn is_exceeded(limit: Limit, starts: &mut Vec<Moment>, at: Moment) -> bool {
     starts.retain(|start| at.since_ms(*start) < limit.interval_ms);

@@ -1,1 +1,31 @@
-//! (room)
+//! A service's log on disk: written by the daemon, read and followed by the client.
+//!
+//! `NAME.log` holds the service's own bytes, untouched. `NAME.idx` beside it says of each batch when it came, from
+//! which stream and which run, and holds the marks that a run began or ended; so those never stand in the file.
+//! Rotated files are `NAME.log.1`, `NAME.log.2` and so on, the highest number the oldest, each with its index.
+//!
+//! Owns the two files' form, rotation, recovery, reading, following and merging. Does not own the pipe that the
+//! bytes come from, the clock (times are arguments, unix milliseconds), waiting for changes, or rendering.
+//!
+//! What holds at any moment, also after `kill -9`: bytes are written before their record, so the index never
+//! speaks of bytes that are not there; a log is renamed before its index, so a name that still leads to the same
+//! log leads to its index too.
+
+mod cursor;
+mod entry;
+pub mod index;
+mod index_writer;
+mod merge;
+mod paths;
+mod reader;
+mod rotation;
+mod tail;
+#[cfg(test)]
+mod tests;
+mod writer;
+
+pub use entry::{Content, Entry, LINE_BYTES_MAX, LineEnd};
+pub use index::{Ending, Mark, Stream};
+pub use merge::Merge;
+pub use reader::{Filter, Mode, Reader, Start};
+pub use writer::{Appended, Failure, Limits, Writer};

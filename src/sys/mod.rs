@@ -1,1 +1,29 @@
-//! (room)
+//! Small safe wrappers over Linux, one per intention: the only room with `unsafe`, nix, rustix and libc.
+//!
+//! Owns how the kernel is asked. Decides nothing: who is started, signalled or watched, and when, is the caller's.
+//! Every descriptor that comes out of here is owned and close-on-exec; every failure is an `io::Error` unless a
+//! type says more. Nothing here sleeps; only `poll`, `detach` and the waiting lock may block, and those are for
+//! clients.
+
+#![expect(
+    unsafe_code,
+    reason = "this room is where the kernel's raw interface is made safe"
+)]
+
+mod child;
+mod spawn;
+#[cfg(test)]
+mod testing;
+
+pub mod cgroup;
+pub mod clock;
+pub mod detach;
+pub mod files;
+pub mod inotify;
+pub mod poll;
+pub mod proc;
+pub mod process;
+pub mod signals;
+pub mod socket;
+pub mod terminal;
+pub mod users;

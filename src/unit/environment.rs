@@ -45,8 +45,9 @@ pub fn is_variable_name(name: &str) -> bool {
         && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
 }
 
-/// Reads `KEY=value` lines as systemd does: lines without `=` and those that begin with `#` or `;` are left out; quotes may
-/// span lines; outside quotes a backslash takes the next character as it is, before a line's end it joins the lines.
+/// Reads `KEY=value` lines as systemd does: lines without `=` and those that begin with `#` or `;` are left out;
+/// quotes may span lines; outside quotes a backslash takes the next character as it is, before a line's end it
+/// joins the lines.
 ///
 /// # Errors
 /// The first line with a name that is none, an open quote, or a NUL byte.

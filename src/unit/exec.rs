@@ -13,8 +13,8 @@ use super::words::split_commands;
 
 const FORMS: &str = "a command: a string, an array of words, or an array of such arrays";
 
-/// Reads one or several commands: a string is split into words, an array is one command's words as they are, an array of
-/// arrays several commands.
+/// Reads one or several commands: a string is split into words, an array is one command's words as they are, an
+/// array of arrays several commands.
 pub(super) fn commands(value: &Value, scope: &Scope, faults: &mut Vec<Fault>) -> Vec<Exec> {
     let mut commands = vec![];
     let mut take = |command: Result<Exec, Fault>| match command {
@@ -160,14 +160,14 @@ fn check_program(value: &Value, program: &str) -> Result<(), Fault> {
     if program.starts_with('/') {
         return Ok(());
     }
+    if program.contains(char::is_whitespace) {
+        let message = format!("`{shown}` is one word and cannot be a program's name");
+        return Err(fault(value, message).hint("write the command as one string to have it split"));
+    }
     if program.contains('/') {
         let message = format!("program `{shown}` is neither an absolute path nor a bare name");
         let folder = "`%Y/` stands for the folder of the unit file (in a string, not in an array)";
         return Err(fault(value, message).hint(folder));
-    }
-    if program.contains(char::is_whitespace) {
-        let message = format!("`{shown}` is one word and cannot be a program's name");
-        return Err(fault(value, message).hint("write the command as one string to have it split"));
     }
     if program.starts_with('$') {
         let message = "the program itself cannot be a variable";

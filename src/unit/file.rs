@@ -1,7 +1,8 @@
 //! The TOML text of one unit file as a loosely typed mirror in which every value knows its place.
 //!
-//! Owns syntax and the limits on what is read. It knows no key: which there are is `keys.rs`, what they mean is `parse.rs`.
-//! The toml package recovers from syntax errors, so that all of a file are found; serde turns each value into a [`Node`].
+//! Owns syntax and the limits on what is read. It knows no key: which there are is `keys.rs`, what they mean is
+//! `parse.rs`. The toml package recovers from syntax errors, so that all of a file are found; serde turns each
+//! value into a [`Node`].
 
 use std::borrow::Cow;
 use std::fmt;
@@ -270,7 +271,8 @@ mod tests {
         let long = "x".repeat(MAX_VALUE + 1);
         let many = "1,".repeat(MAX_ITEMS + 1);
         let text = format!(
-            "k = 1\n[a]\nlong = '{long}'\nmany = [{many}]\nbig = 99999999999999999999\nnul = \"\\u0000\"\nok = 1\n"
+            "k = 1\n[a]\nlong = '{long}'\nmany = [{many}]\nbig = 99999999999999999999\n\
+             nul = \"\\u0000\"\nok = 1\n"
         );
         let (_, result) = mirror(&text);
         assert_eq!(result.sections[0].pairs.len(), 1);

@@ -1,7 +1,7 @@
 //! The forms that a key's value can have, and the check of a value against its form.
 //!
-//! Owns the ranges of the keys that are known and not acted on. Keys that are acted on are read into the model by `parse.rs`
-//! and its neighbours, with the same functions of `value.rs`.
+//! Owns the ranges of the keys that are known and not acted on. Keys that are acted on are read into the model by
+//! `parse.rs` and its neighbours, with the same functions of `value.rs`.
 
 use super::exec::commands;
 use super::file::Node;
@@ -121,7 +121,8 @@ impl Form {
             Self::Output => "log, null, file:PATH, append:PATH, inherit, socket",
             Self::ErrorOutput => "log, log:err, null, file:PATH, append:PATH, inherit, socket",
             Self::Ready => {
-                "notify, fd:N, log:TEXT, tcp:HOST:PORT, unix:PATH, http:URL, exec:COMMAND, file:PATH"
+                "notify, fd:N, log:TEXT, tcp:HOST:PORT, unix:PATH, http:URL, exec:COMMAND, \
+                 file:PATH"
             }
             Self::Check => "tcp:HOST:PORT, unix:PATH, http:URL, exec:COMMAND, file:PATH",
             Self::Addresses => "ports, HOST:PORT, paths or @names",

@@ -2,8 +2,9 @@
 //!
 //! Owns matching one pattern against one text; which names are looked at is the caller's.
 
-/// Whether the whole `text` matches `pattern`: `*` is any run of characters, `?` one character, `[…]` one of a set with ranges
-/// (`[!…]` or `[^…]`: none of it), `\` takes the next character as it is. A `[` that is never closed stands for itself.
+/// Whether the whole `text` matches `pattern`: `*` is any run of characters, `?` one character, `[…]` one of a set
+/// with ranges (`[!…]` or `[^…]`: none of it), `\` takes the next character as it is. A `[` that is never closed
+/// stands for itself.
 #[must_use]
 pub fn matches(pattern: &str, text: &str) -> bool {
     let pattern: Vec<char> = pattern.chars().collect();
@@ -48,7 +49,8 @@ fn step(pattern: &[char], p: usize, c: char) -> Option<usize> {
     }
 }
 
-/// Reads a set after its `[`: whether it takes `c`, and its length with the closing bracket. `None` if it is not closed.
+/// Reads a set after its `[`: whether it takes `c`, and its length with the closing bracket. `None` if it is not
+/// closed.
 fn set(rest: &[char], c: char) -> Option<(bool, usize)> {
     let negated = matches!(rest.first(), Some('!' | '^'));
     let first = usize::from(negated);

@@ -1,7 +1,7 @@
 //! The content hash of a unit: whether the file on disk still is the one that was read.
 //!
-//! Owns the hash (FNV-1a, 64 bits); which files belong to a unit is `search.rs`. It tells change, not intent: a file made to
-//! collide on purpose would only hide a change from its own author.
+//! Owns the hash (FNV-1a, 64 bits); which files belong to a unit is `search.rs`. It tells change, not intent: a
+//! file made to collide on purpose would only hide a change from its own author.
 
 use super::report::Source;
 

@@ -1,6 +1,7 @@
 //! Every key of a unit file, in one table: section, name, form, default, and whether this version acts on it.
 //!
-//! Owns which keys there are; `form.rs` says what a form takes and `parse.rs` reads the table, so that a key is described once.
+//! Owns which keys there are; `form.rs` says what a form takes and `parse.rs` reads the table, so that a key is
+//! described once.
 
 use super::form::{Bound, Form};
 

@@ -19,7 +19,8 @@ pub fn lint(unit: &Unit) -> Vec<Warning> {
         if !unit.after.contains(name) && !unit.before.contains(name) {
             warnings.push(Warning {
                 message: format!(
-                    "`{}` requires `{name}` and starts at the same time: it may be up before `{name}` has failed",
+                    "`{}` requires `{name}` and does not wait for it: it may be up before \
+                     `{name}` has failed",
                     unit.name
                 ),
                 hint: format!("add After = [\"{name}\"]"),

@@ -1,7 +1,7 @@
 //! Unit files: what they say and where they lie. Pure but for reading files in `search.rs`.
 //!
-//! Owns the model, the parser and its errors, word splitting, time spans, sizes, signal names, specifiers, the search path
-//! and templates. Decides nothing: what a key means for a running service is `engine`'s.
+//! Owns the model, the parser and its errors, word splitting, time spans, sizes, signal names, specifiers, the
+//! search path and templates. Decides nothing: what a key means for a running service is `engine`'s.
 
 mod environment;
 mod exec;
@@ -46,3 +46,6 @@ pub use search::{
 pub use signal::Signal;
 pub use span::{Span, SpanError};
 pub use specifier::Context;
+
+#[cfg(test)]
+mod tests;

@@ -105,7 +105,8 @@ pub struct Exec {
     pub argv0: Option<String>,
     /// Prefix `-`: a failure counts as success.
     pub ignore_failure: bool,
-    /// Whether `$VAR` and `${VAR}` in the arguments are expanded: a string without prefix `:`. An array is taken as it is.
+    /// Whether `$VAR` and `${VAR}` in the arguments are expanded: a string without prefix `:`. An array is taken
+    /// as it is.
     pub expand: bool,
     /// Prefix `+`: `User=` and `Group=` do not apply.
     pub privileged: bool,

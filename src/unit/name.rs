@@ -1,7 +1,7 @@
 //! A unit's name: one file-name component, without the ending `.service`.
 //!
-//! Owns which names are valid (systemd.unit(5)) and how a name divides into prefix and instance. Where a name's file lies
-//! is `search.rs`; patterns over names are `glob.rs`.
+//! Owns which names are valid (systemd.unit(5)) and how a name divides into prefix and instance. Where a name's
+//! file lies is `search.rs`; patterns over names are `glob.rs`.
 
 use std::fmt;
 
@@ -18,8 +18,8 @@ impl UnitName {
     /// Reads a name with or without `.service`.
     ///
     /// # Errors
-    /// What is wrong with it, by the rules of systemd.unit(5): letters, digits and `:-_.\@`, at most 255 bytes with the
-    /// ending, one path component, no dot in front.
+    /// What is wrong with it, by the rules of systemd.unit(5): letters, digits and `:-_.\@`, at most 255 bytes
+    /// with the ending, one path component, no dot in front.
     pub fn parse(text: &str) -> Result<Self, NameError> {
         let name = text.strip_suffix(ENDING).unwrap_or(text);
         let fault = if name.is_empty() {

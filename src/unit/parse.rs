@@ -1,7 +1,7 @@
 //! From a unit file's text to a [`Unit`], or to all that is wrong with it.
 //!
-//! Owns the merging of a file with its drop-ins, unknown keys and sections, and the keys outside `[service]`, which is
-//! `service.rs`. Reading files is `search.rs`.
+//! Owns the merging of a file with its drop-ins, unknown keys and sections, and the keys outside `[service]`,
+//! which is `service.rs`. Reading files is `search.rs`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -35,7 +35,8 @@ pub fn parse(text: &str, path: &Path, name: &UnitName, context: &Context) -> Res
     parse_sources(&[source], name, context)
 }
 
-/// Reads a unit file, which is the first source, and its drop-ins in their order: a later key replaces an earlier one.
+/// Reads a unit file, which is the first source, and its drop-ins in their order: a later key replaces an earlier
+/// one.
 pub(super) fn parse_sources(
     sources: &[Source],
     name: &UnitName,
@@ -321,7 +322,7 @@ impl<'a> Reader<'a> {
         if self.findings.is_empty() {
             return Ok(());
         }
-        // What else is said of a line that is no TOML would only repeat it.
+        // What else is said of a line that is no TOML would only repeat its first fault.
         let sources = self.sources;
         let line_of = |(source, fault): &(usize, Fault)| {
             let before = sources[*source]
@@ -331,7 +332,9 @@ impl<'a> Reader<'a> {
             (*source, before.rfind('\n'))
         };
         let mut others = self.findings.split_off(self.syntax);
-        let broken: BTreeSet<_> = self.findings.iter().map(line_of).collect();
+        let mut broken = BTreeSet::new();
+        self.findings
+            .retain(|finding| broken.insert(line_of(finding)));
         others.retain(|finding| !broken.contains(&line_of(finding)));
         self.findings.append(&mut others);
         self.findings
@@ -357,7 +360,7 @@ fn unknown_key(section: &'static str, key: &Spanned<String>) -> Fault {
     );
     let all = keys::keys().iter();
     if let Some(elsewhere) = all.clone().find(|known| known.name == written) {
-        return fault.hint(format!("`{written}` belongs into [{}]", elsewhere.section));
+        return fault.hint(format!("`{written}` belongs in [{}]", elsewhere.section));
     }
     let here = all
         .filter(|known| known.section == section)

@@ -1,7 +1,7 @@
 //! A unit written as a unit file again.
 //!
-//! Owns the inverse of the parser: reading what is printed gives a unit that [`same_meaning`] calls equal. Printed are all keys
-//! that this version acts on, defaults too; those it does not act on are named in comments.
+//! Owns the inverse of the parser: reading what is printed gives a unit that [`same_meaning`] calls equal. Printed
+//! are all keys that this version acts on, defaults too; those it does not act on are named in comments.
 
 use super::restart::POLICIES;
 use super::service::{KILL_MODES, KINDS};
@@ -43,8 +43,8 @@ pub fn to_toml(unit: &Unit) -> String {
     page.0
 }
 
-/// Whether two units say the same: in everything but where they were read from (path and hash) and which keys stood there
-/// that this version does not act on.
+/// Whether two units say the same: in everything but where they were read from (path and hash) and which keys
+/// stood there that this version does not act on.
 #[must_use]
 pub fn same_meaning(one: &Unit, other: &Unit) -> bool {
     let bare = |unit: &Unit| Unit {

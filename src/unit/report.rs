@@ -1,6 +1,7 @@
 //! What is wrong with a unit file, shown so that the reader sees the place.
 //!
-//! Owns positions in a file's text and how problems are written; what counts as a problem is decided where keys are read.
+//! Owns positions in a file's text and how problems are written; what counts as a problem is decided where keys
+//! are read.
 
 use std::fmt;
 use std::ops::Range;

@@ -1,7 +1,7 @@
 //! Where unit files lie: the search path, templates, drop-ins; the one place of this room that reads files.
 //!
-//! Owns which files make a unit and what they may weigh; their text is `parse.rs`'s. Reads nothing but regular files, so that no
-//! pipe or device put into a folder can hold its reader up.
+//! Owns which files make a unit and what they may weigh; their text is `parse.rs`'s. Reads nothing but regular
+//! files, so that no pipe or device put into a folder can hold its reader up.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -59,8 +59,8 @@ pub struct Skipped {
 }
 
 impl SearchPath {
-    /// Finds a unit's file: its own, else for an instance its template's. A unit's own file in any folder comes before a
-    /// template in an earlier one, as in systemd.
+    /// Finds a unit's file: its own, else for an instance its template's. A unit's own file in any folder comes
+    /// before a template in an earlier one, as in systemd.
     #[must_use]
     pub fn find(&self, name: &UnitName) -> Option<Found> {
         let own = self.find_file(name);
@@ -196,7 +196,8 @@ pub fn load(name: &UnitName, path: &SearchPath, context: &Context) -> Result<Uni
     }
 }
 
-/// Reads a unit from a known file, which is made absolute against the current directory, and from the drop-ins beside it.
+/// Reads a unit from a known file, which is made absolute against the current directory, and from the drop-ins
+/// beside it.
 ///
 /// # Errors
 /// A file cannot be read, or something in it is wrong.

@@ -14,8 +14,8 @@ const SUFFIXES: [(char, u32); 6] = [
 /// Digits behind the dot that count; further ones are below a byte in any unit.
 const FRACTION_DIGITS: usize = 18;
 
-/// Reads `4096`, `512M`, `1.5G` or `10B`: bytes, or with K, M, G, T, P, E powers of 1024. `None` where it is no size or
-/// does not fit into 64 bits.
+/// Reads `4096`, `512M`, `1.5G` or `10B`: bytes, or with K, M, G, T, P, E powers of 1024. `None` where it is no
+/// size or does not fit into 64 bits.
 #[must_use]
 pub fn parse(text: &str) -> Option<u64> {
     let text = text.trim();

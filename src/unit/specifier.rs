@@ -1,7 +1,7 @@
 //! Specifiers: `%n`, `%i`, `%h` and the other of systemd.unit(5) that units use here.
 //!
-//! Owns which there are and what each becomes, from plain facts that the caller gives. Which keys are expanded is decided
-//! where those keys are read.
+//! Owns which there are and what each becomes, from plain facts that the caller gives. Which keys are expanded is
+//! decided where those keys are read.
 
 use std::fmt;
 use std::path::{Path, PathBuf};

@@ -1,6 +1,7 @@
 //! From a loosely typed value to one of the right type and range: one function for each form that a value can have.
 //!
-//! Owns the wording of what is wrong with a single value. Which key has which form is `keys.rs`; commands are `exec.rs`.
+//! Owns the wording of what is wrong with a single value. Which key has which form is `keys.rs`; commands are
+//! `exec.rs`.
 
 use std::path::PathBuf;
 

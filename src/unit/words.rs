@@ -1,7 +1,7 @@
 //! Command words: systemd's quoting and its variables (systemd.syntax(7), and COMMAND LINES of systemd.service(5)).
 //!
-//! Owns splitting a text into words, writing a word so that it splits back, and expanding `$VAR` and `${VAR}`. No shell: no
-//! globs, pipes or redirections. What a word means (prefixes, the program) is `exec.rs`.
+//! Owns splitting a text into words, writing a word so that it splits back, and expanding `$VAR` and `${VAR}`. No
+//! shell: no globs, pipes or redirections. What a word means (prefixes, the program) is `exec.rs`.
 
 use std::fmt;
 use std::iter::Peekable;
@@ -183,8 +183,9 @@ pub fn quote(word: &str) -> String {
     quoted
 }
 
-/// Expands variables as systemd does: `$VAR` as a whole word becomes its value split at whitespace (quotes respected; no word
-/// at all where it is not set), `${VAR}` its value as it is inside the word, `$$` a dollar sign; any other `$` stays.
+/// Expands variables as systemd does: `$VAR` as a whole word becomes its value split at whitespace (quotes
+/// respected; no word at all where it is not set), `${VAR}` its value as it is inside the word, `$$` a dollar
+/// sign; any other `$` stays.
 pub fn expand<'e>(
     arguments: &[String],
     mut lookup: impl FnMut(&str) -> Option<&'e str>,

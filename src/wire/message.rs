@@ -1,7 +1,7 @@
 //! What client and daemon say to each other, as rich values. How they are written is `codec.rs`'s.
 //!
-//! A connection: the client's first frame is a [`Hello`], the daemon answers with its own; then requests, each answered by any
-//! number of [`Reply::Progress`] frames and one [`Reply::Final`].
+//! A connection: the client's first frame is a [`Hello`], the daemon answers with its own; then requests, each answered
+//! by any number of [`Reply::Progress`] frames and one [`Reply::Final`].
 
 use crate::engine::Command;
 

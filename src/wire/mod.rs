@@ -1,8 +1,27 @@
 //! What leaves the process: frames, messages, notify datagrams, and the saved state's form.
 //!
-//! Internal types never are the wire's form: `codec.rs` converts to flat structs and back, and every text and limit of a
-//! refusal is ours.
+//! Internal types never are the wire's form: `codec.rs` and its kin convert to flat structs and back, and every text
+//! and limit of a refusal is ours. Bytes from anywhere may be garbage: every decoder here refuses with a value, and
+//! none allocates more than a small multiple of what it was given.
 
+mod codec;
+mod codec_reply;
+mod error;
+mod frame;
 mod message;
+mod notify;
+mod parse;
+pub mod slot;
+mod state;
+mod words;
 
+pub use codec::{
+    DIRECTORIES_MAX, DIRECTORY_LENGTH_MAX, NAME_LENGTH_MAX, NAMES_MAX, decode_hello,
+    decode_request, encode_hello, encode_request,
+};
+pub use codec_reply::{decode_reply, encode_reply};
+pub use error::DecodeError;
+pub use frame::{CHUNK_MAX, Decoder, FRAME_MAX, FrameError, frame};
 pub use message::*;
+pub use notify::{ASSIGNMENTS_MAX, Access, Assignment, DATAGRAM_MAX, parse_notify};
+pub use state::{Saved, decode_saved, encode_saved};

@@ -1,0 +1,245 @@
+//! A connection to the daemon: hello, requests, replies. Blocking, with a bound on every wait that is not the user's own.
+//!
+//! Starts no daemon (`autostart.rs`) and shows nothing (`wait.rs`).
+
+use std::io::{self, Read as _, Write as _};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::time::Duration;
+
+use super::exit::{Exit, Failure};
+use super::text::{clean, span};
+use crate::engine::Command;
+use crate::sys::clock::monotonic_ms;
+use crate::sys::poll::wait_readable;
+use crate::sys::process::{Pid, error_text};
+use crate::sys::socket::peer;
+use crate::wire::{
+    CHUNK_MAX, Decoder, Final, Hello, PROTOCOL_VERSION, Reply, Request, decode_hello, decode_reply,
+    encode_hello, encode_request, frame,
+};
+
+/// How long the daemon may take to say hello, and to answer what it can answer at once.
+const ANSWER_MS: u64 = 10_000;
+/// How long a request may take to be written.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A connection on which hello has been said.
+#[derive(Debug)]
+pub(super) struct Client {
+    stream: UnixStream,
+    decoder: Decoder,
+    pid: Option<u32>,
+}
+
+/// Why there is no connection.
+#[derive(Debug)]
+pub(super) enum ConnectError {
+    /// Nobody listens there.
+    Absent,
+    Failure(Failure),
+}
+
+impl Client {
+    /// Connects to the daemon behind this socket and greets it.
+    pub(super) fn connect(socket: &Path) -> Result<Self, ConnectError> {
+        let stream = UnixStream::connect(socket).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => ConnectError::Absent,
+            kind => {
+                let exit = match kind {
+                    io::ErrorKind::PermissionDenied => Exit::NotAllowed,
+                    _ => Exit::NoDaemon,
+                };
+                let reason = error_text(&error);
+                let message = format!("cannot connect to {}: {reason}", socket.display());
+                ConnectError::Failure(Failure::new(exit, message))
+            }
+        })?;
+        let pid = peer(stream.as_fd())
+            .ok()
+            .and_then(|peer| peer.pid)
+            .map(Pid::as_raw);
+        let mut client = Self {
+            stream,
+            decoder: Decoder::new(),
+            pid,
+        };
+        client.greet().map_err(ConnectError::Failure)?;
+        Ok(client)
+    }
+
+    fn greet(&mut self) -> Result<(), Failure> {
+        let timeout = Some(WRITE_TIMEOUT);
+        self.stream
+            .set_write_timeout(timeout)
+            .map_err(|error| self.lost("cannot talk to", &error))?;
+        let hello = Hello {
+            protocol: PROTOCOL_VERSION,
+            program: env!("CARGO_PKG_VERSION").to_owned(),
+        };
+        // One that turns clients away may have closed its side already; what it said is read all the same.
+        let written = self.write(&encode_hello(&hello));
+        let payload = match self.payload(ANSWER_MS) {
+            Ok(Some(payload)) => payload,
+            Ok(None) => return Err(self.silent(ANSWER_MS)),
+            Err(failure) => return Err(written.err().unwrap_or(failure)),
+        };
+        let theirs = decode_hello(&payload)
+            .map_err(|error| self.nonsense(&format!("its hello is {error}")))?;
+        if theirs.protocol != PROTOCOL_VERSION {
+            let version = clean(&theirs.program);
+            let message = format!(
+                "the daemon{} is version {version} (protocol {}), this program speaks protocol {}",
+                self.named(),
+                theirs.protocol,
+                PROTOCOL_VERSION
+            );
+            return Err(Failure::new(Exit::NoDaemon, message).hint(
+                "`diakonos kill` of that version ends it; the next command starts this one",
+            ));
+        }
+        Ok(())
+    }
+
+    /// What polls readable when a reply comes.
+    pub(super) fn fd(&self) -> BorrowedFd<'_> {
+        self.stream.as_fd()
+    }
+
+    /// The daemon's PID, where it is to be known.
+    pub(super) fn pid(&self) -> Option<u32> {
+        self.pid
+    }
+
+    /// Sends a request; its replies are taken with [`Client::reply`].
+    pub(super) fn send(&mut self, command: Command, directories: &[String]) -> Result<(), Failure> {
+        let request = Request {
+            command,
+            directories: directories.to_vec(),
+        };
+        self.write(&encode_request(&request))
+    }
+
+    /// Sends a request that the daemon answers at once, and takes the last reply.
+    pub(super) fn ask(
+        &mut self,
+        command: Command,
+        directories: &[String],
+    ) -> Result<Final, Failure> {
+        self.send(command, directories)?;
+        let deadline_ms = monotonic_ms().saturating_add(ANSWER_MS);
+        loop {
+            match self.reply(deadline_ms.saturating_sub(monotonic_ms()))? {
+                Some(Reply::Final(Final::Error(error))) => return Err(error.into()),
+                Some(Reply::Final(last)) => return Ok(last),
+                Some(Reply::Progress(_)) => {}
+                None => return Err(self.silent(ANSWER_MS)),
+            }
+        }
+    }
+
+    /// The next reply; nothing if none comes in time.
+    pub(super) fn reply(&mut self, timeout_ms: u64) -> Result<Option<Reply>, Failure> {
+        let Some(payload) = self.payload(timeout_ms)? else {
+            return Ok(None);
+        };
+        let reply = decode_reply(&payload);
+        reply
+            .map(Some)
+            .map_err(|error| self.nonsense(&format!("its answer is {error}")))
+    }
+
+    /// Waits until the daemon has closed the connection. Whether it did in time.
+    pub(super) fn wait_for_end(&mut self, timeout_ms: u64) -> bool {
+        let deadline_ms = monotonic_ms().saturating_add(timeout_ms);
+        let mut buffer = [0; 512];
+        loop {
+            let left_ms = deadline_ms.saturating_sub(monotonic_ms());
+            match wait_readable(&[self.stream.as_fd()], Some(left_ms)) {
+                Ok(ready) if !ready.contains(&true) => return false,
+                Err(_) => return false,
+                Ok(_) => {}
+            }
+            match self.stream.read(&mut buffer) {
+                Ok(0) => return true,
+                Err(error) if error.kind() != io::ErrorKind::Interrupted => return true,
+                _ => {}
+            }
+        }
+    }
+
+    fn write(&mut self, payload: &[u8]) -> Result<(), Failure> {
+        let mut bytes = Vec::new();
+        frame(payload, &mut bytes)
+            .map_err(|error| Failure::usage(format!("the request is too long: {error}")))?;
+        let written = self.stream.write_all(&bytes);
+        written.map_err(|error| self.lost("cannot send the request to", &error))
+    }
+
+    /// The next payload; nothing if it does not come in time.
+    fn payload(&mut self, timeout_ms: u64) -> Result<Option<Vec<u8>>, Failure> {
+        let deadline_ms = monotonic_ms().saturating_add(timeout_ms);
+        loop {
+            let next = self.decoder.next();
+            let next = next.map_err(|error| self.nonsense(&error.to_string()))?;
+            if next.is_some() {
+                return Ok(next);
+            }
+            let left_ms = deadline_ms.saturating_sub(monotonic_ms());
+            let ready = wait_readable(&[self.stream.as_fd()], Some(left_ms))
+                .map_err(|error| self.lost("cannot wait for", &error))?;
+            if !ready.contains(&true) {
+                return Ok(None);
+            }
+            let mut buffer = vec![0; CHUNK_MAX];
+            match self.stream.read(&mut buffer) {
+                Ok(0) => return Err(self.hung_up()),
+                Ok(length) => self.decoder.push(&buffer[..length]),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(self.lost("cannot hear", &error)),
+            }
+        }
+    }
+
+    /// ` (PID 12)`, if it is known.
+    fn named(&self) -> String {
+        self.pid
+            .map(|pid| format!(" (PID {pid})"))
+            .unwrap_or_default()
+    }
+
+    fn silent(&self, waited_ms: u64) -> Failure {
+        let waited = span(waited_ms);
+        let message = format!(
+            "the daemon{} runs but did not answer within {waited}",
+            self.named()
+        );
+        Failure::new(Exit::NoDaemon, message)
+            .hint("it may be stopped or starved; its log is daemon.log in its home")
+    }
+
+    fn hung_up(&self) -> Failure {
+        let message = format!(
+            "the daemon{} closed the connection before it answered",
+            self.named()
+        );
+        Failure::new(Exit::NoDaemon, message).hint("its log is daemon.log in its home")
+    }
+
+    fn lost(&self, doing: &str, error: &io::Error) -> Failure {
+        let reason = error_text(error);
+        Failure::new(
+            Exit::NoDaemon,
+            format!("{doing} the daemon{}: {reason}", self.named()),
+        )
+    }
+
+    fn nonsense(&self, what: &str) -> Failure {
+        let message = format!(
+            "the daemon{} does not speak our language: {what}",
+            self.named()
+        );
+        Failure::new(Exit::NoDaemon, message)
+    }
+}

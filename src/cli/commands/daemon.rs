@@ -1,0 +1,182 @@
+//! The daemon itself: `daemon`, `daemon-status`, `kill`.
+
+use std::path::PathBuf;
+
+use simplelog::{ConfigBuilder, LevelFilter, WriteLogger};
+
+use super::page;
+use crate::cli::args::Given;
+use crate::cli::exit::{Exit, Failure};
+use crate::cli::output::answer;
+use crate::cli::place::{Place, find_home};
+use crate::cli::render;
+use crate::cli::table::{Choice, Count, Group, Row};
+use crate::cli::text::span;
+use crate::cli::wait::Waiting;
+use crate::daemon::{self, BootError};
+use crate::engine::Command;
+use crate::sys::proc::rss_bytes;
+use crate::sys::process::Pid;
+use crate::wire::Final;
+
+/// How long the daemon may take to end once everything is down.
+const END_MS: u64 = 10_000;
+
+pub(in crate::cli) const DAEMON: Row = Row {
+    name: "daemon",
+    alias: None,
+    group: Group::Daemon,
+    arguments: "",
+    count: Count::None,
+    // The hidden option is how a command that starts the daemon in the background hears of it.
+    options: &[Choice::value("", "--ready-fd", "N", "")],
+    summary: "run the daemon in the foreground",
+    help: &[
+        "Needed seldom: the first command that wants a daemon starts one in the background. In the foreground it logs to \
+         standard error; one in the background logs to daemon.log in its home.",
+        "SIGTERM and Ctrl-C stop all services in order and then the daemon; a second one does not wait. There is one \
+         daemon for one home: a second one does not start.",
+    ],
+    examples: &[(
+        "DIAKONOS_HOME=/tmp/try diakonos daemon",
+        "a daemon with a home of its own",
+    )],
+    exits: &[(
+        Exit::Failed,
+        "it could not start; the reason is on standard error",
+    )],
+    run,
+};
+
+pub(in crate::cli) const STATUS: Row = Row {
+    name: "daemon-status",
+    alias: None,
+    group: Group::Daemon,
+    arguments: "",
+    count: Count::None,
+    options: &[Choice::flag("", "--json", "one object")],
+    summary: "show the daemon: PID, version, memory, what the machine lets it do",
+    help: &["Does not start the daemon."],
+    examples: &[],
+    exits: &[(Exit::NoDaemon, "no daemon runs, or it did not answer")],
+    run: status,
+};
+
+pub(in crate::cli) const KILL: Row = Row {
+    name: "kill",
+    alias: None,
+    group: Group::Daemon,
+    arguments: "",
+    count: Count::None,
+    options: &[],
+    summary: "stop all services, then the daemon",
+    help: &[
+        "The services are stopped in order, as by `stop`. Asked a second time meanwhile, the daemon no longer waits and \
+         sends SIGKILL.",
+    ],
+    examples: &[],
+    exits: &[
+        (Exit::Done, "no daemon runs any more, or none did"),
+        (
+            Exit::OutOfTime,
+            "everything is down, but the daemon did not end",
+        ),
+    ],
+    run: kill,
+};
+
+fn run(given: &Given) -> Result<Exit, Failure> {
+    let ready_fd = given.number("--ready-fd", 1 << 20)?;
+    let ready_fd = ready_fd.and_then(|fd| i32::try_from(fd).ok());
+    let home = find_home()?;
+    let service_directories = match ready_fd {
+        // In the background its folder is /, which says nothing.
+        Some(_) => Vec::new(),
+        None => {
+            let place = Place::find(given)?;
+            place.directories.iter().map(PathBuf::from).collect()
+        }
+    };
+    log_to_stderr();
+    let options = daemon::Options {
+        home,
+        service_directories,
+        ready_fd,
+    };
+    match daemon::run(options) {
+        Ok(()) => Ok(Exit::Done),
+        // Whoever started it in the background hears it by the descriptor.
+        Err(_) if ready_fd.is_some() => Err(Failure::silent(Exit::Failed)),
+        Err(error) => {
+            let failure = Failure::new(Exit::Failed, error.to_string());
+            Err(match error {
+                BootError::Locked { .. } => {
+                    failure.hint("`diakonos daemon-status` shows it, `diakonos kill` ends it")
+                }
+                BootError::Failed { .. } => failure,
+            })
+        }
+    }
+}
+
+/// The daemon narrates to standard error: a terminal, an outer supervisor, or `daemon.log`.
+fn log_to_stderr() {
+    let config = ConfigBuilder::new()
+        .set_time_format_rfc3339()
+        .set_target_level(LevelFilter::Off)
+        .set_thread_level(LevelFilter::Off)
+        .set_location_level(LevelFilter::Off)
+        .build();
+    // It fails only when a logger is set already, which then does as well.
+    let _ = WriteLogger::init(LevelFilter::Info, config, std::io::stderr());
+}
+
+fn status(given: &Given) -> Result<Exit, Failure> {
+    let place = Place::find(given)?;
+    let Some(mut client) = place.connect()? else {
+        let home = place.home.root().display();
+        if given.flag("--json") {
+            answer("{\n  \"running\": false\n}\n")?;
+            return Ok(Exit::NoDaemon);
+        }
+        return Err(
+            Failure::new(Exit::NoDaemon, format!("no daemon runs for {home}"))
+                .hint("the first command that needs one starts it"),
+        );
+    };
+    let last = client.ask(Command::DaemonStatus, &place.directories)?;
+    let Final::Daemon(status) = last else {
+        return Err(Failure::new(
+            Exit::NoDaemon,
+            "the daemon gave an answer to another question",
+        ));
+    };
+    let memory = Pid::from_raw(status.pid).and_then(|pid| rss_bytes(pid).ok());
+    answer(if given.flag("--json") {
+        render::daemon_json(&status, memory).document()
+    } else {
+        render::daemon(&status, memory, page(given))
+    })?;
+    Ok(Exit::Done)
+}
+
+fn kill(given: &Given) -> Result<Exit, Failure> {
+    let place = Place::find(given)?;
+    let Some(mut client) = place.connect()? else {
+        return super::nothing_runs("nothing to end");
+    };
+    let pid = client.pid();
+    let purpose = "stop all services and the daemon".to_owned();
+    let mut waiting = Waiting::new(given, &place, purpose);
+    waiting.carry_out(&mut client, Command::Kill)?;
+    if !client.wait_for_end(END_MS) {
+        let named = pid.map(|pid| format!(" (PID {pid})")).unwrap_or_default();
+        let message = format!(
+            "all services are down, but the daemon{named} did not end within {}",
+            span(END_MS)
+        );
+        return Err(Failure::new(Exit::OutOfTime, message));
+    }
+    answer("the daemon has ended; no service is left\n")?;
+    Ok(Exit::Done)
+}

@@ -1,0 +1,172 @@
+//! `logs`.
+
+use std::io::{self, BufWriter};
+
+use super::checked_names;
+use crate::cli::args::Given;
+use crate::cli::exit::{Exit, Failure};
+use crate::cli::logs::{LogWatch, LogsError, Options, Painter, Shade, View, follow};
+use crate::cli::output::aside;
+use crate::cli::place::Place;
+use crate::cli::style::{Palette, Tone};
+use crate::cli::table::{Choice, Count, Group, Row};
+use crate::cli::units::no_such_unit;
+use crate::log::{Filter, Mode, Start, Stream};
+use crate::unit::{UnitName, glob};
+
+/// Lines of each service when nobody says how many.
+const LINES: u64 = 50;
+const LINES_MAX: u64 = 1 << 40;
+
+pub(in crate::cli) const ROW: Row = Row {
+    name: "logs",
+    alias: None,
+    group: Group::Looking,
+    arguments: "[NAME…]",
+    count: Count::Any,
+    options: &[
+        Choice::flag("-f", "--follow", "go on with what comes, until Ctrl-C"),
+        Choice::value(
+            "-n",
+            "--lines",
+            "N",
+            "so many lines of each service (50), or `all`",
+        ),
+        Choice::flag(
+            "",
+            "--err",
+            "only standard error; it is kept apart for services with StandardError = \"log:err\"",
+        ),
+        Choice::value(
+            "",
+            "--run",
+            "N",
+            "only one run of a service, by its number in `status`",
+        ),
+    ],
+    summary: "show what services have printed",
+    help: &[
+        "Several services are merged by time, each line after the name of its service. Without a name: every service that \
+         has a log. Where a run begins or ends, a line says so.",
+        "The files are read directly: no daemon is asked and none is started. They lie in logs/ in the daemon's home.",
+    ],
+    examples: &[
+        ("diakonos logs web", "the last 50 lines"),
+        ("diakonos logs -f web database", "both, as they come"),
+        ("diakonos logs -n all --run 7 web", "all that run 7 printed"),
+    ],
+    exits: &[
+        (Exit::Failed, "a log cannot be read"),
+        (Exit::NoSuchUnit, "no such unit, and no log of that name"),
+    ],
+    run,
+};
+
+impl Painter for Palette {
+    fn paint(&self, shade: Shade, text: &str) -> String {
+        let tone = match shade {
+            Shade::Name(place) => Tone::Nth(place),
+            Shade::Mark => Tone::Quiet,
+            Shade::Notice => Tone::Bad,
+        };
+        Palette::paint(*self, tone, text)
+    }
+}
+
+fn run(given: &Given) -> Result<Exit, Failure> {
+    let place = Place::find(given)?;
+    let names = named(given, &place)?;
+    if names.is_empty() {
+        aside("no service has a log yet\n");
+        return Ok(Exit::Done);
+    }
+    let follows = given.flag("--follow");
+    let options = Options {
+        start: start(given)?,
+        mode: if follows { Mode::Follow } else { Mode::Once },
+        filter: Filter {
+            stream: given.flag("--err").then_some(Stream::Err),
+            run: given.number("--run", u64::MAX)?,
+        },
+    };
+    let palette = given.palette();
+    let mut output = BufWriter::new(io::stdout().lock());
+    let folder = place.home.logs();
+    let shown = if follows {
+        let watch = LogWatch::begin(&folder, &names).map_err(LogsError::Wait);
+        watch.and_then(|mut watch| {
+            let mut view = View::open(&folder, &names, options)?;
+            follow(&mut view, &mut watch, &palette, &mut output)
+        })
+    } else {
+        View::open(&folder, &names, options).and_then(|mut view| view.print(&palette, &mut output))
+    };
+    shown.map(|()| Exit::Done).map_err(failure)
+}
+
+/// Somebody who closes the other end early has seen enough: that is success.
+pub(super) fn failure(error: LogsError) -> Failure {
+    match &error {
+        LogsError::Write(cause) if cause.kind() == io::ErrorKind::BrokenPipe => {
+            Failure::silent(Exit::Done)
+        }
+        _ => Failure::new(Exit::Failed, error.to_string()),
+    }
+}
+
+fn start(given: &Given) -> Result<Start, Failure> {
+    if given.value("--lines") == Some("all") {
+        return Ok(Start::Oldest);
+    }
+    let lines = given.number("--lines", LINES_MAX)?;
+    // One run is wanted whole, unless somebody says how much of it.
+    match (lines, given.value("--run")) {
+        (None, Some(_)) => Ok(Start::Oldest),
+        (lines, _) => Ok(Start::Last(lines.unwrap_or(LINES))),
+    }
+}
+
+/// The services whose logs are meant, in the order asked.
+fn named(given: &Given, place: &Place) -> Result<Vec<String>, Failure> {
+    let with_log = with_log(place);
+    if given.arguments.is_empty() {
+        return Ok(with_log);
+    }
+    let mut names: Vec<String> = Vec::new();
+    for name in checked_names(&given.arguments)? {
+        let mut meant = vec![name.clone()];
+        if glob::is_pattern(&name) {
+            let matching = with_log.iter().filter(|known| glob::matches(&name, known));
+            meant = matching.cloned().collect();
+        } else if !with_log.contains(&name) && !has_file(place, &name) {
+            let listing = place.search_path().list();
+            let files = listing.units.iter().map(|listed| listed.name.as_str());
+            let known = with_log.iter().map(String::as_str).chain(files);
+            return Err(no_such_unit(place, &name, known));
+        }
+        for name in meant {
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+    }
+    Ok(names)
+}
+
+fn has_file(place: &Place, name: &str) -> bool {
+    UnitName::parse(name).is_ok_and(|name| place.search_path().find(&name).is_some())
+}
+
+/// The services that have a log, by name.
+fn with_log(place: &Place) -> Vec<String> {
+    let Ok(entries) = std::fs::read_dir(place.home.logs()) else {
+        return Vec::new();
+    };
+    let files = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let mut names: Vec<String> = files
+        .filter_map(|file| Some(file.strip_suffix(".log")?.to_owned()))
+        .filter(|name| UnitName::parse(name).is_ok())
+        .collect();
+    names.sort_unstable();
+    names
+}

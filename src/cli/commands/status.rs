@@ -1,0 +1,76 @@
+//! `status`.
+
+use super::{checked_names, page};
+use crate::cli::args::Given;
+use crate::cli::exit::{Exit, Failure};
+use crate::cli::json::Json;
+use crate::cli::logtail;
+use crate::cli::output::{answer, aside};
+use crate::cli::place::Place;
+use crate::cli::render;
+use crate::cli::table::{Choice, Count, Group, Row};
+use crate::cli::units;
+
+/// Log lines that are shown.
+const LOG_LINES: u64 = 10;
+
+pub(in crate::cli) const ROW: Row = Row {
+    name: "status",
+    alias: None,
+    group: Group::Looking,
+    arguments: "[NAME…]",
+    count: Count::Any,
+    options: &[Choice::flag(
+        "",
+        "--json",
+        "an array of objects, one for each unit",
+    )],
+    summary: "show units in full: state and why, processes, log",
+    help: &[
+        "State, since when and why, what it waits for, its file, its processes as a tree, CPU, memory, how it last ended, \
+         when it is tried again, and its last log lines. Without a name: every unit that is loaded and not stopped.",
+        "Does not start the daemon.",
+    ],
+    examples: &[("diakonos status web", "everything about web")],
+    exits: &[
+        (Exit::Done, "each of the units is up"),
+        (Exit::NotRunning, "one of them is not up, or no daemon runs"),
+        (Exit::NoSuchUnit, "no such unit"),
+    ],
+    run,
+};
+
+fn run(given: &Given) -> Result<Exit, Failure> {
+    let place = Place::find(given)?;
+    let mut client = place.connect()?;
+    let no_daemon = client.is_none();
+    if no_daemon {
+        aside("no daemon runs, so no service does\n");
+    }
+    let mut items = if given.arguments.is_empty() {
+        let templates = units::Templates::Hidden;
+        let mut items = units::gather(&place, client.as_mut(), templates)?;
+        items.retain(|item| item.status.state != "stopped");
+        items
+    } else {
+        units::look_up(&place, client.as_mut(), &checked_names(&given.arguments)?)?
+    };
+    units::measure(&mut items);
+    let page = page(given);
+    let log = |name: &str| logtail::last(&place.home, name, LOG_LINES);
+    if given.flag("--json") {
+        let json =
+            |item: &render::Item| render::status_json(item, &log(&item.status.name), page.now_ms);
+        answer(Json::List(items.iter().map(json).collect()).document())?;
+    } else {
+        let text = |item: &render::Item| render::status(item, &log(&item.status.name), page);
+        answer(items.iter().map(text).collect::<Vec<_>>().join("\n"))?;
+    }
+    let named = !given.arguments.is_empty();
+    let all_up = items.iter().all(|item| units::is_active(&item.status));
+    Ok(if no_daemon || (named && !all_up) {
+        Exit::NotRunning
+    } else {
+        Exit::Done
+    })
+}

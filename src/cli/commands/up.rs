@@ -1,0 +1,252 @@
+//! `up`: services in the foreground of a terminal, for as long as it is wanted.
+
+use std::io::{self, BufWriter};
+use std::os::fd::{AsFd as _, BorrowedFd};
+
+use super::checked_names;
+use super::logs::failure;
+use super::verbs::report;
+use crate::cli::args::Given;
+use crate::cli::client::Client;
+use crate::cli::exit::{Exit, Failure};
+use crate::cli::family::{self, Family};
+use crate::cli::logs::{LogWatch, LogsError, Options, View};
+use crate::cli::output::{aside, hint_line};
+use crate::cli::place::Place;
+use crate::cli::render;
+use crate::cli::table::{Choice, Count, Group, Row};
+use crate::engine::{Command, Wait};
+use crate::log::{Filter, Mode, Start};
+use crate::sys::clock::{monotonic_ms, wall_ms};
+use crate::sys::poll::wait_readable;
+use crate::sys::signals::SignalFd;
+use crate::unit::Signal;
+use crate::wire::{Final, Reply, UnitResult};
+
+pub(in crate::cli) const ROW: Row = Row {
+    name: "up",
+    alias: None,
+    group: Group::Services,
+    arguments: "[NAME…]",
+    count: Count::Any,
+    options: &[Choice::value(
+        "",
+        "--exit-with",
+        "NAME",
+        "end when this service does, with its exit code (128 + n for signal n)",
+    )],
+    summary: "start services, show their logs, stop them at Ctrl-C",
+    help: &[
+        "Without a name: every unit of the service folder. A daemon that runs already is used. Ctrl-C stops what this \
+         command has started, in order, and leaves alone what was up before; a second Ctrl-C no longer waits for that. It \
+         ends by itself when all that it has started is down for good.",
+    ],
+    examples: &[
+        ("diakonos up", "all of ./services"),
+        (
+            "diakonos up --exit-with tests tests",
+            "for scripts: with tests' dependencies",
+        ),
+    ],
+    exits: &[
+        (Exit::Done, "stopped by Ctrl-C, or all have ended well"),
+        (Exit::Failed, "a service failed"),
+        (Exit::NoSuchUnit, "no such unit; nothing was done"),
+        (
+            Exit::NoDaemon,
+            "the daemon did not start, or ended meanwhile",
+        ),
+    ],
+    run,
+};
+
+fn run(given: &Given) -> Result<Exit, Failure> {
+    let place = Place::find(given)?;
+    let names = family::named(&place, &given.arguments)?;
+    let members = family::with_dependencies(&place, &names);
+    let exit_with = match given.value("--exit-with") {
+        None => None,
+        Some(name) => Some(exit_with(name, &members)?),
+    };
+    let connected = place.connect_or_start_fresh()?;
+    let mut client = connected.client;
+    let stops = [Signal::INT, Signal::TERM, Signal::HUP].map(Signal::number);
+    let signals = SignalFd::new(&stops)
+        .map_err(|error| Failure::new(Exit::Failed, format!("cannot wait for Ctrl-C: {error}")))?;
+    let folder = place.home.logs();
+    let watch = LogWatch::begin(&folder, &members).map_err(|e| failure(LogsError::Wait(e)))?;
+    let options = Options {
+        start: Start::Last(0),
+        mode: Mode::Follow,
+        filter: Filter::default(),
+    };
+    let view = View::open(&folder, &members, options).map_err(failure)?;
+    let family = Family::new(&mut client, members)?;
+    let mut up = Up {
+        given,
+        place: &place,
+        view,
+        watch,
+        signals,
+        family,
+        begun_ms: wall_ms(),
+    };
+    let exit = up.run(&mut client, names, exit_with.as_deref())?;
+    if connected.fresh {
+        let hint = "the daemon that this started still runs; `diakonos kill` ends it";
+        aside(&hint_line(hint, given.error_palette()));
+    }
+    Ok(exit)
+}
+
+fn exit_with(name: &str, members: &[String]) -> Result<String, Failure> {
+    let name = checked_names(&[name.to_owned()])?.pop().unwrap_or_default();
+    if members.contains(&name) {
+        return Ok(name);
+    }
+    let near = crate::unit::nearest(&name, members.iter().map(String::as_str));
+    let failure = Failure::usage(format!(
+        "--exit-with {name}: it is not among what is started"
+    ));
+    Err(match near {
+        Some(near) => failure.hint(format!("did you mean {near}?")),
+        None => failure.hint("it must be one of the units named, or one that they depend on"),
+    })
+}
+
+/// What this command holds while it is up.
+struct Up<'a> {
+    given: &'a Given,
+    place: &'a Place,
+    view: View,
+    watch: LogWatch,
+    signals: SignalFd,
+    family: Family,
+    begun_ms: u64,
+}
+
+/// What a wait brought.
+struct Woken {
+    interrupted: bool,
+    daemon: bool,
+}
+
+impl Up<'_> {
+    fn run(
+        &mut self,
+        client: &mut Client,
+        names: Vec<String>,
+        exit_with: Option<&str>,
+    ) -> Result<Exit, Failure> {
+        let wait = Wait::Finished;
+        client.send(Command::Start { names, wait }, &self.place.directories)?;
+        let mut failed = false;
+        let mut started = false;
+        let mut look_at_ms: Option<u64> = None;
+        loop {
+            let woken = self.wait(client.fd(), look_at_ms)?;
+            if woken.interrupted {
+                return self.stop();
+            }
+            if woken.daemon
+                && let Some(results) = self.hear(client)?
+            {
+                failed |= report(self.given, self.place, &results, self.begun_ms)? != Exit::Done;
+                started = true;
+                look_at_ms = Some(0);
+            }
+            if self.family.has_lost_one() {
+                look_at_ms = Some(0);
+            }
+            if !started || look_at_ms.is_none_or(|at_ms| at_ms > monotonic_ms()) {
+                continue;
+            }
+            let look = self.family.look(client)?;
+            look_at_ms = look.again_ms.map(|ms| monotonic_ms().saturating_add(ms));
+            if let Some(name) = exit_with
+                && self.family.is_over(name)
+            {
+                let code = self.family.exit_code(self.place, name);
+                self.stop()?;
+                return Ok(Exit::Code(code));
+            }
+            if !look.alive {
+                self.print()?;
+                aside("nothing is left to wait for\n");
+                failed |= look.failed;
+                return Ok(if failed { Exit::Failed } else { Exit::Done });
+            }
+        }
+    }
+
+    /// Waits for a signal, the daemon, a log, or the end of a main process, and prints what was logged.
+    fn wait(&mut self, daemon: BorrowedFd<'_>, until_ms: Option<u64>) -> Result<Woken, Failure> {
+        let timeout_ms = until_ms.map(|at_ms| at_ms.saturating_sub(monotonic_ms()));
+        let mut fds = vec![self.signals.as_fd(), daemon, self.watch.as_fd()];
+        fds.extend(self.family.mains());
+        let failed = |error: io::Error| failure(LogsError::Wait(error));
+        let ready = wait_readable(&fds, timeout_ms).map_err(failed)?;
+        let is_ready = |place: usize| ready.get(place) == Some(&true);
+        if is_ready(2) && self.watch.take_changes().map_err(failed)? {
+            self.view.changed();
+            self.print()?;
+        }
+        self.family.note_ends(ready.get(3..).unwrap_or_default());
+        Ok(Woken {
+            interrupted: is_ready(0) && matches!(self.signals.read(), Ok(Some(_))),
+            daemon: is_ready(1),
+        })
+    }
+
+    fn print(&mut self) -> Result<(), Failure> {
+        let mut output = BufWriter::new(io::stdout().lock());
+        self.view
+            .print(&self.given.palette(), &mut output)
+            .map_err(failure)
+    }
+
+    /// Takes the daemon's replies; the results, once they have come.
+    fn hear(&self, client: &mut Client) -> Result<Option<Vec<UnitResult>>, Failure> {
+        while let Some(reply) = client.reply(0)? {
+            match reply {
+                Reply::Progress(progress) => {
+                    aside(&render::progress(&progress, self.given.error_palette()));
+                }
+                Reply::Final(Final::Error(error)) => return Err(error.into()),
+                Reply::Final(Final::Results(results)) => return Ok(Some(results)),
+                Reply::Final(_) => return Ok(Some(Vec::new())),
+            }
+        }
+        Ok(None)
+    }
+
+    /// Stops what is ours, still showing the logs.
+    fn stop(&mut self) -> Result<Exit, Failure> {
+        let ended = || Failure::new(Exit::NoDaemon, "the daemon has ended meanwhile");
+        let mut client = self.place.connect()?.ok_or_else(ended)?;
+        let names = self.family.to_stop(&mut client)?;
+        if names.is_empty() {
+            return Ok(Exit::Done);
+        }
+        aside(&format!(
+            "\nstopping {} (Ctrl-C: do not wait)\n",
+            names.join(", ")
+        ));
+        let wait = Wait::Finished;
+        client.send(Command::Stop { names, wait }, &self.place.directories)?;
+        loop {
+            let woken = self.wait(client.fd(), None)?;
+            if woken.interrupted {
+                aside("detached: the daemon goes on stopping them\n");
+                return Err(Failure::silent(Exit::Detached));
+            }
+            if woken.daemon
+                && let Some(results) = self.hear(&mut client)?
+            {
+                self.view.changed();
+                self.print()?;
+                return report(self.given, self.place, &results, wall_ms());
+            }
+        }
+    }
+}

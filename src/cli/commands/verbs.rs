@@ -1,0 +1,300 @@
+//! What changes a service's state: `start`, `stop`, `restart`, `reload`, `signal`, `reset`.
+
+use super::{checked_names, names, nothing_runs};
+use crate::cli::args::Given;
+use crate::cli::client::Client;
+use crate::cli::exit::{Exit, Failure};
+use crate::cli::logtail;
+use crate::cli::output::{answer, aside, hint_line};
+use crate::cli::place::Place;
+use crate::cli::render;
+use crate::cli::table::{Choice, Count, Group, Row};
+use crate::cli::units;
+use crate::cli::wait::Waiting;
+use crate::engine::{Command, Scope, Wait};
+use crate::sys::clock::wall_ms;
+use crate::unit::Signal;
+use crate::wire::{Final, UnitResult};
+
+/// A failed unit's last log lines that are shown.
+const LOG_LINES: u64 = 10;
+
+const ALL: Choice = Choice::flag("-a", "--all", "every unit instead of names");
+const NO_WAIT: Choice = Choice::flag(
+    "",
+    "--no-wait",
+    "return as soon as the daemon has taken the request up",
+);
+
+const FAILED: (Exit, &str) = (
+    Exit::Failed,
+    "a unit failed; the reason is on standard error",
+);
+const NO_SUCH: (Exit, &str) = (Exit::NoSuchUnit, "no such unit; nothing was done");
+const NO_DAEMON: (Exit, &str) = (
+    Exit::NoDaemon,
+    "the daemon did not start, or did not answer",
+);
+const NOT_RUNNING: (Exit, &str) = (Exit::NotRunning, "no daemon runs, so no service does");
+const DETACHED: (Exit, &str) = (Exit::Detached, "Ctrl-C while waiting; the work goes on");
+
+pub(in crate::cli) const START: Row = Row {
+    name: "start",
+    alias: None,
+    group: Group::Services,
+    arguments: "NAME…",
+    count: Count::AtLeastOr(1, "--all"),
+    options: &[ALL, NO_WAIT],
+    summary: "start services, with what they depend on",
+    help: &[
+        "Starts what the services require and want first, in order, and in parallel where no order is asked for. Returns \
+         when each is ready, or when it is known that it will not be: then the reason and the last lines of its log are \
+         shown. The daemon starts by itself if none runs.",
+        "A service that is up is left alone. The unit file is read again for a service that is down. Ctrl-C ends the \
+         waiting, not the start.",
+        "Names may be patterns, such as 'worker@*'; quote them for the shell.",
+    ],
+    examples: &[
+        (
+            "diakonos start web",
+            "starts ./services/web.service and what it depends on",
+        ),
+        (
+            "diakonos start 'worker@*' --no-wait",
+            "does not wait until they are up",
+        ),
+    ],
+    exits: &[FAILED, NO_SUCH, NO_DAEMON, DETACHED],
+    run: |given| {
+        let names = names(given)?;
+        let wait = wait(given);
+        starting(given, "start", Command::Start { names, wait })
+    },
+};
+
+pub(in crate::cli) const STOP: Row = Row {
+    name: "stop",
+    alias: None,
+    group: Group::Services,
+    arguments: "NAME…",
+    count: Count::AtLeastOr(1, "--all"),
+    options: &[ALL, NO_WAIT],
+    summary: "stop services, after what requires them",
+    help: &[
+        "Stops what requires the services first, and names it. A service gets SIGTERM (or its KillSignal=), and SIGKILL \
+         when TimeoutStopSec= is over; meanwhile the processes that are still alive are named. It is stopped when no \
+         process of it is left, and that is looked at, not assumed.",
+        "A service that is stopped by hand stays down: nothing restarts it but `start`, or the next start of the daemon \
+         if it is enabled.",
+    ],
+    examples: &[("diakonos stop web", "stops web, after what requires it")],
+    exits: &[FAILED, NO_SUCH, DETACHED],
+    run: |given| {
+        let names = names(given)?;
+        let wait = wait(given);
+        if_running(given, "stop", Command::Stop { names, wait }, |what| {
+            nothing_runs(what)
+        })
+    },
+};
+
+pub(in crate::cli) const RESTART: Row = Row {
+    name: "restart",
+    alias: None,
+    group: Group::Services,
+    arguments: "NAME…",
+    count: Count::AtLeastOr(1, "--all"),
+    options: &[
+        ALL,
+        NO_WAIT,
+        Choice::flag("", "--if-running", "leave those that are down as they are"),
+    ],
+    summary: "stop services and start them again",
+    help: &[
+        "What requires the services is restarted too, and named. The unit files are read again first: one that is wrong \
+         is refused, and the service goes on as it was. A service that is down is started.",
+    ],
+    examples: &[
+        (
+            "diakonos restart web",
+            "reads web.service again and restarts web",
+        ),
+        (
+            "diakonos restart --if-running 'worker@*'",
+            "restarts only the workers that are up",
+        ),
+    ],
+    exits: &[FAILED, NO_SUCH, NO_DAEMON, DETACHED],
+    run: |given| {
+        let names = names(given)?;
+        let wait = wait(given);
+        let running = given.flag("--if-running");
+        let scope = if running { Scope::Running } else { Scope::All };
+        let command = Command::Restart { names, wait, scope };
+        if running {
+            if_running(given, "restart", command, |what| nothing_runs(what))
+        } else {
+            starting(given, "restart", command)
+        }
+    },
+};
+
+pub(in crate::cli) const RELOAD: Row = Row {
+    name: "reload",
+    alias: None,
+    group: Group::Services,
+    arguments: "NAME…",
+    count: Count::AtLeastOr(1, "--all"),
+    options: &[ALL],
+    summary: "have services read their own configuration again",
+    help: &[
+        "Runs ExecReload= of each service and waits for its end. It is the service's configuration that is read again, \
+         not its unit file: that is read by `restart`.",
+    ],
+    examples: &[("diakonos reload nginx", "runs nginx's ExecReload=")],
+    exits: &[FAILED, NOT_RUNNING, NO_SUCH, DETACHED],
+    run: |given| {
+        let names = names(given)?;
+        if_running(given, "reload", Command::Reload { names }, |_| {
+            Err(no_daemon())
+        })
+    },
+};
+
+pub(in crate::cli) const SIGNAL: Row = Row {
+    name: "signal",
+    alias: None,
+    group: Group::Services,
+    arguments: "SIGNAL NAME…",
+    count: Count::AtLeast(2),
+    options: &[],
+    summary: "send a signal to the main process of services",
+    help: &[
+        "The signal is a name with or without SIG, or a number. What the service makes of it is up to the service: one \
+         that ends of it is restarted as its Restart= says.",
+    ],
+    examples: &[
+        ("diakonos signal HUP nginx", "sends SIGHUP to nginx"),
+        (
+            "diakonos signal USR1 'worker@*'",
+            "sends SIGUSR1 to every worker",
+        ),
+    ],
+    exits: &[FAILED, NOT_RUNNING, NO_SUCH],
+    run: |given| {
+        let (signal, names) = match given.arguments.split_first() {
+            Some((signal, names)) => (parse_signal(signal)?, checked_names(names)?),
+            None => return Err(Failure::usage("`diakonos signal` needs SIGNAL NAME…")),
+        };
+        let command = Command::Signal { names, signal };
+        if_running(given, "signal", command, |_| Err(no_daemon()))
+    },
+};
+
+pub(in crate::cli) const RESET: Row = Row {
+    name: "reset",
+    alias: None,
+    group: Group::Services,
+    arguments: "NAME…",
+    count: Count::AtLeastOr(1, "--all"),
+    options: &[ALL],
+    summary: "forget failures, restart counters and start limits",
+    help: &["A failed unit becomes a stopped one. Nothing is started or stopped."],
+    examples: &[("diakonos reset web", "web is no longer `failed`")],
+    exits: &[NO_SUCH],
+    run: |given| {
+        let names = names(given)?;
+        if_running(given, "reset", Command::Reset { names }, |what| {
+            nothing_runs(what)
+        })
+    },
+};
+
+fn wait(given: &Given) -> Wait {
+    if given.flag("--no-wait") {
+        Wait::Accepted
+    } else {
+        Wait::Finished
+    }
+}
+
+fn parse_signal(text: &str) -> Result<Signal, Failure> {
+    Signal::parse(text).ok_or_else(|| {
+        let shown = crate::cli::text::clean(text);
+        Failure::usage(format!("`{shown}` is no signal")).hint(
+            "a name such as TERM or SIGHUP, or a number from 1 to 64, stands before the units",
+        )
+    })
+}
+
+fn no_daemon() -> Failure {
+    Failure::new(Exit::NotRunning, "no daemon runs, so no service does")
+        .hint("`diakonos start NAME` starts both")
+}
+
+/// For what makes sense without a daemon: it is started.
+fn starting(given: &Given, verb: &str, command: Command) -> Result<Exit, Failure> {
+    let place = Place::find(given)?;
+    let mut client = place.connect_or_start()?;
+    carry_out(given, &place, &mut client, (verb, command))
+}
+
+/// For what makes sense only while a daemon runs; otherwise `without` says what is so.
+fn if_running(
+    given: &Given,
+    verb: &str,
+    command: Command,
+    without: fn(&str) -> Result<Exit, Failure>,
+) -> Result<Exit, Failure> {
+    let place = Place::find(given)?;
+    match place.connect()? {
+        Some(mut client) => carry_out(given, &place, &mut client, (verb, command)),
+        None => without(&format!("nothing to {verb}")),
+    }
+}
+
+fn carry_out(
+    given: &Given,
+    place: &Place,
+    client: &mut Client,
+    (verb, command): (&str, Command),
+) -> Result<Exit, Failure> {
+    let begun_ms = wall_ms();
+    let subject = match given.arguments.as_slice() {
+        [] => "all units".to_owned(),
+        [name] => name.clone(),
+        names => names.join(", "),
+    };
+    let mut waiting = Waiting::new(given, place, format!("{verb} {subject}"));
+    let last = waiting
+        .carry_out(client, command)
+        .map_err(|failure| units::with_nearest(failure, place, &given.arguments))?;
+    match last {
+        Final::Results(results) => report(given, place, &results, begun_ms),
+        _ => Err(Failure::new(
+            Exit::NoDaemon,
+            "the daemon gave an answer to another question",
+        )),
+    }
+}
+
+/// Shows what became of each unit; the exit code follows from it.
+pub(super) fn report(
+    given: &Given,
+    place: &Place,
+    results: &[UnitResult],
+    begun_ms: u64,
+) -> Result<Exit, Failure> {
+    answer(render::successes(results, given.palette()))?;
+    let palette = given.error_palette();
+    let mut exit = Exit::Done;
+    for result in results.iter().filter(|result| !render::is_success(result)) {
+        exit = Exit::Failed;
+        let log = logtail::since(&place.home, &result.unit, LOG_LINES, begun_ms);
+        aside(&render::failures(result, &log, palette));
+        if let Some(hint) = &result.hint {
+            aside(&hint_line(hint, palette));
+        }
+    }
+    Ok(exit)
+}

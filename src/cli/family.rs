@@ -1,0 +1,266 @@
+//! The services that `up` looks after: which they are, which of them it has started, and whether one still lives.
+
+use std::collections::VecDeque;
+use std::os::fd::{AsFd as _, BorrowedFd};
+use std::path::Path;
+
+use super::client::Client;
+use super::exit::{Exit, Failure};
+use super::place::Place;
+use super::units::{self, no_such_unit};
+use crate::daemon::unit_context;
+use crate::engine::Command;
+use crate::log::{Content, Ending, Filter, Mark, Mode, Reader, Start};
+use crate::sys::process::{Pid, PidFd};
+use crate::unit::{self, UnitName, glob};
+use crate::wire::{Final, UnitStatus};
+
+/// How soon a service that changes its state is looked at again.
+const SETTLE_MS: u64 = 200;
+/// Units that are followed from one to what it depends on.
+const MEMBERS_MAX: usize = 10_000;
+
+/// The units that these names and patterns mean; without one, every unit of the service folders (the home's own folder counts
+/// only where there is no other).
+pub(super) fn named(place: &Place, arguments: &[String]) -> Result<Vec<String>, Failure> {
+    let mut path = place.search_path();
+    let own = place.home.services();
+    if arguments.is_empty() && path.directories.len() > 1 {
+        path.directories.retain(|folder| *folder != own);
+    }
+    let listing = path.list();
+    let known = listing
+        .units
+        .iter()
+        .filter(|listed| !listed.name.is_template());
+    let known: Vec<&str> = known.map(|listed| listed.name.as_str()).collect();
+    if arguments.is_empty() {
+        if known.is_empty() {
+            let message = format!("no unit files lie in {}", place.shown_directories());
+            return Err(
+                Failure::new(Exit::NoSuchUnit, message).hint("--service-dir names another folder")
+            );
+        }
+        return Ok(known.into_iter().map(str::to_owned).collect());
+    }
+    let mut names: Vec<String> = Vec::new();
+    for argument in super::commands::checked_names(arguments)? {
+        let is_file = UnitName::parse(&argument).is_ok_and(|name| path.find(&name).is_some());
+        let meant: Vec<String> = if glob::is_pattern(&argument) {
+            let matching = known.iter().filter(|name| glob::matches(&argument, name));
+            matching.map(|name| (*name).to_owned()).collect()
+        } else if is_file {
+            vec![argument.clone()]
+        } else {
+            Vec::new()
+        };
+        if meant.is_empty() {
+            return Err(no_such_unit(place, &argument, known.iter().copied()));
+        }
+        names.extend(
+            meant
+                .into_iter()
+                .filter(|name| !names.contains(name))
+                .collect::<Vec<_>>(),
+        );
+    }
+    Ok(names)
+}
+
+/// The same with all that they pull in, as far as the files can be read.
+pub(super) fn with_dependencies(place: &Place, names: &[String]) -> Vec<String> {
+    let (path, context) = (place.search_path(), unit_context());
+    let mut members: Vec<String> = names.to_vec();
+    let mut pending: VecDeque<String> = names.iter().cloned().collect();
+    while let Some(name) = pending.pop_front() {
+        let Ok(name) = UnitName::parse(&name) else {
+            continue;
+        };
+        let Ok(unit) = unit::load(&name, &path, &context) else {
+            continue;
+        };
+        for needed in unit.requires.iter().chain(&unit.wants) {
+            let needed = needed.to_string();
+            if !members.contains(&needed) && members.len() < MEMBERS_MAX {
+                members.push(needed.clone());
+                pending.push_back(needed);
+            }
+        }
+    }
+    members
+}
+
+/// What `up` has started, and what it knows of it.
+pub(super) struct Family {
+    /// Those that were not up before.
+    ours: Vec<String>,
+    /// As they were when last looked at.
+    statuses: Vec<UnitStatus>,
+    /// Their main processes, each with what polls readable when it ends.
+    mains: Vec<Main>,
+    /// PIDs of main processes that have ended, which the daemon may not have noticed yet.
+    ended: Vec<u32>,
+    lost_one: bool,
+}
+
+struct Main {
+    pid: u32,
+    pidfd: PidFd,
+}
+
+/// What a look at the family brought.
+pub(super) struct Look {
+    /// Whether a service of ours has a process, or will have one.
+    pub(super) alive: bool,
+    pub(super) failed: bool,
+    /// When to look again, if there is a reason.
+    pub(super) again_ms: Option<u64>,
+}
+
+impl Family {
+    /// Before anything is started: what is up already is not ours.
+    pub(super) fn new(client: &mut Client, members: Vec<String>) -> Result<Self, Failure> {
+        let before = loaded(client)?;
+        let is_up = |name: &String| {
+            let status = before.iter().find(|status| status.name == *name);
+            status.is_some_and(units::is_active)
+        };
+        Ok(Self {
+            ours: members.into_iter().filter(|name| !is_up(name)).collect(),
+            statuses: Vec::new(),
+            mains: Vec::new(),
+            ended: Vec::new(),
+            lost_one: false,
+        })
+    }
+
+    /// What polls readable when a main process ends, in the order that [`Family::note_ends`] expects.
+    pub(super) fn mains(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        self.mains.iter().map(|main| main.pidfd.as_fd())
+    }
+
+    pub(super) fn note_ends(&mut self, ready: &[bool]) {
+        let mut place = 0;
+        let ended = &mut self.ended;
+        let before = self.mains.len();
+        self.mains.retain(|main| {
+            let is_over = ready.get(place) == Some(&true);
+            place += 1;
+            if is_over {
+                ended.push(main.pid);
+            }
+            !is_over
+        });
+        self.lost_one |= self.mains.len() < before;
+    }
+
+    /// Whether a main process has ended since this was last asked.
+    pub(super) fn has_lost_one(&mut self) -> bool {
+        std::mem::take(&mut self.lost_one)
+    }
+
+    /// Asks the daemon how they are.
+    pub(super) fn look(&mut self, client: &mut Client) -> Result<Look, Failure> {
+        let mut statuses = loaded(client)?;
+        statuses.retain(|status| self.ours.contains(&status.name));
+        self.statuses = statuses;
+        let mut look = Look {
+            alive: false,
+            failed: false,
+            again_ms: None,
+        };
+        let now_ms = crate::sys::clock::wall_ms();
+        for status in &self.statuses {
+            look.failed |= status.state == "failed";
+            look.alive |= status.kind != "group" && !is_over(status);
+            let again_ms = match status.state.as_str() {
+                "waiting" | "starting" | "stopping" | "reloading" => Some(SETTLE_MS),
+                "restarting" => {
+                    let due_ms = status.deadline_ms.unwrap_or(0);
+                    Some(due_ms.saturating_sub(now_ms).saturating_add(SETTLE_MS))
+                }
+                _ => match status.pid {
+                    Some(pid) if self.ended.contains(&pid) => Some(SETTLE_MS),
+                    _ => None,
+                },
+            };
+            look.again_ms = [look.again_ms, again_ms].into_iter().flatten().min();
+        }
+        self.hold_mains();
+        Ok(look)
+    }
+
+    /// Takes hold of the main processes that are new.
+    fn hold_mains(&mut self) {
+        for status in &self.statuses {
+            let Some(pid) = status.pid.filter(|pid| !self.ended.contains(pid)) else {
+                continue;
+            };
+            if self.mains.iter().any(|main| main.pid == pid) {
+                continue;
+            }
+            if let Some(pidfd) = Pid::from_raw(pid).and_then(|pid| PidFd::open(pid).ok()) {
+                self.mains.push(Main { pid, pidfd });
+            }
+        }
+    }
+
+    /// Whether this unit is down, and nothing restarts it.
+    pub(super) fn is_over(&self, name: &str) -> bool {
+        let status = self.statuses.iter().find(|status| status.name == name);
+        status.is_some_and(is_over)
+    }
+
+    /// How the unit's last run ended, as a shell has it: its exit code, or 128 and the signal's number.
+    pub(super) fn exit_code(&self, place: &Place, name: &str) -> u8 {
+        let failed = self
+            .statuses
+            .iter()
+            .any(|s| s.name == name && s.state == "failed");
+        let otherwise = u8::from(failed);
+        match last_ending(&place.home.logs(), name) {
+            Some(Ending::Exited { code }) => u8::try_from(code).unwrap_or(1),
+            Some(Ending::Signaled { signal }) => u8::try_from(128 + signal).unwrap_or(1),
+            Some(Ending::Unknown) => 1,
+            None => otherwise,
+        }
+    }
+
+    /// Those of ours that the daemon knows and that are not down.
+    pub(super) fn to_stop(&self, client: &mut Client) -> Result<Vec<String>, Failure> {
+        let statuses = loaded(client)?.into_iter();
+        let ours = statuses.filter(|status| self.ours.contains(&status.name));
+        let up = ours.filter(|status| status.state == "exited" || !is_over(status));
+        Ok(up.map(|status| status.name).collect())
+    }
+}
+
+fn is_over(status: &UnitStatus) -> bool {
+    matches!(
+        status.state.as_str(),
+        "stopped" | "completed" | "failed" | "exited"
+    )
+}
+
+fn loaded(client: &mut Client) -> Result<Vec<UnitStatus>, Failure> {
+    match client.ask(Command::List, &[])? {
+        Final::Units(units) => Ok(units),
+        _ => Err(Failure::new(
+            Exit::NoDaemon,
+            "the daemon gave an answer to another question",
+        )),
+    }
+}
+
+/// The last mark in the log that says how a run ended.
+fn last_ending(logs: &Path, name: &str) -> Option<Ending> {
+    let filter = Filter::default();
+    let mut reader = Reader::open(logs, name, Start::Last(1), Mode::Once, filter).ok()?;
+    let mut ending = None;
+    while let Ok(Some(entry)) = reader.next_entry() {
+        if let Content::Mark(Mark::End(how)) = entry.content {
+            ending = Some(how);
+        }
+    }
+    ending
+}

@@ -1,0 +1,45 @@
+//! Where words leave the program: answers to standard output, all else to standard error. The only place that writes there.
+
+use std::io::{self, Write as _};
+
+use super::exit::{Exit, Failure};
+use super::style::{Palette, Tone};
+
+/// Writes an answer. Somebody who closes the other end early has seen enough: that is success.
+pub(super) fn answer(text: impl AsRef<[u8]>) -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    let written = out.write_all(text.as_ref()).and_then(|()| out.flush());
+    written.map_err(|error| match error.kind() {
+        io::ErrorKind::BrokenPipe => Failure::silent(Exit::Done),
+        _ => Failure::new(
+            Exit::Failed,
+            format!("cannot write to standard output: {error}"),
+        ),
+    })
+}
+
+/// Writes what is not the answer. Where nobody can read it, nobody can be told so either.
+pub(super) fn aside(text: &str) {
+    let _ = io::stderr().lock().write_all(text.as_bytes());
+}
+
+/// `error: …` and `hint: …`.
+pub(super) fn failure(failure: &Failure, palette: Palette) {
+    let mut text = String::new();
+    if !failure.message.is_empty() {
+        let mut lines = failure.message.lines();
+        let first = lines.next().unwrap_or_default();
+        text.push_str(&format!("{} {first}\n", palette.paint(Tone::Bad, "error:")));
+        for line in lines {
+            text.push_str(&format!("{line}\n"));
+        }
+    }
+    if let Some(hint) = &failure.hint {
+        text.push_str(&hint_line(hint, palette));
+    }
+    aside(&text);
+}
+
+pub(super) fn hint_line(hint: &str, palette: Palette) -> String {
+    format!("{} {hint}\n", palette.paint(Tone::Busy, "hint:"))
+}

@@ -1,0 +1,107 @@
+//! Where things are: the daemon's home, and the folders that unit files are looked for in.
+
+use std::path::{Path, PathBuf};
+
+use super::args::Given;
+use super::client::{Client, ConnectError};
+use super::exit::{Exit, Failure};
+use crate::daemon::Home;
+use crate::sys::process::error_text;
+
+/// Used when neither an option nor the environment names a folder, if it exists.
+const DEFAULT_FOLDER: &str = "services";
+
+/// Where a command works.
+#[derive(Debug)]
+pub(super) struct Place {
+    pub(super) home: Home,
+    /// The unit search path: absolute, best first.
+    pub(super) directories: Vec<String>,
+}
+
+impl Place {
+    /// Finds both; makes nothing.
+    pub(super) fn find(given: &Given) -> Result<Self, Failure> {
+        let home = find_home()?;
+        let mut folders: Vec<PathBuf> = given.service_dirs.iter().map(PathBuf::from).collect();
+        if folders.is_empty() {
+            folders = named_by_environment();
+        }
+        for folder in &folders {
+            check_folder(folder)?;
+        }
+        if folders.is_empty() && Path::new(DEFAULT_FOLDER).is_dir() {
+            folders.push(PathBuf::from(DEFAULT_FOLDER));
+        }
+        folders.push(home.services());
+        let mut directories = Vec::new();
+        for folder in folders {
+            let text = absolute(&folder)?;
+            if !directories.contains(&text) {
+                directories.push(text);
+            }
+        }
+        Ok(Self { home, directories })
+    }
+
+    /// The daemon, if one runs.
+    pub(super) fn connect(&self) -> Result<Option<Client>, Failure> {
+        match Client::connect(&self.home.socket()) {
+            Ok(client) => Ok(Some(client)),
+            Err(ConnectError::Absent) => Ok(None),
+            Err(ConnectError::Failure(failure)) => Err(failure),
+        }
+    }
+
+    /// The folders as a reader likes to see them.
+    pub(super) fn shown_directories(&self) -> String {
+        self.directories.join(", ")
+    }
+}
+
+pub(super) fn find_home() -> Result<Home, Failure> {
+    Home::find().map_err(|message| Failure::new(Exit::Failed, message))
+}
+
+fn named_by_environment() -> Vec<PathBuf> {
+    let named = std::env::var_os("DIAKONOS_SERVICE_DIR").unwrap_or_default();
+    let folders = std::env::split_paths(&named);
+    folders
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .collect()
+}
+
+fn check_folder(folder: &Path) -> Result<(), Failure> {
+    let shown = folder.display();
+    match std::fs::metadata(folder) {
+        Ok(metadata) if metadata.is_dir() => Ok(()),
+        Ok(_) => Err(Failure::usage(format!("{shown} is no folder"))
+            .hint("--service-dir takes the folder in which the unit files lie")),
+        Err(error) => {
+            let reason = error_text(&error);
+            Err(Failure::usage(format!(
+                "cannot use the service folder {shown}: {reason}"
+            )))
+        }
+    }
+}
+
+fn absolute(folder: &Path) -> Result<String, Failure> {
+    // Without `..` and symbolic links, the same folder is the same text for every client.
+    let path = match std::fs::canonicalize(folder) {
+        Ok(path) => path,
+        Err(_) => std::path::absolute(folder).map_err(|error| {
+            let reason = error_text(&error);
+            Failure::usage(format!(
+                "cannot use the service folder {}: {reason}",
+                folder.display()
+            ))
+        })?,
+    };
+    let shown = path.display().to_string();
+    path.into_os_string().into_string().map_err(|_| {
+        Failure::usage(format!(
+            "the name of the service folder {shown} is not UTF-8"
+        ))
+    })
+}

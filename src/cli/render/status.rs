@@ -1,0 +1,235 @@
+//! `status`: one unit in full.
+
+use super::list::{Item, fields};
+use super::{Page, is_up, restarts_in};
+use crate::cli::json::Json;
+use crate::cli::style::{Palette, Tone, state_tone};
+use crate::cli::text::{clean, count, date, fit, percent, size, span, span_fine};
+use crate::cli::usage::{Process, cpu_tenths};
+
+/// Processes that are shown; more are counted.
+const PROCESSES_SHOWN: usize = 32;
+/// Columns of the labels.
+const LABEL: usize = 11;
+
+/// `log`: its last lines, as they are to be shown.
+pub(in crate::cli) fn status(item: &Item, log: &[String], page: Page) -> String {
+    let status = &item.status;
+    let palette = page.palette;
+    let tone = state_tone(&status.state);
+    let mut out = format!(
+        "{} {}",
+        palette.paint(tone, "●"),
+        palette.paint(Tone::Strong, &clean(&status.name))
+    );
+    if !status.description.is_empty() {
+        out.push_str(&format!(" - {}", clean(&status.description)));
+    }
+    out.push('\n');
+    let mut page_out = Lines { out, palette };
+    state(&mut page_out, item, page);
+    file(&mut page_out, item);
+    processes(&mut page_out, item, page);
+    history(&mut page_out, item, page);
+    let mut out = page_out.out;
+    if !log.is_empty() {
+        let title = format!("last log lines (diakonos logs {}):", clean(&status.name));
+        out.push_str(&format!("\n{}\n", palette.paint(Tone::Quiet, &title)));
+        for line in log {
+            out.push_str(&format!("  {line}\n"));
+        }
+    }
+    out
+}
+
+/// Labelled lines.
+struct Lines {
+    out: String,
+    palette: Palette,
+}
+
+impl Lines {
+    fn add(&mut self, label: &str, text: &str) {
+        let label = self.palette.paint(Tone::Quiet, &format!("{label:>LABEL$}"));
+        self.out.push_str(&format!("{label}  {text}\n"));
+    }
+
+    fn more(&mut self, text: &str) {
+        self.out.push_str(&format!("{:LABEL$}  {text}\n", ""));
+    }
+}
+
+fn state(lines: &mut Lines, item: &Item, page: Page) {
+    let status = &item.status;
+    let mut text = lines
+        .palette
+        .paint(state_tone(&status.state), &status.state);
+    if status.phase != status.state && !status.phase.is_empty() {
+        text.push_str(&format!(" ({})", clean(&status.phase)));
+    }
+    if status.since_ms > 0 {
+        let ago = span(page.now_ms.saturating_sub(status.since_ms));
+        text.push_str(&format!(" since {}, {ago}", date(status.since_ms)));
+    }
+    lines.add("state", &text);
+    if let Some(fault) = &item.fault {
+        lines.add("error", &lines.palette.paint(Tone::Bad, &clean(fault)));
+    }
+    if !status.cause.is_empty() {
+        lines.add("why", &clean(&status.cause));
+    }
+    if !status.waits_for.is_empty() {
+        lines.add("waits for", &clean(&status.waits_for.join(", ")));
+    }
+    if let Some(due) = restarts_in(status, page.now_ms) {
+        lines.add("next try", &due);
+    } else if let Some(due_ms) = status.deadline_ms {
+        let left = super::span_until(due_ms.saturating_sub(page.now_ms));
+        lines.add("time limit", &format!("ends in {left}"));
+    }
+}
+
+fn file(lines: &mut Lines, item: &Item) {
+    let status = &item.status;
+    let enabled = if status.enabled {
+        "starts with the daemon"
+    } else {
+        "does not start with the daemon"
+    };
+    lines.add("kind", &clean(&status.kind));
+    lines.add("file", &format!("{} ({enabled})", clean(&status.file)));
+    if status.file_changed {
+        let text = "the file has changed since it was started; `restart` applies it";
+        lines.more(&lines.palette.paint(Tone::Busy, text));
+    }
+    if !status.requires.is_empty() {
+        lines.add("requires", &clean(&status.requires.join(", ")));
+    }
+}
+
+fn processes(lines: &mut Lines, item: &Item, page: Page) {
+    let status = &item.status;
+    if let Some(pid) = status.pid {
+        let run = status
+            .run
+            .map(|run| format!(" (run {run})"))
+            .unwrap_or_default();
+        lines.add("pid", &format!("{pid}{run}"));
+    }
+    for (place, text) in tree(&item.usage.processes, page.width).iter().enumerate() {
+        match place {
+            0 => lines.add("processes", text),
+            _ => lines.more(text),
+        }
+    }
+    let up_ms = page.now_ms.saturating_sub(status.since_ms);
+    if let Some(cpu_ms) = item.usage.cpu_ms {
+        let share = cpu_tenths(&item.usage, up_ms).filter(|_| is_up(status));
+        let share = share.map(|tenths| format!(", {} of one CPU on average", percent(tenths)));
+        lines.add(
+            "cpu",
+            &format!("{}{}", span_fine(cpu_ms), share.unwrap_or_default()),
+        );
+    }
+    if let Some(memory) = item.usage.memory {
+        lines.add("memory", &size(memory));
+    }
+}
+
+/// The processes as a tree of light lines.
+fn tree(processes: &[Process], width: Option<usize>) -> Vec<String> {
+    let mut texts = Vec::new();
+    for (place, process) in processes.iter().enumerate().take(PROCESSES_SHOWN) {
+        let mut text = String::new();
+        for level in 1..=process.depth {
+            let goes_on = has_later_sibling(&processes[place + 1..], level);
+            text.push_str(match (level == process.depth, goes_on) {
+                (true, true) => "├─ ",
+                (true, false) => "└─ ",
+                (false, true) => "│  ",
+                (false, false) => "   ",
+            });
+        }
+        text.push_str(&format!("{} {}", process.pid, process.command));
+        let room = width.map_or(120, |width| width.saturating_sub(LABEL + 2).max(20));
+        texts.push(fit(&text, room));
+    }
+    if processes.len() > PROCESSES_SHOWN {
+        let more = processes.len() - PROCESSES_SHOWN;
+        texts.push(format!(
+            "… and {} more",
+            count(more, "process", "processes")
+        ));
+    }
+    texts
+}
+
+/// Whether another process of this depth follows under the same parent.
+fn has_later_sibling(later: &[Process], depth: usize) -> bool {
+    let mut family = later.iter().take_while(|process| process.depth >= depth);
+    family.any(|process| process.depth == depth)
+}
+
+fn history(lines: &mut Lines, item: &Item, page: Page) {
+    let status = &item.status;
+    if status.restarts > 0 {
+        let number = usize::try_from(status.restarts).unwrap_or(usize::MAX);
+        let text = count(number, "automatic restart", "automatic restarts");
+        lines.add("restarts", &format!("{text} since the last start by hand"));
+    }
+    if let Some(end) = &status.last_end {
+        lines.add("last end", &clean(end));
+    }
+    if status.log_lost > 0 {
+        let lost = format!("{} could not be written", size(status.log_lost));
+        lines.add("log", &page.palette.paint(Tone::Bad, &lost));
+    }
+}
+
+/// `log`: its last lines.
+pub(in crate::cli) fn status_json(item: &Item, log: &[String], now_ms: u64) -> Json {
+    let mut all = fields(item, now_ms);
+    let process = |process: &Process| {
+        Json::Object(vec![
+            ("pid", Json::Number(u64::from(process.pid))),
+            ("depth", Json::number(u64::try_from(process.depth).ok())),
+            ("command", Json::text(&process.command)),
+        ])
+    };
+    let cgroup = item.status.cgroup.as_deref();
+    all.push(("cgroup", cgroup.map_or(Json::Null, Json::text)));
+    let processes = item.usage.processes.iter().map(process);
+    all.push(("processes", Json::List(processes.collect())));
+    all.push(("log", Json::texts(log)));
+    Json::Object(all)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::golden;
+    use crate::cli::render::list::tests::{NOW, items, page};
+
+    #[test]
+    fn status_is_as_in_the_golden_files() {
+        let log = ["listening on port 5432".to_owned(), "ready".to_owned()];
+        let all = |palette: Palette| {
+            let texts = items().into_iter().map(|item| {
+                let lines: &[String] = if item.status.name == "database" {
+                    &log
+                } else {
+                    &[]
+                };
+                status(&item, lines, page(palette, None))
+            });
+            texts.collect::<Vec<_>>().join("\n")
+        };
+        golden::check("status", &all(Palette::Plain));
+        golden::check("status-colored", &all(Palette::Colored));
+        let json: Vec<Json> = items()
+            .iter()
+            .map(|item| status_json(item, &log, NOW))
+            .collect();
+        golden::check("status-json", &Json::List(json).document());
+    }
+}

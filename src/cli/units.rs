@@ -1,0 +1,256 @@
+//! Units as this room sees them: what the daemon says of those that it has loaded, and the files of all others.
+
+use std::path::PathBuf;
+
+use super::client::Client;
+use super::exit::{Exit, Failure};
+use super::place::Place;
+use super::render::Item;
+use super::text::clean;
+use super::usage::{Survey, Usage};
+use crate::daemon::unit_context;
+use crate::engine::{Command, State};
+use crate::unit::{self, Kind, Listed, LoadError, SearchPath, Unit, UnitName, glob, nearest};
+use crate::wire::{Final, UnitStatus};
+
+/// Whether `worker@` stands in a list beside its instances.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Templates {
+    Shown,
+    Hidden,
+}
+
+impl Place {
+    pub(super) fn search_path(&self) -> SearchPath {
+        SearchPath {
+            directories: self.directories.iter().map(PathBuf::from).collect(),
+        }
+    }
+}
+
+/// Every unit: those that the daemon has loaded, if there is one, and those that only have a file; by name.
+pub(super) fn gather(
+    place: &Place,
+    client: Option<&mut Client>,
+    templates: Templates,
+) -> Result<Vec<Item>, Failure> {
+    let loaded = match client {
+        Some(client) => loaded(client, place)?,
+        None => Vec::new(),
+    };
+    let enabled = enabled(place);
+    let listing = place.search_path().list();
+    for skipped in &listing.skipped {
+        let (path, reason) = (skipped.path.display(), clean(&skipped.reason));
+        super::output::aside(&format!("warning: {path}: {reason}\n"));
+    }
+    let is_loaded = |name: &UnitName| loaded.iter().any(|status| status.name == name.as_str());
+    let hidden = |name: &UnitName| templates == Templates::Hidden && name.is_template();
+    let context = unit_context();
+    let files = listing.units.iter();
+    let mut items: Vec<Item> = files
+        .filter(|listed| !is_loaded(&listed.name) && !hidden(&listed.name))
+        .map(|listed| {
+            let result = unit::load_file(&listed.found.path, &listed.name, &context);
+            let enabled = enabled.iter().any(|name| name == listed.name.as_str());
+            from_file(listed, result, enabled)
+        })
+        .collect();
+    items.extend(loaded.into_iter().map(without_usage));
+    items.sort_by(|a, b| a.status.name.cmp(&b.status.name));
+    Ok(items)
+}
+
+fn loaded(client: &mut Client, place: &Place) -> Result<Vec<UnitStatus>, Failure> {
+    match client.ask(Command::List, &place.directories)? {
+        Final::Units(units) => Ok(units),
+        _ => Err(Failure::new(
+            Exit::NoDaemon,
+            "the daemon gave an answer to another question",
+        )),
+    }
+}
+
+/// The units of these names and patterns, in the order asked. A unit whose file is wrong is among them.
+pub(super) fn look_up(
+    place: &Place,
+    client: Option<&mut Client>,
+    names: &[String],
+) -> Result<Vec<Item>, Failure> {
+    let mut client = client;
+    if let Some(client) = &mut client {
+        let names = names.to_vec();
+        match client.ask(Command::Status { names }, &place.directories) {
+            Ok(Final::Units(units)) => return Ok(units.into_iter().map(without_usage).collect()),
+            // It may be a unit that the daemon cannot read: its file says more.
+            Err(failure) if !matches!(failure.exit, Exit::NoSuchUnit | Exit::Failed) => {
+                return Err(failure);
+            }
+            _ => {}
+        }
+    }
+    let items = gather(place, client, Templates::Shown)?;
+    let mut picked: Vec<Item> = Vec::new();
+    for name in names {
+        let before = picked.len();
+        for item in items
+            .iter()
+            .filter(|item| is_meant(name, &item.status.name))
+        {
+            if !picked
+                .iter()
+                .any(|known| known.status.name == item.status.name)
+            {
+                picked.push(item.clone());
+            }
+        }
+        let is_known = items.iter().any(|item| is_meant(name, &item.status.name));
+        if picked.len() == before && !is_known {
+            picked.push(instance(place, name, &items)?);
+        }
+    }
+    Ok(picked)
+}
+
+fn is_meant(pattern: &str, name: &str) -> bool {
+    match glob::is_pattern(pattern) {
+        true => glob::matches(pattern, name),
+        false => pattern == name,
+    }
+}
+
+/// An instance of a template has no file of its own, and no line in a list.
+fn instance(place: &Place, name: &str, items: &[Item]) -> Result<Item, Failure> {
+    let found = UnitName::parse(name).ok().and_then(|name| {
+        let found = place.search_path().find(&name)?;
+        Some(Listed { name, found })
+    });
+    let Some(listed) = found else {
+        let known = items.iter().map(|item| item.status.name.as_str());
+        return Err(no_such_unit(place, name, known));
+    };
+    let result = unit::load_file(&listed.found.path, &listed.name, &unit_context());
+    let enabled = enabled(place).iter().any(|known| known == name);
+    Ok(from_file(&listed, result, enabled))
+}
+
+pub(super) fn no_such_unit<'a>(
+    place: &Place,
+    name: &str,
+    known: impl Iterator<Item = &'a str>,
+) -> Failure {
+    let folders = place.shown_directories();
+    let hint = match nearest(name, known) {
+        Some(near) => format!("did you mean {near}?"),
+        None => "`diakonos list` shows all units; --service-dir names another folder".to_owned(),
+    };
+    let message = format!("no unit {} is loaded or lies in {folders}", clean(name));
+    Failure::new(Exit::NoSuchUnit, message).hint(hint)
+}
+
+/// Adds the nearest known name where the daemon knew none.
+pub(super) fn with_nearest(failure: Failure, place: &Place, names: &[String]) -> Failure {
+    if failure.exit != Exit::NoSuchUnit || failure.hint.is_some() {
+        return failure;
+    }
+    let listing = place.search_path().list();
+    let known = || listing.units.iter().map(|listed| listed.name.as_str());
+    let strangers = names
+        .iter()
+        .filter(|name| !known().any(|known| known == name.as_str()));
+    match strangers.filter_map(|name| nearest(name, known())).next() {
+        Some(near) => failure.hint(format!("did you mean {near}?")),
+        None => failure.hint("`diakonos list` shows all units; --service-dir names another folder"),
+    }
+}
+
+fn without_usage(status: UnitStatus) -> Item {
+    Item {
+        status,
+        usage: Usage::default(),
+        fault: None,
+    }
+}
+
+/// A unit that nobody has started: what its file says.
+fn from_file(listed: &Listed, result: Result<Unit, LoadError>, enabled: bool) -> Item {
+    let mut status = UnitStatus {
+        name: listed.name.to_string(),
+        state: State::Stopped.word().to_owned(),
+        active: State::Stopped.active_state().to_owned(),
+        phase: "dead".to_owned(),
+        file: listed.found.path.display().to_string(),
+        enabled,
+        ..UnitStatus::default()
+    };
+    let mut fault = None;
+    if listed.name.is_template() {
+        "template".clone_into(&mut status.state);
+    }
+    match result {
+        Ok(unit) => {
+            kind(&unit).clone_into(&mut status.kind);
+            status.requires = unit.requires.iter().map(ToString::to_string).collect();
+            status.description = unit.description;
+        }
+        Err(error) => {
+            "error".clone_into(&mut status.state);
+            fault = Some(first_problem(&error));
+        }
+    }
+    Item {
+        status,
+        usage: Usage::default(),
+        fault,
+    }
+}
+
+/// One line of what is wrong with a file.
+fn first_problem(error: &LoadError) -> String {
+    match error {
+        LoadError::Invalid(report) => match report.problems() {
+            [] => error.to_string(),
+            [problem, rest @ ..] => {
+                let file = problem.path.file_name().unwrap_or_default();
+                let place = format!("{}:{}", file.display(), problem.line);
+                let more = match rest.len() {
+                    0 => String::new(),
+                    more => format!(" (and {more} more)"),
+                };
+                format!("{place}: {}{more}", problem.message)
+            }
+        },
+        _ => error.to_string(),
+    }
+}
+
+/// `Type=` in its own word; `group` without a `[service]`.
+pub(super) fn kind(unit: &Unit) -> &'static str {
+    match unit.service.as_ref().map(|service| service.kind) {
+        None => "group",
+        Some(Kind::Simple) => "simple",
+        Some(Kind::Exec) => "exec",
+        Some(Kind::Forking) => "forking",
+        Some(Kind::Oneshot) => "oneshot",
+    }
+}
+
+/// The names in the daemon's list of enabled units: one a line, up to a tab.
+fn enabled(place: &Place) -> Vec<String> {
+    let text = std::fs::read_to_string(place.home.enabled()).unwrap_or_default();
+    let names = text.lines().filter_map(|line| line.split('\t').next());
+    names.map(str::to_owned).collect()
+}
+
+/// Adds what each unit uses.
+pub(super) fn measure(items: &mut [Item]) {
+    let mut survey = Survey::default();
+    for item in items {
+        item.usage = survey.usage(&item.status);
+    }
+}
+
+/// As systemd's is-active judges it.
+pub(super) fn is_active(status: &UnitStatus) -> bool {
+    matches!(status.active.as_str(), "active" | "reloading")
+}

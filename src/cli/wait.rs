@@ -1,0 +1,215 @@
+//! Waiting for the daemon to carry out a wish: progress as it comes, who is still alive, and Ctrl-C, which detaches.
+//!
+//! Everything here goes to standard error; the answer is its caller's.
+
+use std::io::IsTerminal as _;
+use std::os::fd::AsFd as _;
+
+use super::args::Given;
+use super::client::Client;
+use super::exit::{Exit, Failure};
+use super::output::aside;
+use super::place::Place;
+use super::render;
+use super::style::{Palette, Tone};
+use super::text::{clean, count, fit, span_until};
+use super::usage::Survey;
+use crate::engine::Command;
+use crate::sys::clock::monotonic_ms;
+use crate::sys::poll::wait_readable;
+use crate::sys::signals::SignalFd;
+use crate::unit::Signal;
+use crate::wire::{Final, Progress, ProgressKind, Reply};
+
+/// After this long a command that waits says what it waits for.
+pub(super) const MENTION_MS: u64 = 1_000;
+/// How often what is said is brought up to date.
+const REFRESH_MS: u64 = 1_000;
+/// Living processes that are named in one line.
+const NAMED_MAX: usize = 4;
+
+/// Says on a terminal what is waited for.
+pub(super) fn mention(text: &str) {
+    if std::io::stderr().is_terminal() {
+        aside(&format!("{text}\n"));
+    }
+}
+
+/// A wish under way.
+pub(super) struct Waiting<'a> {
+    place: &'a Place,
+    palette: Palette,
+    terminal: bool,
+    /// What it is about, for the line that says so.
+    purpose: String,
+    /// What was announced and may be over before anybody need know: shown when it takes its time.
+    announced: Vec<(Progress, u64)>,
+    /// Units whose living processes were named where no line can be taken back.
+    named: Vec<String>,
+    transient: bool,
+    begun_ms: u64,
+}
+
+impl<'a> Waiting<'a> {
+    pub(super) fn new(given: &Given, place: &'a Place, purpose: String) -> Self {
+        Self {
+            place,
+            palette: given.error_palette(),
+            terminal: std::io::stderr().is_terminal(),
+            purpose,
+            announced: Vec::new(),
+            named: Vec::new(),
+            transient: false,
+            begun_ms: monotonic_ms(),
+        }
+    }
+
+    /// Sends the command and waits for its last reply.
+    pub(super) fn carry_out(
+        &mut self,
+        client: &mut Client,
+        command: Command,
+    ) -> Result<Final, Failure> {
+        let interrupts = SignalFd::new(&[Signal::INT.number()]).map_err(|error| {
+            Failure::new(Exit::Failed, format!("cannot wait for Ctrl-C: {error}"))
+        })?;
+        client.send(command, &self.place.directories)?;
+        loop {
+            match client.reply(0)? {
+                Some(Reply::Progress(progress)) => self.progress(progress),
+                Some(Reply::Final(last)) => {
+                    self.clear();
+                    return match last {
+                        Final::Error(error) => Err(error.into()),
+                        last => Ok(last),
+                    };
+                }
+                None => {
+                    let fds = [client.fd(), interrupts.as_fd()];
+                    let ready = wait_readable(&fds, Some(self.patience_ms()));
+                    let ready = ready.unwrap_or_default();
+                    if ready.get(1) == Some(&true) && matches!(interrupts.read(), Ok(Some(_))) {
+                        return Err(self.detached());
+                    }
+                    if ready.first() != Some(&true) {
+                        self.show();
+                    }
+                }
+            }
+        }
+    }
+
+    /// How long until there is something to say.
+    fn patience_ms(&self) -> u64 {
+        let passed_ms = monotonic_ms().saturating_sub(self.begun_ms);
+        match MENTION_MS.checked_sub(passed_ms) {
+            Some(left_ms) if left_ms > 0 => left_ms,
+            _ => REFRESH_MS,
+        }
+    }
+
+    fn progress(&mut self, progress: Progress) {
+        match progress.kind {
+            ProgressKind::Waits | ProgressKind::Stopping => {
+                self.announced
+                    .retain(|(known, _)| known.unit != progress.unit);
+                self.announced.push((progress, monotonic_ms()));
+            }
+            _ => {
+                self.announced
+                    .retain(|(known, _)| known.unit != progress.unit);
+                self.clear();
+                aside(&render::progress(&progress, self.palette));
+            }
+        }
+    }
+
+    /// Brings the line that says what is waited for up to date; without a terminal each thing is said once.
+    fn show(&mut self) {
+        let stopping = self.announced.iter().rev();
+        let newest = stopping.max_by_key(|(progress, _)| progress.kind == ProgressKind::Stopping);
+        let Some((progress, at_ms)) = newest.cloned() else {
+            let text = format!("{} …", self.purpose);
+            self.transient(&text);
+            return;
+        };
+        let unit = clean(&progress.unit);
+        let passed_ms = monotonic_ms().saturating_sub(at_ms);
+        let text = if progress.kind == ProgressKind::Stopping {
+            let left = progress.in_ms.map(|in_ms| in_ms.saturating_sub(passed_ms));
+            let alive = self.alive(&progress.unit);
+            match left {
+                Some(left_ms) => format!("{unit}: {alive}; SIGKILL in {}", span_until(left_ms)),
+                None => format!("{unit}: {alive}"),
+            }
+        } else {
+            format!("{unit}: {}", clean(&progress.text))
+        };
+        if self.terminal {
+            self.transient(&text);
+        } else if !self.named.contains(&progress.unit) {
+            self.named.push(progress.unit);
+            aside(&format!("{text}\n"));
+        }
+    }
+
+    /// Who of a unit's processes is still there, in words.
+    fn alive(&self, unit: &str) -> String {
+        let unknown = || "is stopping".to_owned();
+        let Ok(Some(mut client)) = self.place.connect() else {
+            return unknown();
+        };
+        let names = vec![unit.to_owned()];
+        let Ok(Final::Units(units)) = client.ask(Command::Status { names }, &[]) else {
+            return unknown();
+        };
+        let Some(status) = units.first() else {
+            return unknown();
+        };
+        let processes = Survey::default().usage(status).processes;
+        if processes.is_empty() {
+            return unknown();
+        }
+        let shown = processes.iter().take(NAMED_MAX);
+        let shown: Vec<String> = shown
+            .map(|process| format!("{} {}", process.pid, fit(&process.command, 24)))
+            .collect();
+        let more = if processes.len() > NAMED_MAX {
+            ", …"
+        } else {
+            ""
+        };
+        let number = count(processes.len(), "process", "processes");
+        format!("{number} still alive ({}{more})", shown.join(", "))
+    }
+
+    fn transient(&mut self, text: &str) {
+        if !self.terminal {
+            return;
+        }
+        let width = crate::sys::terminal::width(std::io::stderr().as_fd()).unwrap_or(80);
+        let text = fit(text, usize::from(width).saturating_sub(1));
+        aside(&format!(
+            "\r\x1b[K{}",
+            self.palette.paint(Tone::Quiet, &text)
+        ));
+        self.transient = true;
+    }
+
+    fn clear(&mut self) {
+        if self.transient {
+            aside("\r\x1b[K");
+            self.transient = false;
+        }
+    }
+
+    fn detached(&mut self) -> Failure {
+        self.clear();
+        let message = if self.terminal { "\n" } else { "" };
+        aside(&format!(
+            "{message}detached: the daemon goes on ({})\n",
+            self.purpose
+        ));
+        Failure::silent(Exit::Detached).hint("`diakonos list` shows how far it is")
+    }
+}

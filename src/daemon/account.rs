@@ -1,0 +1,151 @@
+//! Whose rights a service's process gets: `User=`, `Group=`, `SupplementaryGroups=`, systemd.exec(5).
+//!
+//! Owns the look-ups and the question whether this daemon may switch. The switch itself happens in the child (`sys`).
+
+use std::path::PathBuf;
+
+use crate::engine::SpawnFailure;
+use crate::sys::process::{Identity, error_text};
+use crate::sys::users::{self, User};
+use crate::unit::Service;
+
+use super::spawn::failure;
+
+/// `EPERM`.
+const NOT_PERMITTED: i32 = 1;
+
+/// The user that a process runs as.
+#[derive(Clone, Debug)]
+pub(super) struct Account {
+    pub(super) name: String,
+    pub(super) uid: u32,
+    pub(super) gid: u32,
+    pub(super) home: PathBuf,
+    pub(super) shell: PathBuf,
+    /// What the child has to become; `None` where it is that already.
+    pub(super) identity: Option<Identity>,
+}
+
+impl Account {
+    /// Who the service is to run as, and who owns its pipes, where `ours` is who we are.
+    pub(super) fn of_service(service: &Service, ours: &Self) -> Result<Self, SpawnFailure> {
+        let mut account = ours.clone();
+
+        if let Some(text) = &service.user {
+            let found = users::lookup(text).map_err(|error| failed("user", text, &error))?;
+            let user = found.ok_or_else(|| unknown("user", text))?;
+            account = Self::from_user(user);
+        }
+        if let Some(text) = &service.group {
+            account.gid = group("group", text)?;
+        }
+        let mut groups = Vec::new();
+        for text in &service.supplementary_groups {
+            groups.push(group("groups", text)?);
+        }
+        let is_switch = (account.uid, account.gid) != (ours.uid, ours.gid) || !groups.is_empty();
+        if is_switch && users::effective_uid() != 0 {
+            return Err(not_root(service, &ours.name));
+        }
+        // Root's own group list is set even where nothing else changes: what the daemon was started with is not the
+        // service's business once it names a user.
+        if is_switch || (users::effective_uid() == 0 && service.user.is_some()) {
+            let own = users::groups_of(&account.name, account.gid);
+            groups.extend(own.map_err(|error| failed("groups", &account.name, &error))?);
+            groups.sort_unstable();
+            groups.dedup();
+            account.identity = Some(Identity {
+                uid: account.uid,
+                gid: account.gid,
+                groups,
+            });
+        }
+        Ok(account)
+    }
+
+    /// Who we are. A user database that cannot be read leaves us with our number.
+    pub(super) fn ours() -> Self {
+        match users::current() {
+            Ok(user) => Self::from_user(user),
+            Err(error) => {
+                ::log::warn!("looking up our own user: {}", error_text(&error));
+                let uid = users::effective_uid();
+                let (home, shell) = (PathBuf::from("/"), PathBuf::from("/bin/sh"));
+                Self {
+                    name: uid.to_string(),
+                    uid,
+                    gid: uid,
+                    home,
+                    shell,
+                    identity: None,
+                }
+            }
+        }
+    }
+
+    fn from_user(user: User) -> Self {
+        let User {
+            name,
+            uid,
+            gid,
+            home,
+            shell,
+        } = user;
+        Self {
+            name,
+            uid,
+            gid,
+            home,
+            shell,
+            identity: None,
+        }
+    }
+
+    /// Owner and group for a FIFO; `None` where it is ours by itself.
+    pub(super) fn owner(&self) -> Option<(u32, u32)> {
+        self.identity
+            .as_ref()
+            .map(|identity| (identity.uid, identity.gid))
+    }
+}
+
+fn group(step: &'static str, text: &str) -> Result<u32, SpawnFailure> {
+    let found = users::lookup_group(text).map_err(|error| failed(step, text, &error))?;
+    found
+        .map(|group| group.gid)
+        .ok_or_else(|| unknown("group", text))
+}
+
+fn unknown(kind: &'static str, text: &str) -> SpawnFailure {
+    failure(
+        kind,
+        0,
+        format!("{text}: there is no such {kind} on this machine"),
+    )
+}
+
+fn failed(step: &'static str, object: &str, error: &std::io::Error) -> SpawnFailure {
+    let errno = error.raw_os_error().unwrap_or(0);
+    failure(
+        step,
+        errno,
+        format!("looking up {object}: {}", error_text(error)),
+    )
+}
+
+fn not_root(service: &Service, we: &str) -> SpawnFailure {
+    let mut wanted = Vec::new();
+    wanted.extend(service.user.as_ref().map(|user| format!("User={user}")));
+    wanted.extend(service.group.as_ref().map(|group| format!("Group={group}")));
+    if !service.supplementary_groups.is_empty() {
+        wanted.push(format!(
+            "SupplementaryGroups={}",
+            service.supplementary_groups.join(" ")
+        ));
+    }
+    let reason = format!(
+        "{}: only root may switch users, this daemon runs as {we}",
+        wanted.join(", ")
+    );
+    failure("user", NOT_PERMITTED, reason)
+}

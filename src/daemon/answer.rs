@@ -1,0 +1,145 @@
+//! What the engine answers, as the wire's messages: results, progress, refusals, each with a text for readers.
+
+use crate::engine::{Answer, Moment, Notice, Outcome, Refusal};
+use crate::unit::UnitName;
+use crate::wire::{
+    ErrorKind, Final, Progress, ProgressKind, ResultKind, UnitResult, WireError,
+};
+
+use super::text;
+
+/// The last frame of a request that the engine has answered.
+pub(super) fn last(answer: Answer) -> Final {
+    match answer {
+        Answer::Outcomes(outcomes) => {
+            let results = outcomes.into_iter();
+            Final::Results(results.map(|(unit, what)| result(&unit, what)).collect())
+        }
+        Answer::Refused(refusal) => Final::Error(refused(&refusal)),
+    }
+}
+
+fn result(unit: &UnitName, outcome: Outcome) -> UnitResult {
+    let (kind, text) = match &outcome {
+        Outcome::Started => (ResultKind::Started, "started".to_owned()),
+        Outcome::AlreadyUp => (ResultKind::AlreadyUp, "is already up".to_owned()),
+        Outcome::Completed => (ResultKind::Completed, "has run to its end".to_owned()),
+        Outcome::Stopped => (ResultKind::Stopped, "stopped, nothing is left".to_owned()),
+        Outcome::AlreadyDown => (ResultKind::AlreadyDown, "is already down".to_owned()),
+        Outcome::Reloaded => (ResultKind::Reloaded, "reloaded".to_owned()),
+        Outcome::Signaled => (ResultKind::Signaled, "got the signal".to_owned()),
+        Outcome::ResetDone => (ResultKind::ResetDone, "failures forgotten".to_owned()),
+        Outcome::LeftDown => (ResultKind::LeftDown, "is down and stays down".to_owned()),
+        Outcome::Failed { failure, .. } => (ResultKind::Failed, failure.to_string()),
+        Outcome::Superseded { cause } => {
+            let text = format!("overtaken by another request: {cause}");
+            (ResultKind::Superseded, text)
+        }
+        Outcome::Impossible { reason } => {
+            (ResultKind::Impossible, text::impossible(*reason).to_owned())
+        }
+    };
+    let retry_ms = match outcome {
+        Outcome::Failed { retry_ms, .. } => retry_ms,
+        _ => None,
+    };
+    let hint = match kind {
+        ResultKind::Failed => Some(format!("`diakonos logs {unit}` shows what it said")),
+        _ => None,
+    };
+    UnitResult {
+        unit: unit.to_string(),
+        kind,
+        text,
+        retry_ms,
+        hint,
+    }
+}
+
+fn refused(refusal: &Refusal) -> WireError {
+    let kind = match refusal {
+        Refusal::Cycle(_)
+        | Refusal::Missing { .. }
+        | Refusal::Unhonoured { .. }
+        | Refusal::TooMany => ErrorKind::Failed,
+        Refusal::Template { .. } => ErrorKind::Usage,
+        Refusal::Unknown { .. } => ErrorKind::NoSuchUnit,
+        Refusal::ShuttingDown => ErrorKind::Unavailable,
+    };
+    WireError {
+        kind,
+        message: refusal.to_string(),
+        hint: text::refusal_hint(refusal),
+    }
+}
+
+/// What `--no-wait` gets once the engine has taken the request up.
+pub(super) fn accepted(targets: &[UnitName], verb: &str) -> Final {
+    let results = targets.iter().map(|unit| UnitResult {
+        unit: unit.to_string(),
+        kind: ResultKind::Started,
+        text: format!("{verb} requested"),
+        retry_ms: None,
+        hint: None,
+    });
+    Final::Results(results.collect())
+}
+
+/// Something on the way. `now` turns moments into distances.
+pub(super) fn progress(notice: Notice, now: Moment) -> Progress {
+    let (kind, unit, text, in_ms) = match notice {
+        Notice::AlsoStarts { unit, cause } => {
+            let text = format!("also starts: {}", cause);
+            (ProgressKind::AlsoStarts, unit.to_string(), text, None)
+        }
+        Notice::AlsoStops { unit, cause } => {
+            let text = format!("also stops: {}", cause);
+            (ProgressKind::AlsoStops, unit.to_string(), text, None)
+        }
+        Notice::AlsoRestarts { unit, cause } => {
+            let text = format!("also restarts: {}", cause);
+            (ProgressKind::AlsoRestarts, unit.to_string(), text, None)
+        }
+        Notice::Waits { unit, on, state } => {
+            let text = format!("waits for {on}, which is {state}");
+            (ProgressKind::Waits, unit.to_string(), text, None)
+        }
+        Notice::Stopping { unit, kill_at } => {
+            let in_ms = kill_at.map(|at| at.since_ms(now));
+            let text = match in_ms {
+                Some(ms) => format!("stopping; SIGKILL follows in {}", text::span(ms)),
+                None => "stopping".to_owned(),
+            };
+            (ProgressKind::Stopping, unit.to_string(), text, in_ms)
+        }
+        Notice::Killing { unit } => {
+            let text = "did not stop in time: SIGKILL sent".to_owned();
+            (ProgressKind::Killing, unit.to_string(), text, None)
+        }
+        Notice::Retries {
+            unit,
+            failure,
+            delay_ms,
+        } => {
+            
+            let text = format!("{failure}; next try in {}", text::span(delay_ms));
+            (ProgressKind::Retries, unit.to_string(), text, Some(delay_ms))
+        }
+        Notice::Warning { text } => (ProgressKind::Warning, String::new(), text, None),
+    };
+    Progress {
+        kind,
+        unit,
+        text,
+        in_ms,
+    }
+}
+
+/// An error that the shell itself found.
+pub(super) fn error(kind: ErrorKind, message: String, hint: Option<String>) -> WireError {
+    WireError {
+        kind,
+        message,
+        hint,
+    }
+}

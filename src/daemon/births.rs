@@ -1,0 +1,196 @@
+//! How a process is born: an effect of the engine becomes a child in its group, with its pipes, watched from the first moment.
+
+use std::io;
+use std::os::fd::AsFd;
+use std::path::PathBuf;
+
+use crate::engine::{Event, Spawn, SpawnFailure, UnitId};
+use crate::log::Stream;
+use crate::sys::clock;
+use crate::sys::process::{self, Spawned, error_text};
+use crate::unit::{Output, Service, Unit};
+
+use super::account::Account;
+use super::group::Group;
+use super::processes::{Birth, Hold, Origin, Processes, Run, Turn};
+use super::pump::UnitLog;
+use super::sources::Source;
+use super::spawn::{Fifos, Objects, Order, command, failure, is_first, prepare};
+
+const SIGKILL: i32 = 9;
+/// `EMFILE` and `ENFILE`.
+const NO_DESCRIPTORS: [i32; 2] = [24, 23];
+
+impl Processes {
+    pub(super) fn spawn(&mut self, spawn: &Spawn, turn: &mut Turn<'_>) {
+        if let Err(failure) = self.try_spawn(spawn, turn) {
+            turn.events.push_back(Event::SpawnFailed {
+                run: spawn.run,
+                failure,
+            });
+            self.stirred.insert(spawn.unit);
+        }
+    }
+
+    fn try_spawn(&mut self, spawn: &Spawn, turn: &mut Turn<'_>) -> Result<(), SpawnFailure> {
+        let unknown = || failure("command", 0, "the unit has no such command".to_owned());
+        let unit = turn.engine.unit(spawn.unit).ok_or_else(unknown)?;
+        let service = unit.service.as_deref().ok_or_else(unknown)?;
+        let exec = command(service, spawn.role, spawn.index).ok_or_else(unknown)?;
+        self.refuse_second_copy(&unit.name)?;
+        let owner = Account::of_service(service, &self.ours)?;
+        let fifos = self.fifos(unit.name.as_str());
+        self.open_hold(spawn, (unit, service));
+        self.open_pipes((spawn.unit, service), &fifos, &owner, turn)?;
+        let Some(hold) = self.holds.get_mut(&spawn.unit) else {
+            return Err(unknown());
+        };
+        let account = if exec.privileged { &self.ours } else { &owner };
+        let order = Order {
+            unit,
+            service,
+            exec,
+            spawn,
+            account,
+            invocation: &hold.invocation,
+        };
+        let prepared = prepare(order, &fifos)?;
+        let mut request: process::Spawn<'_> = prepared.spawn;
+        request.nofile = Some(self.limits);
+        request.cgroup = hold.group.cgroup().map(|cgroup| cgroup.fd());
+        let spawned = process::spawn(&request).map_err(|error| fork_failure(&error))?;
+        drop(request);
+        hold.group.add_root(spawned.pid);
+        if let Some(log) = &mut hold.log {
+            log.expect(spawn.run);
+        }
+        self.watch_child(spawn, spawned, prepared.objects, turn)
+    }
+
+    /// Holds the newborn by its pidfd, and waits for its report.
+    fn watch_child(
+        &mut self,
+        spawn: &Spawn,
+        spawned: Spawned,
+        objects: Objects,
+        turn: &mut Turn<'_>,
+    ) -> Result<(), SpawnFailure> {
+        let Spawned { pid, pidfd, status } = spawned;
+        let exit = turn.sources.add(pidfd.as_fd(), Source::Exit(spawn.run));
+        let report = turn
+            .sources
+            .add(status.as_fd(), Source::ExecStatus(spawn.run));
+        let (exit, token) = match (exit, report) {
+            (Ok(exit), Ok(report)) => (exit, report),
+            (exit, report) => {
+                // Nobody could watch it, so it must not live; it is reaped as an orphan.
+                let _ = pidfd.signal(SIGKILL);
+                let error = exit.and(report).map(drop).err();
+                return Err(fork_failure(
+                    &error.unwrap_or_else(|| io::ErrorKind::Other.into()),
+                ));
+            }
+        };
+        let run = Run {
+            unit: spawn.unit,
+            role: spawn.role,
+            origin: Origin::Spawned,
+            pid,
+            identity: self.identities.of(pid, &pidfd),
+            pidfd,
+            exit,
+            birth: Some(Birth {
+                status,
+                token,
+                objects,
+            }),
+            failure: None,
+        };
+        self.runs.insert(spawn.run, run);
+        turn.events.push_back(Event::Spawned {
+            run: spawn.run,
+            pid: pid.as_raw(),
+        });
+        Ok(())
+    }
+
+    /// Makes sure that the unit has a group and a log, and that each life of the service has its own mark.
+    fn open_hold(&mut self, spawn: &Spawn, (unit, service): (&Unit, &Service)) {
+        let is_new = !self.holds.contains_key(&spawn.unit);
+        let (tree, logs) = (self.tree.as_ref(), self.home.logs());
+        let name = unit.name.as_str();
+        let invocations = &mut self.invocations;
+        let hold = self.holds.entry(spawn.unit).or_insert_with(|| Hold {
+            group: Group::new(spawn.unit, name, tree),
+            invocation: invocations.next(),
+            started_ms: 0,
+            log: None,
+        });
+        if is_first(service, spawn) && !is_new {
+            hold.invocation = self.invocations.next();
+        }
+        if is_first(service, spawn) || is_new {
+            hold.started_ms = clock::wall_ms();
+            hold.group.add_marker(hold.invocation.marker());
+        }
+        if hold.log.is_none() && !streams(service).is_empty() {
+            hold.log = Some(UnitLog::new(name, &logs, service.log));
+        }
+    }
+
+    fn open_pipes(
+        &mut self,
+        (unit, service): (UnitId, &Service),
+        fifos: &Fifos,
+        owner: &Account,
+        turn: &mut Turn<'_>,
+    ) -> Result<(), SpawnFailure> {
+        let Some(log) = self.holds.get_mut(&unit).and_then(|hold| hold.log.as_mut()) else {
+            return Ok(());
+        };
+        for stream in streams(service) {
+            let path = fifos.path(stream);
+            let opened = log.open_pipe((unit, stream), path, owner.owner(), turn.sources);
+            opened.map_err(|error| {
+                let reason = format!("{}: {}", path.display(), error_text(&error));
+                failure(
+                    step_of(&error, "log pipe"),
+                    error.raw_os_error().unwrap_or(0),
+                    reason,
+                )
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Where the FIFOs of a unit are.
+    pub(super) fn fifos(&self, name: &str) -> Fifos {
+        let path = |ending: &str| -> PathBuf { self.home.run().join(format!("{name}.{ending}")) };
+        Fifos {
+            out: path("out"),
+            err: path("err"),
+        }
+    }
+}
+
+/// Which log pipes the service's streams need.
+pub(super) fn streams(service: &Service) -> Vec<Stream> {
+    let uses = |output: &Output| service.stdout == *output || service.stderr == *output;
+    let all = [(Output::Log, Stream::Out), (Output::LogErr, Stream::Err)];
+    all.into_iter()
+        .filter(|(output, _)| uses(output))
+        .map(|(_, stream)| stream)
+        .collect()
+}
+
+fn step_of(error: &io::Error, other: &'static str) -> &'static str {
+    let is_scarce = error
+        .raw_os_error()
+        .is_some_and(|errno| NO_DESCRIPTORS.contains(&errno));
+    if is_scarce { "descriptors" } else { other }
+}
+
+fn fork_failure(error: &io::Error) -> SpawnFailure {
+    let errno = error.raw_os_error().unwrap_or(0);
+    failure(step_of(error, "fork"), errno, error_text(error))
+}

@@ -1,0 +1,227 @@
+//! Which units start with the daemon: the file `enabled` and what the `[install]` of those units asks for.
+//!
+//! Owns the file, one line a unit: its name, a tab, the path of its file. The file is always whole: it is written beside
+//! itself and renamed. Reading the units is `loader.rs`'s.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use crate::sys::process::error_text;
+use crate::unit::{Install, UnitName};
+
+/// The enabled units, as the file has them.
+#[derive(Debug)]
+pub(super) struct Enabled {
+    path: PathBuf,
+    entries: BTreeMap<UnitName, Entry>,
+}
+
+#[derive(Clone, Debug)]
+struct Entry {
+    file: PathBuf,
+    /// As the unit's file had it when it was last read; empty before.
+    install: Install,
+}
+
+impl Enabled {
+    /// Reads the file; one that is missing enables nothing, a line that makes no sense is logged and left out.
+    pub(super) fn read(path: PathBuf) -> Self {
+        let text = match fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) => {
+                if error.kind() != io::ErrorKind::NotFound {
+                    let reason = error_text(&error);
+                    ::log::error!("cannot read {}: {reason}", path.display());
+                }
+                String::new()
+            }
+        };
+        let mut entries = BTreeMap::new();
+        for (number, line) in (1..).zip(text.lines()) {
+            match entry(line) {
+                Some((name, entry)) => {
+                    entries.insert(name, entry);
+                }
+                None => ::log::warn!("{}:{number}: not a name and a path", path.display()),
+            }
+        }
+        Self { path, entries }
+    }
+
+    pub(super) fn contains(&self, name: &UnitName) -> bool {
+        self.entries.contains_key(name)
+    }
+
+    /// Every enabled unit with its file.
+    pub(super) fn files(&self) -> impl Iterator<Item = (&UnitName, &Path)> {
+        self.entries
+            .iter()
+            .map(|(name, entry)| (name, entry.file.as_path()))
+    }
+
+    /// The file that this unit was enabled from.
+    pub(super) fn file(&self, name: &UnitName) -> Option<&Path> {
+        self.entries.get(name).map(|entry| entry.file.as_path())
+    }
+
+    /// Whether one of the groups that pull this unit in is enabled itself.
+    pub(super) fn has_enabled_group(&self, name: &UnitName) -> bool {
+        self.entries.get(name).is_some_and(|entry| {
+            let mut groups = entry.install.wanted_by.iter().chain(&entry.install.required_by);
+            groups.any(|group| self.contains(group))
+        })
+    }
+
+    /// Notes what the unit's file says now.
+    pub(super) fn learn(&mut self, name: &UnitName, install: &Install) {
+        if let Some(entry) = self.entries.get_mut(name) {
+            entry.install.clone_from(install);
+        }
+    }
+
+    /// Whether this unit starts with the daemon by itself, and not through a group.
+    pub(super) fn starts_alone(&self, name: &UnitName) -> bool {
+        self.entries.get(name).is_some_and(|entry| {
+            entry.install.wanted_by.is_empty() && entry.install.required_by.is_empty()
+        })
+    }
+
+    /// The enabled units that ask to be wanted, and to be required, by this group.
+    pub(super) fn pulled_in_by(&self, group: &UnitName) -> (Vec<&UnitName>, Vec<&UnitName>) {
+        let asking = |list: fn(&Install) -> &Vec<UnitName>| {
+            let entries = self.entries.iter();
+            entries
+                .filter(|(_, entry)| list(&entry.install).contains(group))
+                .map(|(name, _)| name)
+                .collect()
+        };
+        (
+            asking(|install| &install.wanted_by),
+            asking(|install| &install.required_by),
+        )
+    }
+
+    /// The enabled unit that has this second name.
+    pub(super) fn alias(&self, name: &UnitName) -> Option<&UnitName> {
+        self.entries
+            .iter()
+            .find(|(_, entry)| entry.install.alias.contains(name))
+            .map(|(name, _)| name)
+    }
+
+    /// Enables a unit. `false`: it was enabled from this very file.
+    pub(super) fn enable(
+        &mut self,
+        name: UnitName,
+        file: PathBuf,
+        install: Install,
+    ) -> io::Result<bool> {
+        if !is_one_line(&file) {
+            let reason = "its path has a character that ends a line or a field";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, reason));
+        }
+        let entry = Entry { file, install };
+        let before = self.entries.insert(name.clone(), entry.clone());
+        if before.as_ref().is_some_and(|b| b.file == entry.file) {
+            return Ok(false);
+        }
+        if let Err(error) = self.write() {
+            match before {
+                Some(before) => self.entries.insert(name, before),
+                None => self.entries.remove(&name),
+            };
+            return Err(error);
+        }
+        Ok(true)
+    }
+
+    /// Disables a unit. `false`: it was not enabled.
+    pub(super) fn disable(&mut self, name: &UnitName) -> io::Result<bool> {
+        let Some(before) = self.entries.remove(name) else {
+            return Ok(false);
+        };
+        if let Err(error) = self.write() {
+            self.entries.insert(name.clone(), before);
+            return Err(error);
+        }
+        Ok(true)
+    }
+
+    fn write(&self) -> io::Result<()> {
+        let mut text = String::new();
+        for (name, file) in self.files() {
+            text.push_str(name.as_str());
+            text.push('\t');
+            text.push_str(&file.to_string_lossy());
+            text.push('\n');
+        }
+        let beside = self.path.with_extension("new");
+        let mut file = File::create(&beside)?;
+        file.write_all(text.as_bytes())?;
+        file.sync_all()?;
+        fs::rename(&beside, &self.path)
+    }
+}
+
+fn entry(line: &str) -> Option<(UnitName, Entry)> {
+    let (name, file) = line.split_once('\t')?;
+    let file = PathBuf::from(file);
+    let name = UnitName::parse(name).ok()?;
+    let install = Install::default();
+    file.is_absolute().then_some((name, Entry { file, install }))
+}
+
+fn is_one_line(path: &Path) -> bool {
+    path.to_str()
+        .is_some_and(|text| !text.contains(char::is_control))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    fn name(text: &str) -> UnitName {
+        UnitName::parse(text).unwrap()
+    }
+
+    #[test]
+    fn what_was_enabled_is_read_back() {
+        let folder = std::env::temp_dir().join(format!("enabled-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let path = folder.join("enabled");
+        let mut enabled = Enabled::read(path.clone());
+        let group = Install {
+            wanted_by: vec![name("all")],
+            alias: vec![name("www")],
+            ..Install::default()
+        };
+        let web = || PathBuf::from("/s/web.service");
+        assert!(enabled.enable(name("web"), web(), group.clone()).unwrap());
+        assert!(!enabled.enable(name("web"), web(), group).unwrap());
+        let install = Install::default();
+        let job = PathBuf::from("/s/job.service");
+        assert!(enabled.enable(name("job"), job, install).unwrap());
+        assert_eq!(enabled.pulled_in_by(&name("all")).0, [&name("web")]);
+        assert_eq!(enabled.alias(&name("www")), Some(&name("web")));
+        assert!(enabled.starts_alone(&name("job")) && !enabled.starts_alone(&name("web")));
+
+        let odd = PathBuf::from("/s/a\tb.service");
+        assert!(enabled.enable(name("odd"), odd, Install::default()).is_err());
+
+        let mut again = Enabled::read(path.clone());
+        let files: Vec<_> = again.files().map(|(name, _)| name.clone()).collect();
+        assert_eq!(files, [name("job"), name("web")]);
+        assert!(again.disable(&name("web")).unwrap());
+        assert!(!again.disable(&name("web")).unwrap());
+        assert_eq!(fs::read_to_string(&path).unwrap(), "job\t/s/job.service\n");
+
+        fs::write(&path, "nonsense\n\t/x\njob\trelative\nok\t/s/ok.service\n").unwrap();
+        let files = Enabled::read(path);
+        assert_eq!(files.files().count(), 1);
+        fs::remove_dir_all(&folder).unwrap();
+    }
+}

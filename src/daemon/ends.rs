@@ -1,0 +1,145 @@
+//! How a process comes to run its program, and how it ends: reports and exit statuses become events.
+//!
+//! A failed step is told only once the child is reaped, so that an answer `SpawnFailed` means: there is no process.
+
+use std::os::fd::AsFd;
+
+use crate::engine::{Core, Ending, Event, Role, RunId, SpawnFailure, UnitId};
+use crate::sys::clock;
+use crate::sys::process::{ExecStatus, Wait, error_text, read_status};
+use crate::unit::Kind;
+
+use super::processes::{Origin, Processes, Turn};
+use super::spawn::failure;
+
+/// What a newborn's report came to.
+enum Report {
+    Pending,
+    Executed,
+    Failed(SpawnFailure),
+}
+
+impl Processes {
+    /// The status pipe is readable or closed.
+    pub(super) fn exec_status(&mut self, id: RunId, turn: &mut Turn<'_>) {
+        match self.take_report(id, turn) {
+            Report::Pending => {}
+            Report::Executed => self.executed(id, turn),
+            Report::Failed(failure) => {
+                if let Some(run) = self.runs.get_mut(&id) {
+                    run.failure = Some(failure);
+                }
+                self.exit(id, turn);
+            }
+        }
+    }
+
+    /// Reads the report; once there is one, the pipe is done with.
+    fn take_report(&mut self, id: RunId, turn: &mut Turn<'_>) -> Report {
+        let Some(run) = self.runs.get_mut(&id) else {
+            return Report::Pending;
+        };
+        let Some(birth) = &run.birth else {
+            return Report::Pending;
+        };
+        let report = match read_status(birth.status.as_fd()) {
+            Ok(ExecStatus::Pending) => return Report::Pending,
+            Ok(ExecStatus::Executed) => Report::Executed,
+            Ok(ExecStatus::Failed { step, errno }) => {
+                Report::Failed(birth.objects.failure(step, errno))
+            }
+            Err(error) => {
+                let errno = error.raw_os_error().unwrap_or(0);
+                Report::Failed(failure("status pipe", errno, error_text(&error)))
+            }
+        };
+        if let Some(birth) = run.birth.take() {
+            turn.sources.remove(birth.token, birth.status.as_fd());
+        }
+        report
+    }
+
+    fn executed(&mut self, id: RunId, turn: &mut Turn<'_>) {
+        turn.events.push_back(Event::Executed { run: id });
+        let Some(run) = self.runs.get(&id).filter(|run| run.role == Role::Start) else {
+            return;
+        };
+        let hold = self.holds.get_mut(&run.unit);
+        if let Some(log) = hold.and_then(|hold| hold.log.as_mut()) {
+            log.begin(id, run.pid.as_raw());
+        }
+    }
+
+    /// The pidfd is readable: the process has ended. Its report is read first, since the two may come at once.
+    pub(super) fn exit(&mut self, id: RunId, turn: &mut Turn<'_>) {
+        match self.take_report(id, turn) {
+            Report::Pending => {}
+            Report::Executed => self.executed(id, turn),
+            Report::Failed(failure) => {
+                if let Some(run) = self.runs.get_mut(&id) {
+                    run.failure = Some(failure);
+                }
+            }
+        }
+        let Some(run) = self.runs.get(&id) else {
+            return;
+        };
+        let ending = match run.pidfd.wait() {
+            Ok(Wait::StillRunning) => return,
+            Ok(wait) => ending(wait),
+            Err(error) => {
+                ::log::warn!("waiting for process {}: {}", run.pid, error_text(&error));
+                Ending::Unknown
+            }
+        };
+        let Some(mut run) = self.runs.remove(&id) else {
+            return;
+        };
+        let (unit, role) = (run.unit, run.role);
+        let event = match run.failure.take() {
+            Some(failure) => Event::SpawnFailed { run: id, failure },
+            None => {
+                let goes_on = run.origin == Origin::Spawned && is_forked_off(unit, ending, turn);
+                if role == Role::Start && !goes_on {
+                    self.main_ended(unit, ending);
+                }
+                Event::Exited { run: id, ending }
+            }
+        };
+        run.close(turn.sources);
+        turn.events.push_back(event);
+        self.stirred.insert(unit);
+        self.check_group(unit, turn);
+    }
+
+    fn main_ended(&mut self, unit: UnitId, ending: Ending) {
+        self.history.entry(unit).or_default().last_end = Some((ending, clock::wall_ms()));
+        let log = self.holds.get_mut(&unit).and_then(|hold| hold.log.as_mut());
+        if let Some(log) = log {
+            log.end(ending, &mut self.buffer);
+        }
+    }
+}
+
+/// Whether this is a forking service's first process, done: then the service's run goes on in another process.
+fn is_forked_off(unit: UnitId, ending: Ending, turn: &Turn<'_>) -> bool {
+    let service = turn
+        .engine
+        .unit(unit)
+        .and_then(|unit| unit.service.as_deref());
+    let is_forking = service.is_some_and(|service| service.kind == Kind::Forking);
+    is_forking && ending == Ending::Code(0)
+}
+
+fn ending(wait: Wait) -> Ending {
+    match wait {
+        Wait::Exited(code) => u8::try_from(code).map_or(Ending::Unknown, Ending::Code),
+        Wait::Signaled { signal, core } => {
+            u8::try_from(signal).map_or(Ending::Unknown, |number| Ending::Signal {
+                number,
+                core: if core { Core::Dumped } else { Core::None },
+            })
+        }
+        Wait::NotOurChild | Wait::StillRunning => Ending::Unknown,
+    }
+}

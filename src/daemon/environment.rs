@@ -1,0 +1,182 @@
+//! The environment that a service's process is born with: clean, never the daemon's own, systemd.exec(5).
+//!
+//! Owns which variables there are and who wins: a base by the user, then `PassEnvironment=`, `Environment=`,
+//! `EnvironmentFile=` (systemd's order), and last what only this daemon can know. Reading the form of a file is `unit`'s.
+
+use std::collections::BTreeMap;
+use std::ffi::CString;
+use std::io;
+use std::path::Path;
+
+use crate::engine::{Core, Ending, RunResult, SpawnFailure};
+use crate::sys::files;
+use crate::sys::process::error_text;
+use crate::unit::{EnvironmentFile, Signal, parse_environment_file};
+
+use super::account::Account;
+use super::spawn::{Order, failure};
+
+const ROOT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+const USER_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
+/// The same everywhere, whoever started the daemon.
+const LANGUAGE: &str = "C.UTF-8";
+/// Bytes of one environment file.
+const FILE_LIMIT: usize = 1024 * 1024;
+/// The step's name in failures.
+const STEP: &str = "environment";
+
+/// By which variable processes are told apart: each start of a service has a value of its own.
+const INVOCATION: &str = "INVOCATION_ID";
+
+/// A service's life from its first command to the last: 32 hexadecimal digits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Invocation(Box<str>);
+
+impl Invocation {
+    pub(super) fn from_number(number: u128) -> Self {
+        Self(format!("{number:032x}").into())
+    }
+
+    /// One that a predecessor wrote down.
+    pub(super) fn from_text(text: &str) -> Option<Self> {
+        let is_one = text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        is_one.then(|| Self(text.into()))
+    }
+
+    pub(super) fn text(&self) -> &str {
+        &self.0
+    }
+
+    /// The entry in the environment of each of its processes.
+    pub(super) fn marker(&self) -> String {
+        format!("{INVOCATION}={}", self.0)
+    }
+}
+
+/// Variables by name. Values hold no NUL.
+#[derive(Debug, Default)]
+pub(super) struct Environment(BTreeMap<String, String>);
+
+impl Environment {
+    /// All that the command's process is to see.
+    pub(super) fn new(order: Order<'_>) -> Result<Self, SpawnFailure> {
+        let Order {
+            unit,
+            service,
+            spawn,
+            account,
+            invocation,
+            ..
+        } = order;
+        let mut environment = Self::default();
+        environment.add_base(account);
+        environment.pass(&service.pass_environment)?;
+        for (name, value) in &service.environment {
+            environment.set(name, value);
+        }
+        for file in &service.environment_files {
+            environment.read(file)?;
+        }
+        environment.set(INVOCATION, invocation.text());
+        environment.set("DIAKONOS_UNIT", unit.name.as_str());
+        if let Some(pid) = spawn.main_pid {
+            environment.set("MAINPID", &pid.to_string());
+        }
+        if let Some(result) = &spawn.result {
+            environment.add_result(*result);
+        }
+        Ok(environment)
+    }
+
+    pub(super) fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str)
+    }
+
+    /// As execve(2) takes it.
+    pub(super) fn to_entries(&self) -> Result<Vec<CString>, SpawnFailure> {
+        let entry = |(name, value): (&String, &String)| {
+            let nul = |_| failure(STEP, 0, format!("the value of {name} holds a NUL byte"));
+            CString::new(format!("{name}={value}")).map_err(nul)
+        };
+        self.0.iter().map(entry).collect()
+    }
+
+    fn set(&mut self, name: &str, value: &str) {
+        self.0.insert(name.to_owned(), value.to_owned());
+    }
+
+    fn add_base(&mut self, account: &Account) {
+        self.set("PATH", default_path(account.uid));
+        self.set("LANG", LANGUAGE);
+        self.set("USER", &account.name);
+        self.set("LOGNAME", &account.name);
+        self.set("HOME", &account.home.to_string_lossy());
+        self.set("SHELL", &account.shell.to_string_lossy());
+    }
+
+    /// What the daemon has of these; a variable that it does not have is left out.
+    fn pass(&mut self, names: &[String]) -> Result<(), SpawnFailure> {
+        for name in names {
+            match std::env::var(name) {
+                Ok(value) => self.set(name, &value),
+                Err(std::env::VarError::NotPresent) => {}
+                Err(std::env::VarError::NotUnicode(_)) => {
+                    let reason = format!("PassEnvironment={name}: its value is not UTF-8");
+                    return Err(failure(STEP, 0, reason));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn read(&mut self, file: &EnvironmentFile) -> Result<(), SpawnFailure> {
+        let path = &file.path;
+        let content = match files::read_regular(path, FILE_LIMIT) {
+            Ok(content) => content,
+            Err(error) if file.optional && error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(unreadable(path, &error)),
+        };
+        let refuse = |why: &str| failure(STEP, 0, format!("{}: {why}", path.display()));
+        let text = String::from_utf8(content.bytes).map_err(|_| refuse("it is not UTF-8"))?;
+        let pairs = parse_environment_file(&text).map_err(|error| refuse(&error.to_string()))?;
+        self.0.extend(pairs);
+        Ok(())
+    }
+
+    /// `$SERVICE_RESULT`, `$EXIT_CODE` and `$EXIT_STATUS` as systemd.exec(5) has them. An end that nobody saw has no status.
+    fn add_result(&mut self, result: RunResult) {
+        self.set("SERVICE_RESULT", result.service_result);
+        let (code, status) = match result.ending {
+            None | Some(Ending::Unknown) => return,
+            Some(Ending::Code(code)) => ("exited", code.to_string()),
+            Some(Ending::Signal { number, core }) => {
+                let word = if core == Core::Dumped {
+                    "dumped"
+                } else {
+                    "killed"
+                };
+                (word, signal_name(number))
+            }
+        };
+        self.set("EXIT_CODE", code);
+        self.set("EXIT_STATUS", &status);
+    }
+}
+
+/// Where the programs of a user's services are looked for, unless the unit says otherwise.
+#[must_use]
+pub fn default_path(uid: u32) -> &'static str {
+    if uid == 0 { ROOT_PATH } else { USER_PATH }
+}
+
+/// `TERM`, `RTMIN+3`: without `SIG`, as systemd.exec(5) has it.
+fn signal_name(number: u8) -> String {
+    let name = Signal::from_number(i32::from(number)).map(|signal| signal.to_string());
+    let name = name.unwrap_or_else(|| number.to_string());
+    name.strip_prefix("SIG").unwrap_or(&name).to_owned()
+}
+
+fn unreadable(path: &Path, error: &io::Error) -> SpawnFailure {
+    let reason = format!("{}: {}", path.display(), error_text(error));
+    failure(STEP, error.raw_os_error().unwrap_or(0), reason)
+}

@@ -1,0 +1,255 @@
+//! The loop: one poll, no threads. It turns readiness into events, hands them to the engine and carries its effects out.
+//!
+//! Owns the turn: wait, serve what is ready, settle, hear the clients, flush, wait. It decides nothing, and what comes of
+//! an effect is a later event, queued, never fed back from inside. No error here ends the daemon.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::net::UnixListener;
+use std::time::Duration;
+
+use mio::{Events, Poll};
+
+use crate::engine::{Asker, Change, Effect, Engine, Event, Moment, RequestId, UnitId, Verb};
+use crate::sys::clock;
+use crate::sys::process::error_text;
+use crate::sys::signals::{SIGCHLD, SIGHUP, SignalFd};
+use crate::unit::{Context, SearchPath};
+use crate::wire::{Progress, Reply};
+
+use super::enabled::Enabled;
+use super::home::Home;
+use super::processes::{self, Processes};
+use super::session::Sessions;
+use super::sources::{SessionId, Source, Sources};
+use super::answer;
+
+/// Readiness taken from the kernel in one turn; more waits for the next one.
+const READY_MAX: usize = 256;
+
+/// Everything that one daemon is.
+pub(super) struct Daemon {
+    pub(super) home: Home,
+    pub(super) engine: Engine,
+    pub(super) processes: Processes,
+    pub(super) enabled: Enabled,
+    pub(super) sessions: Sessions,
+    pub(super) sources: Sources,
+    pub(super) listener: UnixListener,
+    pub(super) signals: SignalFd,
+    /// What has happened and the engine has not seen.
+    pub(super) events: VecDeque<Event>,
+    /// Who waits for which request.
+    pub(super) waiting: BTreeMap<RequestId, SessionId>,
+    pub(super) next_request: u64,
+    /// The request that starts all enabled units, until it is answered.
+    pub(super) boot: Option<RequestId>,
+    /// Where the units that start with the daemon are looked for.
+    pub(super) boot_path: SearchPath,
+    /// What `%` specifiers stand for.
+    pub(super) context: Context,
+    /// What is to be looked at next turn although no event will tell of it.
+    pub(super) unfinished: BTreeSet<Source>,
+    /// Unix milliseconds.
+    pub(super) since_ms: u64,
+    /// The engine has said that all is over.
+    pub(super) over: bool,
+    /// Held, never read: it makes this the only daemon of its home.
+    pub(super) _lock: File,
+}
+
+impl Daemon {
+    /// Runs until the engine ends it.
+    pub(super) fn run(&mut self, mut poll: Poll) {
+        let mut ready = Events::with_capacity(READY_MAX);
+        while !self.over {
+            self.wait(&mut poll, &mut ready);
+            let mut heard = Vec::new();
+            for (source, hung_up) in self.due(&ready) {
+                self.serve(source, hung_up, &mut heard);
+            }
+            if self.sessions.is_anyone_waiting() {
+                self.sessions.accept(&self.listener, &mut self.sources);
+            }
+            self.settle();
+            for session in heard {
+                self.hear(session);
+                self.settle();
+            }
+            let (engine, sources) = (&self.engine, &mut self.sources);
+            self.processes.settle(engine, sources, &mut self.events);
+            self.sessions.flush(&mut self.sources);
+            self.note_detached();
+        }
+    }
+
+    /// Every service is down: leaves the home as a daemon would find it that was never here.
+    pub(super) fn end(&mut self) {
+        self.processes.finish(&self.engine, &mut self.sources);
+        let socket = self.home.socket();
+        if let Err(error) = fs::remove_file(&socket) {
+            ::log::warn!("cannot remove {}: {}", socket.display(), error_text(&error));
+        }
+        ::log::info!("ended");
+    }
+
+    /// Sleeps until something is ready or due.
+    fn wait(&mut self, poll: &mut Poll, ready: &mut Events) {
+        let deadline = self.engine.next_deadline();
+        let timeout = if self.unfinished.is_empty() && self.events.is_empty() {
+            deadline.map(|due| Duration::from_millis(due.since_ms(now())))
+        } else {
+            Some(Duration::ZERO)
+        };
+        if let Err(error) = poll.poll(ready, timeout) {
+            ready.clear();
+            if error.kind() != io::ErrorKind::Interrupted {
+                ::log::error!("cannot wait for events: {}", error_text(&error));
+            }
+        }
+        if deadline.is_some_and(|due| due <= now()) {
+            self.events.push_back(Event::Tick);
+        }
+    }
+
+    /// What this turn has to serve, in its order, and whether the other side has hung up.
+    fn due(&mut self, ready: &Events) -> BTreeMap<Source, bool> {
+        let left = std::mem::take(&mut self.unfinished).into_iter();
+        let mut due: BTreeMap<Source, bool> = left.map(|source| (source, false)).collect();
+        for event in ready {
+            if let Some(source) = self.sources.get(event.token()) {
+                *due.entry(source).or_default() |= event.is_read_closed();
+            }
+        }
+        due
+    }
+
+    fn serve(&mut self, source: Source, hung_up: bool, heard: &mut Vec<SessionId>) {
+        match source {
+            Source::Listener => self.sessions.accept(&self.listener, &mut self.sources),
+            Source::Signals => self.take_signals(),
+            Source::Session(id) => {
+                self.sessions.woken(id, hung_up, &mut self.sources);
+                heard.push(id);
+            }
+            Source::Exit(_)
+            | Source::ExecStatus(_)
+            | Source::Member(_)
+            | Source::LogPipe(..)
+            | Source::Inotify => {
+                let (engine, sources) = (&self.engine, &mut self.sources);
+                let progress = self
+                    .processes
+                    .ready(source, engine, sources, &mut self.events);
+                if progress == processes::Progress::More {
+                    self.unfinished.insert(source);
+                }
+            }
+        }
+    }
+
+    fn take_signals(&mut self) {
+        loop {
+            let signal = match self.signals.read() {
+                Ok(Some(received)) => received.signal,
+                Ok(None) => return,
+                Err(error) => {
+                    ::log::error!("cannot read signals: {}", error_text(&error));
+                    return;
+                }
+            };
+            match signal {
+                SIGCHLD => {
+                    let (engine, sources) = (&self.engine, &mut self.sources);
+                    self.processes.orphans(engine, sources, &mut self.events);
+                }
+                SIGHUP => ::log::info!("SIGHUP: nothing to do"),
+                _ => {
+                    ::log::info!("signal {signal}: stopping every service, then the daemon");
+                    self.ask(Verb::Shutdown, Asker::Signal, super::loader::Loaded::default());
+                }
+            }
+        }
+    }
+
+    /// Hands events to the engine and carries out what it says, until neither is left.
+    pub(super) fn settle(&mut self) {
+        loop {
+            self.note_detached();
+            let mut batch = Vec::new();
+            while let Some(event) = self.events.pop_front() {
+                self.engine.handle(now(), event);
+                batch.extend(std::iter::from_fn(|| self.engine.poll_effect()));
+            }
+            if batch.is_empty() {
+                return;
+            }
+            self.save(&batch);
+            for effect in batch {
+                self.carry_out(effect);
+            }
+        }
+    }
+
+    fn note_detached(&mut self) {
+        for request in self.sessions.take_detached() {
+            self.waiting.remove(&request);
+            self.events.push_back(Event::Detached { request });
+        }
+    }
+
+    /// Writes the facts of every unit that the batch touches, before anything else of it is done: no process is born that
+    /// a successor could not know of.
+    fn save(&mut self, batch: &[Effect]) {
+        let units: BTreeSet<UnitId> = batch
+            .iter()
+            .filter_map(|effect| match effect {
+                Effect::Save { unit } => Some(*unit),
+                _ => None,
+            })
+            .collect();
+        for unit in units {
+            self.processes.save(unit, &self.engine);
+        }
+    }
+
+    fn carry_out(&mut self, effect: Effect) {
+        match effect {
+            Effect::Save { .. } => {}
+            Effect::Spawn(_)
+            | Effect::FindMain { .. }
+            | Effect::StopFinding { .. }
+            | Effect::Signal { .. }
+            | Effect::WatchGroup { .. } => {
+                let (engine, sources) = (&self.engine, &mut self.sources);
+                self.processes
+                    .apply(&effect, engine, sources, &mut self.events);
+            }
+            Effect::Publish(change) => publish(&change),
+            Effect::Notify { request, notice } => {
+                self.tell(request, answer::progress(notice, now()));
+            }
+            Effect::Answer { request, answer } => self.answered(request, answer),
+            Effect::Exit => self.over = true,
+        }
+    }
+
+    /// Tells the client of a request something on the way; nobody, if it has gone.
+    pub(super) fn tell(&mut self, request: RequestId, progress: Progress) {
+        if let Some(session) = self.waiting.get(&request) {
+            let reply = Reply::Progress(progress);
+            self.sessions.reply(*session, &reply, &mut self.sources);
+        }
+    }
+}
+
+/// Every change of state goes to the daemon's log with its cause.
+fn publish(change: &Change) {
+    let Change { unit, from, to, cause, .. } = change;
+    ::log::info!("{unit}: {from} -> {to}: {cause}");
+}
+
+pub(super) fn now() -> Moment {
+    Moment(clock::monotonic_ms())
+}

@@ -1,0 +1,274 @@
+//! All processes of one unit, whoever they are by now: who belongs to it, signals to all, and the moment when none is left.
+//!
+//! Where a cgroup v2 can be made, the kernel keeps the list. Elsewhere members are found: by the sessions of the processes that
+//! we started, by descent from them, and by the mark in their environment. What slips out of all three (a process that leaves
+//! its session, its parents and its environment behind) is then nobody's.
+
+use std::io;
+use std::os::fd::AsFd;
+use std::path::Path;
+
+use mio::Token;
+
+use crate::engine::UnitId;
+use crate::sys::cgroup::{Cgroup, Tree};
+use crate::sys::inotify::Watch;
+use crate::sys::proc;
+use crate::sys::process::{Pid, PidFd, error_text};
+
+use super::sources::{Source, Sources};
+use super::watches::{Purpose, Watches};
+
+const SIGKILL: i32 = 9;
+/// How many members of one unit a signal is sent to where there is no cgroup.
+const SIGNALLED_MAX: usize = 4_096;
+/// `ESRCH`.
+const NO_SUCH_PROCESS: i32 = 3;
+/// How many members are held at once, to be signalled or to notice the end of the last one.
+const HELD_MAX: usize = 16;
+
+/// Who belongs to a unit.
+#[derive(Debug)]
+pub(super) struct Group {
+    unit: UnitId,
+    kind: Kind,
+    watch: Watched,
+}
+
+#[derive(Debug)]
+enum Kind {
+    Cgroup(Cgroup),
+    Found(Found),
+}
+
+/// What members are found by.
+#[derive(Debug, Default)]
+struct Found {
+    /// Entries of the environment; more than one while processes of an earlier life are left.
+    markers: Vec<String>,
+    /// Processes that we started or know to belong here. Their sessions outlive them.
+    roots: Vec<Pid>,
+    /// Members whose end is waited for.
+    held: Vec<Held>,
+}
+
+#[derive(Debug)]
+struct Held {
+    pid: Pid,
+    pidfd: PidFd,
+    token: Token,
+}
+
+/// Whether the end of the last member is waited for, and for whom.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Watched {
+    Not,
+    /// For ourselves, to tidy up.
+    Ours,
+    /// The engine has asked.
+    Asked,
+}
+
+impl Group {
+    /// The unit's group: a cgroup if one can be made. The other way is told in the daemon's log.
+    pub(super) fn new(unit: UnitId, name: &str, tree: Option<&Tree>) -> Self {
+        let made = tree.map(|tree| tree.make(name));
+        let kind = match made {
+            Some(Ok(cgroup)) => Kind::Cgroup(cgroup),
+            Some(Err(error)) => {
+                let reason = error_text(&error);
+                ::log::warn!("{name}: no cgroup can be made ({reason}), tracking by session");
+                Kind::Found(Found::default())
+            }
+            None => Kind::Found(Found::default()),
+        };
+        Self {
+            unit,
+            kind,
+            watch: Watched::Not,
+        }
+    }
+
+    /// The group that a predecessor made: the cgroup that it wrote down, else one of our own.
+    pub(super) fn reopen(unit: UnitId, name: &str, path: Option<&str>, tree: Option<&Tree>) -> Self {
+        match path.map(|path| Cgroup::open(path.into())) {
+            Some(Ok(cgroup)) => Self { unit, kind: Kind::Cgroup(cgroup), watch: Watched::Not },
+            Some(Err(_)) | None => Self::new(unit, name, tree),
+        }
+    }
+
+    pub(super) fn cgroup(&self) -> Option<&Cgroup> {
+        match &self.kind {
+            Kind::Cgroup(cgroup) => Some(cgroup),
+            Kind::Found(_) => None,
+        }
+    }
+
+    pub(super) fn path(&self) -> Option<&Path> {
+        self.cgroup().map(Cgroup::path)
+    }
+
+    pub(super) fn watched(&self) -> Watched {
+        self.watch
+    }
+
+    /// A new life of the service begins, whose processes bear this mark.
+    pub(super) fn add_marker(&mut self, marker: String) {
+        let Kind::Found(found) = &mut self.kind else {
+            return;
+        };
+        if found.markers.is_empty() || !members_of(found).is_empty() {
+            found.markers.push(marker);
+        } else {
+            found.markers = vec![marker];
+            found.roots.clear();
+        }
+    }
+
+    /// A process that belongs here for certain.
+    pub(super) fn add_root(&mut self, pid: Pid) {
+        if let Kind::Found(found) = &mut self.kind {
+            found.roots.push(pid);
+        }
+    }
+
+    /// The living members.
+    pub(super) fn members(&self) -> io::Result<Vec<Pid>> {
+        match &self.kind {
+            Kind::Cgroup(cgroup) => cgroup.procs(),
+            Kind::Found(found) => Ok(members_of(found)),
+        }
+    }
+
+    /// Whether no member lives. What cannot be read counts as not empty: nothing is forgotten on a guess.
+    pub(super) fn is_empty(&self) -> bool {
+        match &self.kind {
+            Kind::Cgroup(cgroup) => cgroup.populated().is_ok_and(|populated| !populated),
+            Kind::Found(found) => members_of(found).is_empty(),
+        }
+    }
+
+    /// Sends a signal to every member. One that has just ended is no error.
+    pub(super) fn signal(&self, signal: i32) -> io::Result<()> {
+        match &self.kind {
+            Kind::Cgroup(cgroup) if signal == SIGKILL => cgroup.kill(),
+            Kind::Cgroup(cgroup) => cgroup.signal_all(signal, None).map(drop),
+            Kind::Found(found) => signal_found(found, signal),
+        }
+    }
+
+    /// Waits for the end of the last member from now on. Whoever asks looks at [`Self::is_empty`] afterwards.
+    pub(super) fn watch(&mut self, why: Watched, sources: &mut Sources, watches: &mut Watches) {
+        let is_new = self.watch == Watched::Not;
+        if self.watch != Watched::Asked {
+            self.watch = why;
+        }
+        match &self.kind {
+            Kind::Cgroup(cgroup) if is_new => {
+                let path = cgroup.events_path();
+                let added = watches.add(&path, Watch::Modified, Purpose::Group(self.unit));
+                if let Err(error) = added {
+                    // SIGCHLD and the ends of our own runs still make us look.
+                    ::log::warn!("watching {}: {}", path.display(), error_text(&error));
+                }
+            }
+            Kind::Cgroup(_) => {}
+            Kind::Found(_) => self.hold_members(sources),
+        }
+    }
+
+    /// Ends the waiting.
+    pub(super) fn unwatch(&mut self, sources: &mut Sources, watches: &mut Watches) {
+        self.watch = Watched::Not;
+        watches.remove(Purpose::Group(self.unit));
+        if let Kind::Found(found) = &mut self.kind {
+            for held in found.held.drain(..) {
+                release(sources, &held);
+            }
+        }
+    }
+
+    /// Looks who is left; when a member that was held has ended, others take its place.
+    pub(super) fn hold_members(&mut self, sources: &mut Sources) {
+        let (unit, Kind::Found(found)) = (self.unit, &mut self.kind) else {
+            return;
+        };
+        let members = members_of(found);
+        found.held.retain(|held| {
+            let stays = members.contains(&held.pid);
+            if !stays {
+                release(sources, held);
+            }
+            stays
+        });
+        for pid in members {
+            if found.held.len() == HELD_MAX {
+                return;
+            }
+            if found.held.iter().any(|held| held.pid == pid) {
+                continue;
+            }
+            let Ok(pidfd) = PidFd::open(pid) else {
+                continue;
+            };
+            if let Ok(token) = sources.add(pidfd.as_fd(), Source::Member(unit)) {
+                found.held.push(Held { pid, pidfd, token });
+            }
+        }
+    }
+
+    /// Removes what stands for an empty group.
+    pub(super) fn remove(&self) -> io::Result<()> {
+        self.cgroup().map_or(Ok(()), Cgroup::remove)
+    }
+}
+
+fn release(sources: &mut Sources, held: &Held) {
+    sources.remove(held.token, held.pidfd.as_fd());
+}
+
+fn members_of(found: &Found) -> Vec<Pid> {
+    let mut all = Vec::new();
+    for marker in &found.markers {
+        all.extend(proc::members(&found.roots, marker.as_bytes()));
+    }
+    all.sort_unstable();
+    all.dedup();
+    all
+}
+
+/// Each member is held first and looked for again: only who is a member then gets the signal, so no number is mistaken. Those
+/// that are born meanwhile are found by the next scan.
+fn signal_found(found: &Found, signal: i32) -> io::Result<()> {
+    let mut done: Vec<Pid> = Vec::new();
+    let mut result = Ok(());
+    while done.len() < SIGNALLED_MAX {
+        let mut fresh = members_of(found);
+        fresh.retain(|pid| !done.contains(pid));
+        let mut held = Vec::new();
+        for pid in fresh.into_iter().take(HELD_MAX) {
+            done.push(pid);
+            match PidFd::open(pid) {
+                Ok(pidfd) => held.push((pid, pidfd)),
+                Err(error) if is_gone(&error) => {}
+                Err(error) => result = Err(error),
+            }
+        }
+        if held.is_empty() {
+            break;
+        }
+        let still = members_of(found);
+        for (_, pidfd) in held.iter().filter(|(pid, _)| still.contains(pid)) {
+            match pidfd.signal(signal) {
+                Err(error) if !is_gone(&error) => result = Err(error),
+                _ => {}
+            }
+        }
+    }
+    result
+}
+
+/// `ESRCH`: it has ended and was reaped.
+pub(super) fn is_gone(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(NO_SUCH_PROCESS)
+}

@@ -1,0 +1,360 @@
+//! From the names in a request to units: which ones are meant, which files they are read from, what they pull in.
+//!
+//! Owns resolving names and reading definitions; each file is read once for a request. What a definition means, and whether
+//! it comes into force, is the engine's.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use crate::engine::{Absent, Engine, State, UnitId};
+use crate::unit::{self, Context, LoadError, SearchPath, Unit, UnitName, glob};
+use crate::wire::{ErrorKind, Progress, ProgressKind, WireError};
+
+use super::answer;
+use super::enabled::Enabled;
+
+/// Lines shown of what changed in a unit file.
+const CHANGED_MAX: usize = 40;
+
+/// Which names a pattern such as `worker@*` is matched against. A plain name is looked for everywhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Among {
+    Loaded,
+    LoadedAndFiles,
+    Enabled,
+}
+
+/// Whose file is read again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reading {
+    /// Those that are down.
+    IfDown,
+    /// All that are named; what they pull in only if it is down.
+    Always,
+}
+
+/// What a request brings to the engine.
+#[derive(Debug, Default)]
+pub(super) struct Loaded {
+    pub(super) targets: Vec<UnitName>,
+    pub(super) definitions: Vec<Unit>,
+    pub(super) absent: Vec<Absent>,
+    /// For the client: what changed in the files.
+    pub(super) notices: Vec<Progress>,
+}
+
+/// Looks names up for one request.
+pub(super) struct Loader<'a> {
+    engine: &'a Engine,
+    enabled: &'a Enabled,
+    context: &'a Context,
+    /// Absolute, best first.
+    path: &'a SearchPath,
+}
+
+/// Where a unit's file is.
+enum Place {
+    At(PathBuf),
+    /// Loaded from `.0`; the search path has `.1` for the same name.
+    Two(PathBuf, PathBuf),
+    Nowhere,
+}
+
+impl<'a> Loader<'a> {
+    pub(super) fn new(
+        engine: &'a Engine,
+        enabled: &'a Enabled,
+        context: &'a Context,
+        path: &'a SearchPath,
+    ) -> Self {
+        Self {
+            engine,
+            enabled,
+            context,
+            path,
+        }
+    }
+
+    /// The units that these names and patterns mean, each once, in the order asked.
+    pub(super) fn resolve(
+        &self,
+        names: &[String],
+        among: Among,
+    ) -> Result<Vec<UnitName>, WireError> {
+        let mut seen = BTreeSet::new();
+        let mut targets = Vec::new();
+        for name in names {
+            let meant = if glob::is_pattern(name) {
+                self.matching(name, among)?
+            } else {
+                vec![self.named(name, among)?]
+            };
+            targets.extend(meant.into_iter().filter(|name| seen.insert(name.clone())));
+        }
+        Ok(targets)
+    }
+
+    fn matching(&self, pattern: &str, among: Among) -> Result<Vec<UnitName>, WireError> {
+        let plain = pattern.strip_suffix(".service").unwrap_or(pattern);
+        let candidates = self.candidates(among).into_iter();
+        let found: Vec<UnitName> = candidates
+            .filter(|name| !name.is_template() && glob::matches(plain, name.as_str()))
+            .collect();
+        // `*` is "all there are", and that may be none.
+        if found.is_empty() && plain != "*" {
+            let message = format!("no unit matches `{pattern}`");
+            return Err(answer::error(ErrorKind::NoSuchUnit, message, None));
+        }
+        Ok(found)
+    }
+
+    /// Every name that is known, sorted.
+    fn candidates(&self, among: Among) -> BTreeSet<UnitName> {
+        let enabled = self.enabled.files().map(|(name, _)| name.clone());
+        if among == Among::Enabled {
+            return enabled.collect();
+        }
+        let units = self.engine.units();
+        let loaded = units.filter_map(|id| self.engine.unit(id)).map(|unit| unit.name.clone());
+        let mut names: BTreeSet<UnitName> = loaded.collect();
+        if among == Among::LoadedAndFiles {
+            names.extend(self.path.list().units.into_iter().map(|unit| unit.name));
+        }
+        names
+    }
+
+    fn named(&self, text: &str, among: Among) -> Result<UnitName, WireError> {
+        let name = UnitName::parse(text)
+            .map_err(|error| answer::error(ErrorKind::Usage, error.to_string(), None))?;
+        if name.is_template() {
+            let message = format!("{name} is a template: it needs an instance to be started as");
+            let hint = format!("for example `{name}1`");
+            return Err(answer::error(ErrorKind::Usage, message, Some(hint)));
+        }
+        if among == Among::Enabled && self.enabled.contains(&name) {
+            return Ok(name);
+        }
+        match self.place(&name) {
+            Place::At(_) => Ok(name),
+            Place::Two(loaded, found) => Err(two_files(&name, &loaded, &found)),
+            Place::Nowhere => match self.enabled.alias(&name) {
+                Some(meant) => Ok(meant.clone()),
+                None => Err(self.no_such_unit(&name)),
+            },
+        }
+    }
+
+    fn no_such_unit(&self, name: &UnitName) -> WireError {
+        let candidates = self.candidates(Among::LoadedAndFiles);
+        let near = unit::nearest(name.as_str(), candidates.iter().map(UnitName::as_str));
+        let hint = near.map(|near| format!("did you mean `{near}`?"));
+        answer::error(ErrorKind::NoSuchUnit, self.not_found(name), hint)
+    }
+
+    fn not_found(&self, name: &UnitName) -> String {
+        LoadError::NotFound {
+            name: name.clone(),
+            searched: self.path.directories.clone(),
+            nearest: None,
+        }
+        .to_string()
+    }
+
+    /// Where the unit's file is: a loaded unit keeps its file as long as that exists.
+    fn place(&self, name: &UnitName) -> Place {
+        let found = self.path.find(name).map(|found| found.path);
+        let loaded = self.engine.id(name).and_then(|id| self.engine.unit(id));
+        match (loaded.map(|unit| unit.path.clone()), found) {
+            (None, Some(found)) => Place::At(found),
+            (None, None) => self.enabled.file(name).map_or(Place::Nowhere, |file| {
+                Place::At(file.to_owned())
+            }),
+            (Some(loaded), Some(found)) if !is_same_file(&loaded, &found) => {
+                if loaded.exists() {
+                    Place::Two(loaded, found)
+                } else {
+                    Place::At(found)
+                }
+            }
+            (Some(loaded), _) => Place::At(loaded),
+        }
+    }
+
+    /// Reads the file of a unit that was named.
+    pub(super) fn read_named(&self, name: &UnitName) -> Result<Unit, WireError> {
+        match self.place(name) {
+            Place::At(path) => self
+                .read(name, &path)
+                .map_err(|reason| answer::error(ErrorKind::Failed, reason, None)),
+            Place::Two(loaded, found) => Err(two_files(name, &loaded, &found)),
+            Place::Nowhere => Err(self.no_such_unit(name)),
+        }
+    }
+
+    /// Reads the file of a unit that another one needs; a loaded one stands, whatever else has its name.
+    fn read_needed(&self, name: &UnitName) -> Result<Unit, String> {
+        match self.place(name) {
+            Place::At(path) | Place::Two(path, _) => self
+                .read(name, &path)
+                .map_err(|report| report.lines().next().unwrap_or_default().to_owned()),
+            Place::Nowhere => Err(self.not_found(name)),
+        }
+    }
+
+    /// Reads a file and adds what the enabled units ask of it with `WantedBy=` and `RequiredBy=`.
+    fn read(&self, name: &UnitName, path: &Path) -> Result<Unit, String> {
+        let mut unit = read_file(name, path, self.context)?;
+        let (wants, requires) = self.enabled.pulled_in_by(name);
+        add(&mut unit.wants, &wants);
+        add(&mut unit.requires, &requires);
+        Ok(unit)
+    }
+
+    /// Everything that a start or a restart of these units needs.
+    pub(super) fn for_start(
+        &self,
+        targets: Vec<UnitName>,
+        reading: Reading,
+    ) -> Result<Loaded, WireError> {
+        let mut loaded = Loaded::default();
+        let mut needed = VecDeque::new();
+        for name in &targets {
+            if reading == Reading::Always || self.is_down(name) {
+                let unit = self.read_named(name)?;
+                self.take(unit, &mut loaded, &mut needed);
+            }
+        }
+        loaded.targets = targets;
+        self.follow(needed, &mut loaded);
+        Ok(loaded)
+    }
+
+    /// The same for units that start with the daemon: one that cannot be read is logged and left out.
+    pub(super) fn for_boot(&self, names: Vec<UnitName>) -> Loaded {
+        let mut loaded = Loaded::default();
+        let mut needed = VecDeque::new();
+        for name in names {
+            match self.read_named(&name) {
+                Ok(unit) => {
+                    self.take(unit, &mut loaded, &mut needed);
+                    loaded.targets.push(name);
+                }
+                Err(error) => {
+                    ::log::error!("enabled unit {name} does not start: {}", error.message);
+                }
+            }
+        }
+        self.follow(needed, &mut loaded);
+        loaded
+    }
+
+    /// What stops, reloads or signals these units: those that are not loaded are read, so that they can be spoken of.
+    pub(super) fn for_loaded(&self, targets: Vec<UnitName>) -> Result<Loaded, WireError> {
+        let mut loaded = Loaded::default();
+        for name in &targets {
+            if self.engine.id(name).is_none() {
+                loaded.definitions.push(self.read_named(name)?);
+            }
+        }
+        loaded.targets = targets;
+        Ok(loaded)
+    }
+
+    /// Notes a definition, what changed in it, and what it pulls in.
+    fn take(&self, unit: Unit, loaded: &mut Loaded, needed: &mut VecDeque<UnitName>) {
+        needed.extend(unit.requires.iter().chain(&unit.wants).cloned());
+        let before = self.engine.id(&unit.name).and_then(|id| self.engine.unit(id));
+        if let Some(before) = before.filter(|before| before.hash != unit.hash) {
+            loaded.notices.extend(changes(before, &unit));
+        }
+        loaded.definitions.push(unit);
+    }
+
+    /// Reads what is needed, and what that needs, as far as it is down or unknown.
+    fn follow(&self, mut needed: VecDeque<UnitName>, loaded: &mut Loaded) {
+        let definitions = loaded.definitions.iter();
+        let mut seen: BTreeSet<UnitName> = definitions.map(|unit| unit.name.clone()).collect();
+        while let Some(name) = needed.pop_front() {
+            if !seen.insert(name.clone()) || !self.is_down(&name) {
+                continue;
+            }
+            match self.read_needed(&name) {
+                Ok(unit) => self.take(unit, loaded, &mut needed),
+                Err(reason) => loaded.absent.push(Absent { name, reason }),
+            }
+        }
+    }
+
+    /// Whether a start would take the file anew: the unit has no process, or nobody has heard of it.
+    fn is_down(&self, name: &UnitName) -> bool {
+        let view = |id: UnitId| self.engine.view(id);
+        let Some(view) = self.engine.id(name).and_then(view) else {
+            return true;
+        };
+        match view.state {
+            State::Stopped | State::Completed | State::Failed | State::Backoff => true,
+            State::Waiting
+            | State::Starting
+            | State::Running
+            | State::Exited
+            | State::Reloading
+            | State::Stopping => false,
+        }
+    }
+}
+
+/// Reads one unit file; what is wrong with it comes as the whole report.
+pub(super) fn read_file(
+    name: &UnitName,
+    path: &Path,
+    context: &Context,
+) -> Result<Unit, String> {
+    unit::load_file(path, name, context).map_err(|error| error.to_string().trim_end().to_owned())
+}
+
+fn add(list: &mut Vec<UnitName>, more: &[&UnitName]) {
+    for name in more {
+        if !list.contains(name) {
+            list.push((*name).clone());
+        }
+    }
+}
+
+/// Whether two paths lead to one file.
+fn is_same_file(a: &Path, b: &Path) -> bool {
+    let identity = |path: &Path| fs::metadata(path).map(|found| (found.dev(), found.ino()));
+    a == b || matches!((identity(a), identity(b)), (Ok(a), Ok(b)) if a == b)
+}
+
+fn two_files(name: &UnitName, loaded: &Path, found: &Path) -> WireError {
+    let (loaded, found) = (loaded.display(), found.display());
+    answer::error(
+        ErrorKind::Failed,
+        format!("{name} is loaded from {loaded}, but here it would be {found}"),
+        Some("rename one of the two, or run the command where the loaded one is found".to_owned()),
+    )
+}
+
+/// The lines that differ between the definition in force and the one on disk.
+fn changes(before: &Unit, after: &Unit) -> Vec<Progress> {
+    let (old, new) = (unit::to_toml(before), unit::to_toml(after));
+    let (old_lines, new_lines): (BTreeSet<&str>, BTreeSet<&str>) =
+        (old.lines().collect(), new.lines().collect());
+    let gone = old.lines().filter(|line| !new_lines.contains(line));
+    let come = new.lines().filter(|line| !old_lines.contains(line));
+    let lines = gone
+        .map(|line| format!("- {line}"))
+        .chain(come.map(|line| format!("+ {line}")));
+    lines
+        .filter(|line| line.len() > 2)
+        .take(CHANGED_MAX)
+        .map(|text| Progress {
+            kind: ProgressKind::Changed,
+            unit: after.name.to_string(),
+            text,
+            in_ms: None,
+        })
+        .collect()
+}

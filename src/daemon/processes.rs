@@ -1,0 +1,552 @@
+//! The services' processes: the table of runs, and what each unit that is not at rest holds open.
+//!
+//! Owns the seam to the loop: effects come in, events go out by the queue, never by return. How a process is born (`births.rs`),
+//! how it ends (`ends.rs`), who belongs to a unit (`group.rs`), which process is the main one (`main_pid.rs`), where the
+//! output goes (`pump.rs`) and what is written down for a successor (`state.rs`) stand in files of their own. Decides nothing.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+
+use mio::Token;
+
+use crate::engine::{
+    Effect, Ending, Engine, Event, Role, RunId, SpawnFailure, State, Target, UnitId,
+};
+use crate::log::Stream;
+use crate::sys::cgroup::Tree;
+use crate::sys::process::{Pid, PidFd, error_text, reap_orphans};
+use crate::sys::{proc, users};
+use crate::unit::{Signal, UnitName};
+use crate::wire::Saved;
+
+use super::account::Account;
+use super::environment::Invocation;
+use super::group::{Group, Watched, is_gone};
+use super::home::Home;
+use super::main_pid::Finding;
+use super::pump::{self, Pumped, UnitLog};
+use super::sources::{Source, Sources};
+use super::spawn::Objects;
+use super::state::States;
+use super::watches::{Purpose, Watches};
+
+/// Whether a source has more to give right now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Progress {
+    Drained,
+    /// Its budget for this turn is spent: it is to be served again next turn, without waiting.
+    More,
+}
+
+/// What a handler may look at and add to while it works.
+pub(super) struct Turn<'a> {
+    pub(super) engine: &'a Engine,
+    pub(super) sources: &'a mut Sources,
+    pub(super) events: &'a mut VecDeque<Event>,
+}
+
+/// What `status` shows of a unit beside what the engine knows.
+#[derive(Debug, Default)]
+pub(super) struct ProcessStatus<'a> {
+    pub(super) cgroup: Option<&'a Path>,
+    /// Bytes of output that could not be written, since the daemon began.
+    pub(super) log_lost: u64,
+    /// How the last main process ended, and when (unix milliseconds).
+    pub(super) last_end: Option<(Ending, u64)>,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Processes {
+    pub(super) home: Home,
+    pub(super) ours: Account,
+    /// The limits on descriptors that services get back.
+    pub(super) limits: (u64, u64),
+    pub(super) tree: Option<Tree>,
+    tree_text: String,
+    pub(super) identities: Identities,
+    pub(super) invocations: Invocations,
+    pub(super) runs: BTreeMap<RunId, Run>,
+    pub(super) holds: BTreeMap<UnitId, Hold>,
+    pub(super) finding: BTreeMap<RunId, Finding>,
+    pub(super) watches: Watches,
+    pub(super) states: States,
+    pub(super) history: BTreeMap<UnitId, History>,
+    /// Processes of a predecessor whose units could not be read, by name.
+    pub(super) leftovers: BTreeMap<UnitName, Vec<Leftover>>,
+    /// Units that may have come to rest.
+    pub(super) stirred: BTreeSet<UnitId>,
+    pub(super) buffer: Box<[u8]>,
+}
+
+/// One process that we watch until its end.
+#[derive(Debug)]
+pub(super) struct Run {
+    pub(super) unit: UnitId,
+    pub(super) role: Role,
+    pub(super) origin: Origin,
+    pub(super) pid: Pid,
+    pub(super) pidfd: PidFd,
+    pub(super) exit: Token,
+    /// Which process it is, for as long as the machine is up.
+    pub(super) identity: u64,
+    /// Until the program runs.
+    pub(super) birth: Option<Birth>,
+    /// The step that failed; told when the child is reaped.
+    pub(super) failure: Option<SpawnFailure>,
+}
+
+/// How we came to a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Origin {
+    Spawned,
+    /// A forking service has left it behind, or a predecessor started it.
+    Found,
+}
+
+/// The pipe by which a newborn child reports.
+#[derive(Debug)]
+pub(super) struct Birth {
+    pub(super) status: OwnedFd,
+    pub(super) token: Token,
+    pub(super) objects: Objects,
+}
+
+/// What a unit holds open while it has, or may have, processes.
+#[derive(Debug)]
+pub(super) struct Hold {
+    pub(super) group: Group,
+    /// The present life of the service, and when it began (unix milliseconds).
+    pub(super) invocation: Invocation,
+    pub(super) started_ms: u64,
+    pub(super) log: Option<UnitLog>,
+}
+
+/// A process that nobody watches, and by which number it is known.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Leftover {
+    pub(super) pid: Pid,
+    pub(super) identity: u64,
+}
+
+/// What outlives a unit's holding.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct History {
+    pub(super) log_lost: u64,
+    pub(super) last_end: Option<(Ending, u64)>,
+}
+
+/// By what number a process is told from every other of this boot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Identities {
+    /// The inode of its pidfd, of which each process has its own since Linux 6.9.
+    Inode,
+    /// When it was started.
+    StartTime,
+}
+
+impl Identities {
+    fn of_this_kernel() -> Self {
+        let inode = |pid: Pid| PidFd::open(pid).and_then(|pidfd| pidfd.inode()).ok();
+        let first = Pid::from_raw(1).and_then(inode);
+        let ours = inode(Pid::current());
+        if first.is_some() && ours.is_some() && first != ours {
+            Self::Inode
+        } else {
+            Self::StartTime
+        }
+    }
+
+    /// The number of one process; 0 where it is gone.
+    pub(super) fn of(self, pid: Pid, pidfd: &PidFd) -> u64 {
+        match self {
+            Self::Inode => pidfd.inode().unwrap_or(0),
+            Self::StartTime => proc::stat(pid).map_or(0, |stat| stat.start_ticks),
+        }
+    }
+}
+
+/// Numbers for invocations: a random base, and a count that is never used twice.
+#[derive(Debug)]
+pub(super) struct Invocations {
+    base: u128,
+    count: u128,
+}
+
+impl Invocations {
+    fn new() -> Self {
+        // The library's per-process keys are random, which is enough: the numbers are to differ, not to be secret.
+        let half = || {
+            use std::hash::{BuildHasher, Hasher};
+            u128::from(std::hash::RandomState::new().build_hasher().finish())
+        };
+        Self {
+            base: half() << 64 | half(),
+            count: 0,
+        }
+    }
+
+    pub(super) fn next(&mut self) -> Invocation {
+        // An odd factor: no two counts give the same number, and neighbours look nothing alike.
+        const FACTOR: u128 = 0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835;
+        self.count = self.count.wrapping_add(1);
+        Invocation::from_number(self.base.wrapping_add(self.count.wrapping_mul(FACTOR)))
+    }
+}
+
+impl Processes {
+    /// Finds out what the machine lets us do. `limits` are what services get for their descriptors: soft and hard.
+    pub(super) fn new(home: &Home, sources: &mut Sources, limits: (u64, u64)) -> Self {
+        let (tree, tree_text) = match Tree::open(&tree_name(home)) {
+            Ok(tree) => {
+                let text = format!("cgroups: yes, under {}", tree.path().display());
+                (Some(tree), text)
+            }
+            Err(reason) => (None, format!("cgroups: no, tracking by session: {reason}")),
+        };
+        Self {
+            home: home.clone(),
+            ours: Account::ours(),
+            limits,
+            tree,
+            tree_text,
+            identities: Identities::of_this_kernel(),
+            invocations: Invocations::new(),
+            runs: BTreeMap::new(),
+            holds: BTreeMap::new(),
+            finding: BTreeMap::new(),
+            watches: Watches::new(sources),
+            states: States::new(home.run()),
+            history: BTreeMap::new(),
+            leftovers: BTreeMap::new(),
+            stirred: BTreeSet::new(),
+            buffer: vec![0; pump::BUFFER_BYTES].into_boxed_slice(),
+        }
+    }
+
+    /// What the machine lets us do, one line each, for `daemon-status`.
+    pub(super) fn abilities(&self) -> Vec<String> {
+        let switching = if users::effective_uid() == 0 {
+            "user switching: yes".to_owned()
+        } else {
+            format!("user switching: no, not root but {}", self.ours.name)
+        };
+        vec![self.tree_text.clone(), switching]
+    }
+
+    /// Carries out an effect that concerns processes; others are not for here.
+    pub(super) fn apply(
+        &mut self,
+        effect: &Effect,
+        engine: &Engine,
+        sources: &mut Sources,
+        events: &mut VecDeque<Event>,
+    ) {
+        let turn = &mut Turn {
+            engine,
+            sources,
+            events,
+        };
+        match effect {
+            Effect::Spawn(spawn) => self.spawn(spawn, turn),
+            Effect::FindMain { unit, run } => self.find_main(*unit, *run, turn),
+            Effect::StopFinding { run } => self.stop_finding(*run),
+            Effect::Signal { unit, to, signal } => self.signal(*unit, *to, *signal),
+            Effect::WatchGroup { unit } => self.watch_group(*unit, turn),
+            Effect::Save { .. }
+            | Effect::Publish(_)
+            | Effect::Notify { .. }
+            | Effect::Answer { .. }
+            | Effect::Exit => {}
+        }
+    }
+
+    /// One of our descriptors is ready.
+    pub(super) fn ready(
+        &mut self,
+        source: Source,
+        engine: &Engine,
+        sources: &mut Sources,
+        events: &mut VecDeque<Event>,
+    ) -> Progress {
+        let turn = &mut Turn {
+            engine,
+            sources,
+            events,
+        };
+        match source {
+            Source::Exit(run) => self.exit(run, turn),
+            Source::ExecStatus(run) => self.exec_status(run, turn),
+            Source::LogPipe(unit, stream) => return self.pump(unit, stream),
+            Source::Member(unit) => self.look_again(unit, turn),
+            Source::Inotify => return self.read_watches(turn),
+            Source::Listener | Source::Signals | Source::Session(_) => {}
+        }
+        Progress::Drained
+    }
+
+    /// SIGCHLD: reaps adopted children that nobody watches, and looks who is left where only that can be noticed.
+    pub(super) fn orphans(
+        &mut self,
+        engine: &Engine,
+        sources: &mut Sources,
+        events: &mut VecDeque<Event>,
+    ) {
+        let turn = &mut Turn {
+            engine,
+            sources,
+            events,
+        };
+        let runs = &self.runs;
+        reap_orphans(|pid| runs.values().any(|run| run.pid == pid));
+        let is_waiting = |hold: &Hold| hold.group.watched() != Watched::Not;
+        let is_told = self.watches.is_working();
+        let waiting = self.holds.iter().filter(|(_, hold)| is_waiting(hold));
+        let silent = waiting.filter(|(_, hold)| !is_told || hold.group.cgroup().is_none());
+        let units: Vec<UnitId> = silent.map(|(unit, _)| *unit).collect();
+        for unit in units {
+            self.look_again(unit, turn);
+        }
+    }
+
+    /// At the end of a turn, when all has been handed on: closes what units hold that have come to rest.
+    pub(super) fn settle(
+        &mut self,
+        engine: &Engine,
+        sources: &mut Sources,
+        events: &mut VecDeque<Event>,
+    ) {
+        let turn = &mut Turn {
+            engine,
+            sources,
+            events,
+        };
+        for unit in std::mem::take(&mut self.stirred) {
+            let state = engine.view(unit).map(|view| view.state);
+            if is_rest(state) {
+                self.settle_unit(unit, turn);
+            }
+        }
+    }
+
+    /// Writes down what a successor must know of a unit.
+    pub(super) fn save(&mut self, unit: UnitId, engine: &Engine) {
+        self.stirred.insert(unit);
+        let (Some(facts), Some(definition)) = (engine.facts(unit), engine.unit(unit)) else {
+            return;
+        };
+        let ids = [facts.main, facts.control]
+            .into_iter()
+            .flatten()
+            .map(|run| run.run);
+        let inodes = ids
+            .filter_map(|id| Some((id, self.runs.get(&id)?.identity)))
+            .collect();
+        let hold = self.holds.get(&unit);
+        let cgroup = hold.and_then(|hold| hold.group.path());
+        let saved = Saved {
+            facts,
+            file: definition.path.display().to_string(),
+            hash: definition.hash,
+            boot_id: self.states.boot_id().to_owned(),
+            inodes,
+            cgroup: cgroup.map(|path| path.display().to_string()),
+            invocation: hold.map(|hold| hold.invocation.text().to_owned()),
+        };
+        self.states.save(unit, &saved);
+    }
+
+    /// What is known of a unit's processes and log.
+    pub(super) fn status(&self, unit: UnitId) -> ProcessStatus<'_> {
+        let history = self.history.get(&unit).copied().unwrap_or_default();
+        let hold = self.holds.get(&unit);
+        let log = hold.and_then(|hold| hold.log.as_ref());
+        ProcessStatus {
+            cgroup: hold.and_then(|hold| hold.group.path()),
+            log_lost: history
+                .log_lost
+                .saturating_add(log.map_or(0, UnitLog::lost_bytes)),
+            last_end: history.last_end,
+        }
+    }
+
+    /// The daemon ends: what is in the pipes goes to the logs, and what stands for units without processes is removed.
+    pub(super) fn finish(&mut self, engine: &Engine, sources: &mut Sources) {
+        let units: Vec<UnitId> = self.holds.keys().copied().collect();
+        let turn = &mut Turn {
+            engine,
+            sources,
+            events: &mut VecDeque::new(),
+        };
+        for unit in units {
+            self.settle_unit(unit, turn);
+        }
+        for unit in engine.units() {
+            if let Some(definition) = engine
+                .unit(unit)
+                .filter(|_| !self.holds.contains_key(&unit))
+            {
+                self.states.remove(unit, &definition.name);
+            }
+        }
+        if let (Some(tree), true) = (&self.tree, self.holds.is_empty()) {
+            // Somebody else's group in it keeps it, which is as it should be.
+            let _ = tree.remove();
+        }
+    }
+
+    fn signal(&mut self, unit: UnitId, to: Target, signal: Signal) {
+        let result = match to {
+            Target::Run(run) => self
+                .runs
+                .get(&run)
+                .map(|run| run.pidfd.signal(signal.number())),
+            Target::Group => self
+                .holds
+                .get(&unit)
+                .map(|hold| hold.group.signal(signal.number())),
+        };
+        match result {
+            Some(Err(error)) if !is_gone(&error) => {
+                let reason = error_text(&error);
+                ::log::warn!("sending {signal} to a process of unit {unit}: {reason}");
+            }
+            _ => {}
+        }
+    }
+
+    fn watch_group(&mut self, unit: UnitId, turn: &mut Turn<'_>) {
+        match self.holds.get_mut(&unit) {
+            Some(hold) => hold
+                .group
+                .watch(Watched::Asked, turn.sources, &mut self.watches),
+            None => turn.events.push_back(Event::GroupEmpty { unit }),
+        }
+        self.check_group(unit, turn);
+    }
+
+    /// Tells, once, that a watched group has become empty.
+    pub(super) fn check_group(&mut self, unit: UnitId, turn: &mut Turn<'_>) {
+        let has_run = self.runs.values().any(|run| run.unit == unit);
+        let Some(hold) = self.holds.get_mut(&unit) else {
+            return;
+        };
+        let watched = hold.group.watched();
+        if watched == Watched::Not {
+            return;
+        }
+        if has_run || !hold.group.is_empty() {
+            hold.group.hold_members(turn.sources);
+            return;
+        }
+        hold.group.unwatch(turn.sources, &mut self.watches);
+        if watched == Watched::Asked {
+            turn.events.push_back(Event::GroupEmpty { unit });
+        }
+        self.stirred.insert(unit);
+    }
+
+    /// Something happened to the unit's processes that does not say by itself what.
+    fn look_again(&mut self, unit: UnitId, turn: &mut Turn<'_>) {
+        self.check_group(unit, turn);
+        let mine = self
+            .finding
+            .iter()
+            .filter(|(_, finding)| finding.unit == unit);
+        let runs: Vec<RunId> = mine.map(|(run, _)| *run).collect();
+        for run in runs {
+            self.look_for_main(run, turn);
+        }
+    }
+
+    fn read_watches(&mut self, turn: &mut Turn<'_>) -> Progress {
+        let (purposes, is_drained) = self.watches.read();
+        for purpose in purposes {
+            match purpose {
+                Purpose::Group(unit) => self.look_again(unit, turn),
+                Purpose::PidFile(run) => self.look_for_main(run, turn),
+            }
+        }
+        if is_drained {
+            Progress::Drained
+        } else {
+            Progress::More
+        }
+    }
+
+    fn pump(&mut self, unit: UnitId, stream: Stream) -> Progress {
+        let log = self.holds.get_mut(&unit).and_then(|hold| hold.log.as_mut());
+        match log.map(|log| log.pump(stream, &mut self.buffer)) {
+            Some(Pumped::More) => return Progress::More,
+            Some(Pumped::End) => {
+                self.stirred.insert(unit);
+            }
+            Some(Pumped::Empty) | None => {}
+        }
+        Progress::Drained
+    }
+
+    /// Closes what a unit without processes holds. What still has a writer, or a process, stays until that is over.
+    fn settle_unit(&mut self, unit: UnitId, turn: &mut Turn<'_>) {
+        let is_busy = self.runs.values().any(|run| run.unit == unit)
+            || self.finding.values().any(|finding| finding.unit == unit);
+        let Some(hold) = self.holds.get_mut(&unit).filter(|_| !is_busy) else {
+            return;
+        };
+        if hold.group.watched() == Watched::Not {
+            hold.group
+                .watch(Watched::Ours, turn.sources, &mut self.watches);
+        }
+        if hold.group.watched() == Watched::Asked || !hold.group.is_empty() {
+            return;
+        }
+        let pumped = hold.log.as_mut().map(|log| log.drain(&mut self.buffer));
+        if matches!(pumped, Some(Pumped::Empty | Pumped::More)) {
+            return;
+        }
+        hold.group.unwatch(turn.sources, &mut self.watches);
+        if let Err(error) = hold.group.remove() {
+            ::log::warn!("removing the cgroup of unit {unit}: {}", error_text(&error));
+        }
+        if let Some(mut log) = self.holds.remove(&unit).and_then(|hold| hold.log) {
+            log.close(turn.sources);
+            self.history.entry(unit).or_default().log_lost += log.lost_bytes();
+        }
+    }
+}
+
+impl Run {
+    /// Lets the loop forget it.
+    pub(super) fn close(self, sources: &mut Sources) {
+        sources.remove(self.exit, self.pidfd.as_fd());
+        if let Some(birth) = self.birth {
+            sources.remove(birth.token, birth.status.as_fd());
+        }
+    }
+}
+
+/// Whether a unit in this state has no use for what it holds open. In automatic restart it will need it again soon.
+fn is_rest(state: Option<State>) -> bool {
+    match state {
+        None | Some(State::Stopped | State::Exited | State::Completed | State::Failed) => true,
+        Some(
+            State::Waiting
+            | State::Starting
+            | State::Running
+            | State::Reloading
+            | State::Stopping
+            | State::Backoff,
+        ) => false,
+    }
+}
+
+/// The same for each daemon of this home, and another for every other home. FNV-1a, since it has to stay the same.
+fn tree_name(home: &Home) -> String {
+    use std::os::unix::ffi::OsStrExt;
+    let bytes = home.root().as_os_str().as_bytes();
+    let hash = bytes.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    format!("diakonos-{hash:016x}")
+}

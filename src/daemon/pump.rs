@@ -1,0 +1,253 @@
+//! A service's output on its way from the FIFO to the log.
+//!
+//! Owns the read ends and the log's writer. The daemon holds no write end: end of file comes when the last process that could
+//! still write is gone. A child opens the FIFO for reading and writing, so it outlives us. What the bytes say is nobody's
+//! business here, and how they lie on disk is `log`'s.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use mio::Token;
+
+use crate::engine::{Core, Ending, RunId, UnitId};
+use crate::log::{self, Appended, Limits, Mark, Stream, Writer};
+use crate::sys::process::error_text;
+use crate::sys::{clock, files};
+use crate::unit::LogLimits;
+
+use super::sources::{Source, Sources};
+
+/// Bytes that are taken from one pipe before others have their turn.
+const TURN_BYTES: usize = 256 * 1024;
+/// Bytes that are taken at most when a run has ended, before its end is marked: all that a pipe can hold, and more.
+const DRAIN_BYTES: usize = 1024 * 1024;
+/// Bytes of one read.
+pub(super) const BUFFER_BYTES: usize = 64 * 1024;
+
+/// How far a pipe was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Pumped {
+    /// It is empty; somebody can still write to it.
+    Empty,
+    /// It is empty, and nobody has it open for writing.
+    End,
+    /// There may be more: come again.
+    More,
+}
+
+/// One service's pipes and log.
+#[derive(Debug)]
+pub(super) struct UnitLog {
+    name: Box<str>,
+    directory: Box<Path>,
+    limits: Limits,
+    /// Nothing while the files cannot be made; tried again with each batch.
+    writer: Option<Writer>,
+    /// Bytes that came while there was no writer.
+    unwritten: u64,
+    pipes: Vec<Pipe>,
+    /// Whose bytes they are taken for.
+    run: RunId,
+    /// The main process's run, between its marks.
+    main: Option<RunId>,
+}
+
+#[derive(Debug)]
+struct Pipe {
+    stream: Stream,
+    path: PathBuf,
+    reader: OwnedFd,
+    token: Token,
+}
+
+impl UnitLog {
+    /// A log without pipes yet. That it cannot be opened does not keep the service from running.
+    pub(super) fn new(name: &str, directory: &Path, limits: LogLimits) -> Self {
+        let LogLimits {
+            max_size,
+            max_files,
+        } = limits;
+        let mut log = Self {
+            name: name.into(),
+            directory: directory.into(),
+            limits: Limits {
+                max_size,
+                max_files,
+            },
+            writer: None,
+            unwritten: 0,
+            pipes: Vec::new(),
+            run: RunId(0),
+            main: None,
+        };
+        if let Err(error) = log.open_writer() {
+            ::log::warn!("{name}: cannot open its log: {}", error_text(&error));
+        }
+        log
+    }
+
+    fn open_writer(&mut self) -> io::Result<()> {
+        if self.writer.is_none() {
+            self.writer = Some(Writer::open(&self.directory, &self.name, self.limits)?);
+        }
+        Ok(())
+    }
+
+    /// Makes the FIFO and opens our end of it, if that has not been done: before the process that writes is born.
+    pub(super) fn open_pipe(
+        &mut self,
+        (unit, stream): (UnitId, Stream),
+        path: &Path,
+        owner: Option<(u32, u32)>,
+        sources: &mut Sources,
+    ) -> io::Result<()> {
+        files::make_fifo(path, 0o600, owner)?;
+        if self.pipes.iter().any(|pipe| pipe.stream == stream) {
+            return Ok(());
+        }
+        let reader = files::open_fifo_reader(path)?;
+        let token = sources.add(reader.as_fd(), Source::LogPipe(unit, stream))?;
+        self.pipes.push(Pipe {
+            stream,
+            path: path.to_owned(),
+            reader,
+            token,
+        });
+        Ok(())
+    }
+
+    /// A process of this run is about to write. While there is a main process, all bytes are taken for that one's: they
+    /// share its pipe.
+    pub(super) fn expect(&mut self, run: RunId) {
+        self.run = self.main.unwrap_or(run);
+    }
+
+    /// Marks that a main process's program has begun.
+    pub(super) fn begin(&mut self, run: RunId, pid: u32) {
+        if self.main.is_some_and(|main| main != run) {
+            self.end(Ending::Unknown, &mut []);
+        }
+        self.main = Some(run);
+        self.run = run;
+        self.mark(run, Mark::Begin { pid });
+    }
+
+    /// A predecessor has marked that this main process began.
+    pub(super) fn resume(&mut self, run: RunId) {
+        self.main = Some(run);
+        self.run = run;
+    }
+
+    /// Takes what is left in the pipes and marks the main process's end, if one has begun.
+    pub(super) fn end(&mut self, ending: Ending, buffer: &mut [u8]) {
+        let Some(run) = self.main.take() else { return };
+        self.drain(buffer);
+        self.mark(run, Mark::End(log_ending(ending)));
+    }
+
+    fn mark(&mut self, run: RunId, mark: Mark) {
+        if let Some(writer) = &mut self.writer {
+            writer.mark(clock::wall_ms(), run.0, mark);
+        }
+    }
+
+    /// Takes a turn's worth from one pipe.
+    pub(super) fn pump(&mut self, stream: Stream, buffer: &mut [u8]) -> Pumped {
+        self.take(stream, buffer, TURN_BYTES)
+    }
+
+    /// Takes what is there from all pipes. [`Pumped::End`]: nobody can write any more.
+    pub(super) fn drain(&mut self, buffer: &mut [u8]) -> Pumped {
+        let mut all = Pumped::End;
+        for stream in [Stream::Out, Stream::Err] {
+            match (self.take(stream, buffer, DRAIN_BYTES), all) {
+                (Pumped::End, _) | (_, Pumped::More) => {}
+                (other, _) => all = other,
+            }
+        }
+        all
+    }
+
+    fn take(&mut self, stream: Stream, buffer: &mut [u8], budget: usize) -> Pumped {
+        let mut taken = 0;
+        while taken < budget && !buffer.is_empty() {
+            let Some(pipe) = self.pipes.iter().find(|pipe| pipe.stream == stream) else {
+                return Pumped::End;
+            };
+            match files::read_into(pipe.reader.as_fd(), buffer) {
+                Ok(0) => return Pumped::End,
+                Ok(count) => {
+                    taken += count;
+                    self.append(stream, buffer.get(..count).unwrap_or_default());
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Pumped::Empty,
+                Err(error) => {
+                    ::log::warn!("{}: reading its output: {}", self.name, error_text(&error));
+                    return Pumped::Empty;
+                }
+            }
+        }
+        Pumped::More
+    }
+
+    fn append(&mut self, stream: Stream, bytes: &[u8]) {
+        if self.open_writer().is_err() {
+            self.unwritten = self.unwritten.saturating_add(bytes.len() as u64);
+            return;
+        }
+        let Some(writer) = &mut self.writer else {
+            return;
+        };
+        let appended = writer.append(clock::wall_ms(), stream, self.run.0, bytes);
+        match appended {
+            Appended::Written | Appended::StillFailing { .. } => {}
+            Appended::Failed { .. } => {
+                let reason = writer
+                    .failure()
+                    .map(|failure| failure.reason())
+                    .unwrap_or_default();
+                ::log::warn!("{}: its log cannot be written: {reason}", self.name);
+            }
+            Appended::Resumed { lost_bytes } => {
+                ::log::info!(
+                    "{}: its log is written again, {lost_bytes} bytes lost",
+                    self.name
+                );
+            }
+        }
+    }
+
+    /// Bytes that could not be written since the log was opened.
+    pub(super) fn lost_bytes(&self) -> u64 {
+        self.unwritten
+            .saturating_add(self.writer.as_ref().map_or(0, Writer::lost_bytes))
+    }
+
+    /// Closes the pipes and removes their names; for when nobody writes any more.
+    pub(super) fn close(&mut self, sources: &mut Sources) {
+        // A main process that nobody could name has gone with the others.
+        self.end(Ending::Unknown, &mut []);
+        for pipe in self.pipes.drain(..) {
+            sources.remove(pipe.token, pipe.reader.as_fd());
+            if let Err(error) = std::fs::remove_file(&pipe.path) {
+                ::log::warn!("removing {}: {}", pipe.path.display(), error_text(&error));
+            }
+        }
+    }
+}
+
+fn log_ending(ending: Ending) -> log::Ending {
+    match ending {
+        Ending::Code(code) => log::Ending::Exited {
+            code: i32::from(code),
+        },
+        Ending::Signal {
+            number,
+            core: Core::Dumped | Core::None,
+        } => log::Ending::Signaled {
+            signal: i32::from(number),
+        },
+        Ending::Unknown => log::Ending::Unknown,
+    }
+}

@@ -1,0 +1,393 @@
+//! What a client's command sets off: an answer at once, or an event for the engine.
+//!
+//! Owns the way from a [`Command`] to its answer, and who waits for which request. What only looks, and the list of enabled
+//! units, is answered here; everything that changes a unit's state goes to the engine with exact names.
+
+use std::path::PathBuf;
+
+use crate::engine::{Answer, Asker, Command, Event, RequestId, Verb, Wait};
+use crate::sys::socket::Peer;
+use crate::unit::{SearchPath, UnitName};
+use crate::wire::{
+    ErrorKind, Final, Progress, ProgressKind, Reply, Request, ResultKind, UnitResult, UnitStatus,
+    WireError,
+};
+
+use super::event_loop::{Daemon, now};
+use super::loader::{Among, Loaded, Loader, Reading};
+use super::session::Heard;
+use super::sources::{SessionId, Source};
+use super::{answer, status};
+
+/// What a command comes to.
+enum Course {
+    Answer(Final),
+    Ask(Verb, Loaded, Wait),
+}
+
+impl Daemon {
+    /// Takes the next request of a session, if a whole one has come.
+    pub(super) fn hear(&mut self, session: SessionId) {
+        match self.sessions.hear(session, &mut self.sources) {
+            Heard::Nothing => {}
+            Heard::More => {
+                self.unfinished.insert(Source::Session(session));
+            }
+            Heard::Request(peer, request) => self.take_up(session, &peer, request),
+        }
+    }
+
+    fn take_up(&mut self, session: SessionId, peer: &Peer, request: Request) {
+        let course = search_path(request.directories).and_then(|directories| {
+            let path = self.with_home(directories);
+            self.course(request.command, &path, session)
+        });
+        match course {
+            Ok(Course::Answer(last)) => self.finish(session, last),
+            Err(error) => self.finish(session, Final::Error(error)),
+            Ok(Course::Ask(verb, loaded, wait)) => {
+                let by = Asker::Client {
+                    uid: peer.uid,
+                    pid: peer.pid.map_or(0, |pid| pid.as_raw()),
+                };
+                self.ask_for(session, verb, by, loaded, wait);
+            }
+        }
+    }
+
+    /// The search path of a request always ends with the user's own units.
+    fn with_home(&self, mut directories: Vec<PathBuf>) -> SearchPath {
+        let own = self.home.services();
+        if !directories.contains(&own) {
+            directories.push(own);
+        }
+        SearchPath { directories }
+    }
+
+    fn loader<'a>(&'a self, path: &'a SearchPath) -> Loader<'a> {
+        Loader::new(&self.engine, &self.enabled, &self.context, path)
+    }
+
+    fn course(
+        &mut self,
+        command: Command,
+        path: &SearchPath,
+        session: SessionId,
+    ) -> Result<Course, WireError> {
+        let loader = self.loader(path);
+        let known = |names: &[String]| {
+            let targets = loader.resolve(names, Among::Loaded)?;
+            loader.for_loaded(targets)
+        };
+        let now_finished = |verb, loaded| Course::Ask(verb, loaded, Wait::Finished);
+        Ok(match command {
+            Command::List => Course::Answer(Final::Units(self.all_units())),
+            Command::Status { names } => {
+                let targets = loader.resolve(&names, Among::LoadedAndFiles)?;
+                Course::Answer(Final::Units(self.some_units(&targets, path)?))
+            }
+            Command::DaemonStatus => Course::Answer(Final::Daemon(self.own_status())),
+            Command::Start { names, wait } => {
+                let targets = loader.resolve(&names, Among::LoadedAndFiles)?;
+                Course::Ask(Verb::Start, loader.for_start(targets, Reading::IfDown)?, wait)
+            }
+            Command::Restart { names, wait, scope } => {
+                let targets = loader.resolve(&names, Among::Loaded)?;
+                let loaded = loader.for_start(targets, Reading::Always)?;
+                Course::Ask(Verb::Restart(scope), loaded, wait)
+            }
+            Command::Stop { names, wait } => Course::Ask(Verb::Stop, known(&names)?, wait),
+            Command::Reload { names } => now_finished(Verb::Reload, known(&names)?),
+            Command::Reset { names } => now_finished(Verb::Reset, known(&names)?),
+            Command::Signal { names, signal } => {
+                now_finished(Verb::Signal(signal), known(&names)?)
+            }
+            Command::Kill => now_finished(Verb::Shutdown, Loaded::default()),
+            Command::Enable { names } => {
+                let targets = loader.resolve(&names, Among::LoadedAndFiles)?;
+                Course::Answer(self.enable(&targets, path, session)?)
+            }
+            Command::Disable { names } => {
+                let targets = loader.resolve(&names, Among::Enabled)?;
+                Course::Answer(self.disable(&targets)?)
+            }
+        })
+    }
+
+    /// Hands a client's request to the engine.
+    fn ask_for(
+        &mut self,
+        session: SessionId,
+        verb: Verb,
+        by: Asker,
+        mut loaded: Loaded,
+        wait: Wait,
+    ) {
+        let targets = match wait {
+            Wait::Accepted => loaded.targets.clone(),
+            Wait::Finished => Vec::new(),
+        };
+        let notices = std::mem::take(&mut loaded.notices);
+        let request = self.ask(verb, by, loaded);
+        self.waiting.insert(request, session);
+        self.sessions.attach(session, request);
+        for notice in notices {
+            self.tell(request, notice);
+        }
+        if wait == Wait::Accepted {
+            // A refusal comes at once, and is the answer then.
+            self.settle();
+            if self.waiting.remove(&request).is_some() {
+                self.events.push_back(Event::Detached { request });
+                self.finish(session, answer::accepted(&targets, word(verb)));
+            }
+        }
+    }
+
+    /// Queues a request for the engine; its answer goes to whoever is noted as waiting for it.
+    pub(super) fn ask(&mut self, verb: Verb, by: Asker, loaded: Loaded) -> RequestId {
+        let request = RequestId(self.next_request);
+        self.next_request += 1;
+        self.events.push_back(Event::Request {
+            request,
+            verb,
+            by,
+            targets: loaded.targets,
+            definitions: loaded.definitions,
+            absent: loaded.absent,
+        });
+        request
+    }
+
+    /// The engine's last word on a request.
+    pub(super) fn answered(&mut self, request: RequestId, answer: Answer) {
+        if let Some(session) = self.waiting.remove(&request) {
+            return self.finish(session, answer::last(answer));
+        }
+        let refused = matches!(answer, Answer::Refused(_));
+        log_answer(answer::last(answer));
+        if self.boot.take_if(|boot| *boot == request).is_some() && refused {
+            self.start_enabled_singly();
+        }
+    }
+
+    /// Sends the last frame of a session's request; the next request may lie in its buffer already.
+    fn finish(&mut self, session: SessionId, last: Final) {
+        let reply = Reply::Final(last);
+        self.sessions.reply(session, &reply, &mut self.sources);
+        self.unfinished.insert(Source::Session(session));
+    }
+
+    /// Starts the enabled units, all as one request.
+    pub(super) fn start_enabled(&mut self, directories: Vec<PathBuf>) {
+        self.boot_path = self.with_home(directories);
+        let known = &mut self.boot_path.directories;
+        for folder in self.enabled.files().filter_map(|(_, file)| file.parent()) {
+            if !known.iter().any(|known| known == folder) {
+                known.push(folder.to_owned());
+            }
+        }
+        self.learn_enabled();
+        let names = self.enabled_alone();
+        if let Some(loaded) = self.load_enabled(names) {
+            self.boot = Some(self.ask(Verb::Start, Asker::Boot, loaded));
+        }
+    }
+
+    /// One of the enabled units spoils the request of all: each is asked for alone, so that the others start.
+    fn start_enabled_singly(&mut self) {
+        for name in self.enabled_alone() {
+            if let Some(loaded) = self.load_enabled(vec![name]) {
+                self.ask(Verb::Start, Asker::Boot, loaded);
+            }
+        }
+    }
+
+    fn enabled_alone(&self) -> Vec<UnitName> {
+        let names = self.enabled.files().map(|(name, _)| name.clone());
+        // One that was taken back has its own fate: running, failed, or stopped by hand.
+        let is_new = |name: &UnitName| self.engine.id(name).is_none();
+        names.filter(|name| self.enabled.starts_alone(name) && is_new(name)).collect()
+    }
+
+    /// Reads the `[install]` sections of the enabled units. One that cannot be read does not start and is no one's.
+    fn learn_enabled(&mut self) {
+        let files = self.enabled.files();
+        let files: Vec<(UnitName, PathBuf)> =
+            files.map(|(name, file)| (name.clone(), file.to_owned())).collect();
+        for (name, file) in files {
+            match super::loader::read_file(&name, &file, &self.context) {
+                Ok(unit) => self.enabled.learn(&name, &unit.install),
+                Err(reason) => ::log::error!("enabled unit {name} cannot be read: {reason}"),
+            }
+        }
+    }
+
+    /// Those of the named units that can be loaded, with what they need; `None` if that is none.
+    fn load_enabled(&self, names: Vec<UnitName>) -> Option<Loaded> {
+        let loader = self.loader(&self.boot_path);
+        let loaded = loader.for_boot(names);
+        (!loaded.targets.is_empty()).then_some(loaded)
+    }
+
+    fn enable(
+        &mut self,
+        targets: &[UnitName],
+        path: &SearchPath,
+        session: SessionId,
+    ) -> Result<Final, WireError> {
+        let mut results = Vec::new();
+        for name in targets {
+            let loader = self.loader(path);
+            let unit = loader.read_named(name)?;
+            let through = through(&unit.install.wanted_by, &unit.install.required_by);
+            let done = self.enabled.enable(name.clone(), unit.path, unit.install);
+            let new = done.map_err(|error| not_written("enable", name, &error))?;
+            let text = match (through, new) {
+                (Some(through), true) => format!("enabled: starts with {through}"),
+                (Some(through), false) => format!("was enabled already: starts with {through}"),
+                (None, true) => "enabled: starts with the daemon".to_owned(),
+                (None, false) => "was enabled already".to_owned(),
+            };
+            results.push(plain(name, ResultKind::Enabled, text));
+        }
+        // A unit that is wanted by nobody who starts will not start either, and the reader should know.
+        for warning in self.idle_groups(targets) {
+            let reply = Reply::Progress(warning);
+            self.sessions.reply(session, &reply, &mut self.sources);
+        }
+        Ok(Final::Results(results))
+    }
+
+    fn idle_groups(&self, targets: &[UnitName]) -> Vec<Progress> {
+        let alone = targets.iter().filter(|name| !self.enabled.starts_alone(name));
+        alone
+            .filter(|name| !self.enabled.has_enabled_group(name))
+            .map(|name| Progress {
+                kind: ProgressKind::Warning,
+                unit: name.to_string(),
+                text: "none of the groups that pull it in is enabled itself, so nothing starts it \
+                       with the daemon"
+                    .to_owned(),
+                in_ms: None,
+            })
+            .collect()
+    }
+
+    fn disable(&mut self, targets: &[UnitName]) -> Result<Final, WireError> {
+        let mut results = Vec::new();
+        for name in targets {
+            let done = self.enabled.disable(name);
+            let was = done.map_err(|error| not_written("disable", name, &error))?;
+            let text = if was { "disabled" } else { "was not enabled" };
+            results.push(plain(name, ResultKind::Disabled, text.to_owned()));
+        }
+        Ok(Final::Results(results))
+    }
+
+    fn all_units(&self) -> Vec<UnitStatus> {
+        let surroundings = self.surroundings();
+        let ids = self.engine.units();
+        ids.filter_map(|id| status::unit(id, &surroundings)).collect()
+    }
+
+    /// In the order asked. One that is not loaded is read for its description, and is down.
+    fn some_units(
+        &self,
+        targets: &[UnitName],
+        path: &SearchPath,
+    ) -> Result<Vec<UnitStatus>, WireError> {
+        let surroundings = self.surroundings();
+        let loader = self.loader(path);
+        let units = targets.iter().map(|name| {
+            let id = self.engine.id(name);
+            match id.and_then(|id| status::unit(id, &surroundings)) {
+                Some(status) => Ok(status),
+                None => {
+                    let unit = loader.read_named(name)?;
+                    Ok(status::not_loaded(&unit, self.enabled.contains(name)))
+                }
+            }
+        });
+        units.collect()
+    }
+
+    fn surroundings(&self) -> status::Surroundings<'_> {
+        status::Surroundings::new(&self.engine, &self.processes, &self.enabled, now())
+    }
+
+    fn own_status(&self) -> crate::wire::DaemonStatus {
+        let mut status = status::daemon(&self.engine);
+        status.since_ms = self.since_ms;
+        status.home = self.home.root().display().to_string();
+        status.clients = u32::try_from(self.sessions.len()).unwrap_or(u32::MAX);
+        status.abilities = self.processes.abilities();
+        status
+    }
+}
+
+fn word(verb: Verb) -> &'static str {
+    match verb {
+        Verb::Start => "start",
+        Verb::Stop => "stop",
+        Verb::Restart(_) => "restart",
+        Verb::Reload => "reload",
+        Verb::Reset => "reset",
+        Verb::Signal(_) => "signal",
+        Verb::Shutdown => "shutdown",
+    }
+}
+
+/// The client's search path: absolute, or it would mean our own working directory.
+fn search_path(directories: Vec<String>) -> Result<Vec<PathBuf>, WireError> {
+    let directories: Vec<PathBuf> = directories.into_iter().map(PathBuf::from).collect();
+    match directories.iter().find(|path| !path.is_absolute()) {
+        None => Ok(directories),
+        Some(relative) => Err(answer::error(
+            ErrorKind::Usage,
+            format!("the search path is not absolute: {}", relative.display()),
+            None,
+        )),
+    }
+}
+
+/// "group a, b", if any group pulls the unit in.
+fn through(wanted_by: &[UnitName], required_by: &[UnitName]) -> Option<String> {
+    let groups: Vec<&str> = wanted_by
+        .iter()
+        .chain(required_by)
+        .map(UnitName::as_str)
+        .collect();
+    (!groups.is_empty()).then(|| groups.join(", "))
+}
+
+fn plain(name: &UnitName, kind: ResultKind, text: String) -> UnitResult {
+    UnitResult {
+        unit: name.to_string(),
+        kind,
+        text,
+        retry_ms: None,
+        hint: None,
+    }
+}
+
+fn not_written(verb: &str, name: &UnitName, error: &std::io::Error) -> WireError {
+    let reason = crate::sys::process::error_text(error);
+    let message = format!("cannot {verb} {name}: the list of enabled units: {reason}");
+    answer::error(ErrorKind::Failed, message, None)
+}
+
+/// An answer that no client waits for: of the boot, of a signal, or of somebody who has gone.
+fn log_answer(last: Final) {
+    match last {
+        Final::Error(error) => ::log::error!("{}", error.message),
+        Final::Results(results) => {
+            for result in results {
+                if result.kind == ResultKind::Failed {
+                    ::log::warn!("{}: {}", result.unit, result.text);
+                }
+            }
+        }
+        Final::Units(_) | Final::Daemon(_) => {}
+    }
+}

@@ -1,0 +1,438 @@
+//! Clients: accepting them, reading their requests, writing their replies.
+//!
+//! Owns connections and their buffers. Every client may be slow, silent or hostile: what it costs is bounded by the
+//! constants below, and then it loses its connection. What a request means is decided elsewhere.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::fd::AsFd;
+use std::os::unix::net::{UnixListener, UnixStream};
+
+use mio::Token;
+
+use crate::engine::RequestId;
+use crate::sys::process::error_text;
+use crate::sys::socket::{Peer, peer};
+use crate::sys::users::effective_uid;
+use crate::wire::{
+    Decoder, ErrorKind, Final, Hello, PROTOCOL_VERSION, Reply, Request, WireError, decode_hello,
+    decode_request, encode_hello, encode_reply, frame,
+};
+
+use super::sources::{SessionId, Source, Sources};
+
+/// Connections at a time; one more is told so and closed.
+const CLIENTS_MAX: usize = 256;
+/// Bytes that may wait for a client that does not read; the next reply after that costs the connection. One reply can be
+/// as long as a frame, so a client holds at most this and one frame.
+const OUTPUT_MAX: usize = 1 << 20;
+/// Bytes read from one client before the others have their turn.
+const INPUT_TURN: usize = 64 << 10;
+/// Bytes of one read.
+const CHUNK: usize = 4 << 10;
+/// What a client's empty output buffer keeps, in bytes.
+const OUTPUT_KEPT: usize = 4 << 10;
+
+/// How far a conversation has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// The client has not said hello.
+    Greeting,
+    /// The next request is awaited.
+    Idle,
+    /// A request is in the daemon's hands; what the client sends meanwhile is left in the socket.
+    Busy(Option<RequestId>),
+    /// It gets what is in its buffer, and is then closed.
+    Leaving,
+}
+
+#[derive(Debug)]
+struct Session {
+    stream: UnixStream,
+    token: Token,
+    peer: Peer,
+    stage: Stage,
+    decoder: Decoder,
+    output: Vec<u8>,
+    /// How much of the output is written.
+    sent: usize,
+    /// The last write would have blocked, and no event has come since.
+    blocked: bool,
+}
+
+/// What came of looking at a session.
+#[derive(Debug)]
+pub(super) enum Heard {
+    /// A request; the session waits until it is answered.
+    Request(Peer, Request),
+    /// Nothing that is whole; an event will tell of more.
+    Nothing,
+    /// There is more than one turn may take: look again next turn.
+    More,
+}
+
+/// Every connection.
+#[derive(Debug)]
+pub(super) struct Sessions {
+    map: BTreeMap<SessionId, Session>,
+    next: u64,
+    uid: u32,
+    /// Given up for a moment when no other descriptor is left, so that a client can be told so.
+    reserve: Option<File>,
+    /// Accepting failed while clients were waiting, and no event will come for them.
+    waiting: bool,
+    /// Requests whose client has gone.
+    detached: Vec<RequestId>,
+}
+
+impl Sessions {
+    pub(super) fn new() -> Self {
+        Self {
+            map: BTreeMap::new(),
+            next: 1,
+            uid: effective_uid(),
+            reserve: spare(),
+            waiting: false,
+            detached: Vec::new(),
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.map.len()
+    }
+
+    /// Whether [`Self::accept`] is to be tried again when anything has happened.
+    pub(super) fn is_anyone_waiting(&self) -> bool {
+        self.waiting
+    }
+
+    /// Accepts all who knock; an event follows for each as soon as it says something.
+    pub(super) fn accept(&mut self, listener: &UnixListener, sources: &mut Sources) {
+        self.waiting = false;
+        loop {
+            match listener.accept() {
+                Ok((stream, _)) => self.admit(stream, sources),
+                Err(error) => match error.kind() {
+                    io::ErrorKind::WouldBlock => return,
+                    io::ErrorKind::Interrupted | io::ErrorKind::ConnectionAborted => {}
+                    _ if self.reserve.take().is_some() => {
+                        // Out of descriptors most likely: the reserve serves one, who is told so.
+                        if let Ok((stream, _)) = listener.accept() {
+                            turn_away(&stream, busy("it has no file descriptor left"));
+                        }
+                        self.reserve = spare();
+                    }
+                    _ => {
+                        ::log::warn!("cannot accept a client: {}", error_text(&error));
+                        self.waiting = true;
+                        return;
+                    }
+                },
+            }
+        }
+    }
+
+    fn admit(&mut self, stream: UnixStream, sources: &mut Sources) {
+        let admitted = stream
+            .set_nonblocking(true)
+            .and_then(|()| peer(stream.as_fd()));
+        let peer = match admitted {
+            Ok(peer) => peer,
+            Err(error) => {
+                ::log::warn!("cannot serve a client: {}", error_text(&error));
+                return;
+            }
+        };
+        if peer.uid != self.uid && peer.uid != 0 {
+            let uid = peer.uid;
+            ::log::warn!("turned away a client of user {uid}");
+            turn_away(&stream, not_allowed(uid));
+            return;
+        }
+        if self.map.len() >= CLIENTS_MAX {
+            let reason = format!("it has {CLIENTS_MAX} clients already");
+            turn_away(&stream, busy(&reason));
+            return;
+        }
+        let id = SessionId(self.next);
+        match sources.add_read_write(stream.as_fd(), Source::Session(id)) {
+            Ok(token) => {
+                self.next += 1;
+                self.map.insert(id, Session::new(stream, token, peer));
+            }
+            Err(error) => ::log::warn!("cannot watch a client: {}", error_text(&error)),
+        }
+    }
+
+    /// An event came for this session. `hung_up`: the client has closed its side.
+    pub(super) fn woken(&mut self, id: SessionId, hung_up: bool, sources: &mut Sources) {
+        let Some(session) = self.map.get_mut(&id) else {
+            return;
+        };
+        session.blocked = false;
+        // While a request is under way nobody reads, so the end of the stream shows here only.
+        if hung_up && matches!(session.stage, Stage::Busy(_) | Stage::Leaving) {
+            self.close(id, sources);
+        }
+    }
+
+    /// Reads until a request is whole, nothing is left, or the turn is over.
+    pub(super) fn hear(&mut self, id: SessionId, sources: &mut Sources) -> Heard {
+        let Some(session) = self.map.get_mut(&id) else {
+            return Heard::Nothing;
+        };
+        match session.hear() {
+            Ok(heard) => heard,
+            Err(End::Gone) => {
+                self.close(id, sources);
+                Heard::Nothing
+            }
+            Err(End::Refused(error)) => {
+                session.say(&Reply::Final(Final::Error(error)));
+                session.stage = Stage::Leaving;
+                Heard::Nothing
+            }
+        }
+    }
+
+    /// The session's request has this id; should the client go, [`Self::take_detached`] tells.
+    pub(super) fn attach(&mut self, id: SessionId, request: RequestId) {
+        if let Some(session) = self.map.get_mut(&id) {
+            session.stage = Stage::Busy(Some(request));
+        }
+    }
+
+    /// Sends one reply. After a final one the next request may come, and the caller looks at the session again. A session
+    /// that is gone, or does not read, is no error.
+    pub(super) fn reply(&mut self, id: SessionId, reply: &Reply, sources: &mut Sources) {
+        let Some(session) = self.map.get_mut(&id) else {
+            return;
+        };
+        if session.output.len() - session.sent > OUTPUT_MAX {
+            ::log::warn!("closed the connection of a client that does not read");
+            self.close(id, sources);
+            return;
+        }
+        session.say(reply);
+        if matches!(reply, Reply::Final(_)) && matches!(session.stage, Stage::Busy(_)) {
+            session.stage = Stage::Idle;
+        }
+    }
+
+    /// Writes what waits, as far as the clients take it.
+    pub(super) fn flush(&mut self, sources: &mut Sources) {
+        let mut gone = Vec::new();
+        for (id, session) in &mut self.map {
+            if session.flush().is_err()
+                || (session.stage == Stage::Leaving && session.output.is_empty())
+            {
+                gone.push(*id);
+            }
+        }
+        for id in gone {
+            self.close(id, sources);
+        }
+    }
+
+    /// The requests whose client has gone since the last call.
+    pub(super) fn take_detached(&mut self) -> Vec<RequestId> {
+        std::mem::take(&mut self.detached)
+    }
+
+    fn close(&mut self, id: SessionId, sources: &mut Sources) {
+        if let Some(session) = self.map.remove(&id) {
+            sources.remove(session.token, session.stream.as_fd());
+            if let Stage::Busy(Some(request)) = session.stage {
+                self.detached.push(request);
+            }
+        }
+        if self.reserve.is_none() {
+            self.reserve = spare();
+        }
+    }
+}
+
+/// Why a conversation ends.
+enum End {
+    Gone,
+    Refused(WireError),
+}
+
+impl Session {
+    fn new(stream: UnixStream, token: Token, peer: Peer) -> Self {
+        Self {
+            stream,
+            token,
+            peer,
+            stage: Stage::Greeting,
+            decoder: Decoder::new(),
+            output: Vec::new(),
+            sent: 0,
+            blocked: false,
+        }
+    }
+
+    fn hear(&mut self) -> Result<Heard, End> {
+        let mut chunk = [0; CHUNK];
+        let mut taken = 0;
+        loop {
+            match self.stage {
+                Stage::Busy(_) | Stage::Leaving => return Ok(Heard::Nothing),
+                Stage::Greeting | Stage::Idle => {}
+            }
+            let payload = self.decoder.next();
+            if let Some(payload) = payload.map_err(|error| refused(&error.to_string()))? {
+                if let Some(request) = self.take(&payload)? {
+                    self.stage = Stage::Busy(None);
+                    return Ok(Heard::Request(self.peer, request));
+                }
+                if self.output.len() - self.sent > OUTPUT_MAX {
+                    return Err(End::Gone);
+                }
+                continue;
+            }
+            if taken >= INPUT_TURN {
+                return Ok(Heard::More);
+            }
+            match self.stream.read(&mut chunk) {
+                Ok(0) => return Err(End::Gone),
+                Ok(read) => {
+                    taken += read;
+                    self.decoder.push(chunk.get(..read).unwrap_or_default());
+                }
+                Err(error) => match error.kind() {
+                    io::ErrorKind::WouldBlock => return Ok(Heard::Nothing),
+                    io::ErrorKind::Interrupted => {}
+                    _ => return Err(End::Gone),
+                },
+            }
+        }
+    }
+
+    /// Understands one payload: the hello, or a request. One that makes no sense is answered, and the next one may.
+    fn take(&mut self, payload: &[u8]) -> Result<Option<Request>, End> {
+        if self.stage == Stage::Greeting {
+            let hello = decode_hello(payload).map_err(|error| refused(&error.to_string()))?;
+            // Our own version first, so that a client of another one can tell what it met.
+            greet(&mut self.output);
+            if hello.protocol != PROTOCOL_VERSION {
+                return Err(End::Refused(other_version(&hello)));
+            }
+            self.stage = Stage::Idle;
+            return Ok(None);
+        }
+        match decode_request(payload) {
+            Ok(request) => Ok(Some(request)),
+            Err(error) => {
+                let error = not_understood(&error.to_string());
+                self.say(&Reply::Final(Final::Error(error)));
+                Ok(None)
+            }
+        }
+    }
+
+    fn say(&mut self, reply: &Reply) {
+        append(reply, &mut self.output);
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        while !self.blocked && self.sent < self.output.len() {
+            let rest = self.output.get(self.sent..).unwrap_or_default();
+            match self.stream.write(rest) {
+                Ok(written) => self.sent += written,
+                Err(error) => match error.kind() {
+                    io::ErrorKind::WouldBlock => self.blocked = true,
+                    io::ErrorKind::Interrupted => {}
+                    _ => return Err(error),
+                },
+            }
+        }
+        if self.sent == self.output.len() {
+            self.output.clear();
+            self.output.shrink_to(OUTPUT_KEPT);
+            self.sent = 0;
+        }
+        Ok(())
+    }
+}
+
+/// Appends our own hello.
+fn greet(output: &mut Vec<u8>) {
+    let hello = Hello {
+        protocol: PROTOCOL_VERSION,
+        program: env!("CARGO_PKG_VERSION").to_owned(),
+    };
+    // A hello is far below the limit of a frame.
+    let _ = frame(&encode_hello(&hello), output);
+}
+
+/// Appends a reply, or, when it is longer than a frame may be, an error that says so.
+fn append(reply: &Reply, output: &mut Vec<u8>) {
+    if let Err(error) = frame(&encode_reply(reply), output) {
+        let long = WireError {
+            kind: ErrorKind::Failed,
+            message: format!("the answer is too long: {error}"),
+            hint: Some("ask for fewer units at a time".to_owned()),
+        };
+        // This one is short.
+        let _ = frame(&encode_reply(&Reply::Final(Final::Error(long))), output);
+    }
+}
+
+/// Says why a client is not served; as much of it as goes into the socket at once, which is all of it.
+fn turn_away(mut stream: &UnixStream, error: WireError) {
+    let mut output = Vec::new();
+    greet(&mut output);
+    append(&Reply::Final(Final::Error(error)), &mut output);
+    // It may be gone already, and it is not served either way.
+    let _ = stream.set_nonblocking(true);
+    let _ = stream.write(&output);
+}
+
+/// A descriptor to be closed when one is needed.
+fn spare() -> Option<File> {
+    File::open("/dev/null").ok()
+}
+
+fn refused(reason: &str) -> End {
+    End::Refused(not_understood(reason))
+}
+
+fn not_understood(reason: &str) -> WireError {
+    WireError {
+        kind: ErrorKind::Usage,
+        message: format!("the daemon does not understand the request: {reason}"),
+        hint: None,
+    }
+}
+
+fn not_allowed(uid: u32) -> WireError {
+    WireError {
+        kind: ErrorKind::NotAllowed,
+        message: format!("this daemon serves its own user and root, not user {uid}"),
+        hint: None,
+    }
+}
+
+fn busy(reason: &str) -> WireError {
+    WireError {
+        kind: ErrorKind::Unavailable,
+        message: format!("the daemon cannot serve one more client: {reason}"),
+        hint: Some("try again when others have finished".to_owned()),
+    }
+}
+
+fn other_version(hello: &Hello) -> WireError {
+    let ours = env!("CARGO_PKG_VERSION");
+    let theirs: String = hello.program.chars().take(32).collect();
+    WireError {
+        kind: ErrorKind::Unavailable,
+        message: format!(
+            "the daemon is version {ours} (protocol {PROTOCOL_VERSION}), \
+             the client {theirs} (protocol {})",
+            hello.protocol
+        ),
+        hint: Some("use the client of the daemon's version, or restart the daemon".to_owned()),
+    }
+}

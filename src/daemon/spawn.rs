@@ -1,0 +1,271 @@
+//! From a unit and one of its commands to what `sys` needs to start the process.
+//!
+//! Owns the choice of program, arguments, directory and streams; environment and account have files of their own. A child
+//! that fails on the way says only which step and errno: which object that was is remembered here, for the reader.
+
+use std::ffi::CString;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use crate::engine::{Role, Spawn, SpawnFailure};
+use crate::log::Stream;
+use crate::sys::process::{self, Directory, OpenMode, Stdio, Step, errno_text};
+use crate::unit::words::expand;
+use crate::unit::{Exec, Input, Output, Service, Unit, WorkingDirectory};
+
+use super::account::Account;
+use super::environment::{Environment, Invocation};
+
+/// `ENOENT`.
+const NOT_FOUND: i32 = 2;
+
+/// One command that is to run.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Order<'a> {
+    pub(super) unit: &'a Unit,
+    pub(super) service: &'a Service,
+    pub(super) exec: &'a Exec,
+    pub(super) spawn: &'a Spawn,
+    pub(super) account: &'a Account,
+    pub(super) invocation: &'a Invocation,
+}
+
+/// Where the log FIFOs are.
+#[derive(Clone, Debug)]
+pub(super) struct Fifos {
+    pub(super) out: PathBuf,
+    pub(super) err: PathBuf,
+}
+
+impl Fifos {
+    pub(super) fn path(&self, stream: Stream) -> &Path {
+        match stream {
+            Stream::Out => &self.out,
+            Stream::Err => &self.err,
+        }
+    }
+}
+
+/// Everything that the child needs, but for its cgroup and limits.
+#[derive(Debug)]
+pub(super) struct Prepared {
+    pub(super) spawn: process::Spawn<'static>,
+    pub(super) objects: Objects,
+}
+
+/// What the child's steps are done to, in words; needed until the program runs.
+#[derive(Debug)]
+pub(super) struct Objects {
+    program: String,
+    account: String,
+    directory: String,
+    streams: [String; 3],
+}
+
+/// A start that failed before there was a process, or in its first steps.
+pub(super) fn failure(step: &str, errno: i32, reason: String) -> SpawnFailure {
+    SpawnFailure {
+        step: step.into(),
+        errno,
+        reason: reason.into(),
+    }
+}
+
+/// The command of a role's key at this place.
+pub(super) fn command(service: &Service, role: Role, index: usize) -> Option<&Exec> {
+    let commands = match role {
+        Role::StartPre => &service.start_pre,
+        Role::Start => &service.start,
+        Role::StartPost => &service.start_post,
+        Role::Reload => &service.reload,
+        Role::Stop => &service.stop,
+        Role::StopPost => &service.stop_post,
+    };
+    commands.get(index)
+}
+
+/// Whether a service's life begins with this command.
+pub(super) fn is_first(service: &Service, spawn: &Spawn) -> bool {
+    let first = if service.start_pre.is_empty() {
+        Role::Start
+    } else {
+        Role::StartPre
+    };
+    spawn.index == 0 && spawn.role == first
+}
+
+/// Works out all that the command needs. Reads environment files; nothing lasting is done.
+pub(super) fn prepare(order: Order<'_>, fifos: &Fifos) -> Result<Prepared, SpawnFailure> {
+    let Order {
+        service,
+        exec,
+        account,
+        ..
+    } = order;
+    let environment = Environment::new(order)?;
+    let program = find_program(&exec.program, environment.get("PATH"))?;
+    let arguments = if exec.expand {
+        expand(&exec.arguments, |name| environment.get(name))
+    } else {
+        exec.arguments.clone()
+    };
+    let mut argv = vec![c_string(
+        "exec",
+        exec.argv0.as_ref().unwrap_or(&exec.program),
+    )?];
+    for argument in &arguments {
+        argv.push(c_string("exec", argument)?);
+    }
+    let directory = directory(&service.working_directory, account)?;
+    let streams = Streams::new(service, fifos)?;
+    let objects = Objects {
+        program: program.display().to_string(),
+        account: account.name.clone(),
+        directory: directory.path.to_string_lossy().into_owned(),
+        streams: [&streams.stdin, &streams.stdout, &streams.stderr].map(stream_text),
+    };
+    let spawn = process::Spawn {
+        program: c_path("exec", &program)?,
+        argv,
+        environment: environment.to_entries()?,
+        directory: Some(directory),
+        identity: account.identity.clone(),
+        umask: service.umask,
+        stdin: streams.stdin,
+        stdout: streams.stdout,
+        stderr: streams.stderr,
+        cgroup: None,
+        nofile: None,
+    };
+    Ok(Prepared { spawn, objects })
+}
+
+impl Objects {
+    /// The child's report, with what it was about.
+    pub(super) fn failure(&self, step: Step, errno: i32) -> SpawnFailure {
+        let [stdin, stdout, stderr] = &self.streams;
+        let object = match step {
+            Step::Exec => &self.program,
+            Step::Directory => &self.directory,
+            Step::StandardInput => stdin,
+            Step::StandardOutput => stdout,
+            Step::StandardError => stderr,
+            Step::User | Step::Group | Step::Groups => &self.account,
+            Step::Cgroup | Step::Session | Step::DescriptorLimit => "",
+        };
+        let cause = match step {
+            Step::Exec if errno == NOT_FOUND && Path::new(&self.program).exists() => {
+                "it is there, but the interpreter that it names is not".to_owned()
+            }
+            _ => errno_text(errno),
+        };
+        let reason = if object.is_empty() {
+            cause
+        } else {
+            format!("{object}: {cause}")
+        };
+        failure(step.name(), errno, reason)
+    }
+}
+
+/// A bare name is looked up in the service's own `PATH`; anything else is taken as it is.
+fn find_program(program: &str, search: Option<&str>) -> Result<PathBuf, SpawnFailure> {
+    if program.contains('/') {
+        return Ok(PathBuf::from(program));
+    }
+    let search = search.unwrap_or_default();
+    let folders = search.split(':').filter(|folder| folder.starts_with('/'));
+    let found = folders
+        .map(|folder| Path::new(folder).join(program))
+        .find(|path| is_program(path));
+    let missing = || format!("{program}: not found in PATH ({search})");
+    found.ok_or_else(|| failure("exec", NOT_FOUND, missing()))
+}
+
+fn is_program(path: &Path) -> bool {
+    let is_executable = |found: std::fs::Metadata| found.permissions().mode() & 0o111 != 0;
+    path.metadata()
+        .is_ok_and(|found| found.is_file() && is_executable(found))
+}
+
+/// A home is taken where it is: system users often have one that does not exist, and start at `/` then.
+fn directory(asked: &WorkingDirectory, account: &Account) -> Result<Directory, SpawnFailure> {
+    let (path, optional) = match asked {
+        WorkingDirectory::Home => (&account.home, true),
+        WorkingDirectory::Path { path, optional } => (path, *optional),
+    };
+    Ok(Directory {
+        path: c_path("directory", path)?,
+        optional,
+    })
+}
+
+struct Streams {
+    stdin: Stdio<'static>,
+    stdout: Stdio<'static>,
+    stderr: Stdio<'static>,
+}
+
+impl Streams {
+    fn new(service: &Service, fifos: &Fifos) -> Result<Self, SpawnFailure> {
+        let stdin = match &service.stdin {
+            Input::Null => Stdio::Null,
+            Input::File(path) => opened(path, OpenMode::Read)?,
+        };
+        let stdout = match &service.stdout {
+            // What standard input has, as systemd.exec(5) says it.
+            Output::Inherit => match &service.stdin {
+                Input::Null => Stdio::Null,
+                Input::File(path) => opened(path, OpenMode::Read)?,
+            },
+            output => output_stream(output, fifos)?,
+        };
+        let stderr = match &service.stderr {
+            Output::Inherit => Stdio::SameAsStdout,
+            // One open file for both, so that they do not write over each other.
+            output if *output == service.stdout => Stdio::SameAsStdout,
+            output => output_stream(output, fifos)?,
+        };
+        Ok(Self {
+            stdin,
+            stdout,
+            stderr,
+        })
+    }
+}
+
+fn output_stream(output: &Output, fifos: &Fifos) -> Result<Stdio<'static>, SpawnFailure> {
+    match output {
+        Output::Log => opened(&fifos.out, OpenMode::ReadWrite),
+        Output::LogErr => opened(&fifos.err, OpenMode::ReadWrite),
+        Output::File(path) => opened(path, OpenMode::Write),
+        Output::Append(path) => opened(path, OpenMode::Append),
+        Output::Null | Output::Inherit => Ok(Stdio::Null),
+    }
+}
+
+fn opened(path: &Path, mode: OpenMode) -> Result<Stdio<'static>, SpawnFailure> {
+    Ok(Stdio::Path {
+        path: c_path("streams", path)?,
+        mode,
+    })
+}
+
+fn stream_text(stream: &Stdio<'_>) -> String {
+    match stream {
+        Stdio::Path { path, .. } => path.to_string_lossy().into_owned(),
+        Stdio::Null => "/dev/null".to_owned(),
+        Stdio::Inherit | Stdio::Fd(_) | Stdio::SameAsStdout => String::new(),
+    }
+}
+
+fn c_path(step: &str, path: &Path) -> Result<CString, SpawnFailure> {
+    let nul = |_| failure(step, 0, format!("{}: a NUL byte in a path", path.display()));
+    CString::new(path.as_os_str().as_bytes()).map_err(nul)
+}
+
+fn c_string(step: &str, text: &str) -> Result<CString, SpawnFailure> {
+    let nul = |_| failure(step, 0, "a NUL byte in an argument".to_owned());
+    CString::new(text).map_err(nul)
+}

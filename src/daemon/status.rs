@@ -1,0 +1,125 @@
+//! How things stand, for `list`, `status` and `daemon-status`. Only looks.
+
+use crate::engine::{Engine, Moment, State, UnitId};
+use crate::sys::clock;
+use crate::unit::{self, Kind, Unit};
+use crate::wire::{DaemonStatus, PROTOCOL_VERSION, UnitStatus};
+
+use super::enabled::Enabled;
+use super::processes::Processes;
+
+/// Whom to ask about a unit, at one moment.
+pub(super) struct Surroundings<'a> {
+    engine: &'a Engine,
+    processes: &'a Processes,
+    enabled: &'a Enabled,
+    now: Moment,
+    wall_ms: u64,
+}
+
+impl<'a> Surroundings<'a> {
+    pub(super) fn new(
+        engine: &'a Engine,
+        processes: &'a Processes,
+        enabled: &'a Enabled,
+        now: Moment,
+    ) -> Self {
+        let wall_ms = clock::wall_ms();
+        Self {
+            engine,
+            processes,
+            enabled,
+            now,
+            wall_ms,
+        }
+    }
+
+    /// A moment in unix milliseconds, by the wall clock as it is set now.
+    fn wall(&self, at: Moment) -> u64 {
+        let past = self.now.since_ms(at);
+        let ahead = at.since_ms(self.now);
+        self.wall_ms.saturating_sub(past).saturating_add(ahead)
+    }
+}
+
+/// A loaded unit in full.
+pub(super) fn unit(id: UnitId, around: &Surroundings<'_>) -> Option<UnitStatus> {
+    let view = around.engine.view(id)?;
+    let process = around.processes.status(id);
+    let last_end = process.last_end.map(|(ending, _)| ending.to_string());
+    Some(UnitStatus {
+        state: view.state.word().to_owned(),
+        active: view.state.active_state().to_owned(),
+        phase: view.phase.to_owned(),
+        since_ms: around.wall(view.since),
+        cause: view.cause.to_string(),
+        pid: view.main.map(|main| main.pid),
+        run: view.main.map(|main| main.run.0),
+        restarts: view.restarts,
+        last_end,
+        deadline_ms: view.deadline.map(|at| around.wall(at)),
+        waits_for: view.waits_for.iter().map(ToString::to_string).collect(),
+        file_changed: is_changed(view.unit),
+        cgroup: process.cgroup.map(|path| path.display().to_string()),
+        log_lost: process.log_lost,
+        ..described(view.unit, around.enabled.contains(&view.unit.name))
+    })
+}
+
+/// A unit that has a file and nothing else.
+pub(super) fn not_loaded(unit: &Unit, enabled: bool) -> UnitStatus {
+    UnitStatus {
+        state: State::Stopped.word().to_owned(),
+        active: State::Stopped.active_state().to_owned(),
+        phase: "dead".to_owned(),
+        cause: "not started since the daemon began".to_owned(),
+        ..described(unit, enabled)
+    }
+}
+
+/// What a unit's definition says of it.
+fn described(unit: &Unit, enabled: bool) -> UnitStatus {
+    UnitStatus {
+        name: unit.name.to_string(),
+        description: unit.description.clone(),
+        requires: unit.requires.iter().map(ToString::to_string).collect(),
+        file: unit.path.display().to_string(),
+        enabled,
+        kind: kind(unit).to_owned(),
+        ..UnitStatus::default()
+    }
+}
+
+fn kind(unit: &Unit) -> &'static str {
+    match unit.service.as_ref().map(|service| service.kind) {
+        None => "group",
+        Some(Kind::Simple) => "simple",
+        Some(Kind::Exec) => "exec",
+        Some(Kind::Forking) => "forking",
+        Some(Kind::Oneshot) => "oneshot",
+    }
+}
+
+/// Whether the file on disk is another one than the one in force; one that cannot be read is.
+fn is_changed(unit: &Unit) -> bool {
+    unit::hash_on_disk(&unit.path, &unit.name).map_or(true, |hash| hash != unit.hash)
+}
+
+/// The part of `daemon-status` that the units tell; the caller fills in the rest.
+pub(super) fn daemon(engine: &Engine) -> DaemonStatus {
+    let mut status = DaemonStatus {
+        pid: std::process::id(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        protocol: PROTOCOL_VERSION,
+        ..DaemonStatus::default()
+    };
+    for id in engine.units() {
+        status.units += 1;
+        match engine.view(id).map(|view| view.state) {
+            Some(State::Running | State::Reloading) => status.running += 1,
+            Some(State::Failed) => status.failed += 1,
+            _ => {}
+        }
+    }
+    status
+}

@@ -1,0 +1,36 @@
+//! What the engine's words leave to the daemon: lengths of time, reasons in a result, and what to do about a refusal.
+
+use std::time::Duration;
+
+use crate::engine::{Impossible, Refusal};
+use crate::unit::Span;
+
+/// "1min 30s", "250ms".
+pub(super) fn span(ms: u64) -> String {
+    Span::Finite(Duration::from_millis(ms)).to_string()
+}
+
+pub(super) fn impossible(reason: Impossible) -> &'static str {
+    match reason {
+        Impossible::NotRunning => "not running",
+        Impossible::NoReload => "its unit file has no ExecReload",
+        Impossible::NoProcess => "it has no process that could get a signal",
+    }
+}
+
+/// What to do about a refusal.
+pub(super) fn refusal_hint(refusal: &Refusal) -> Option<String> {
+    match refusal {
+        Refusal::Cycle(_) => Some("take one After or Before out of the cycle".to_owned()),
+        Refusal::Missing {
+            unit, needed_by, ..
+        } => Some(format!(
+            "with `Wants` in place of `Requires`, {needed_by} would start without {unit}"
+        )),
+        Refusal::Unhonoured { .. } => Some("take these keys out of the unit file".to_owned()),
+        Refusal::Template { .. }
+        | Refusal::Unknown { .. }
+        | Refusal::TooMany
+        | Refusal::ShuttingDown => None,
+    }
+}

@@ -1,0 +1,329 @@
+//! A place in one log file and its index, going forward: which bytes come next and where they came from.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::{FileExt, MetadataExt};
+
+use super::entry::{Origin, Source};
+use super::index::{self, Mark, RECORD_BYTES, RECORD_STEP, Record, Stream, What};
+use super::paths::{Paths, Seen};
+use super::rotation::unix_ms;
+
+/// Records read at once.
+pub(super) const BLOCK_RECORDS: usize = 64;
+/// [`BLOCK_RECORDS`] in bytes.
+pub(super) const BLOCK_BYTES: usize = BLOCK_RECORDS * RECORD_BYTES;
+/// A log without an index may be between two steps of a rotation; so often it is looked at again.
+const OPEN_TRIES: u32 = 100;
+/// So often a file is picked anew when a rotation has given its number to another meanwhile.
+const PICK_TRIES: u32 = 100;
+
+/// A log file that is read.
+#[derive(Debug)]
+pub(super) struct Cursor {
+    pub(super) log: File,
+    pub(super) index: Option<Records>,
+    pub(super) inode: u64,
+    /// The next byte to read.
+    pub(super) offset: u64,
+    /// The file's length when it was last asked for.
+    length: u64,
+    /// What the last record that was passed says of the bytes after it.
+    origin: Origin,
+}
+
+/// What comes next in a file.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    Mark {
+        time_ms: u64,
+        run: u64,
+        mark: Mark,
+    },
+    /// The bytes from the cursor's offset up to `end` have this origin.
+    Bytes {
+        origin: Origin,
+        end: u64,
+    },
+    /// Nothing that the index knows; but the log goes on up to `end`, and its record may be on its way.
+    Unrecorded {
+        origin: Origin,
+        end: u64,
+    },
+    End,
+    /// The file is shorter than what was read of it: somebody emptied it.
+    Emptied,
+}
+
+impl Cursor {
+    /// Opens file `number` at its beginning; nothing when it is not there.
+    fn open(paths: &Paths, number: u32) -> io::Result<Option<Cursor>> {
+        let mut tries = 0;
+        loop {
+            let Some(log) = open_file(&paths.log(number))? else {
+                return Ok(None);
+            };
+            let index = open_file(&paths.index(number))?;
+            let metadata = log.metadata()?;
+            // As long as the name leads to this log, the index under that name was this log's.
+            let is_same = fs::metadata(paths.log(number))
+                .is_ok_and(|now| (now.dev(), now.ino()) == (metadata.dev(), metadata.ino()));
+            tries += 1;
+            if is_same && (index.is_some() || tries >= OPEN_TRIES) {
+                let index = index.and_then(Records::begin);
+                let modified = unix_ms(metadata.mtime(), metadata.mtime_nsec());
+                let (inode, origin) = (metadata.ino(), unknown_origin(modified, 0));
+                return Ok(Some(Cursor {
+                    log,
+                    index,
+                    inode,
+                    offset: 0,
+                    length: 0,
+                    origin,
+                }));
+            }
+        }
+    }
+
+    /// Opens the file that `choice` names among those that there are, the current one first, at its beginning. What a
+    /// rotation moves meanwhile is looked for again.
+    pub(super) fn pick(
+        paths: &Paths,
+        choice: impl Fn(&[Seen]) -> Option<Seen>,
+    ) -> io::Result<Option<Cursor>> {
+        for _ in 0..PICK_TRIES {
+            let Some(seen) = choice(&paths.list()?) else {
+                return Ok(None);
+            };
+            match Cursor::open(paths, seen.number)? {
+                Some(cursor) if cursor.inode == seen.inode => return Ok(Some(cursor)),
+                _ => {}
+            }
+        }
+        Ok(None)
+    }
+
+    /// A second cursor at the same place.
+    pub(super) fn try_clone(&self) -> io::Result<Cursor> {
+        let index = self.index.as_ref().map(Records::try_clone).transpose()?;
+        Ok(Cursor {
+            log: self.log.try_clone()?,
+            index,
+            ..*self
+        })
+    }
+
+    /// What comes next. Marks are passed by being told; bytes by moving `offset` on.
+    pub(super) fn next(&mut self) -> io::Result<Next> {
+        // The index is asked before the log is measured, so that bytes without a record are rare.
+        let upcoming = loop {
+            let Some(index) = &mut self.index else {
+                break None;
+            };
+            match index.peek()? {
+                Some(record) if record.offset <= self.offset => {
+                    index.pass();
+                    match record.what {
+                        What::Mark(mark) => {
+                            let (time_ms, run) = (record.time_ms, record.run);
+                            self.origin = unknown_origin(time_ms, run);
+                            return Ok(Next::Mark { time_ms, run, mark });
+                        }
+                        _ => self.origin = origin_of(&record).unwrap_or(self.origin),
+                    }
+                }
+                upcoming => break upcoming.map(|record| record.offset),
+            }
+        };
+        let recorded = match (&self.index, upcoming) {
+            (_, Some(offset)) => offset,
+            (None, None) => u64::MAX,
+            (Some(index), None) => index.passed_end,
+        };
+        if upcoming.is_none() || recorded > self.length {
+            self.length = self.log.metadata()?.len();
+        }
+        let (origin, length) = (self.origin, self.length);
+        Ok(if length < self.offset {
+            Next::Emptied
+        } else if length == self.offset {
+            Next::End
+        } else if recorded > self.offset {
+            Next::Bytes {
+                origin,
+                end: recorded.min(length),
+            }
+        } else {
+            Next::Unrecorded {
+                origin,
+                end: length,
+            }
+        })
+    }
+
+    /// This file was begun after `older`: what has no record in it yet is of the same run and stream.
+    pub(super) fn continue_from(&mut self, older: &Cursor) {
+        self.origin = older.origin;
+    }
+
+    /// Goes back to the beginning of a file that was emptied. Its index still tells of the old bytes until the
+    /// writer has seen it too; those records are passed.
+    pub(super) fn rewind(&mut self) -> io::Result<()> {
+        (self.offset, self.length) = (0, 0);
+        if let Some(index) = &mut self.index {
+            index.seek(index.count()?);
+        }
+        Ok(())
+    }
+}
+
+/// What a record says of its bytes; nothing for a mark.
+pub(super) fn origin_of(record: &Record) -> Option<Origin> {
+    let source = match record.what {
+        What::Bytes { stream, .. } => Source::Service(stream),
+        What::Notice { .. } => Source::Notice,
+        What::Mark(_) => return None,
+    };
+    Some(Origin {
+        time_ms: record.time_ms,
+        run: record.run,
+        source,
+    })
+}
+
+/// The origin of bytes that no record tells of: before any there is no run, after a mark it is that of the mark.
+pub(super) fn unknown_origin(time_ms: u64, run: u64) -> Origin {
+    Origin {
+        time_ms,
+        run,
+        source: Source::Service(Stream::Out),
+    }
+}
+
+/// The records of an index file, read in blocks.
+#[derive(Debug)]
+pub(super) struct Records {
+    file: File,
+    /// Place of the first record in `block`, counted from 0.
+    block_at: u64,
+    block: Vec<Option<Record>>,
+    /// Place of the next record to pass.
+    place: u64,
+    /// Where the bytes of the last record that was passed end, as far as is known.
+    passed_end: u64,
+}
+
+impl Records {
+    /// Nothing when the file is no index of ours.
+    fn begin(file: File) -> Option<Records> {
+        let mut first = [0; RECORD_BYTES];
+        file.read_exact_at(&mut first, 0).ok()?;
+        let is_ours = first == index::header();
+        let block = Vec::new();
+        is_ours.then_some(Records {
+            file,
+            block_at: 0,
+            block,
+            place: 0,
+            passed_end: 0,
+        })
+    }
+
+    fn try_clone(&self) -> io::Result<Records> {
+        let file = self.file.try_clone()?;
+        Ok(Records {
+            file,
+            block: Vec::new(),
+            ..*self
+        })
+    }
+
+    /// How many whole records there are now.
+    pub(super) fn count(&self) -> io::Result<u64> {
+        Ok((self.file.metadata()?.len() / RECORD_STEP).saturating_sub(1))
+    }
+
+    /// Up to [`BLOCK_RECORDS`] records from `place` on.
+    pub(super) fn read(&self, place: u64, block: &mut Vec<Option<Record>>) -> io::Result<()> {
+        let mut bytes = [0; BLOCK_BYTES];
+        let count = read_at(
+            &self.file,
+            &mut bytes,
+            (place + 1).saturating_mul(RECORD_STEP),
+        )?;
+        block.clear();
+        index::decode_records(&bytes[..count], |record| block.push(record));
+        Ok(())
+    }
+
+    /// The next record is the one at `place`.
+    pub(super) fn seek(&mut self, place: u64) {
+        self.place = place;
+        self.block.clear();
+        self.passed_end = 0;
+    }
+
+    /// The record that is not passed yet.
+    fn peek(&mut self) -> io::Result<Option<Record>> {
+        let mut is_fresh = false;
+        loop {
+            let at = self
+                .place
+                .checked_sub(self.block_at)
+                .and_then(|at| usize::try_from(at).ok());
+            match at.and_then(|at| self.block.get(at)) {
+                Some(Some(record)) => return Ok(Some(*record)),
+                Some(None) => self.place += 1,
+                None if is_fresh => return Ok(None),
+                None => {
+                    // The last record that was passed may have grown since: it is read again.
+                    let from = self.place.saturating_sub(1);
+                    let mut block = std::mem::take(&mut self.block);
+                    self.read(from, &mut block)?;
+                    let is_cut = block.is_empty() && self.place > self.count()?;
+                    self.block = block;
+                    self.block_at = from;
+                    if is_cut {
+                        // The writer has begun the index again.
+                        self.seek(0);
+                        continue;
+                    }
+                    if let (true, Some(Some(record))) = (self.place > 0, self.block.first()) {
+                        self.passed_end = self.passed_end.max(record.end());
+                    }
+                    is_fresh = true;
+                }
+            }
+        }
+    }
+
+    /// Passes the record that was peeked at.
+    fn pass(&mut self) {
+        if let Ok(Some(record)) = self.peek() {
+            self.passed_end = self.passed_end.max(record.end());
+            self.place += 1;
+        }
+    }
+}
+
+/// Reads as much as there is, up to the buffer's length.
+pub(super) fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+    let mut filled = 0;
+    while filled < buffer.len() {
+        match file.read_at(&mut buffer[filled..], offset + filled as u64) {
+            Ok(0) => break,
+            Ok(count) => filled += count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(filled)
+}
+
+fn open_file(path: &std::path::Path) -> io::Result<Option<File>> {
+    match File::open(path) {
+        Ok(file) => Ok(Some(file)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}

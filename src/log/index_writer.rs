@@ -1,0 +1,257 @@
+//! Writing the index beside a log file: one small record a batch, joined with the one before where nothing is lost
+//! by it, and what a killed daemon left put right.
+//!
+//! Growth is bounded. Batches that come within [`JOIN_MS`] of a record grow that record instead of adding one; where
+//! the index has outgrown its share of the log the window widens to [`JOIN_CROWDED_MS`], and at the bound that the
+//! writer gives nothing is added, until the log is rotated. Bytes without a record belong, to a reader, to the
+//! record before.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::{FileExt, MetadataExt};
+
+use super::index::{self, RECORD_BYTES, RECORD_STEP, Record, Stream, What};
+
+/// Batches of one stream and run that come within this many milliseconds share a record.
+const JOIN_MS: u64 = 10;
+/// The same, while the index is larger than its share.
+const JOIN_CROWDED_MS: u64 = 1000;
+/// The index's share: this many bytes, and one for every [`SHARE_DIVISOR`] bytes of log.
+const SHARE_BYTES: u64 = 16 * 1024;
+const SHARE_DIVISOR: u64 = 8;
+/// So many records before the last are looked through for the other stream's last bytes.
+const LOOK_BACK: usize = 64;
+
+/// The open index of one log file.
+#[derive(Debug)]
+pub(super) struct IndexWriter {
+    file: File,
+    /// Up to the end of the last record, whether that is saved or not.
+    length: u64,
+    last: Option<Last>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Last {
+    record: Record,
+    saved: Saved,
+}
+
+/// Whether the file holds the last record as it is here; a full disk may be in the way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Saved {
+    Yes,
+    No,
+}
+
+impl IndexWriter {
+    /// Begins an empty index in `file`, whatever was in it.
+    pub(super) fn begin(file: File) -> io::Result<IndexWriter> {
+        file.set_len(0)?;
+        file.write_all_at(&index::header(), 0)?;
+        Ok(IndexWriter {
+            file,
+            length: RECORD_STEP,
+            last: None,
+        })
+    }
+
+    /// Goes on with an index that an earlier daemon wrote, for a log of `log_length` bytes that was last written at
+    /// `written_ms`: cuts a torn record off and what speaks of bytes that are not there, and gives bytes without a
+    /// record the stream and run of those before, which may stand in the index `before` this one.
+    pub(super) fn recover(
+        file: File,
+        before: Option<File>,
+        log_length: u64,
+        written_ms: u64,
+    ) -> io::Result<IndexWriter> {
+        let length = file.metadata()?.len();
+        let mut first = [0; RECORD_BYTES];
+        let is_ours = length >= RECORD_STEP
+            && file.read_exact_at(&mut first, 0).is_ok()
+            && first == index::header();
+        let mut writer = if is_ours {
+            let length = length - length % RECORD_STEP;
+            let mut writer = IndexWriter {
+                file,
+                length,
+                last: None,
+            };
+            writer.drop_untrue(log_length)?;
+            writer
+        } else {
+            IndexWriter::begin(file)?
+        };
+        let last = writer.last.map(|last| last.record);
+        let covered = last.map_or(0, |record| record.end());
+        if log_length > covered {
+            let (run, stream) = owner(last.or_else(|| last_record(&before?)));
+            // What a record cannot count is left without one, and so belongs to it all the same.
+            let length = u32::try_from(log_length - covered).unwrap_or(u32::MAX);
+            let what = What::Bytes { stream, length };
+            let record = Record {
+                time_ms: written_ms,
+                offset: covered,
+                run,
+                what,
+            };
+            writer.note(record, u64::MAX);
+        }
+        Ok(writer)
+    }
+
+    /// Bytes of the index file.
+    pub(super) fn length(&self) -> u64 {
+        self.length
+    }
+
+    /// Whether somebody removed the file.
+    pub(super) fn is_removed(&self) -> bool {
+        self.file
+            .metadata()
+            .is_ok_and(|metadata| metadata.nlink() == 0)
+    }
+
+    /// Notes a batch or a mark; nothing more is added once the file has `bound` bytes. Errors are not told: a record
+    /// that could not be written is tried again with the next one.
+    pub(super) fn note(&mut self, record: Record, bound: u64) {
+        let joined = self.last.and_then(|last| self.join(&last.record, &record));
+        if let Some(joined) = joined {
+            self.last = Some(Last {
+                record: joined,
+                saved: Saved::No,
+            });
+            self.save();
+        } else if self.save() == Saved::Yes && self.length < bound {
+            self.length += RECORD_STEP;
+            self.last = Some(Last {
+                record,
+                saved: Saved::No,
+            });
+            self.save();
+        }
+    }
+
+    /// The last record of `stream` among the newest ones.
+    pub(super) fn last_of(&self, stream: Stream) -> Option<Record> {
+        let is_of =
+            |record: &Record| matches!(record.what, What::Bytes { stream: s, .. } if s == stream);
+        if let Some(last) = self.last.filter(|last| is_of(&last.record)) {
+            return Some(last.record);
+        }
+        let mut buffer = [0; LOOK_BACK * RECORD_BYTES];
+        let wanted = self
+            .length
+            .saturating_sub(RECORD_STEP)
+            .min(LOOK_BACK as u64 * RECORD_STEP);
+        let bytes = buffer.get_mut(..usize::try_from(wanted).ok()?)?;
+        self.file.read_exact_at(bytes, self.length - wanted).ok()?;
+        let mut found = None;
+        index::decode_records(bytes, |record| found = record.filter(is_of).or(found));
+        found
+    }
+
+    /// Both as one, where they are of one kind, follow each other and came at about one time.
+    fn join(&self, last: &Record, next: &Record) -> Option<Record> {
+        let share = SHARE_BYTES + next.offset / SHARE_DIVISOR;
+        let window_ms = if self.length <= share {
+            JOIN_MS
+        } else {
+            JOIN_CROWDED_MS
+        };
+        let is_near = next.time_ms.saturating_sub(last.time_ms) <= window_ms;
+        if !is_near || last.run != next.run || last.end() != next.offset {
+            return None;
+        }
+        match (last.what, next.what) {
+            (
+                What::Bytes { stream, length },
+                What::Bytes {
+                    stream: other,
+                    length: more,
+                },
+            ) if stream == other => {
+                let length = length.checked_add(more)?;
+                Some(Record {
+                    what: What::Bytes { stream, length },
+                    ..*last
+                })
+            }
+            _ => None,
+        }
+    }
+
+    /// Writes the last record if it is not in the file yet.
+    fn save(&mut self) -> Saved {
+        let Some(last) = &mut self.last else {
+            return Saved::Yes;
+        };
+        if last.saved == Saved::No {
+            let at = self.length - RECORD_STEP;
+            if self.file.write_all_at(&last.record.encode(), at).is_ok() {
+                last.saved = Saved::Yes;
+            }
+        }
+        last.saved
+    }
+
+    /// Drops records from the end until one is true of a log of `log_length` bytes, and finds the last.
+    fn drop_untrue(&mut self, log_length: u64) -> io::Result<()> {
+        let mut bytes = [0; RECORD_BYTES];
+        while self.length > RECORD_STEP {
+            self.file
+                .read_exact_at(&mut bytes, self.length - RECORD_STEP)?;
+            if let Some(record) = Record::decode(&bytes).and_then(|record| clip(record, log_length))
+            {
+                let is_whole = record.encode() == bytes;
+                let saved = if is_whole { Saved::Yes } else { Saved::No };
+                self.last = Some(Last { record, saved });
+                break;
+            }
+            self.length -= RECORD_STEP;
+        }
+        self.file.set_len(self.length)?;
+        self.save();
+        Ok(())
+    }
+}
+
+/// Whose bytes come after a record, as far as can be known.
+fn owner(record: Option<Record>) -> (u64, Stream) {
+    match record {
+        None => (0, Stream::Out),
+        Some(Record {
+            run,
+            what: What::Bytes { stream, .. },
+            ..
+        }) => (run, stream),
+        Some(Record { run, .. }) => (run, Stream::Out),
+    }
+}
+
+/// The last record of an index that is written no more.
+fn last_record(index: &File) -> Option<Record> {
+    let length = index.metadata().ok()?.len();
+    let place = (length / RECORD_STEP).checked_sub(1)?;
+    let mut bytes = [0; RECORD_BYTES];
+    index.read_exact_at(&mut bytes, place * RECORD_STEP).ok()?;
+    Record::decode(&bytes)
+}
+
+/// The record as far as a log of `log_length` bytes has its bytes.
+fn clip(record: Record, log_length: u64) -> Option<Record> {
+    let room = log_length.checked_sub(record.offset)?;
+    let room = u32::try_from(room).unwrap_or(u32::MAX);
+    let what = match record.what {
+        What::Mark(mark) => What::Mark(mark),
+        What::Bytes { .. } | What::Notice { .. } if room == 0 => return None,
+        What::Bytes { stream, length } => What::Bytes {
+            stream,
+            length: length.min(room),
+        },
+        What::Notice { length } => What::Notice {
+            length: length.min(room),
+        },
+    };
+    Some(Record { what, ..record })
+}

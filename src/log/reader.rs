@@ -1,0 +1,378 @@
+//! The client's side: a service's log as entries, from the oldest file into the current one, once or on and on.
+//!
+//! A reader holds one pair of files open, a block of bytes and its unfinished lines. It finds the next file by what
+//! file it holds, not by number, so a rotation at any moment neither repeats nor skips a line; only files that were
+//! removed before it came to them are missing.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use super::cursor::{Cursor, Next, read_at};
+use super::entry::{Assembler, Content, Entry, Origin, Source};
+use super::index::Stream;
+use super::paths::{Paths, Seen};
+use super::tail;
+
+/// Bytes of log read at once.
+const BUFFER_BYTES: usize = 32 * 1024;
+/// Which bytes are wanted. Our own lines about lost bytes are given whatever the stream.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Filter {
+    pub stream: Option<Stream>,
+    pub run: Option<u64>,
+}
+
+impl Filter {
+    pub(super) fn lets_through(self, origin: Origin) -> bool {
+        let is_stream = match (self.stream, origin.source) {
+            (Some(wanted), Source::Service(stream)) => wanted == stream,
+            (None, _) | (_, Source::Notice) => true,
+        };
+        is_stream && self.is_run(origin.run)
+    }
+
+    fn is_run(self, run: u64) -> bool {
+        self.run.is_none_or(|wanted| wanted == run)
+    }
+}
+
+/// Where reading begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// At the oldest byte that there is.
+    Oldest,
+    /// So many lines before the end; 0 is the end, or the beginning of a line that is not finished yet.
+    Last(u64),
+}
+
+/// How reading ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// At what was there when the reader was opened; a line that is not finished is given as it is.
+    Once,
+    /// Never: after the last entry more may come, and only whole lines are given.
+    Follow,
+}
+
+/// One service's log, being read.
+#[derive(Debug)]
+pub struct Reader {
+    paths: Paths,
+    filter: Filter,
+    end: End,
+    cursor: Option<Cursor>,
+    assembler: Assembler,
+    buffer: Buffer,
+    /// Lines still to be passed over before the first that is given.
+    skip: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// With this byte of this file.
+    At {
+        inode: u64,
+        offset: u64,
+    },
+    Reached,
+    /// Bytes that no record tells of at offset `waiting` were held back; they are given when after another change
+    /// there still is no record.
+    Never {
+        change: u64,
+        waiting: Option<(u64, u64)>,
+    },
+}
+
+/// What a look at the files brought.
+enum Step {
+    Went,
+    Nothing,
+}
+
+impl Reader {
+    /// Opens the log of service `name` in `directory`. A service without a log yet is an empty one.
+    ///
+    /// # Errors
+    /// The folder or a file cannot be read, or `name` is no file name.
+    pub fn open(
+        directory: &Path,
+        name: &str,
+        start: Start,
+        mode: Mode,
+        filter: Filter,
+    ) -> io::Result<Reader> {
+        let paths = Paths::new(directory, name)?;
+        let end = match mode {
+            Mode::Follow => End::Never {
+                change: 0,
+                waiting: None,
+            },
+            // Without a current file the end is that of the newest one: inode 0 is none.
+            Mode::Once => current(&paths)?.map_or(
+                End::At {
+                    inode: 0,
+                    offset: 0,
+                },
+                |metadata| End::At {
+                    inode: metadata.ino(),
+                    offset: metadata.len(),
+                },
+            ),
+        };
+        let mut reader = Reader {
+            paths,
+            filter,
+            end,
+            cursor: None,
+            assembler: Assembler::default(),
+            buffer: Buffer::default(),
+            skip: 0,
+        };
+        match start {
+            Start::Oldest => reader.cursor = reader.oldest()?,
+            Start::Last(lines) => reader.go_back(lines)?,
+        }
+        Ok(reader)
+    }
+
+    /// Tells a following reader that the files may have changed, before it is asked for entries again.
+    pub fn changed(&mut self) {
+        if let End::Never { change, .. } = &mut self.end {
+            *change += 1;
+        }
+    }
+
+    /// The next entry; nothing at the end, which for a following reader is the end for now.
+    ///
+    /// # Errors
+    /// A file cannot be read.
+    pub fn next_entry(&mut self) -> io::Result<Option<Entry>> {
+        loop {
+            while let Some(entry) = self.assembler.next() {
+                if self.skip == 0 {
+                    return Ok(Some(entry));
+                }
+                if matches!(entry.content, Content::Line { .. }) {
+                    self.skip -= 1;
+                }
+            }
+            if matches!(self.step()?, Step::Nothing) {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Goes to a place that lies `lines` lines or more before the end, and counts how many too many they are.
+    fn go_back(&mut self, lines: u64) -> io::Result<()> {
+        let Some(cursor) = tail::locate(&self.paths, lines, self.filter)? else {
+            return Ok(());
+        };
+        let mut count = 0u64;
+        let (place, end) = (cursor.try_clone()?, self.end);
+        self.cursor = Some(cursor);
+        while let Some(entry) = self.next_entry()? {
+            count += u64::from(matches!(entry.content, Content::Line { .. }));
+        }
+        self.cursor = Some(place);
+        self.end = end;
+        self.assembler = Assembler::default();
+        self.buffer.empty();
+        self.skip = count.saturating_sub(lines);
+        Ok(())
+    }
+
+    /// Takes one mark or one block of bytes in, or goes on to the next file.
+    fn step(&mut self) -> io::Result<Step> {
+        if self.end == End::Reached {
+            return Ok(Step::Nothing);
+        }
+        if self.cursor.is_none() {
+            self.cursor = self.oldest()?;
+        }
+        let Some(cursor) = &mut self.cursor else {
+            return self.finish();
+        };
+        let mut next = cursor.next()?;
+        if next == Next::End {
+            if current_inode(&self.paths)? == Some(cursor.inode) {
+                return self.finish();
+            }
+            // The writer has left this file; what it wrote before that is all there now.
+            next = cursor.next()?;
+        }
+        if let End::At { inode, offset } = self.end {
+            let is_last = inode == cursor.inode;
+            if is_last && cursor.offset >= offset && !matches!(next, Next::Mark { .. }) {
+                return self.finish();
+            }
+            if let (true, Next::Bytes { end, .. } | Next::Unrecorded { end, .. }) =
+                (is_last, &mut next)
+            {
+                *end = offset.min(*end);
+            }
+        }
+        match next {
+            Next::Mark { time_ms, run, mark } => {
+                if self.filter.is_run(run) {
+                    self.assembler.mark(time_ms, run, mark);
+                }
+                Ok(Step::Went)
+            }
+            Next::Bytes { origin, end } => self.take(origin, end),
+            Next::Unrecorded { origin, end } => {
+                if self.may_take_unrecorded()? {
+                    self.take(origin, end)
+                } else {
+                    Ok(Step::Nothing)
+                }
+            }
+            Next::Emptied => self.begin_again(),
+            Next::End => match self.newer()? {
+                Some(newer) => {
+                    self.buffer.empty();
+                    self.cursor = Some(newer);
+                    Ok(Step::Went)
+                }
+                None => self.finish(),
+            },
+        }
+    }
+
+    /// Takes bytes up to `end` in, at most a block of them.
+    fn take(&mut self, origin: Origin, end: u64) -> io::Result<Step> {
+        let Some(cursor) = &mut self.cursor else {
+            return Ok(Step::Nothing);
+        };
+        if !self.filter.lets_through(origin) {
+            cursor.offset = end;
+            return Ok(Step::Went);
+        }
+        let bytes = self.buffer.bytes(cursor, end)?;
+        if bytes.is_empty() {
+            return self.begin_again();
+        }
+        cursor.offset += bytes.len() as u64;
+        self.assembler.bytes(origin, bytes);
+        Ok(Step::Went)
+    }
+
+    /// The file was emptied under us.
+    fn begin_again(&mut self) -> io::Result<Step> {
+        self.buffer.empty();
+        self.assembler.finish_all();
+        if let Some(cursor) = &mut self.cursor {
+            cursor.rewind()?;
+        }
+        match self.end {
+            End::Never { .. } => Ok(Step::Went),
+            End::At { .. } | End::Reached => self.finish(),
+        }
+    }
+
+    /// A writer notes its bytes a moment after it has written them. A follower waits for that, but not for a record
+    /// that does not come (a full disk can be in the way), nor in a file that is written no more.
+    fn may_take_unrecorded(&mut self) -> io::Result<bool> {
+        let End::Never { change, waiting } = &mut self.end else {
+            return Ok(true);
+        };
+        let Some(cursor) = &self.cursor else {
+            return Ok(false);
+        };
+        if current_inode(&self.paths)? != Some(cursor.inode) {
+            return Ok(true);
+        }
+        match *waiting {
+            Some((since, at)) if at == cursor.offset => Ok(since != *change),
+            _ => {
+                *waiting = Some((*change, cursor.offset));
+                Ok(false)
+            }
+        }
+    }
+
+    /// The file that was begun after the one that is held.
+    fn newer(&self) -> io::Result<Option<Cursor>> {
+        let Some(held) = &self.cursor else {
+            return Ok(None);
+        };
+        let left = modified(&held.log.metadata()?);
+        // Where the held one is removed, the oldest of those that were written after it.
+        let is_later = |seen: &&Seen| {
+            fs::metadata(self.paths.log(seen.number))
+                .is_ok_and(|metadata| modified(&metadata) >= left)
+        };
+        let newer = Cursor::pick(&self.paths, |seen| {
+            match seen.iter().position(|seen| seen.inode == held.inode) {
+                Some(at) => at.checked_sub(1).and_then(|at| seen.get(at)).copied(),
+                None => seen.iter().rev().find(is_later).copied(),
+            }
+        })?;
+        Ok(newer.map(|mut newer| {
+            newer.continue_from(held);
+            newer
+        }))
+    }
+
+    fn oldest(&self) -> io::Result<Option<Cursor>> {
+        Cursor::pick(&self.paths, |seen| seen.last().copied())
+    }
+
+    /// The end: for a follower only for now, for any other with what is not finished.
+    fn finish(&mut self) -> io::Result<Step> {
+        if matches!(self.end, End::Never { .. } | End::Reached) {
+            return Ok(Step::Nothing);
+        }
+        self.end = End::Reached;
+        self.assembler.finish_all();
+        Ok(Step::Went)
+    }
+}
+
+/// A block of a log file's bytes.
+#[derive(Debug, Default)]
+struct Buffer {
+    bytes: Vec<u8>,
+    offset: u64,
+}
+
+impl Buffer {
+    /// Bytes at the cursor, up to `end`; none when the file has become shorter.
+    fn bytes(&mut self, cursor: &Cursor, end: u64) -> io::Result<&[u8]> {
+        let held = self.offset..self.offset + self.bytes.len() as u64;
+        if !held.contains(&cursor.offset) {
+            self.bytes.resize(BUFFER_BYTES, 0);
+            let count = read_at(&cursor.log, &mut self.bytes, cursor.offset)?;
+            self.bytes.truncate(count);
+            self.offset = cursor.offset;
+        }
+        let from = usize::try_from(cursor.offset - self.offset).unwrap_or(usize::MAX);
+        let to = usize::try_from(end - self.offset)
+            .unwrap_or(usize::MAX)
+            .min(self.bytes.len());
+        Ok(self.bytes.get(from..to).unwrap_or_default())
+    }
+
+    fn empty(&mut self) {
+        self.bytes.clear();
+    }
+}
+
+/// The current log file, if there is one; there is none for a moment within a rotation.
+fn current(paths: &Paths) -> io::Result<Option<fs::Metadata>> {
+    match fs::metadata(paths.log(0)) {
+        Ok(metadata) => Ok(Some(metadata)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn current_inode(paths: &Paths) -> io::Result<Option<u64>> {
+    Ok(current(paths)?.map(|metadata| metadata.ino()))
+}
+
+/// When a file was last written, to the nanosecond.
+fn modified(metadata: &fs::Metadata) -> (i64, i64) {
+    (metadata.mtime(), metadata.mtime_nsec())
+}

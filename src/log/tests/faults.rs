@@ -1,0 +1,302 @@
+//! What a kill, a full disk and other people's hands do to a log.
+
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::process::Command;
+
+use super::*;
+use crate::log::index::{self, Record, What};
+use crate::log::{Failure, Mark};
+
+const ENOSPC: i32 = 28;
+const EFBIG: i32 = 27;
+/// Set in the child process of [`a_file_that_may_not_grow`].
+const CHILD_FOLDER: &str = "DIAKONOS_TEST_LIMITED_FOLDER";
+
+fn decoded(folder: &Folder) -> index::Decoded {
+    index::decode(&fs::read(folder.path("web.idx")).unwrap()).unwrap()
+}
+
+fn add(path: &Path, bytes: &[u8]) {
+    OpenOptions::new()
+        .append(true)
+        .open(path)
+        .unwrap()
+        .write_all(bytes)
+        .unwrap();
+}
+
+#[test]
+fn a_torn_record_is_cut_off() {
+    for torn in 1..index::RECORD_BYTES {
+        let folder = Folder::new();
+        append(&mut folder.writer(1000, 2), 5, "one\n");
+        let record = Record {
+            time_ms: 9,
+            offset: 4,
+            run: 1,
+            what: What::Bytes {
+                stream: Stream::Out,
+                length: 4,
+            },
+        };
+        add(&folder.path("web.log"), b"two\n");
+        add(&folder.path("web.idx"), &record.encode()[..torn]);
+        append(&mut folder.writer(1000, 2), 8000, "three\n");
+        let decoded = decoded(&folder);
+        assert_eq!((decoded.unreadable, decoded.torn_bytes), (0, 0));
+        assert_eq!(decoded.records.last().unwrap().end(), 14);
+        assert_eq!(texts(&folder.entries()), ["one", "two", "three"]);
+    }
+}
+
+/// Killed between the first write to a new file and its record.
+#[test]
+fn the_first_bytes_of_a_file_belong_to_the_run_before() {
+    let folder = Folder::new();
+    let mut writer = folder.writer(8, 3);
+    writer.append(1, Stream::Out, 7, b"first\n");
+    writer.append(2, Stream::Out, 7, b"second\nth");
+    drop(writer);
+    let file = OpenOptions::new()
+        .write(true)
+        .open(folder.path("web.idx"))
+        .unwrap();
+    file.set_len(index::RECORD_BYTES as u64).unwrap();
+    folder.writer(8, 3).append(900, Stream::Out, 7, b"ird\n");
+    let entries = folder.entries();
+    assert_eq!(texts(&entries), ["first", "second", "third"]);
+    assert!(entries.iter().all(|entry| entry.run == 7));
+}
+
+#[test]
+fn an_index_that_claims_too_much_is_put_right() {
+    let folder = Folder::new();
+    let mut writer = folder.writer(1000, 2);
+    append(&mut writer, 100, "one\n");
+    append(&mut writer, 200, "two\n");
+    append(&mut writer, 300, "three\n");
+    drop(writer);
+    let log = OpenOptions::new()
+        .write(true)
+        .open(folder.path("web.log"))
+        .unwrap();
+    log.set_len(6).unwrap();
+    append(&mut folder.writer(1000, 2), 400, "!\n");
+    let ends: Vec<_> = decoded(&folder).records.iter().map(Record::end).collect();
+    assert_eq!(ends, [4, 6, 8]);
+    assert_eq!(texts(&folder.entries()), ["one", "tw!"]);
+}
+
+#[test]
+fn any_bytes_as_an_index_do_no_harm() {
+    for seed in 0..200 {
+        let folder = Folder::new();
+        append(&mut folder.writer(1000, 2), 5, "one\ntwo\n");
+        let mut bytes = fs::read(folder.path("web.idx")).unwrap();
+        let mut seeded = Seeded(seed);
+        for _ in 0..seeded.below(200) {
+            bytes.push(u8::try_from(seeded.below(256)).unwrap());
+        }
+        for _ in 0..seeded.below(20) {
+            let at = usize::try_from(seeded.below(bytes.len() as u64)).unwrap();
+            bytes[at] = u8::try_from(seeded.below(8)).unwrap();
+        }
+        write(&folder.path("web.idx"), &bytes);
+        let read = |start| {
+            let mut reader = folder.reader(start, Mode::Once, Filter::default());
+            // Made-up runs and streams move lines, but each byte is told once.
+            let mut bytes = texts(&drain(&mut reader)).concat().into_bytes();
+            bytes.sort_unstable();
+            bytes
+        };
+        assert_eq!(read(Start::Oldest), b"enootw", "seed {seed}");
+        read(Start::Last(1));
+        append(&mut folder.writer(1000, 2), 50_000, "three\n");
+        assert_eq!(folder.bytes(), b"one\ntwo\nthree\n");
+        assert_eq!(read(Start::Oldest), b"eeehnoorttw", "seed {seed}");
+    }
+}
+
+/// The steps of a rotation, cut off after each of them by a kill.
+#[test]
+fn a_rotation_that_was_cut_off_is_finished() {
+    let moves = [
+        ("web.log.1", "web.log.2"),
+        ("web.idx.1", "web.idx.2"),
+        ("web.log", "web.log.1"),
+        ("web.idx", "web.idx.1"),
+        ("web.idx.new", "web.idx"),
+        ("web.log.new", "web.log"),
+    ];
+    for done in 0..=moves.len() {
+        let folder = Folder::new();
+        let mut writer = folder.writer(8, 3);
+        writer.append(1, Stream::Out, 1, b"first\n");
+        writer.append(100, Stream::Err, 2, b"second\n");
+        drop(writer);
+        write(&folder.path("web.log.new"), b"");
+        write(&folder.path("web.idx.new"), &index::header());
+        for (from, to) in &moves[..done] {
+            fs::rename(folder.path(from), folder.path(to)).unwrap();
+        }
+        let mut writer = folder.writer(8, 3);
+        assert_eq!(
+            writer.append(200, Stream::Out, 3, b"third\n"),
+            Appended::Written
+        );
+        let told: Vec<_> = folder
+            .entries()
+            .iter()
+            .map(|entry| (entry.time_ms, entry.run, text(entry).unwrap()))
+            .collect();
+        let expected = [(1, 1, "first"), (100, 2, "second"), (200, 3, "third")];
+        let expected = expected.map(|(time, run, text)| (time, run, text.to_owned()));
+        assert_eq!(told, expected, "after {done} steps");
+        assert_eq!(
+            writer.append(300, Stream::Out, 3, b"fourth\n"),
+            Appended::Written
+        );
+        assert_eq!(texts(&folder.entries()).last().unwrap(), "fourth");
+    }
+}
+
+#[test]
+fn a_log_that_was_removed_or_emptied_goes_on() {
+    let folder = Folder::new();
+    let mut writer = folder.writer(1000, 2);
+    append(&mut writer, 1, "one\n");
+    fs::remove_file(folder.path("web.log")).unwrap();
+    append(&mut writer, 100, "two\n");
+    assert_eq!(folder.bytes(), b"two\n");
+    assert_eq!(folder.entries()[0].time_ms, 100);
+    fs::remove_dir_all(&folder.0).unwrap();
+    append(&mut writer, 200, "three\n");
+    assert_eq!(texts(&folder.entries()), ["three"]);
+    write(&folder.path("web.log"), b"");
+    append(&mut writer, 300, "four\n");
+    assert_eq!(folder.bytes(), b"four\n");
+    assert_eq!(folder.entries()[0].time_ms, 300);
+    fs::rename(folder.path("web.log"), folder.path("elsewhere")).unwrap();
+    fs::remove_file(folder.path("web.idx")).unwrap();
+    writer.mark(400, 2, Mark::Begin { pid: 1 });
+    append(&mut writer, 500, "five\n");
+    assert_eq!(folder.bytes(), b"five\n");
+    assert_eq!(folder.entries().len(), 2);
+    let mode = |name| {
+        fs::metadata(folder.path(name))
+            .unwrap()
+            .permissions()
+            .mode()
+            & 0o777
+    };
+    assert_eq!((mode("web.log"), mode("web.idx")), (0o600, 0o600));
+}
+
+/// A device that is always full stands in for the log, then makes room.
+#[test]
+fn a_full_disk_is_counted_and_said() {
+    let folder = Folder::new();
+    symlink("/dev/full", folder.path("web.log")).unwrap();
+    let mut writer = folder.writer(1000, 2);
+    assert_eq!(
+        writer.append(1, Stream::Out, 1, b"gone\n"),
+        Appended::Failed { lost_bytes: 5 }
+    );
+    let again = writer.append(2, Stream::Out, 1, b"gone too\n");
+    assert_eq!(again, Appended::StillFailing { lost_bytes: 9 });
+    assert_eq!(
+        writer.failure(),
+        Some(Failure {
+            lost_bytes: 14,
+            errno: Some(ENOSPC)
+        })
+    );
+    assert_eq!(
+        writer.failure().unwrap().reason(),
+        "No space left on device"
+    );
+    fs::remove_file(folder.path("web.log")).unwrap();
+    writer.mark(3, 2, Mark::Begin { pid: 9 });
+    let resumed = writer.append(4, Stream::Out, 2, b"back\n");
+    assert_eq!(resumed, Appended::Resumed { lost_bytes: 14 });
+    assert_eq!((writer.failure(), writer.lost_bytes()), (None, 14));
+    let notice = "[diakonos: 14 bytes could not be written: No space left on device]";
+    assert_eq!(folder.bytes(), format!("{notice}\nback\n").as_bytes());
+    let entries = folder.entries();
+    assert_eq!(texts(&entries), [notice, "back"]);
+    assert!(matches!(entries[1].content, Content::Notice { .. }));
+}
+
+/// A write that is cut short: under a limit on the size of files, which any user can set, in a process of its own.
+#[test]
+fn a_file_that_may_not_grow() {
+    let folder = Folder::new();
+    let name = "log::tests::faults::a_file_that_may_not_grow_child";
+    let output = Command::new("/bin/sh")
+        .args([
+            "-c",
+            "trap '' XFSZ; ulimit -f 8 && exec \"$0\" --exact \"$1\" --nocapture",
+        ])
+        .arg(std::env::current_exe().unwrap())
+        .arg(name)
+        .env(CHILD_FOLDER, &folder.0)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(
+        output.status.success(),
+        "{said}{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    assert!(said.contains("1 passed"), "{said}");
+    let entries = folder.entries();
+    let told = texts(&entries);
+    let notice = "[diakonos: 2452 bytes could not be written: File too large]";
+    assert_eq!(&told[told.len() - 2..], [notice, "back"]);
+}
+
+#[test]
+fn a_file_that_may_not_grow_child() {
+    let Some(path) = std::env::var_os(CHILD_FOLDER) else {
+        return;
+    };
+    let folder = std::mem::ManuallyDrop::new(Folder(path.into()));
+    // `ulimit -f` counts 512 or 1024 bytes a block, as the shell likes.
+    let mut writer = folder.writer(1 << 20, 3);
+    let line = "0123456789abcde\n".repeat(62);
+    let mut written = 0;
+    let lost = loop {
+        match writer.append(written, Stream::Out, 1, line.as_bytes()) {
+            Appended::Written => written += line.len() as u64,
+            Appended::Failed { lost_bytes } => break lost_bytes,
+            other => panic!("{other:?}"),
+        }
+    };
+    let length = fs::metadata(folder.path("web.log")).unwrap().len();
+    assert_eq!(written + line.len() as u64 - lost, length);
+    assert!(length == 4096 || length == 8192);
+    assert_eq!(decoded(&folder).records.last().unwrap().end(), length);
+    assert_eq!(writer.failure().unwrap().errno, Some(EFBIG));
+    let missing = 2452 - lost;
+    let rest = vec![b'n'; usize::try_from(missing).unwrap()];
+    let again = writer.append(9, Stream::Out, 1, &rest);
+    assert_eq!(
+        again,
+        Appended::StillFailing {
+            lost_bytes: missing
+        }
+    );
+    assert_eq!(fs::metadata(folder.path("web.log")).unwrap().len(), length);
+    // Room again: somebody cuts the log back to half a line.
+    let log = OpenOptions::new()
+        .write(true)
+        .open(folder.path("web.log"))
+        .unwrap();
+    log.set_len(1000).unwrap();
+    let resumed = writer.append(10, Stream::Out, 1, b"back\n");
+    assert_eq!(resumed, Appended::Resumed { lost_bytes: 2452 });
+    let bytes = fs::read(folder.path("web.log")).unwrap();
+    assert!(String::from_utf8(bytes).unwrap()[1000..].starts_with("\n[diakonos: 2452 bytes"));
+}

@@ -1,0 +1,452 @@
+//! The daemon's side: appending a service's bytes, rotating at line ends, and surviving a full disk.
+//!
+//! Nothing is buffered: a batch is one look at the file, one write, and one small write to the index. Nothing that
+//! goes wrong here is the daemon's end: what cannot be written is counted, and said in the log by a line of ours
+//! when writing works again.
+//!
+//! A file is rotated at the last line end that keeps it within `max_size`. A line is never divided between two
+//! files, unless it alone is longer than [`LINE_DIVIDED_BYTES`]: then it is no line, and the bound on the disk counts
+//! for more. With two streams, a file ends only where neither is within a line.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::Path;
+
+use super::index::{Mark, Record, Stream, What};
+use super::paths::Paths;
+use super::rotation::{self, Pair};
+
+/// A file that is this much over `max_size` is rotated within a line.
+const LINE_DIVIDED_BYTES: u64 = 64 * 1024 * 1024;
+/// An index of half of `max_size` rotates its log too, but not a smaller one than this.
+const INDEX_BOUND_MIN: u64 = 64 * 1024;
+
+/// `LogMaxSize=` and `LogMaxFiles=`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of one file.
+    pub max_size: u64,
+    /// Files kept, the current one included; at least 1.
+    pub max_files: u32,
+}
+
+/// What became of a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Appended {
+    /// All of it is in the file.
+    Written,
+    /// All of it is in the file, after a line that says how many bytes before it were lost.
+    Resumed { lost_bytes: u64 },
+    /// Writing has begun to fail; so many bytes of this batch are lost.
+    Failed { lost_bytes: u64 },
+    /// Writing still fails; so many bytes of this batch are lost.
+    StillFailing { lost_bytes: u64 },
+}
+
+/// Why nothing can be written at present.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// Bytes lost since it began.
+    pub lost_bytes: u64,
+    /// The system's error number, where it gave one.
+    pub errno: Option<i32>,
+}
+
+impl Failure {
+    /// The system's words for it, such as `No space left on device`.
+    #[must_use]
+    pub fn reason(&self) -> String {
+        let Some(errno) = self.errno else {
+            return "nothing was written".to_owned();
+        };
+        let mut text = io::Error::from_raw_os_error(errno).to_string();
+        // The library adds the number, which tells a user nothing.
+        if let Some(at) = text.find(" (os error") {
+            text.truncate(at);
+        }
+        text
+    }
+}
+
+/// One service's log, being written.
+#[derive(Debug)]
+pub struct Writer {
+    paths: Paths,
+    limits: Limits,
+    /// Nothing after the files were lost and could not be made again; tried again with each batch.
+    current: Option<Current>,
+    /// The run that is within a line, for each stream.
+    within_line: [Option<u64>; 2],
+    failure: Option<Failure>,
+    lost_bytes: u64,
+}
+
+#[derive(Debug)]
+struct Current {
+    pair: Pair,
+    /// The size at which the log is rotated: `max_size`, and more where a rotation failed.
+    bound: u64,
+    /// The same for the index.
+    index_bound: u64,
+    ends: Ends,
+}
+
+/// How the log file ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ends {
+    WithLine,
+    WithinLine,
+}
+
+/// What to do with the rest of a batch.
+enum Step {
+    /// Write so many bytes of it.
+    Write(usize),
+    Rotate,
+}
+
+impl Writer {
+    /// Opens the log of service `name` in `directory`, made when missing, and puts right what a killed daemon left.
+    ///
+    /// # Errors
+    /// The files cannot be made or read, or `name` is no file name.
+    pub fn open(directory: &Path, name: &str, limits: Limits) -> io::Result<Writer> {
+        let mut writer = Writer {
+            paths: Paths::new(directory, name)?,
+            limits: Limits {
+                max_size: limits.max_size.max(1),
+                max_files: limits.max_files.max(1),
+            },
+            current: None,
+            within_line: [None; 2],
+            failure: None,
+            lost_bytes: 0,
+        };
+        writer.reopen()?;
+        Ok(writer)
+    }
+
+    /// Appends bytes that `run` wrote to `stream` and that came at `now_ms` (unix milliseconds).
+    pub fn append(&mut self, now_ms: u64, stream: Stream, run: u64, bytes: &[u8]) -> Appended {
+        if bytes.is_empty() {
+            return Appended::Written;
+        }
+        let resumed = match self
+            .check_file()
+            .and_then(|()| self.say_what_was_lost(now_ms, run))
+        {
+            Ok(lost_bytes) => lost_bytes,
+            Err(error) => return self.lose(&error, bytes.len()),
+        };
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let count = match self.step(stream, run, rest) {
+                Step::Write(count) => count,
+                Step::Rotate if self.rotate().is_ok() => continue,
+                Step::Rotate => rest.len(),
+            };
+            let (piece, after) = rest.split_at(count);
+            let (written, result) = self.write(piece);
+            self.note_bytes(now_ms, stream, run, &piece[..written]);
+            if let Err(error) = result {
+                return self.lose(&error, rest.len() - written);
+            }
+            rest = after;
+        }
+        match resumed {
+            0 => Appended::Written,
+            lost_bytes => Appended::Resumed { lost_bytes },
+        }
+    }
+
+    /// Notes in the index that a run begins or ends; its last bytes are appended before its end is marked. Here a log
+    /// that was moved by hand, or an index that was removed, is noticed too.
+    pub fn mark(&mut self, now_ms: u64, run: u64, mark: Mark) {
+        let is_current = |now: &Current| {
+            rotation::is_current(&self.paths, &now.pair.log) && !now.pair.index.is_removed()
+        };
+        if !self.current.as_ref().is_some_and(is_current) {
+            self.current = None;
+        }
+        // What cannot be opened now is counted with the bytes that come.
+        if self.check_file().is_err() {
+            return;
+        }
+        for within in &mut self.within_line {
+            // An ended run's last line has no continuation; nor has any other's, once the next run begins.
+            *within = within.filter(|owner| matches!(mark, Mark::Begin { .. }) == (*owner == run));
+        }
+        if self.index_is_full() && self.within_line == [None; 2] {
+            // Where that fails, the index may grow on, and the next batch tries again.
+            let _ = self.rotate();
+        }
+        if let Some(current) = &mut self.current {
+            let record = Record {
+                time_ms: now_ms,
+                offset: current.pair.length,
+                run,
+                what: What::Mark(mark),
+            };
+            current
+                .pair
+                .index
+                .note(record, current.index_bound.saturating_mul(2));
+        }
+    }
+
+    /// Takes other limits from now on; files above the new count go at once.
+    pub fn set_limits(&mut self, limits: Limits) {
+        self.limits = Limits {
+            max_size: limits.max_size.max(1),
+            max_files: limits.max_files.max(1),
+        };
+        rotation::prune(&self.paths, self.limits.max_files);
+        if let Some(current) = &mut self.current {
+            current.bound = self.limits.max_size;
+            current.index_bound = index_bound(self.limits);
+        }
+    }
+
+    /// Bytes that could not be written since the log was opened.
+    #[must_use]
+    pub fn lost_bytes(&self) -> u64 {
+        self.lost_bytes
+    }
+
+    /// Why nothing can be written at present, if so.
+    #[must_use]
+    pub fn failure(&self) -> Option<Failure> {
+        self.failure
+    }
+
+    /// Opens the current files, and finds out which streams are within a line there.
+    fn reopen(&mut self) -> io::Result<()> {
+        let pair = rotation::open(&self.paths, self.limits.max_files)?;
+        let ends = if pair.length == 0 || byte_at(&pair.log, pair.length - 1) == Some(b'\n') {
+            Ends::WithLine
+        } else {
+            Ends::WithinLine
+        };
+        for (within, stream) in self.within_line.iter_mut().zip([Stream::Out, Stream::Err]) {
+            let last = pair.index.last_of(stream);
+            let is_within = |last: &Record| byte_at(&pair.log, last.end() - 1) != Some(b'\n');
+            *within = last.filter(is_within).map(|last| last.run);
+        }
+        self.current = Some(Current {
+            pair,
+            bound: self.limits.max_size,
+            index_bound: index_bound(self.limits),
+            ends,
+        });
+        Ok(())
+    }
+
+    /// Sees what somebody else did to the log: removed, it is made again; emptied, it goes on from there.
+    fn check_file(&mut self) -> io::Result<()> {
+        let Some(current) = &mut self.current else {
+            return self.reopen();
+        };
+        let metadata = current.pair.log.metadata()?;
+        if metadata.nlink() == 0 {
+            self.current = None;
+            return self.reopen();
+        }
+        let length = metadata.len();
+        if length < current.pair.length {
+            return self.reopen();
+        }
+        // Bytes that are not ours stay without a record.
+        current.pair.length = length;
+        Ok(())
+    }
+
+    /// After a time without room: one line of ours that says what is missing. Returns how many bytes are.
+    fn say_what_was_lost(&mut self, now_ms: u64, run: u64) -> io::Result<u64> {
+        let Some(failure) = self.failure else {
+            return Ok(0);
+        };
+        let Some(current) = &mut self.current else {
+            return Err(io::ErrorKind::NotFound.into());
+        };
+        let before = current.pair.length;
+        let first = if current.ends == Ends::WithinLine {
+            "\n"
+        } else {
+            ""
+        };
+        let (lost_bytes, reason) = (failure.lost_bytes, failure.reason());
+        let line =
+            format!("{first}[diakonos: {lost_bytes} bytes could not be written: {reason}]\n");
+        let (written, result) = self.write(line.as_bytes());
+        let Some(current) = &mut self.current else {
+            return Ok(0);
+        };
+        if let Err(error) = result {
+            // Half a line would stand there for good; without it the next try is as clean as this one.
+            if written > 0 && current.pair.log.set_len(before).is_ok() {
+                current.pair.length = before;
+            }
+            return Err(error);
+        }
+        let length = u32::try_from(written).unwrap_or(u32::MAX);
+        let record = Record {
+            time_ms: now_ms,
+            offset: before,
+            run,
+            what: What::Notice { length },
+        };
+        current
+            .pair
+            .index
+            .note(record, current.index_bound.saturating_mul(2));
+        current.ends = Ends::WithLine;
+        self.within_line = [None; 2];
+        self.failure = None;
+        Ok(lost_bytes)
+    }
+
+    /// How much of `rest` goes into the current file, or that the next one is due.
+    fn step(&self, stream: Stream, run: u64, rest: &[u8]) -> Step {
+        let Some(current) = &self.current else {
+            return Step::Write(rest.len());
+        };
+        let (length, bound) = (current.pair.length, current.bound);
+        let is_index_full = self.index_is_full();
+        let fits = length.saturating_add(rest.len() as u64) <= bound;
+        if fits && !is_index_full {
+            return Step::Write(rest.len());
+        }
+        if length > bound.saturating_add(LINE_DIVIDED_BYTES) {
+            return Step::Rotate;
+        }
+        let other = self.within_line[1 - slot(stream)];
+        if other == Some(run) {
+            return Step::Write(rest.len());
+        }
+        let room = usize::try_from(bound.saturating_sub(length)).unwrap_or(usize::MAX);
+        let room = if is_index_full {
+            0
+        } else {
+            room.min(rest.len())
+        };
+        if let Some(at) = rest[..room].iter().rposition(|byte| *byte == b'\n') {
+            return Step::Write(at + 1);
+        }
+        let has_something = length > 0 || is_index_full;
+        if has_something && self.within_line[slot(stream)] != Some(run) {
+            return Step::Rotate;
+        }
+        let line_end = rest[room..].iter().position(|byte| *byte == b'\n');
+        Step::Write(line_end.map_or(rest.len(), |at| room + at + 1))
+    }
+
+    /// Goes on in an empty file. Where that cannot be, the old one may grow by as much again before the next try.
+    fn rotate(&mut self) -> io::Result<()> {
+        let Some(current) = &mut self.current else {
+            return Ok(());
+        };
+        match rotation::rotate(&self.paths, self.limits.max_files) {
+            Ok(pair) => {
+                current.pair = pair;
+                current.bound = self.limits.max_size;
+                current.index_bound = index_bound(self.limits);
+                current.ends = Ends::WithLine;
+                Ok(())
+            }
+            Err(error) => {
+                current.bound = current.pair.length.saturating_add(self.limits.max_size);
+                let more = index_bound(self.limits);
+                current.index_bound = current.pair.index.length().saturating_add(more);
+                Err(error)
+            }
+        }
+    }
+
+    /// Writes to the log and returns how much of it is there, with the error that kept the rest away.
+    fn write(&mut self, bytes: &[u8]) -> (usize, io::Result<()>) {
+        let Some(current) = &mut self.current else {
+            return (0, Err(io::ErrorKind::NotFound.into()));
+        };
+        let mut written = 0;
+        let result = loop {
+            if written == bytes.len() {
+                break Ok(());
+            }
+            match current.pair.log.write(&bytes[written..]) {
+                Ok(0) => break Err(io::ErrorKind::WriteZero.into()),
+                Ok(count) => written += count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => break Err(error),
+            }
+        };
+        current.pair.length += written as u64;
+        (written, result)
+    }
+
+    /// Notes the service's bytes that were just written, in the index and for the next rotation.
+    fn note_bytes(&mut self, now_ms: u64, stream: Stream, run: u64, bytes: &[u8]) {
+        let (Some(current), Some(last)) = (&mut self.current, bytes.last()) else {
+            return;
+        };
+        let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+        let offset = current.pair.length - bytes.len() as u64;
+        let what = What::Bytes { stream, length };
+        let record = Record {
+            time_ms: now_ms,
+            offset,
+            run,
+            what,
+        };
+        current
+            .pair
+            .index
+            .note(record, current.index_bound.saturating_mul(2));
+        let is_ended = *last == b'\n';
+        current.ends = if is_ended {
+            Ends::WithLine
+        } else {
+            Ends::WithinLine
+        };
+        self.within_line[slot(stream)] = (!is_ended).then_some(run);
+    }
+
+    /// Counts `count` bytes as lost to `error`.
+    fn lose(&mut self, error: &io::Error, count: usize) -> Appended {
+        let lost_bytes = count as u64;
+        self.lost_bytes += lost_bytes;
+        let errno = error.raw_os_error();
+        match &mut self.failure {
+            Some(failure) => {
+                failure.lost_bytes += lost_bytes;
+                failure.errno = errno;
+                Appended::StillFailing { lost_bytes }
+            }
+            None => {
+                self.failure = Some(Failure { lost_bytes, errno });
+                Appended::Failed { lost_bytes }
+            }
+        }
+    }
+
+    fn index_is_full(&self) -> bool {
+        let is_full = |now: &Current| now.pair.index.length() >= now.index_bound;
+        self.current.as_ref().is_some_and(is_full)
+    }
+}
+
+fn slot(stream: Stream) -> usize {
+    match stream {
+        Stream::Out => 0,
+        Stream::Err => 1,
+    }
+}
+
+fn index_bound(limits: Limits) -> u64 {
+    (limits.max_size / 2).max(INDEX_BOUND_MIN)
+}
+
+fn byte_at(file: &File, offset: u64) -> Option<u8> {
+    let mut byte = [0];
+    file.read_exact_at(&mut byte, offset).ok().map(|()| byte[0])
+}

@@ -1,0 +1,306 @@
+//! Between clone and exec: the steps by which a copy of us becomes somebody else's program.
+//!
+//! Owns the order of the steps. Everything here runs in the child of a process that may have had other threads, so
+//! it only makes system calls: no allocation, no lock, no panic, no return. What it needs was prepared by `spawn`.
+//! User and group are changed by raw calls, because the C library's versions would try to reach threads that do not
+//! exist here.
+
+use std::convert::Infallible;
+use std::ffi::{CStr, c_char};
+use std::io;
+use std::os::fd::RawFd;
+use std::ptr;
+
+use nix::libc;
+
+use super::process::Identity;
+use super::spawn::{Directory, REPORT_LENGTH, Step};
+
+/// Exit code of a child that could not become its program; the report says why, so nobody needs to read it.
+const EXIT_FAILED: i32 = 127;
+
+/// Where the one descriptor that is passed on beside the standard streams is placed.
+const PASSED_FD: RawFd = 3;
+
+const SIGNALS: i32 = 64;
+/// Of the kernel's own signal set, which is smaller than the C library's.
+const SIGNAL_SET_BYTES: usize = 8;
+
+/// The mode of files that a stream makes, less the umask.
+const FILE_MODE: libc::c_uint = 0o666;
+
+/// All that the child does, by reference to memory that its parent prepared.
+pub(super) struct Plan<'a> {
+    pub(super) program: &'a CStr,
+    pub(super) argv: &'a [*const c_char],
+    pub(super) environment: &'a [*const c_char],
+    pub(super) directory: Option<&'a Directory>,
+    pub(super) identity: Option<&'a Identity>,
+    pub(super) umask: u32,
+    pub(super) streams: [Stream; 3],
+    /// A cgroup directory that the child has to enter by itself.
+    pub(super) enters: Option<RawFd>,
+    pub(super) nofile: Option<(u64, u64)>,
+    /// A descriptor that the program is to find as number 3.
+    pub(super) passed: Option<RawFd>,
+    /// The status pipe's write end, close-on-exec.
+    pub(super) report: RawFd,
+}
+
+/// A standard stream as the child sees it.
+#[derive(Clone, Copy)]
+pub(super) enum Stream {
+    Inherit,
+    Fd(RawFd),
+    /// Opened with the parent's rights.
+    Early {
+        path: *const c_char,
+        flags: i32,
+    },
+    /// Opened with the service's rights.
+    Late {
+        path: *const c_char,
+        flags: i32,
+    },
+    SameAsStdout,
+}
+
+struct Failure {
+    step: Step,
+    errno: i32,
+}
+
+const STREAM_STEPS: [Step; 3] = [
+    Step::StandardInput,
+    Step::StandardOutput,
+    Step::StandardError,
+];
+
+/// Becomes the program, or reports the step that failed and exits.
+pub(super) fn run(plan: &Plan<'_>) -> ! {
+    let Err(Failure { step, errno }) = become_program(plan);
+    report(plan.report, step.number(), errno);
+    exit(EXIT_FAILED)
+}
+
+/// One record for the status pipe, see `spawn::decode_report`.
+pub(super) fn report(fd: RawFd, first: i32, second: i32) {
+    let ([a, b, c, d], [e, f, g, h]) = (first.to_ne_bytes(), second.to_ne_bytes());
+    let record: [u8; REPORT_LENGTH] = [a, b, c, d, e, f, g, h];
+    // SAFETY: the record is ours and its true length is given. A pipe takes 8 bytes whole or not at all.
+    unsafe { libc::write(fd, record.as_ptr().cast(), record.len()) };
+}
+
+pub(super) fn exit(code: i32) -> ! {
+    // SAFETY: _exit ends the process at once and runs nothing of the parent's.
+    unsafe { libc::_exit(code) }
+}
+
+fn become_program(plan: &Plan<'_>) -> Result<Infallible, Failure> {
+    default_signals();
+    if let Some(directory) = plan.enters {
+        enter_cgroup(directory).map_err(at(Step::Cgroup))?;
+    }
+    // SAFETY: setsid has no arguments; a fresh child leads no process group, so it may.
+    check(unsafe { libc::setsid() }.into()).map_err(at(Step::Session))?;
+    // Only now, so that a Ctrl-C meant for the terminal's foreground job does not reach us.
+    unblock_signals();
+    // SAFETY: umask takes an integer and cannot fail.
+    unsafe { libc::umask(plan.umask) };
+    close_on_exec(PASSED_FD);
+    set_streams(plan, Rights::Ours)?;
+    if let Some(fd) = plan.passed {
+        place(fd, PASSED_FD).map_err(at(Step::Session))?;
+    }
+    if let Some((soft, hard)) = plan.nofile {
+        let limit = libc::rlimit {
+            rlim_cur: soft,
+            rlim_max: hard,
+        };
+        // SAFETY: `limit` is ours and lives through the call.
+        let result = unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) };
+        check(result.into()).map_err(at(Step::DescriptorLimit))?;
+    }
+    if let Some(identity) = plan.identity {
+        take_identity(identity)?;
+    }
+    set_streams(plan, Rights::Services)?;
+    if let Some(directory) = plan.directory {
+        enter_directory(directory).map_err(at(Step::Directory))?;
+    }
+    // SAFETY: the program is a C string, both vectors end with a null and point to C strings that the plan keeps
+    // alive.
+    unsafe {
+        libc::execve(
+            plan.program.as_ptr(),
+            plan.argv.as_ptr(),
+            plan.environment.as_ptr(),
+        );
+    }
+    Err(Failure {
+        step: Step::Exec,
+        errno: errno(),
+    })
+}
+
+/// Takes the kernel's result of a call and gives errno when it failed.
+fn check(result: libc::c_long) -> Result<libc::c_long, i32> {
+    if result < 0 { Err(errno()) } else { Ok(result) }
+}
+
+fn errno() -> i32 {
+    io::Error::last_os_error()
+        .raw_os_error()
+        .unwrap_or(libc::EIO)
+}
+
+fn at(step: Step) -> impl Fn(i32) -> Failure {
+    move |errno| Failure { step, errno }
+}
+
+/// Every signal gets its default effect again: an ignored one would stay ignored in the program. By the raw call,
+/// because the C library keeps two signals for itself and would leave those as we inherited them.
+fn default_signals() {
+    // `struct sigaction` of the kernel, no longer than this anywhere: all zeroes is the default with an empty mask.
+    let default = [0_u64; 8];
+    for signal in 1..=SIGNALS {
+        // SAFETY: the action is ours and only read. For SIGKILL and SIGSTOP the call is refused, as it should be.
+        unsafe {
+            libc::syscall(
+                libc::SYS_rt_sigaction,
+                signal,
+                default.as_ptr(),
+                ptr::null_mut::<libc::c_void>(),
+                SIGNAL_SET_BYTES,
+            );
+        }
+    }
+}
+
+fn unblock_signals() {
+    // SAFETY: the set is plain data, emptied before use.
+    unsafe {
+        let mut none: libc::sigset_t = std::mem::zeroed();
+        libc::sigemptyset(&raw mut none);
+        libc::sigprocmask(libc::SIG_SETMASK, &raw const none, ptr::null_mut());
+    }
+}
+
+fn enter_cgroup(directory: RawFd) -> Result<(), i32> {
+    let flags = libc::O_WRONLY | libc::O_CLOEXEC;
+    // SAFETY: the descriptor is the parent's cgroup directory, the name is a C string.
+    let file = unsafe { libc::openat(directory, c"cgroup.procs".as_ptr(), flags) };
+    check(file.into())?;
+    // SAFETY: one byte of a static string. "0" means whoever writes.
+    let written = unsafe { libc::write(file, c"0".as_ptr().cast(), 1) };
+    check(if written < 0 { -1 } else { 0 })?;
+    Ok(())
+}
+
+/// Descriptors are close-on-exec by construction; this makes it hold for those that we ourselves inherited, too.
+/// Before Linux 5.11 the call is missing, and what we inherited is passed on.
+fn close_on_exec(first: RawFd) {
+    const CLOSE_RANGE_CLOEXEC: libc::c_uint = 4;
+    // SAFETY: the call takes three integers and closes nothing: it sets a flag.
+    unsafe {
+        libc::syscall(
+            libc::SYS_close_range,
+            first,
+            libc::c_uint::MAX,
+            CLOSE_RANGE_CLOEXEC,
+        )
+    };
+}
+
+/// With whose rights a stream is opened.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Rights {
+    Ours,
+    Services,
+}
+
+/// Sets up those streams that are opened with these rights.
+fn set_streams(plan: &Plan<'_>, rights: Rights) -> Result<(), Failure> {
+    let early = rights == Rights::Ours;
+    let late_stdout = matches!(plan.streams[1], Stream::Late { .. });
+    for ((stream, target), step) in plan.streams.iter().zip(0..).zip(STREAM_STEPS) {
+        let result = match *stream {
+            Stream::Fd(fd) if early => place(fd, target),
+            Stream::Early { path, flags } if early => open(path, flags, target),
+            Stream::Late { path, flags } if !early => open(path, flags, target),
+            Stream::SameAsStdout if early != late_stdout => place(libc::STDOUT_FILENO, target),
+            _ => Ok(()),
+        };
+        result.map_err(at(step))?;
+    }
+    Ok(())
+}
+
+fn open(path: *const c_char, flags: i32, target: RawFd) -> Result<(), i32> {
+    // SAFETY: the path is a C string that the plan keeps alive.
+    let fd = unsafe { libc::open(path, flags, FILE_MODE) };
+    check(fd.into())?;
+    place(fd, target)?;
+    if fd != target {
+        // SAFETY: the descriptor was made here and is known by its place now. The next stream may need its number.
+        unsafe { libc::close(fd) };
+    }
+    Ok(())
+}
+
+/// Makes the descriptor known as `target` too, to be kept by the program.
+fn place(fd: RawFd, target: RawFd) -> Result<(), i32> {
+    // SAFETY: both calls take integers; the descriptors are this child's own copies.
+    let result = unsafe {
+        if fd == target {
+            libc::fcntl(fd, libc::F_SETFD, 0)
+        } else {
+            libc::dup2(fd, target)
+        }
+    };
+    check(result.into()).map(|_| ())
+}
+
+/// On these two the plain calls know only 16-bit ids.
+#[cfg(any(target_arch = "x86", target_arch = "arm"))]
+mod calls {
+    use nix::libc;
+    pub(super) const SETGROUPS: libc::c_long = libc::SYS_setgroups32;
+    pub(super) const SETRESGID: libc::c_long = libc::SYS_setresgid32;
+    pub(super) const SETRESUID: libc::c_long = libc::SYS_setresuid32;
+}
+
+#[cfg(not(any(target_arch = "x86", target_arch = "arm")))]
+mod calls {
+    use nix::libc;
+    pub(super) const SETGROUPS: libc::c_long = libc::SYS_setgroups;
+    pub(super) const SETRESGID: libc::c_long = libc::SYS_setresgid;
+    pub(super) const SETRESUID: libc::c_long = libc::SYS_setresuid;
+}
+
+/// Groups first, the user last: after it the right to change the others is gone.
+fn take_identity(identity: &Identity) -> Result<(), Failure> {
+    let (uid, gid, groups) = (identity.uid, identity.gid, identity.groups.as_slice());
+    // SAFETY: the list and its true length are given; the kernel only reads it.
+    let result = unsafe { libc::syscall(calls::SETGROUPS, groups.len(), groups.as_ptr()) };
+    check(result).map_err(at(Step::Groups))?;
+    // SAFETY: the call takes three integers.
+    let result = unsafe { libc::syscall(calls::SETRESGID, gid, gid, gid) };
+    check(result).map_err(at(Step::Group))?;
+    // SAFETY: the call takes three integers.
+    let result = unsafe { libc::syscall(calls::SETRESUID, uid, uid, uid) };
+    check(result).map_err(at(Step::User))?;
+    Ok(())
+}
+
+fn enter_directory(directory: &Directory) -> Result<(), i32> {
+    let enter = |path: &CStr| {
+        // SAFETY: the path is a C string that outlives the call.
+        check(unsafe { libc::chdir(path.as_ptr()) }.into())
+    };
+    match enter(&directory.path) {
+        Err(_) if directory.optional => enter(c"/"),
+        other => other,
+    }?;
+    Ok(())
+}

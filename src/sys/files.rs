@@ -1,0 +1,411 @@
+//! Files, FIFOs, locks and plain reads and writes.
+//!
+//! Owns how they are opened safely: never through a link where another user could have put one, never blocking,
+//! always close-on-exec. Does not know what the files mean.
+
+use std::ffi::CStr;
+use std::fs::DirBuilder;
+use std::io::{self, Read};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::Path;
+
+use rustix::fs::{
+    AtFlags, CWD, FileType, FlockOperation, Gid, Mode, OFlags, Stat, Uid, chmod, chownat,
+    fcntl_getfl, fcntl_setfl, flock, fstat, mkfifoat, open,
+};
+use rustix::io::{Errno, retry_on_intr};
+use rustix::pipe::{PipeFlags, fcntl_setpipe_size, pipe_with};
+use rustix::process::geteuid;
+
+/// The size that a FIFO's buffer is given where the kernel allows it. Memory is taken only for what lies in it.
+const FIFO_BYTES: usize = 256 * 1024;
+
+/// Makes a FIFO with exactly this mode and, where given, owner (uid, gid). One that exists already is kept, with
+/// what lies in it, and gets mode and owner.
+///
+/// # Errors
+/// `AlreadyExists` when the name belongs to something that is no FIFO; else what mkfifo(3), chown(2), chmod(2) give.
+pub fn make_fifo(path: &Path, mode: u32, owner: Option<(u32, u32)>) -> io::Result<()> {
+    let mode = Mode::from_raw_mode(mode & 0o777);
+    match mkfifoat(CWD, path, mode) {
+        Ok(()) | Err(Errno::EXIST) => {}
+        Err(other) => return Err(other.into()),
+    }
+    // Held by a descriptor that opens nothing: a reader that comes and goes would be felt by the writers.
+    let held = open(
+        path,
+        OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC,
+        Mode::empty(),
+    )?;
+    let found = fstat(&held)?;
+    if !is_fifo(&found) {
+        return Err(Errno::EXIST.into());
+    }
+    if let Some((uid, gid)) = owner.filter(|owner| *owner != (found.st_uid, found.st_gid)) {
+        let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
+        chownat(&held, c"", Some(uid), Some(gid), AtFlags::EMPTY_PATH)?;
+    }
+    if Mode::from_raw_mode(found.st_mode & 0o7777) != mode {
+        chmod(format!("/proc/self/fd/{}", held.as_raw_fd()), mode)?;
+    }
+    Ok(())
+}
+
+fn is_fifo(found: &Stat) -> bool {
+    FileType::from_raw_mode(found.st_mode) == FileType::Fifo
+}
+
+/// Opens a FIFO for reading only, nonblocking, so that end of file comes when its last writer is gone. Its buffer is
+/// enlarged where the kernel allows it.
+///
+/// # Errors
+/// `InvalidInput` when it is no FIFO; else what open(2) gives.
+pub fn open_fifo_reader(path: &Path) -> io::Result<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let reader = open(path, flags, Mode::empty())?;
+    if !is_fifo(&fstat(&reader)?) {
+        return Err(Errno::INVAL.into());
+    }
+    // A user's allowance for pipes may be spent; the usual 64 KiB then have to do.
+    let _ = fcntl_setpipe_size(&reader, FIFO_BYTES);
+    Ok(reader)
+}
+
+/// Takes the exclusive lock on a file, which is made when missing; it lasts as long as the descriptor. `None`:
+/// another holds it.
+///
+/// # Errors
+/// What open(2) and flock(2) give.
+pub fn lock_exclusive(path: &Path) -> io::Result<Option<OwnedFd>> {
+    let file = open_lock(path)?;
+    match retry_on_intr(|| flock(&file, FlockOperation::NonBlockingLockExclusive)) {
+        Ok(()) => Ok(Some(file)),
+        Err(Errno::WOULDBLOCK) => Ok(None),
+        Err(other) => Err(other.into()),
+    }
+}
+
+/// As [`lock_exclusive`], but waits for the other holder. For clients: it blocks.
+///
+/// # Errors
+/// What open(2) and flock(2) give.
+pub fn lock_exclusive_wait(path: &Path) -> io::Result<OwnedFd> {
+    let file = open_lock(path)?;
+    retry_on_intr(|| flock(&file, FlockOperation::LockExclusive))?;
+    Ok(file)
+}
+
+fn open_lock(path: &Path) -> io::Result<OwnedFd> {
+    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    Ok(open(path, flags, Mode::from_raw_mode(0o600))?)
+}
+
+/// Sees to it that the directory exists, is our own and is open to nobody else (0700). Missing parents are made
+/// likewise.
+///
+/// # Errors
+/// `PermissionDenied` when it belongs to another user, `ENOTDIR` or `ELOOP` when it is something else; else
+/// mkdir(2)'s.
+pub fn private_directory(path: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let directory = open(path, flags, Mode::empty())?;
+    let found = fstat(&directory)?;
+    if found.st_uid != geteuid().as_raw() {
+        let reason = "it belongs to another user";
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, reason));
+    }
+    if found.st_mode & 0o777 != 0o700 {
+        rustix::fs::fchmod(&directory, Mode::from_raw_mode(0o700))?;
+    }
+    Ok(())
+}
+
+/// From now on reads and writes on this open file return `WouldBlock` instead of waiting.
+///
+/// # Errors
+/// None that is known for an open descriptor.
+pub fn set_nonblocking(fd: BorrowedFd<'_>) -> io::Result<()> {
+    Ok(fcntl_setfl(fd, fcntl_getfl(fd)? | OFlags::NONBLOCK)?)
+}
+
+/// One read(2), begun again when a signal interrupts it. 0 is the end of the file.
+///
+/// # Errors
+/// What read(2) gives.
+pub fn read_into(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<usize> {
+    Ok(retry_on_intr(|| rustix::io::read(fd, &mut *buffer))?)
+}
+
+/// One pwrite(2) at `offset` bytes, begun again when a signal interrupts it. Returns how much was taken, maybe less
+/// than all.
+///
+/// # Errors
+/// What pwrite(2) gives.
+pub fn write_at(fd: BorrowedFd<'_>, bytes: &[u8], offset: u64) -> io::Result<usize> {
+    Ok(retry_on_intr(|| rustix::io::pwrite(fd, bytes, offset))?)
+}
+
+/// Takes over a descriptor that this process was started with, and closes it for its children.
+///
+/// # Errors
+/// `EBADF` when there is none of that number, or it is one of the three standard ones.
+pub fn take_inherited(number: i32) -> io::Result<OwnedFd> {
+    if number <= 2 {
+        return Err(Errno::BADF.into());
+    }
+    // SAFETY: it is borrowed for this one question; a number without a descriptor behind it is answered with EBADF.
+    let inherited = unsafe { BorrowedFd::borrow_raw(number) };
+    rustix::io::fcntl_setfd(inherited, rustix::io::FdFlags::CLOEXEC)?;
+    // SAFETY: it is open, and our parent passed it for us to own; the caller asks once, before it opens anything.
+    Ok(unsafe { OwnedFd::from_raw_fd(number) })
+}
+
+/// A pipe (read end, write end); the read end is nonblocking.
+///
+/// # Errors
+/// `EMFILE`, `ENFILE`.
+pub fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
+    let (reader, writer) = pipe_with(PipeFlags::CLOEXEC)?;
+    fcntl_setfl(&reader, OFlags::NONBLOCK)?;
+    Ok((reader, writer))
+}
+
+/// What a small file held, and whose it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Content {
+    pub bytes: Vec<u8>,
+    /// The file's owner.
+    pub uid: u32,
+    /// When it was written last, unix milliseconds; 0 before 1970.
+    pub modified_ms: u64,
+}
+
+/// Reads a regular file of at most `limit` bytes. Whatever else a name may lead to (a FIFO, a device) is refused, and cannot
+/// make us wait.
+///
+/// # Errors
+/// `InvalidInput` when it is no regular file, `FileTooLarge` past the limit; else what open(2) and read(2) give.
+pub fn read_regular(path: &Path, limit: usize) -> io::Result<Content> {
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let file = open(path, flags, Mode::empty())?;
+    let found = fstat(&file)?;
+    if FileType::from_raw_mode(found.st_mode) != FileType::RegularFile {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "it is not a regular file",
+        ));
+    }
+    let mut bytes = Vec::new();
+    let most = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
+    std::fs::File::from(file)
+        .take(most)
+        .read_to_end(&mut bytes)?;
+    if bytes.len() > limit {
+        return Err(Errno::FBIG.into());
+    }
+    let milliseconds = u64::try_from(found.st_mtime)
+        .unwrap_or(0)
+        .saturating_mul(1_000);
+    #[allow(
+        clippy::unnecessary_fallible_conversions,
+        reason = "signed on some machines"
+    )]
+    let part = u64::try_from(found.st_mtime_nsec).unwrap_or(0) / 1_000_000;
+    Ok(Content {
+        bytes,
+        uid: found.st_uid,
+        modified_ms: milliseconds.saturating_add(part),
+    })
+}
+
+/// Reads a small file of the kernel's, relative to a directory, into `buffer`; what does not fit is left.
+pub(super) fn read_small<'b>(
+    directory: BorrowedFd<'_>,
+    name: &CStr,
+    buffer: &'b mut [u8],
+) -> io::Result<&'b [u8]> {
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+    let file = rustix::fs::openat(directory, name, flags, Mode::empty())?;
+    let mut length = 0;
+    while let Some(rest) = buffer.get_mut(length..).filter(|rest| !rest.is_empty()) {
+        match retry_on_intr(|| rustix::io::read(&file, &mut *rest))? {
+            0 => break,
+            read => length += read,
+        }
+    }
+    Ok(buffer.get(..length).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+    use std::fs;
+    use std::os::fd::AsFd;
+    use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+
+    use super::super::process::{ExecStatus, OpenMode, Spawn, Stdio, Wait, spawn};
+    use super::super::testing::{
+        NOBODY, Scratch, alone, await_end, await_status, become_ordinary, c_path, read_all,
+        read_line, shell,
+    };
+    use super::super::users;
+    use super::*;
+
+    fn mode_of(path: &Path) -> u32 {
+        fs::metadata(path).unwrap().permissions().mode() & 0o7777
+    }
+
+    #[test]
+    fn a_fifo_is_made_or_kept_and_set_right() {
+        let scratch = Scratch::new();
+        let fifo = scratch.path("fifo");
+        make_fifo(&fifo, 0o622, None).unwrap();
+        assert_eq!(mode_of(&fifo), 0o622);
+        let inode = fs::metadata(&fifo).unwrap().ino();
+        let owner = if users::effective_uid() == 0 {
+            (NOBODY, 12)
+        } else {
+            let found = fs::metadata(&fifo).unwrap();
+            (found.uid(), found.gid())
+        };
+        make_fifo(&fifo, 0o600, Some(owner)).unwrap();
+        let found = fs::metadata(&fifo).unwrap();
+        assert_eq!((found.ino(), mode_of(&fifo)), (inode, 0o600));
+        assert_eq!((found.uid(), found.gid()), owner);
+    }
+
+    #[test]
+    fn nothing_else_is_taken_for_a_fifo() {
+        let scratch = Scratch::new();
+        let (file, link) = (scratch.path("file"), scratch.path("link"));
+        fs::write(&file, "kept").unwrap();
+        make_fifo(&scratch.path("fifo"), 0o600, None).unwrap();
+        symlink(scratch.path("fifo"), &link).unwrap();
+        for other in [&file, &link] {
+            let error = make_fifo(other, 0o600, None).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
+            assert!(open_fifo_reader(other).is_err());
+        }
+        assert_eq!(fs::read_to_string(&file).unwrap(), "kept");
+        let error = open_fifo_reader(&scratch.path("missing")).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::NotFound);
+    }
+
+    #[test]
+    fn a_writer_survives_its_reader_and_the_next_reader_finds_all() {
+        let scratch = Scratch::new();
+        let fifo = scratch.path("fifo");
+        make_fifo(&fifo, 0o600, None).unwrap();
+        let first_reader = open_fifo_reader(&fifo).unwrap();
+        let (go, going) = pipe_with(PipeFlags::CLOEXEC).unwrap();
+        let (said, saying) = pipe().unwrap();
+        let stdout = Stdio::Path {
+            path: c_path(&fifo),
+            mode: OpenMode::ReadWrite,
+        };
+        let script = "echo one; read go; echo two; echo written >&2; read go; echo three";
+        let asked = Spawn {
+            stdin: Stdio::Fd(go.as_fd()),
+            stdout,
+            stderr: Stdio::Fd(saying.as_fd()),
+            ..shell(script)
+        };
+        let spawned = spawn(&asked).unwrap();
+        assert_eq!(await_status(&spawned), ExecStatus::Executed);
+        assert_eq!(read_line(first_reader.as_fd()), "one");
+        drop(first_reader);
+        rustix::io::write(&going, b"\n").unwrap();
+        assert_eq!(read_line(said.as_fd()), "written");
+        let second_reader = open_fifo_reader(&fifo).unwrap();
+        rustix::io::write(&going, b"\n").unwrap();
+        assert_eq!(read_all(second_reader.as_fd()), "two\nthree\n");
+        assert_eq!(await_end(&spawned.pidfd), Wait::Exited(0));
+    }
+
+    #[test]
+    fn a_lock_is_held_by_one() {
+        let scratch = Scratch::new();
+        let path = scratch.path("lock");
+        let held = lock_exclusive(&path).unwrap().unwrap();
+        assert_eq!(mode_of(&path), 0o600);
+        assert!(lock_exclusive(&path).unwrap().is_none());
+        drop(held);
+        let waited = lock_exclusive_wait(&path).unwrap();
+        assert!(lock_exclusive(&path).unwrap().is_none());
+        drop(waited);
+        assert!(lock_exclusive(&path).unwrap().is_some());
+        assert!(lock_exclusive(&scratch.path("missing/lock")).is_err());
+    }
+
+    #[test]
+    fn a_lock_is_not_inherited_by_a_service() {
+        let scratch = Scratch::new();
+        let path = scratch.path("lock");
+        let held = lock_exclusive(&path).unwrap().unwrap();
+        let spawned = spawn(&shell("exec sleep 1000")).unwrap();
+        assert_eq!(await_status(&spawned), ExecStatus::Executed);
+        drop(held);
+        // Other tests' children may hold it between clone and exec, so this waits.
+        drop(lock_exclusive_wait(&path).unwrap());
+        spawned.pidfd.signal(9).unwrap();
+        await_end(&spawned.pidfd);
+    }
+
+    #[test]
+    fn a_private_directory_is_made_and_tightened() {
+        let scratch = Scratch::new();
+        let directory = scratch.path("a/b");
+        private_directory(&directory).unwrap();
+        assert_eq!(mode_of(&directory), 0o700);
+        assert_eq!(mode_of(&scratch.path("a")), 0o700);
+        fs::set_permissions(&directory, fs::Permissions::from_mode(0o755)).unwrap();
+        private_directory(&directory).unwrap();
+        assert_eq!(mode_of(&directory), 0o700);
+        fs::write(scratch.path("file"), "").unwrap();
+        assert!(private_directory(&scratch.path("file")).is_err());
+        symlink(&directory, scratch.path("link")).unwrap();
+        assert!(private_directory(&scratch.path("link")).is_err());
+    }
+
+    #[test]
+    fn a_private_directory_is_never_another_users() {
+        alone(
+            "sys::files::tests::a_private_directory_is_never_another_users",
+            || {
+                become_ordinary();
+                let error = private_directory(Path::new("/")).unwrap_err();
+                assert_eq!(error.kind(), io::ErrorKind::PermissionDenied);
+                assert_eq!(error.to_string(), "it belongs to another user");
+            },
+        );
+    }
+
+    #[test]
+    fn reads_do_not_block_and_writes_go_where_they_should() {
+        let (reader, writer) = pipe().unwrap();
+        let mut buffer = [0; 8];
+        let error = read_into(reader.as_fd(), &mut buffer).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+        set_nonblocking(writer.as_fd()).unwrap();
+        while rustix::io::write(&writer, &[0; 4_096]).is_ok() {}
+        let scratch = Scratch::new();
+        let file = fs::File::create(scratch.path("file")).unwrap();
+        assert_eq!(write_at(file.as_fd(), b"world", 6).unwrap(), 5);
+        assert_eq!(write_at(file.as_fd(), b"hello ", 0).unwrap(), 6);
+        assert_eq!(
+            fs::read_to_string(scratch.path("file")).unwrap(),
+            "hello world"
+        );
+    }
+
+    #[test]
+    fn a_small_read_leaves_what_does_not_fit() {
+        let root = fs::File::open("/proc/self").unwrap();
+        let mut buffer = [0; 4];
+        let read = read_small(root.as_fd(), c"stat", &mut buffer).unwrap();
+        assert_eq!(read.len(), 4);
+    }
+}

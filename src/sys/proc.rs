@@ -1,0 +1,451 @@
+//! What `/proc` tells about processes, and who belongs to a service where there is no cgroup.
+//!
+//! Owns parsing of proc(5). Processes come and go while it is read: one that has vanished is left out, never an
+//! error of a list. Decides nothing about those that it finds.
+
+use std::fs::{self, File};
+use std::io::{self, Read};
+
+use nix::libc;
+
+use super::process::Pid;
+
+/// How many processes one scan looks at.
+const SCAN_LIMIT: usize = 65_536;
+/// How much of an environment is searched; the kernel's own limit for arguments and environment is 6 MiB at the
+/// usual stack.
+const ENVIRONMENT_LIMIT: u64 = 6 * 1024 * 1024;
+/// A line of `/proc/PID/stat` is some 300 bytes, at most some 1,100.
+const STAT_BYTES: usize = 2_048;
+const CHUNK_BYTES: usize = 4_096;
+
+/// Some of the fields of `/proc/PID/stat`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stat {
+    pub pid: Pid,
+    /// `None` for a process whose parent lies outside our PID namespace, and for the first one.
+    pub ppid: Option<Pid>,
+    /// `None` for kernel threads.
+    pub pgrp: Option<Pid>,
+    /// `None` for kernel threads.
+    pub session: Option<Pid>,
+    /// R, S, D, T, t, Z (ended, not reaped), X and others.
+    pub state: char,
+    /// User and system time of all threads, in clock ticks, see [`ticks_per_second`].
+    pub cpu_ticks: u64,
+    pub threads: u32,
+    /// Clock ticks from boot to the process's start. With the PID and the boot id it names a process for good.
+    pub start_ticks: u64,
+}
+
+impl Stat {
+    /// It has ended; only its exit status is left.
+    #[must_use]
+    pub fn is_dead(&self) -> bool {
+        matches!(self.state, 'Z' | 'X' | 'x')
+    }
+}
+
+/// What the kernel says about one process.
+///
+/// # Errors
+/// `NotFound` or `ESRCH` when there is none; `InvalidData` when the line is not what proc(5) says.
+pub fn stat(pid: Pid) -> io::Result<Stat> {
+    let mut buffer = [0_u8; STAT_BYTES];
+    let mut file = File::open(format!("/proc/{pid}/stat"))?;
+    let mut length = 0;
+    while let Some(rest) = buffer.get_mut(length..).filter(|rest| !rest.is_empty()) {
+        match file.read(rest) {
+            Ok(0) => break,
+            Ok(read) => length += read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    let line = buffer.get(..length).unwrap_or_default();
+    parse_stat(pid, line).ok_or_else(|| io::ErrorKind::InvalidData.into())
+}
+
+fn parse_stat(pid: Pid, line: &[u8]) -> Option<Stat> {
+    // The program's name stands in parentheses and may hold anything, parentheses and spaces too.
+    let name_end = line.iter().rposition(|byte| *byte == b')')?;
+    let rest = std::str::from_utf8(line.get(name_end + 1..)?).ok()?;
+    let fields: Fields<'_> = Fields(rest);
+    let number = |index| fields.at(index)?.parse::<u64>().ok();
+    let process = |index| number(index).and_then(|raw| u32::try_from(raw).ok());
+    Some(Stat {
+        pid,
+        state: fields.at(3)?.chars().next()?,
+        ppid: Pid::from_raw(process(4)?),
+        pgrp: Pid::from_raw(process(5)?),
+        session: Pid::from_raw(process(6)?),
+        cpu_ticks: number(14)?.saturating_add(number(15)?),
+        threads: process(20)?,
+        start_ticks: number(22)?,
+    })
+}
+
+/// The fields after the name, by their number in proc(5), which counts from 1 and the name as the second.
+struct Fields<'a>(&'a str);
+
+impl<'a> Fields<'a> {
+    fn at(&self, index: usize) -> Option<&'a str> {
+        self.0.split_ascii_whitespace().nth(index.checked_sub(3)?)
+    }
+}
+
+/// All processes that there are now, by rising PID as `/proc` lists them. An unreadable `/proc` has none.
+#[must_use]
+pub fn all() -> Vec<Stat> {
+    let Ok(entries) = fs::read_dir("/proc") else {
+        return Vec::new();
+    };
+    let pids = entries.filter_map(|entry| {
+        let name = entry.ok()?.file_name();
+        name.to_str()?.parse().ok().and_then(Pid::from_raw)
+    });
+    pids.take(SCAN_LIMIT)
+        .filter_map(|pid| stat(pid).ok())
+        .collect()
+}
+
+/// The children of a process, of all its threads, ended ones included.
+///
+/// # Errors
+/// When `/proc` cannot be read or the process is gone.
+pub fn children(pid: Pid) -> io::Result<Vec<Pid>> {
+    let mut found = Vec::new();
+    for task in fs::read_dir(format!("/proc/{pid}/task"))? {
+        match fs::read_to_string(task?.path().join("children")) {
+            Ok(list) => {
+                let pids = list
+                    .split_ascii_whitespace()
+                    .filter_map(|word| word.parse().ok());
+                found.extend(pids.filter_map(Pid::from_raw));
+            }
+            // A kernel without this file, or a thread that has just ended: the long way finds them all.
+            Err(_) => return Ok(children_by_scan(pid)),
+        }
+    }
+    Ok(found)
+}
+
+fn children_by_scan(parent: Pid) -> Vec<Pid> {
+    all()
+        .into_iter()
+        .filter(|stat| stat.ppid == Some(parent))
+        .map(|stat| stat.pid)
+        .collect()
+}
+
+/// Bytes of memory that the process holds now, shared pages counted in full.
+///
+/// # Errors
+/// `NotFound` or `ESRCH` when there is no such process.
+pub fn rss_bytes(pid: Pid) -> io::Result<u64> {
+    let text = fs::read_to_string(format!("/proc/{pid}/statm"))?;
+    let pages = text
+        .split_ascii_whitespace()
+        .nth(1)
+        .and_then(|field| field.parse::<u64>().ok());
+    pages
+        .map(|pages| pages.saturating_mul(page_size()))
+        .ok_or_else(|| io::ErrorKind::InvalidData.into())
+}
+
+/// Whether the environment that the process was started with holds exactly this entry, `NAME=value`. One that
+/// cannot be read, or that the process has overwritten, holds nothing.
+#[must_use]
+pub fn has_environment(pid: Pid, entry: &[u8]) -> bool {
+    let Ok(file) = File::open(format!("/proc/{pid}/environ")) else {
+        return false;
+    };
+    holds_entry(file.take(ENVIRONMENT_LIMIT), entry)
+}
+
+/// Looks for an entry among those that NULs separate, a piece at a time.
+fn holds_entry(mut source: impl Read, entry: &[u8]) -> bool {
+    let mut chunk = [0_u8; CHUNK_BYTES];
+    // How much of the current entry has been found equal; `None` once it differs.
+    let mut equal = Some(0);
+    loop {
+        let length = match source.read(&mut chunk) {
+            Ok(0) => return equal == Some(entry.len()) && !entry.is_empty(),
+            Ok(length) => length,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(_) => return false,
+        };
+        for byte in chunk.iter().take(length) {
+            equal = match (*byte, equal) {
+                (0, Some(count)) if count == entry.len() && count > 0 => return true,
+                (0, _) => Some(0),
+                (byte, Some(count)) if entry.get(count) == Some(&byte) => Some(count + 1),
+                _ => None,
+            };
+        }
+    }
+}
+
+/// The living processes that belong together: the roots, whoever is in a session that a root leads, whoever was
+/// started with `marker` in its environment, and the children of all these, by rising PID. Never ourselves.
+///
+/// A root that has been reaped may be given still, since its session can outlive it. Its number may by then belong
+/// to a stranger: a living root counts only when it is our child or holds the marker.
+#[must_use]
+pub fn members(roots: &[Pid], marker: &[u8]) -> Vec<Pid> {
+    let ourselves = Pid::current();
+    let all = all();
+    let marked = |stat: &Stat| has_environment(stat.pid, marker);
+    let is_stranger = |root: &Pid| {
+        let living = all.iter().find(|stat| stat.pid == *root && !stat.is_dead());
+        living.is_some_and(|stat| stat.ppid != Some(ourselves) && !marked(stat))
+    };
+    let roots: Vec<Pid> = roots
+        .iter()
+        .copied()
+        .filter(|root| !is_stranger(root))
+        .collect();
+    let by_itself = |stat: &Stat| {
+        roots.contains(&stat.pid)
+            || stat.session.is_some_and(|session| roots.contains(&session))
+            || marked(stat)
+    };
+    let mut found = Vec::new();
+    let mut others = Vec::new();
+    for stat in all.iter().filter(|stat| stat.pid != ourselves) {
+        if by_itself(stat) {
+            found.push(*stat)
+        } else {
+            others.push(*stat)
+        }
+    }
+    // Each round takes in the children of those found so far, until none is left to take.
+    let mut done = 0;
+    while done < found.len() {
+        let parents: Vec<Pid> = found.iter().skip(done).map(|stat| stat.pid).collect();
+        done = found.len();
+        others.retain(|stat| {
+            let joins = stat.ppid.is_some_and(|parent| parents.contains(&parent));
+            if joins {
+                found.push(*stat);
+            }
+            !joins
+        });
+    }
+    let mut pids: Vec<Pid> = found
+        .iter()
+        .filter(|stat| !stat.is_dead())
+        .map(|stat| stat.pid)
+        .collect();
+    pids.sort_unstable();
+    pids
+}
+
+/// The unit of [`Stat::cpu_ticks`] and [`Stat::start_ticks`], 100 almost everywhere.
+#[must_use]
+pub fn ticks_per_second() -> u64 {
+    system_value(libc::_SC_CLK_TCK).unwrap_or(100)
+}
+
+/// Bytes of a page of memory.
+#[must_use]
+pub fn page_size() -> u64 {
+    system_value(libc::_SC_PAGESIZE).unwrap_or(4_096)
+}
+
+fn system_value(name: i32) -> Option<u64> {
+    // SAFETY: sysconf takes an integer and returns one.
+    let value = unsafe { libc::sysconf(name) };
+    u64::try_from(value).ok().filter(|value| *value > 0)
+}
+
+/// Bytes of memory that the machine has.
+#[must_use]
+pub fn mem_total() -> u64 {
+    let information = rustix::system::sysinfo();
+    // The field's width differs between machines.
+    #[allow(clippy::useless_conversion, reason = "32 bits wide on some machines")]
+    u64::from(information.totalram).saturating_mul(u64::from(information.mem_unit))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+    use std::os::fd::AsFd;
+
+    use super::super::files;
+    use super::super::process::{
+        PidFd, Spawn, Spawned, Stdio, Wait, become_subreaper, reap_orphans, spawn,
+    };
+    use super::super::testing::{alone, await_end, await_readable, c, read_line, shell};
+    use super::*;
+
+    fn pid(raw: u32) -> Pid {
+        Pid::from_raw(raw).unwrap()
+    }
+
+    /// Starts a shell whose first line of output is a PID.
+    fn shell_and_other(script: &str, marker: &str) -> (Spawned, Pid) {
+        let (reader, writer) = files::pipe().unwrap();
+        let mut asked = Spawn {
+            stdout: Stdio::Fd(writer.as_fd()),
+            ..shell(script)
+        };
+        asked.environment.push(c(marker));
+        let spawned = spawn(&asked).unwrap();
+        let other = read_line(reader.as_fd()).parse().unwrap();
+        (spawned, pid(other))
+    }
+
+    fn kill(pid: Pid) {
+        let process = PidFd::open(pid).unwrap();
+        process.signal(libc::SIGKILL).unwrap();
+        await_readable(process.as_fd());
+    }
+
+    #[test]
+    fn a_line_is_parsed_whatever_the_program_is_called() {
+        let line = b"77 (a) S (b\xff) Z 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 2 18 19 20 21\n";
+        let stat = parse_stat(pid(77), line).unwrap();
+        let expected = Stat {
+            pid: pid(77),
+            state: 'Z',
+            ppid: Some(pid(1)),
+            pgrp: Some(pid(2)),
+            session: Some(pid(3)),
+            cpu_ticks: 11 + 12,
+            threads: 2,
+            start_ticks: 19,
+        };
+        assert_eq!(
+            stat,
+            Stat {
+                start_ticks: 19,
+                ..expected
+            }
+        );
+        assert!(stat.is_dead());
+        for garbage in [
+            "",
+            "77",
+            "77 (a)",
+            "77 (a) S 1 2",
+            "77 (a) S x 2 3 4 5 6 7 8 9 10",
+        ] {
+            assert_eq!(parse_stat(pid(77), garbage.as_bytes()), None);
+        }
+        assert_eq!(parse_stat(pid(77), b"77 (a) \xff\xff"), None);
+    }
+
+    #[test]
+    fn a_process_is_told_apart_by_its_stat() {
+        alone(
+            "sys::proc::tests::a_process_is_told_apart_by_its_stat",
+            || {
+                become_subreaper().unwrap();
+                let (shell, child) =
+                    shell_and_other("sleep 1000 & echo $!; exec sleep 1000", "A=b");
+                let stat_of_shell = stat(shell.pid).unwrap();
+                assert_eq!(stat_of_shell.ppid, Some(Pid::current()));
+                assert_eq!(stat_of_shell.session, Some(shell.pid));
+                assert_eq!(stat_of_shell.threads, 1);
+                assert_eq!(stat(child).unwrap().ppid, Some(shell.pid));
+                assert_eq!(children(shell.pid).unwrap(), [child]);
+                assert_eq!(children_by_scan(shell.pid), [child]);
+                assert!(children(Pid::current()).unwrap().contains(&shell.pid));
+                assert!(rss_bytes(shell.pid).unwrap() >= page_size());
+                kill(child);
+                shell.pidfd.signal(libc::SIGKILL).unwrap();
+                await_readable(shell.pidfd.as_fd());
+                assert!(stat(shell.pid).unwrap().is_dead());
+                await_end(&shell.pidfd);
+                let gone = stat(shell.pid).unwrap_err();
+                assert_eq!(gone.kind(), io::ErrorKind::NotFound);
+                assert!(children(shell.pid).is_err());
+                assert!(rss_bytes(shell.pid).is_err());
+                assert_eq!(reap_orphans(|_| false), [child]);
+            },
+        );
+    }
+
+    #[test]
+    fn all_holds_ourselves_and_the_first() {
+        let all = all();
+        assert!(all.iter().any(|stat| stat.pid == Pid::current()));
+        assert!(all.iter().any(|stat| stat.pid.as_raw() == 1));
+    }
+
+    #[test]
+    fn an_entry_is_found_only_whole() {
+        let holds =
+            |environment: &str, entry: &str| holds_entry(environment.as_bytes(), entry.as_bytes());
+        assert!(holds("A=1\0ID=ab\0", "ID=ab"));
+        assert!(holds("ID=ab", "ID=ab"));
+        assert!(!holds("A=1\0ID=abc\0", "ID=ab"));
+        assert!(!holds("A=1\0XID=ab\0", "ID=ab"));
+        assert!(!holds("A=1\0ID=a\0", "ID=ab"));
+        assert!(!holds("\0\0", ""));
+        let long = "x".repeat(CHUNK_BYTES - 3) + "\0ID=ab\0";
+        assert!(holds(&long, "ID=ab"));
+        assert!(!holds(&"x".repeat(3 * CHUNK_BYTES), "ID=ab"));
+    }
+
+    #[test]
+    fn members_are_found_by_session_parent_and_marker() {
+        alone(
+            "sys::proc::tests::members_are_found_by_session_parent_and_marker",
+            || {
+                become_subreaper().unwrap();
+                let marker = format!("INVOCATION_ID={}", Pid::current());
+                // Forks twice and leaves the session: only what it was started with tells whose it is.
+                let escape = "(setsid sh -c 'echo $$; exec sleep 1000' &)";
+                let (root, escaped) = shell_and_other(escape, &marker);
+                assert_eq!(await_end(&root.pidfd), Wait::Exited(0));
+                assert_eq!(stat(escaped).unwrap().ppid, Some(Pid::current()));
+                assert_ne!(stat(escaped).unwrap().session, Some(root.pid));
+                assert_eq!(members(&[root.pid], marker.as_bytes()), [escaped]);
+                assert_eq!(members(&[root.pid], b"INVOCATION_ID=other"), []);
+                kill(escaped);
+                assert_eq!(
+                    members(&[root.pid], marker.as_bytes()),
+                    [],
+                    "a zombie is no member"
+                );
+                assert_eq!(reap_orphans(|_| false), [escaped]);
+                // Hides its environment, but stays in the session, which outlives its leader.
+                let hide = "env -i sh -c 'echo $$; exec sleep 1000' & exec sleep 1000";
+                let (root, hidden) = shell_and_other(hide, &marker);
+                let mut both = [root.pid, hidden];
+                both.sort_unstable();
+                assert_eq!(members(&[root.pid], b"no=marker"), both);
+                assert_eq!(
+                    members(&[], marker.as_bytes()),
+                    both,
+                    "by the parent's marker"
+                );
+                root.pidfd.signal(libc::SIGKILL).unwrap();
+                await_readable(root.pidfd.as_fd());
+                assert_eq!(members(&[root.pid], b"no=marker"), [hidden]);
+                await_end(&root.pidfd);
+                assert_eq!(members(&[root.pid], b"no=marker"), [hidden]);
+                kill(hidden);
+                assert_eq!(reap_orphans(|_| false), [hidden]);
+            },
+        );
+    }
+
+    #[test]
+    fn a_stranger_with_a_roots_number_brings_nobody_in() {
+        let parent = pid(std::os::unix::process::parent_id());
+        assert_eq!(members(&[parent], b"no=marker"), []);
+        assert_eq!(members(&[Pid::current()], b"no=marker"), []);
+    }
+
+    #[test]
+    fn the_machine_has_memory_pages_and_ticks() {
+        assert!(mem_total() > 16 * 1024 * 1024);
+        assert!(page_size().is_power_of_two());
+        assert!(ticks_per_second() >= 100);
+    }
+}

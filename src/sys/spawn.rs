@@ -1,0 +1,853 @@
+//! Starting a process: what to start, the ways to do it, and the child's report.
+//!
+//! Owns the parent's half: everything is prepared here, because between clone and exec the child may only make
+//! system calls (`child`). Does not wait: whether the program was executed is read later from a pipe, like any
+//! other descriptor.
+
+use std::ffi::{CStr, CString, c_char};
+use std::io;
+use std::mem::{offset_of, size_of};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::ptr;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use nix::libc;
+use rustix::io::fcntl_dupfd_cloexec;
+
+use super::child::{self, Plan, Stream};
+use super::files;
+use super::process::{Identity, Pid, PidFd, owned};
+
+/// Descriptors that the child moves to 0, 1, 2 or 3 are kept from here upwards, so that no move overwrites another.
+pub(super) const FIRST_FREE_FD: RawFd = 4;
+
+/// The bytes of a report in the status pipe: step and errno, four each.
+pub(super) const REPORT_LENGTH: usize = 8;
+
+/// All that a new process is to be. Strings are C strings because the child cannot make them.
+#[derive(Debug)]
+pub struct Spawn<'a> {
+    /// A path; no search along `PATH` is made.
+    pub program: CString,
+    /// With the program's own name first.
+    pub argv: Vec<CString>,
+    /// `NAME=value`; the whole environment.
+    pub environment: Vec<CString>,
+    /// `None`: the caller's.
+    pub directory: Option<Directory>,
+    /// `None`: the caller's. Anything else needs the right to change, see [`Identity`].
+    pub identity: Option<Identity>,
+    pub umask: u32,
+    pub stdin: Stdio<'a>,
+    pub stdout: Stdio<'a>,
+    pub stderr: Stdio<'a>,
+    /// An open cgroup v2 directory that the process is born into.
+    pub cgroup: Option<BorrowedFd<'a>>,
+    /// The soft and hard limit on descriptors, `u64::MAX` for none; `None` leaves the caller's.
+    pub nofile: Option<(u64, u64)>,
+}
+
+/// Where the process starts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Directory {
+    pub path: CString,
+    /// When it cannot be entered, `/` will do.
+    pub optional: bool,
+}
+
+/// One of the three standard streams.
+#[derive(Debug)]
+pub enum Stdio<'a> {
+    Null,
+    Inherit,
+    Fd(BorrowedFd<'a>),
+    /// Opened by the child: [`OpenMode::ReadWrite`] with the caller's rights, the other modes with the service's.
+    Path {
+        path: CString,
+        mode: OpenMode,
+    },
+    /// For standard error: the same open file as standard output.
+    SameAsStdout,
+}
+
+/// How a path is opened. A file that is missing is made, with mode 0666 less the umask, unless it is only read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OpenMode {
+    Read,
+    /// From the file's start, without emptying it, as systemd.exec(5) has it for `file:`.
+    Write,
+    Append,
+    /// For a FIFO of ours: with a reader in the writer's own hands a write never ends in `SIGPIPE`. Never makes a
+    /// file.
+    ReadWrite,
+}
+
+impl OpenMode {
+    fn flags(self) -> i32 {
+        let way = match self {
+            Self::Read => libc::O_RDONLY,
+            Self::Write => libc::O_WRONLY | libc::O_CREAT,
+            Self::Append => libc::O_WRONLY | libc::O_CREAT | libc::O_APPEND,
+            Self::ReadWrite => libc::O_RDWR,
+        };
+        way | libc::O_CLOEXEC | libc::O_NOCTTY
+    }
+}
+
+/// A process that has begun; [`read_status`] on `status` tells whether its program runs.
+#[derive(Debug)]
+pub struct Spawned {
+    pub pid: Pid,
+    pub pidfd: PidFd,
+    /// The read end, nonblocking, of a pipe that closes when the program is executed.
+    pub status: OwnedFd,
+}
+
+/// What the child was doing when it failed, in the order in which it does them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    Cgroup = 1,
+    Session,
+    StandardInput,
+    StandardOutput,
+    StandardError,
+    DescriptorLimit,
+    Groups,
+    Group,
+    User,
+    Directory,
+    Exec,
+}
+
+impl Step {
+    const ALL: [Self; 11] = [
+        Self::Cgroup,
+        Self::Session,
+        Self::StandardInput,
+        Self::StandardOutput,
+        Self::StandardError,
+        Self::DescriptorLimit,
+        Self::Groups,
+        Self::Group,
+        Self::User,
+        Self::Directory,
+        Self::Exec,
+    ];
+
+    /// For users, fits "cannot set up …" and "… failed".
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Cgroup => "cgroup",
+            Self::Session => "session",
+            Self::StandardInput => "standard input",
+            Self::StandardOutput => "standard output",
+            Self::StandardError => "standard error",
+            Self::DescriptorLimit => "descriptor limit",
+            Self::Groups => "supplementary groups",
+            Self::Group => "group",
+            Self::User => "user",
+            Self::Directory => "directory",
+            Self::Exec => "exec",
+        }
+    }
+
+    pub(super) fn number(self) -> i32 {
+        self as i32
+    }
+
+    pub(super) fn from_number(number: i32) -> Option<Self> {
+        Self::ALL.into_iter().find(|step| step.number() == number)
+    }
+}
+
+/// How far a new process has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ExecStatus {
+    Pending,
+    /// The program runs, or the process was killed on the way, which its pidfd then tells.
+    Executed,
+    Failed {
+        step: Step,
+        errno: i32,
+    },
+}
+
+/// Reads the child's report from [`Spawned::status`]. After anything but `Pending` the descriptor has done its duty.
+///
+/// # Errors
+/// `InvalidData` for bytes that no child of ours writes; else what read(2) gives.
+pub fn read_status(fd: BorrowedFd<'_>) -> io::Result<ExecStatus> {
+    let mut report = [0_u8; REPORT_LENGTH];
+    match files::read_into(fd, &mut report) {
+        Ok(0) => Ok(ExecStatus::Executed),
+        Ok(REPORT_LENGTH) => {
+            let (number, errno) = decode_report(report);
+            let step = Step::from_number(number).ok_or(io::ErrorKind::InvalidData)?;
+            Ok(ExecStatus::Failed { step, errno })
+        }
+        Ok(_) => Err(io::ErrorKind::InvalidData.into()),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(ExecStatus::Pending),
+        Err(error) => Err(error),
+    }
+}
+
+pub(super) fn decode_report(report: [u8; REPORT_LENGTH]) -> (i32, i32) {
+    let [a, b, c, d, e, f, g, h] = report;
+    (
+        i32::from_ne_bytes([a, b, c, d]),
+        i32::from_ne_bytes([e, f, g, h]),
+    )
+}
+
+/// Starts a process in a session of its own. Returns as soon as it exists: that a step failed comes through the
+/// status pipe.
+///
+/// # Errors
+/// What clone3(2) or fork(2) give: no descriptors, no memory, too many processes; `ENOSYS` before Linux 5.3.
+pub fn spawn(spawn: &Spawn<'_>) -> io::Result<Spawned> {
+    let may_clone_into = CLONES_INTO_CGROUPS.load(Ordering::Relaxed) && spawn.cgroup.is_some();
+    let way = if may_clone_into {
+        Way::CloneIntoCgroup
+    } else {
+        Way::Clone
+    };
+    spawn_from(way, spawn)
+}
+
+/// Whether a process may be born into its cgroup, which is the fastest way.
+static CLONES_INTO_CGROUPS: AtomicBool = AtomicBool::new(true);
+
+/// From now on the child enters its cgroup by itself.
+pub(super) fn stop_cloning_into_cgroups() {
+    CLONES_INTO_CGROUPS.store(false, Ordering::Relaxed);
+}
+
+/// The ways to make a process, best first. Each falls back on the next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    /// clone3 with `CLONE_INTO_CGROUP`, since Linux 5.7.
+    CloneIntoCgroup,
+    /// clone3 with `CLONE_PIDFD`, since Linux 5.3; the child enters its cgroup itself.
+    Clone,
+    /// fork and pidfd_open, where a sandbox or an emulator refuses clone3.
+    Fork,
+}
+
+fn spawn_from(first: Way, spawn: &Spawn<'_>) -> io::Result<Spawned> {
+    let (status, report) = files::pipe()?;
+    let report = lifted(report.as_fd())?;
+    let prepared = Prepared::new(spawn)?;
+    let mut way = first;
+    let (pid, pidfd) = loop {
+        let plan = Plan {
+            enters: spawn
+                .cgroup
+                .filter(|_| way != Way::CloneIntoCgroup)
+                .map(|fd| fd.as_raw_fd()),
+            ..prepared.plan(spawn, report.as_raw_fd())
+        };
+        let result = match way {
+            Way::CloneIntoCgroup => clone(&plan, spawn.cgroup),
+            Way::Clone => clone(&plan, None),
+            Way::Fork => fork(&plan),
+        };
+        way = match (way, result) {
+            (_, Ok(begun)) => break begun,
+            (Way::CloneIntoCgroup, Err(error)) if !is_shortage(&error) => Way::Clone,
+            (Way::Clone, Err(error)) if is_missing_call(&error) => Way::Fork,
+            (_, Err(error)) => return Err(error),
+        };
+    };
+    Ok(Spawned { pid, pidfd, status })
+}
+
+/// No way would fare better. Anything else may come of the cgroup, and the child's own attempt then names that step.
+fn is_shortage(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(libc::EAGAIN | libc::ENOMEM | libc::EMFILE | libc::ENFILE)
+    )
+}
+
+fn is_missing_call(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(libc::ENOSYS | libc::EINVAL | libc::E2BIG | libc::EPERM)
+    )
+}
+
+/// What the child needs and cannot make: argument vectors, and descriptors out of the way of 0 to 3.
+pub(super) struct Prepared {
+    argv: Vec<*const c_char>,
+    environment: Vec<*const c_char>,
+    streams: [Stream; 3],
+    /// Keeps the descriptors in `streams` open.
+    _lifted: Vec<OwnedFd>,
+}
+
+impl Prepared {
+    pub(super) fn new(spawn: &Spawn<'_>) -> io::Result<Self> {
+        let mut lifted = Vec::new();
+        Ok(Self {
+            argv: pointers(&spawn.argv),
+            environment: pointers(&spawn.environment),
+            streams: [
+                stream(&spawn.stdin, &mut lifted)?,
+                stream(&spawn.stdout, &mut lifted)?,
+                stream(&spawn.stderr, &mut lifted)?,
+            ],
+            _lifted: lifted,
+        })
+    }
+
+    pub(super) fn plan<'a>(&'a self, spawn: &'a Spawn<'a>, report: RawFd) -> Plan<'a> {
+        Plan {
+            program: &spawn.program,
+            argv: &self.argv,
+            environment: &self.environment,
+            directory: spawn.directory.as_ref(),
+            identity: spawn.identity.as_ref(),
+            // A umask has nine bits; what is above them is ignored by the kernel too.
+            umask: spawn.umask & 0o777,
+            streams: self.streams,
+            enters: None,
+            nofile: spawn.nofile,
+            passed: None,
+            report,
+        }
+    }
+}
+
+/// The list that execve(2) wants: addresses, ended by a null.
+fn pointers(strings: &[CString]) -> Vec<*const c_char> {
+    let addresses = strings.iter().map(|string| string.as_ptr());
+    addresses.chain([ptr::null()]).collect()
+}
+
+fn stream(stdio: &Stdio<'_>, kept: &mut Vec<OwnedFd>) -> io::Result<Stream> {
+    const NULL: &CStr = c"/dev/null";
+    Ok(match stdio {
+        Stdio::Null => Stream::Early {
+            path: NULL.as_ptr(),
+            flags: OpenMode::ReadWrite.flags(),
+        },
+        Stdio::Inherit => Stream::Inherit,
+        Stdio::SameAsStdout => Stream::SameAsStdout,
+        Stdio::Path {
+            path,
+            mode: OpenMode::ReadWrite,
+        } => Stream::Early {
+            path: path.as_ptr(),
+            flags: OpenMode::ReadWrite.flags(),
+        },
+        Stdio::Path { path, mode } => Stream::Late {
+            path: path.as_ptr(),
+            flags: mode.flags(),
+        },
+        Stdio::Fd(fd) => {
+            let fd = lifted(*fd)?;
+            let number = fd.as_raw_fd();
+            kept.push(fd);
+            Stream::Fd(number)
+        }
+    })
+}
+
+/// A close-on-exec copy of the descriptor that lies clear of those which the child sets up.
+pub(super) fn lifted(fd: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+    Ok(fcntl_dupfd_cloexec(fd, FIRST_FREE_FD)?)
+}
+
+/// `struct clone_args` of clone3(2) as of Linux 5.7.
+#[repr(C)]
+#[derive(Default)]
+struct CloneArguments {
+    flags: u64,
+    pidfd: u64,
+    child_tid: u64,
+    parent_tid: u64,
+    exit_signal: u64,
+    stack: u64,
+    stack_size: u64,
+    tls: u64,
+    set_tid: u64,
+    set_tid_size: u64,
+    cgroup: u64,
+}
+
+const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
+
+fn clone(plan: &Plan<'_>, cgroup: Option<BorrowedFd<'_>>) -> io::Result<(Pid, PidFd)> {
+    let mut pidfd: RawFd = -1;
+    let mut arguments = CloneArguments {
+        flags: u64::from(libc::CLONE_PIDFD.unsigned_abs()),
+        pidfd: (&raw mut pidfd).expose_provenance() as u64,
+        exit_signal: u64::from(libc::SIGCHLD.unsigned_abs()),
+        ..CloneArguments::default()
+    };
+    // Only as much of the struct as is needed, since kernels before 5.7 refuse what they do not know.
+    let mut length = offset_of!(CloneArguments, set_tid);
+    if let Some(cgroup) = cgroup {
+        arguments.flags |= CLONE_INTO_CGROUP;
+        arguments.cgroup = u64::from(cgroup.as_raw_fd().unsigned_abs());
+        length = size_of::<CloneArguments>();
+    }
+    let _blocked = SignalsBlocked::new();
+    // SAFETY: `arguments` and what they point to outlive the call. Without CLONE_VM the child has its own copy of
+    // our memory and stack, exactly as after fork(2); it calls `child::run`, which makes only system calls and
+    // never returns.
+    let result = unsafe { libc::syscall(libc::SYS_clone3, &raw const arguments, length) };
+    if result == 0 {
+        child::run(plan);
+    }
+    let pid = Pid::from_kernel(result).ok_or_else(io::Error::last_os_error)?;
+    Ok((pid, PidFd::from_owned(owned(pidfd.into())?)))
+}
+
+fn fork(plan: &Plan<'_>) -> io::Result<(Pid, PidFd)> {
+    let _blocked = SignalsBlocked::new();
+    // SAFETY: the child calls `child::run`, which makes only system calls and never returns.
+    let result = unsafe { libc::fork() };
+    if result == 0 {
+        child::run(plan);
+    }
+    let pid = Pid::from_kernel(result.into()).ok_or_else(io::Error::last_os_error)?;
+    // It has not been reaped, so the number is still its own.
+    match PidFd::open(pid) {
+        Ok(pidfd) => Ok((pid, pidfd)),
+        Err(error) => {
+            // A process that cannot be held must not run: it would be nobody's.
+            // SAFETY: both calls take integers and an optional pointer, here null; the child is ours and not yet
+            // reaped.
+            unsafe {
+                libc::kill(result, libc::SIGKILL);
+                libc::waitpid(result, ptr::null_mut(), 0);
+            }
+            Err(error)
+        }
+    }
+}
+
+/// All signals are held back while this lives: a handler of ours must not run in the child.
+pub(super) struct SignalsBlocked(libc::sigset_t);
+
+impl SignalsBlocked {
+    pub(super) fn new() -> Self {
+        // SAFETY: a signal set is plain data; both are initialised before they are read and are ours.
+        unsafe {
+            let mut all: libc::sigset_t = std::mem::zeroed();
+            let mut before: libc::sigset_t = std::mem::zeroed();
+            libc::sigfillset(&raw mut all);
+            libc::pthread_sigmask(libc::SIG_SETMASK, &raw const all, &raw mut before);
+            Self(before)
+        }
+    }
+}
+
+impl Drop for SignalsBlocked {
+    fn drop(&mut self) {
+        // SAFETY: the set was filled in by `new`.
+        unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const self.0, ptr::null_mut()) };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+    use std::path::Path;
+
+    use super::super::cgroup::Tree;
+    use super::super::process::{Wait, raise_nofile};
+    use super::super::testing::{
+        NOBODY, Scratch, alone, await_end, await_status, become_ordinary, c, c_path, output_of,
+        read_all, read_line, shell,
+    };
+    use super::super::users;
+    use super::*;
+
+    /// Starts it, expects it to fail, and returns where and why.
+    fn failure_of(spawning: &Spawn<'_>) -> (&'static str, i32) {
+        let spawned = spawn(spawning).unwrap();
+        let status = await_status(&spawned);
+        assert_eq!(await_end(&spawned.pidfd), Wait::Exited(127));
+        match status {
+            ExecStatus::Failed { step, errno } => (step.name(), errno),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn at_path(path: &Path, mode: OpenMode) -> Stdio<'static> {
+        Stdio::Path {
+            path: c_path(path),
+            mode,
+        }
+    }
+
+    #[test]
+    fn a_program_gets_what_was_asked_for() {
+        let mut asked = shell("echo $# $1; echo $COLOUR; umask; pwd; echo oops >&2; cat");
+        asked.argv.extend([c("zero"), c("one two")]);
+        asked.environment.push(c("COLOUR=blue"));
+        asked.umask = 0o027;
+        asked.directory = Some(Directory {
+            path: c("/usr"),
+            optional: false,
+        });
+        asked.stderr = Stdio::SameAsStdout;
+        assert_eq!(output_of(asked), "1 one two\nblue\n0027\n/usr\noops\n");
+    }
+
+    #[test]
+    fn every_way_makes_the_same_process() {
+        for way in [Way::Clone, Way::Fork] {
+            let (reader, writer) = files::pipe().unwrap();
+            let stdout = Stdio::Fd(writer.as_fd());
+            let asked = Spawn {
+                stdout,
+                ..shell("cut -d' ' -f1,6 /proc/$$/stat")
+            };
+            let spawned = spawn_from(way, &asked).unwrap();
+            drop(writer);
+            let pid = spawned.pid;
+            assert_eq!(
+                read_all(reader.as_fd()),
+                format!("{pid} {pid}\n"),
+                "{way:?}"
+            );
+            assert_eq!(await_status(&spawned), ExecStatus::Executed);
+            assert_eq!(await_end(&spawned.pidfd), Wait::Exited(0));
+        }
+    }
+
+    #[test]
+    fn every_way_leads_into_the_cgroup() {
+        let name = format!("diakonos-test-ways-{}", Pid::current());
+        let Ok(tree) = Tree::open(&name) else {
+            assert_ne!(
+                users::effective_uid(),
+                0,
+                "tests of cgroup tell why there may be none"
+            );
+            return;
+        };
+        let group = tree.make("ways").unwrap();
+        for way in [Way::CloneIntoCgroup, Way::Clone, Way::Fork] {
+            let (reader, writer) = files::pipe().unwrap();
+            let (stdout, cgroup) = (Stdio::Fd(writer.as_fd()), Some(group.fd()));
+            let asked = Spawn {
+                stdout,
+                cgroup,
+                ..shell("exec cat /proc/self/cgroup")
+            };
+            let spawned = spawn_from(way, &asked).unwrap();
+            drop(writer);
+            let groups = read_all(reader.as_fd());
+            assert!(
+                groups.contains(&format!("{name}.service/ways.service")),
+                "{way:?} {groups}"
+            );
+            assert_eq!(await_end(&spawned.pidfd), Wait::Exited(0));
+        }
+        tree.remove().unwrap();
+    }
+
+    #[test]
+    fn each_step_that_fails_is_named() {
+        let scratch = Scratch::new();
+        let missing = scratch.path("missing/file");
+        let plain = scratch.path("plain");
+        fs::write(&plain, "#!/bin/sh\n").unwrap();
+        let absent = |mode| at_path(&missing, mode);
+        let failed = |change: &dyn Fn(&mut Spawn<'_>)| {
+            let mut asked = shell("exit 0");
+            change(&mut asked);
+            failure_of(&asked)
+        };
+        let failure = failed(&|asked| asked.program = c_path(&missing));
+        assert_eq!(failure, ("exec", libc::ENOENT));
+        let failure = failed(&|asked| asked.program = c_path(&plain));
+        assert_eq!(failure, ("exec", libc::EACCES));
+        let failure = failed(&|asked| {
+            asked.directory = Some(Directory {
+                path: c_path(&missing),
+                optional: false,
+            });
+        });
+        assert_eq!(failure, ("directory", libc::ENOENT));
+        let failure = failed(&|asked| asked.stdin = absent(OpenMode::Read));
+        assert_eq!(failure, ("standard input", libc::ENOENT));
+        let failure = failed(&|asked| asked.stdout = absent(OpenMode::Append));
+        assert_eq!(failure, ("standard output", libc::ENOENT));
+        let failure = failed(&|asked| asked.stderr = absent(OpenMode::ReadWrite));
+        assert_eq!(failure, ("standard error", libc::ENOENT));
+    }
+
+    #[test]
+    fn without_the_right_no_other_user_and_no_higher_limit() {
+        alone(
+            "sys::spawn::tests::without_the_right_no_other_user_and_no_higher_limit",
+            || {
+                let (_, hard) = raise_nofile();
+                become_ordinary();
+                let identity = Identity {
+                    uid: 0,
+                    gid: 0,
+                    groups: Vec::new(),
+                };
+                let asked = Spawn {
+                    identity: Some(identity),
+                    ..shell("exit 0")
+                };
+                assert_eq!(failure_of(&asked), ("supplementary groups", libc::EPERM));
+                let asked = Spawn {
+                    nofile: Some((32, hard + 1)),
+                    ..shell("exit 0")
+                };
+                assert_eq!(failure_of(&asked), ("descriptor limit", libc::EPERM));
+            },
+        );
+    }
+
+    #[test]
+    fn another_identity_is_taken_whole() {
+        let identity = Identity {
+            uid: NOBODY,
+            gid: 12,
+            groups: vec![12, 34],
+        };
+        let asked = Spawn {
+            identity: Some(identity),
+            ..shell("id -u; id -g; id -G")
+        };
+        if users::effective_uid() == 0 {
+            assert_eq!(output_of(asked), format!("{NOBODY}\n12\n12 34\n"));
+        } else {
+            assert_eq!(failure_of(&asked), ("supplementary groups", libc::EPERM));
+        }
+    }
+
+    #[test]
+    fn a_fifo_is_opened_with_our_rights_and_a_file_with_the_services() {
+        let scratch = Scratch::new();
+        let closed = scratch.path("closed");
+        fs::create_dir(&closed).unwrap();
+        fs::set_permissions(&closed, fs::Permissions::from_mode(0o700)).unwrap();
+        let (fifo, file) = (closed.join("fifo"), closed.join("file"));
+        files::make_fifo(&fifo, 0o600, None).unwrap();
+        let identity = (users::effective_uid() == 0).then(|| Identity {
+            uid: NOBODY,
+            gid: NOBODY,
+            groups: Vec::new(),
+        });
+        let is_root = identity.is_some();
+        let reader = files::open_fifo_reader(&fifo).unwrap();
+        let stdout = at_path(&fifo, OpenMode::ReadWrite);
+        let stderr = Stdio::SameAsStdout;
+        let asked = Spawn {
+            identity,
+            stdout,
+            stderr,
+            ..shell("echo out; echo err >&2")
+        };
+        let spawned = spawn(&asked).unwrap();
+        assert_eq!(await_status(&spawned), ExecStatus::Executed);
+        assert_eq!(await_end(&spawned.pidfd), Wait::Exited(0));
+        assert_eq!(read_all(reader.as_fd()), "out\nerr\n");
+        let asked = Spawn {
+            stdout: at_path(&file, OpenMode::Append),
+            ..asked
+        };
+        if is_root {
+            assert_eq!(failure_of(&asked), ("standard output", libc::EACCES));
+            assert!(!file.exists());
+        } else {
+            let spawned = spawn(&asked).unwrap();
+            assert_eq!(await_end(&spawned.pidfd), Wait::Exited(0));
+            assert_eq!(fs::read_to_string(&file).unwrap(), "out\nerr\n");
+        }
+    }
+
+    #[test]
+    fn files_are_written_from_the_start_or_appended_to() {
+        let scratch = Scratch::new();
+        let file = scratch.path("file");
+        let cases = [(OpenMode::Write, "ab\n"), (OpenMode::Append, "ab\nab\n")];
+        for (mode, expected) in cases {
+            let asked = Spawn {
+                stdout: at_path(&file, mode),
+                ..shell("echo ab")
+            };
+            let spawned = spawn(&asked).unwrap();
+            assert_eq!(await_end(&spawned.pidfd), Wait::Exited(0));
+            assert_eq!(fs::read_to_string(&file).unwrap(), expected);
+        }
+        let stdin = at_path(&file, OpenMode::Read);
+        assert_eq!(
+            output_of(Spawn {
+                stdin,
+                ..shell("cat")
+            }),
+            "ab\nab\n"
+        );
+    }
+
+    #[test]
+    fn an_optional_directory_gives_way_to_the_root() {
+        let directory = Some(Directory {
+            path: c("/missing/for/sure"),
+            optional: true,
+        });
+        assert_eq!(
+            output_of(Spawn {
+                directory,
+                ..shell("pwd")
+            }),
+            "/\n"
+        );
+    }
+
+    #[test]
+    fn only_the_standard_streams_are_passed_on() {
+        // Not close-on-exec, as something that we inherited may be.
+        // SAFETY: dup makes a new descriptor of a standard one.
+        let leak = owned(unsafe { libc::dup(0) }.into()).unwrap();
+        let listing = output_of(shell("ls /proc/self/fd"));
+        drop(leak);
+        // The last is the directory that ls itself reads.
+        assert_eq!(listing, "0\n1\n2\n3\n");
+    }
+
+    #[test]
+    fn signals_and_the_descriptor_limit_are_as_in_a_fresh_login() {
+        alone(
+            "sys::spawn::tests::signals_and_the_descriptor_limit_are_as_in_a_fresh_login",
+            || {
+                super::super::signals::ignore_sigpipe();
+                let _blocked = SignalsBlocked::new();
+                let (_, hard) = raise_nofile();
+                let script = "ulimit -n; exec cat /proc/self/status";
+                let output = output_of(Spawn {
+                    nofile: Some((32, hard)),
+                    ..shell(script)
+                });
+                assert!(output.starts_with("32\n"), "{output}");
+                let sets: Vec<&str> = output
+                    .lines()
+                    .filter(|line| {
+                        ["SigBlk:", "SigIgn:", "SigCgt:"]
+                            .iter()
+                            .any(|set| line.starts_with(set))
+                    })
+                    .filter(|line| !line.ends_with("\t0000000000000000"))
+                    .collect();
+                assert!(sets.is_empty(), "{sets:?}");
+                assert!(output.contains("SigIgn:"));
+            },
+        );
+    }
+
+    #[test]
+    fn status_is_pending_until_the_program_is_executed() {
+        let scratch = Scratch::new();
+        let fifo = scratch.path("fifo");
+        files::make_fifo(&fifo, 0o600, None).unwrap();
+        // Opening for writing alone waits for a reader.
+        let asked = Spawn {
+            stdout: at_path(&fifo, OpenMode::Append),
+            ..shell("echo on")
+        };
+        let spawned = spawn(&asked).unwrap();
+        assert_eq!(
+            read_status(spawned.status.as_fd()).unwrap(),
+            ExecStatus::Pending
+        );
+        let reader = files::open_fifo_reader(&fifo).unwrap();
+        assert_eq!(await_status(&spawned), ExecStatus::Executed);
+        assert_eq!(read_line(reader.as_fd()), "on");
+        assert_eq!(await_end(&spawned.pidfd), Wait::Exited(0));
+    }
+
+    #[test]
+    fn a_process_that_is_killed_on_the_way_reports_nothing() {
+        let scratch = Scratch::new();
+        let fifo = scratch.path("fifo");
+        files::make_fifo(&fifo, 0o600, None).unwrap();
+        let asked = Spawn {
+            stdout: at_path(&fifo, OpenMode::Append),
+            ..shell("echo on")
+        };
+        let spawned = spawn(&asked).unwrap();
+        spawned.pidfd.signal(libc::SIGKILL).unwrap();
+        let expected = Wait::Signaled {
+            signal: libc::SIGKILL,
+            core: false,
+        };
+        assert_eq!(await_end(&spawned.pidfd), expected);
+        assert_eq!(await_status(&spawned), ExecStatus::Executed);
+    }
+
+    #[test]
+    fn a_report_that_no_child_writes_is_refused() {
+        for bytes in [&[1, 2, 3][..], &[99, 0, 0, 0, 2, 0, 0, 0], &[0; 8]] {
+            let (reader, writer) = files::pipe().unwrap();
+            rustix::io::write(&writer, bytes).unwrap();
+            let error = read_status(reader.as_fd()).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+        }
+    }
+
+    #[test]
+    fn steps_survive_the_pipe() {
+        for step in Step::ALL {
+            assert_eq!(Step::from_number(step.number()), Some(step));
+        }
+        assert_eq!(Step::from_number(0), None);
+        assert_eq!(Step::from_number(12), None);
+    }
+
+    #[test]
+    fn without_descriptors_nothing_is_started() {
+        alone(
+            "sys::spawn::tests::without_descriptors_nothing_is_started",
+            || {
+                let mut hoard = Vec::new();
+                rustix::process::setrlimit(
+                    rustix::process::Resource::Nofile,
+                    rustix::process::Rlimit {
+                        current: Some(32),
+                        maximum: Some(32),
+                    },
+                )
+                .unwrap();
+                while let Ok(fd) = rustix::io::dup(std::io::stdin()) {
+                    hoard.push(fd);
+                }
+                while let Some(fd) = hoard.pop() {
+                    drop(fd);
+                    match spawn(&shell("exit 0")) {
+                        Err(error) => assert_eq!(error.raw_os_error(), Some(libc::EMFILE)),
+                        Ok(spawned) => match (await_status(&spawned), await_end(&spawned.pidfd)) {
+                            (
+                                ExecStatus::Failed {
+                                    errno: libc::EMFILE,
+                                    ..
+                                },
+                                _,
+                            ) => {}
+                            (status, end) => {
+                                assert_eq!(status, ExecStatus::Executed);
+                                assert_eq!(end, Wait::Exited(0));
+                                return;
+                            }
+                        },
+                    }
+                }
+                panic!("never had enough");
+            },
+        );
+    }
+}

@@ -1,0 +1,176 @@
+//! Files on disk: the search path, templates, drop-ins, hashes.
+
+use std::fs;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use super::*;
+
+/// A folder of its own that goes when it is dropped.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let own = format!("diakonos-unit-{}-{number}", std::process::id());
+        let path = std::env::temp_dir().join(own);
+        fs::create_dir(&path).unwrap();
+        Self(path)
+    }
+
+    fn write(&self, file: &str, text: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.0.join(file);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, text).unwrap();
+        path
+    }
+
+    fn path(&self) -> SearchPath {
+        SearchPath {
+            directories: vec![self.0.clone()],
+        }
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+const SIMPLE: &str = "[service]\nExecStart = 'a %i'\n";
+
+#[test]
+fn an_instance_comes_from_its_template() {
+    let folder = Folder::new();
+    let template = folder.write("worker@.service", SIMPLE);
+    let own = folder.write("worker@2.service", SIMPLE);
+    assert_eq!(
+        folder.path().find(&name("worker@1")).unwrap().path,
+        template
+    );
+    assert_eq!(folder.path().find(&name("worker@2")).unwrap().path, own);
+    let unit = load(&name("worker@1"), &folder.path(), &context()).unwrap();
+    assert_eq!(unit.name, name("worker@1"));
+    assert_eq!(unit.path, template);
+    assert_eq!(unit.service.unwrap().start[0].arguments, ["1"]);
+}
+
+#[test]
+fn the_first_folder_wins_and_the_other_is_named() {
+    let (one, two) = (Folder::new(), Folder::new());
+    let first = one.write("a.service", SIMPLE);
+    let second = two.write("a.service", SIMPLE);
+    two.write("b.service", SIMPLE);
+    two.write("bad name.service", SIMPLE);
+    two.write(".hidden.service", SIMPLE);
+    two.write("notes.txt", SIMPLE);
+    fs::create_dir(two.0.join("folder.service")).unwrap();
+    let missing = one.0.join("missing");
+    let path = SearchPath {
+        directories: vec![missing, one.0.clone(), two.0.clone()],
+    };
+    let found = path.find(&name("a")).unwrap();
+    assert_eq!(
+        found,
+        Found {
+            path: first,
+            hidden: vec![second]
+        }
+    );
+    let listing = path.list();
+    let names: Vec<_> = listing
+        .units
+        .iter()
+        .map(|unit| unit.name.as_str())
+        .collect();
+    assert_eq!(names, ["a", "b"]);
+    assert_eq!(listing.units[0].found, found);
+    assert_eq!(listing.skipped.len(), 1);
+    assert!(listing.skipped[0].reason.contains("is not a unit name"));
+}
+
+#[test]
+fn a_missing_unit_names_what_was_searched_and_the_nearest() {
+    let folder = Folder::new();
+    folder.write("website.service", SIMPLE);
+    let error = load(&name("wesbite"), &folder.path(), &context()).unwrap_err();
+    let folder = folder.0.display();
+    assert_eq!(
+        error.to_string(),
+        format!("there is no unit `wesbite` in {folder}")
+    );
+    assert_eq!(error.hint().unwrap(), "did you mean `website`?");
+}
+
+#[test]
+fn drop_ins_replace_key_by_key() {
+    let folder = Folder::new();
+    let file = folder.write(
+        "w@.service",
+        "[unit]\nWants = ['a', 'b']\n\
+         [service]\nExecStart = 'a'\nTimeoutStopSec = 1\nUser = 'one'\n",
+    );
+    let unit = |name: &UnitName| load(name, &folder.path(), &context());
+    let w = name("w@1");
+    let before = unit(&w).unwrap();
+    assert_eq!(hash_on_disk(&file, &w).unwrap(), before.hash);
+
+    folder.write(
+        "w@.service.d/20.toml",
+        "[unit]\nWants = ['c']\n[service]\nUser = 'three'",
+    );
+    folder.write(
+        "w@.service.d/10.toml",
+        "[service]\nUser = 'two'\nTimeoutSec = 5\n",
+    );
+    folder.write("w@.service.d/notes.txt", "[[[");
+    let after = unit(&w).unwrap();
+    assert_ne!(after.hash, before.hash);
+    assert_eq!(hash_on_disk(&file, &w).unwrap(), after.hash);
+    assert_eq!(after.wants, [name("c")]);
+    let service = after.service.unwrap();
+    assert_eq!(service.user.as_deref(), Some("three"));
+    assert_eq!(service.timeout_stop, Span::from_secs(5));
+
+    folder.write("w@1.service.d/00.toml", "[service]\nUser = 'own'");
+    assert_eq!(
+        unit(&w).unwrap().service.unwrap().user.as_deref(),
+        Some("own")
+    );
+    assert_eq!(
+        unit(&name("w@2")).unwrap().service.unwrap().user.as_deref(),
+        Some("three")
+    );
+
+    let bad = folder.write("w@1.service.d/99.toml", "[service]\nUsr = 'x'");
+    let error = unit(&w).unwrap_err().to_string();
+    assert!(
+        error.starts_with(&format!("{}:2:1: unknown key `Usr`", bad.display())),
+        "{error}"
+    );
+}
+
+#[test]
+fn files_that_are_no_text_are_refused() {
+    let folder = Folder::new();
+    let w = name("w");
+    let load = |path: &Path| load_file(path, &w, &context()).unwrap_err().to_string();
+
+    let error = load(&folder.write("a", b"[unit]\nDescription = '\xff'"));
+    assert!(error.contains(":2:16: the file is not UTF-8"), "{error}");
+    let error = load(&folder.write("b", "#".repeat((1 << 20) + 1)));
+    assert!(error.contains("longer than 1048576 bytes"), "{error}");
+    assert!(load_file(&folder.write("c", "#".repeat(1 << 20)), &w, &context()).is_ok());
+    let missing = folder.0.join("missing");
+    assert_eq!(
+        load(&missing),
+        format!(
+            "cannot read {}: No such file or directory",
+            missing.display()
+        )
+    );
+    let error = load(&folder.0);
+    assert!(error.ends_with("it is not a regular file"), "{error}");
+}

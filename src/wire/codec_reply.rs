@@ -1,0 +1,459 @@
+//! What the daemon answers, as JSON and back: [`Reply`].
+//!
+//! Owns the flat forms of progress, results, units, the daemon and errors. A reply is bounded by its frame; only the
+//! lists of units have a limit of their own.
+
+use miniserde::{Deserialize, Serialize, json};
+
+use crate::engine::UNITS_MAX;
+
+use super::parse::{Bounds, at_most, parse, required};
+use super::words::Word;
+use super::{DaemonStatus, Final, Progress, Reply, UnitResult, UnitStatus, WireError};
+use super::{DecodeError, ErrorKind, FRAME_MAX, ProgressKind, ResultKind};
+
+const REPLY: Bounds = Bounds {
+    what: "reply",
+    values: FRAME_MAX,
+};
+
+/// Any reply; `reply` says which of the other fields counts.
+#[derive(Serialize, Deserialize)]
+struct WireReply {
+    reply: Option<String>,
+    progress: Option<WireProgress>,
+    results: Option<Vec<WireResult>>,
+    units: Option<Vec<WireUnit>>,
+    daemon: Option<WireDaemon>,
+    error: Option<WireFailure>,
+}
+
+const NO_REPLY: WireReply = WireReply {
+    reply: None,
+    progress: None,
+    results: None,
+    units: None,
+    daemon: None,
+    error: None,
+};
+
+#[derive(Serialize, Deserialize)]
+struct WireProgress {
+    kind: String,
+    unit: String,
+    text: String,
+    in_ms: Option<u64>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct WireResult {
+    unit: String,
+    kind: String,
+    text: String,
+    retry_ms: Option<u64>,
+    hint: Option<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct WireUnit {
+    name: String,
+    description: String,
+    state: String,
+    active: String,
+    phase: String,
+    since_ms: u64,
+    cause: String,
+    pid: Option<u32>,
+    run: Option<u64>,
+    restarts: u32,
+    last_end: Option<String>,
+    deadline_ms: Option<u64>,
+    waits_for: Vec<String>,
+    requires: Vec<String>,
+    file: String,
+    file_changed: bool,
+    enabled: bool,
+    kind: String,
+    cgroup: Option<String>,
+    log_lost: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+struct WireDaemon {
+    pid: u32,
+    version: String,
+    protocol: u32,
+    since_ms: u64,
+    home: String,
+    units: u32,
+    running: u32,
+    failed: u32,
+    clients: u32,
+    abilities: Vec<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct WireFailure {
+    kind: String,
+    message: String,
+    hint: Option<String>,
+}
+
+/// A payload for [`super::frame`], which refuses one that is too long: some 1,500 units in full.
+#[must_use]
+pub fn encode_reply(reply: &Reply) -> Vec<u8> {
+    let (word, mut wire) = match reply {
+        Reply::Progress(progress) => (
+            "progress",
+            WireReply {
+                progress: Some(WireProgress::from(progress)),
+                ..NO_REPLY
+            },
+        ),
+        Reply::Final(last) => flatten(last),
+    };
+    wire.reply = Some(word.to_owned());
+    json::to_string(&wire).into_bytes()
+}
+
+/// Reads one frame of an answer.
+///
+/// # Errors
+/// What is wrong with it: the daemon is of another version, or no daemon.
+pub fn decode_reply(payload: &[u8]) -> Result<Reply, DecodeError> {
+    let wire: WireReply = parse(payload, REPLY)?;
+    let word = required("reply", wire.reply.as_deref())?;
+    Ok(match word {
+        "progress" => Reply::Progress(required("progress", wire.progress)?.rich()?),
+        "results" => {
+            let results = at_most("results", UNITS_MAX, required("results", wire.results)?)?;
+            let results = results.into_iter().map(WireResult::rich);
+            Reply::Final(Final::Results(results.collect::<Result<_, _>>()?))
+        }
+        "units" => {
+            let units = at_most("units", UNITS_MAX, required("units", wire.units)?)?;
+            Reply::Final(Final::Units(
+                units.into_iter().map(WireUnit::rich).collect(),
+            ))
+        }
+        "daemon" => Reply::Final(Final::Daemon(required("daemon", wire.daemon)?.rich())),
+        "error" => Reply::Final(Final::Error(required("error", wire.error)?.rich()?)),
+        unknown => return Err(DecodeError::unknown_word("reply", unknown)),
+    })
+}
+
+fn flatten(last: &Final) -> (&'static str, WireReply) {
+    let mut wire = NO_REPLY;
+    let word = match last {
+        Final::Results(results) => {
+            wire.results = Some(results.iter().map(WireResult::from).collect());
+            "results"
+        }
+        Final::Units(units) => {
+            wire.units = Some(units.iter().map(WireUnit::from).collect());
+            "units"
+        }
+        Final::Daemon(daemon) => {
+            wire.daemon = Some(WireDaemon::from(daemon));
+            "daemon"
+        }
+        Final::Error(error) => {
+            wire.error = Some(WireFailure::from(error));
+            "error"
+        }
+    };
+    (word, wire)
+}
+
+impl From<&Progress> for WireProgress {
+    fn from(progress: &Progress) -> Self {
+        Self {
+            kind: progress.kind.written().to_owned(),
+            unit: progress.unit.clone(),
+            text: progress.text.clone(),
+            in_ms: progress.in_ms,
+        }
+    }
+}
+
+impl WireProgress {
+    fn rich(self) -> Result<Progress, DecodeError> {
+        Ok(Progress {
+            kind: ProgressKind::read(&self.kind)?,
+            unit: self.unit,
+            text: self.text,
+            in_ms: self.in_ms,
+        })
+    }
+}
+
+impl From<&UnitResult> for WireResult {
+    fn from(result: &UnitResult) -> Self {
+        Self {
+            unit: result.unit.clone(),
+            kind: result.kind.written().to_owned(),
+            text: result.text.clone(),
+            retry_ms: result.retry_ms,
+            hint: result.hint.clone(),
+        }
+    }
+}
+
+impl WireResult {
+    fn rich(self) -> Result<UnitResult, DecodeError> {
+        Ok(UnitResult {
+            unit: self.unit,
+            kind: ResultKind::read(&self.kind)?,
+            text: self.text,
+            retry_ms: self.retry_ms,
+            hint: self.hint,
+        })
+    }
+}
+
+impl From<&WireError> for WireFailure {
+    fn from(error: &WireError) -> Self {
+        Self {
+            kind: error.kind.written().to_owned(),
+            message: error.message.clone(),
+            hint: error.hint.clone(),
+        }
+    }
+}
+
+impl WireFailure {
+    fn rich(self) -> Result<WireError, DecodeError> {
+        Ok(WireError {
+            kind: ErrorKind::read(&self.kind)?,
+            message: self.message,
+            hint: self.hint,
+        })
+    }
+}
+
+/// The two conversions between a rich struct and a flat one whose fields have the same names and types.
+macro_rules! same_fields {
+    ($rich:ident, $wire:ident { $($field:ident),+ $(,)? }) => {
+        impl From<&$rich> for $wire {
+            fn from(rich: &$rich) -> Self {
+                Self { $($field: rich.$field.clone(),)+ }
+            }
+        }
+
+        impl $wire {
+            fn rich(self) -> $rich {
+                $rich { $($field: self.$field,)+ }
+            }
+        }
+    };
+}
+
+same_fields!(
+    UnitStatus,
+    WireUnit {
+        name,
+        description,
+        state,
+        active,
+        phase,
+        since_ms,
+        cause,
+        pid,
+        run,
+        restarts,
+        last_end,
+        deadline_ms,
+        waits_for,
+        requires,
+        file,
+        file_changed,
+        enabled,
+        kind,
+        cgroup,
+        log_lost,
+    }
+);
+
+same_fields!(
+    DaemonStatus,
+    WireDaemon {
+        pid,
+        version,
+        protocol,
+        since_ms,
+        home,
+        units,
+        running,
+        failed,
+        clients,
+        abilities,
+    }
+);
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    const TEXT: &str = "a \"quoted\"\n\u{1F600}\u{7f} text";
+
+    fn check(reply: &Reply) {
+        let payload = encode_reply(reply);
+        assert_eq!(decode_reply(&payload).as_ref(), Ok(reply));
+    }
+
+    fn status() -> UnitStatus {
+        UnitStatus {
+            name: "web".to_owned(),
+            description: TEXT.to_owned(),
+            state: "running".to_owned(),
+            active: "active".to_owned(),
+            phase: "running".to_owned(),
+            since_ms: u64::MAX,
+            cause: TEXT.to_owned(),
+            pid: Some(u32::MAX),
+            run: Some(u64::MAX),
+            restarts: 3,
+            last_end: Some("exit code 1".to_owned()),
+            deadline_ms: Some(5),
+            waits_for: vec!["database".to_owned()],
+            requires: vec!["database".to_owned(), "disk".to_owned()],
+            file: "/s/web.service".to_owned(),
+            file_changed: true,
+            enabled: true,
+            kind: "simple".to_owned(),
+            cgroup: Some("/sys/fs/cgroup/diakonos/web".to_owned()),
+            log_lost: 9,
+        }
+    }
+
+    #[test]
+    fn every_progress_comes_back_as_it_was() {
+        use ProgressKind::{AlsoRestarts, AlsoStarts, AlsoStops, Changed, Killing, Retries};
+        use ProgressKind::{Stopping, Waits, Warning};
+        let kinds = [
+            AlsoStarts,
+            AlsoStops,
+            AlsoRestarts,
+            Waits,
+            Stopping,
+            Killing,
+            Retries,
+            Changed,
+            Warning,
+        ];
+        for kind in kinds {
+            for in_ms in [None, Some(0), Some(u64::MAX)] {
+                check(&Reply::Progress(Progress {
+                    kind,
+                    unit: "web".to_owned(),
+                    text: TEXT.to_owned(),
+                    in_ms,
+                }));
+            }
+        }
+    }
+
+    #[test]
+    fn every_result_comes_back_as_it_was() {
+        use ResultKind::{AlreadyDown, AlreadyUp, Completed, Disabled, Enabled, Failed};
+        use ResultKind::{Impossible, LeftDown, Reloaded, ResetDone, Signaled, Started, Stopped};
+        let kinds = [
+            Started,
+            AlreadyUp,
+            Completed,
+            Stopped,
+            AlreadyDown,
+            Reloaded,
+            Signaled,
+            ResetDone,
+            LeftDown,
+            Failed,
+            ResultKind::Superseded,
+            Impossible,
+            Enabled,
+            Disabled,
+        ];
+        let results = kinds.map(|kind| UnitResult {
+            unit: "web".to_owned(),
+            kind,
+            text: TEXT.to_owned(),
+            retry_ms: (kind == Failed).then_some(7),
+            hint: (kind == Impossible).then(|| TEXT.to_owned()),
+        });
+        check(&Reply::Final(Final::Results(results.to_vec())));
+        check(&Reply::Final(Final::Results(vec![])));
+    }
+
+    #[test]
+    fn units_the_daemon_and_errors_come_back_as_they_were() {
+        let units = vec![UnitStatus::default(), status()];
+        check(&Reply::Final(Final::Units(units)));
+        check(&Reply::Final(Final::Units(vec![])));
+        check(&Reply::Final(Final::Daemon(DaemonStatus {
+            pid: 1,
+            version: "0.1.0".to_owned(),
+            protocol: 1,
+            since_ms: 2,
+            home: "/home/a/.diakonos".to_owned(),
+            units: 3,
+            running: 4,
+            failed: 5,
+            clients: 6,
+            abilities: vec!["cgroups: yes".to_owned()],
+        })));
+        for kind in [
+            ErrorKind::Failed,
+            ErrorKind::Usage,
+            ErrorKind::NoSuchUnit,
+            ErrorKind::Unavailable,
+            ErrorKind::NotAllowed,
+        ] {
+            for hint in [None, Some(TEXT.to_owned())] {
+                check(&Reply::Final(Final::Error(WireError {
+                    kind,
+                    message: TEXT.to_owned(),
+                    hint,
+                })));
+            }
+        }
+    }
+
+    #[test]
+    fn frames_of_the_first_version_still_decode() {
+        let text = br#"{"reply":"units","progress":null,"units":[{"name":"web","description":"","state":"running",
+            "active":"active","phase":"running","since_ms":1,"cause":"","pid":null,"run":null,"restarts":0,
+            "last_end":null,"deadline_ms":null,"waits_for":[],"requires":[],"file":"","file_changed":false,
+            "enabled":false,"kind":"simple","cgroup":null,"log_lost":0,"later":[{}]}]}"#;
+        let Ok(Reply::Final(Final::Units(units))) = decode_reply(text) else {
+            panic!("{:?}", decode_reply(text));
+        };
+        assert_eq!(units[0].name, "web");
+        let text = br#"{"reply":"error","error":{"kind":"usage","message":"no"}}"#;
+        assert!(matches!(
+            decode_reply(text),
+            Ok(Reply::Final(Final::Error(WireError { hint: None, .. })))
+        ));
+    }
+
+    #[test]
+    fn a_refusal_names_what_is_wrong() {
+        let refused = |text: &str| decode_reply(text.as_bytes()).unwrap_err().to_string();
+        assert_eq!(refused("{}"), "`reply` is missing");
+        assert_eq!(refused(r#"{"reply":"song"}"#), "unknown reply `song`");
+        assert_eq!(refused(r#"{"reply":"units"}"#), "`units` is missing");
+        assert_eq!(
+            refused(r#"{"reply":"results","results":[{"unit":"a","kind":"odd","text":""}]}"#),
+            "unknown result `odd`"
+        );
+    }
+
+    #[test]
+    fn a_thousand_units_fit_in_a_frame_and_too_many_are_an_error_value() {
+        let mut out = Vec::new();
+        let encode = |count| encode_reply(&Reply::Final(Final::Units(vec![status(); count])));
+        assert_eq!(super::super::frame(&encode(1000), &mut out), Ok(()));
+        assert!(super::super::frame(&encode(UNITS_MAX), &mut out).is_err());
+    }
+}

@@ -1,0 +1,371 @@
+//! The saved state's form: what a successor must know of one unit, as JSON.
+//!
+//! Owns the flat form and its limits. What the facts mean is the engine's; where they are kept is the daemon's, in the
+//! slots of `slot.rs`. A state of another version is refused: whoever changes the meaning of a field raises the
+//! version.
+
+use miniserde::{Deserialize, Serialize, json};
+
+use crate::engine::{
+    Core, Ending, FactFailure, FactGoal, FactPhase, FactRun, Facts, Moment, Role, RunId,
+};
+use crate::unit::UnitName;
+
+use super::DecodeError;
+use super::parse::{Bounds, at_most, parse, required};
+use super::words::Word;
+
+/// One unit's saved state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Saved {
+    pub facts: Facts,
+    /// The unit file, absolute.
+    pub file: String,
+    /// [`crate::unit::Unit::hash`] of the definition in force.
+    pub hash: u64,
+    /// The boot that the moments, PIDs and inodes belong to.
+    pub boot_id: String,
+    /// The pidfd's inode of each run (its start time before Linux 6.9): which process it is, while the machine is up.
+    pub inodes: Vec<(RunId, u64)>,
+    /// The cgroup's folder, if there is one.
+    pub cgroup: Option<String>,
+    /// The mark in the environment of the present life's processes, `INVOCATION_ID`.
+    pub invocation: Option<String>,
+}
+
+/// The version of this form.
+const VERSION: u32 = 1;
+/// Moments of starts, at most: the highest `StartLimitBurst=`, and the one over it.
+const STARTS_MAX: usize = 10_001;
+/// Runs of one unit that live at once, at most.
+const RUNS_MAX: usize = 64;
+const SAVED: Bounds = Bounds {
+    what: "saved state",
+    values: STARTS_MAX + 8 * RUNS_MAX + 64,
+};
+
+#[derive(Serialize, Deserialize)]
+struct WireSaved {
+    version: Option<u32>,
+    unit: Option<String>,
+    goal: Option<String>,
+    phase: Option<String>,
+    main: Option<WireRun>,
+    control: Option<WireRun>,
+    deadline: Option<u64>,
+    since: Option<u64>,
+    restarts: Option<u32>,
+    attempt: Option<u32>,
+    last_run: Option<u64>,
+    starts: Option<Vec<u64>>,
+    failure: Option<WireFailure>,
+    ready_at: Option<u64>,
+    main_ending: Option<WireEnding>,
+    file: Option<String>,
+    hash: Option<u64>,
+    boot_id: Option<String>,
+    inodes: Option<Vec<WireInode>>,
+    cgroup: Option<String>,
+    invocation: Option<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct WireRun {
+    run: u64,
+    role: String,
+    index: usize,
+    pid: Option<u32>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct WireFailure {
+    result: String,
+    text: String,
+}
+
+/// A code, or a signal with `core` if one was dumped; neither where nobody knows.
+#[derive(Serialize, Deserialize)]
+struct WireEnding {
+    code: Option<u8>,
+    signal: Option<u8>,
+    core: Option<bool>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct WireInode {
+    run: u64,
+    inode: u64,
+}
+
+/// A payload for [`super::slot::Slot`].
+#[must_use]
+pub fn encode_saved(saved: &Saved) -> Vec<u8> {
+    let facts = &saved.facts;
+    let inodes = saved.inodes.iter().map(|(run, inode)| WireInode {
+        run: run.0,
+        inode: *inode,
+    });
+    let wire = WireSaved {
+        version: Some(VERSION),
+        unit: Some(facts.unit.as_str().to_owned()),
+        goal: Some(facts.goal.written().to_owned()),
+        phase: Some(facts.phase.written().to_owned()),
+        main: facts.main.as_ref().map(flatten),
+        control: facts.control.as_ref().map(flatten),
+        deadline: facts.deadline.map(|moment| moment.0),
+        since: Some(facts.since.0),
+        restarts: Some(facts.restarts),
+        attempt: Some(facts.attempt),
+        last_run: Some(facts.last_run.0),
+        starts: Some(facts.starts.iter().map(|moment| moment.0).collect()),
+        failure: facts.failure.as_ref().map(|failure| WireFailure {
+            result: failure.result.clone(),
+            text: failure.text.clone(),
+        }),
+        ready_at: facts.ready_at.map(|moment| moment.0),
+        main_ending: facts.main_ending.map(flatten_ending),
+        file: Some(saved.file.clone()),
+        hash: Some(saved.hash),
+        boot_id: Some(saved.boot_id.clone()),
+        inodes: Some(inodes.collect()),
+        cgroup: saved.cgroup.clone(),
+        invocation: saved.invocation.clone(),
+    };
+    json::to_string(&wire).into_bytes()
+}
+
+/// Reads what a predecessor saved.
+///
+/// # Errors
+/// What is wrong with it: another version, or a file that is none of ours.
+pub fn decode_saved(payload: &[u8]) -> Result<Saved, DecodeError> {
+    let wire: WireSaved = parse(payload, SAVED)?;
+    let version = required("version", wire.version)?;
+    if version != VERSION {
+        return Err(DecodeError::UnknownVersion(version));
+    }
+    let starts = at_most("starts", STARTS_MAX, wire.starts.unwrap_or_default())?;
+    let inodes = at_most("inodes", RUNS_MAX, wire.inodes.unwrap_or_default())?;
+    let facts = Facts {
+        unit: unit_name(&required("unit", wire.unit)?)?,
+        goal: FactGoal::read_required(wire.goal.as_deref())?,
+        phase: FactPhase::read_required(wire.phase.as_deref())?,
+        main: wire.main.map(run).transpose()?,
+        control: wire.control.map(run).transpose()?,
+        deadline: wire.deadline.map(Moment),
+        since: Moment(required("since", wire.since)?),
+        restarts: wire.restarts.unwrap_or_default(),
+        attempt: wire.attempt.unwrap_or_default(),
+        last_run: RunId(wire.last_run.unwrap_or_default()),
+        starts: starts.into_iter().map(Moment).collect(),
+        failure: wire.failure.map(|failure| FactFailure {
+            result: failure.result,
+            text: failure.text,
+        }),
+        ready_at: wire.ready_at.map(Moment),
+        main_ending: wire.main_ending.map(ending),
+    };
+    Ok(Saved {
+        facts,
+        file: required("file", wire.file)?,
+        hash: required("hash", wire.hash)?,
+        boot_id: required("boot_id", wire.boot_id)?,
+        inodes: inodes
+            .iter()
+            .map(|one| (RunId(one.run), one.inode))
+            .collect(),
+        cgroup: wire.cgroup,
+        invocation: wire.invocation,
+    })
+}
+
+fn flatten(run: &FactRun) -> WireRun {
+    WireRun {
+        run: run.run.0,
+        role: run.role.written().to_owned(),
+        index: run.index,
+        pid: run.pid,
+    }
+}
+
+fn flatten_ending(ending: Ending) -> WireEnding {
+    let (code, signal, core) = match ending {
+        Ending::Code(code) => (Some(code), None, None),
+        Ending::Signal { number, core } => (None, Some(number), Some(core == Core::Dumped)),
+        Ending::Unknown => (None, None, None),
+    };
+    WireEnding { code, signal, core }
+}
+
+fn ending(wire: WireEnding) -> Ending {
+    match (wire.code, wire.signal) {
+        (Some(code), _) => Ending::Code(code),
+        (None, Some(number)) => {
+            let core = if wire.core == Some(true) {
+                Core::Dumped
+            } else {
+                Core::None
+            };
+            Ending::Signal { number, core }
+        }
+        (None, None) => Ending::Unknown,
+    }
+}
+
+fn run(wire: WireRun) -> Result<FactRun, DecodeError> {
+    Ok(FactRun {
+        run: RunId(wire.run),
+        role: Role::read(&wire.role)?,
+        index: wire.index,
+        pid: wire.pid,
+    })
+}
+
+/// The name as it was: the ending is added, since reading a name takes one off.
+fn unit_name(name: &str) -> Result<UnitName, DecodeError> {
+    UnitName::parse(&format!("{name}.service"))
+        .map_err(|_| DecodeError::OutOfRange { field: "unit" })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    fn saved(phase: FactPhase, goal: FactGoal, role: Role) -> Saved {
+        let run = |run, pid| FactRun {
+            run: RunId(run),
+            role,
+            index: 3,
+            pid,
+        };
+        Saved {
+            facts: Facts {
+                unit: UnitName::parse("odd.service.service").unwrap(),
+                goal,
+                phase,
+                main: Some(run(u64::MAX, Some(7))),
+                control: Some(run(8, None)),
+                deadline: Some(Moment(u64::MAX)),
+                since: Moment(5),
+                restarts: 1,
+                attempt: 2,
+                last_run: RunId(9),
+                starts: vec![Moment(1), Moment(2)],
+                failure: Some(FactFailure {
+                    result: "exit-code".to_owned(),
+                    text: "exit code 1: \"\u{1F600}\"".to_owned(),
+                }),
+                ready_at: Some(Moment(6)),
+                main_ending: Some(Ending::Signal {
+                    number: 11,
+                    core: Core::Dumped,
+                }),
+            },
+            file: "/s/odd.service".to_owned(),
+            hash: u64::MAX - 1,
+            boot_id: "b007".to_owned(),
+            inodes: vec![(RunId(8), u64::MAX)],
+            cgroup: Some("/sys/fs/cgroup/diakonos/odd".to_owned()),
+            invocation: Some("0123456789abcdef0123456789abcdef".to_owned()),
+        }
+    }
+
+    #[test]
+    fn a_state_comes_back_as_it_was() {
+        use FactPhase::{Backoff, Completed, Exited, Failed, FinalKilling, FinalKillingHard};
+        use FactPhase::{FindingMain, Killing, KillingHard, Reloading, Running, StartPost};
+        use FactPhase::{StartPre, Starting, StopCommand, StopPost, Stopped, Waiting};
+        let phases = [
+            Stopped,
+            Completed,
+            Failed,
+            Waiting,
+            StartPre,
+            Starting,
+            FindingMain,
+            StartPost,
+            Running,
+            Exited,
+            Reloading,
+            StopCommand,
+            Killing,
+            KillingHard,
+            StopPost,
+            FinalKilling,
+            FinalKillingHard,
+            Backoff,
+        ];
+        let roles = [
+            Role::StartPre,
+            Role::Start,
+            Role::StartPost,
+            Role::Reload,
+            Role::Stop,
+            Role::StopPost,
+        ];
+        for phase in phases {
+            for goal in [FactGoal::Up, FactGoal::Down, FactGoal::Cycle] {
+                for role in roles {
+                    let saved = saved(phase, goal, role);
+                    assert_eq!(decode_saved(&encode_saved(&saved)), Ok(saved));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_ending_comes_back_as_it_was() {
+        let signal = |core| Ending::Signal { number: 9, core };
+        let endings = [
+            None,
+            Some(Ending::Code(0)),
+            Some(signal(Core::None)),
+            Some(signal(Core::Dumped)),
+            Some(Ending::Unknown),
+        ];
+        for ending in endings {
+            let mut saved = saved(FactPhase::StopPost, FactGoal::Up, Role::Start);
+            saved.facts.main_ending = ending;
+            assert_eq!(decode_saved(&encode_saved(&saved)), Ok(saved));
+        }
+    }
+
+    #[test]
+    fn the_longest_state_fits_in_a_slot() {
+        let mut saved = saved(FactPhase::Running, FactGoal::Up, Role::Start);
+        saved.facts.starts = vec![Moment(u64::MAX); STARTS_MAX];
+        saved.inodes = vec![(RunId(u64::MAX), u64::MAX); RUNS_MAX];
+        let payload = encode_saved(&saved);
+        assert!(payload.len() <= super::super::slot::PAYLOAD_MAX);
+        assert_eq!(decode_saved(&payload), Ok(saved));
+    }
+
+    #[test]
+    fn states_of_the_first_version_still_decode() {
+        let text = br#"{"version":1,"unit":"web","goal":"up","phase":"running",
+            "main":{"run":4,"role":"start","index":0,"pid":99},"control":null,"deadline":null,"since":12,
+            "restarts":0,"attempt":0,"starts":[12],"failure":null,"file":"/s/web.service","hash":77,
+            "boot_id":"b","inodes":[{"run":4,"inode":1000}],"cgroup":null}"#;
+        let saved = decode_saved(text).unwrap();
+        assert_eq!(saved.facts.main.unwrap().pid, Some(99));
+        assert_eq!(saved.inodes, [(RunId(4), 1000)]);
+    }
+
+    #[test]
+    fn a_refusal_names_what_is_wrong() {
+        let refused = |text: &str| decode_saved(text.as_bytes()).unwrap_err().to_string();
+        assert_eq!(refused("{}"), "`version` is missing");
+        assert_eq!(refused(r#"{"version":2}"#), "unknown version 2");
+        assert_eq!(
+            refused(r#"{"version":1,"unit":"../etc","goal":"up"}"#),
+            "`unit` is out of range"
+        );
+        assert_eq!(
+            refused(r#"{"version":1,"unit":"web","goal":"odd"}"#),
+            "unknown goal `odd`"
+        );
+        assert_eq!(refused("\0"), "not the JSON of a saved state");
+    }
+}

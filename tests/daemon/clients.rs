@@ -1,0 +1,160 @@
+//! Clients of every kind, and how a daemon comes to be.
+
+use std::io::Write;
+use std::os::unix::net::UnixStream;
+
+use diakonos::engine::Command;
+use diakonos::wire::{self, Decoder, ErrorKind, Final, Hello, Reply, ResultKind};
+
+use crate::harness::{Bench, exists, read_payload, start};
+
+fn last_reply(stream: &mut UnixStream) -> Option<Reply> {
+    let mut decoder = Decoder::new();
+    let mut last = None;
+    while let Some(payload) = read_payload(stream, &mut decoder) {
+        last = wire::decode_reply(&payload).ok();
+    }
+    last
+}
+
+fn hello(protocol: u32) -> Vec<u8> {
+    let program = "0.0.1-test".to_owned();
+    let mut bytes = Vec::new();
+    wire::frame(&wire::encode_hello(&Hello { protocol, program }), &mut bytes).unwrap();
+    bytes
+}
+
+#[test]
+fn rubbish_costs_only_its_own_connection() {
+    let bench = Bench::new();
+    let _daemon = bench.daemon();
+    bench.sleeper("web", "");
+    bench.start("web").is(ResultKind::Started);
+    let silent: Vec<UnixStream> = (0..20).map(|_| bench.connect()).collect();
+    let mut cut_off = bench.connect();
+    cut_off.write_all(&[9, 0, 0, 0, b'{']).unwrap();
+
+    for rubbish in [
+        b"GET / HTTP/1.1\r\nHost: x\r\n\r\n".to_vec(),
+        vec![0xff; 64],
+        vec![0; 64],
+        b"\x02\0\0\0{}".to_vec(),
+        [&b"\x20\x00\x00\x00"[..], &[b'['; 32]].concat(),
+    ] {
+        let mut stream = bench.connect();
+        // The daemon may have had enough before all is written.
+        let _ = stream.write_all(&rubbish);
+        match last_reply(&mut stream) {
+            Some(Reply::Final(Final::Error(error))) => assert_eq!(error.kind, ErrorKind::Usage),
+            Some(other) => panic!("{other:?}"),
+            None => {}
+        }
+    }
+    assert_eq!(bench.status("web").state, "running");
+    drop((silent, cut_off));
+    bench.stop("web").is(ResultKind::Stopped);
+}
+
+#[test]
+fn a_client_of_another_version_is_told_so() {
+    let bench = Bench::new();
+    let _daemon = bench.daemon();
+    let mut stream = bench.connect();
+    stream.write_all(&hello(999)).unwrap();
+    match last_reply(&mut stream) {
+        Some(Reply::Final(Final::Error(error))) => {
+            assert_eq!(error.kind, ErrorKind::Unavailable);
+            assert!(error.message.contains("0.0.1-test"), "{error:?}");
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_request_that_makes_no_sense_leaves_the_connection() {
+    let bench = Bench::new();
+    let _daemon = bench.daemon();
+    let mut client = bench.client();
+    client.send(b"{\"verb\":\"dance\"}");
+    assert_eq!(client.done().error().kind, ErrorKind::Usage);
+    assert!(matches!(client.ask(Command::List).last, Final::Units(units) if units.is_empty()));
+}
+
+#[test]
+fn requests_may_be_sent_ahead() {
+    let bench = Bench::new();
+    let _daemon = bench.daemon();
+    bench.sleeper("web", "");
+    let mut client = bench.client();
+    client.request(start("web"));
+    client.request(Command::List);
+    client.request(crate::harness::stop("web"));
+    client.done().is(ResultKind::Started);
+    assert!(matches!(client.done().last, Final::Units(units) if units[0].state == "running"));
+    client.done().is(ResultKind::Stopped);
+}
+
+#[test]
+fn a_client_that_goes_leaves_its_work() {
+    let bench = Bench::new();
+    let mut daemon = bench.daemon();
+    let mut ear = bench.ear();
+    let go = bench.path("go");
+    diakonos::sys::files::make_fifo(&go, 0o600, None).unwrap();
+    let service = format!("ExecStartPre = [\"/bin/sh\", \"-c\", \"read x < {}\"]", go.display());
+    bench.service("slow", "", "echo up > $EAR; exec sleep 1000", &service);
+    let mut client = bench.client();
+    client.request(start("slow"));
+    daemon.until("slow", "starting");
+    drop(client);
+    // The other client's answer comes after the daemon has noticed.
+    assert_eq!(bench.status("slow").state, "starting");
+    std::fs::write(&go, "go\n").unwrap();
+    assert_eq!(ear.next().unwrap(), "up");
+    daemon.until("slow", "running");
+}
+
+#[test]
+fn many_clients_are_served_and_one_too_many_is_told_so() {
+    let bench = Bench::new();
+    let _daemon = bench.daemon();
+    let mut clients: Vec<_> = (0..256).map(|_| bench.client()).collect();
+    let mut stream = bench.connect();
+    match last_reply(&mut stream) {
+        Some(Reply::Final(Final::Error(error))) => assert_eq!(error.kind, ErrorKind::Unavailable),
+        other => panic!("{other:?}"),
+    }
+    for client in &mut clients {
+        assert!(matches!(client.ask(Command::List).last, Final::Units(_)));
+    }
+}
+
+#[test]
+fn twenty_clients_at_once_make_one_daemon() {
+    let bench = Bench::new();
+    bench.sleeper("web", "");
+    let clients: Vec<_> = (0..20).map(|_| bench.begin(&["start", "web"])).collect();
+    for client in clients {
+        let output = client.wait_with_output().unwrap();
+        let error = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{error}");
+    }
+    let lock = std::fs::read_to_string(bench.home().join("lock")).unwrap();
+    let pid: u32 = lock.trim().parse().unwrap();
+    assert!(exists(pid));
+    let log = std::fs::read_to_string(bench.home().join("daemon.log")).unwrap();
+    assert_eq!(log.matches("ready, PID").count(), 1, "{log}");
+    assert!(bench.run(&["kill"]).status.success());
+    assert_eq!(bench.processes(), []);
+}
+
+#[test]
+fn a_second_daemon_is_refused() {
+    let bench = Bench::new();
+    let daemon = bench.daemon();
+    let output = bench.run(&["daemon"]);
+    assert!(!output.status.success());
+    let error = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(error.contains(&format!("PID {}", daemon.pid())), "{error}");
+    assert!(matches!(bench.client().ask(Command::List).last, Final::Units(_)));
+}

@@ -1,0 +1,490 @@
+//! A home in a temporary folder, a daemon in the foreground, a client that speaks the wire, and an ear for services.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{Read, Write};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command as Program, ExitStatus, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use diakonos::engine::{Command, Scope, Wait};
+use diakonos::sys::clock::monotonic_ms;
+use diakonos::sys::poll::wait_readable;
+use diakonos::sys::process::{Pid, PidFd};
+use diakonos::sys::{files, proc};
+use diakonos::wire::{
+    self, Decoder, Final, Hello, PROTOCOL_VERSION, Progress, Reply, Request, ResultKind, UnitResult,
+    UnitStatus, WireError,
+};
+
+/// How long anything may take on a machine that is busy with other tests.
+pub(crate) const PATIENCE_MS: u64 = 60_000;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_diakonos");
+/// `O_NONBLOCK`, which the standard library has no name for.
+const NONBLOCK: i32 = 0o4000;
+
+static COUNT: AtomicU32 = AtomicU32::new(0);
+
+/// A moment by which something has to have happened.
+#[derive(Clone, Copy)]
+pub(crate) struct Deadline(u64);
+
+impl Deadline {
+    pub(crate) fn new() -> Self {
+        Self(monotonic_ms() + PATIENCE_MS)
+    }
+
+    /// Waits until `fd` is readable; panics with `what` at the deadline.
+    pub(crate) fn wait(self, fd: BorrowedFd<'_>, what: &dyn Fn() -> String) {
+        let left = self.0.saturating_sub(monotonic_ms());
+        let ready = wait_readable(&[fd], Some(left)).unwrap();
+        assert!(ready[0], "in vain: {}", what());
+    }
+}
+
+/// A folder with a home, unit files, and a pipe that services write to.
+pub(crate) struct Bench {
+    root: PathBuf,
+}
+
+impl Bench {
+    pub(crate) fn new() -> Self {
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("diakonos-{}-{count}", std::process::id());
+        let root = std::env::temp_dir().join(name);
+        fs::create_dir_all(root.join("units")).unwrap();
+        files::make_fifo(&root.join("ear"), 0o600, None).unwrap();
+        Self { root }
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.root.join(name)
+    }
+
+    pub(crate) fn home(&self) -> PathBuf {
+        self.path("home")
+    }
+
+    pub(crate) fn units(&self) -> PathBuf {
+        self.path("units")
+    }
+
+    /// Writes a unit file as it is.
+    pub(crate) fn file(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.units().join(format!("{name}.service"));
+        fs::write(&path, text).unwrap();
+        path
+    }
+
+    /// Writes a service that runs a shell program, which finds the ear in `$EAR`. `unit` and `service` are further lines of
+    /// those sections.
+    pub(crate) fn service(&self, name: &str, unit: &str, script: &str, service: &str) -> PathBuf {
+        let ear = self.path("ear");
+        let ear = ear.display();
+        let text = format!(
+            "[unit]\n{unit}\n[service]\nEnvironment = [\"EAR={ear}\"]\n\
+             ExecStart = [\"/bin/sh\", \"-c\", '''{script}''']\n{service}\n"
+        );
+        self.file(name, &text)
+    }
+
+    /// A service that says `up NAME`, sleeps, and says `down NAME` when it is told to stop.
+    pub(crate) fn sleeper(&self, name: &str, unit: &str) {
+        let script = format!(
+            "trap 'echo down {name} > $EAR; exit 0' TERM; echo up {name} > $EAR; \
+             while :; do sleep 1000 & wait $!; done"
+        );
+        self.service(name, unit, &script, "");
+    }
+
+    pub(crate) fn ear(&self) -> Lines {
+        // Opened for both, so that it never ends.
+        let mut options = OpenOptions::new();
+        let options = options.read(true).write(true).custom_flags(NONBLOCK);
+        Lines::new(options.open(self.path("ear")).unwrap())
+    }
+
+    /// A daemon in the foreground that listens.
+    pub(crate) fn daemon(&self) -> Daemon<'_> {
+        let mut daemon = self.daemon_by(&mut Program::new(PROGRAM));
+        daemon.log.until("ready, PID");
+        daemon
+    }
+
+    /// A daemon that a shell starts after a command such as `ulimit -n 64`.
+    pub(crate) fn daemon_after(&self, command: &str) -> Daemon<'_> {
+        let script = format!("{command}; exec \"$0\" \"$@\"");
+        let mut shell = Program::new("/bin/sh");
+        let mut daemon = self.daemon_by(shell.args(["-c", &script, PROGRAM]));
+        daemon.log.until("ready, PID");
+        daemon
+    }
+
+    fn daemon_by(&self, program: &mut Program) -> Daemon<'_> {
+        let program = self.environment(program).arg("daemon");
+        let program = program.stdin(Stdio::null()).stdout(Stdio::null());
+        let mut child = program.stderr(Stdio::piped()).spawn().unwrap();
+        let stderr = child.stderr.take().unwrap();
+        let log = Lines::new(File::from(std::os::fd::OwnedFd::from(stderr)));
+        Daemon {
+            bench: self,
+            child: Some(child),
+            log,
+        }
+    }
+
+    fn environment<'p>(&self, program: &'p mut Program) -> &'p mut Program {
+        program
+            .env("DIAKONOS_HOME", self.home())
+            .env("DIAKONOS_SERVICE_DIR", self.units())
+            .env("LC_ALL", "C")
+            .current_dir(&self.root)
+    }
+
+    /// Begins a command of the program.
+    pub(crate) fn begin(&self, words: &[&str]) -> Child {
+        let mut program = Program::new(PROGRAM);
+        let program = self.environment(&mut program).args(words);
+        let program = program.stdin(Stdio::null());
+        let program = program.stdout(Stdio::piped()).stderr(Stdio::piped());
+        program.spawn().unwrap()
+    }
+
+    /// Runs a command of the program to its end.
+    pub(crate) fn run(&self, words: &[&str]) -> Output {
+        self.begin(words).wait_with_output().unwrap()
+    }
+
+    pub(crate) fn connect(&self) -> UnixStream {
+        UnixStream::connect(self.home().join("control.sock")).unwrap()
+    }
+
+    pub(crate) fn client(&self) -> Client {
+        let stream = self.connect();
+        let mut client = Client {
+            stream,
+            decoder: Decoder::new(),
+            directories: vec![self.units().display().to_string()],
+        };
+        client.hello(PROTOCOL_VERSION);
+        client
+    }
+
+    pub(crate) fn start(&self, name: &str) -> Done {
+        self.client().ask(start(name))
+    }
+
+    pub(crate) fn stop(&self, name: &str) -> Done {
+        self.client().ask(stop(name))
+    }
+
+    pub(crate) fn restart(&self, name: &str) -> Done {
+        self.client().ask(Command::Restart {
+            names: vec![name.to_owned()],
+            wait: Wait::Finished,
+            scope: Scope::All,
+        })
+    }
+
+    pub(crate) fn status(&self, name: &str) -> UnitStatus {
+        let names = vec![name.to_owned()];
+        let done = self.client().ask(Command::Status { names });
+        match done.last {
+            Final::Units(mut units) => units.remove(0),
+            other => panic!("no status of {name}: {other:?}"),
+        }
+    }
+
+    /// Every process that has this bench's ear in its environment.
+    pub(crate) fn processes(&self) -> Vec<Pid> {
+        let ear = format!("EAR={}", self.path("ear").display());
+        let all = proc::all().into_iter().filter(|stat| !stat.is_dead());
+        let pids = all.map(|stat| stat.pid);
+        pids.filter(|pid| proc::has_environment(*pid, ear.as_bytes()))
+            .collect()
+    }
+}
+
+impl Drop for Bench {
+    fn drop(&mut self) {
+        let left = self.processes();
+        for pid in &left {
+            if let Ok(process) = PidFd::open(*pid) {
+                let _ = process.signal(9);
+            }
+        }
+        let _ = fs::remove_dir_all(&self.root);
+        if !std::thread::panicking() {
+            assert!(left.is_empty(), "left running: {left:?}");
+        }
+    }
+}
+
+pub(crate) fn start(name: &str) -> Command {
+    let names = vec![name.to_owned()];
+    let wait = Wait::Finished;
+    Command::Start { names, wait }
+}
+
+pub(crate) fn stop(name: &str) -> Command {
+    let names = vec![name.to_owned()];
+    let wait = Wait::Finished;
+    Command::Stop { names, wait }
+}
+
+/// Whether a process with this number is there, be it a zombie or not.
+pub(crate) fn exists(pid: u32) -> bool {
+    Path::new(&format!("/proc/{pid}")).exists()
+}
+
+/// A stream of lines, read with a deadline.
+pub(crate) struct Lines {
+    file: File,
+    bytes: Vec<u8>,
+    /// All that was read, for the message of a failure.
+    seen: Vec<String>,
+}
+
+impl Lines {
+    fn new(file: File) -> Self {
+        files::set_nonblocking(file.as_fd()).unwrap();
+        Self {
+            file,
+            bytes: Vec::new(),
+            seen: Vec::new(),
+        }
+    }
+
+    /// The next line; `None` at the end.
+    pub(crate) fn next(&mut self) -> Option<String> {
+        let deadline = Deadline::new();
+        loop {
+            if let Some(end) = self.bytes.iter().position(|byte| *byte == b'\n') {
+                let line: Vec<u8> = self.bytes.drain(..=end).collect();
+                let line = String::from_utf8_lossy(&line).trim_end().to_owned();
+                self.seen.push(line.clone());
+                return Some(line);
+            }
+            let seen = &self.seen;
+            let what = || format!("one more line after\n{}", seen.join("\n"));
+            deadline.wait(self.file.as_fd(), &what);
+            let mut chunk = [0; 4096];
+            match self.file.read(&mut chunk) {
+                Ok(0) => return None,
+                Ok(length) => self.bytes.extend_from_slice(&chunk[..length]),
+                Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock),
+            }
+        }
+    }
+
+    /// The first line from here on that contains `text`.
+    pub(crate) fn until(&mut self, text: &str) -> String {
+        loop {
+            match self.next() {
+                Some(line) if line.contains(text) => return line,
+                Some(_) => {}
+                None => panic!("ended without `{text}`:\n{}", self.seen.join("\n")),
+            }
+        }
+    }
+
+    /// So many lines.
+    pub(crate) fn take(&mut self, count: usize) -> Vec<String> {
+        (0..count).map(|_| self.next().unwrap()).collect()
+    }
+
+    /// Everything so far, without waiting.
+    fn all(&mut self) -> String {
+        let mut chunk = [0; 4096];
+        while let Ok(length @ 1..) = self.file.read(&mut chunk) {
+            self.bytes.extend_from_slice(&chunk[..length]);
+        }
+        let rest = String::from_utf8_lossy(&self.bytes);
+        format!("{}\n{rest}", self.seen.join("\n"))
+    }
+
+    /// All that is left until the end.
+    pub(crate) fn rest(&mut self) -> Vec<String> {
+        std::iter::from_fn(|| self.next()).collect()
+    }
+}
+
+/// A daemon in the foreground; stopped, with all its services, when it is dropped.
+pub(crate) struct Daemon<'b> {
+    bench: &'b Bench,
+    child: Option<Child>,
+    pub(crate) log: Lines,
+}
+
+impl Daemon<'_> {
+    pub(crate) fn pid(&self) -> Pid {
+        Pid::from_raw(self.child.as_ref().unwrap().id()).unwrap()
+    }
+
+    pub(crate) fn signal(&self, signal: i32) {
+        PidFd::open(self.pid()).unwrap().signal(signal).unwrap();
+    }
+
+    /// Waits for a change of state, as the log tells it.
+    pub(crate) fn until(&mut self, unit: &str, state: &str) -> String {
+        loop {
+            let line = self.log.until(&format!("{unit}: "));
+            if line.contains(&format!("-> {state}: ")) {
+                return line;
+            }
+        }
+    }
+
+    /// Waits for the daemon's own end.
+    pub(crate) fn ended(&mut self) -> ExitStatus {
+        // Its end closes the pipe, unless a service has got hold of it.
+        self.log.rest();
+        self.child.take().unwrap().wait().unwrap()
+    }
+
+    /// Ends the daemon in order, and checks that nothing is left.
+    pub(crate) fn end(mut self) {
+        self.signal(15);
+        assert!(self.ended().success());
+        assert_eq!(self.bench.processes(), []);
+    }
+}
+
+impl Drop for Daemon<'_> {
+    fn drop(&mut self) {
+        let Some(mut child) = self.child.take() else {
+            return;
+        };
+        if std::thread::panicking() {
+            let _ = child.kill();
+            let _ = child.wait();
+            eprintln!("the daemon said:\n{}", self.log.all());
+            return;
+        }
+        let process = PidFd::open(Pid::from_raw(child.id()).unwrap()).unwrap();
+        process.signal(15).unwrap();
+        self.log.rest();
+        assert!(child.wait().unwrap().success());
+    }
+}
+
+/// What came of a request.
+#[derive(Debug)]
+pub(crate) struct Done {
+    pub(crate) progress: Vec<Progress>,
+    pub(crate) last: Final,
+}
+
+impl Done {
+    /// The one unit's result.
+    pub(crate) fn result(&self) -> &UnitResult {
+        match self.results() {
+            [one] => one,
+            other => panic!("not one result: {other:?}"),
+        }
+    }
+
+    pub(crate) fn results(&self) -> &[UnitResult] {
+        match &self.last {
+            Final::Results(results) => results,
+            other => panic!("no results: {other:?}"),
+        }
+    }
+
+    pub(crate) fn error(&self) -> &WireError {
+        match &self.last {
+            Final::Error(error) => error,
+            other => panic!("no error: {other:?}"),
+        }
+    }
+
+    /// Checks the one unit's result.
+    pub(crate) fn is(&self, kind: ResultKind) -> &Self {
+        assert_eq!(self.result().kind, kind, "{self:?}");
+        self
+    }
+}
+
+/// A connection to the daemon.
+pub(crate) struct Client {
+    stream: UnixStream,
+    decoder: Decoder,
+    directories: Vec<String>,
+}
+
+impl Client {
+    fn hello(&mut self, protocol: u32) {
+        let program = "test".to_owned();
+        let hello = Hello { protocol, program };
+        self.send(&wire::encode_hello(&hello));
+        let theirs = wire::decode_hello(&self.payload()).unwrap();
+        assert_eq!(theirs.protocol, PROTOCOL_VERSION);
+    }
+
+    /// Looks for units in another folder.
+    pub(crate) fn within(mut self, folder: &Path) -> Self {
+        self.directories = vec![folder.display().to_string()];
+        self
+    }
+
+    pub(crate) fn send(&mut self, payload: &[u8]) {
+        let mut bytes = Vec::new();
+        wire::frame(payload, &mut bytes).unwrap();
+        self.stream.write_all(&bytes).unwrap();
+    }
+
+    pub(crate) fn request(&mut self, command: Command) {
+        let directories = self.directories.clone();
+        let request = Request {
+            command,
+            directories,
+        };
+        self.send(&wire::encode_request(&request));
+    }
+
+    pub(crate) fn reply(&mut self) -> Reply {
+        wire::decode_reply(&self.payload()).unwrap()
+    }
+
+    pub(crate) fn done(&mut self) -> Done {
+        let mut progress = Vec::new();
+        loop {
+            match self.reply() {
+                Reply::Progress(step) => progress.push(step),
+                Reply::Final(last) => return Done { progress, last },
+            }
+        }
+    }
+
+    pub(crate) fn ask(&mut self, command: Command) -> Done {
+        self.request(command);
+        self.done()
+    }
+
+    fn payload(&mut self) -> Vec<u8> {
+        read_payload(&mut self.stream, &mut self.decoder).expect("the daemon hung up")
+    }
+}
+
+/// The next payload of a connection; `None` at its end.
+pub(crate) fn read_payload(stream: &mut UnixStream, decoder: &mut Decoder) -> Option<Vec<u8>> {
+    let deadline = Deadline::new();
+    loop {
+        if let Some(payload) = decoder.next().unwrap() {
+            return Some(payload);
+        }
+        deadline.wait(stream.as_fd(), &|| "an answer of the daemon".to_owned());
+        let mut chunk = [0; 4096];
+        match stream.read(&mut chunk) {
+            Ok(0) => return None,
+            Ok(length) => decoder.push(&chunk[..length]),
+            Err(error) => {
+                assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
+                return None;
+            }
+        }
+    }
+}

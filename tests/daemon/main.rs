@@ -1,0 +1,18 @@
+//! The real binary in a home of its own, with real processes. Every wait is for an event and has a deadline; nothing sleeps.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test fails by panicking"
+)]
+
+mod boot;
+mod clients;
+mod ending;
+mod files;
+mod harness;
+mod kinds;
+mod lifecycle;
+mod limits;
+mod order;
+mod restart;

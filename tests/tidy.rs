@@ -1,0 +1,154 @@
+//! Style as a test: the rules of the house that can be seen in the text of its sources.
+//!
+//! Each rule is a function from one file to what is wrong with it, and stands in a table with texts that break it and
+//! texts that keep it: a rule that cannot fail is no rule. What concerns the whole tree (packages, fuzz targets, golden
+//! files) has a test of its own.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+#[path = "tidy/checks.rs"]
+mod checks;
+#[path = "tidy/rules.rs"]
+mod rules;
+#[path = "tidy/source.rs"]
+mod source;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use checks::OWNERS;
+use rules::RULES;
+use source::Source;
+
+#[test]
+fn every_file_keeps_every_rule() {
+    let sources = sources();
+    assert!(sources.len() > 20, "the tree was not found");
+    let mut faults = Vec::new();
+    for source in &sources {
+        for rule in RULES {
+            for (line, text) in (rule.check)(source) {
+                faults.push(format!("{}:{line}: {}: {text}", source.path, rule.name));
+            }
+        }
+    }
+    assert!(faults.is_empty(), "\n{}\n", faults.join("\n"));
+}
+
+#[test]
+fn every_rule_can_fail_and_can_be_kept() {
+    for rule in RULES {
+        for (path, text) in rule.broken {
+            let faults = (rule.check)(&Source::new(path, text));
+            assert!(
+                !faults.is_empty(),
+                "{} lets pass in {path}: {text}",
+                rule.name
+            );
+        }
+        for (path, text) in rule.kept {
+            let faults = (rule.check)(&Source::new(path, text));
+            assert!(faults.is_empty(), "{} in {path}: {faults:?}", rule.name);
+        }
+    }
+}
+
+#[test]
+fn every_package_has_an_owner() {
+    let manifest = fs::read_to_string(top().join("Cargo.toml")).unwrap();
+    let dependencies = manifest.split("[dependencies]").nth(1).unwrap();
+    let dependencies = dependencies.split("\n[").next().unwrap();
+    let mut count = 0;
+    for line in dependencies.lines().filter(|line| !line.starts_with('#')) {
+        let Some((name, _)) = line.split_once('=') else {
+            continue;
+        };
+        let name = name.trim().replace('-', "_");
+        let owned = OWNERS.iter().any(|(package, _)| *package == name);
+        assert!(
+            owned,
+            "{name} of Cargo.toml has no owner in tests/tidy/checks.rs"
+        );
+        count += 1;
+    }
+    assert!(count >= 9, "only {count} packages were found");
+}
+
+#[test]
+fn every_fuzz_target_is_declared_and_has_seeds() {
+    let fuzz = top().join("fuzz");
+    let manifest = fs::read_to_string(fuzz.join("Cargo.toml")).unwrap();
+    let mut targets = files(&fuzz.join("fuzz_targets"));
+    targets.retain(|path| path.parent().unwrap().ends_with("fuzz_targets"));
+    assert!(targets.len() >= 4, "targets: {targets:?}");
+    for target in targets {
+        let name = target.file_stem().unwrap().to_str().unwrap();
+        let entry = format!("name = \"{name}\"");
+        assert!(
+            manifest.contains(&entry),
+            "{name} is not in fuzz/Cargo.toml"
+        );
+        let seeds = files(&fuzz.join("corpus").join(name));
+        assert!(!seeds.is_empty(), "fuzz/corpus/{name} has no seeds");
+    }
+}
+
+#[test]
+fn every_golden_file_is_used() {
+    let sources = sources();
+    for golden in files(&top().join("tests/golden")) {
+        let name = golden.file_stem().unwrap().to_str().unwrap();
+        // A part of the name may be made up: "help-{command}".
+        let dashes = name.match_indices('-').map(|(at, _)| at);
+        let made_up: Vec<String> = dashes.map(|at| format!("{}-{{", &name[..at])).collect();
+        let names = |raw: &str| raw.contains(name) || made_up.iter().any(|name| raw.contains(name));
+        let used = |source: &Source| source.lines.iter().any(|line| names(&line.raw));
+        assert!(sources.iter().any(used), "{} is not used", golden.display());
+    }
+}
+
+/// All of our own Rust, with the files that a parent declares under `#[cfg(test)]` marked as tests.
+fn sources() -> Vec<Source> {
+    let mut sources: Vec<Source> = ["src", "tests", "fuzz/fuzz_targets"]
+        .iter()
+        .flat_map(|folder| files(&top().join(folder)))
+        .filter(|path| path.extension().is_some_and(|extension| extension == "rs"))
+        .map(|path| {
+            let text = fs::read_to_string(&path).unwrap();
+            let path = path.strip_prefix(top()).unwrap();
+            Source::new(path.to_str().unwrap(), &text)
+        })
+        .collect();
+    let tests: Vec<String> = sources.iter().flat_map(Source::test_modules).collect();
+    for source in &mut sources {
+        let below = |module: &String| {
+            source.path == format!("{module}.rs") || source.path.starts_with(&format!("{module}/"))
+        };
+        if tests.iter().any(below) || !source.path.starts_with("src/") {
+            source.lines.iter_mut().for_each(|line| line.test = true);
+        }
+    }
+    sources
+}
+
+fn top() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Every file below a folder, none if there is no such folder.
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).into_iter().flatten() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                found.push(path);
+            }
+        }
+    }
+    found.sort();
+    found
+}
