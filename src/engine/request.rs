@@ -1,7 +1,7 @@
 //! Wishes: checked as a whole against the graph they would make, marked, and answered exactly once.
 //!
-//! A wish is refused before anything has happened, or taken up and answered when each of its units has got where it was to go,
-//! failed on the way, or been sent elsewhere by a later wish.
+//! A wish is refused before anything has happened, or taken up and answered when each of its units has got where it was
+//! to go, failed on the way, or been sent elsewhere by a later wish.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -113,8 +113,8 @@ impl Engine {
         Ok(())
     }
 
-    /// Checks the definitions together with everything known, and takes them over. What is wanted but cannot be started comes
-    /// back with its reason.
+    /// Checks the definitions together with everything known, and takes them over. What is wanted but cannot be started
+    /// comes back with its reason.
     fn accept(
         &mut self,
         wish: &Wish,

@@ -1,9 +1,9 @@
 //! The dependency resolver: marks of goals along the graph, then turns.
 //!
-//! A wish only marks: goals spread by worklist until nothing changes. Then each unit concerned is stepped: its turn to start has
-//! come when nothing ordered before it is on its way, its turn to stop when nothing ordered after it still has to stop
-//! (systemd.unit(5), `Before=`, `After=`; a stop is ordered before a start, whichever way the order points). No recursion over the
-//! graph: its depth is the user's.
+//! A wish only marks: goals spread by worklist until nothing changes. Then each unit concerned is stepped: its turn to
+//! start has come when nothing ordered before it is on its way, its turn to stop when nothing ordered after it still
+//! has to stop (systemd.unit(5), `Before=`, `After=`; a stop is ordered before a start, whichever way the order
+//! points). No recursion over the graph: its depth is the user's.
 
 use std::collections::BTreeSet;
 
@@ -95,8 +95,8 @@ impl Engine {
             return true;
         }
         if kind.ends() {
-            // A stop that has begun is carried to its end; then the unit comes up again. One that restarts by itself anyway
-            // is left to its policy, unless a person asks.
+            // A stop that has begun is carried to its end; then the unit comes up again. One that restarts by itself
+            // anyway is left to its policy, unless a person asks.
             if service.goal == Goal::Down || wanted == Wanted::ByHand {
                 service.goal = Goal::Cycle;
                 self.announce(unit, Some(cause.clone()));
