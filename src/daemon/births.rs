@@ -1,4 +1,5 @@
-//! How a process is born: an effect of the engine becomes a child in its group, with its pipes, watched from the first moment.
+//! How a process is born: an effect of the engine becomes a child in its group, with its pipes, watched from the first
+//! moment.
 
 use std::io;
 use std::os::fd::AsFd;

@@ -58,8 +58,8 @@ pub struct Options {
     pub home: Home,
     /// Where the enabled units' dependencies are looked for besides their own folders; absolute.
     pub service_directories: Vec<PathBuf>,
-    /// An inherited descriptor, 3 or above, that gets one line: `ready`, `locked PID` (another daemon serves this home) or
-    /// `error: …`; then it is closed. Nothing else in this process may own it.
+    /// An inherited descriptor, 3 or above, that gets one line: `ready`, `locked PID` (another daemon serves this home)
+    /// or `error: …`; then it is closed. Nothing else in this process may own it.
     pub ready_fd: Option<i32>,
 }
 

@@ -72,8 +72,8 @@ impl Engine {
         })
     }
 
-    /// Takes a predecessor's unit over as its facts say. Nothing is stepped until the first event of another kind, when all
-    /// units are there. Facts that contradict each other make a unit that rests.
+    /// Takes a predecessor's unit over as its facts say. Nothing is stepped until the first event of another kind, when
+    /// all units are there. Facts that contradict each other make a unit that rests.
     pub(super) fn on_restored(&mut self, unit: Box<Unit>, facts: &Facts) {
         if self.names.contains_key(&unit.name) || self.services.len() >= super::UNITS_MAX {
             return;

@@ -126,7 +126,15 @@ fn names_that_mean_nothing_are_refused_with_what_is_near() {
 fn patterns_and_instances_name_several() {
     let bench = Bench::new();
     let _daemon = bench.daemon();
-    bench.service("worker@", "", "echo up %i > $EAR; exec sleep 1000", "");
+    let ear = bench.path("ear");
+    let script = format!("echo up %i > {}; exec sleep 1000", ear.display());
+    let marked = format!("EAR={}", ear.display());
+    bench.file(
+        "worker@",
+        &format!(
+            "[service]\nEnvironment = [\"{marked}\"]\nExecStart = \"/bin/sh -c '{script}'\"\n"
+        ),
+    );
     let mut ear = bench.ear();
     let names = ["worker@1", "worker@2.service", "worker@1"].map(str::to_owned);
     let done = bench.client().ask(Command::Start {
