@@ -57,7 +57,7 @@ impl Processes {
         let prepared = prepare(order, &fifos)?;
         let mut request: process::Spawn<'_> = prepared.spawn;
         request.nofile = Some(self.limits);
-        request.cgroup = hold.group.cgroup().map(|cgroup| cgroup.fd());
+        request.cgroup = hold.group.entry();
         let spawned = process::spawn(&request).map_err(|error| fork_failure(&error))?;
         drop(request);
         hold.group.add_root(spawned.pid);

@@ -404,7 +404,7 @@ impl Processes {
                 .map(|run| run.pidfd.signal(signal.number())),
             Target::Group => self
                 .holds
-                .get(&unit)
+                .get_mut(&unit)
                 .map(|hold| hold.group.signal(signal.number())),
         };
         match result {

@@ -40,10 +40,28 @@ pub struct Spawn<'a> {
     pub stdin: Stdio<'a>,
     pub stdout: Stdio<'a>,
     pub stderr: Stdio<'a>,
-    /// An open cgroup v2 directory that the process is born into.
-    pub cgroup: Option<BorrowedFd<'a>>,
+    /// The cgroup that it runs in, from before its first instruction that is the program's.
+    pub cgroup: Option<Entry<'a>>,
     /// The soft and hard limit on descriptors, `u64::MAX` for none; `None` leaves the caller's.
     pub nofile: Option<(u64, u64)>,
+}
+
+/// How a process comes into a cgroup v2, given by its open directory.
+#[derive(Clone, Copy, Debug)]
+pub enum Entry<'a> {
+    /// Born into it where the kernel can do that.
+    Born(BorrowedFd<'a>),
+    /// It enters by itself before it does anything else. Slower, and the only way into a group on which `cgroup.kill` was
+    /// used: Linux since 6.14 kills whatever is born into such a group from outside, however much later.
+    Moves(BorrowedFd<'a>),
+}
+
+impl<'a> Entry<'a> {
+    fn directory(self) -> BorrowedFd<'a> {
+        match self {
+            Self::Born(directory) | Self::Moves(directory) => directory,
+        }
+    }
 }
 
 /// Where the process starts.
@@ -205,10 +223,9 @@ pub(super) fn decode_report(report: [u8; REPORT_LENGTH]) -> (i32, i32) {
 /// # Errors
 /// What clone3(2) or fork(2) give: no descriptors, no memory, too many processes; `ENOSYS` before Linux 5.3.
 pub fn spawn(spawn: &Spawn<'_>) -> io::Result<Spawned> {
-    let way = if spawn.cgroup.is_some() {
-        Way::CloneIntoCgroup
-    } else {
-        Way::Clone
+    let way = match spawn.cgroup {
+        Some(Entry::Born(_)) => Way::CloneIntoCgroup,
+        Some(Entry::Moves(_)) | None => Way::Clone,
     };
     spawn_from(way, spawn)
 }
@@ -234,11 +251,11 @@ fn spawn_from(first: Way, spawn: &Spawn<'_>) -> io::Result<Spawned> {
             enters: spawn
                 .cgroup
                 .filter(|_| way != Way::CloneIntoCgroup)
-                .map(|fd| fd.as_raw_fd()),
+                .map(|entry| entry.directory().as_raw_fd()),
             ..prepared.plan(spawn, report.as_raw_fd())
         };
         let result = match way {
-            Way::CloneIntoCgroup => clone(&plan, spawn.cgroup),
+            Way::CloneIntoCgroup => clone(&plan, spawn.cgroup.map(Entry::directory)),
             Way::Clone => clone(&plan, None),
             Way::Fork => fork(&plan),
         };
