@@ -14,7 +14,7 @@ use crate::engine::UnitId;
 use crate::sys::cgroup::{Cgroup, Tree};
 use crate::sys::inotify::Watch;
 use crate::sys::proc;
-use crate::sys::process::{Entry, Pid, PidFd, error_text};
+use crate::sys::process::{Pid, PidFd, error_text};
 
 use super::sources::{Source, Sources};
 use super::watches::{Purpose, Watches};
@@ -32,16 +32,7 @@ const HELD_MAX: usize = 16;
 pub(super) struct Group {
     unit: UnitId,
     kind: Kind,
-    birth: Birth,
     watch: Watched,
-}
-
-/// Whether a process may be born into the cgroup.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Birth {
-    Possible,
-    /// The kernel may kill it at once: the group was killed before, or nobody knows.
-    Deadly,
 }
 
 #[derive(Debug)]
@@ -94,7 +85,6 @@ impl Group {
         Self {
             unit,
             kind,
-            birth: Birth::Possible,
             watch: Watched::Not,
         }
     }
@@ -105,7 +95,6 @@ impl Group {
             Some(Ok(cgroup)) => Self {
                 unit,
                 kind: Kind::Cgroup(cgroup),
-                birth: Birth::Deadly,
                 watch: Watched::Not,
             },
             Some(Err(_)) | None => Self::new(unit, name, tree),
@@ -117,15 +106,6 @@ impl Group {
             Kind::Cgroup(cgroup) => Some(cgroup),
             Kind::Found(_) => None,
         }
-    }
-
-    /// How the next process comes into the cgroup.
-    pub(super) fn entry(&self) -> Option<Entry<'_>> {
-        let directory = self.cgroup()?.fd();
-        Some(match self.birth {
-            Birth::Possible => Entry::Born(directory),
-            Birth::Deadly => Entry::Moves(directory),
-        })
     }
 
     pub(super) fn path(&self) -> Option<&Path> {
@@ -173,12 +153,9 @@ impl Group {
     }
 
     /// Sends a signal to every member. One that has just ended is no error.
-    pub(super) fn signal(&mut self, signal: i32) -> io::Result<()> {
+    pub(super) fn signal(&self, signal: i32) -> io::Result<()> {
         match &self.kind {
-            Kind::Cgroup(cgroup) if signal == SIGKILL => {
-                self.birth = Birth::Deadly;
-                cgroup.kill()
-            }
+            Kind::Cgroup(cgroup) if signal == SIGKILL => cgroup.kill(),
             Kind::Cgroup(cgroup) => cgroup.signal_all(signal, None).map(drop),
             Kind::Found(found) => signal_found(found, signal),
         }

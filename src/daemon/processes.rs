@@ -404,7 +404,7 @@ impl Processes {
                 .map(|run| run.pidfd.signal(signal.number())),
             Target::Group => self
                 .holds
-                .get_mut(&unit)
+                .get(&unit)
                 .map(|hold| hold.group.signal(signal.number())),
         };
         match result {

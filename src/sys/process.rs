@@ -15,7 +15,7 @@ use rustix::process::{
 
 use super::proc;
 pub use super::spawn::{
-    Directory, Entry, ExecStatus, OpenMode, Spawn, Spawned, Stdio, Step, read_status, spawn,
+    Directory, ExecStatus, OpenMode, Spawn, Spawned, Stdio, Step, read_status, spawn,
 };
 
 /// How many orphans one call of [`reap_orphans`] takes at most.
