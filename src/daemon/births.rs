@@ -6,8 +6,8 @@ use std::path::PathBuf;
 
 use crate::engine::{Event, Role, Spawn, SpawnFailure, UnitId};
 use crate::log::Stream;
-use crate::sys::{clock, files};
 use crate::sys::process::{self, Spawned, error_text};
+use crate::sys::{clock, files};
 use crate::unit::{Output, Service, Unit};
 
 use super::account::Account;

@@ -90,7 +90,12 @@ impl Group {
     }
 
     /// The group that a predecessor made: the cgroup that it wrote down, else one of our own.
-    pub(super) fn reopen(unit: UnitId, name: &str, path: Option<&str>, tree: Option<&Tree>) -> Self {
+    pub(super) fn reopen(
+        unit: UnitId,
+        name: &str,
+        path: Option<&str>,
+        tree: Option<&Tree>,
+    ) -> Self {
         match path.map(|path| Cgroup::open(path.into())) {
             Some(Ok(cgroup)) => Self {
                 unit,
