@@ -147,6 +147,18 @@ pub fn write_at(fd: BorrowedFd<'_>, bytes: &[u8], offset: u64) -> io::Result<usi
     Ok(retry_on_intr(|| rustix::io::pwrite(fd, bytes, offset))?)
 }
 
+/// Opens so many descriptors at once and closes them again: whether there is room for them.
+///
+/// # Errors
+/// `EMFILE` when there is not.
+pub fn has_room_for(count: usize) -> io::Result<()> {
+    let mut held = vec![open(c"/dev/null", OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?];
+    while let Some(last) = held.last().filter(|_| held.len() < count) {
+        held.push(rustix::io::fcntl_dupfd_cloexec(last, 0)?);
+    }
+    Ok(())
+}
+
 /// Takes over a descriptor that this process was started with, and closes it for its children.
 ///
 /// # Errors
