@@ -169,11 +169,8 @@ impl Engine {
             };
             let kind = service.kind();
             let runs = kind.starts() || kind.is_up() || kind.ends();
-            if !runs || !reach.cycled.insert(unit) {
-                continue;
-            }
             let taken_along = !targets.contains(&unit);
-            if taken_along && service.goal != Goal::Up {
+            if !runs || (taken_along && service.goal != Goal::Up) || !reach.cycled.insert(unit) {
                 continue;
             }
             if service.goal != Goal::Cycle {

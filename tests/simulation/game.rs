@@ -443,8 +443,8 @@ impl Game<'_> {
             self.hand_back(entropy, event)?;
         }
         self.model.office = Office::Held;
-        self.feed(entropy, Event::Tick)?;
-        self.keeps_wishes(&saved)
+        self.keeps_wishes(&saved)?;
+        self.feed(entropy, Event::Tick).map(|_| ())
     }
 
     /// While a successor takes over, only the model looks: not everybody is there yet.
