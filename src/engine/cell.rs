@@ -48,6 +48,8 @@ pub enum Action {
     Launched,
     /// The process of a start under way ended.
     FirstEnded,
+    /// The search for a main process was a predecessor's and found none before that died.
+    FindAgain,
     /// The main process of a unit that is up ended by itself.
     MainLost,
     /// The main process ended while the unit goes down.
@@ -171,7 +173,7 @@ fn starting(phase: FactPhase, input: Input) -> Action {
         (FactPhase::StartPost, Input::ControlEnded) => Action::NextStartPost,
         (FactPhase::Starting, Input::MainEnded) => Action::FirstEnded,
         (FactPhase::StartPost, Input::MainEnded) => Action::MainLost,
-        (FactPhase::FindingMain, Input::MainEnded) => Action::FirstEnded,
+        (FactPhase::FindingMain, Input::MainEnded) => Action::FindAgain,
         (FactPhase::FindingMain, Input::MainFound) => Action::NameMain,
         (FactPhase::FindingMain, Input::MainMissing) => Action::GoOnWithoutMain,
         (

@@ -308,6 +308,7 @@ impl Engine {
             (Action::RunReload, _) => self.run_reload(unit),
             (Action::Launched, _) => self.launched(unit),
             (Action::FirstEnded, Happening::MainEnded(fate)) => self.first_ended(unit, fate),
+            (Action::FindAgain, _) => self.find_main(unit),
             (Action::MainLost, Happening::MainEnded(fate)) => self.main_lost(unit, &fate),
             (Action::NoteMain, Happening::MainEnded(fate)) => self.note_main(unit, &fate),
             (Action::NextStartPre, Happening::ControlEnded(fate)) => {

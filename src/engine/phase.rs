@@ -86,6 +86,26 @@ pub(super) enum Group {
     Settled,
 }
 
+impl Left {
+    /// These two, and every other process of the unit.
+    pub(super) fn watched(main: Option<Run>, control: Option<Run>) -> Self {
+        Self {
+            main,
+            control,
+            group: Group::Watched,
+        }
+    }
+
+    /// These two alone.
+    pub(super) fn settled(main: Option<Run>, control: Option<Run>) -> Self {
+        Self {
+            main,
+            control,
+            group: Group::Settled,
+        }
+    }
+}
+
 /// How hard a kill is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stage {

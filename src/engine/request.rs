@@ -148,6 +148,11 @@ impl Engine {
                 self.define(unit);
             }
             self.rebuild_graph();
+            // Whoever waits for its turn may wait for somebody else now, or for nobody.
+            let waiting = self.services.iter().filter(|(_, service)| {
+                service.kind() == FactPhase::Waiting || service.awaits_stop()
+            });
+            self.work.extend(waiting.map(|(id, _)| *id));
         }
         Ok(left_out)
     }

@@ -1,6 +1,6 @@
 //! Looking at a unit, and carrying it from one daemon to the next: views, facts, and facts read back.
 
-use crate::unit::Unit;
+use crate::unit::{KillMode, Unit};
 
 use super::phase::{End, Goal, Group, Left, Phase, Round, Run, Stage, Why, failure_word};
 use super::{
@@ -95,9 +95,10 @@ impl Engine {
                 .is_some_and(|service| service.definition().is_some()),
             _ => false,
         };
-        if watch {
-            self.batch.push(Effect::WatchGroup { unit: id });
-        }
+        let again = match &phase {
+            Phase::Killing { left, stage, .. } => Some((*left, *stage)),
+            _ => None,
+        };
         if let Some(service) = self.service_mut(id) {
             service.goal = match facts.goal {
                 _ if phase.kind().rests() => Goal::Down,
@@ -114,6 +115,13 @@ impl Engine {
             service.starts.clone_from(&facts.starts);
             service.cause = Cause::Restored;
             service.shown = service.state();
+        }
+        // The predecessor may have died before its signals went out.
+        if let Some((left, stage)) = again {
+            self.send_kill(id, left, stage);
+        }
+        if watch {
+            self.batch.push(Effect::WatchGroup { unit: id });
         }
         self.work.insert(id);
     }
@@ -134,12 +142,13 @@ impl Engine {
             (None, FactGoal::Down | FactGoal::Cycle) => Why::Asked,
         };
         let end = End::new(why, facts.main_ending);
+        let mode = self.definition(id).map(|d| d.kill.mode);
+        let left = match mode {
+            Some(KillMode::ControlGroup | KillMode::Mixed) => Left::watched(main, control),
+            Some(KillMode::Process | KillMode::None) | None => Left::settled(main, control),
+        };
         let killing = |stage: Stage, round: Round, end: End| Phase::Killing {
-            left: Left {
-                main,
-                control,
-                group: Group::Watched,
-            },
+            left,
             stage,
             round,
             end,

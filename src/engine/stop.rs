@@ -109,37 +109,27 @@ impl Engine {
             // A group has no process: its end is its word.
             return self.conclude(unit, end);
         };
-        let (mode, signal) = (definition.kill.mode, definition.kill.signal);
+        let mode = definition.kill.mode;
         let (main, control) = match (round, self.phase(unit)) {
             (Round::Main, Some(phase)) => (self.living(phase.main()), self.living(phase.control())),
-            (Round::Final, _) | (_, None) => (None, None),
+            // A command that took too long was killed and is to be gone, too.
+            (Round::Final, Some(phase)) => (None, self.living(phase.control())),
+            (_, None) => (None, None),
         };
         let cause = cause_of(&end);
-        let mut left = Left {
-            main,
-            control,
-            group: Group::Watched,
-        };
-        let mut stage = Stage::Gentle;
-        match mode {
-            KillMode::ControlGroup => self.signal_gently(unit, &[Target::Group], signal),
+        let (left, stage) = match mode {
+            KillMode::ControlGroup => (Left::watched(main, control), Stage::Gentle),
             KillMode::Mixed if main.is_none() && control.is_none() => {
-                stage = Stage::Hard;
-                self.signal(unit, Target::Group, Signal::KILL);
+                (Left::watched(None, None), Stage::Hard)
             }
-            KillMode::Mixed => self.signal_gently(unit, &targets(left), signal),
-            KillMode::Process => {
-                self.signal_gently(unit, &targets(left), signal);
-                left.group = Group::Settled;
+            KillMode::Mixed => (Left::watched(main, control), Stage::Gentle),
+            KillMode::Process => (Left::settled(main, control), Stage::Gentle),
+            KillMode::None if round == Round::Final => {
+                (Left::settled(None, control), Stage::Gentle)
             }
-            KillMode::None => {
-                left = Left {
-                    main: None,
-                    control: None,
-                    group: Group::Settled,
-                };
-            }
-        }
+            KillMode::None => (Left::settled(None, None), Stage::Gentle),
+        };
+        self.send_kill(unit, left, stage);
         if left.group == Group::Watched {
             self.batch.push(Effect::WatchGroup { unit });
         }
@@ -153,11 +143,37 @@ impl Engine {
             },
             cause,
         );
-        self.arm_stop(unit);
+        match stage {
+            Stage::Gentle => self.arm_stop(unit),
+            Stage::Hard => self.arm_kill(unit),
+        }
         self.tell_stopping(unit);
         self.advance_kill(unit);
         if !self.takes_time() {
             self.harden(unit);
+        }
+    }
+
+    /// The signals of a kill, to whom it is about.
+    pub(super) fn send_kill(&mut self, unit: UnitId, left: Left, stage: Stage) {
+        let Some(definition) = self.definition(unit) else {
+            return;
+        };
+        let (mode, gentle) = (definition.kill.mode, definition.kill.signal);
+        let whole = left.group == Group::Watched
+            && (mode == KillMode::ControlGroup || stage == Stage::Hard);
+        let targets = if whole {
+            vec![Target::Group]
+        } else {
+            targets(left)
+        };
+        match stage {
+            Stage::Gentle => self.signal_gently(unit, &targets, gentle),
+            Stage::Hard => {
+                for target in targets {
+                    self.signal(unit, target, Signal::KILL);
+                }
+            }
         }
     }
 
@@ -355,14 +371,7 @@ impl Engine {
         else {
             return;
         };
-        match left.group {
-            Group::Watched => self.signal(unit, Target::Group, Signal::KILL),
-            Group::Settled => {
-                for target in targets(left) {
-                    self.signal(unit, target, Signal::KILL);
-                }
-            }
-        }
+        self.send_kill(unit, left, Stage::Hard);
         self.enter(
             unit,
             Phase::Killing {
@@ -373,15 +382,7 @@ impl Engine {
             },
             None,
         );
-        let span = self.definition(unit).map_or(KILL_WAIT, |d| d.timeout_stop);
-        self.arm(
-            unit,
-            if span == Span::Infinite {
-                KILL_WAIT
-            } else {
-                span
-            },
-        );
+        self.arm_kill(unit);
         if let Some(name) = self.name(unit) {
             self.notify(unit, &Notice::Killing { unit: name });
         }
@@ -441,6 +442,16 @@ impl Engine {
         let span = self
             .definition(unit)
             .map_or(Span::Infinite, |d| d.timeout_stop);
+        self.arm(unit, span);
+    }
+
+    fn arm_kill(&mut self, unit: UnitId) {
+        let span = self.definition(unit).map_or(KILL_WAIT, |d| d.timeout_stop);
+        let span = if span == Span::Infinite {
+            KILL_WAIT
+        } else {
+            span
+        };
         self.arm(unit, span);
     }
 

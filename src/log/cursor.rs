@@ -6,7 +6,7 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 
 use super::entry::{Origin, Source};
 use super::index::{self, Mark, RECORD_BYTES, RECORD_STEP, Record, Stream, What};
-use super::paths::Paths;
+use super::paths::{Paths, Seen};
 use super::rotation::unix_ms;
 
 /// Records read at once.
@@ -15,6 +15,8 @@ pub(super) const BLOCK_RECORDS: usize = 64;
 pub(super) const BLOCK_BYTES: usize = BLOCK_RECORDS * RECORD_BYTES;
 /// A log without an index may be between two steps of a rotation; so often it is looked at again.
 const OPEN_TRIES: u32 = 100;
+/// So often a file is picked anew when a rotation has given its number to another meanwhile.
+const PICK_TRIES: u32 = 100;
 
 /// A log file that is read.
 #[derive(Debug)]
@@ -55,7 +57,7 @@ pub(super) enum Next {
 
 impl Cursor {
     /// Opens file `number` at its beginning; nothing when it is not there.
-    pub(super) fn open(paths: &Paths, number: u32) -> io::Result<Option<Cursor>> {
+    fn open(paths: &Paths, number: u32) -> io::Result<Option<Cursor>> {
         let mut tries = 0;
         loop {
             let Some(log) = open_file(&paths.log(number))? else {
@@ -70,7 +72,7 @@ impl Cursor {
             if is_same && (index.is_some() || tries >= OPEN_TRIES) {
                 let index = index.and_then(Records::begin);
                 let modified = unix_ms(metadata.mtime(), metadata.mtime_nsec());
-                let (inode, origin) = (metadata.ino(), unknown_origin(modified));
+                let (inode, origin) = (metadata.ino(), unknown_origin(modified, 0));
                 return Ok(Some(Cursor {
                     log,
                     index,
@@ -81,6 +83,24 @@ impl Cursor {
                 }));
             }
         }
+    }
+
+    /// Opens the file that `choice` names among those that there are, the current one first, at its beginning. What a
+    /// rotation moves meanwhile is looked for again.
+    pub(super) fn pick(
+        paths: &Paths,
+        choice: impl Fn(&[Seen]) -> Option<Seen>,
+    ) -> io::Result<Option<Cursor>> {
+        for _ in 0..PICK_TRIES {
+            let Some(seen) = choice(&paths.list()?) else {
+                return Ok(None);
+            };
+            match Cursor::open(paths, seen.number)? {
+                Some(cursor) if cursor.inode == seen.inode => return Ok(Some(cursor)),
+                _ => {}
+            }
+        }
+        Ok(None)
     }
 
     /// A second cursor at the same place.
@@ -106,6 +126,7 @@ impl Cursor {
                     match record.what {
                         What::Mark(mark) => {
                             let (time_ms, run) = (record.time_ms, record.run);
+                            self.origin = unknown_origin(time_ms, run);
                             return Ok(Next::Mark { time_ms, run, mark });
                         }
                         _ => self.origin = origin_of(&record).unwrap_or(self.origin),
@@ -140,6 +161,11 @@ impl Cursor {
         })
     }
 
+    /// This file was begun after `older`: what has no record in it yet is of the same run and stream.
+    pub(super) fn continue_from(&mut self, older: &Cursor) {
+        self.origin = older.origin;
+    }
+
     /// Goes back to the beginning of a file that was emptied. Its index still tells of the old bytes until the
     /// writer has seen it too; those records are passed.
     pub(super) fn rewind(&mut self) -> io::Result<()> {
@@ -165,11 +191,11 @@ pub(super) fn origin_of(record: &Record) -> Option<Origin> {
     })
 }
 
-/// The origin of bytes before any record.
-pub(super) fn unknown_origin(time_ms: u64) -> Origin {
+/// The origin of bytes that no record tells of: before any there is no run, after a mark it is that of the mark.
+pub(super) fn unknown_origin(time_ms: u64, run: u64) -> Origin {
     Origin {
         time_ms,
-        run: 0,
+        run,
         source: Source::Service(Stream::Out),
     }
 }

@@ -58,8 +58,13 @@ impl IndexWriter {
 
     /// Goes on with an index that an earlier daemon wrote, for a log of `log_length` bytes that was last written at
     /// `written_ms`: cuts a torn record off and what speaks of bytes that are not there, and gives bytes without a
-    /// record the stream and run of those before.
-    pub(super) fn recover(file: File, log_length: u64, written_ms: u64) -> io::Result<IndexWriter> {
+    /// record the stream and run of those before, which may stand in the index `before` this one.
+    pub(super) fn recover(
+        file: File,
+        before: Option<File>,
+        log_length: u64,
+        written_ms: u64,
+    ) -> io::Result<IndexWriter> {
         let length = file.metadata()?.len();
         let mut first = [0; RECORD_BYTES];
         let is_ours = length >= RECORD_STEP
@@ -77,7 +82,21 @@ impl IndexWriter {
         } else {
             IndexWriter::begin(file)?
         };
-        writer.cover(log_length, written_ms);
+        let last = writer.last.map(|last| last.record);
+        let covered = last.map_or(0, |record| record.end());
+        if log_length > covered {
+            let (run, stream) = owner(last.or_else(|| last_record(&before?)));
+            // What a record cannot count is left without one, and so belongs to it all the same.
+            let length = u32::try_from(log_length - covered).unwrap_or(u32::MAX);
+            let what = What::Bytes { stream, length };
+            let record = Record {
+                time_ms: written_ms,
+                offset: covered,
+                run,
+                what,
+            };
+            writer.note(record, u64::MAX);
+        }
         Ok(writer)
     }
 
@@ -195,31 +214,28 @@ impl IndexWriter {
         self.save();
         Ok(())
     }
+}
 
-    /// Gives the log's bytes after the last record a record of their own.
-    fn cover(&mut self, log_length: u64, written_ms: u64) {
-        let (offset, run, stream) = match self.last.map(|last| last.record) {
-            None => (0, 0, Stream::Out),
-            Some(record) => match record.what {
-                What::Bytes { stream, .. } => (record.end(), record.run, stream),
-                What::Notice { .. } | What::Mark(_) => (record.end(), record.run, Stream::Out),
-            },
-        };
-        if log_length > offset {
-            // What a record cannot count is left without one, and so belongs to it all the same.
-            let length = u32::try_from(log_length - offset).unwrap_or(u32::MAX);
-            let what = What::Bytes { stream, length };
-            self.note(
-                Record {
-                    time_ms: written_ms,
-                    offset,
-                    run,
-                    what,
-                },
-                u64::MAX,
-            );
-        }
+/// Whose bytes come after a record, as far as can be known.
+fn owner(record: Option<Record>) -> (u64, Stream) {
+    match record {
+        None => (0, Stream::Out),
+        Some(Record {
+            run,
+            what: What::Bytes { stream, .. },
+            ..
+        }) => (run, stream),
+        Some(Record { run, .. }) => (run, Stream::Out),
     }
+}
+
+/// The last record of an index that is written no more.
+fn last_record(index: &File) -> Option<Record> {
+    let length = index.metadata().ok()?.len();
+    let place = (length / RECORD_STEP).checked_sub(1)?;
+    let mut bytes = [0; RECORD_BYTES];
+    index.read_exact_at(&mut bytes, place * RECORD_STEP).ok()?;
+    Record::decode(&bytes)
 }
 
 /// The record as far as a log of `log_length` bytes has its bytes.

@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 /// Rotated files are numbered up to here; a higher number is no file of ours.
 const NUMBER_MAX: u32 = 1_000_000;
 const DIRECTORY_MODE: u32 = 0o700;
+/// A folder is listed so often at most, until two listings agree that no file was moved meanwhile.
+const LIST_TRIES: u32 = 16;
 
 /// The names of one service's files, all made from `DIRECTORY/NAME`.
 #[derive(Clone, Debug)]
@@ -63,6 +65,19 @@ impl Paths {
 
     /// The log files that there are, the current one first. A missing folder has none.
     pub(super) fn list(&self) -> io::Result<Vec<Seen>> {
+        // A listing while files are renamed can miss one.
+        let mut seen = self.list_once()?;
+        for _ in 0..LIST_TRIES {
+            let again = self.list_once()?;
+            if again == seen {
+                break;
+            }
+            seen = again;
+        }
+        Ok(seen)
+    }
+
+    fn list_once(&self) -> io::Result<Vec<Seen>> {
         let entries = match fs::read_dir(self.directory()) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             entries => entries?,

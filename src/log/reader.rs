@@ -17,9 +17,6 @@ use super::tail;
 
 /// Bytes of log read at once.
 const BUFFER_BYTES: usize = 32 * 1024;
-/// A folder is listed so often at most, until two listings agree that no file was moved meanwhile.
-const LIST_TRIES: u32 = 16;
-
 /// Which bytes are wanted. Our own lines about lost bytes are given whatever the stream.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Filter {
@@ -300,48 +297,26 @@ impl Reader {
         let Some(held) = &self.cursor else {
             return Ok(None);
         };
-        for _ in 0..LIST_TRIES {
-            let seen = self.list()?;
-            let next = match seen.iter().position(|seen| seen.inode == held.inode) {
-                Some(at) => at.checked_sub(1).and_then(|at| seen.get(at)),
-                None => {
-                    // The held one is removed: the oldest of those that were written after it.
-                    let left = modified(&held.log.metadata()?);
-                    let is_later = |seen: &&Seen| {
-                        fs::metadata(self.paths.log(seen.number))
-                            .is_ok_and(|metadata| modified(&metadata) >= left)
-                    };
-                    seen.iter().rev().find(is_later)
-                }
-            };
-            let Some(next) = next else { return Ok(None) };
-            // Another rotation since the listing would have put a different file under this number.
-            match Cursor::open(&self.paths, next.number)? {
-                Some(cursor) if cursor.inode == next.inode => return Ok(Some(cursor)),
-                _ => {}
+        let left = modified(&held.log.metadata()?);
+        // Where the held one is removed, the oldest of those that were written after it.
+        let is_later = |seen: &&Seen| {
+            fs::metadata(self.paths.log(seen.number))
+                .is_ok_and(|metadata| modified(&metadata) >= left)
+        };
+        let newer = Cursor::pick(&self.paths, |seen| {
+            match seen.iter().position(|seen| seen.inode == held.inode) {
+                Some(at) => at.checked_sub(1).and_then(|at| seen.get(at)).copied(),
+                None => seen.iter().rev().find(is_later).copied(),
             }
-        }
-        Ok(None)
+        })?;
+        Ok(newer.map(|mut newer| {
+            newer.continue_from(held);
+            newer
+        }))
     }
 
     fn oldest(&self) -> io::Result<Option<Cursor>> {
-        match self.list()?.last() {
-            Some(seen) => Cursor::open(&self.paths, seen.number),
-            None => Ok(None),
-        }
-    }
-
-    /// The files as they were at one moment: a listing while files are renamed can miss one.
-    fn list(&self) -> io::Result<Vec<Seen>> {
-        let mut seen = self.paths.list()?;
-        for _ in 0..LIST_TRIES {
-            let again = self.paths.list()?;
-            if again == seen {
-                break;
-            }
-            seen = again;
-        }
-        Ok(seen)
+        Cursor::pick(&self.paths, |seen| seen.last().copied())
     }
 
     /// The end: for a follower only for now, for any other with what is not finished.

@@ -32,10 +32,11 @@ pub(super) fn open(paths: &Paths, max_files: u32) -> io::Result<Pair> {
     prune(paths, max_files);
     // The index first: a reader that finds the log finds its index.
     let index = open_index(&paths.index(0))?;
+    let before = File::open(paths.index(1)).ok();
     let log = open_log(&paths.log(0))?;
     let metadata = log.metadata()?;
     let written_ms = unix_ms(metadata.mtime(), metadata.mtime_nsec());
-    let index = IndexWriter::recover(index, metadata.len(), written_ms)?;
+    let index = IndexWriter::recover(index, before, metadata.len(), written_ms)?;
     Ok(Pair {
         log,
         length: metadata.len(),

@@ -17,26 +17,21 @@ const BLOCK_STEP: u64 = 16 * 1024;
 /// A place after which there are at least `lines` lines that `filter` lets through, or the beginning of all there
 /// is; nothing when there is no file.
 pub(super) fn locate(paths: &Paths, lines: u64, filter: Filter) -> io::Result<Option<Cursor>> {
-    let mut oldest: Option<Cursor> = None;
     let mut search = Search {
         filter,
         newlines_left: lines.saturating_add(1),
     };
-    let highest = paths.list()?.last().map_or(0, |seen| seen.number);
-    // One file more than was seen: a rotation meanwhile gives each the next number.
-    for number in 0..=highest.saturating_add(1) {
-        let Some(mut cursor) = Cursor::open(paths, number)? else {
-            continue;
-        };
-        if oldest
-            .as_ref()
-            .is_some_and(|newer| newer.inode == cursor.inode)
-        {
-            continue;
-        }
+    let mut next = Cursor::pick(paths, |seen| seen.first().copied())?;
+    let mut oldest = None;
+    while let Some(mut cursor) = next {
         if search.file(&mut cursor)? {
             return Ok(Some(cursor));
         }
+        let held = cursor.inode;
+        next = Cursor::pick(paths, |seen| {
+            let at = seen.iter().position(|seen| seen.inode == held)?;
+            seen.get(at + 1).copied()
+        })?;
         oldest = Some(cursor);
     }
     Ok(oldest)
@@ -76,7 +71,7 @@ impl Search {
             }
             place = first;
         }
-        if self.filter.lets_through(unknown_origin(0)) {
+        if self.filter.lets_through(unknown_origin(0, 0)) {
             if let Some(start) = self.range(&cursor.log, 0, end)? {
                 cursor.offset = start;
                 return Ok(true);

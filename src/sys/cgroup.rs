@@ -14,13 +14,13 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Access, AtFlags, CWD, Mode, OFlags, accessat, open, openat};
 use rustix::io::Errno;
 
-use super::files;
 use super::process::{Pid, PidFd, error_text};
+use super::{files, spawn};
 
 /// How deep services may nest groups of their own; deeper ones are not looked into.
 const DEPTH_LIMIT: usize = 32;
-/// How often [`Cgroup::kill`] looks again for members without `cgroup.kill`, against one that forks all the time.
-const KILL_ROUNDS: usize = 64;
+/// How often [`Cgroup::kill`] looks for new members before it takes the last resort.
+const KILL_ROUNDS: usize = 8;
 /// How many members are held at once while they are signalled.
 const HELD_MEMBERS: usize = 16;
 const SIGKILL: i32 = 9;
@@ -99,12 +99,15 @@ impl Tree {
         &self.path
     }
 
-    /// Makes the group of a service, or opens the one that is there, with who is in it.
+    /// Makes the group of a service. One that is there is opened with who is in it; an empty one is made anew, so
+    /// that nothing of its past (a freeze, a kill) meets the newcomers.
     ///
     /// # Errors
     /// What mkdir(2) gives: `ENAMETOOLONG`, `EAGAIN` when there may be no more groups; `EMFILE`.
     pub fn make(&self, service: &str) -> io::Result<Cgroup> {
         let path = self.path.join(escape(service));
+        // Refused while it is populated, and when there is none.
+        let _ = remove_groups(&path, 0);
         match fs::create_dir(&path) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
             _ => Cgroup::open(path),
@@ -248,21 +251,13 @@ impl Cgroup {
         Ok(found)
     }
 
-    /// Sends SIGKILL to all members at once and to those that they are just making. They are gone when
-    /// [`Self::populated`] says so, soon after.
+    /// Sends SIGKILL to all members and to those that they are just making. They are gone when [`Self::populated`]
+    /// says so, soon after.
     ///
     /// # Errors
-    /// What open(2) and write(2) give.
+    /// When the members cannot be listed or may not be signalled; what write(2) gives for `cgroup.kill`.
     pub fn kill(&self) -> io::Result<()> {
-        match self.write(c"cgroup.kill", b"1") {
-            // Before Linux 5.14 there is no such file.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => self.kill_one_by_one(),
-            Err(error) if is_gone(&error) => Ok(()),
-            other => other,
-        }
-    }
-
-    fn kill_one_by_one(&self) -> io::Result<()> {
+        // One by one first: whoever has SIGKILL pending makes no more processes, so few rounds are enough.
         let mut killed: Vec<Pid> = Vec::new();
         for _ in 0..KILL_ROUNDS {
             let members = self.procs()?;
@@ -272,7 +267,19 @@ impl Cgroup {
             self.signal_members(&members, SIGKILL)?;
             killed = members;
         }
-        Ok(())
+        self.kill_at_once()
+    }
+
+    /// Against one that makes processes faster than they can be listed. Not the first choice, because the kernel
+    /// (6.18) compares how often a group was killed so with how often its newborn's *parent's* group was: after
+    /// this, a process that is cloned into the group dies at birth.
+    fn kill_at_once(&self) -> io::Result<()> {
+        spawn::stop_cloning_into_cgroups();
+        match self.write(c"cgroup.kill", b"1") {
+            // Before Linux 5.14 there is no such file, and the caller has to try again.
+            Err(error) if is_gone(&error) => Ok(()),
+            other => other,
+        }
     }
 
     /// Sends a signal to each member but one. Returns how many got it. A member that is just being made may be
@@ -377,4 +384,273 @@ fn groups_below(path: &Path, depth: usize) -> Vec<PathBuf> {
         .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
         .map(|entry| entry.path())
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::super::inotify::{BUFFER_BYTES, Inotify, Watch};
+    use super::super::process::{
+        ExecStatus, Spawn, Spawned, Stdio, Wait, become_subreaper, reap_orphans, spawn,
+    };
+    use super::super::testing::{
+        alone, await_end, await_readable, await_status, become_ordinary, output_of, read_line,
+        shell,
+    };
+    use super::super::users;
+    use super::*;
+
+    /// A tree of the test's own that is removed at the end. `None` where the machine has none for us, which is then
+    /// said for a good reason.
+    struct Own(Tree);
+
+    impl Own {
+        fn open() -> Option<Self> {
+            static COUNT: AtomicU32 = AtomicU32::new(0);
+            let count = COUNT.fetch_add(1, Ordering::Relaxed);
+            match Tree::open(&format!("diakonos-test-{}-{count}", Pid::current())) {
+                Ok(tree) => Some(Self(tree)),
+                Err(unavailable) => {
+                    assert_justified(&unavailable);
+                    None
+                }
+            }
+        }
+    }
+
+    impl Drop for Own {
+        fn drop(&mut self) {
+            let removed = self.0.remove();
+            assert!(removed.is_ok() || std::thread::panicking(), "{removed:?}");
+        }
+    }
+
+    /// Looks for itself: either no cgroup v2 is mounted, or root itself is refused, or we are not root.
+    fn assert_justified(unavailable: &Unavailable) {
+        let mounts = fs::read_to_string("/proc/mounts").unwrap();
+        let is_mounted = mounts
+            .lines()
+            .any(|line| line.split(' ').nth(2) == Some("cgroup2"));
+        let reason = unavailable.to_string();
+        if is_mounted && users::effective_uid() != 0 {
+            assert!(reason.starts_with("cannot "), "{reason}");
+            assert!(reason.contains("Permission denied"), "{reason}");
+        } else {
+            let may_be_mounted = ["read-only", "Permission denied", "holds this process"];
+            let excused = may_be_mounted.iter().any(|part| reason.contains(part));
+            assert!(!is_mounted || excused, "{reason}");
+        }
+    }
+
+    fn spawn_into(group: &Cgroup, script: &str) -> (Spawned, Pid) {
+        let (reader, writer) = files::pipe().unwrap();
+        let (stdout, cgroup) = (Stdio::Fd(writer.as_fd()), Some(group.fd()));
+        let spawned = spawn(&Spawn {
+            stdout,
+            cgroup,
+            ..shell(script)
+        })
+        .unwrap();
+        drop(writer);
+        let other = read_line(reader.as_fd()).parse().unwrap();
+        assert_eq!(await_status(&spawned), ExecStatus::Executed);
+        (spawned, Pid::from_raw(other).unwrap())
+    }
+
+    fn await_empty(group: &Cgroup, inotify: &Inotify) {
+        while group.populated().unwrap() {
+            await_readable(inotify.as_fd());
+            inotify.read(&mut [0; BUFFER_BYTES]).unwrap();
+        }
+    }
+
+    /// A script that forks twice, leaves its session, says the escaped one's PID and stays itself.
+    const ESCAPE: &str = "(setsid sh -c 'echo $$; exec sleep 1000' &) ; exec sleep 1000";
+
+    #[test]
+    fn a_service_cannot_leave_its_group_and_is_killed_whole() {
+        alone(
+            "sys::cgroup::tests::a_service_cannot_leave_its_group_and_is_killed_whole",
+            || {
+                become_subreaper().unwrap();
+                let Some(own) = Own::open() else { return };
+                let group = own.0.make("web@1").unwrap();
+                let inotify = Inotify::new().unwrap();
+                inotify
+                    .watch(&group.events_path(), Watch::Modified)
+                    .unwrap();
+                assert!(!group.populated().unwrap());
+                for way in [Cgroup::kill, Cgroup::kill_at_once, Cgroup::kill] {
+                    let (main, escaped) = spawn_into(&group, ESCAPE);
+                    let mut both = vec![main.pid, escaped];
+                    both.sort_unstable();
+                    assert_eq!(group.procs().unwrap(), both);
+                    assert!(group.populated().unwrap());
+                    assert!(group.remove().is_err(), "it is in use");
+                    way(&group).unwrap();
+                    await_empty(&group, &inotify);
+                    assert_eq!(group.procs().unwrap(), []);
+                    let expected = Wait::Signaled {
+                        signal: SIGKILL,
+                        core: false,
+                    };
+                    assert_eq!(await_end(&main.pidfd), expected);
+                    await_readable(PidFd::open(escaped).unwrap().as_fd());
+                    assert_eq!(reap_orphans(|_| false), [escaped]);
+                }
+                group.kill().unwrap();
+                group.remove().unwrap();
+            },
+        );
+    }
+
+    #[test]
+    fn all_but_one_are_signalled() {
+        alone("sys::cgroup::tests::all_but_one_are_signalled", || {
+            become_subreaper().unwrap();
+            let Some(own) = Own::open() else { return };
+            let group = own.0.make("worker").unwrap();
+            let script = "for i in $(seq 40); do sleep 1000 & done; echo $$; wait; exec sleep 1000";
+            let (main, _) = spawn_into(&group, script);
+            assert_eq!(group.procs().unwrap().len(), 41);
+            assert_eq!(group.signal_all(15, Some(main.pid)).unwrap(), 40);
+            let inotify = Inotify::new().unwrap();
+            inotify
+                .watch(&group.events_path(), Watch::Modified)
+                .unwrap();
+            assert_eq!(main.pidfd.wait().unwrap(), Wait::StillRunning);
+            group.signal_all(SIGKILL, None).unwrap();
+            await_empty(&group, &inotify);
+            await_end(&main.pidfd);
+            reap_orphans(|_| false);
+            assert_eq!(group.signal_all(15, None).unwrap(), 0);
+        });
+    }
+
+    #[test]
+    fn groups_that_a_service_makes_are_seen_and_removed() {
+        alone(
+            "sys::cgroup::tests::groups_that_a_service_makes_are_seen_and_removed",
+            || {
+                become_subreaper().unwrap();
+                let Some(own) = Own::open() else { return };
+                let group = own.0.make("nested").unwrap();
+                let inner = Cgroup {
+                    path: group.path().join("a/b"),
+                    directory: group.fd().try_clone_to_owned().unwrap(),
+                };
+                fs::create_dir_all(&inner.path).unwrap();
+                let inner = Cgroup::open(inner.path).unwrap();
+                let (main, pid) = spawn_into(&inner, "echo $$; exec sleep 1000");
+                assert_eq!((group.procs().unwrap(), pid), (vec![main.pid], main.pid));
+                assert!(group.populated().unwrap());
+                // The group that is there is opened again, as a successor of the daemon does.
+                assert_eq!(own.0.make("nested").unwrap().procs().unwrap(), [main.pid]);
+                group.kill().unwrap();
+                await_end(&main.pidfd);
+                group.remove().unwrap();
+                assert!(!group.path().exists());
+                // What has been removed is empty, and can be removed again.
+                assert!(!group.populated().unwrap());
+                assert_eq!(group.procs().unwrap(), []);
+                group.kill().unwrap();
+                group.remove().unwrap();
+                let asked = Spawn {
+                    cgroup: Some(group.fd()),
+                    ..shell("exit 0")
+                };
+                let spawned = spawn(&asked).unwrap();
+                let status = await_status(&spawned);
+                let step = match status {
+                    ExecStatus::Failed { step, .. } => step.name(),
+                    other => panic!("{other:?}"),
+                };
+                assert_eq!(step, "cgroup");
+                assert_eq!(await_end(&spawned.pidfd), Wait::Exited(127));
+            },
+        );
+    }
+
+    #[test]
+    fn a_child_is_born_into_its_group() {
+        let Some(own) = Own::open() else { return };
+        let group = own.0.make("a/b\n").unwrap();
+        assert_eq!(group.path().parent(), Some(own.0.path()));
+        let asked = Spawn {
+            cgroup: Some(group.fd()),
+            ..shell("exec cat /proc/self/cgroup")
+        };
+        let output = output_of(asked);
+        let line = output.lines().find(|line| line.starts_with("0::")).unwrap();
+        assert!(line.ends_with("/a\\x2fb\\x0a.service"), "{line}");
+    }
+
+    #[test]
+    fn an_ordinary_user_is_told_why_there_is_none() {
+        alone(
+            "sys::cgroup::tests::an_ordinary_user_is_told_why_there_is_none",
+            || {
+                become_ordinary();
+                match Tree::open("diakonos-test-refused") {
+                    Err(unavailable) => assert_justified(&unavailable),
+                    // Delegated to this very user, as a systemd user session may be.
+                    Ok(tree) => {
+                        let parent = tree.path().parent().unwrap().join("cgroup.procs");
+                        assert!(fs::File::options().write(true).open(parent).is_ok());
+                        tree.remove().unwrap();
+                    }
+                }
+            },
+        );
+    }
+
+    #[test]
+    fn names_never_meet_control_files() {
+        assert_eq!(escape("web@1"), "web@1.service");
+        assert_eq!(escape("cgroup.procs"), "cgroup.procs.service");
+        assert_eq!(escape("../x"), "..\\x2fx.service");
+        assert_eq!(escape("a\\x2f\n"), "a\\x5cx2f\\x0a.service");
+    }
+
+    #[test]
+    fn our_own_group_is_found_in_whole_and_partial_mounts() {
+        let directory = |mounts: &str, groups: &str| {
+            let own = own_group(groups.as_bytes())?;
+            own_directory(mounts.as_bytes(), own)
+        };
+        let hybrid = "40 31 0:37 / /sys/fs/cgroup/systemd rw - cgroup cgroup rw,name=systemd\n\
+                      41 31 0:38 / /sys/fs/cgroup/unified rw shared:9 - cgroup2 cgroup2 rw\n";
+        let found = directory(hybrid, "9:name=systemd:/x\n0::/user/a\n");
+        assert_eq!(
+            found.as_deref(),
+            Some(Path::new("/sys/fs/cgroup/unified/user/a"))
+        );
+        let found = directory(hybrid, "0::/\n");
+        assert_eq!(found.as_deref(), Some(Path::new("/sys/fs/cgroup/unified")));
+        assert_eq!(directory(hybrid, "9:name=systemd:/x\n"), None);
+        assert_eq!(directory(hybrid, "0::/../../outside\n"), None);
+        let partial = "41 31 0:38 /box /sys/fs/my\\040cgroup rw - cgroup2 cgroup2 rw\n";
+        let found = directory(partial, "0::/box/in\n");
+        assert_eq!(found.as_deref(), Some(Path::new("/sys/fs/my cgroup/in")));
+        assert_eq!(directory(partial, "0::/boxes\n"), None);
+        for garbage in [
+            "",
+            "\n",
+            "1 2 3",
+            "41 31 0:38 / /sys rw",
+            "a b c d e f - \n",
+        ] {
+            assert_eq!(directory(garbage, "0::/\n"), None);
+        }
+    }
+
+    #[test]
+    fn only_whole_escapes_are_undone() {
+        assert_eq!(unescape(b"a\\040b\\134"), "a b\\");
+        assert_eq!(unescape(b"\\04"), "\\04");
+        assert_eq!(unescape(b"\\999\\"), "\\999\\");
+    }
 }

@@ -184,6 +184,9 @@ mod tests {
                 let error = start_detached(asked).unwrap_err();
                 assert_eq!(error.kind(), io::ErrorKind::NotFound);
                 assert_eq!(read_all(reader.as_fd()), "");
+                for child in proc::children(Pid::current()).unwrap() {
+                    assert_eq!(await_end(&PidFd::open(child).unwrap()), Wait::Exited(127));
+                }
             },
         );
     }

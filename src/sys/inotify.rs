@@ -180,13 +180,13 @@ mod tests {
             gone: false,
             overflow: false,
         };
-        assert_eq!(next(&inotify), [changed.clone()]);
+        assert_eq!(next(&inotify), std::slice::from_ref(&changed));
         fs::rename(&path, scratch.path("moved")).unwrap();
         let gone = Event {
             gone: true,
             ..changed
         };
-        assert_eq!(next(&inotify), [gone.clone()]);
+        assert_eq!(next(&inotify), std::slice::from_ref(&gone));
         drop(file);
         fs::remove_file(scratch.path("moved")).unwrap();
         assert_eq!(next(&inotify), [gone]);

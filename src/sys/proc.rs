@@ -340,25 +340,33 @@ mod tests {
 
     #[test]
     fn a_process_is_told_apart_by_its_stat() {
-        let (shell, child) = shell_and_other("sleep 1000 & echo $!; exec sleep 1000", "A=b");
-        let stat_of_shell = stat(shell.pid).unwrap();
-        assert_eq!(stat_of_shell.ppid, Some(Pid::current()));
-        assert_eq!(stat_of_shell.session, Some(shell.pid));
-        assert_eq!(stat_of_shell.threads, 1);
-        assert_eq!(stat(child).unwrap().ppid, Some(shell.pid));
-        assert_eq!(children(shell.pid).unwrap(), [child]);
-        assert_eq!(children_by_scan(shell.pid), [child]);
-        assert!(children(Pid::current()).unwrap().contains(&shell.pid));
-        assert!(rss_bytes(shell.pid).unwrap() >= page_size());
-        kill(child);
-        shell.pidfd.signal(libc::SIGKILL).unwrap();
-        await_readable(shell.pidfd.as_fd());
-        assert!(stat(shell.pid).unwrap().is_dead());
-        await_end(&shell.pidfd);
-        let gone = stat(shell.pid).unwrap_err();
-        assert_eq!(gone.kind(), io::ErrorKind::NotFound);
-        assert!(children(shell.pid).is_err());
-        assert!(rss_bytes(shell.pid).is_err());
+        alone(
+            "sys::proc::tests::a_process_is_told_apart_by_its_stat",
+            || {
+                become_subreaper().unwrap();
+                let (shell, child) =
+                    shell_and_other("sleep 1000 & echo $!; exec sleep 1000", "A=b");
+                let stat_of_shell = stat(shell.pid).unwrap();
+                assert_eq!(stat_of_shell.ppid, Some(Pid::current()));
+                assert_eq!(stat_of_shell.session, Some(shell.pid));
+                assert_eq!(stat_of_shell.threads, 1);
+                assert_eq!(stat(child).unwrap().ppid, Some(shell.pid));
+                assert_eq!(children(shell.pid).unwrap(), [child]);
+                assert_eq!(children_by_scan(shell.pid), [child]);
+                assert!(children(Pid::current()).unwrap().contains(&shell.pid));
+                assert!(rss_bytes(shell.pid).unwrap() >= page_size());
+                kill(child);
+                shell.pidfd.signal(libc::SIGKILL).unwrap();
+                await_readable(shell.pidfd.as_fd());
+                assert!(stat(shell.pid).unwrap().is_dead());
+                await_end(&shell.pidfd);
+                let gone = stat(shell.pid).unwrap_err();
+                assert_eq!(gone.kind(), io::ErrorKind::NotFound);
+                assert!(children(shell.pid).is_err());
+                assert!(rss_bytes(shell.pid).is_err());
+                assert_eq!(reap_orphans(|_| false), [child]);
+            },
+        );
     }
 
     #[test]

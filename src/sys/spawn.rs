@@ -9,6 +9,7 @@ use std::io;
 use std::mem::{offset_of, size_of};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::ptr;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use nix::libc;
 use rustix::io::fcntl_dupfd_cloexec;
@@ -205,12 +206,21 @@ pub(super) fn decode_report(report: [u8; REPORT_LENGTH]) -> (i32, i32) {
 /// # Errors
 /// What clone3(2) or fork(2) give: no descriptors, no memory, too many processes; `ENOSYS` before Linux 5.3.
 pub fn spawn(spawn: &Spawn<'_>) -> io::Result<Spawned> {
-    let way = if spawn.cgroup.is_some() {
+    let may_clone_into = CLONES_INTO_CGROUPS.load(Ordering::Relaxed) && spawn.cgroup.is_some();
+    let way = if may_clone_into {
         Way::CloneIntoCgroup
     } else {
         Way::Clone
     };
     spawn_from(way, spawn)
+}
+
+/// Whether a process may be born into its cgroup, which is the fastest way.
+static CLONES_INTO_CGROUPS: AtomicBool = AtomicBool::new(true);
+
+/// From now on the child enters its cgroup by itself.
+pub(super) fn stop_cloning_into_cgroups() {
+    CLONES_INTO_CGROUPS.store(false, Ordering::Relaxed);
 }
 
 /// The ways to make a process, best first. Each falls back on the next.
@@ -450,6 +460,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
     use std::path::Path;
 
+    use super::super::cgroup::Tree;
     use super::super::process::{Wait, raise_nofile};
     use super::super::testing::{
         NOBODY, Scratch, alone, await_end, await_status, become_ordinary, c, c_path, output_of,
@@ -510,6 +521,38 @@ mod tests {
             assert_eq!(await_status(&spawned), ExecStatus::Executed);
             assert_eq!(await_end(&spawned.pidfd), Wait::Exited(0));
         }
+    }
+
+    #[test]
+    fn every_way_leads_into_the_cgroup() {
+        let name = format!("diakonos-test-ways-{}", Pid::current());
+        let Ok(tree) = Tree::open(&name) else {
+            assert_ne!(
+                users::effective_uid(),
+                0,
+                "tests of cgroup tell why there may be none"
+            );
+            return;
+        };
+        let group = tree.make("ways").unwrap();
+        for way in [Way::CloneIntoCgroup, Way::Clone, Way::Fork] {
+            let (reader, writer) = files::pipe().unwrap();
+            let (stdout, cgroup) = (Stdio::Fd(writer.as_fd()), Some(group.fd()));
+            let asked = Spawn {
+                stdout,
+                cgroup,
+                ..shell("exec cat /proc/self/cgroup")
+            };
+            let spawned = spawn_from(way, &asked).unwrap();
+            drop(writer);
+            let groups = read_all(reader.as_fd());
+            assert!(
+                groups.contains(&format!("{name}.service/ways.service")),
+                "{way:?} {groups}"
+            );
+            assert_eq!(await_end(&spawned.pidfd), Wait::Exited(0));
+        }
+        tree.remove().unwrap();
     }
 
     #[test]

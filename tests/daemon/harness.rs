@@ -296,6 +296,16 @@ impl Lines {
         (0..count).map(|_| self.next().unwrap()).collect()
     }
 
+    /// Everything so far, without waiting.
+    fn all(&mut self) -> String {
+        let mut chunk = [0; 4096];
+        while let Ok(length @ 1..) = self.file.read(&mut chunk) {
+            self.bytes.extend_from_slice(&chunk[..length]);
+        }
+        let rest = String::from_utf8_lossy(&self.bytes);
+        format!("{}\n{rest}", self.seen.join("\n"))
+    }
+
     /// All that is left until the end.
     pub(crate) fn rest(&mut self) -> Vec<String> {
         std::iter::from_fn(|| self.next()).collect()
@@ -349,9 +359,9 @@ impl Drop for Daemon<'_> {
             return;
         };
         if std::thread::panicking() {
-            eprintln!("the daemon said:\n{}", self.log.seen.join("\n"));
             let _ = child.kill();
             let _ = child.wait();
+            eprintln!("the daemon said:\n{}", self.log.all());
             return;
         }
         let process = PidFd::open(Pid::from_raw(child.id()).unwrap()).unwrap();

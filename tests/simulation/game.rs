@@ -8,12 +8,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use diakonos::engine::{
     Absent, Asker, Effect, Engine, Event, FactGoal, Facts, Moment, RequestId, Verb,
 };
-use diakonos::unit::{KillMode, Unit, UnitName};
+use diakonos::unit::{Unit, UnitName};
 
 use crate::entropy::Entropy;
 use crate::grammar::{Action, Weights};
 use crate::life::{self, Temper};
-use crate::model::{Check, Client, Model, Turn, fail};
+use crate::model::{Check, Client, Known, Model, Office, Turn, fail};
 use crate::sweep::{self, Scene};
 use crate::trace::{Trace, What};
 use crate::units::{self, Edges};
@@ -354,6 +354,10 @@ impl Game<'_> {
             if let Some(left) = self.fuse {
                 self.fuse = left.checked_sub(1);
                 if left == 0 {
+                    if matches!(effect, Effect::Save { .. }) {
+                        // Half a wish was written down: the other half may bring the first one back.
+                        self.model.forbidden.clear();
+                    }
                     self.crash(entropy)?;
                     return Ok(Daemon::Died);
                 }
@@ -407,6 +411,7 @@ impl Game<'_> {
         }
         self.nobody_is_unknown()?;
         self.model.daemon_died(&self.saved);
+        self.model.office = Office::Handover;
         self.engine = Engine::new(u64::from(entropy.below(1000)));
         self.facts.clear();
         let saved = self.saved.clone();
@@ -417,13 +422,17 @@ impl Game<'_> {
             };
             self.hand_back(entropy, restored)?;
         }
+        // The shell finds the processes before it tells of any: signals of a stop under way reach them.
+        let mut found = Vec::new();
         for (name, (_, facts)) in &saved {
             for fact in [facts.main, facts.control].into_iter().flatten() {
-                for event in self.world.adopt(name, fact) {
-                    self.hand_back(entropy, event)?;
-                }
+                found.extend(self.world.adopt(name, fact));
             }
         }
+        for event in found {
+            self.hand_back(entropy, event)?;
+        }
+        self.model.office = Office::Held;
         self.feed(entropy, Event::Tick)?;
         self.keeps_wishes(&saved)
     }
@@ -453,7 +462,8 @@ impl Game<'_> {
     /// Every process that a daemon began stands in what it saved, unless it was left alone on purpose.
     fn nobody_is_unknown(&self) -> Check {
         for (run, record) in &self.model.runs {
-            if record.known != crate::model::Known::Asked || !self.world.is_born(*run) {
+            let spared = self.model.spares_all(&record.unit);
+            if record.known != Known::Asked || spared || !self.world.is_born(*run) {
                 continue;
             }
             let known = self.saved.get(&record.unit).is_some_and(|(_, facts)| {
@@ -589,13 +599,6 @@ impl Game<'_> {
 
     /// Whether a stop of this unit is to leave no process at all.
     fn leaves_nothing(&self, name: &UnitName) -> bool {
-        self.engine
-            .id(name)
-            .and_then(|id| self.engine.unit(id))
-            .and_then(|unit| unit.service.as_ref())
-            .is_some_and(|service| {
-                matches!(service.kill.mode, KillMode::ControlGroup | KillMode::Mixed)
-                    && service.kill.send_sigkill
-            })
+        !self.model.littered.contains(name)
     }
 }

@@ -67,3 +67,20 @@ fn bytes_play_too() {
         bytes.extend([round.wrapping_mul(73), round ^ 0x5A, 255 - round]);
     }
 }
+
+#[test]
+#[ignore]
+fn survey() {
+    let mut found: std::collections::BTreeMap<String, (u64, u32)> = Default::default();
+    for seed in 0..number("DIAKONOS_SIM_SEEDS").unwrap_or(SEEDS) {
+        let mut entropy = Entropy::seeded(seed);
+        if let Err(why) = shorten::play(&mut entropy, steps()) {
+            let key = shorten::kind_of(&why);
+            let e = found.entry(key).or_insert((seed, 0));
+            e.1 += 1;
+        }
+    }
+    for (k, (seed, n)) in found {
+        eprintln!("{n:5} seed {seed:4} {k}");
+    }
+}

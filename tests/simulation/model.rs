@@ -22,6 +22,8 @@ pub(crate) struct Model {
     /// The last published state, since this daemon began.
     pub(crate) states: BTreeMap<UnitName, State>,
     last_change: Option<ChangeId>,
+    /// The newest definitions that were taken up: their order counts at once.
+    pub(crate) newest: BTreeMap<UnitName, Unit>,
     /// How each unit's processes may be killed, by the definition that they were started with.
     kills: BTreeMap<UnitName, Kill>,
     /// Stopped by a request, and by no later one to be started.
@@ -29,8 +31,19 @@ pub(crate) struct Model {
     auto_starts: BTreeMap<UnitName, VecDeque<Moment>>,
     /// What is to follow the end of a main process: an automatic restart, or none.
     expected: BTreeMap<UnitName, bool>,
+    /// Units of which processes may be left, from a run that might not kill them or could not.
+    pub(crate) littered: BTreeSet<UnitName>,
+    pub(crate) office: Office,
     pub(crate) shutdowns: u32,
     pub(crate) has_exited: bool,
+}
+
+/// Whether the daemon knows its services, or takes them over just now.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Office {
+    #[default]
+    Held,
+    Handover,
 }
 
 #[derive(Clone, Debug)]
@@ -113,7 +126,9 @@ impl Turn<'_> {
             matches!(effect, Effect::Answer { request, answer: Answer::Refused(_) } if *request == wanted)
         })
     }
+}
 
+impl Model {
     /// These units and all that a start of them pulls in.
     fn pulled_in(&self, names: &[UnitName]) -> BTreeSet<UnitName> {
         self.closure(names, |unit, other| {
@@ -131,11 +146,7 @@ impl Turn<'_> {
         names: &[UnitName],
         leads: impl Fn(&Unit, &Unit) -> bool,
     ) -> BTreeSet<UnitName> {
-        let known: Vec<&Unit> = self
-            .engine
-            .units()
-            .filter_map(|id| self.engine.unit(id))
-            .collect();
+        let known: Vec<&Unit> = self.newest.values().collect();
         let mut found: BTreeSet<UnitName> = names.iter().cloned().collect();
         let mut open: Vec<UnitName> = names.to_vec();
         while let Some(name) = open.pop() {
@@ -150,9 +161,7 @@ impl Turn<'_> {
         }
         found
     }
-}
 
-impl Model {
     /// Takes in one event and everything that came of it.
     pub(crate) fn turn(&mut self, turn: &Turn<'_>) -> Check {
         self.note_event(turn)?;
@@ -183,6 +192,7 @@ impl Model {
     pub(crate) fn daemon_died(&mut self, saved: &BTreeMap<UnitName, (Unit, Facts)>) {
         self.requests.clear();
         self.states.clear();
+        self.newest.clear();
         self.last_change = None;
         self.expected.clear();
         self.shutdowns = 0;
@@ -205,6 +215,19 @@ impl Model {
                 record.known = Known::Abandoned;
             }
         }
+    }
+
+    /// Whether a stop that has come so far may have given up on its processes.
+    pub(crate) fn may_give_up(&self, record: &RunRecord, phase: FactPhase) -> bool {
+        let past_first_kill = matches!(
+            phase,
+            FactPhase::StopPost | FactPhase::FinalKilling | FactPhase::FinalKillingHard
+        );
+        let spares = self
+            .kills
+            .get(&record.unit)
+            .is_some_and(|kill| !kill.send_sigkill);
+        past_first_kill && (spares || record.doom == Doom::Killed)
     }
 
     /// `KillMode=none`: a stop lets everything live.
@@ -247,9 +270,12 @@ impl Model {
                 self.expect(turn, *run, *ending);
             }
             Event::GroupEmpty { .. } | Event::Tick => {}
-            Event::Restored { facts, .. } => {
+            Event::Restored { unit, facts } => {
+                self.newest.insert(unit.name.clone(), (**unit).clone());
                 for fact in [facts.main, facts.control].into_iter().flatten() {
-                    self.know(fact.run, Known::Asked);
+                    if let Some(record) = self.runs.get_mut(&fact.run) {
+                        record.known = Known::Asked;
+                    }
                 }
             }
         }
@@ -257,7 +283,10 @@ impl Model {
     }
 
     fn know(&mut self, run: RunId, known: Known) {
-        if let Some(record) = self.runs.get_mut(&run) {
+        // News of a run that was given up do not bring it back.
+        if let Some(record) = self.runs.get_mut(&run)
+            && (known == Known::Over || record.known == Known::Asked)
+        {
             record.known = known;
         }
     }
@@ -268,6 +297,7 @@ impl Model {
             request,
             verb,
             targets,
+            definitions,
             ..
         } = turn.event
         else {
@@ -276,15 +306,18 @@ impl Model {
         if turn.refuses(*request) {
             return;
         }
+        for unit in definitions {
+            self.newest.insert(unit.name.clone(), unit.clone());
+        }
         match verb {
-            Verb::Start => self.allow(turn, targets),
+            Verb::Start => self.allow(targets),
             Verb::Restart(Scope::All) => {
-                self.allow(turn, targets);
-                self.allow_along(turn, targets);
+                self.allow(targets);
+                self.allow_along(targets);
             }
-            Verb::Restart(Scope::Running) => self.allow_along(turn, targets),
+            Verb::Restart(Scope::Running) => self.allow_along(targets),
             Verb::Stop => {
-                for name in turn.taken_along(targets) {
+                for name in self.taken_along(targets) {
                     self.forbidden.insert(name);
                 }
             }
@@ -301,19 +334,19 @@ impl Model {
         }
     }
 
-    fn allow(&mut self, turn: &Turn<'_>, names: &[UnitName]) {
-        for name in turn.pulled_in(names) {
+    fn allow(&mut self, names: &[UnitName]) {
+        for name in self.pulled_in(names) {
             self.forbidden.remove(&name);
             self.auto_starts.remove(&name);
         }
     }
 
     /// A restart starts again, with what they pull in, those that were not to stay down.
-    fn allow_along(&mut self, turn: &Turn<'_>, targets: &[UnitName]) {
-        let mut again = turn.taken_along(targets);
+    fn allow_along(&mut self, targets: &[UnitName]) {
+        let mut again = self.taken_along(targets);
         again.retain(|name| !self.forbidden.contains(name));
         let again: Vec<UnitName> = again.into_iter().collect();
-        self.allow(turn, &again);
+        self.allow(&again);
     }
 
     fn effect(&mut self, turn: &Turn<'_>, effect: &Effect) -> Check {
@@ -395,10 +428,10 @@ impl Model {
         let clash = self.runs.values().any(|record| {
             let same_place = (record.role == Role::Start) == (spawn.role == Role::Start);
             record.unit == *name
-                && matches!(record.known, Known::Asked | Known::Alive)
+                && record.is_kept()
                 && (same_place || matches!(spawn.role, Role::Start | Role::StartPre))
         });
-        if clash {
+        if clash && !self.spares_all(name) {
             return fail(format!(
                 "{name} spawns {:?} while another process of its lives",
                 spawn.role
@@ -433,14 +466,20 @@ impl Model {
     fn signal(&mut self, turn: &Turn<'_>, unit: UnitId, to: Target, signal: Signal) -> Check {
         let name = &turn.unit(unit)?.name;
         match to {
-            Target::Group => Ok(()),
+            Target::Group => {
+                let all = self.runs.values_mut().filter(|record| record.unit == *name);
+                for record in all.filter(|_| signal == Signal::KILL) {
+                    record.doom = Doom::Killed;
+                }
+                Ok(())
+            }
             Target::Run(run) => {
                 self.run_of(name, run, "a signal")?;
                 let over = self
                     .runs
                     .get(&run)
                     .is_some_and(|record| record.known == Known::Over);
-                if over {
+                if over && self.office == Office::Held {
                     return fail(format!(
                         "signal {} goes to run {run}, which is over",
                         signal.number()
@@ -480,7 +519,7 @@ impl Model {
             ));
         }
         self.states.insert(name.clone(), change.to);
-        if change.from == State::Stopping || !is_going(change.to) {
+        if !is_going(change.to) {
             self.leave_behind(change)?;
         }
         if change.to == State::Starting && change.from != State::Running {
@@ -495,18 +534,23 @@ impl Model {
         let name = &change.unit;
         let kill = self.kills.get(name).copied();
         let spares = kill.is_some_and(|kill| kill.mode == KillMode::None || !kill.send_sigkill);
+        let is_whole = kill.is_none_or(|kill| kill.mode != KillMode::Process);
+        if spares || !is_whole || change.to == State::Failed {
+            self.littered.insert(name.clone());
+        }
         for (run, record) in &mut self.runs {
-            if record.unit != *name || !record.is_kept() {
+            let lives = matches!(record.known, Known::Asked | Known::Alive);
+            if record.unit != *name || !lives {
                 continue;
             }
-            if !spares && change.to != State::Failed {
+            if !spares && change.to != State::Failed && record.is_kept() {
                 return fail(format!(
                     "{name} becomes {}, and its run {run} lives",
                     change.to
                 ));
             }
             let is_watched = kill.is_some_and(|kill| kill.mode != KillMode::None);
-            if change.to == State::Backoff && is_watched {
+            if change.to == State::Backoff && is_watched && record.is_kept() {
                 return fail(format!("{name} is to be restarted over run {run}"));
             }
             record.known = Known::Abandoned;
@@ -520,13 +564,10 @@ impl Model {
         if matches!(turn.event, Event::Restored { .. }) {
             return Ok(());
         }
-        let Some(unit) = turn.definition(name) else {
+        let Some(unit) = self.newest.get(name) else {
             return fail(format!("{name} changes and is not known"));
         };
-        for id in turn.engine.units() {
-            let Some(other) = turn.engine.unit(id) else {
-                continue;
-            };
+        for other in self.newest.values() {
             if !unit.after.contains(&other.name) && !other.before.contains(name) {
                 continue;
             }
@@ -693,9 +734,9 @@ fn fits(outcome: &Outcome, state: Option<State>) -> bool {
         Outcome::Started => up,
         Outcome::AlreadyUp => up,
         Outcome::Reloaded | Outcome::Signaled => !down,
-        Outcome::Completed => state == State::Completed,
+        Outcome::Completed => matches!(state, State::Completed | State::Backoff),
         // A stop may be answered and a start follow at once: a later wish, or a restart.
-        Outcome::Stopped => !up && state != State::Stopping,
+        Outcome::Stopped => state != State::Stopping,
         Outcome::AlreadyDown => down,
         Outcome::LeftDown => down || state == State::Stopping,
         Outcome::Failed { retry_ms, .. } => retry_ms.is_none() || state == State::Backoff,

@@ -8,6 +8,7 @@ use crate::entropy::Entropy;
 use crate::game;
 use crate::model::Check;
 use crate::trace::Trace;
+use crate::units::NAMES;
 
 /// How long shortening may take.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -45,6 +46,7 @@ fn play_into(entropy: &mut Entropy, steps: usize, trace: &mut Trace) -> Check {
 /// Drops steps, and makes choices kinder, while the game still fails. Gives the last failure and its story.
 pub(crate) fn shorten(record: &[Vec<u32>], why: &str) -> (String, String) {
     let begin = Instant::now();
+    let kind = kind_of(why);
     let mut best = record.to_vec();
     let mut size = best.len() / 2;
     while size > 0 && begin.elapsed() < PATIENCE {
@@ -53,7 +55,7 @@ pub(crate) fn shorten(record: &[Vec<u32>], why: &str) -> (String, String) {
         while at < best.len() && begin.elapsed() < PATIENCE {
             let mut shorter = best.clone();
             shorter.drain(at..(at + size).min(best.len()));
-            if fails(&shorter) {
+            if fails(&shorter, &kind) {
                 best = shorter;
                 dropped = true;
             } else {
@@ -64,7 +66,7 @@ pub(crate) fn shorten(record: &[Vec<u32>], why: &str) -> (String, String) {
             size /= 2;
         }
     }
-    soften(&mut best, begin);
+    soften(&mut best, &kind, begin);
     let mut trace = Trace::default();
     let steps = best.len();
     let told = play_into(&mut Entropy::taped(best), steps, &mut trace);
@@ -73,7 +75,7 @@ pub(crate) fn shorten(record: &[Vec<u32>], why: &str) -> (String, String) {
 }
 
 /// Turns single choices into the kindest one.
-fn soften(best: &mut [Vec<u32>], begin: Instant) {
+fn soften(best: &mut [Vec<u32>], kind: &str, begin: Instant) {
     for segment in (0..best.len()).rev() {
         for at in 0..best[segment].len() {
             let was = best[segment][at];
@@ -82,7 +84,7 @@ fn soften(best: &mut [Vec<u32>], begin: Instant) {
                     continue;
                 }
                 let before = std::mem::replace(&mut best[segment][at], kinder);
-                if fails(best) {
+                if fails(best, kind) {
                     break;
                 }
                 best[segment][at] = before;
@@ -91,6 +93,17 @@ fn soften(best: &mut [Vec<u32>], begin: Instant) {
     }
 }
 
-fn fails(record: &[Vec<u32>]) -> bool {
-    play(&mut Entropy::taped(record.to_vec()), record.len()).is_err()
+/// Whether it fails in the same way, which another fault on the way would hide.
+fn fails(record: &[Vec<u32>], kind: &str) -> bool {
+    play(&mut Entropy::taped(record.to_vec()), record.len()).is_err_and(|why| kind_of(&why) == kind)
+}
+
+/// What a failure is about, without names and numbers.
+pub(crate) fn kind_of(why: &str) -> String {
+    let words = why.split('{').next().unwrap_or("").split_whitespace();
+    let telling = words.filter(|word| {
+        !word.chars().any(|c| c.is_ascii_digit())
+            && !NAMES.iter().any(|name| word.starts_with(name))
+    });
+    telling.collect::<Vec<_>>().join(" ")
 }

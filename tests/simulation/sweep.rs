@@ -197,7 +197,11 @@ fn runs_are_known(scene: &Scene<'_>, model: &Model) -> Check {
         }
     }
     let lost = model.runs.iter().find(|(run, record)| {
-        record.is_kept() && !shown.contains_key(run) && !model.spares_all(&record.unit)
+        let phase = scene.after.get(&record.unit).map(|facts| facts.phase);
+        record.is_kept()
+            && !shown.contains_key(run)
+            && !model.spares_all(&record.unit)
+            && !phase.is_some_and(|phase| model.may_give_up(record, phase))
     });
     match lost {
         Some((run, record)) => fail(format!(
@@ -250,11 +254,11 @@ fn stops_in_order(scene: &Scene<'_>, model: &Model) -> Check {
         if !begins || after.goal == FactGoal::Up || concerns(scene, name, before, model) {
             continue;
         }
-        let Some(unit) = scene.engine.id(name).and_then(|id| scene.engine.unit(id)) else {
+        let Some(unit) = model.newest.get(name) else {
             continue;
         };
         for (other, facts) in scene.after {
-            let definition = scene.engine.id(other).and_then(|id| scene.engine.unit(id));
+            let definition = model.newest.get(other);
             let follows = unit.before.contains(other)
                 || definition.is_some_and(|definition| definition.after.contains(name));
             let to_go = facts.goal != FactGoal::Up

@@ -12,7 +12,7 @@ use diakonos::unit::{
 use crate::entropy::Entropy;
 
 /// Names of the units of one game.
-const NAMES: [&str; 12] = [
+pub(crate) const NAMES: [&str; 12] = [
     "ares", "baker", "cedar", "delta", "ember", "fjord", "grove", "haven", "iris", "joule", "kite",
     "lark",
 ];

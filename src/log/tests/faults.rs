@@ -51,6 +51,25 @@ fn a_torn_record_is_cut_off() {
     }
 }
 
+/// Killed between the first write to a new file and its record.
+#[test]
+fn the_first_bytes_of_a_file_belong_to_the_run_before() {
+    let folder = Folder::new();
+    let mut writer = folder.writer(8, 3);
+    writer.append(1, Stream::Out, 7, b"first\n");
+    writer.append(2, Stream::Out, 7, b"second\nth");
+    drop(writer);
+    let file = OpenOptions::new()
+        .write(true)
+        .open(folder.path("web.idx"))
+        .unwrap();
+    file.set_len(index::RECORD_BYTES as u64).unwrap();
+    folder.writer(8, 3).append(900, Stream::Out, 7, b"ird\n");
+    let entries = folder.entries();
+    assert_eq!(texts(&entries), ["first", "second", "third"]);
+    assert!(entries.iter().all(|entry| entry.run == 7));
+}
+
 #[test]
 fn an_index_that_claims_too_much_is_put_right() {
     let folder = Folder::new();

@@ -83,7 +83,10 @@ fn reading_beside_a_writer_sees_every_line_once() {
             next += 1;
         }
         let mut reader = folder.reader(Start::Last(100), Mode::Follow, Filter::default());
-        let last = numbers(&drain(&mut reader));
+        let mut last = numbers(&drain(&mut reader));
+        // What had no record yet is held back once, and counts among the hundred.
+        reader.changed();
+        last.extend(numbers(&drain(&mut reader)));
         assert!(last.is_sorted_by(|a, b| a + 1 == *b), "{last:?}");
         assert!(last.len() >= 100 || next < 1_000_100, "{}", last.len());
         if is_done {
@@ -119,7 +122,9 @@ fn a_killed_writer_leaves_what_it_wrote() {
         writer.append(2_000_000, Stream::Out, 1, b"7\nback\n");
         let text = String::from_utf8(folder.bytes()).unwrap();
         let lines: Vec<_> = text.lines().map(str::to_owned).collect();
-        assert_eq!(texts(&folder.entries()), lines);
+        let told = texts(&folder.entries());
+        let differs = told.iter().zip(&lines).find(|(told, line)| told != line);
+        assert_eq!((differs, told.len()), (None, lines.len()));
         assert_eq!(text.len(), before.len() + 7);
     }
 }
