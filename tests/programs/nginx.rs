@@ -49,13 +49,13 @@ Description = "nginx"
 Type = "forking"
 PIDFile = "ROOT/nginx.pid"
 ExecStartPre = [
-    "/bin/rm -f ROOT/http.sock",
-    "{nginx} -p ROOT -e ROOT/error.log -c ROOT/nginx.conf -t -q",
+    ["/bin/rm", "-f", "ROOT/http.sock"],
+    ["{nginx}", "-p", "ROOT", "-e", "ROOT/error.log", "-c", "ROOT/nginx.conf", "-t", "-q"],
 ]
 ExecStart = "{nginx} -p ROOT -e ROOT/error.log -c ROOT/nginx.conf"
 ExecReload = [
-    "{nginx} -p ROOT -e ROOT/error.log -c ROOT/nginx.conf -t -q",
-    "/bin/kill -HUP $MAINPID",
+    ["{nginx}", "-p", "ROOT", "-e", "ROOT/error.log", "-c", "ROOT/nginx.conf", "-t", "-q"],
+    ["/bin/sh", "-c", "kill -HUP $MAINPID"],
 ]
 KillSignal = "SIGQUIT"
 KillMode = "mixed"
@@ -153,6 +153,14 @@ fn a_wrong_configuration_is_a_failed_start() {
     assert_eq!(failed.code, Some(1), "{failed:#?}");
     // What nginx says of it is shown without being asked for.
     assert!(failed.err.contains("unknown directive \"nonsense\""), "{failed:#?}");
-    assert_eq!(house.listed("nginx").text("state"), "failed");
+    assert_eq!(house.run(&["is-active", "nginx"]).code, Some(3));
+    // It goes on trying, so the mended file needs no further command.
+    let mut story = house.story();
+    story.until("nginx", "restarting");
+    configure(&house, "mended");
+    story.until("nginx", "running");
+    let mut log = Lines::of_file(&house.path("error.log"));
+    up(&mut log);
+    assert_eq!(get(&house), "mended");
     house.end();
 }
