@@ -46,7 +46,7 @@ pub use home::Home;
 
 use boot::{Booted, Ready};
 use enabled::Enabled;
-use event_loop::Daemon;
+use event_loop::{Daemon, Memory};
 use processes::Processes;
 use session::Sessions;
 use sources::{Source, Sources};
@@ -128,6 +128,7 @@ fn start(home: Home) -> Result<(Daemon, Poll), BootError> {
         context: unit_context(),
         unfinished: BTreeSet::new(),
         since_ms: clock::wall_ms(),
+        memory: Memory::Used,
         over: false,
         _lock: lock,
     };
