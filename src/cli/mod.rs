@@ -8,6 +8,7 @@ mod args;
 mod autostart;
 mod client;
 mod commands;
+mod culprit;
 mod exit;
 mod family;
 #[cfg(test)]

@@ -117,8 +117,9 @@ fn a_failed_requirement_is_the_reason_told() {
     copy(&house, "prepare", &[("echo done", "echo no luck; exit 4")]);
     let failed = house.run(&["start", "worker"]);
     assert_eq!(failed.code, Some(1), "{failed:#?}");
-    assert!(failed.err.contains("prepare"), "{failed:#?}");
-    assert!(failed.err.contains("no luck"), "the last log lines are shown: {failed:#?}");
+    assert!(failed.err.contains("it requires prepare: exit code 4"), "{failed:#?}");
+    let shown = "the last log lines of prepare:\n       │ preparing\n       │ no luck\n";
+    assert!(failed.err.contains(shown), "{failed:#?}");
     for name in ["database", "worker"] {
         assert_ne!(house.listed(name).text("state"), "running");
     }

@@ -3,8 +3,8 @@
 use super::{checked_names, names, nothing_runs};
 use crate::cli::args::Given;
 use crate::cli::client::Client;
+use crate::cli::culprit;
 use crate::cli::exit::{Exit, Failure};
-use crate::cli::logtail;
 use crate::cli::output::{answer, aside, hint_line};
 use crate::cli::place::Place;
 use crate::cli::render;
@@ -15,9 +15,6 @@ use crate::engine::{Command, Scope, Wait};
 use crate::sys::clock::wall_ms;
 use crate::unit::Signal;
 use crate::wire::{Final, UnitResult};
-
-/// A failed unit's last log lines that are shown.
-const LOG_LINES: u64 = 10;
 
 const ALL: Choice = Choice::flag("-a", "--all", "every unit instead of names");
 const NO_WAIT: Choice = Choice::flag(
@@ -290,9 +287,12 @@ pub(super) fn report(
     let mut exit = Exit::Done;
     for result in results.iter().filter(|result| !render::is_success(result)) {
         exit = Exit::Failed;
-        let log = logtail::since(&place.home, &result.unit, LOG_LINES, begun_ms);
-        aside(&render::failures(result, &log, palette));
-        if let Some(hint) = &result.hint {
+        let said = culprit::said(place, &result.unit, begun_ms);
+        aside(&render::failures(result, &said, palette));
+        if said.unit != result.unit {
+            let hint = format!("`diakonos status {}` shows more of it", said.unit);
+            aside(&hint_line(&hint, palette));
+        } else if let Some(hint) = &result.hint {
             aside(&hint_line(hint, palette));
         }
     }

@@ -1,5 +1,6 @@
 //! What became of a verb: progress, successes and failures, in lines.
 
+use crate::cli::culprit::Said;
 use crate::cli::style::{Palette, Tone};
 use crate::cli::text::{clean, span_until};
 use crate::wire::{Progress, ProgressKind, ResultKind, UnitResult};
@@ -64,8 +65,8 @@ pub(in crate::cli) fn successes(results: &[UnitResult], palette: Palette) -> Str
     out
 }
 
-/// A failure with its reason, its next automatic try and the unit's last log lines, for standard error.
-pub(in crate::cli) fn failures(result: &UnitResult, log: &[String], palette: Palette) -> String {
+/// A failure with its reason, its next automatic try and the last log lines of whose failure it is, for standard error.
+pub(in crate::cli) fn failures(result: &UnitResult, said: &Said, palette: Palette) -> String {
     let error = palette.paint(Tone::Bad, "error:");
     let name = palette.paint(Tone::Strong, &clean(&result.unit));
     let mut lines = result.text.lines();
@@ -80,11 +81,15 @@ pub(in crate::cli) fn failures(result: &UnitResult, log: &[String], palette: Pal
         let text = format!("it is tried again by itself in {}", span_until(retry_ms));
         out.push_str(&format!("       {}\n", palette.paint(Tone::Busy, &text)));
     }
-    if !log.is_empty() {
-        let title = palette.paint(Tone::Quiet, "its last log lines:");
-        out.push_str(&format!("       {title}\n"));
+    if !said.lines.is_empty() {
+        let title = if said.unit == result.unit {
+            "its last log lines:".to_owned()
+        } else {
+            format!("the last log lines of {}:", clean(&said.unit))
+        };
+        out.push_str(&format!("       {}\n", palette.paint(Tone::Quiet, &title)));
         let bar = palette.paint(Tone::Quiet, "│");
-        for line in log {
+        for line in &said.lines {
             out.push_str(&format!("       {bar} {line}\n"));
         }
     }
@@ -142,17 +147,23 @@ mod tests {
                 "did not stop in time: SIGKILL sent",
             ),
         ];
-        let log = [
-            "Traceback (most recent call last):".to_owned(),
-            "OSError".to_owned(),
-        ];
+        let said = |unit: &str| Said {
+            unit: unit.to_owned(),
+            lines: vec![
+                "Traceback (most recent call last):".to_owned(),
+                "OSError".to_owned(),
+            ],
+        };
+        let text = "it requires database: exit code 4";
+        let dependent = result("worker", ResultKind::Failed, text);
         for (name, palette) in [
             ("result", Palette::Plain),
             ("result-colored", Palette::Colored),
         ] {
             let mut text: String = steps.iter().map(|step| progress(step, palette)).collect();
             text.push_str(&successes(&results, palette));
-            text.push_str(&failures(&failed, &log, palette));
+            text.push_str(&failures(&failed, &said("web"), palette));
+            text.push_str(&failures(&dependent, &said("database"), palette));
             golden::check(name, &text);
         }
     }
