@@ -178,7 +178,9 @@ impl Ready {
         let line = match error {
             BootError::Locked { pid: Some(pid), .. } => format!("locked {pid}\n"),
             BootError::Locked { pid: None, .. } => "locked\n".to_owned(),
-            BootError::Failed { .. } => format!("error: {}\n", error.to_string().replace('\n', " ")),
+            BootError::Failed { .. } => {
+                format!("error: {}\n", error.to_string().replace('\n', " "))
+            }
         };
         self.say(&line);
     }

@@ -12,7 +12,9 @@ use crate::unit::Context;
 pub fn unit_context() -> Context {
     let uid = users::effective_uid();
     let user = users::current().ok();
-    let home = user.as_ref().map_or_else(|| PathBuf::from("/"), |user| user.home.clone());
+    let home = user
+        .as_ref()
+        .map_or_else(|| PathBuf::from("/"), |user| user.home.clone());
     let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let (runtime, state, logs) = if uid == 0 {
         let system = ["/run", "/var/lib", "/var/log"].map(PathBuf::from);

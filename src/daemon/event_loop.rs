@@ -18,12 +18,12 @@ use crate::sys::signals::{SIGCHLD, SIGHUP, SignalFd};
 use crate::unit::{Context, SearchPath};
 use crate::wire::{Progress, Reply};
 
+use super::answer;
 use super::enabled::Enabled;
 use super::home::Home;
 use super::processes::{self, Processes};
 use super::session::Sessions;
 use super::sources::{SessionId, Source, Sources};
-use super::answer;
 
 /// Readiness taken from the kernel in one turn; more waits for the next one.
 const READY_MAX: usize = 256;
@@ -167,7 +167,11 @@ impl Daemon {
                 SIGHUP => ::log::info!("SIGHUP: nothing to do"),
                 _ => {
                     ::log::info!("signal {signal}: stopping every service, then the daemon");
-                    self.ask(Verb::Shutdown, Asker::Signal, super::loader::Loaded::default());
+                    self.ask(
+                        Verb::Shutdown,
+                        Asker::Signal,
+                        super::loader::Loaded::default(),
+                    );
                 }
             }
         }
@@ -246,7 +250,13 @@ impl Daemon {
 
 /// Every change of state goes to the daemon's log with its cause.
 fn publish(change: &Change) {
-    let Change { unit, from, to, cause, .. } = change;
+    let Change {
+        unit,
+        from,
+        to,
+        cause,
+        ..
+    } = change;
     ::log::info!("{unit}: {from} -> {to}: {cause}");
 }
 

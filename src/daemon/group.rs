@@ -90,9 +90,18 @@ impl Group {
     }
 
     /// The group that a predecessor made: the cgroup that it wrote down, else one of our own.
-    pub(super) fn reopen(unit: UnitId, name: &str, path: Option<&str>, tree: Option<&Tree>) -> Self {
+    pub(super) fn reopen(
+        unit: UnitId,
+        name: &str,
+        path: Option<&str>,
+        tree: Option<&Tree>,
+    ) -> Self {
         match path.map(|path| Cgroup::open(path.into())) {
-            Some(Ok(cgroup)) => Self { unit, kind: Kind::Cgroup(cgroup), watch: Watched::Not },
+            Some(Ok(cgroup)) => Self {
+                unit,
+                kind: Kind::Cgroup(cgroup),
+                watch: Watched::Not,
+            },
             Some(Err(_)) | None => Self::new(unit, name, tree),
         }
     }

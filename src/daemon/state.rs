@@ -136,10 +136,13 @@ impl States {
     /// What a predecessor left, by the names of its units. What belongs to another boot of the machine, or is garbage, is
     /// removed: it tells nothing any more.
     pub(super) fn predecessors(&self) -> Vec<(Saved, Slot)> {
-        let Ok(entries) = std::fs::read_dir(&self.directory) else { return Vec::new() };
+        let Ok(entries) = std::fs::read_dir(&self.directory) else {
+            return Vec::new();
+        };
         let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
-        let mut paths: Vec<PathBuf> =
-            paths.filter(|path| path.extension().is_some_and(|ending| ending == ENDING)).collect();
+        let mut paths: Vec<PathBuf> = paths
+            .filter(|path| path.extension().is_some_and(|ending| ending == ENDING))
+            .collect();
         paths.sort_unstable();
         let mut found = Vec::new();
         for path in paths {

@@ -20,7 +20,11 @@ fn last_reply(stream: &mut UnixStream) -> Option<Reply> {
 fn hello(protocol: u32) -> Vec<u8> {
     let program = "0.0.1-test".to_owned();
     let mut bytes = Vec::new();
-    wire::frame(&wire::encode_hello(&Hello { protocol, program }), &mut bytes).unwrap();
+    wire::frame(
+        &wire::encode_hello(&Hello { protocol, program }),
+        &mut bytes,
+    )
+    .unwrap();
     bytes
 }
 
@@ -101,7 +105,10 @@ fn a_client_that_goes_leaves_its_work() {
     let mut ear = bench.ear();
     let go = bench.path("go");
     diakonos::sys::files::make_fifo(&go, 0o600, None).unwrap();
-    let service = format!("ExecStartPre = [\"/bin/sh\", \"-c\", \"read x < {}\"]", go.display());
+    let service = format!(
+        "ExecStartPre = [\"/bin/sh\", \"-c\", \"read x < {}\"]",
+        go.display()
+    );
     bench.service("slow", "", "echo up > $EAR; exec sleep 1000", &service);
     let mut client = bench.client();
     client.request(start("slow"));
@@ -156,5 +163,8 @@ fn a_second_daemon_is_refused() {
     assert!(!output.status.success());
     let error = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(error.contains(&format!("PID {}", daemon.pid())), "{error}");
-    assert!(matches!(bench.client().ask(Command::List).last, Final::Units(_)));
+    assert!(matches!(
+        bench.client().ask(Command::List).last,
+        Final::Units(_)
+    ));
 }

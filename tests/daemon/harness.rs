@@ -15,8 +15,8 @@ use diakonos::sys::poll::wait_readable;
 use diakonos::sys::process::{Pid, PidFd};
 use diakonos::sys::{files, proc};
 use diakonos::wire::{
-    self, Decoder, Final, Hello, PROTOCOL_VERSION, Progress, Reply, Request, ResultKind, UnitResult,
-    UnitStatus, WireError,
+    self, Decoder, Final, Hello, PROTOCOL_VERSION, Progress, Reply, Request, ResultKind,
+    UnitResult, UnitStatus, WireError,
 };
 
 /// How long anything may take on a machine that is busy with other tests.
