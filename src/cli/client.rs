@@ -1,4 +1,5 @@
-//! A connection to the daemon: hello, requests, replies. Blocking, with a bound on every wait that is not the user's own.
+//! A connection to the daemon: hello, requests, replies. Blocking, with a bound on every wait that is not the
+//! user's own.
 //!
 //! Starts no daemon (`autostart.rs`) and shows nothing (`wait.rs`).
 

@@ -1,8 +1,9 @@
-//! All processes of one unit, whoever they are by now: who belongs to it, signals to all, and the moment when none is left.
+//! All processes of one unit, whoever they are by now: who belongs to it, signals to all, and the moment when none is
+//! left.
 //!
-//! Where a cgroup v2 can be made, the kernel keeps the list. Elsewhere members are found: by the sessions of the processes that
-//! we started, by descent from them, and by the mark in their environment. What slips out of all three (a process that leaves
-//! its session, its parents and its environment behind) is then nobody's.
+//! Where a cgroup v2 can be made, the kernel keeps the list. Elsewhere members are found: by the sessions of the
+//! processes that we started, by descent from them, and by the mark in their environment. What slips out of all three
+//! (a process that leaves its session, its parents and its environment behind) is then nobody's.
 
 use std::io;
 use std::os::fd::AsFd;
@@ -246,8 +247,8 @@ fn members_of(found: &Found) -> Vec<Pid> {
     all
 }
 
-/// Each member is held first and looked for again: only who is a member then gets the signal, so no number is mistaken. Those
-/// that are born meanwhile are found by the next scan.
+/// Each member is held first and looked for again: only who is a member then gets the signal, so no number is mistaken.
+/// Those that are born meanwhile are found by the next scan.
 fn signal_found(found: &Found, signal: i32) -> io::Result<()> {
     let mut done: Vec<Pid> = Vec::new();
     let mut result = Ok(());

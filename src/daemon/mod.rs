@@ -46,7 +46,7 @@ pub use home::Home;
 
 use boot::{Booted, Ready};
 use enabled::Enabled;
-use event_loop::Daemon;
+use event_loop::{Daemon, Memory};
 use processes::Processes;
 use session::Sessions;
 use sources::{Source, Sources};
@@ -58,8 +58,8 @@ pub struct Options {
     pub home: Home,
     /// Where the enabled units' dependencies are looked for besides their own folders; absolute.
     pub service_directories: Vec<PathBuf>,
-    /// An inherited descriptor, 3 or above, that gets one line: `ready`, `locked PID` (another daemon serves this home) or
-    /// `error: …`; then it is closed. Nothing else in this process may own it.
+    /// An inherited descriptor, 3 or above, that gets one line: `ready`, `locked PID` (another daemon serves this home)
+    /// or `error: …`; then it is closed. Nothing else in this process may own it.
     pub ready_fd: Option<i32>,
 }
 
@@ -128,6 +128,7 @@ fn start(home: Home) -> Result<(Daemon, Poll), BootError> {
         context: unit_context(),
         unfinished: BTreeSet::new(),
         since_ms: clock::wall_ms(),
+        memory: Memory::Used,
         over: false,
         _lock: lock,
     };

@@ -1,8 +1,9 @@
 //! The services' processes: the table of runs, and what each unit that is not at rest holds open.
 //!
-//! Owns the seam to the loop: effects come in, events go out by the queue, never by return. How a process is born (`births.rs`),
-//! how it ends (`ends.rs`), who belongs to a unit (`group.rs`), which process is the main one (`main_pid.rs`), where the
-//! output goes (`pump.rs`) and what is written down for a successor (`state.rs`) stand in files of their own. Decides nothing.
+//! Owns the seam to the loop: effects come in, events go out by the queue, never by return. How a process is born
+//! (`births.rs`), how it ends (`ends.rs`), who belongs to a unit (`group.rs`), which process is the main one
+//! (`main_pid.rs`), where the output goes (`pump.rs`) and what is written down for a successor (`state.rs`) stand in
+//! files of their own. Decides nothing.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::os::fd::{AsFd, OwnedFd};

@@ -1,8 +1,8 @@
 //! A service's output on its way from the FIFO to the log.
 //!
-//! Owns the read ends and the log's writer. The daemon holds no write end: end of file comes when the last process that could
-//! still write is gone. A child opens the FIFO for reading and writing, so it outlives us. What the bytes say is nobody's
-//! business here, and how they lie on disk is `log`'s.
+//! Owns the read ends and the log's writer. The daemon holds no write end: end of file comes when the last process that
+//! could still write is gone. A child opens the FIFO for reading and writing, so it outlives us. What the bytes say is
+//! nobody's business here, and how they lie on disk is `log`'s.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};

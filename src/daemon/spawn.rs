@@ -1,7 +1,8 @@
 //! From a unit and one of its commands to what `sys` needs to start the process.
 //!
-//! Owns the choice of program, arguments, directory and streams; environment and account have files of their own. A child
-//! that fails on the way says only which step and errno: which object that was is remembered here, for the reader.
+//! Owns the choice of program, arguments, directory and streams; environment and account have files of their own. A
+//! child that fails on the way says only which step and errno: which object that was is remembered here, for the
+//! reader.
 
 use std::ffi::CString;
 use std::os::unix::ffi::OsStrExt;

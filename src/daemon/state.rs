@@ -1,11 +1,11 @@
 //! What a successor must know, on disk: one file for each unit in `run/`, written in place.
 //!
-//! Owns the files `run/NAME.state`, not their form (`wire`) and not their meaning (`engine`). A save is one write of one of two
-//! slots: whole or absent, whenever the daemon is killed; nothing is renamed and nothing synced, since the facts outlive the
-//! daemon and not the machine. The cost of a save follows the one unit that changed.
+//! Owns the files `run/NAME.state`, not their form (`wire`) and not their meaning (`engine`). A save is one write of
+//! one of two slots: whole or absent, whenever the daemon is killed; nothing is renamed and nothing synced, since the
+//! facts outlive the daemon and not the machine. The cost of a save follows the one unit that changed.
 //!
-//! A unit at rest keeps its file while the daemon lives: "stopped by hand", "failed, and why" and "has run" are facts that a
-//! successor needs as much as a PID. When the daemon ends in order everything is stopped, and the files go.
+//! A unit at rest keeps its file while the daemon lives: "stopped by hand", "failed, and why" and "has run" are facts
+//! that a successor needs as much as a PID. When the daemon ends in order everything is stopped, and the files go.
 
 use std::collections::BTreeMap;
 use std::fs::OpenOptions;
@@ -65,7 +65,8 @@ impl States {
         &self.boot_id
     }
 
-    /// Writes a unit's state, unless it is what was written last. A failure is told in the log; the next save tries again.
+    /// Writes a unit's state, unless it is what was written last. A failure is told in the log; the next save tries
+    /// again.
     pub(super) fn save(&mut self, unit: UnitId, saved: &Saved) {
         let payload = encode_saved(saved);
         let hash = hash_of(&payload);
@@ -133,8 +134,8 @@ impl States {
         }
     }
 
-    /// What a predecessor left, by the names of its units. What belongs to another boot of the machine, or is garbage, is
-    /// removed: it tells nothing any more.
+    /// What a predecessor left, by the names of its units. What belongs to another boot of the machine, or is garbage,
+    /// is removed: it tells nothing any more.
     pub(super) fn predecessors(&self) -> Vec<(Saved, Slot)> {
         let Ok(entries) = std::fs::read_dir(&self.directory) else {
             return Vec::new();

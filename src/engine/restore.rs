@@ -4,7 +4,6 @@ use crate::unit::{KillMode, Unit};
 
 use super::graph::find_cycle;
 use super::phase::{End, Goal, Group, Left, Phase, Round, Run, Stage, Why, failure_word};
-use super::service::Service;
 use super::{
     Cause, Effect, Engine, FactFailure, FactGoal, FactPhase, FactRun, Facts, Failure, MainView,
     UnitId, View,
@@ -74,8 +73,8 @@ impl Engine {
         })
     }
 
-    /// Takes a predecessor's unit over as its facts say. Nothing is stepped until the first event of another kind, when all
-    /// units are there. Facts that contradict each other make a unit that rests.
+    /// Takes a predecessor's unit over as its facts say. Nothing is stepped until the first event of another kind, when
+    /// all units are there. Facts that contradict each other make a unit that rests.
     pub(super) fn on_restored(&mut self, unit: Box<Unit>, facts: &Facts) {
         if self.names.contains_key(&unit.name) || self.services.len() >= super::UNITS_MAX {
             return;
@@ -135,7 +134,7 @@ impl Engine {
             return;
         }
         self.unlinked.clear();
-        while let Some(cycle) = find_cycle(self.services.values().map(Service::newest)) {
+        while let Some(cycle) = find_cycle(self.services.values().map(|s| s.newest())) {
             let unit = self
                 .services
                 .values_mut()

@@ -151,7 +151,8 @@ fn twenty_clients_at_once_make_one_daemon() {
     assert!(exists(pid));
     let log = std::fs::read_to_string(bench.home().join("daemon.log")).unwrap();
     assert_eq!(log.matches("ready, PID").count(), 1, "{log}");
-    assert!(bench.run(&["kill"]).status.success());
+    let output = bench.run(&["kill"]);
+    assert!(output.status.success(), "{output:?}");
     assert_eq!(bench.processes(), []);
 }
 

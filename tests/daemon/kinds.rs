@@ -53,7 +53,7 @@ fn oneshots_run_to_their_end() {
 
     let remains = "Type = \"oneshot\"\nRemainAfterExit = true";
     bench.service("setup", "", "echo setup > $EAR", remains);
-    bench.start("setup").is(ResultKind::Completed);
+    bench.start("setup").is(ResultKind::Started);
     assert_eq!(ear.next().unwrap(), "setup");
     assert_eq!(bench.status("setup").state, "exited");
     bench.start("setup").is(ResultKind::AlreadyUp);
@@ -103,4 +103,12 @@ fn who_does_not_stop_is_killed_and_that_is_said() {
     assert_eq!(kinds, [ProgressKind::Stopping, ProgressKind::Killing]);
     assert!(done.progress[0].in_ms.is_some_and(|ms| ms <= 200));
     assert_eq!(bench.processes(), []);
+
+    // What was killed can live again, in a restart too.
+    bench.start("stubborn").is(ResultKind::Started);
+    assert_eq!(ear.next().unwrap(), "up");
+    bench.restart("stubborn").is(ResultKind::Started);
+    assert_eq!(ear.next().unwrap(), "up");
+    assert_eq!(bench.status("stubborn").state, "running");
+    bench.stop("stubborn");
 }

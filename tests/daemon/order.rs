@@ -57,7 +57,7 @@ fn a_long_chain_is_started_as_one() {
     }
     bench
         .start(&format!("link{}", LENGTH - 1))
-        .is(ResultKind::Completed);
+        .is(ResultKind::Started);
     let numbers: Vec<String> = (0..LENGTH).map(|link| link.to_string()).collect();
     assert_eq!(ear.take(LENGTH), numbers);
 }

@@ -1,7 +1,7 @@
 //! One game: an engine, a world, a model and somebody who wants things, on a virtual clock.
 //!
-//! Owns the turn (event, effects, saves first, the rest in order), the daemon's death and its successor, and the kind ending in
-//! which everything must settle. Stands alone, so that a fuzz target can include it with its neighbours.
+//! Owns the turn (event, effects, saves first, the rest in order), the daemon's death and its successor, and the kind
+//! ending in which everything must settle. Stands alone, so that a fuzz target can include it with its neighbours.
 
 use std::collections::{BTreeMap, BTreeSet};
 

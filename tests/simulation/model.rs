@@ -1,7 +1,7 @@
 //! The shadow: what must be true of everything that the engine does, whatever its own structures say.
 //!
-//! Owns the bookkeeping over events and effects: runs, requests, published states, wishes, automatic starts. What can be seen
-//! by looking at the engine after an event is `sweep.rs`'s.
+//! Owns the bookkeeping over events and effects: runs, requests, published states, wishes, automatic starts. What can
+//! be seen by looking at the engine after an event is `sweep.rs`'s.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 

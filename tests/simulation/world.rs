@@ -1,8 +1,8 @@
-//! A kernel on paper, and the half of the shell that watches it: processes with scripted lives, their groups, signals, and
-//! the reports that are on their way to the engine.
+//! A kernel on paper, and the half of the shell that watches it: processes with scripted lives, their groups, signals,
+//! and the reports that are on their way to the engine.
 //!
-//! Owns what is alive. It decides nothing and knows nothing of phases. What the daemon knows of it (reports under way, watched
-//! groups, searches for a main process) is lost when the daemon dies; processes are not.
+//! Owns what is alive. It decides nothing and knows nothing of phases. What the daemon knows of it (reports under way,
+//! watched groups, searches for a main process) is lost when the daemon dies; processes are not.
 
 use std::collections::BTreeMap;
 

@@ -12,11 +12,10 @@ use crate::cli::place::{Place, find_home};
 use crate::cli::render;
 use crate::cli::table::{Choice, Count, Group, Row};
 use crate::cli::text::span;
+use crate::cli::usage::proportional_memory;
 use crate::cli::wait::Waiting;
 use crate::daemon::{self, BootError};
 use crate::engine::Command;
-use crate::sys::proc::rss_bytes;
-use crate::sys::process::Pid;
 use crate::wire::Final;
 
 /// How long the daemon may take to end once everything is down.
@@ -151,7 +150,7 @@ fn status(given: &Given) -> Result<Exit, Failure> {
             "the daemon gave an answer to another question",
         ));
     };
-    let memory = Pid::from_raw(status.pid).and_then(|pid| rss_bytes(pid).ok());
+    let memory = proportional_memory(status.pid);
     answer(if given.flag("--json") {
         render::daemon_json(&status, memory).document()
     } else {

@@ -132,7 +132,7 @@ pub(in crate::cli) const RESTART: Row = Row {
         let scope = if running { Scope::Running } else { Scope::All };
         let command = Command::Restart { names, wait, scope };
         if running {
-            if_running(given, "restart", command, |what| nothing_runs(what))
+            if_running(given, "restart", command, nothing_runs)
         } else {
             starting(given, "restart", command)
         }
@@ -290,11 +290,50 @@ pub(super) fn report(
     let mut exit = Exit::Done;
     for result in results.iter().filter(|result| !render::is_success(result)) {
         exit = Exit::Failed;
-        let log = logtail::since(&place.home, &result.unit, LOG_LINES, begun_ms);
-        aside(&render::failures(result, &log, palette));
-        if let Some(hint) = &result.hint {
-            aside(&hint_line(hint, palette));
-        }
+        let (culprit, log) = last_words(place, &result.unit, begun_ms);
+        aside(&render::failures(result, (&culprit, &log), palette));
+        let named = format!("`diakonos status {}` says more", result.unit);
+        let hint = match &result.hint {
+            Some(hint) if !log.is_empty() && culprit == result.unit => hint,
+            _ => &named,
+        };
+        aside(&hint_line(hint, palette));
     }
     Ok(exit)
+}
+
+/// What a failed unit has printed since this moment; if nothing, then what a unit that it requires has, and that
+/// failed, too.
+fn last_words(place: &Place, unit: &str, begun_ms: u64) -> (String, Vec<String>) {
+    let own = logtail::since(&place.home, unit, LOG_LINES, begun_ms);
+    if !own.is_empty() {
+        return (unit.to_owned(), own);
+    }
+    for required in requirements(place, unit).unwrap_or_default() {
+        let log = logtail::since(&place.home, &required, LOG_LINES, begun_ms);
+        if !log.is_empty() {
+            return (required, log);
+        }
+    }
+    (unit.to_owned(), own)
+}
+
+/// What a unit requires and what has failed of that.
+fn requirements(place: &Place, unit: &str) -> Option<Vec<String>> {
+    let mut client = place.connect().ok()??;
+    let mut status = |names: Vec<String>| {
+        let last = client.ask(Command::Status { names }, &place.directories);
+        match last {
+            Ok(Final::Units(units)) => Some(units),
+            _ => None,
+        }
+    };
+    let names = status(vec![unit.to_owned()])?.pop()?.requires;
+    if names.is_empty() {
+        return None;
+    }
+    let failed = status(names)?
+        .into_iter()
+        .filter(|status| status.state == "failed");
+    Some(failed.map(|status| status.name).collect())
 }
