@@ -41,8 +41,16 @@ fn furnished() -> House {
 
 /// Gets `/` of the web server, at the port that it names in its log.
 fn browse(house: &House) {
-    let line = house.logs("example-web").until(&["Serving HTTP on 127.0.0.1 port "]);
-    let port = line.split(" port ").nth(1).unwrap().split(' ').next().unwrap();
+    let line = house
+        .logs("example-web")
+        .until(&["Serving HTTP on 127.0.0.1 port "]);
+    let port = line
+        .split(" port ")
+        .nth(1)
+        .unwrap()
+        .split(' ')
+        .next()
+        .unwrap();
     let mut stream = TcpStream::connect(("127.0.0.1", port.parse().unwrap())).unwrap();
     stream.set_read_timeout(Some(ANSWER)).unwrap();
     stream.write_all(b"GET / HTTP/1.0\r\n\r\n").unwrap();
@@ -55,7 +63,9 @@ fn browse(house: &House) {
 fn every_file_passes_check() {
     let house = House::new();
     let entries = fs::read_dir(folder()).unwrap().flatten();
-    let files: Vec<String> = entries.map(|entry| entry.path().display().to_string()).collect();
+    let files: Vec<String> = entries
+        .map(|entry| entry.path().display().to_string())
+        .collect();
     let mut words = vec!["check"];
     words.extend(files.iter().map(String::as_str));
     let checked = house.run(&words);
@@ -69,13 +79,26 @@ fn every_file_passes_check() {
 #[test]
 fn the_web_server() {
     let house = furnished();
-    assert_eq!(house.ok(&["start", "example-web"]), "example-web: started\n");
+    assert_eq!(
+        house.ok(&["start", "example-web"]),
+        "example-web: started\n"
+    );
     browse(&house);
     let table = house.ok(&["list"]);
-    let row = table.lines().find(|line| line.starts_with("example-web")).unwrap();
-    assert!(row.contains("running") && row.contains("Example web server"), "{table}");
+    let row = table
+        .lines()
+        .find(|line| line.starts_with("example-web"))
+        .unwrap();
+    assert!(
+        row.contains("running") && row.contains("Example web server"),
+        "{table}"
+    );
     let pid = house.pid("example-web");
-    assert!(house.ok(&["status", "example-web"]).contains(&pid.to_string()));
+    assert!(
+        house
+            .ok(&["status", "example-web"])
+            .contains(&pid.to_string())
+    );
     house.ok(&["restart", "example-web"]);
     assert_ne!(house.pid("example-web"), pid);
     let stopped = house.ok(&["stop", "example-web"]);
@@ -98,12 +121,18 @@ fn the_chain_comes_up_and_goes_down_in_order() {
     house.logs("database").until(&["ready for connections"]);
     house.logs("worker").until(&["worker 1: job 1 done"]);
     let prepared = house.ok(&["logs", "prepare"]);
-    let lines: Vec<&str> = prepared.lines().filter(|line| !line.starts_with('—')).collect();
+    let lines: Vec<&str> = prepared
+        .lines()
+        .filter(|line| !line.starts_with('—'))
+        .collect();
     assert_eq!(lines, ["preparing", "done"]);
 
     let Answer { code, out, err } = house.run(&["stop", "database"]);
     assert_eq!(code, Some(0), "{err}");
-    assert!(format!("{out}{err}").contains("worker"), "what goes along is named: {out}{err}");
+    assert!(
+        format!("{out}{err}").contains("worker"),
+        "what goes along is named: {out}{err}"
+    );
     story.until("worker", "stopped");
     story.until("database", "stopped");
     house.logs("database").until(&["closing the files"]);
@@ -117,7 +146,10 @@ fn a_failed_requirement_is_the_reason_told() {
     copy(&house, "prepare", &[("echo done", "echo no luck; exit 4")]);
     let failed = house.run(&["start", "worker"]);
     assert_eq!(failed.code, Some(1), "{failed:#?}");
-    assert!(failed.err.contains("it requires prepare: exit code 4"), "{failed:#?}");
+    assert!(
+        failed.err.contains("it requires prepare: exit code 4"),
+        "{failed:#?}"
+    );
     let shown = "the last log lines of prepare:\n       │ preparing\n       │ no luck\n";
     assert!(failed.err.contains(shown), "{failed:#?}");
     for name in ["database", "worker"] {
@@ -164,7 +196,10 @@ fn a_crash_loop_slows_down() {
         let died = story.until("crash", "restarting");
         assert!(died.contains("exit code 3"), "{died}");
         let again = story.until("crash", "starting");
-        assert!(again.contains(&format!("automatic restart {}", index + 1)), "{again}");
+        assert!(
+            again.contains(&format!("automatic restart {}", index + 1)),
+            "{again}"
+        );
         let waited = (moment(&again) + DAY - moment(&died)) % DAY;
         assert!(waited >= *least, "{waited} µs:\n{died}\n{again}");
     }

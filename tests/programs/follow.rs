@@ -49,7 +49,9 @@ impl Lines {
     pub(crate) fn of_file(path: &Path) -> Self {
         let inotify = Inotify::new().unwrap();
         let deadline = Deadline::new();
-        inotify.watch(path.parent().unwrap(), Watch::Created).unwrap();
+        inotify
+            .watch(path.parent().unwrap(), Watch::Created)
+            .unwrap();
         let file = loop {
             match File::open(path) {
                 Ok(file) => break file,
@@ -110,7 +112,11 @@ impl Lines {
             };
             if length == 0 {
                 let seen = || self.seen.join("\n");
-                assert!(deadline.wait(fd), "no line with {parts:?} after\n{}", seen());
+                assert!(
+                    deadline.wait(fd),
+                    "no line with {parts:?} after\n{}",
+                    seen()
+                );
             }
             self.bytes.extend_from_slice(&chunk[..length]);
         }

@@ -153,8 +153,12 @@ impl House {
     fn is_ours(&self, pid: u32) -> bool {
         let mut mark = self.root.to_str().unwrap().as_bytes().to_vec();
         let within = |path: Option<PathBuf>| path.is_some_and(|path| path.starts_with(&self.root));
-        let descriptors = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten();
-        let mut descriptors = descriptors.flatten().map(|entry| fs::read_link(entry.path()).ok());
+        let descriptors = fs::read_dir(format!("/proc/{pid}/fd"))
+            .into_iter()
+            .flatten();
+        let mut descriptors = descriptors
+            .flatten()
+            .map(|entry| fs::read_link(entry.path()).ok());
         if within(link(pid, "cwd")) || descriptors.any(within) {
             return true;
         }
@@ -179,7 +183,10 @@ impl House {
     fn described(&self) -> Vec<String> {
         let describe = |pid: u32| {
             let words = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-            format!("{pid} {}", String::from_utf8_lossy(&words).replace('\0', " "))
+            format!(
+                "{pid} {}",
+                String::from_utf8_lossy(&words).replace('\0', " ")
+            )
         };
         self.processes().into_iter().map(describe).collect()
     }
@@ -191,9 +198,17 @@ impl Drop for House {
         if failing {
             let story = fs::read_to_string(self.path("home/daemon.log")).unwrap_or_default();
             eprintln!("the daemon said:\n{story}");
-            for log in fs::read_dir(self.path("home/logs")).into_iter().flatten().flatten() {
+            for log in fs::read_dir(self.path("home/logs"))
+                .into_iter()
+                .flatten()
+                .flatten()
+            {
                 let text = fs::read(log.path()).unwrap_or_default();
-                eprintln!("{}:\n{}", log.path().display(), String::from_utf8_lossy(&text));
+                eprintln!(
+                    "{}:\n{}",
+                    log.path().display(),
+                    String::from_utf8_lossy(&text)
+                );
             }
         }
         let left = self.described();
@@ -248,7 +263,8 @@ pub(crate) struct Story(Lines);
 impl Story {
     /// Waits until a unit has come to a state, and returns the line that says so.
     pub(crate) fn until(&mut self, unit: &str, state: &str) -> String {
-        self.0.until(&[&format!("] {unit}: "), &format!(" -> {state}: ")])
+        self.0
+            .until(&[&format!("] {unit}: "), &format!(" -> {state}: ")])
     }
 }
 

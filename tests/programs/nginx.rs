@@ -125,7 +125,10 @@ fn master_and_workers() {
     story.until("nginx", "restarting");
     // The workers outlive their master by themselves; the manager sees them off before it starts the next one.
     let left = house.processes();
-    assert!(old.iter().all(|worker| !left.contains(&worker.as_raw())), "{old:?} {left:?}");
+    assert!(
+        old.iter().all(|worker| !left.contains(&worker.as_raw())),
+        "{old:?} {left:?}"
+    );
     story.until("nginx", "running");
     up(&mut log);
     assert_eq!(get(&house), "three");
@@ -137,7 +140,10 @@ fn master_and_workers() {
     up(&mut log);
     assert_eq!(get(&house), "three");
 
-    assert_eq!(house.ok(&["stop", "nginx"]), "nginx: stopped, nothing is left\n");
+    assert_eq!(
+        house.ok(&["stop", "nginx"]),
+        "nginx: stopped, nothing is left\n"
+    );
     log.until(&["(SIGQUIT) received"]);
     log.until(&["exit"]);
     assert!(!house.path("nginx.pid").exists());
@@ -152,7 +158,10 @@ fn a_wrong_configuration_is_a_failed_start() {
     let failed = house.run(&["start", "nginx"]);
     assert_eq!(failed.code, Some(1), "{failed:#?}");
     // What nginx says of it is shown without being asked for.
-    assert!(failed.err.contains("unknown directive \"nonsense\""), "{failed:#?}");
+    assert!(
+        failed.err.contains("unknown directive \"nonsense\""),
+        "{failed:#?}"
+    );
     assert_eq!(house.run(&["is-active", "nginx"]).code, Some(3));
     // It goes on trying, so the mended file needs no further command.
     let mut story = house.story();

@@ -9,7 +9,10 @@ use crate::house::{House, program};
 
 /// Where Debian keeps the server's programs, of the newest version.
 fn server_folder() -> PathBuf {
-    let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let versions = std::fs::read_dir("/usr/lib/postgresql")
+        .into_iter()
+        .flatten()
+        .flatten();
     let mut folders: Vec<PathBuf> = versions.map(|entry| entry.path().join("bin")).collect();
     folders.retain(|folder| folder.join("postgres").exists());
     folders.sort();
@@ -68,14 +71,21 @@ TimeoutStopSec = "60s"
 
 fn psql(folder: &Path) -> Command {
     let mut psql = Command::new(program("psql", "postgresql-client"));
-    psql.args(["-X", "-At", "-U", "postgres", "-d", "postgres", "-h"]).arg(folder);
+    psql.args(["-X", "-At", "-U", "postgres", "-d", "postgres", "-h"])
+        .arg(folder);
     psql
 }
 
 fn query(house: &House, statement: &str) -> String {
-    let output = psql(&house.path("pg")).args(["-c", statement]).output().unwrap();
+    let output = psql(&house.path("pg"))
+        .args(["-c", statement])
+        .output()
+        .unwrap();
     assert!(output.status.success(), "{statement}: {output:?}");
-    String::from_utf8(output.stdout).unwrap().trim_end().to_owned()
+    String::from_utf8(output.stdout)
+        .unwrap()
+        .trim_end()
+        .to_owned()
 }
 
 #[test]
@@ -127,13 +137,19 @@ fn a_database() {
 /// A fast shutdown, which KillSignal asks for, does not wait for a client that stays.
 fn stop_with_a_client(house: &House) {
     let mut psql = psql(&house.path("pg"));
-    let psql = psql.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let psql = psql
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null());
     let mut client = psql.spawn().unwrap();
     let mut stdin = client.stdin.take().unwrap();
     let stdout = std::fs::File::from(std::os::fd::OwnedFd::from(client.stdout.take().unwrap()));
     std::io::Write::write_all(&mut stdin, b"select 'connected';\n").unwrap();
     crate::follow::Lines::of_pipe(stdout).until(&["connected"]);
-    assert_eq!(house.ok(&["stop", "postgres"]), "postgres: stopped, nothing is left\n");
+    assert_eq!(
+        house.ok(&["stop", "postgres"]),
+        "postgres: stopped, nothing is left\n"
+    );
     drop(stdin);
     client.wait().unwrap();
 }

@@ -15,7 +15,9 @@ const ANSWER: Duration = Duration::from_secs(60);
 fn ask(socket: &Path, line: &str) -> String {
     let mut stream = UnixStream::connect(socket).unwrap();
     stream.set_read_timeout(Some(ANSWER)).unwrap();
-    stream.write_all(format!("{line}\r\nQUIT\r\n").as_bytes()).unwrap();
+    stream
+        .write_all(format!("{line}\r\nQUIT\r\n").as_bytes())
+        .unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     let own = answer.strip_suffix("\r\n+OK\r\n").unwrap_or(&answer);
@@ -57,7 +59,11 @@ Restart = "on-failure"
     logs.until(&["OK"]);
     let answer = ask(&socket, "CONFIG GET maxmemory");
     assert_eq!(answer, "*2 $9 maxmemory $8 67108864");
-    assert_eq!(ask(&socket, "GET colour"), "$4 blue", "a reload is no restart");
+    assert_eq!(
+        ask(&socket, "GET colour"),
+        "$4 blue",
+        "a reload is no restart"
+    );
 
     let first = house.kill("redis");
     story.until("redis", "restarting");
