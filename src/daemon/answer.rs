@@ -2,9 +2,7 @@
 
 use crate::engine::{Answer, Moment, Notice, Outcome, Refusal};
 use crate::unit::UnitName;
-use crate::wire::{
-    ErrorKind, Final, Progress, ProgressKind, ResultKind, UnitResult, WireError,
-};
+use crate::wire::{ErrorKind, Final, Progress, ProgressKind, ResultKind, UnitResult, WireError};
 
 use super::text;
 
@@ -121,9 +119,13 @@ pub(super) fn progress(notice: Notice, now: Moment) -> Progress {
             failure,
             delay_ms,
         } => {
-            
             let text = format!("{failure}; next try in {}", text::span(delay_ms));
-            (ProgressKind::Retries, unit.to_string(), text, Some(delay_ms))
+            (
+                ProgressKind::Retries,
+                unit.to_string(),
+                text,
+                Some(delay_ms),
+            )
         }
         Notice::Warning { text } => (ProgressKind::Warning, String::new(), text, None),
     };

@@ -1,13 +1,14 @@
-//! How a process is born: an effect of the engine becomes a child in its group, with its pipes, watched from the first moment.
+//! How a process is born: an effect of the engine becomes a child in its group, with its pipes, watched from the first
+//! moment.
 
 use std::io;
 use std::os::fd::AsFd;
 use std::path::PathBuf;
 
-use crate::engine::{Event, Spawn, SpawnFailure, UnitId};
+use crate::engine::{Event, Role, Spawn, SpawnFailure, UnitId};
 use crate::log::Stream;
-use crate::sys::clock;
 use crate::sys::process::{self, Spawned, error_text};
+use crate::sys::{clock, files};
 use crate::unit::{Output, Service, Unit};
 
 use super::account::Account;
@@ -18,6 +19,9 @@ use super::sources::Source;
 use super::spawn::{Fifos, Objects, Order, command, failure, is_first, prepare};
 
 const SIGKILL: i32 = 9;
+/// How many descriptors have to be free before another service starts: what a birth takes for a moment, and what it takes to
+/// look after, and to stop, the services that run already.
+const SPARE_DESCRIPTORS: usize = 24;
 /// `EMFILE` and `ENFILE`.
 const NO_DESCRIPTORS: [i32; 2] = [24, 23];
 
@@ -37,6 +41,9 @@ impl Processes {
         let unit = turn.engine.unit(spawn.unit).ok_or_else(unknown)?;
         let service = unit.service.as_deref().ok_or_else(unknown)?;
         let exec = command(service, spawn.role, spawn.index).ok_or_else(unknown)?;
+        if matches!(spawn.role, Role::StartPre | Role::Start) {
+            files::has_room_for(SPARE_DESCRIPTORS).map_err(|error| fork_failure(&error))?;
+        }
         self.refuse_second_copy(&unit.name)?;
         let owner = Account::of_service(service, &self.ours)?;
         let fifos = self.fifos(unit.name.as_str());
@@ -62,7 +69,7 @@ impl Processes {
         drop(request);
         hold.group.add_root(spawned.pid);
         if let Some(log) = &mut hold.log {
-            log.expect(spawn.run);
+            log.attribute(spawn.run);
         }
         self.watch_child(spawn, spawned, prepared.objects, turn)
     }

@@ -6,13 +6,15 @@ use std::path::PathBuf;
 use crate::sys::users;
 use crate::unit::Context;
 
-/// What specifiers mean in the units of this user: systemd.unit(5), for root as in its system manager, for others as in a
-/// user manager.
+/// What specifiers mean in the units of this user: systemd.unit(5), for root as in its system manager, for others as in
+/// a user manager.
 #[must_use]
 pub fn unit_context() -> Context {
     let uid = users::effective_uid();
     let user = users::current().ok();
-    let home = user.as_ref().map_or_else(|| PathBuf::from("/"), |user| user.home.clone());
+    let home = user
+        .as_ref()
+        .map_or_else(|| PathBuf::from("/"), |user| user.home.clone());
     let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let (runtime, state, logs) = if uid == 0 {
         let system = ["/run", "/var/lib", "/var/log"].map(PathBuf::from);

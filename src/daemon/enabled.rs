@@ -1,7 +1,7 @@
 //! Which units start with the daemon: the file `enabled` and what the `[install]` of those units asks for.
 //!
-//! Owns the file, one line a unit: its name, a tab, the path of its file. The file is always whole: it is written beside
-//! itself and renamed. Reading the units is `loader.rs`'s.
+//! Owns the file, one line a unit: its name, a tab, the path of its file. The file is always whole: it is written
+//! beside itself and renamed. Reading the units is `loader.rs`'s.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -69,7 +69,11 @@ impl Enabled {
     /// Whether one of the groups that pull this unit in is enabled itself.
     pub(super) fn has_enabled_group(&self, name: &UnitName) -> bool {
         self.entries.get(name).is_some_and(|entry| {
-            let mut groups = entry.install.wanted_by.iter().chain(&entry.install.required_by);
+            let mut groups = entry
+                .install
+                .wanted_by
+                .iter()
+                .chain(&entry.install.required_by);
             groups.any(|group| self.contains(group))
         })
     }
@@ -170,7 +174,8 @@ fn entry(line: &str) -> Option<(UnitName, Entry)> {
     let file = PathBuf::from(file);
     let name = UnitName::parse(name).ok()?;
     let install = Install::default();
-    file.is_absolute().then_some((name, Entry { file, install }))
+    file.is_absolute()
+        .then_some((name, Entry { file, install }))
 }
 
 fn is_one_line(path: &Path) -> bool {
@@ -210,7 +215,11 @@ mod tests {
         assert!(enabled.starts_alone(&name("job")) && !enabled.starts_alone(&name("web")));
 
         let odd = PathBuf::from("/s/a\tb.service");
-        assert!(enabled.enable(name("odd"), odd, Install::default()).is_err());
+        assert!(
+            enabled
+                .enable(name("odd"), odd, Install::default())
+                .is_err()
+        );
 
         let mut again = Enabled::read(path.clone());
         let files: Vec<_> = again.files().map(|(name, _)| name.clone()).collect();

@@ -1,7 +1,8 @@
-//! The loop: one poll, no threads. It turns readiness into events, hands them to the engine and carries its effects out.
+//! The loop: one poll, no threads. It turns readiness into events, hands them to the engine and carries its effects
+//! out.
 //!
-//! Owns the turn: wait, serve what is ready, settle, hear the clients, flush, wait. It decides nothing, and what comes of
-//! an effect is a later event, queued, never fed back from inside. No error here ends the daemon.
+//! Owns the turn: wait, serve what is ready, settle, hear the clients, flush, wait. It decides nothing, and what comes
+//! of an effect is a later event, queued, never fed back from inside. No error here ends the daemon.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fs::{self, File};
@@ -12,21 +13,23 @@ use std::time::Duration;
 use mio::{Events, Poll};
 
 use crate::engine::{Asker, Change, Effect, Engine, Event, Moment, RequestId, UnitId, Verb};
-use crate::sys::clock;
 use crate::sys::process::error_text;
 use crate::sys::signals::{SIGCHLD, SIGHUP, SignalFd};
+use crate::sys::{clock, memory};
 use crate::unit::{Context, SearchPath};
 use crate::wire::{Progress, Reply};
 
+use super::answer;
 use super::enabled::Enabled;
 use super::home::Home;
 use super::processes::{self, Processes};
 use super::session::Sessions;
 use super::sources::{SessionId, Source, Sources};
-use super::answer;
 
 /// Readiness taken from the kernel in one turn; more waits for the next one.
 const READY_MAX: usize = 256;
+/// How long nothing may happen before the memory of what has happened is given back.
+const QUIET: Duration = Duration::from_secs(1);
 
 /// Everything that one daemon is.
 pub(super) struct Daemon {
@@ -53,10 +56,18 @@ pub(super) struct Daemon {
     pub(super) unfinished: BTreeSet<Source>,
     /// Unix milliseconds.
     pub(super) since_ms: u64,
+    pub(super) memory: Memory,
     /// The engine has said that all is over.
     pub(super) over: bool,
     /// Held, never read: it makes this the only daemon of its home.
     pub(super) _lock: File,
+}
+
+/// Whether there is memory of past work to be given back when it is quiet: once, and then the daemon sleeps for good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Memory {
+    Tidy,
+    Used,
 }
 
 impl Daemon {
@@ -102,14 +113,24 @@ impl Daemon {
         } else {
             Some(Duration::ZERO)
         };
+        let long = timeout.is_none_or(|timeout| timeout > QUIET);
+        let rests = self.memory == Memory::Used && long;
+        let timeout = if rests { Some(QUIET) } else { timeout };
         if let Err(error) = poll.poll(ready, timeout) {
             ready.clear();
             if error.kind() != io::ErrorKind::Interrupted {
                 ::log::error!("cannot wait for events: {}", error_text(&error));
             }
         }
-        if deadline.is_some_and(|due| due <= now()) {
+        let due = deadline.is_some_and(|due| due <= now());
+        if due {
             self.events.push_back(Event::Tick);
+        }
+        if due || !ready.is_empty() {
+            self.memory = Memory::Used;
+        } else if rests {
+            self.memory = Memory::Tidy;
+            memory::give_back();
         }
     }
 
@@ -167,7 +188,11 @@ impl Daemon {
                 SIGHUP => ::log::info!("SIGHUP: nothing to do"),
                 _ => {
                     ::log::info!("signal {signal}: stopping every service, then the daemon");
-                    self.ask(Verb::Shutdown, Asker::Signal, super::loader::Loaded::default());
+                    self.ask(
+                        Verb::Shutdown,
+                        Asker::Signal,
+                        super::loader::Loaded::default(),
+                    );
                 }
             }
         }
@@ -199,8 +224,8 @@ impl Daemon {
         }
     }
 
-    /// Writes the facts of every unit that the batch touches, before anything else of it is done: no process is born that
-    /// a successor could not know of.
+    /// Writes the facts of every unit that the batch touches, before anything else of it is done: no process is born
+    /// that a successor could not know of.
     fn save(&mut self, batch: &[Effect]) {
         let units: BTreeSet<UnitId> = batch
             .iter()
@@ -246,7 +271,13 @@ impl Daemon {
 
 /// Every change of state goes to the daemon's log with its cause.
 fn publish(change: &Change) {
-    let Change { unit, from, to, cause, .. } = change;
+    let Change {
+        unit,
+        from,
+        to,
+        cause,
+        ..
+    } = change;
     ::log::info!("{unit}: {from} -> {to}: {cause}");
 }
 

@@ -37,7 +37,10 @@ impl Home {
         };
         let hint = format!("{VARIABLE} can name another folder");
         if !home.is_absolute() {
-            return Err(format!("the home folder {} is not absolute; {hint}", home.display()));
+            return Err(format!(
+                "the home folder {} is not absolute; {hint}",
+                home.display()
+            ));
         }
         Ok(Self::new(home.join(DEFAULT)))
     }

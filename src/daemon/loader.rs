@@ -1,7 +1,7 @@
 //! From the names in a request to units: which ones are meant, which files they are read from, what they pull in.
 //!
-//! Owns resolving names and reading definitions; each file is read once for a request. What a definition means, and whether
-//! it comes into force, is the engine's.
+//! Owns resolving names and reading definitions; each file is read once for a request. What a definition means, and
+//! whether it comes into force, is the engine's.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::fs;
@@ -117,7 +117,9 @@ impl<'a> Loader<'a> {
             return enabled.collect();
         }
         let units = self.engine.units();
-        let loaded = units.filter_map(|id| self.engine.unit(id)).map(|unit| unit.name.clone());
+        let loaded = units
+            .filter_map(|id| self.engine.unit(id))
+            .map(|unit| unit.name.clone());
         let mut names: BTreeSet<UnitName> = loaded.collect();
         if among == Among::LoadedAndFiles {
             names.extend(self.path.list().units.into_iter().map(|unit| unit.name));
@@ -168,9 +170,10 @@ impl<'a> Loader<'a> {
         let loaded = self.engine.id(name).and_then(|id| self.engine.unit(id));
         match (loaded.map(|unit| unit.path.clone()), found) {
             (None, Some(found)) => Place::At(found),
-            (None, None) => self.enabled.file(name).map_or(Place::Nowhere, |file| {
-                Place::At(file.to_owned())
-            }),
+            (None, None) => self
+                .enabled
+                .file(name)
+                .map_or(Place::Nowhere, |file| Place::At(file.to_owned())),
             (Some(loaded), Some(found)) if !is_same_file(&loaded, &found) => {
                 if loaded.exists() {
                     Place::Two(loaded, found)
@@ -265,7 +268,10 @@ impl<'a> Loader<'a> {
     /// Notes a definition, what changed in it, and what it pulls in.
     fn take(&self, unit: Unit, loaded: &mut Loaded, needed: &mut VecDeque<UnitName>) {
         needed.extend(unit.requires.iter().chain(&unit.wants).cloned());
-        let before = self.engine.id(&unit.name).and_then(|id| self.engine.unit(id));
+        let before = self
+            .engine
+            .id(&unit.name)
+            .and_then(|id| self.engine.unit(id));
         if let Some(before) = before.filter(|before| before.hash != unit.hash) {
             loaded.notices.extend(changes(before, &unit));
         }
@@ -306,11 +312,7 @@ impl<'a> Loader<'a> {
 }
 
 /// Reads one unit file; what is wrong with it comes as the whole report.
-pub(super) fn read_file(
-    name: &UnitName,
-    path: &Path,
-    context: &Context,
-) -> Result<Unit, String> {
+pub(super) fn read_file(name: &UnitName, path: &Path, context: &Context) -> Result<Unit, String> {
     unit::load_file(path, name, context).map_err(|error| error.to_string().trim_end().to_owned())
 }
 

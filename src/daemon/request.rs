@@ -1,7 +1,7 @@
 //! What a client's command sets off: an answer at once, or an event for the engine.
 //!
-//! Owns the way from a [`Command`] to its answer, and who waits for which request. What only looks, and the list of enabled
-//! units, is answered here; everything that changes a unit's state goes to the engine with exact names.
+//! Owns the way from a [`Command`] to its answer, and who waits for which request. What only looks, and the list of
+//! enabled units, is answered here; everything that changes a unit's state goes to the engine with exact names.
 
 use std::path::PathBuf;
 
@@ -89,7 +89,11 @@ impl Daemon {
             Command::DaemonStatus => Course::Answer(Final::Daemon(self.own_status())),
             Command::Start { names, wait } => {
                 let targets = loader.resolve(&names, Among::LoadedAndFiles)?;
-                Course::Ask(Verb::Start, loader.for_start(targets, Reading::IfDown)?, wait)
+                Course::Ask(
+                    Verb::Start,
+                    loader.for_start(targets, Reading::IfDown)?,
+                    wait,
+                )
             }
             Command::Restart { names, wait, scope } => {
                 let targets = loader.resolve(&names, Among::Loaded)?;
@@ -99,9 +103,7 @@ impl Daemon {
             Command::Stop { names, wait } => Course::Ask(Verb::Stop, known(&names)?, wait),
             Command::Reload { names } => now_finished(Verb::Reload, known(&names)?),
             Command::Reset { names } => now_finished(Verb::Reset, known(&names)?),
-            Command::Signal { names, signal } => {
-                now_finished(Verb::Signal(signal), known(&names)?)
-            }
+            Command::Signal { names, signal } => now_finished(Verb::Signal(signal), known(&names)?),
             Command::Kill => now_finished(Verb::Shutdown, Loaded::default()),
             Command::Enable { names } => {
                 let targets = loader.resolve(&names, Among::LoadedAndFiles)?;
@@ -207,14 +209,17 @@ impl Daemon {
         let names = self.enabled.files().map(|(name, _)| name.clone());
         // One that was taken back has its own fate: running, failed, or stopped by hand.
         let is_new = |name: &UnitName| self.engine.id(name).is_none();
-        names.filter(|name| self.enabled.starts_alone(name) && is_new(name)).collect()
+        names
+            .filter(|name| self.enabled.starts_alone(name) && is_new(name))
+            .collect()
     }
 
     /// Reads the `[install]` sections of the enabled units. One that cannot be read does not start and is no one's.
     fn learn_enabled(&mut self) {
         let files = self.enabled.files();
-        let files: Vec<(UnitName, PathBuf)> =
-            files.map(|(name, file)| (name.clone(), file.to_owned())).collect();
+        let files: Vec<(UnitName, PathBuf)> = files
+            .map(|(name, file)| (name.clone(), file.to_owned()))
+            .collect();
         for (name, file) in files {
             match super::loader::read_file(&name, &file, &self.context) {
                 Ok(unit) => self.enabled.learn(&name, &unit.install),
@@ -260,7 +265,9 @@ impl Daemon {
     }
 
     fn idle_groups(&self, targets: &[UnitName]) -> Vec<Progress> {
-        let alone = targets.iter().filter(|name| !self.enabled.starts_alone(name));
+        let alone = targets
+            .iter()
+            .filter(|name| !self.enabled.starts_alone(name));
         alone
             .filter(|name| !self.enabled.has_enabled_group(name))
             .map(|name| Progress {
@@ -288,7 +295,8 @@ impl Daemon {
     fn all_units(&self) -> Vec<UnitStatus> {
         let surroundings = self.surroundings();
         let ids = self.engine.units();
-        ids.filter_map(|id| status::unit(id, &surroundings)).collect()
+        ids.filter_map(|id| status::unit(id, &surroundings))
+            .collect()
     }
 
     /// In the order asked. One that is not loaded is read for its description, and is down.

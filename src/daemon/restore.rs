@@ -1,7 +1,7 @@
 //! Taking services back from a daemon that died: their facts go to the engine, their processes are held again.
 //!
-//! A process is taken for the one that was written down only if its identity is the same; its number alone proves nothing. How
-//! one ends that is not our child the kernel does not tell us: its ending is unknown.
+//! A process is taken for the one that was written down only if its identity is the same; its number alone proves
+//! nothing. How one ends that is not our child the kernel does not tell us: its ending is unknown.
 
 use std::collections::VecDeque;
 use std::os::fd::AsFd;
@@ -30,7 +30,14 @@ use super::spawn::{Fifos, failure};
 impl Daemon {
     /// Takes back whatever a predecessor left. To be called once, at boot, before any request.
     pub(super) fn take_back(&mut self) {
-        let Self { engine, processes, sources, events, context, .. } = self;
+        let Self {
+            engine,
+            processes,
+            sources,
+            events,
+            context,
+            ..
+        } = self;
         let load = |saved: &Saved| {
             let unit = read_file(&saved.facts.unit, Path::new(&saved.file), context)?;
             if unit.hash != saved.hash {
@@ -44,8 +51,8 @@ impl Daemon {
 }
 
 impl Processes {
-    /// Takes back whatever a predecessor left in `run/`. `load` reads a unit's file, or says why it cannot be read. To be called
-    /// once, at boot, before any request; the events that follow are queued.
+    /// Takes back whatever a predecessor left in `run/`. `load` reads a unit's file, or says why it cannot be read. To
+    /// be called once, at boot, before any request; the events that follow are queued.
     pub(super) fn restore(
         &mut self,
         engine: &mut Engine,
@@ -58,14 +65,21 @@ impl Processes {
             match load(&saved) {
                 Ok(unit) => {
                     let facts = Box::new(saved.facts.clone());
-                    engine.handle(Moment(clock::monotonic_ms()), Event::Restored { unit, facts });
+                    engine.handle(
+                        Moment(clock::monotonic_ms()),
+                        Event::Restored { unit, facts },
+                    );
                     taken.push((saved, slot));
                 }
                 Err(reason) => self.leave(&saved, &reason),
             }
         }
         for (saved, slot) in taken {
-            let turn = &mut Turn { engine, sources, events };
+            let turn = &mut Turn {
+                engine,
+                sources,
+                events,
+            };
             if let Some(id) = turn.engine.id(&saved.facts.unit) {
                 self.states.resume(id, slot);
                 self.take_back(id, &saved, turn);
@@ -77,10 +91,13 @@ impl Processes {
 
     /// A unit whose file cannot be read: its processes run on unwatched, and keep a second copy from being started.
     fn leave(&mut self, saved: &Saved, reason: &str) {
-        let runs = [saved.facts.main, saved.facts.control].into_iter().flatten();
+        let runs = [saved.facts.main, saved.facts.control]
+            .into_iter()
+            .flatten();
         let alive = runs.filter_map(|run| self.find(run, saved));
-        let left: Vec<Leftover> =
-            alive.map(|(pid, _, identity)| Leftover { pid, identity }).collect();
+        let left: Vec<Leftover> = alive
+            .map(|(pid, _, identity)| Leftover { pid, identity })
+            .collect();
         let name = &saved.facts.unit;
         let pids: Vec<String> = left.iter().map(|left| left.pid.to_string()).collect();
         if pids.is_empty() {
@@ -94,7 +111,9 @@ impl Processes {
 
     /// Whether a process of an earlier daemon still does this unit's work.
     pub(super) fn refuse_second_copy(&mut self, name: &UnitName) -> Result<(), SpawnFailure> {
-        let Some(left) = self.leftovers.get(name) else { return Ok(()) };
+        let Some(left) = self.leftovers.get(name) else {
+            return Ok(());
+        };
         let identities = self.identities;
         let lives = |left: &&Leftover| {
             let is_dead = proc::stat(left.pid).map_or(true, |stat| stat.is_dead());
@@ -114,7 +133,9 @@ impl Processes {
         let facts = &saved.facts;
         let engine = turn.engine;
         let Some(unit) = engine.unit(id) else { return };
-        let Some(service) = unit.service.as_deref() else { return };
+        let Some(service) = unit.service.as_deref() else {
+            return;
+        };
         self.reopen_hold(id, (unit, service), saved, turn);
         let finds_main = facts.phase == FactPhase::FindingMain;
         for run in [facts.main, facts.control].into_iter().flatten() {
@@ -124,7 +145,10 @@ impl Processes {
                 None if finds_main && run.role == Role::Start => {}
                 None => {
                     let ending = Ending::Unknown;
-                    turn.events.push_back(Event::Exited { run: run.run, ending });
+                    turn.events.push_back(Event::Exited {
+                        run: run.run,
+                        ending,
+                    });
                 }
             }
         }
@@ -158,7 +182,12 @@ impl Processes {
         group.add_marker(invocation.marker());
         let has_log = !streams(service).is_empty();
         let log = has_log.then(|| UnitLog::new(name, &self.home.logs(), service.log));
-        let mut hold = Hold { group, invocation, started_ms: 0, log };
+        let mut hold = Hold {
+            group,
+            invocation,
+            started_ms: 0,
+            log,
+        };
         if let Some(log) = &mut hold.log {
             let opened = reopen_pipes((id, service), &self.fifos(name), (log, &self.ours), turn);
             if let Err(failed) = opened {
@@ -188,9 +217,22 @@ impl Processes {
         }
         let (role, origin) = (run.role, Origin::Found);
         let (birth, failure) = (None, None);
-        let found = Run { unit, role, origin, pid, pidfd, exit, identity, birth, failure };
+        let found = Run {
+            unit,
+            role,
+            origin,
+            pid,
+            pidfd,
+            exit,
+            identity,
+            birth,
+            failure,
+        };
         self.runs.insert(id, found);
-        turn.events.push_back(Event::Spawned { run: id, pid: pid.as_raw() });
+        turn.events.push_back(Event::Spawned {
+            run: id,
+            pid: pid.as_raw(),
+        });
         // Its report went to the predecessor. A program that was not executed after all ends by itself.
         turn.events.push_back(Event::Executed { run: id });
     }
@@ -205,20 +247,27 @@ fn reopen_pipes(
     let owner = Account::of_service(service, ours)?;
     for stream in streams(service) {
         let path = fifos.path(stream);
-        log.open_pipe((unit, stream), path, owner.owner(), turn.sources).map_err(|error| {
-            failure("log pipe", 0, format!("{}: {}", path.display(), error_text(&error)))
-        })?;
+        log.open_pipe((unit, stream), path, owner.owner(), turn.sources)
+            .map_err(|error| {
+                failure(
+                    "log pipe",
+                    0,
+                    format!("{}: {}", path.display(), error_text(&error)),
+                )
+            })?;
     }
     Ok(())
 }
 
 /// Bytes in the pipes are the present main process's, if it had begun.
 fn resume(log: &mut UnitLog, facts: &Facts) {
-    let begun = facts.main.filter(|main| main.role == Role::Start && main.pid.is_some());
+    let begun = facts
+        .main
+        .filter(|main| main.role == Role::Start && main.pid.is_some());
     let run: Option<RunId> = begun.map(|main| main.run);
     match (run, facts.control) {
         (Some(run), _) => log.resume(run),
-        (None, Some(control)) => log.expect(control.run),
+        (None, Some(control)) => log.attribute(control.run),
         (None, None) => {}
     }
 }

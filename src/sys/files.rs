@@ -147,6 +147,22 @@ pub fn write_at(fd: BorrowedFd<'_>, bytes: &[u8], offset: u64) -> io::Result<usi
     Ok(retry_on_intr(|| rustix::io::pwrite(fd, bytes, offset))?)
 }
 
+/// Opens so many descriptors at once and closes them again: whether there is room for them.
+///
+/// # Errors
+/// `EMFILE` when there is not.
+pub fn has_room_for(count: usize) -> io::Result<()> {
+    let mut held = vec![open(
+        c"/dev/null",
+        OFlags::PATH | OFlags::CLOEXEC,
+        Mode::empty(),
+    )?];
+    while let Some(last) = held.last().filter(|_| held.len() < count) {
+        held.push(rustix::io::fcntl_dupfd_cloexec(last, 0)?);
+    }
+    Ok(())
+}
+
 /// Takes over a descriptor that this process was started with, and closes it for its children.
 ///
 /// # Errors
@@ -182,8 +198,8 @@ pub struct Content {
     pub modified_ms: u64,
 }
 
-/// Reads a regular file of at most `limit` bytes. Whatever else a name may lead to (a FIFO, a device) is refused, and cannot
-/// make us wait.
+/// Reads a regular file of at most `limit` bytes. Whatever else a name may lead to (a FIFO, a device) is refused, and
+/// cannot make us wait.
 ///
 /// # Errors
 /// `InvalidInput` when it is no regular file, `FileTooLarge` past the limit; else what open(2) and read(2) give.

@@ -20,6 +20,8 @@ pub mod clock;
 pub mod detach;
 pub mod files;
 pub mod inotify;
+mod maps;
+pub mod memory;
 pub mod poll;
 pub mod proc;
 pub mod process;

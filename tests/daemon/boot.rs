@@ -35,7 +35,10 @@ fn enabled_units_start_with_the_daemon() {
     assert_eq!(ear.take(2), ["down web", "down database"]);
 
     let enabled = std::fs::read_to_string(bench.home().join("enabled")).unwrap();
-    assert!(enabled.starts_with("broken\t") && enabled.lines().count() == 1, "{enabled}");
+    assert!(
+        enabled.starts_with("broken\t") && enabled.lines().count() == 1,
+        "{enabled}"
+    );
 }
 
 #[test]
@@ -66,7 +69,11 @@ fn a_group_pulls_in_what_is_wanted_by_it() {
     let done = enable(&bench, "web");
     done.is(ResultKind::Enabled);
     // Nothing starts it with the daemon as long as the group is not enabled.
-    assert!(done.progress.iter().any(|step| step.kind == ProgressKind::Warning));
+    assert!(
+        done.progress
+            .iter()
+            .any(|step| step.kind == ProgressKind::Warning)
+    );
     bench.start("all").is(ResultKind::Started);
     assert_eq!(ear.next().unwrap(), "up web");
     assert_eq!(bench.status("www").name, "web");

@@ -20,7 +20,11 @@ fn last_reply(stream: &mut UnixStream) -> Option<Reply> {
 fn hello(protocol: u32) -> Vec<u8> {
     let program = "0.0.1-test".to_owned();
     let mut bytes = Vec::new();
-    wire::frame(&wire::encode_hello(&Hello { protocol, program }), &mut bytes).unwrap();
+    wire::frame(
+        &wire::encode_hello(&Hello { protocol, program }),
+        &mut bytes,
+    )
+    .unwrap();
     bytes
 }
 
@@ -101,7 +105,10 @@ fn a_client_that_goes_leaves_its_work() {
     let mut ear = bench.ear();
     let go = bench.path("go");
     diakonos::sys::files::make_fifo(&go, 0o600, None).unwrap();
-    let service = format!("ExecStartPre = [\"/bin/sh\", \"-c\", \"read x < {}\"]", go.display());
+    let service = format!(
+        "ExecStartPre = [\"/bin/sh\", \"-c\", \"read x < {}\"]",
+        go.display()
+    );
     bench.service("slow", "", "echo up > $EAR; exec sleep 1000", &service);
     let mut client = bench.client();
     client.request(start("slow"));
@@ -144,7 +151,8 @@ fn twenty_clients_at_once_make_one_daemon() {
     assert!(exists(pid));
     let log = std::fs::read_to_string(bench.home().join("daemon.log")).unwrap();
     assert_eq!(log.matches("ready, PID").count(), 1, "{log}");
-    assert!(bench.run(&["kill"]).status.success());
+    let output = bench.run(&["kill"]);
+    assert!(output.status.success(), "{output:?}");
     assert_eq!(bench.processes(), []);
 }
 
@@ -156,5 +164,8 @@ fn a_second_daemon_is_refused() {
     assert!(!output.status.success());
     let error = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(error.contains(&format!("PID {}", daemon.pid())), "{error}");
-    assert!(matches!(bench.client().ask(Command::List).last, Final::Units(_)));
+    assert!(matches!(
+        bench.client().ask(Command::List).last,
+        Final::Units(_)
+    ));
 }

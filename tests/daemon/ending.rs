@@ -57,7 +57,8 @@ fn a_daemon_that_ends_takes_no_more_requests() {
     let bench = Bench::new();
     let mut daemon = bench.daemon();
     let mut ear = bench.ear();
-    let script = "trap 'echo stopping > $EAR' TERM; echo up > $EAR; while :; do sleep 1000 & wait $!; done";
+    let script =
+        "trap 'echo stopping > $EAR' TERM; echo up > $EAR; while :; do sleep 1000 & wait $!; done";
     bench.service("slow", "", script, "TimeoutStopSec = \"infinity\"");
     bench.sleeper("other", "");
     bench.client().ask(start("slow"));

@@ -16,14 +16,30 @@ fn a_restart_reads_the_file_again_and_says_what_changed() {
     assert_eq!(ear.next().unwrap(), "old");
     assert!(!bench.status("web").file_changed);
 
-    bench.service("web", "", "echo new > $EAR; exec sleep 1000", "TimeoutStopSec = 5");
+    bench.service(
+        "web",
+        "",
+        "echo new > $EAR; exec sleep 1000",
+        "TimeoutStopSec = 5",
+    );
     assert!(bench.status("web").file_changed);
     let done = bench.restart("web");
     done.is(ResultKind::Started);
-    let changes = done.progress.iter().filter(|step| step.kind == ProgressKind::Changed);
+    let changes = done
+        .progress
+        .iter()
+        .filter(|step| step.kind == ProgressKind::Changed);
     let changes: Vec<&str> = changes.map(|step| step.text.as_str()).collect();
-    assert!(changes.iter().any(|line| line.starts_with("+ ") && line.contains("TimeoutStopSec")));
-    assert!(changes.iter().any(|line| line.starts_with("- ") && line.contains("old")));
+    assert!(
+        changes
+            .iter()
+            .any(|line| line.starts_with("+ ") && line.contains("TimeoutStopSec"))
+    );
+    assert!(
+        changes
+            .iter()
+            .any(|line| line.starts_with("- ") && line.contains("old"))
+    );
     assert_eq!(ear.next().unwrap(), "new");
     assert!(!bench.status("web").file_changed);
 }
@@ -42,14 +58,21 @@ fn a_broken_file_takes_nothing_down() {
     assert_eq!(error.kind, ErrorKind::Failed);
     let place = format!("{}:2:", path.display());
     assert!(error.message.contains(&place), "{}", error.message);
-    assert!(error.message.contains("did you mean `ExecStart`?"), "{}", error.message);
+    assert!(
+        error.message.contains("did you mean `ExecStart`?"),
+        "{}",
+        error.message
+    );
     assert_eq!(bench.status("web").state, "running");
 
     // Gone altogether, it still can be stopped.
     fs::remove_file(path).unwrap();
     bench.stop("web").is(ResultKind::Stopped);
     assert_eq!(ear.next().unwrap(), "down web");
-    assert!(matches!(bench.start("web").error().kind, ErrorKind::Failed | ErrorKind::NoSuchUnit));
+    assert!(matches!(
+        bench.start("web").error().kind,
+        ErrorKind::Failed | ErrorKind::NoSuchUnit
+    ));
 }
 
 #[test]

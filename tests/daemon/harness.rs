@@ -15,8 +15,8 @@ use diakonos::sys::poll::wait_readable;
 use diakonos::sys::process::{Pid, PidFd};
 use diakonos::sys::{files, proc};
 use diakonos::wire::{
-    self, Decoder, Final, Hello, PROTOCOL_VERSION, Progress, Reply, Request, ResultKind, UnitResult,
-    UnitStatus, WireError,
+    self, Decoder, Final, Hello, PROTOCOL_VERSION, Progress, Reply, Request, ResultKind,
+    UnitResult, UnitStatus, WireError,
 };
 
 /// How long anything may take on a machine that is busy with other tests.
@@ -79,8 +79,8 @@ impl Bench {
         path
     }
 
-    /// Writes a service that runs a shell program, which finds the ear in `$EAR`. `unit` and `service` are further lines of
-    /// those sections.
+    /// Writes a service that runs a shell program, which finds the ear in `$EAR`. `unit` and `service` are further
+    /// lines of those sections.
     pub(crate) fn service(&self, name: &str, unit: &str, script: &str, service: &str) -> PathBuf {
         let ear = self.path("ear");
         let ear = ear.display();
@@ -94,8 +94,7 @@ impl Bench {
     /// A service that says `up NAME`, sleeps, and says `down NAME` when it is told to stop.
     pub(crate) fn sleeper(&self, name: &str, unit: &str) {
         let script = format!(
-            "trap 'echo down {name} > $EAR; exit 0' TERM; echo up {name} > $EAR; \
-             while :; do sleep 1000 & wait $!; done"
+            "trap 'echo down {name} > $EAR; exit 0' TERM; sleep 1000 & echo up {name} > $EAR; wait"
         );
         self.service(name, unit, &script, "");
     }

@@ -13,12 +13,19 @@ fn a_forking_service_is_its_pid_file() {
     let service = format!("Type = \"forking\"\nPIDFile = \"{}\"", pid_file.display());
     bench.service("forking", "", &script, &service);
     bench.start("forking").is(ResultKind::Started);
-    let named: u32 = std::fs::read_to_string(&pid_file).unwrap().trim().parse().unwrap();
+    let named: u32 = std::fs::read_to_string(&pid_file)
+        .unwrap()
+        .trim()
+        .parse()
+        .unwrap();
     assert_eq!(bench.status("forking").pid, Some(named));
 
     // Its end is noticed although it was never our child.
     let process = diakonos::sys::process::Pid::from_raw(named).unwrap();
-    diakonos::sys::process::PidFd::open(process).unwrap().signal(9).unwrap();
+    diakonos::sys::process::PidFd::open(process)
+        .unwrap()
+        .signal(9)
+        .unwrap();
     let line = daemon.until("forking", "failed");
     assert!(line.contains("SIGKILL"), "{line}");
 }
@@ -46,7 +53,7 @@ fn oneshots_run_to_their_end() {
 
     let remains = "Type = \"oneshot\"\nRemainAfterExit = true";
     bench.service("setup", "", "echo setup > $EAR", remains);
-    bench.start("setup").is(ResultKind::Completed);
+    bench.start("setup").is(ResultKind::Started);
     assert_eq!(ear.next().unwrap(), "setup");
     assert_eq!(bench.status("setup").state, "exited");
     bench.start("setup").is(ResultKind::AlreadyUp);
@@ -54,7 +61,12 @@ fn oneshots_run_to_their_end() {
 
     bench.service("bad", "", "exit 4", "Type = \"oneshot\"");
     let done = bench.start("bad");
-    assert!(done.is(ResultKind::Failed).result().text.contains("exit code 4"));
+    assert!(
+        done.is(ResultKind::Failed)
+            .result()
+            .text
+            .contains("exit code 4")
+    );
 }
 
 #[test]
@@ -64,7 +76,10 @@ fn a_group_is_its_dependencies() {
     let mut ear = bench.ear();
     bench.sleeper("a", "");
     bench.sleeper("b", "");
-    bench.file("all", "[unit]\nRequires = [\"a\", \"b\"]\nAfter = [\"a\", \"b\"]\n");
+    bench.file(
+        "all",
+        "[unit]\nRequires = [\"a\", \"b\"]\nAfter = [\"a\", \"b\"]\n",
+    );
     bench.start("all").is(ResultKind::Started);
     let mut up = ear.take(2);
     up.sort();
@@ -88,4 +103,12 @@ fn who_does_not_stop_is_killed_and_that_is_said() {
     assert_eq!(kinds, [ProgressKind::Stopping, ProgressKind::Killing]);
     assert!(done.progress[0].in_ms.is_some_and(|ms| ms <= 200));
     assert_eq!(bench.processes(), []);
+
+    // What was killed can live again, in a restart too.
+    bench.start("stubborn").is(ResultKind::Started);
+    assert_eq!(ear.next().unwrap(), "up");
+    bench.restart("stubborn").is(ResultKind::Started);
+    assert_eq!(ear.next().unwrap(), "up");
+    assert_eq!(bench.status("stubborn").state, "running");
+    bench.stop("stubborn");
 }

@@ -16,8 +16,15 @@ fn with_few_descriptors_some_fail_and_the_rest_is_untouched() {
     let names: Vec<String> = (0..SERVICES).map(|number| format!("s{number}")).collect();
     let wait = Wait::Finished;
     let done = bench.client().ask(Command::Start { names, wait });
-    let started = done.results().iter().filter(|one| one.kind == ResultKind::Started).count();
-    let failed = done.results().iter().find(|one| one.kind == ResultKind::Failed);
+    let started = done
+        .results()
+        .iter()
+        .filter(|one| one.kind == ResultKind::Started)
+        .count();
+    let failed = done
+        .results()
+        .iter()
+        .find(|one| one.kind == ResultKind::Failed);
     assert!(started > 0, "{done:?}");
     let failed = failed.expect("64 descriptors are not enough for all");
     assert!(failed.text.contains("Too many open files"), "{failed:?}");

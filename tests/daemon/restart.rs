@@ -14,7 +14,12 @@ fn a_crash_is_followed_by_a_restart() {
         "echo run >> {0}; echo run > $EAR; [ $(wc -l < {0}) -ge 3 ] && exec sleep 1000; exit 3",
         count.display()
     );
-    bench.service("crash", "", &script, "Restart = \"on-failure\"\nRestartSec = 0.01");
+    bench.service(
+        "crash",
+        "",
+        &script,
+        "Restart = \"on-failure\"\nRestartSec = 0.01",
+    );
     bench.start("crash");
     assert_eq!(ear.take(3), ["run", "run", "run"]);
     daemon.until("crash", "restarting");
@@ -43,7 +48,12 @@ fn without_a_policy_a_failure_stays() {
 fn a_crash_loop_can_be_stopped_while_it_waits() {
     let bench = Bench::new();
     let mut daemon = bench.daemon();
-    bench.service("crash", "", "exit 1", "Restart = \"always\"\nRestartSec = 3600");
+    bench.service(
+        "crash",
+        "",
+        "exit 1",
+        "Restart = \"always\"\nRestartSec = 3600",
+    );
     bench.start("crash");
     daemon.until("crash", "restarting");
     let status = bench.status("crash");
@@ -58,7 +68,12 @@ fn the_start_limit_gives_up() {
     let bench = Bench::new();
     let mut daemon = bench.daemon();
     let unit = "StartLimitBurst = 3\nStartLimitIntervalSec = 1000";
-    bench.service("crash", unit, "exit 1", "Restart = \"always\"\nRestartSec = 0.001");
+    bench.service(
+        "crash",
+        unit,
+        "exit 1",
+        "Restart = \"always\"\nRestartSec = 0.001",
+    );
     bench.start("crash");
     let line = daemon.until("crash", "failed");
     assert!(line.contains("gave up"), "{line}");
