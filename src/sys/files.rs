@@ -152,7 +152,11 @@ pub fn write_at(fd: BorrowedFd<'_>, bytes: &[u8], offset: u64) -> io::Result<usi
 /// # Errors
 /// `EMFILE` when there is not.
 pub fn has_room_for(count: usize) -> io::Result<()> {
-    let mut held = vec![open(c"/dev/null", OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?];
+    let mut held = vec![open(
+        c"/dev/null",
+        OFlags::PATH | OFlags::CLOEXEC,
+        Mode::empty(),
+    )?];
     while let Some(last) = held.last().filter(|_| held.len() < count) {
         held.push(rustix::io::fcntl_dupfd_cloexec(last, 0)?);
     }
