@@ -1,5 +1,5 @@
-//! Command words: splitting never panics, a quoted word splits back to itself, and expansion loses nothing but variables.
-//! A NUL can stand in no word; who reads the text sees to that.
+//! Command words: splitting never panics, a quoted word splits back to itself, and expansion loses nothing but
+//! variables. A NUL can stand in no word; who reads the text sees to that.
 
 #![no_main]
 

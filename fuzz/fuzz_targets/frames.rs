@@ -1,8 +1,8 @@
-//! Bytes in arbitrary chunks through the frame decoder and the codecs: nothing panics, the cut does not matter, and what decodes
-//! comes back as it was.
+//! Bytes in arbitrary chunks through the frame decoder and the codecs: nothing panics, the cut does not matter, and
+//! what decodes comes back as it was.
 //!
-//! The input's first eight bytes say how long the chunks are; the rest is the stream, and also one payload by itself, so that the
-//! fuzzer need not find lengths to reach the codecs.
+//! The input's first eight bytes say how long the chunks are; the rest is the stream, and also one payload by itself,
+//! so that the fuzzer need not find lengths to reach the codecs.
 
 #![no_main]
 

@@ -1,6 +1,8 @@
-//! The simulation, played by the fuzzer: its bytes are every choice that is drawn, of units, wishes, processes and faults.
+//! The simulation, played by the fuzzer: its bytes are every choice that is drawn, of units, wishes, processes and
+//! faults.
 //!
-//! The game, its world and its rules are those of `tests/simulation/`, taken by path. A failure is shortened and told as there.
+//! The game, its world and its rules are those of `tests/simulation/`, taken by path. A failure is shortened and told
+//! as there.
 
 #![no_main]
 #![allow(dead_code)] // The test has more uses for these files.

@@ -1,5 +1,5 @@
-//! A predecessor's saved state: nothing panics, what decodes comes back as it was, and whatever a file holds, the next write to it is
-//! the one that is read.
+//! A predecessor's saved state: nothing panics, what decodes comes back as it was, and whatever a file holds, the next
+//! write to it is the one that is read.
 
 #![no_main]
 

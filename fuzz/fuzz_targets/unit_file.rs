@@ -1,5 +1,5 @@
-//! Unit files: the parser never panics, its report can be shown, and a unit that it reads means the same when it is printed and
-//! read again.
+//! Unit files: the parser never panics, its report can be shown, and a unit that it reads means the same when it is
+//! printed and read again.
 
 #![no_main]
 

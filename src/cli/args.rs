@@ -1,7 +1,7 @@
 //! From words on the command line to a row of the table and what was given with it.
 //!
-//! Owns the order of parsing: global options first, wherever they stand; then the command; then its options, values before
-//! flags; then its arguments. What is left over is an error that names the nearest known option.
+//! Owns the order of parsing: global options first, wherever they stand; then the command; then its options, values
+//! before flags; then its arguments. What is left over is an error that names the nearest known option.
 
 use std::ffi::OsString;
 

@@ -1,7 +1,8 @@
 //! The cold start: a command that needs the daemon finds none and starts it.
 //!
-//! However many commands come at once, one daemon is made: they queue on `start.lock`, and whoever gets it looks again before
-//! it starts anything. A daemon that is alive and does not answer is reported, never replaced: the daemon's own lock sees to it.
+//! However many commands come at once, one daemon is made: they queue on `start.lock`, and whoever gets it looks
+//! again before it starts anything. A daemon that is alive and does not answer is reported, never replaced: the
+//! daemon's own lock sees to it.
 
 use std::ffi::{CStr, CString, OsStr};
 use std::fs::{File, OpenOptions};

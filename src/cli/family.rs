@@ -20,8 +20,8 @@ const SETTLE_MS: u64 = 200;
 /// Units that are followed from one to what it depends on.
 const MEMBERS_MAX: usize = 10_000;
 
-/// The units that these names and patterns mean; without one, every unit of the service folders (the home's own folder counts
-/// only where there is no other).
+/// The units that these names and patterns mean; without one, every unit of the service folders (the home's own
+/// folder counts only where there is no other).
 pub(super) fn named(place: &Place, arguments: &[String]) -> Result<Vec<String>, Failure> {
     let mut path = place.search_path();
     let own = place.home.services();

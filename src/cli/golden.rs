@@ -1,4 +1,5 @@
-//! For the tests of this room: texts compared with files in `tests/golden/cli/`. `DIAKONOS_BLESS=1` writes the files anew.
+//! For the tests of this room: texts compared with files in `tests/golden/cli/`. `DIAKONOS_BLESS=1` writes the
+//! files anew.
 #![allow(clippy::expect_used)]
 
 use std::path::Path;

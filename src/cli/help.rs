@@ -105,13 +105,16 @@ pub(super) fn command(row: &Row, palette: Palette) -> String {
     }
     out.push('\n');
     title(&mut out, palette, "Exit codes");
-    let special = |exit: Exit| row.exits.iter().find(|(known, _)| *known == exit);
-    let done = special(Exit::Done).map_or(Exit::Done.meaning(), |(_, text)| text);
-    exit_code(&mut out, Exit::Done, done);
-    for (exit, text) in row.exits.iter().filter(|(exit, _)| *exit != Exit::Done) {
-        exit_code(&mut out, *exit, text);
+    let mut codes = row.exits.to_vec();
+    for exit in [Exit::Done, Exit::Usage] {
+        if !codes.iter().any(|(known, _)| *known == exit) {
+            codes.push((exit, exit.meaning()));
+        }
     }
-    exit_code(&mut out, Exit::Usage, Exit::Usage.meaning());
+    codes.sort_by_key(|(exit, _)| exit.code());
+    for (exit, text) in codes {
+        exit_code(&mut out, exit, text);
+    }
     out
 }
 

@@ -313,7 +313,7 @@ fn restarts(unit: &Unit, service: &Service) -> Option<Finding> {
 fn delay(ms: u64) -> String {
     match ms % 1000 {
         0 => span(ms),
-        _ if ms < 60_000 && ms >= 1000 => format!("{}.{}s", ms / 1000, ms % 1000 / 100),
+        _ if (1000..60_000).contains(&ms) => format!("{}.{}s", ms / 1000, ms % 1000 / 100),
         _ => span(ms),
     }
 }

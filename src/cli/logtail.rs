@@ -1,5 +1,5 @@
-//! The last lines of a service's log, for `status` and for what has failed. Reading is `log`'s; a log that cannot be read is
-//! an empty one here, since what is asked for is something else.
+//! The last lines of a service's log, for `status` and for what has failed. Reading is `log`'s; a log that cannot
+//! be read is an empty one here, since what is asked for is something else.
 
 use super::text::clean;
 use crate::daemon::Home;

@@ -1,8 +1,8 @@
 //! The command line: a thin client of the daemon, and the daemon's own front door.
 //!
-//! One table of commands (`table.rs`, a row in each command's file) gives parsing and help. What only the daemon knows comes
-//! from the daemon (`client.rs`); what can be read is read here: unit files, logs, `/proc`, cgroups. Rendering (`render/`) is
-//! pure. Owns no rule about services.
+//! One table of commands (`table.rs`, a row in each command's file) gives parsing and help. What only the daemon
+//! knows comes from the daemon (`client.rs`); what can be read is read here: unit files, logs, `/proc`, cgroups.
+//! Rendering (`render/`) is pure. Owns no rule about services.
 
 mod args;
 mod autostart;

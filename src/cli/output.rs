@@ -1,4 +1,5 @@
-//! Where words leave the program: answers to standard output, all else to standard error. The only place that writes there.
+//! Where words leave the program: answers to standard output, all else to standard error. The only place that
+//! writes there.
 
 use std::io::{self, Write as _};
 

@@ -1,4 +1,5 @@
-//! The one table of commands. Parsing, dispatch, nearest names and help read it; a command's row stands in its own file.
+//! The one table of commands. Parsing, dispatch, nearest names and help read it; a command's row stands in its own
+//! file.
 
 use super::args::Given;
 use super::commands::{cat, check, daemon, enable, help, list, logs, probe, status, up, verbs};

@@ -212,7 +212,7 @@ fn first_problem(error: &LoadError) -> String {
             [] => error.to_string(),
             [problem, rest @ ..] => {
                 let file = problem.path.file_name().unwrap_or_default();
-                let place = format!("{}:{}", file.display(), problem.line);
+                let place = format!("{}:{}", file.to_string_lossy(), problem.line);
                 let more = match rest.len() {
                     0 => String::new(),
                     more => format!(" (and {more} more)"),

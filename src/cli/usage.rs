@@ -1,4 +1,5 @@
-//! What a service uses, read by the client itself: its processes, CPU time and memory, from its cgroup or from `/proc`.
+//! What a service uses, read by the client itself: its processes, CPU time and memory, from its cgroup or from
+//! `/proc`.
 
 use std::fs::File;
 use std::io::Read as _;
@@ -12,6 +13,8 @@ use crate::wire::UnitStatus;
 const PROCESSES_MAX: usize = 4096;
 /// Folders below a service's cgroup that are looked at, one in another.
 const DEPTH_MAX: usize = 16;
+/// An average over less than this says nothing.
+const AVERAGE_MS: u64 = 1_000;
 /// What is read of a small file of the kernel's.
 const FILE_MAX: u64 = 64 << 10;
 
@@ -184,10 +187,23 @@ fn command(pid: u32) -> String {
     format!("[{}]", super::text::clean(name.trim_end()))
 }
 
-/// The average share of one CPU since the run began, in tenths of a per cent.
+/// The average share of one CPU since the run began, in tenths of a per cent; in the first moments there is none.
 pub(super) fn cpu_tenths(usage: &Usage, running_ms: u64) -> Option<u64> {
-    let cpu_ms = usage.cpu_ms?;
+    let cpu_ms = usage.cpu_ms.filter(|_| running_ms >= AVERAGE_MS)?;
     cpu_ms.saturating_mul(1000).checked_div(running_ms)
+}
+
+/// A process's own memory and its share of what it has in common with others, in bytes; what it holds in all where
+/// the kernel does not tell.
+pub(super) fn proportional_memory(pid: u32) -> Option<u64> {
+    let text = read(Path::new(&format!("/proc/{pid}/smaps_rollup"))).unwrap_or_default();
+    let line = text.lines().find_map(|line| line.strip_prefix("Pss:"));
+    let kilobytes =
+        line.and_then(|line| line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok());
+    match kilobytes {
+        Some(kilobytes) => Some(kilobytes * 1024),
+        None => proc::rss_bytes(Pid::from_raw(pid)?).ok(),
+    }
 }
 
 #[cfg(test)]

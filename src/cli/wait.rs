@@ -100,7 +100,7 @@ impl<'a> Waiting<'a> {
     }
 
     /// How long until there is something to say.
-    fn patience_ms(&self) -> u64 {
+    pub(super) fn patience_ms(&self) -> u64 {
         let passed_ms = monotonic_ms().saturating_sub(self.begun_ms);
         match MENTION_MS.checked_sub(passed_ms) {
             Some(left_ms) if left_ms > 0 => left_ms,
@@ -108,7 +108,8 @@ impl<'a> Waiting<'a> {
         }
     }
 
-    fn progress(&mut self, progress: Progress) {
+    /// Shows a step on the way, or keeps it for [`Waiting::show`].
+    pub(super) fn progress(&mut self, progress: Progress) {
         match progress.kind {
             ProgressKind::Waits | ProgressKind::Stopping => {
                 self.announced
@@ -125,7 +126,7 @@ impl<'a> Waiting<'a> {
     }
 
     /// Brings the line that says what is waited for up to date; without a terminal each thing is said once.
-    fn show(&mut self) {
+    pub(super) fn show(&mut self) {
         let stopping = self.announced.iter().rev();
         let newest = stopping.max_by_key(|(progress, _)| progress.kind == ProgressKind::Stopping);
         let Some((progress, at_ms)) = newest.cloned() else {
@@ -139,7 +140,7 @@ impl<'a> Waiting<'a> {
             let left = progress.in_ms.map(|in_ms| in_ms.saturating_sub(passed_ms));
             let alive = self.alive(&progress.unit);
             match left {
-                Some(left_ms) => format!("{unit}: {alive}; SIGKILL in {}", span_until(left_ms)),
+                Some(left_ms) => format!("{unit}: SIGKILL in {}; {alive}", span_until(left_ms)),
                 None => format!("{unit}: {alive}"),
             }
         } else {
@@ -196,7 +197,8 @@ impl<'a> Waiting<'a> {
         self.transient = true;
     }
 
-    fn clear(&mut self) {
+    /// Takes the line away that says what is waited for, before something else is printed.
+    pub(super) fn clear(&mut self) {
         if self.transient {
             aside("\r\x1b[K");
             self.transient = false;

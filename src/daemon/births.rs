@@ -1,4 +1,5 @@
-//! How a process is born: an effect of the engine becomes a child in its group, with its pipes, watched from the first moment.
+//! How a process is born: an effect of the engine becomes a child in its group, with its pipes, watched from the first
+//! moment.
 
 use std::io;
 use std::os::fd::AsFd;
@@ -68,7 +69,7 @@ impl Processes {
         drop(request);
         hold.group.add_root(spawned.pid);
         if let Some(log) = &mut hold.log {
-            log.expect(spawn.run);
+            log.attribute(spawn.run);
         }
         self.watch_child(spawn, spawned, prepared.objects, turn)
     }

@@ -1,7 +1,7 @@
 //! The daemon's start: its folder, its lock, its socket, its place in the family of processes.
 //!
-//! Everything here may fail loudly; nothing after it may. The lock is taken before anything else is touched, and only who
-//! holds it removes a dead daemon's socket.
+//! Everything here may fail loudly; nothing after it may. The lock is taken before anything else is touched, and only
+//! who holds it removes a dead daemon's socket.
 
 use std::fs::{self, File, Permissions};
 use std::io::{self, Write};

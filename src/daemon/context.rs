@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use crate::sys::users;
 use crate::unit::Context;
 
-/// What specifiers mean in the units of this user: systemd.unit(5), for root as in its system manager, for others as in a
-/// user manager.
+/// What specifiers mean in the units of this user: systemd.unit(5), for root as in its system manager, for others as in
+/// a user manager.
 #[must_use]
 pub fn unit_context() -> Context {
     let uid = users::effective_uid();

@@ -1,7 +1,7 @@
 //! Which units start with the daemon: the file `enabled` and what the `[install]` of those units asks for.
 //!
-//! Owns the file, one line a unit: its name, a tab, the path of its file. The file is always whole: it is written beside
-//! itself and renamed. Reading the units is `loader.rs`'s.
+//! Owns the file, one line a unit: its name, a tab, the path of its file. The file is always whole: it is written
+//! beside itself and renamed. Reading the units is `loader.rs`'s.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};

@@ -1,7 +1,8 @@
 //! The environment that a service's process is born with: clean, never the daemon's own, systemd.exec(5).
 //!
 //! Owns which variables there are and who wins: a base by the user, then `PassEnvironment=`, `Environment=`,
-//! `EnvironmentFile=` (systemd's order), and last what only this daemon can know. Reading the form of a file is `unit`'s.
+//! `EnvironmentFile=` (systemd's order), and last what only this daemon can know. Reading the form of a file is
+//! `unit`'s.
 
 use std::collections::BTreeMap;
 use std::ffi::CString;
@@ -143,7 +144,8 @@ impl Environment {
         Ok(())
     }
 
-    /// `$SERVICE_RESULT`, `$EXIT_CODE` and `$EXIT_STATUS` as systemd.exec(5) has them. An end that nobody saw has no status.
+    /// `$SERVICE_RESULT`, `$EXIT_CODE` and `$EXIT_STATUS` as systemd.exec(5) has them. An end that nobody saw has no
+    /// status.
     fn add_result(&mut self, result: RunResult) {
         self.set("SERVICE_RESULT", result.service_result);
         let (code, status) = match result.ending {

@@ -1,7 +1,8 @@
-//! The loop: one poll, no threads. It turns readiness into events, hands them to the engine and carries its effects out.
+//! The loop: one poll, no threads. It turns readiness into events, hands them to the engine and carries its effects
+//! out.
 //!
-//! Owns the turn: wait, serve what is ready, settle, hear the clients, flush, wait. It decides nothing, and what comes of
-//! an effect is a later event, queued, never fed back from inside. No error here ends the daemon.
+//! Owns the turn: wait, serve what is ready, settle, hear the clients, flush, wait. It decides nothing, and what comes
+//! of an effect is a later event, queued, never fed back from inside. No error here ends the daemon.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fs::{self, File};
@@ -223,8 +224,8 @@ impl Daemon {
         }
     }
 
-    /// Writes the facts of every unit that the batch touches, before anything else of it is done: no process is born that
-    /// a successor could not know of.
+    /// Writes the facts of every unit that the batch touches, before anything else of it is done: no process is born
+    /// that a successor could not know of.
     fn save(&mut self, batch: &[Effect]) {
         let units: BTreeSet<UnitId> = batch
             .iter()

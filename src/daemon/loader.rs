@@ -1,7 +1,7 @@
 //! From the names in a request to units: which ones are meant, which files they are read from, what they pull in.
 //!
-//! Owns resolving names and reading definitions; each file is read once for a request. What a definition means, and whether
-//! it comes into force, is the engine's.
+//! Owns resolving names and reading definitions; each file is read once for a request. What a definition means, and
+//! whether it comes into force, is the engine's.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::fs;

@@ -1,7 +1,7 @@
 //! Which process of a forking service is the main one: by its PID file, or by a guess, systemd.service(5).
 //!
-//! Owns the search and its rules of trust: a PID file is written by the service, so that what it names must be shown to be
-//! the service's own, before anything is done to it. Waiting ends by an answer or by the engine's `StopFinding`.
+//! Owns the search and its rules of trust: a PID file is written by the service, so that what it names must be shown to
+//! be the service's own, before anything is done to it. Waiting ends by an answer or by the engine's `StopFinding`.
 
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
@@ -103,8 +103,8 @@ impl Processes {
         }
     }
 
-    /// A verdict on a process holds once it is given again with the process held: from then on its number cannot pass to
-    /// another.
+    /// A verdict on a process holds once it is given again with the process held: from then on its number cannot pass
+    /// to another.
     fn answer(&mut self, (unit, run): (UnitId, RunId), turn: &mut Turn<'_>) -> Option<Event> {
         let mut held: Option<(Pid, PidFd)> = None;
         for _ in 0..LOOKS_MAX {
@@ -155,7 +155,8 @@ impl Processes {
             .group
             .members()
             .is_ok_and(|members| members.contains(&named.pid));
-        // Root may name whom it likes, as systemd.service(5) has it; an adopted orphan is the service's as far as can be told.
+        // Root may name whom it likes, as systemd.service(5) has it; an adopted orphan is the service's as far as can
+        // be told.
         let is_trusted = (named.uid == 0 && users::effective_uid() == 0)
             || self.strays(unit).contains(&named.pid);
         if is_member || (is_trusted && !is_known && !is_us) {
@@ -189,8 +190,8 @@ impl Processes {
         }
     }
 
-    /// Where there is no cgroup: living orphans that we adopted and that no unit claims. A daemon that has overwritten its
-    /// environment and left its session is known by nothing else.
+    /// Where there is no cgroup: living orphans that we adopted and that no unit claims. A daemon that has overwritten
+    /// its environment and left its session is known by nothing else.
     fn strays(&self, unit: UnitId) -> Vec<Pid> {
         let is_tracked = |hold: &Hold| hold.group.cgroup().is_some();
         if self.holds.get(&unit).is_none_or(is_tracked) {
@@ -269,4 +270,26 @@ fn parse_pid(bytes: &[u8]) -> Option<Pid> {
 /// The folder of the file, or the nearest one above it that is there already.
 fn nearest_folder(file: &Path) -> Option<&Path> {
     file.ancestors().skip(1).find(|folder| folder.is_dir())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_line_of_a_pid_file_is_a_number() {
+        let pid = Pid::from_raw(123);
+        for text in ["123", "123\n", " 123 \n", "123\nmore\n"] {
+            assert_eq!(parse_pid(text.as_bytes()), pid, "{text:?}");
+        }
+        for text in ["", "\n123", "0", "-1", "+1", "12a", "99999999999", "1 2", "\u{661}"] {
+            assert_eq!(parse_pid(text.as_bytes()), None, "{text:?}");
+        }
+        assert_eq!(parse_pid(b"\xff\n"), None);
+    }
+
+    #[test]
+    fn a_folder_that_is_missing_is_awaited_from_above() {
+        assert_eq!(nearest_folder(Path::new("/proc/no/such/pid")), Some(Path::new("/proc")));
+    }
 }

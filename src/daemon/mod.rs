@@ -14,6 +14,7 @@ mod environment;
 mod event_loop;
 mod group;
 mod home;
+mod identity;
 mod loader;
 mod main_pid;
 mod processes;
@@ -21,6 +22,7 @@ mod pump;
 mod request;
 mod restore;
 mod session;
+mod settling;
 mod sources;
 mod spawn;
 mod state;
@@ -58,8 +60,8 @@ pub struct Options {
     pub home: Home,
     /// Where the enabled units' dependencies are looked for besides their own folders; absolute.
     pub service_directories: Vec<PathBuf>,
-    /// An inherited descriptor, 3 or above, that gets one line: `ready`, `locked PID` (another daemon serves this home) or
-    /// `error: …`; then it is closed. Nothing else in this process may own it.
+    /// An inherited descriptor, 3 or above, that gets one line: `ready`, `locked PID` (another daemon serves this home)
+    /// or `error: …`; then it is closed. Nothing else in this process may own it.
     pub ready_fd: Option<i32>,
 }
 

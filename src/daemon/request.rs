@@ -1,7 +1,7 @@
 //! What a client's command sets off: an answer at once, or an event for the engine.
 //!
-//! Owns the way from a [`Command`] to its answer, and who waits for which request. What only looks, and the list of enabled
-//! units, is answered here; everything that changes a unit's state goes to the engine with exact names.
+//! Owns the way from a [`Command`] to its answer, and who waits for which request. What only looks, and the list of
+//! enabled units, is answered here; everything that changes a unit's state goes to the engine with exact names.
 
 use std::path::PathBuf;
 

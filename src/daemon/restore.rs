@@ -1,7 +1,7 @@
 //! Taking services back from a daemon that died: their facts go to the engine, their processes are held again.
 //!
-//! A process is taken for the one that was written down only if its identity is the same; its number alone proves nothing. How
-//! one ends that is not our child the kernel does not tell us: its ending is unknown.
+//! A process is taken for the one that was written down only if its identity is the same; its number alone proves
+//! nothing. How one ends that is not our child the kernel does not tell us: its ending is unknown.
 
 use std::collections::VecDeque;
 use std::os::fd::AsFd;
@@ -51,8 +51,8 @@ impl Daemon {
 }
 
 impl Processes {
-    /// Takes back whatever a predecessor left in `run/`. `load` reads a unit's file, or says why it cannot be read. To be called
-    /// once, at boot, before any request; the events that follow are queued.
+    /// Takes back whatever a predecessor left in `run/`. `load` reads a unit's file, or says why it cannot be read. To
+    /// be called once, at boot, before any request; the events that follow are queued.
     pub(super) fn restore(
         &mut self,
         engine: &mut Engine,
@@ -267,7 +267,7 @@ fn resume(log: &mut UnitLog, facts: &Facts) {
     let run: Option<RunId> = begun.map(|main| main.run);
     match (run, facts.control) {
         (Some(run), _) => log.resume(run),
-        (None, Some(control)) => log.expect(control.run),
+        (None, Some(control)) => log.attribute(control.run),
         (None, None) => {}
     }
 }

@@ -24,8 +24,8 @@ use super::sources::{SessionId, Source, Sources};
 
 /// Connections at a time; one more is told so and closed.
 const CLIENTS_MAX: usize = 256;
-/// Bytes that may wait for a client that does not read; the next reply after that costs the connection. One reply can be
-/// as long as a frame, so a client holds at most this and one frame.
+/// Bytes that may wait for a client that does not read; the next reply after that costs the connection. One reply can
+/// be as long as a frame, so a client holds at most this and one frame.
 const OUTPUT_MAX: usize = 1 << 20;
 /// Bytes read from one client before the others have their turn.
 const INPUT_TURN: usize = 64 << 10;
@@ -203,8 +203,8 @@ impl Sessions {
         }
     }
 
-    /// Sends one reply. After a final one the next request may come, and the caller looks at the session again. A session
-    /// that is gone, or does not read, is no error.
+    /// Sends one reply. After a final one the next request may come, and the caller looks at the session again. A
+    /// session that is gone, or does not read, is no error.
     pub(super) fn reply(&mut self, id: SessionId, reply: &Reply, sources: &mut Sources) {
         let Some(session) = self.map.get_mut(&id) else {
             return;

@@ -1,7 +1,7 @@
 //! What the loop waits on: each registered descriptor has a token, each token a meaning.
 //!
-//! Owns the map from token to [`Source`] and nothing else: the descriptors belong to whoever registered them. Tokens come
-//! from a counter and are never given out twice, so that a late event for a forgotten descriptor means nothing.
+//! Owns the map from token to [`Source`] and nothing else: the descriptors belong to whoever registered them. Tokens
+//! come from a counter and are never given out twice, so that a late event for a forgotten descriptor means nothing.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -17,8 +17,8 @@ use crate::log::Stream;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct SessionId(pub(super) u64);
 
-/// What a ready descriptor is to the daemon, in the order in which a turn serves them: a process's end and a client come
-/// before a log byte.
+/// What a ready descriptor is to the daemon, in the order in which a turn serves them: a process's end and a client
+/// come before a log byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Source {
     /// The pipe on which a newborn child tells how far it came.

@@ -1,11 +1,11 @@
 //! What a successor must know, on disk: one file for each unit in `run/`, written in place.
 //!
-//! Owns the files `run/NAME.state`, not their form (`wire`) and not their meaning (`engine`). A save is one write of one of two
-//! slots: whole or absent, whenever the daemon is killed; nothing is renamed and nothing synced, since the facts outlive the
-//! daemon and not the machine. The cost of a save follows the one unit that changed.
+//! Owns the files `run/NAME.state`, not their form (`wire`) and not their meaning (`engine`). A save is one write of
+//! one of two slots: whole or absent, whenever the daemon is killed; nothing is renamed and nothing synced, since the
+//! facts outlive the daemon and not the machine. The cost of a save follows the one unit that changed.
 //!
-//! A unit at rest keeps its file while the daemon lives: "stopped by hand", "failed, and why" and "has run" are facts that a
-//! successor needs as much as a PID. When the daemon ends in order everything is stopped, and the files go.
+//! A unit at rest keeps its file while the daemon lives: "stopped by hand", "failed, and why" and "has run" are facts
+//! that a successor needs as much as a PID. When the daemon ends in order everything is stopped, and the files go.
 
 use std::collections::BTreeMap;
 use std::fs::OpenOptions;
@@ -65,7 +65,8 @@ impl States {
         &self.boot_id
     }
 
-    /// Writes a unit's state, unless it is what was written last. A failure is told in the log; the next save tries again.
+    /// Writes a unit's state, unless it is what was written last. A failure is told in the log; the next save tries
+    /// again.
     pub(super) fn save(&mut self, unit: UnitId, saved: &Saved) {
         let payload = encode_saved(saved);
         let hash = hash_of(&payload);
@@ -133,8 +134,8 @@ impl States {
         }
     }
 
-    /// What a predecessor left, by the names of its units. What belongs to another boot of the machine, or is garbage, is
-    /// removed: it tells nothing any more.
+    /// What a predecessor left, by the names of its units. What belongs to another boot of the machine, or is garbage,
+    /// is removed: it tells nothing any more.
     pub(super) fn predecessors(&self) -> Vec<(Saved, Slot)> {
         let Ok(entries) = std::fs::read_dir(&self.directory) else {
             return Vec::new();
@@ -175,4 +176,68 @@ fn hash_of(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
         (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use crate::engine::{FactGoal, FactPhase, Facts, Moment, RunId};
+
+    use super::*;
+
+    fn saved(name: &str, boot_id: &str, restarts: u32) -> Saved {
+        let facts = Facts {
+            unit: UnitName::parse(name).unwrap(),
+            goal: FactGoal::Down,
+            phase: FactPhase::Stopped,
+            main: None,
+            control: None,
+            deadline: None,
+            since: Moment(1),
+            ready_at: None,
+            restarts,
+            attempt: 0,
+            starts: vec![],
+            last_run: RunId(0),
+            failure: None,
+            main_ending: None,
+        };
+        Saved {
+            facts,
+            file: "/units/web.service".to_owned(),
+            hash: 1,
+            boot_id: boot_id.to_owned(),
+            inodes: vec![],
+            cgroup: None,
+            invocation: None,
+        }
+    }
+
+    #[test]
+    fn a_successor_reads_the_last_save_and_nothing_of_another_boot() {
+        let name = format!("diakonos-state-{}", std::process::id());
+        let folder = std::env::temp_dir().join(name);
+        std::fs::create_dir_all(&folder).unwrap();
+        let mut states = States::new(folder.clone());
+        let boot = states.boot_id().to_owned();
+        for restarts in 0..5 {
+            states.save(UnitId(1), &saved("web", &boot, restarts));
+        }
+        states.save(UnitId(2), &saved("old", "another boot", 0));
+        std::fs::write(folder.join("torn.state"), "rubbish").unwrap();
+
+        let mut successor = States::new(folder.clone());
+        let found = successor.predecessors();
+        assert_eq!(found.len(), 1);
+        let (last, slot) = &found[0];
+        assert_eq!(last, &saved("web", &boot, 4));
+        assert!(!folder.join("old.state").exists() && !folder.join("torn.state").exists());
+        successor.resume(UnitId(9), *slot);
+        successor.save(UnitId(9), &saved("web", &boot, 5));
+        assert_eq!(successor.predecessors()[0].0.facts.restarts, 5);
+        successor.remove(UnitId(9), &UnitName::parse("web").unwrap());
+        assert!(successor.predecessors().is_empty());
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
 }

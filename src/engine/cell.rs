@@ -1,7 +1,7 @@
 //! The state machine as a table: what each happening means in each phase. Every cell is written.
 //!
-//! `tests/golden/transitions.txt` is this table printed: the state diagram for readers. What an action does is in `start.rs` and
-//! `stop.rs`.
+//! `tests/golden/transitions.txt` is this table printed: the state diagram for readers. What an action does is in
+//! `start.rs` and `stop.rs`.
 
 use super::FactPhase;
 

@@ -12,7 +12,8 @@ pub enum Effect {
     Save { unit: UnitId },
     /// Start a process. Answers: `Spawned` then `Executed`, or `SpawnFailed`; in the end `Exited`.
     Spawn(Spawn),
-    /// Find the main process that a forking service has left behind. Answers: `MainFound` or `MainMissing`, when it is known.
+    /// Find the main process that a forking service has left behind. Answers: `MainFound` or `MainMissing`, when it is
+    /// known.
     FindMain { unit: UnitId, run: RunId },
     /// Nobody waits for this run's answer to `FindMain` any more.
     StopFinding { run: RunId },

@@ -33,9 +33,9 @@ pub enum Event {
     MainMissing { run: RunId, reason: NoMain },
     /// The answer to [`super::Effect::WatchGroup`]: no process of the unit is left.
     GroupEmpty { unit: UnitId },
-    /// A predecessor's unit. First every unit is told, one after the other, with nothing in between; then each run in their
-    /// facts: as `Spawned` (its process lives and goes by its old id; `Executed` too if it has got that far), or as `Exited`.
-    /// Nothing is stepped before the first event of another kind; end with a `Tick`.
+    /// A predecessor's unit. First every unit is told, one after the other, with nothing in between; then each run in
+    /// their facts: as `Spawned` (its process lives and goes by its old id; `Executed` too if it has got that far), or
+    /// as `Exited`. Nothing is stepped before the first event of another kind; end with a `Tick`.
     Restored { unit: Box<Unit>, facts: Box<Facts> },
     /// Time has passed: whatever is due happens.
     Tick,

@@ -1,7 +1,7 @@
 //! The dependency resolver's ground: who requires, wants and follows whom, and whether the order has a cycle.
 //!
-//! Edges point to units that the engine knows; a name that nobody has loaded is no edge (systemd.unit(5): an ordering with
-//! a unit that is not there has no effect). No recursion: the depth of a graph is the user's to choose.
+//! Edges point to units that the engine knows; a name that nobody has loaded is no edge (systemd.unit(5): an ordering
+//! with a unit that is not there has no effect). No recursion: the depth of a graph is the user's to choose.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -92,8 +92,8 @@ fn link(
     }
 }
 
-/// A cycle in the order (`After=`, `Before=`) of these units: each name comes after the next one, the first stands at the end
-/// again. `None` if the order is sound.
+/// A cycle in the order (`After=`, `Before=`) of these units: each name comes after the next one, the first stands at
+/// the end again. `None` if the order is sound.
 #[must_use]
 pub fn find_cycle<'a>(units: impl Iterator<Item = &'a Unit>) -> Option<Vec<UnitName>> {
     let mut after: BTreeMap<&UnitName, Vec<&UnitName>> = BTreeMap::new();

@@ -1,17 +1,17 @@
 //! The engine: the rules of the game, as one pure value.
 //!
-//! It owns every unit's definition, phase and goal, the requests under way, counters and deadlines. It knows no clock, no file
-//! descriptor, no log and no randomness of its own: time comes as an argument, all that can happen is an [`Event`], all that
-//! may be done to the world is an [`Effect`].
+//! It owns every unit's definition, phase and goal, the requests under way, counters and deadlines. It knows no clock,
+//! no file descriptor, no log and no randomness of its own: time comes as an argument, all that can happen is an
+//! [`Event`], all that may be done to the world is an [`Effect`].
 //!
-//! Its methods are of four kinds. [`Engine::handle`] takes what has happened. [`Engine::poll_effect`] hands out what to do next:
-//! call it until it is empty after each event. [`Engine::next_deadline`] says when to come back with [`Event::Tick`]. All others
-//! only look.
+//! Its methods are of four kinds. [`Engine::handle`] takes what has happened. [`Engine::poll_effect`] hands out what to
+//! do next: call it until it is empty after each event. [`Engine::next_deadline`] says when to come back with
+//! [`Event::Tick`]. All others only look.
 //!
-//! How an event is worked off: `request.rs` checks a wish and lets `settle.rs` mark goals along the graph until nothing changes;
-//! then each unit that may be concerned is stepped: its turn comes or not. What a happening means in a phase is the table in
-//! `cell.rs`; what it does is in `start.rs` and `stop.rs`. Nothing re-enters: a step that concerns others puts them on the
-//! worklist.
+//! How an event is worked off: `request.rs` checks a wish and lets `settle.rs` mark goals along the graph until nothing
+//! changes; then each unit that may be concerned is stepped: its turn comes or not. What a happening means in a phase
+//! is the table in `cell.rs`; what it does is in `start.rs` and `stop.rs`. Nothing re-enters: a step that concerns
+//! others puts them on the worklist.
 
 mod cell;
 mod command;
@@ -64,7 +64,8 @@ pub const UNITS_MAX: usize = 10_000;
 /// See the module.
 #[derive(Debug)]
 pub struct Engine {
-    services: BTreeMap<UnitId, Service>,
+    /// Boxed: a tree's nodes are half empty, and an empty place should be small.
+    services: BTreeMap<UnitId, Box<Service>>,
     names: BTreeMap<UnitName, UnitId>,
     graph: Graph,
     timers: Timers,
@@ -73,6 +74,8 @@ pub struct Engine {
     runs: BTreeMap<RunId, UnitId>,
     /// Units to be stepped before this event is worked off.
     work: BTreeSet<UnitId>,
+    /// A predecessor's units that are not in the graph yet.
+    unlinked: Vec<UnitId>,
     /// Units whose facts changed in this event.
     changed: BTreeSet<UnitId>,
     /// Effects of this event, in order; handed over behind its saves.
@@ -151,6 +154,7 @@ impl Engine {
             requests: Requests::default(),
             runs: BTreeMap::new(),
             work: BTreeSet::new(),
+            unlinked: Vec::new(),
             changed: BTreeSet::new(),
             batch: Vec::new(),
             effects: VecDeque::new(),
@@ -167,6 +171,9 @@ impl Engine {
     pub fn handle(&mut self, now: Moment, event: Event) {
         debug_assert!(now >= self.now, "time goes forward");
         self.now = self.now.max(now);
+        if !matches!(event, Event::Restored { .. }) {
+            self.link_restored();
+        }
         match event {
             Event::Request {
                 request,
@@ -342,11 +349,11 @@ impl Engine {
     }
 
     fn service(&self, unit: UnitId) -> Option<&Service> {
-        self.services.get(&unit)
+        self.services.get(&unit).map(|service| &**service)
     }
 
     fn service_mut(&mut self, unit: UnitId) -> Option<&mut Service> {
-        self.services.get_mut(&unit)
+        self.services.get_mut(&unit).map(|service| &mut **service)
     }
 
     fn name(&self, unit: UnitId) -> Option<UnitName> {

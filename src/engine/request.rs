@@ -1,7 +1,7 @@
 //! Wishes: checked as a whole against the graph they would make, marked, and answered exactly once.
 //!
-//! A wish is refused before anything has happened, or taken up and answered when each of its units has got where it was to go,
-//! failed on the way, or been sent elsewhere by a later wish.
+//! A wish is refused before anything has happened, or taken up and answered when each of its units has got where it was
+//! to go, failed on the way, or been sent elsewhere by a later wish.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -86,8 +86,7 @@ impl Engine {
         if self.mode != Mode::Serving {
             return Err(Refusal::ShuttingDown);
         }
-        let starts = matches!(wish.verb, Verb::Start | Verb::Restart(_));
-        let left_out = self.accept(wish, starts, definitions, absent)?;
+        let left_out = self.accept(wish, definitions, absent)?;
         let mut units = Vec::new();
         for name in &wish.targets {
             let unit = self
@@ -114,12 +113,11 @@ impl Engine {
         Ok(())
     }
 
-    /// Checks the definitions together with everything known, and takes them over. What is wanted but cannot be started comes
-    /// back with its reason.
+    /// Checks the definitions together with everything known, and takes them over. What is wanted but cannot be started
+    /// comes back with its reason.
     fn accept(
         &mut self,
         wish: &Wish,
-        starts: bool,
         definitions: Vec<Unit>,
         absent: &[Absent],
     ) -> Result<Vec<(UnitName, String)>, Refusal> {
@@ -132,13 +130,13 @@ impl Engine {
             return Err(Refusal::TooMany);
         }
         if !new.is_empty() {
-            let known = self.services.values().map(Service::newest);
+            let known = self.services.values().map(|service| service.newest());
             let rest = known.filter(|unit| !new.contains_key(&unit.name));
             if let Some(cycle) = find_cycle(rest.chain(new.values().copied())) {
                 return Err(Refusal::Cycle(cycle));
             }
         }
-        let left_out = if starts {
+        let left_out = if matches!(wish.verb, Verb::Start | Verb::Restart(_)) {
             self.startable(wish, &new, absent)?
         } else {
             Vec::new()
@@ -238,7 +236,8 @@ impl Engine {
         self.last_unit += 1;
         let id = UnitId(self.last_unit);
         self.names.insert(unit.name.clone(), id);
-        self.services.insert(id, Service::new(unit, self.now));
+        self.services
+            .insert(id, Box::new(Service::new(unit, self.now)));
         id
     }
 

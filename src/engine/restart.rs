@@ -1,7 +1,7 @@
 //! The restart policy: whether, when, and when no more. Pure functions over what a unit says and how its run ended.
 //!
-//! The order of the decision and the table are systemd.service(5)'s; the growing default delay, its return after a good run and
-//! starts by hand that never count are Diakonos's own (see the unit file's contract).
+//! The order of the decision and the table are systemd.service(5)'s; the growing default delay, its return after a good
+//! run and starts by hand that never count are Diakonos's own (see the unit file's contract).
 
 use std::time::Duration;
 
@@ -21,8 +21,8 @@ const LIMIT_BURST: u32 = 5;
 /// … in this time.
 const LIMIT_INTERVAL_MS: u64 = 10_000;
 
-/// Whether this ending counts as success for the main process. systemd.service(5), `SuccessExitStatus=`: 0, and death by HUP,
-/// INT, TERM or PIPE unless it is a oneshot, and what the unit adds.
+/// Whether this ending counts as success for the main process. systemd.service(5), `SuccessExitStatus=`: 0, and death
+/// by HUP, INT, TERM or PIPE unless it is a oneshot, and what the unit adds.
 pub(super) fn is_clean(service: &Service, ending: Ending) -> bool {
     const CLEAN: [Signal; 4] = [Signal::HUP, Signal::INT, Signal::TERM, Signal::PIPE];
     match ending {
@@ -51,7 +51,8 @@ fn listed(set: &StatusSet, ending: Ending) -> bool {
     }
 }
 
-/// Whether a run that ended by itself is to be followed by another one. `main` is how the main process ended, if it did.
+/// Whether a run that ended by itself is to be followed by another one. `main` is how the main process ended, if it
+/// did.
 pub(super) fn is_wanted(restart: &Restart, why: &Why, main: Option<Ending>) -> bool {
     let failure = match why {
         Why::Asked => return false,
@@ -86,8 +87,8 @@ fn is_timeout(failure: &Failure) -> bool {
     failure_word(failure) == "timeout"
 }
 
-/// Whether another try cannot help: the one place that sorts `errno`. What can pass by itself (no memory, no descriptors, a busy
-/// program file, a disk that fails) is worth another try.
+/// Whether another try cannot help: the one place that sorts `errno`. What can pass by itself (no memory, no
+/// descriptors, a busy program file, a disk that fails) is worth another try.
 pub(super) fn is_hopeless(failure: &Failure) -> bool {
     const EIO: i32 = 5;
     const ENOMEM: i32 = 12;
@@ -115,8 +116,8 @@ pub(super) fn is_hopeless(failure: &Failure) -> bool {
     }
 }
 
-/// The delay before automatic restart number `attempt` (from 0), in milliseconds. `chance` is any number; it places the delay
-/// within the jitter.
+/// The delay before automatic restart number `attempt` (from 0), in milliseconds. `chance` is any number; it places the
+/// delay within the jitter.
 pub(super) fn delay_ms(restart: &Restart, attempt: u32, chance: u64) -> u64 {
     let (base, jitter) = match restart.delay {
         None => {
@@ -135,7 +136,8 @@ pub(super) fn delay_ms(restart: &Restart, attempt: u32, chance: u64) -> u64 {
     base - reach + chance % (2 * reach + 1)
 }
 
-/// systemd's formula: `delay × (max ÷ delay)^(attempt ÷ steps)`, and `max` from then on. systemd.service(5), `RestartSteps=`.
+/// systemd's formula: `delay × (max ÷ delay)^(attempt ÷ steps)`, and `max` from then on. systemd.service(5),
+/// `RestartSteps=`.
 fn stepped_ms(restart: &Restart, delay: u64, attempt: u32) -> u64 {
     let Some(max) = restart.max_delay.map(ms).filter(|_| restart.steps > 0) else {
         return delay;
@@ -176,7 +178,8 @@ pub(super) struct Limit {
     pub(super) interval_ms: u64,
 }
 
-/// The limit in force: what the unit gives, completed with systemd's numbers; none where neither a limit nor a delay is given.
+/// The limit in force: what the unit gives, completed with systemd's numbers; none where neither a limit nor a delay is
+/// given.
 pub(super) fn limit(given: StartLimit, restart: &Restart) -> Option<Limit> {
     if given.burst.is_none() && given.interval.is_none() && restart.delay.is_none() {
         return None;

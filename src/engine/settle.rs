@@ -1,9 +1,9 @@
 //! The dependency resolver: marks of goals along the graph, then turns.
 //!
-//! A wish only marks: goals spread by worklist until nothing changes. Then each unit concerned is stepped: its turn to start has
-//! come when nothing ordered before it is on its way, its turn to stop when nothing ordered after it still has to stop
-//! (systemd.unit(5), `Before=`, `After=`; a stop is ordered before a start, whichever way the order points). No recursion over the
-//! graph: its depth is the user's.
+//! A wish only marks: goals spread by worklist until nothing changes. Then each unit concerned is stepped: its turn to
+//! start has come when nothing ordered before it is on its way, its turn to stop when nothing ordered after it still
+//! has to stop (systemd.unit(5), `Before=`, `After=`; a stop is ordered before a start, whichever way the order
+//! points). No recursion over the graph: its depth is the user's.
 
 use std::collections::BTreeSet;
 
@@ -22,6 +22,15 @@ pub(super) enum Turn {
     Lost(UnitId),
 }
 
+/// For whose sake a unit is to come up.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Wanted {
+    /// A person named it.
+    ByHand,
+    /// Another unit needs it.
+    ByOthers,
+}
+
 impl Engine {
     /// Marks the units up, and what they pull in. `reach` gathers every unit touched.
     pub(super) fn mark_up(&mut self, targets: &[UnitId], cause: &Cause, reach: &mut Reach) {
@@ -34,12 +43,13 @@ impl Engine {
             if !reach.involved.insert(unit) {
                 continue;
             }
-            let by_hand = targets.contains(&unit);
-            if by_hand && let Some(service) = self.service_mut(unit) {
-                service.forget_restarts();
-                self.changed.insert(unit);
-            }
-            if self.want_up(unit, &cause, by_hand) && !by_hand {
+            if targets.contains(&unit) {
+                if let Some(service) = self.service_mut(unit) {
+                    service.forget_restarts();
+                    self.changed.insert(unit);
+                }
+                self.want_up(unit, &cause, Wanted::ByHand);
+            } else if self.want_up(unit, &cause, Wanted::ByOthers) {
                 reach.pulled_in.push((unit, cause));
             }
             let Some(name) = self.name(unit) else {
@@ -67,7 +77,7 @@ impl Engine {
             };
             for required in self.graph.of(unit).requires.clone() {
                 if seen.insert(required) {
-                    self.want_up(required, &Cause::RequiredBy(name.clone()), false);
+                    self.want_up(required, &Cause::RequiredBy(name.clone()), Wanted::ByOthers);
                     todo.push(required);
                 }
             }
@@ -75,19 +85,19 @@ impl Engine {
     }
 
     /// Sets the goal of one unit to up. Whether that changes anything for it.
-    fn want_up(&mut self, unit: UnitId, cause: &Cause, by_hand: bool) -> bool {
+    fn want_up(&mut self, unit: UnitId, cause: &Cause, wanted: Wanted) -> bool {
         let Some(service) = self.service_mut(unit) else {
             return false;
         };
         let kind = service.kind();
-        if kind.rests() || (kind == FactPhase::Backoff && by_hand) {
+        if kind.rests() || (kind == FactPhase::Backoff && wanted == Wanted::ByHand) {
             self.happen(unit, Happening::Wake(cause.clone()));
             return true;
         }
         if kind.ends() {
-            // A stop that has begun is carried to its end; then the unit comes up again. One that restarts by itself anyway
-            // is left to its policy, unless a person asks.
-            if service.goal == Goal::Down || by_hand {
+            // A stop that has begun is carried to its end; then the unit comes up again. One that restarts by itself
+            // anyway is left to its policy, unless a person asks.
+            if service.goal == Goal::Down || wanted == Wanted::ByHand {
                 service.goal = Goal::Cycle;
                 self.announce(unit, Some(cause.clone()));
                 return true;
@@ -159,11 +169,8 @@ impl Engine {
             };
             let kind = service.kind();
             let runs = kind.starts() || kind.is_up() || kind.ends();
-            if !runs || !reach.cycled.insert(unit) {
-                continue;
-            }
             let taken_along = !targets.contains(&unit);
-            if taken_along && service.goal != Goal::Up {
+            if !runs || (taken_along && service.goal != Goal::Up) || !reach.cycled.insert(unit) {
                 continue;
             }
             if service.goal != Goal::Cycle {

@@ -302,8 +302,8 @@ impl Engine {
         self.end_run(unit, End::new(Why::Failed(failure), None));
     }
 
-    /// The delay is over. What the unit requires is started with it; what it merely wants is not, since the user may have
-    /// stopped that by hand.
+    /// The delay is over. What the unit requires is started with it; what it merely wants is not, since the user may
+    /// have stopped that by hand.
     pub(super) fn auto_restart(&mut self, unit: UnitId) {
         let now = self.now;
         let Some(service) = self.service_mut(unit) else {

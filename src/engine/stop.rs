@@ -1,8 +1,8 @@
 //! The way down: stop commands, signals, and the wait until nothing is left. What follows is `conclude.rs`'s.
 //!
-//! The steps are systemd.service(5)'s and systemd.kill(5)'s: `ExecStop=` (only after a successful start, also when the service
-//! ended by itself), `KillSignal=` and SIGCONT, SIGKILL after `TimeoutStopSec=`, `ExecStopPost=` always, and once more whatever that
-//! left.
+//! The steps are systemd.service(5)'s and systemd.kill(5)'s: `ExecStop=` (only after a successful start, also when the
+//! service ended by itself), `KillSignal=` and SIGCONT, SIGKILL after `TimeoutStopSec=`, `ExecStopPost=` always, and
+//! once more whatever that left.
 
 use std::time::Duration;
 

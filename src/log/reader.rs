@@ -175,6 +175,10 @@ impl Reader {
         while let Some(entry) = self.next_entry()? {
             count += u64::from(matches!(entry.content, Content::Line { .. }));
         }
+        if lines == 0 {
+            // What was there is passed over, marks too; only the line that is not finished is kept.
+            return Ok(());
+        }
         self.cursor = Some(place);
         self.end = end;
         self.assembler = Assembler::default();

@@ -198,8 +198,8 @@ pub struct Content {
     pub modified_ms: u64,
 }
 
-/// Reads a regular file of at most `limit` bytes. Whatever else a name may lead to (a FIFO, a device) is refused, and cannot
-/// make us wait.
+/// Reads a regular file of at most `limit` bytes. Whatever else a name may lead to (a FIFO, a device) is refused, and
+/// cannot make us wait.
 ///
 /// # Errors
 /// `InvalidInput` when it is no regular file, `FileTooLarge` past the limit; else what open(2) and read(2) give.

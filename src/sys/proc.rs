@@ -355,7 +355,6 @@ mod tests {
                 assert_eq!(children_by_scan(shell.pid), [child]);
                 assert!(children(Pid::current()).unwrap().contains(&shell.pid));
                 assert!(rss_bytes(shell.pid).unwrap() >= page_size());
-                kill(child);
                 shell.pidfd.signal(libc::SIGKILL).unwrap();
                 await_readable(shell.pidfd.as_fd());
                 assert!(stat(shell.pid).unwrap().is_dead());
@@ -364,6 +363,7 @@ mod tests {
                 assert_eq!(gone.kind(), io::ErrorKind::NotFound);
                 assert!(children(shell.pid).is_err());
                 assert!(rss_bytes(shell.pid).is_err());
+                kill(child);
                 assert_eq!(reap_orphans(|_| false), [child]);
             },
         );

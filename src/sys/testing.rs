@@ -37,7 +37,8 @@ pub(super) fn shell(script: &str) -> Spawn<'static> {
         umask: 0o022,
         stdin: Stdio::Null,
         stdout: Stdio::Null,
-        stderr: Stdio::Inherit,
+        // Not ours: a test that runs alone is watched through it, and what a failure leaves behind would keep it open.
+        stderr: Stdio::Null,
         cgroup: None,
         nofile: None,
     }

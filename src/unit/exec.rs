@@ -40,6 +40,8 @@ pub(super) fn commands(value: &Value, scope: &Scope, faults: &mut Vec<Fault>) ->
         Node::List(items) if items.is_empty() => {}
         _ => take(verbatim(value, scope)),
     }
+    // Kept for as long as the unit is: no room for more.
+    commands.shrink_to_fit();
     commands
 }
 

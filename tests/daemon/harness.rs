@@ -81,8 +81,8 @@ impl Bench {
         path
     }
 
-    /// Writes a service that runs a shell program, which finds the ear in `$EAR`. `unit` and `service` are further lines of
-    /// those sections.
+    /// Writes a service that runs a shell program, which finds the ear in `$EAR`. `unit` and `service` are further
+    /// lines of those sections.
     pub(crate) fn service(&self, name: &str, unit: &str, script: &str, service: &str) -> PathBuf {
         let ear = self.path("ear");
         let ear = ear.display();

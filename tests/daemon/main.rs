@@ -1,4 +1,5 @@
-//! The real binary in a home of its own, with real processes. Every wait is for an event and has a deadline; nothing sleeps.
+//! The real binary in a home of its own, with real processes. Every wait is for an event and has a deadline; nothing
+//! sleeps.
 
 #![allow(
     clippy::unwrap_used,

@@ -1,7 +1,8 @@
 //! One source of choices: a seeded generator, a recorded tape, or foreign bytes that run out into zeros.
 //!
-//! Owns how a choice is drawn and recorded. A choice of 0 always is the kindest one, so that a tape that has run out plays a
-//! dull story. Choices are kept in segments, one a step, so that a step can be dropped without shifting the others.
+//! Owns how a choice is drawn and recorded. A choice of 0 always is the kindest one, so that a tape that has run out
+//! plays a dull story. Choices are kept in segments, one a step, so that a step can be dropped without shifting the
+//! others.
 
 /// See the module.
 #[derive(Debug)]

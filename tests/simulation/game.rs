@@ -1,7 +1,7 @@
 //! One game: an engine, a world, a model and somebody who wants things, on a virtual clock.
 //!
-//! Owns the turn (event, effects, saves first, the rest in order), the daemon's death and its successor, and the kind ending in
-//! which everything must settle. Stands alone, so that a fuzz target can include it with its neighbours.
+//! Owns the turn (event, effects, saves first, the rest in order), the daemon's death and its successor, and the kind
+//! ending in which everything must settle. Stands alone, so that a fuzz target can include it with its neighbours.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -278,6 +278,7 @@ impl Game<'_> {
     /// One event, all that comes of it, and a look at everything.
     fn feed(&mut self, entropy: &mut Entropy, event: Event) -> Result<Daemon, String> {
         self.trace.add(self.now, What::Event(event.clone()));
+        let ended = self.ended(&event);
         self.engine.handle(self.now, event.clone());
         let mut batch = Vec::new();
         while let Some(effect) = self.engine.poll_effect() {
@@ -293,6 +294,7 @@ impl Game<'_> {
             batch: &batch,
             engine: &self.engine,
             before: &self.facts,
+            ended: ended.as_ref(),
         })?;
         self.not_so_simple(&event);
         if self.carry_out(entropy, &batch)? == Daemon::Died {
@@ -315,6 +317,14 @@ impl Game<'_> {
             self.begin_anew()?;
         }
         Ok(Daemon::Lives)
+    }
+
+    fn ended(&self, event: &Event) -> Option<Unit> {
+        let Event::Exited { run, .. } = event else {
+            return None;
+        };
+        let name = &self.model.runs.get(run)?.unit;
+        self.engine.unit(self.engine.id(name)?).cloned()
     }
 
     fn learn_names(&mut self) {
@@ -433,8 +443,8 @@ impl Game<'_> {
             self.hand_back(entropy, event)?;
         }
         self.model.office = Office::Held;
-        self.feed(entropy, Event::Tick)?;
-        self.keeps_wishes(&saved)
+        self.keeps_wishes(&saved)?;
+        self.feed(entropy, Event::Tick).map(|_| ())
     }
 
     /// While a successor takes over, only the model looks: not everybody is there yet.
@@ -453,6 +463,7 @@ impl Game<'_> {
             batch: &batch,
             engine: &self.engine,
             before: &self.facts,
+            ended: None,
         })?;
         self.carry_out(entropy, &batch)?;
         self.facts = self.look();
@@ -463,7 +474,8 @@ impl Game<'_> {
     fn nobody_is_unknown(&self) -> Check {
         for (run, record) in &self.model.runs {
             let spared = self.model.spares_all(&record.unit);
-            if record.known != Known::Asked || spared || !self.world.is_born(*run) {
+            let asked = record.known == Known::Asked && record.is_kept();
+            if !asked || spared || !self.world.is_born(*run) {
                 continue;
             }
             let known = self.saved.get(&record.unit).is_some_and(|(_, facts)| {
@@ -537,7 +549,9 @@ impl Game<'_> {
         self.trace.say(self.now, "a new daemon begins");
         self.engine = Engine::new(7);
         self.world.daemon_dies(true);
+        let littered = std::mem::take(&mut self.model.littered);
         self.model = Model::default();
+        self.model.littered = littered;
         self.saved.clear();
         self.facts.clear();
         self.fuse = None;

@@ -1,6 +1,7 @@
 //! What processes are going to do: scripted lives by role, drawn when they are born.
 //!
-//! Owns the scripts and how wild they are; `world.rs` plays them. A choice of 0 everywhere gives well-behaved processes.
+//! Owns the scripts and how wild they are; `world.rs` plays them. A choice of 0 everywhere gives well-behaved
+//! processes.
 
 use diakonos::engine::{Core, Ending, Role, SpawnFailure};
 use diakonos::unit::Kind;

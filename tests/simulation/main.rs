@@ -1,5 +1,5 @@
-//! The deterministic simulation of the engine: random units, random processes, random wishes, random faults and the daemon's
-//! death at any step, on a virtual clock. A failure prints its seed and its shortened story.
+//! The deterministic simulation of the engine: random units, random processes, random wishes, random faults and the
+//! daemon's death at any step, on a virtual clock. A failure prints its seed and its shortened story.
 //!
 //! `DIAKONOS_SIM_SEED=n` plays one seed, `DIAKONOS_SIM_SEEDS=n` so many, `DIAKONOS_SIM_STEPS=n` steps in each.
 

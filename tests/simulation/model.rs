@@ -1,7 +1,7 @@
 //! The shadow: what must be true of everything that the engine does, whatever its own structures say.
 //!
-//! Owns the bookkeeping over events and effects: runs, requests, published states, wishes, automatic starts. What can be seen
-//! by looking at the engine after an event is `sweep.rs`'s.
+//! Owns the bookkeeping over events and effects: runs, requests, published states, wishes, automatic starts. What can
+//! be seen by looking at the engine after an event is `sweep.rs`'s.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -93,6 +93,8 @@ pub(crate) struct Turn<'a> {
     pub(crate) engine: &'a Engine,
     /// Every unit's facts as they were before the event.
     pub(crate) before: &'a BTreeMap<UnitName, Facts>,
+    /// What the unit of an ended run was started with.
+    pub(crate) ended: Option<&'a Unit>,
 }
 
 pub(crate) fn fail<T>(text: impl Into<String>) -> Result<T, String> {
@@ -196,6 +198,7 @@ impl Model {
         self.last_change = None;
         self.expected.clear();
         self.shutdowns = 0;
+        self.has_exited = false;
         self.forbidden.retain(|name| {
             saved
                 .get(name)
@@ -414,7 +417,17 @@ impl Model {
             spawn.role,
             Role::StartPre | Role::Start | Role::StartPost | Role::Reload
         );
-        if starts && self.forbidden.contains(name) {
+        // A start under way goes on until the turn to stop has come; a new one may not begin.
+        let goes_on = turn.before.get(name).is_some_and(|facts| {
+            matches!(
+                facts.phase,
+                FactPhase::StartPre
+                    | FactPhase::Starting
+                    | FactPhase::FindingMain
+                    | FactPhase::StartPost
+            )
+        });
+        if starts && !goes_on && self.forbidden.contains(name) {
             return fail(format!(
                 "{name} was stopped by hand and spawns {:?}",
                 spawn.role
@@ -431,7 +444,10 @@ impl Model {
                 && record.is_kept()
                 && (same_place || matches!(spawn.role, Role::Start | Role::StartPre))
         });
-        if clash && !self.spares_all(name) {
+        let spares = self.kills.get(name).is_some_and(|kill| {
+            kill.mode == KillMode::None || (!kill.send_sigkill && spawn.role == Role::StopPost)
+        });
+        if clash && !spares {
             return fail(format!(
                 "{name} spawns {:?} while another process of its lives",
                 spawn.role
@@ -522,8 +538,10 @@ impl Model {
         if !is_going(change.to) {
             self.leave_behind(change)?;
         }
-        if change.to == State::Starting && change.from != State::Running {
+        if change.to == State::Starting && change.from == State::Waiting {
             self.start_order(turn, change)?;
+        }
+        if change.to == State::Waiting {
             self.start_limit(turn, change)?;
         }
         self.fulfil(change)
@@ -631,10 +649,7 @@ impl Model {
         let Some(facts) = turn.before.get(&name) else {
             return;
         };
-        let Some(service) = turn
-            .definition(&name)
-            .and_then(|unit| unit.service.as_ref())
-        else {
+        let Some(service) = turn.ended.and_then(|unit| unit.service.as_ref()) else {
             return;
         };
         let is_main = facts.main.is_some_and(|main| main.run == run);

@@ -1,4 +1,5 @@
-//! What must be true of the engine whenever it has come to rest after an event: seen from outside, through what it shows.
+//! What must be true of the engine whenever it has come to rest after an event: seen from outside, through what it
+//! shows.
 
 use std::collections::BTreeMap;
 

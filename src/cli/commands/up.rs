@@ -13,8 +13,8 @@ use crate::cli::family::{self, Family};
 use crate::cli::logs::{LogWatch, LogsError, Options, View};
 use crate::cli::output::{aside, hint_line};
 use crate::cli::place::Place;
-use crate::cli::render;
 use crate::cli::table::{Choice, Count, Group, Row};
+use crate::cli::wait::Waiting;
 use crate::engine::{Command, Wait};
 use crate::log::{Filter, Mode, Start};
 use crate::sys::clock::{monotonic_ms, wall_ms};
@@ -140,25 +140,25 @@ impl Up<'_> {
     ) -> Result<Exit, Failure> {
         let wait = Wait::Finished;
         client.send(Command::Start { names, wait }, &self.place.directories)?;
+        let mut waiting = Some(Waiting::new(self.given, self.place, "starting".to_owned()));
         let mut failed = false;
-        let mut started = false;
         let mut look_at_ms: Option<u64> = None;
         loop {
-            let woken = self.wait(client.fd(), look_at_ms)?;
+            let woken = self.wait(client.fd(), look_at_ms, waiting.as_mut())?;
             if woken.interrupted {
                 return self.stop();
             }
             if woken.daemon
-                && let Some(results) = self.hear(client)?
+                && let Some(results) = hear(client, waiting.as_mut())?
             {
                 failed |= report(self.given, self.place, &results, self.begun_ms)? != Exit::Done;
-                started = true;
+                waiting = None;
                 look_at_ms = Some(0);
             }
             if self.family.has_lost_one() {
                 look_at_ms = Some(0);
             }
-            if !started || look_at_ms.is_none_or(|at_ms| at_ms > monotonic_ms()) {
+            if waiting.is_some() || look_at_ms.is_none_or(|at_ms| at_ms > monotonic_ms()) {
                 continue;
             }
             let look = self.family.look(client)?;
@@ -179,14 +179,29 @@ impl Up<'_> {
         }
     }
 
-    /// Waits for a signal, the daemon, a log, or the end of a main process, and prints what was logged.
-    fn wait(&mut self, daemon: BorrowedFd<'_>, until_ms: Option<u64>) -> Result<Woken, Failure> {
-        let timeout_ms = until_ms.map(|at_ms| at_ms.saturating_sub(monotonic_ms()));
+    /// Waits for a signal, the daemon, a log, or the end of a main process, and prints what was logged. Whoever
+    /// waits for the daemon's answer is told what takes its time.
+    fn wait(
+        &mut self,
+        daemon: BorrowedFd<'_>,
+        until_ms: Option<u64>,
+        waiting: Option<&mut Waiting<'_>>,
+    ) -> Result<Woken, Failure> {
+        let timeout_ms = match &waiting {
+            Some(waiting) => Some(waiting.patience_ms()),
+            None => until_ms.map(|at_ms| at_ms.saturating_sub(monotonic_ms())),
+        };
         let mut fds = vec![self.signals.as_fd(), daemon, self.watch.as_fd()];
         fds.extend(self.family.mains());
         let failed = |error: io::Error| failure(LogsError::Wait(error));
         let ready = wait_readable(&fds, timeout_ms).map_err(failed)?;
         let is_ready = |place: usize| ready.get(place) == Some(&true);
+        if let Some(waiting) = waiting {
+            match ready.contains(&true) {
+                true => waiting.clear(),
+                false => waiting.show(),
+            }
+        }
         if is_ready(2) && self.watch.take_changes().map_err(failed)? {
             self.view.changed();
             self.print()?;
@@ -205,21 +220,6 @@ impl Up<'_> {
             .map_err(failure)
     }
 
-    /// Takes the daemon's replies; the results, once they have come.
-    fn hear(&self, client: &mut Client) -> Result<Option<Vec<UnitResult>>, Failure> {
-        while let Some(reply) = client.reply(0)? {
-            match reply {
-                Reply::Progress(progress) => {
-                    aside(&render::progress(&progress, self.given.error_palette()));
-                }
-                Reply::Final(Final::Error(error)) => return Err(error.into()),
-                Reply::Final(Final::Results(results)) => return Ok(Some(results)),
-                Reply::Final(_) => return Ok(Some(Vec::new())),
-            }
-        }
-        Ok(None)
-    }
-
     /// Stops what is ours, still showing the logs.
     fn stop(&mut self) -> Result<Exit, Failure> {
         let ended = || Failure::new(Exit::NoDaemon, "the daemon has ended meanwhile");
@@ -234,14 +234,15 @@ impl Up<'_> {
         ));
         let wait = Wait::Finished;
         client.send(Command::Stop { names, wait }, &self.place.directories)?;
+        let mut waiting = Waiting::new(self.given, self.place, "stopping".to_owned());
         loop {
-            let woken = self.wait(client.fd(), None)?;
+            let woken = self.wait(client.fd(), None, Some(&mut waiting))?;
             if woken.interrupted {
                 aside("detached: the daemon goes on stopping them\n");
                 return Err(Failure::silent(Exit::Detached));
             }
             if woken.daemon
-                && let Some(results) = self.hear(&mut client)?
+                && let Some(results) = hear(&mut client, Some(&mut waiting))?
             {
                 self.view.changed();
                 self.print()?;
@@ -249,4 +250,21 @@ impl Up<'_> {
             }
         }
     }
+}
+
+/// Takes the daemon's replies; the results, once they have come.
+fn hear(
+    client: &mut Client,
+    mut waiting: Option<&mut Waiting<'_>>,
+) -> Result<Option<Vec<UnitResult>>, Failure> {
+    while let Some(reply) = client.reply(0)? {
+        match (reply, &mut waiting) {
+            (Reply::Progress(progress), Some(waiting)) => waiting.progress(progress),
+            (Reply::Progress(_), None) => {}
+            (Reply::Final(Final::Error(error)), _) => return Err(error.into()),
+            (Reply::Final(Final::Results(results)), _) => return Ok(Some(results)),
+            (Reply::Final(_), _) => return Ok(Some(Vec::new())),
+        }
+    }
+    Ok(None)
 }

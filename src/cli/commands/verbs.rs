@@ -18,6 +18,8 @@ use crate::wire::{Final, UnitResult};
 
 /// A failed unit's last log lines that are shown.
 const LOG_LINES: u64 = 10;
+/// Requirements behind requirements that are followed to find whose failure it is.
+const CHAIN_MAX: usize = 32;
 
 const ALL: Choice = Choice::flag("-a", "--all", "every unit instead of names");
 const NO_WAIT: Choice = Choice::flag(
@@ -132,7 +134,7 @@ pub(in crate::cli) const RESTART: Row = Row {
         let scope = if running { Scope::Running } else { Scope::All };
         let command = Command::Restart { names, wait, scope };
         if running {
-            if_running(given, "restart", command, |what| nothing_runs(what))
+            if_running(given, "restart", command, nothing_runs)
         } else {
             starting(given, "restart", command)
         }
@@ -290,11 +292,50 @@ pub(super) fn report(
     let mut exit = Exit::Done;
     for result in results.iter().filter(|result| !render::is_success(result)) {
         exit = Exit::Failed;
-        let log = logtail::since(&place.home, &result.unit, LOG_LINES, begun_ms);
-        aside(&render::failures(result, &log, palette));
-        if let Some(hint) = &result.hint {
-            aside(&hint_line(hint, palette));
-        }
+        let (culprit, log) = last_words(place, &result.unit, begun_ms);
+        aside(&render::failures(result, (&culprit, &log), palette));
+        let named = format!("`diakonos status {culprit}` says more");
+        let hint = match &result.hint {
+            Some(hint) if !log.is_empty() && culprit == result.unit => hint,
+            _ => &named,
+        };
+        aside(&hint_line(hint, palette));
     }
     Ok(exit)
+}
+
+/// What a failed unit has printed since this moment; if nothing, then what the failed unit at the end of the chain of
+/// requirements has.
+fn last_words(place: &Place, unit: &str, begun_ms: u64) -> (String, Vec<String>) {
+    let said = |unit: String| {
+        let log = logtail::since(&place.home, &unit, LOG_LINES, begun_ms);
+        (unit, log)
+    };
+    let own = said(unit.to_owned());
+    if !own.1.is_empty() {
+        return own;
+    }
+    culprit(place, unit).map_or(own, said)
+}
+
+/// The unit whose own failure it is; nothing if it is this one's.
+fn culprit(place: &Place, unit: &str) -> Option<String> {
+    let mut client = place.connect().ok()??;
+    let mut status = |names: Vec<String>| match client.ask(Command::Status { names }, &[]) {
+        Ok(Final::Units(units)) => units,
+        _ => Vec::new(),
+    };
+    let mut at = status(vec![unit.to_owned()]).pop()?;
+    for _ in 0..CHAIN_MAX {
+        // No names would mean every unit.
+        if at.requires.is_empty() {
+            break;
+        }
+        let mut required = status(at.requires.clone()).into_iter();
+        match required.find(|status| status.state == "failed") {
+            Some(next) => at = next,
+            None => break,
+        }
+    }
+    (at.name != unit).then_some(at.name)
 }

@@ -64,8 +64,12 @@ pub(in crate::cli) fn successes(results: &[UnitResult], palette: Palette) -> Str
     out
 }
 
-/// A failure with its reason, its next automatic try and the unit's last log lines, for standard error.
-pub(in crate::cli) fn failures(result: &UnitResult, log: &[String], palette: Palette) -> String {
+/// A failure with its reason, its next automatic try and the last log lines of the unit to blame, for standard error.
+pub(in crate::cli) fn failures(
+    result: &UnitResult,
+    (culprit, log): (&str, &[String]),
+    palette: Palette,
+) -> String {
     let error = palette.paint(Tone::Bad, "error:");
     let name = palette.paint(Tone::Strong, &clean(&result.unit));
     let mut lines = result.text.lines();
@@ -81,7 +85,11 @@ pub(in crate::cli) fn failures(result: &UnitResult, log: &[String], palette: Pal
         out.push_str(&format!("       {}\n", palette.paint(Tone::Busy, &text)));
     }
     if !log.is_empty() {
-        let title = palette.paint(Tone::Quiet, "its last log lines:");
+        let title = match culprit == result.unit {
+            true => "its last log lines:".to_owned(),
+            false => format!("the last log lines of {}:", clean(culprit)),
+        };
+        let title = palette.paint(Tone::Quiet, &title);
         out.push_str(&format!("       {title}\n"));
         let bar = palette.paint(Tone::Quiet, "│");
         for line in log {
@@ -152,7 +160,7 @@ mod tests {
         ] {
             let mut text: String = steps.iter().map(|step| progress(step, palette)).collect();
             text.push_str(&successes(&results, palette));
-            text.push_str(&failures(&failed, &log, palette));
+            text.push_str(&failures(&failed, ("web", &log), palette));
             golden::check(name, &text);
         }
     }

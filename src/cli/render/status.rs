@@ -92,9 +92,9 @@ fn state(lines: &mut Lines, item: &Item, page: Page) {
 fn file(lines: &mut Lines, item: &Item) {
     let status = &item.status;
     let enabled = if status.enabled {
-        "starts with the daemon"
+        "enabled: starts with the daemon"
     } else {
-        "does not start with the daemon"
+        "not enabled"
     };
     lines.add("kind", &clean(&status.kind));
     lines.add("file", &format!("{} ({enabled})", clean(&status.file)));

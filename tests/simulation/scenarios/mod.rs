@@ -1,4 +1,5 @@
-//! Scenes with exact expectations on the virtual clock: one rule each, where the simulation only says what never may be.
+//! Scenes with exact expectations on the virtual clock: one rule each, where the simulation only says what never may
+//! be.
 //!
 //! Owns [`Stage`], on which a test plays the shell and the world by hand.
 
