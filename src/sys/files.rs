@@ -152,7 +152,11 @@ pub fn write_at(fd: BorrowedFd<'_>, bytes: &[u8], offset: u64) -> io::Result<usi
 /// # Errors
 /// `EMFILE` when there is not.
 pub fn has_room_for(count: usize) -> io::Result<()> {
-    let mut held = vec![open(c"/dev/null", OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?];
+    let mut held = vec![open(
+        c"/dev/null",
+        OFlags::PATH | OFlags::CLOEXEC,
+        Mode::empty(),
+    )?];
     while let Some(last) = held.last().filter(|_| held.len() < count) {
         held.push(rustix::io::fcntl_dupfd_cloexec(last, 0)?);
     }
@@ -220,10 +224,7 @@ pub fn read_regular(path: &Path, limit: usize) -> io::Result<Content> {
     let milliseconds = u64::try_from(found.st_mtime)
         .unwrap_or(0)
         .saturating_mul(1_000);
-    #[allow(
-        clippy::unnecessary_fallible_conversions,
-        reason = "signed on some machines"
-    )]
+    #[allow(clippy::useless_conversion, reason = "signed on some machines")]
     let part = u64::try_from(found.st_mtime_nsec).unwrap_or(0) / 1_000_000;
     Ok(Content {
         bytes,
