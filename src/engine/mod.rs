@@ -74,6 +74,8 @@ pub struct Engine {
     runs: BTreeMap<RunId, UnitId>,
     /// Units to be stepped before this event is worked off.
     work: BTreeSet<UnitId>,
+    /// A predecessor's units that are not in the graph yet.
+    unlinked: Vec<UnitId>,
     /// Units whose facts changed in this event.
     changed: BTreeSet<UnitId>,
     /// Effects of this event, in order; handed over behind its saves.
@@ -152,6 +154,7 @@ impl Engine {
             requests: Requests::default(),
             runs: BTreeMap::new(),
             work: BTreeSet::new(),
+            unlinked: Vec::new(),
             changed: BTreeSet::new(),
             batch: Vec::new(),
             effects: VecDeque::new(),
@@ -168,6 +171,9 @@ impl Engine {
     pub fn handle(&mut self, now: Moment, event: Event) {
         debug_assert!(now >= self.now, "time goes forward");
         self.now = self.now.max(now);
+        if !matches!(event, Event::Restored { .. }) {
+            self.link_restored();
+        }
         match event {
             Event::Request {
                 request,

@@ -236,7 +236,8 @@ impl Engine {
         self.last_unit += 1;
         let id = UnitId(self.last_unit);
         self.names.insert(unit.name.clone(), id);
-        self.services.insert(id, Box::new(Service::new(unit, self.now)));
+        self.services
+            .insert(id, Box::new(Service::new(unit, self.now)));
         id
     }
 

@@ -2,6 +2,7 @@
 
 use crate::unit::{KillMode, Unit};
 
+use super::graph::find_cycle;
 use super::phase::{End, Goal, Group, Left, Phase, Round, Run, Stage, Why, failure_word};
 use super::{
     Cause, Effect, Engine, FactFailure, FactGoal, FactPhase, FactRun, Facts, Failure, MainView,
@@ -80,7 +81,7 @@ impl Engine {
         }
         let id = self.add(unit);
         self.last_run = self.last_run.max(facts.last_run.0);
-        self.rebuild_graph();
+        self.unlinked.push(id);
         let phase = self.phase_of(id, facts);
         if phase == Phase::Backoff || !phase.kind().rests() {
             self.timers.set(id, facts.deadline);
@@ -124,6 +125,25 @@ impl Engine {
             self.batch.push(Effect::WatchGroup { unit: id });
         }
         self.work.insert(id);
+    }
+
+    /// Makes the graph once all of a predecessor's units are there. Definitions of different ages may not fit together: where
+    /// their order has a cycle, a unit's own order is forgotten until its file is read again.
+    pub(super) fn link_restored(&mut self) {
+        if self.unlinked.is_empty() {
+            return;
+        }
+        self.unlinked.clear();
+        while let Some(cycle) = find_cycle(self.services.values().map(|s| s.newest())) {
+            let unit = self
+                .services
+                .values_mut()
+                .find(|service| cycle.contains(&service.unit.name) && service.is_ordered());
+            let Some(service) = unit else { break };
+            service.unit.after.clear();
+            service.unit.before.clear();
+        }
+        self.rebuild_graph();
     }
 
     fn phase_of(&mut self, id: UnitId, facts: &Facts) -> Phase {

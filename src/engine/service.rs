@@ -80,6 +80,10 @@ impl Service {
         self.kind().ends() || self.awaits_stop()
     }
 
+    pub(super) fn is_ordered(&self) -> bool {
+        !self.unit.after.is_empty() || !self.unit.before.is_empty()
+    }
+
     /// A start by hand: delays and limits begin anew.
     pub(super) fn forget_restarts(&mut self) {
         self.restarts = 0;

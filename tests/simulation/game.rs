@@ -549,7 +549,9 @@ impl Game<'_> {
         self.trace.say(self.now, "a new daemon begins");
         self.engine = Engine::new(7);
         self.world.daemon_dies(true);
+        let littered = std::mem::take(&mut self.model.littered);
         self.model = Model::default();
+        self.model.littered = littered;
         self.saved.clear();
         self.facts.clear();
         self.fuse = None;

@@ -538,8 +538,10 @@ impl Model {
         if !is_going(change.to) {
             self.leave_behind(change)?;
         }
-        if change.to == State::Starting && change.from != State::Running {
+        if change.to == State::Starting && change.from == State::Waiting {
             self.start_order(turn, change)?;
+        }
+        if change.to == State::Waiting {
             self.start_limit(turn, change)?;
         }
         self.fulfil(change)

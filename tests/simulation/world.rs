@@ -18,6 +18,7 @@ use crate::life::{self, Birth, Course, Life, Temper};
 #[derive(Debug)]
 pub(crate) struct World {
     pub(crate) temper: Temper,
+    mood: Mood,
     now: Moment,
     processes: BTreeMap<u32, Process>,
     next_pid: u32,
@@ -25,6 +26,13 @@ pub(crate) struct World {
     inbox: Vec<Event>,
     watches: BTreeMap<UnitName, UnitId>,
     searches: BTreeMap<RunId, Search>,
+}
+
+/// Whether faults are still to come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mood {
+    Wild,
+    Kind,
 }
 
 /// One living process.
@@ -74,6 +82,7 @@ impl World {
     pub(crate) fn new(temper: Temper) -> Self {
         Self {
             temper,
+            mood: Mood::Wild,
             now: Moment::default(),
             processes: BTreeMap::new(),
             next_pid: 100,
@@ -227,7 +236,7 @@ impl World {
         }
         if process.daemonises && ending == Ending::Code(0) {
             let children = std::mem::take(&mut process.children);
-            self.leave(&process.unit, children);
+            self.leave(&process.unit, children, process.was_told);
         }
         if let Some(run) = process.run {
             let ending = if process.tells_ending {
@@ -286,9 +295,12 @@ impl World {
     /// Faults end: what hangs comes loose, what ignored signals obeys.
     pub(crate) fn become_kind(&mut self, now: Moment) {
         self.temper = Temper::kind();
+        self.mood = Mood::Kind;
         for process in self.processes.values_mut() {
             process.course.on_signal = Some((0, life::SIGTERM_DEATH));
             process.course.kill_ms = 0;
+            let soon = process.course.ends_after_ms.map(|ms| ms.min(1000));
+            process.course.ends_after_ms = if process.lasts { soon } else { Some(0) };
             match &mut process.stage {
                 Stage::BeforeExec { at, birth } => {
                     *at = Some(now);
@@ -375,13 +387,17 @@ impl World {
         }
         if !process.daemonises {
             let children = std::mem::take(&mut process.children);
-            let unit = process.unit.clone();
-            self.leave(&unit, children);
+            let (unit, was_told) = (process.unit.clone(), process.was_told);
+            self.leave(&unit, children, was_told);
         }
     }
 
-    fn leave(&mut self, unit: &UnitName, children: Vec<Course>) {
-        for course in children {
+    /// Processes that a process forks off. In a kind world they know what signal their parent had.
+    fn leave(&mut self, unit: &UnitName, children: Vec<Course>, was_told: bool) {
+        for mut course in children {
+            if self.mood == Mood::Kind && was_told {
+                course.ends_after_ms = Some(0);
+            }
             let pid = self.next_pid;
             self.next_pid += 1;
             let ends_at = course.ends_after_ms.map(|ms| self.now.plus_ms(ms));

@@ -1,0 +1,17 @@
+//! Real programs as services of the real binary, and the examples of `services/`: started, reloaded, killed, restarted,
+//! stopped, with nothing left. Every wait is for an event and has a deadline.
+//!
+//! Debian's packages redis-server, nginx, postgresql and python3 have to be installed.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test fails by panicking"
+)]
+
+mod examples;
+mod follow;
+mod house;
+mod nginx;
+mod postgres;
+mod redis;
