@@ -14,7 +14,7 @@ use super::text::{clean, span};
 use crate::engine::Command;
 use crate::sys::clock::monotonic_ms;
 use crate::sys::poll::wait_readable;
-use crate::sys::process::{Pid, error_text};
+use crate::sys::process::{Pid, PidFd, error_text};
 use crate::sys::socket::peer;
 use crate::wire::{
     CHUNK_MAX, Decoder, Final, Hello, PROTOCOL_VERSION, Reply, Request, decode_hello, decode_reply,
@@ -149,6 +149,11 @@ impl Client {
         reply
             .map(Some)
             .map_err(|error| self.nonsense(&format!("its answer is {error}")))
+    }
+
+    /// The daemon's process, to wait for its end. It has just greeted us, so its number is still its own.
+    pub(super) fn process(&self) -> Option<PidFd> {
+        PidFd::open(Pid::from_raw(self.pid?)?).ok()
     }
 
     /// Waits until the daemon has closed the connection. Whether it did in time.

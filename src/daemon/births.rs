@@ -69,7 +69,7 @@ impl Processes {
         drop(request);
         hold.group.add_root(spawned.pid);
         if let Some(log) = &mut hold.log {
-            log.expect(spawn.run);
+            log.attribute(spawn.run);
         }
         self.watch_child(spawn, spawned, prepared.objects, turn)
     }

@@ -282,3 +282,39 @@ fn signal_found(found: &Found, signal: i32) -> io::Result<()> {
 pub(super) fn is_gone(error: &io::Error) -> bool {
     error.raw_os_error() == Some(NO_SUCH_PROCESS)
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::process::{Child, Command, Stdio};
+
+    use super::*;
+
+    /// A child that was born with the mark, in a session that is not its own.
+    fn marked(marker: &str) -> Child {
+        let (name, value) = marker.split_once('=').unwrap();
+        Command::new("sleep").arg("600").env(name, value).stdin(Stdio::null()).spawn().unwrap()
+    }
+
+    #[test]
+    fn without_a_cgroup_members_are_found_signalled_and_missed() {
+        let poll = mio::Poll::new().unwrap();
+        let mut sources = Sources::new(poll.registry().try_clone().unwrap());
+        let mut watches = Watches::new(&mut sources);
+        let mut group = Group::new(UnitId(1), "web", None);
+        let marker = format!("INVOCATION_ID=group-test-{}", std::process::id());
+        group.add_marker(marker.clone());
+        assert!(group.is_empty());
+        let mut child = marked(&marker);
+        let pid = Pid::from_raw(child.id()).unwrap();
+        // The child bears the mark from its execve on, which `spawn` has waited for.
+        assert_eq!(group.members().unwrap(), [pid]);
+        group.watch(Watched::Asked, &mut sources, &mut watches);
+        group.signal(SIGKILL).unwrap();
+        child.wait().unwrap();
+        assert!(group.is_empty());
+        group.unwatch(&mut sources, &mut watches);
+        assert_eq!(group.watched(), Watched::Not);
+    }
+}

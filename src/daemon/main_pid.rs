@@ -271,3 +271,25 @@ fn parse_pid(bytes: &[u8]) -> Option<Pid> {
 fn nearest_folder(file: &Path) -> Option<&Path> {
     file.ancestors().skip(1).find(|folder| folder.is_dir())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_line_of_a_pid_file_is_a_number() {
+        let pid = Pid::from_raw(123);
+        for text in ["123", "123\n", " 123 \n", "123\nmore\n"] {
+            assert_eq!(parse_pid(text.as_bytes()), pid, "{text:?}");
+        }
+        for text in ["", "\n123", "0", "-1", "+1", "12a", "99999999999", "1 2", "\u{661}"] {
+            assert_eq!(parse_pid(text.as_bytes()), None, "{text:?}");
+        }
+        assert_eq!(parse_pid(b"\xff\n"), None);
+    }
+
+    #[test]
+    fn a_folder_that_is_missing_is_awaited_from_above() {
+        assert_eq!(nearest_folder(Path::new("/proc/no/such/pid")), Some(Path::new("/proc")));
+    }
+}

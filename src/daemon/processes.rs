@@ -12,12 +12,11 @@ use std::path::Path;
 use mio::Token;
 
 use crate::engine::{
-    Effect, Ending, Engine, Event, Role, RunId, SpawnFailure, State, Target, UnitId,
+    Effect, Ending, Engine, Event, Role, RunId, SpawnFailure, Target, UnitId,
 };
-use crate::log::Stream;
 use crate::sys::cgroup::Tree;
 use crate::sys::process::{Pid, PidFd, error_text, reap_orphans};
-use crate::sys::{proc, users};
+use crate::sys::users;
 use crate::unit::{Signal, UnitName};
 use crate::wire::Saved;
 
@@ -25,12 +24,14 @@ use super::account::Account;
 use super::environment::Invocation;
 use super::group::{Group, Watched, is_gone};
 use super::home::Home;
+use super::identity::{Identities, Invocations, tree_name};
 use super::main_pid::Finding;
-use super::pump::{self, Pumped, UnitLog};
+use super::pump::{self, UnitLog};
+use super::settling::is_rest;
 use super::sources::{Source, Sources};
 use super::spawn::Objects;
 use super::state::States;
-use super::watches::{Purpose, Watches};
+use super::watches::Watches;
 
 /// Whether a source has more to give right now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -136,64 +137,6 @@ pub(super) struct Leftover {
 pub(super) struct History {
     pub(super) log_lost: u64,
     pub(super) last_end: Option<(Ending, u64)>,
-}
-
-/// By what number a process is told from every other of this boot.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Identities {
-    /// The inode of its pidfd, of which each process has its own since Linux 6.9.
-    Inode,
-    /// When it was started.
-    StartTime,
-}
-
-impl Identities {
-    fn of_this_kernel() -> Self {
-        let inode = |pid: Pid| PidFd::open(pid).and_then(|pidfd| pidfd.inode()).ok();
-        let first = Pid::from_raw(1).and_then(inode);
-        let ours = inode(Pid::current());
-        if first.is_some() && ours.is_some() && first != ours {
-            Self::Inode
-        } else {
-            Self::StartTime
-        }
-    }
-
-    /// The number of one process; 0 where it is gone.
-    pub(super) fn of(self, pid: Pid, pidfd: &PidFd) -> u64 {
-        match self {
-            Self::Inode => pidfd.inode().unwrap_or(0),
-            Self::StartTime => proc::stat(pid).map_or(0, |stat| stat.start_ticks),
-        }
-    }
-}
-
-/// Numbers for invocations: a random base, and a count that is never used twice.
-#[derive(Debug)]
-pub(super) struct Invocations {
-    base: u128,
-    count: u128,
-}
-
-impl Invocations {
-    fn new() -> Self {
-        // The library's per-process keys are random, which is enough: the numbers are to differ, not to be secret.
-        let half = || {
-            use std::hash::{BuildHasher, Hasher};
-            u128::from(std::hash::RandomState::new().build_hasher().finish())
-        };
-        Self {
-            base: half() << 64 | half(),
-            count: 0,
-        }
-    }
-
-    pub(super) fn next(&mut self) -> Invocation {
-        // An odd factor: no two counts give the same number, and neighbours look nothing alike.
-        const FACTOR: u128 = 0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835;
-        self.count = self.count.wrapping_add(1);
-        Invocation::from_number(self.base.wrapping_add(self.count.wrapping_mul(FACTOR)))
-    }
 }
 
 impl Processes {
@@ -416,105 +359,6 @@ impl Processes {
             _ => {}
         }
     }
-
-    fn watch_group(&mut self, unit: UnitId, turn: &mut Turn<'_>) {
-        match self.holds.get_mut(&unit) {
-            Some(hold) => hold
-                .group
-                .watch(Watched::Asked, turn.sources, &mut self.watches),
-            None => turn.events.push_back(Event::GroupEmpty { unit }),
-        }
-        self.check_group(unit, turn);
-    }
-
-    /// Tells, once, that a watched group has become empty.
-    pub(super) fn check_group(&mut self, unit: UnitId, turn: &mut Turn<'_>) {
-        let has_run = self.runs.values().any(|run| run.unit == unit);
-        let Some(hold) = self.holds.get_mut(&unit) else {
-            return;
-        };
-        let watched = hold.group.watched();
-        if watched == Watched::Not {
-            return;
-        }
-        if has_run || !hold.group.is_empty() {
-            hold.group.hold_members(turn.sources);
-            return;
-        }
-        hold.group.unwatch(turn.sources, &mut self.watches);
-        if watched == Watched::Asked {
-            turn.events.push_back(Event::GroupEmpty { unit });
-        }
-        self.stirred.insert(unit);
-    }
-
-    /// Something happened to the unit's processes that does not say by itself what.
-    fn look_again(&mut self, unit: UnitId, turn: &mut Turn<'_>) {
-        self.check_group(unit, turn);
-        let mine = self
-            .finding
-            .iter()
-            .filter(|(_, finding)| finding.unit == unit);
-        let runs: Vec<RunId> = mine.map(|(run, _)| *run).collect();
-        for run in runs {
-            self.look_for_main(run, turn);
-        }
-    }
-
-    fn read_watches(&mut self, turn: &mut Turn<'_>) -> Progress {
-        let (purposes, is_drained) = self.watches.read();
-        for purpose in purposes {
-            match purpose {
-                Purpose::Group(unit) => self.look_again(unit, turn),
-                Purpose::PidFile(run) => self.look_for_main(run, turn),
-            }
-        }
-        if is_drained {
-            Progress::Drained
-        } else {
-            Progress::More
-        }
-    }
-
-    fn pump(&mut self, unit: UnitId, stream: Stream) -> Progress {
-        let log = self.holds.get_mut(&unit).and_then(|hold| hold.log.as_mut());
-        match log.map(|log| log.pump(stream, &mut self.buffer)) {
-            Some(Pumped::More) => return Progress::More,
-            Some(Pumped::End) => {
-                self.stirred.insert(unit);
-            }
-            Some(Pumped::Empty) | None => {}
-        }
-        Progress::Drained
-    }
-
-    /// Closes what a unit without processes holds. What still has a writer, or a process, stays until that is over.
-    fn settle_unit(&mut self, unit: UnitId, turn: &mut Turn<'_>) {
-        let is_busy = self.runs.values().any(|run| run.unit == unit)
-            || self.finding.values().any(|finding| finding.unit == unit);
-        let Some(hold) = self.holds.get_mut(&unit).filter(|_| !is_busy) else {
-            return;
-        };
-        if hold.group.watched() == Watched::Not {
-            hold.group
-                .watch(Watched::Ours, turn.sources, &mut self.watches);
-        }
-        if hold.group.watched() == Watched::Asked || !hold.group.is_empty() {
-            return;
-        }
-        let pumped = hold.log.as_mut().map(|log| log.drain(&mut self.buffer));
-        if matches!(pumped, Some(Pumped::Empty | Pumped::More)) {
-            return;
-        }
-        hold.group.unwatch(turn.sources, &mut self.watches);
-        if let Err(error) = hold.group.remove() {
-            ::log::warn!("removing the cgroup of unit {unit}: {}", error_text(&error));
-        }
-        if let Some(mut log) = self.holds.remove(&unit).and_then(|hold| hold.log) {
-            log.close(turn.sources);
-            self.history.entry(unit).or_default().log_lost += log.lost_bytes();
-        }
-    }
 }
 
 impl Run {
@@ -525,29 +369,4 @@ impl Run {
             sources.remove(birth.token, birth.status.as_fd());
         }
     }
-}
-
-/// Whether a unit in this state has no use for what it holds open. In automatic restart it will need it again soon.
-fn is_rest(state: Option<State>) -> bool {
-    match state {
-        None | Some(State::Stopped | State::Exited | State::Completed | State::Failed) => true,
-        Some(
-            State::Waiting
-            | State::Starting
-            | State::Running
-            | State::Reloading
-            | State::Stopping
-            | State::Backoff,
-        ) => false,
-    }
-}
-
-/// The same for each daemon of this home, and another for every other home. FNV-1a, since it has to stay the same.
-fn tree_name(home: &Home) -> String {
-    use std::os::unix::ffi::OsStrExt;
-    let bytes = home.root().as_os_str().as_bytes();
-    let hash = bytes.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
-    });
-    format!("diakonos-{hash:016x}")
 }

@@ -119,7 +119,7 @@ impl UnitLog {
 
     /// A process of this run is about to write. While there is a main process, all bytes are taken for that one's: they
     /// share its pipe.
-    pub(super) fn expect(&mut self, run: RunId) {
+    pub(super) fn attribute(&mut self, run: RunId) {
         self.run = self.main.unwrap_or(run);
     }
 
@@ -249,5 +249,50 @@ fn log_ending(ending: Ending) -> log::Ending {
             signal: i32::from(number),
         },
         Ending::Unknown => log::Ending::Unknown,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::fs;
+    use std::io::Write;
+
+    use super::*;
+
+    /// A child holds the FIFO for reading and writing; its bytes are in the log before the end of its run is marked.
+    #[test]
+    fn bytes_reach_the_log_and_the_end_of_all_writers_is_noticed() {
+        let name = format!("diakonos-pump-{}", std::process::id());
+        let folder = std::env::temp_dir().join(name);
+        fs::create_dir_all(&folder).unwrap();
+        let poll = mio::Poll::new().unwrap();
+        let mut sources = Sources::new(poll.registry().try_clone().unwrap());
+        let limits = LogLimits { max_size: 1 << 20, max_files: 2 };
+        let mut log = UnitLog::new("web", &folder, limits);
+        let fifo = folder.join("web.out");
+        let mut buffer = [0; 512];
+        let pipe = (UnitId(1), Stream::Out);
+        log.open_pipe(pipe, &fifo, None, &mut sources).unwrap();
+        assert_eq!(log.pump(Stream::Out, &mut buffer), Pumped::End, "nobody writes yet");
+
+        let mut writer = fs::OpenOptions::new().read(true).write(true).open(&fifo).unwrap();
+        log.begin(RunId(7), 99);
+        writer.write_all(b"one\ntwo\n").unwrap();
+        assert_eq!(log.pump(Stream::Out, &mut buffer), Pumped::Empty);
+        writer.write_all(b"last").unwrap();
+        log.end(Ending::Code(0), &mut buffer);
+        drop(writer);
+        assert_eq!(log.drain(&mut buffer), Pumped::End);
+        assert_eq!(fs::read(folder.join("web.log")).unwrap(), b"one\ntwo\nlast");
+
+        let index = log::index::decode(&fs::read(folder.join("web.idx")).unwrap()).unwrap();
+        let end = index.records.last().unwrap();
+        assert_eq!(end.what, log::index::What::Mark(Mark::End(log::Ending::Exited { code: 0 })));
+        assert!(index.records.iter().all(|record| record.run == 7));
+        log.close(&mut sources);
+        assert!(!fifo.exists());
+        fs::remove_dir_all(&folder).unwrap();
     }
 }

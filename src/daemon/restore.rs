@@ -267,7 +267,7 @@ fn resume(log: &mut UnitLog, facts: &Facts) {
     let run: Option<RunId> = begun.map(|main| main.run);
     match (run, facts.control) {
         (Some(run), _) => log.resume(run),
-        (None, Some(control)) => log.expect(control.run),
+        (None, Some(control)) => log.attribute(control.run),
         (None, None) => {}
     }
 }

@@ -270,3 +270,119 @@ fn c_string(step: &str, text: &str) -> Result<CString, SpawnFailure> {
     let nul = |_| failure(step, 0, "a NUL byte in an argument".to_owned());
     CString::new(text).map_err(nul)
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::fs;
+
+    use crate::engine::{Core, Ending, RunId, RunResult, UnitId};
+    use crate::sys::process::Identity;
+    use crate::unit::{Context, UnitName, parse};
+
+    use super::*;
+
+    fn unit(text: &str) -> Unit {
+        let context = Context {
+            user: "me".to_owned(),
+            uid: 1000,
+            home: "/home/me".into(),
+            host: "here".to_owned(),
+            runtime: "/run".into(),
+            state: "/var/lib".into(),
+            logs: "/var/log".into(),
+        };
+        let name = UnitName::parse("web").unwrap();
+        parse(text, Path::new("/units/web.service"), &name, &context).unwrap()
+    }
+
+    fn account() -> Account {
+        let identity = Some(Identity { uid: 1000, gid: 1000, groups: vec![] });
+        Account {
+            name: "me".to_owned(),
+            uid: 1000,
+            gid: 1000,
+            home: "/home/me".into(),
+            shell: "/bin/sh".into(),
+            identity,
+        }
+    }
+
+    fn prepared(text: &str) -> Result<(Vec<String>, Vec<String>), SpawnFailure> {
+        let unit = unit(text);
+        let service = unit.service.as_deref().unwrap();
+        let ending = Ending::Signal { number: 15, core: Core::None };
+        let spawn = Spawn {
+            run: RunId(1),
+            unit: UnitId(1),
+            role: Role::Start,
+            index: 0,
+            main_pid: Some(42),
+            result: Some(RunResult { service_result: "signal", ending: Some(ending) }),
+        };
+        let exec = command(service, spawn.role, spawn.index).unwrap();
+        let account = account();
+        let invocation = &Invocation::from_number(255);
+        let order = Order { unit: &unit, service, exec, spawn: &spawn, account: &account, invocation };
+        let fifos = Fifos { out: "/r/web.out".into(), err: "/r/web.err".into() };
+        let Prepared { spawn, .. } = prepare(order, &fifos)?;
+        let texts = |all: &[CString]| all.iter().map(|c| c.to_str().unwrap().to_owned()).collect();
+        Ok((texts(&spawn.argv), texts(&spawn.environment)))
+    }
+
+    #[test]
+    fn the_environment_is_clean_and_says_what_only_we_know() {
+        let (argv, environment) = prepared(
+            "[service]\nExecStart = \"sh -c '$A' ${A}x $A\"\nEnvironment = [\"A=b c\", \"HOME=/x\"]",
+        )
+        .unwrap();
+        assert_eq!(argv, ["sh", "-c", "b", "c", "b cx", "b", "c"]);
+        let invocation = format!("INVOCATION_ID={}ff", "0".repeat(30));
+        assert_eq!(
+            environment,
+            [
+                "A=b c",
+                "DIAKONOS_UNIT=web",
+                "EXIT_CODE=killed",
+                "EXIT_STATUS=TERM",
+                "HOME=/x",
+                &invocation,
+                "LANG=C.UTF-8",
+                "LOGNAME=me",
+                "MAINPID=42",
+                "PATH=/usr/local/bin:/usr/bin:/bin",
+                "SERVICE_RESULT=signal",
+                "SHELL=/bin/sh",
+                "USER=me",
+            ]
+        );
+    }
+
+    #[test]
+    fn an_environment_file_wins_and_a_missing_one_is_named() {
+        let name = format!("diakonos-environment-{}", std::process::id());
+        let file = std::env::temp_dir().join(name);
+        fs::write(&file, "A=file\n").unwrap();
+        let text = |path: &str| {
+            let path = format!("EnvironmentFile = \"{path}\"");
+            format!("[service]\nExecStart = \"/bin/echo $A\"\nEnvironment = [\"A=unit\"]\n{path}")
+        };
+        let (argv, _) = prepared(&text(file.to_str().unwrap())).unwrap();
+        assert_eq!(argv, ["/bin/echo", "file"]);
+        fs::remove_file(&file).unwrap();
+        let failure = prepared(&text("/nope/env")).unwrap_err();
+        assert_eq!((&*failure.step, failure.errno), ("environment", NOT_FOUND));
+        assert_eq!(&*failure.reason, "/nope/env: No such file or directory");
+        let (argv, _) = prepared(&text("-/nope/env")).unwrap();
+        assert_eq!(argv, ["/bin/echo", "unit"]);
+    }
+
+    #[test]
+    fn a_program_is_looked_for_in_the_services_own_path() {
+        let text = "[service]\nExecStart = \"nope\"\nEnvironment = [\"PATH=/a:/b\"]";
+        let failure = prepared(text).unwrap_err();
+        assert_eq!((&*failure.step, failure.errno), ("exec", NOT_FOUND));
+        assert_eq!(&*failure.reason, "nope: not found in PATH (/a:/b)");
+    }
+}

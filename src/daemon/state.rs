@@ -177,3 +177,67 @@ fn hash_of(bytes: &[u8]) -> u64 {
         (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
     })
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use crate::engine::{FactGoal, FactPhase, Facts, Moment, RunId};
+
+    use super::*;
+
+    fn saved(name: &str, boot_id: &str, restarts: u32) -> Saved {
+        let facts = Facts {
+            unit: UnitName::parse(name).unwrap(),
+            goal: FactGoal::Down,
+            phase: FactPhase::Stopped,
+            main: None,
+            control: None,
+            deadline: None,
+            since: Moment(1),
+            ready_at: None,
+            restarts,
+            attempt: 0,
+            starts: vec![],
+            last_run: RunId(0),
+            failure: None,
+            main_ending: None,
+        };
+        Saved {
+            facts,
+            file: "/units/web.service".to_owned(),
+            hash: 1,
+            boot_id: boot_id.to_owned(),
+            inodes: vec![],
+            cgroup: None,
+            invocation: None,
+        }
+    }
+
+    #[test]
+    fn a_successor_reads_the_last_save_and_nothing_of_another_boot() {
+        let name = format!("diakonos-state-{}", std::process::id());
+        let folder = std::env::temp_dir().join(name);
+        std::fs::create_dir_all(&folder).unwrap();
+        let mut states = States::new(folder.clone());
+        let boot = states.boot_id().to_owned();
+        for restarts in 0..5 {
+            states.save(UnitId(1), &saved("web", &boot, restarts));
+        }
+        states.save(UnitId(2), &saved("old", "another boot", 0));
+        std::fs::write(folder.join("torn.state"), "rubbish").unwrap();
+
+        let mut successor = States::new(folder.clone());
+        let found = successor.predecessors();
+        assert_eq!(found.len(), 1);
+        let (last, slot) = &found[0];
+        assert_eq!(last, &saved("web", &boot, 4));
+        assert!(!folder.join("old.state").exists() && !folder.join("torn.state").exists());
+        successor.resume(UnitId(9), *slot);
+        successor.save(UnitId(9), &saved("web", &boot, 5));
+        assert_eq!(successor.predecessors()[0].0.facts.restarts, 5);
+        successor.remove(UnitId(9), &UnitName::parse("web").unwrap());
+        assert!(successor.predecessors().is_empty());
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
+}

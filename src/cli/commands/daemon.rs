@@ -1,5 +1,6 @@
 //! The daemon itself: `daemon`, `daemon-status`, `kill`.
 
+use std::os::fd::AsFd as _;
 use std::path::PathBuf;
 
 use simplelog::{ConfigBuilder, LevelFilter, WriteLogger};
@@ -16,6 +17,8 @@ use crate::cli::usage::proportional_memory;
 use crate::cli::wait::Waiting;
 use crate::daemon::{self, BootError};
 use crate::engine::Command;
+use crate::sys::poll::wait_readable;
+use crate::sys::process::PidFd;
 use crate::wire::Final;
 
 /// How long the daemon may take to end once everything is down.
@@ -164,11 +167,16 @@ fn kill(given: &Given) -> Result<Exit, Failure> {
     let Some(mut client) = place.connect()? else {
         return super::nothing_runs("nothing to end");
     };
-    let pid = client.pid();
+    let (pid, process) = (client.pid(), client.process());
     let purpose = "stop all services and the daemon".to_owned();
     let mut waiting = Waiting::new(given, &place, purpose);
     waiting.carry_out(&mut client, Command::Kill)?;
-    if !client.wait_for_end(END_MS) {
+    // A connection closes a little earlier than its process ends.
+    let has_ended = match &process {
+        Some(process) => ends(process),
+        None => client.wait_for_end(END_MS),
+    };
+    if !has_ended {
         let named = pid.map(|pid| format!(" (PID {pid})")).unwrap_or_default();
         let message = format!(
             "all services are down, but the daemon{named} did not end within {}",
@@ -178,4 +186,9 @@ fn kill(given: &Given) -> Result<Exit, Failure> {
     }
     answer("the daemon has ended; no service is left\n")?;
     Ok(Exit::Done)
+}
+
+/// Waits for the end of the daemon's process. Whether it came in time.
+fn ends(process: &PidFd) -> bool {
+    wait_readable(&[process.as_fd()], Some(END_MS)).is_ok_and(|ready| ready.contains(&true))
 }

@@ -18,6 +18,8 @@ use crate::wire::{Final, UnitResult};
 
 /// A failed unit's last log lines that are shown.
 const LOG_LINES: u64 = 10;
+/// Requirements behind requirements that are followed to find whose failure it is.
+const CHAIN_MAX: usize = 32;
 
 const ALL: Choice = Choice::flag("-a", "--all", "every unit instead of names");
 const NO_WAIT: Choice = Choice::flag(
@@ -292,7 +294,7 @@ pub(super) fn report(
         exit = Exit::Failed;
         let (culprit, log) = last_words(place, &result.unit, begun_ms);
         aside(&render::failures(result, (&culprit, &log), palette));
-        let named = format!("`diakonos status {}` says more", result.unit);
+        let named = format!("`diakonos status {culprit}` says more");
         let hint = match &result.hint {
             Some(hint) if !log.is_empty() && culprit == result.unit => hint,
             _ => &named,
@@ -302,38 +304,38 @@ pub(super) fn report(
     Ok(exit)
 }
 
-/// What a failed unit has printed since this moment; if nothing, then what a unit that it requires has, and that
-/// failed, too.
+/// What a failed unit has printed since this moment; if nothing, then what the failed unit at the end of the chain of
+/// requirements has.
 fn last_words(place: &Place, unit: &str, begun_ms: u64) -> (String, Vec<String>) {
-    let own = logtail::since(&place.home, unit, LOG_LINES, begun_ms);
-    if !own.is_empty() {
-        return (unit.to_owned(), own);
+    let said = |unit: String| {
+        let log = logtail::since(&place.home, &unit, LOG_LINES, begun_ms);
+        (unit, log)
+    };
+    let own = said(unit.to_owned());
+    if !own.1.is_empty() {
+        return own;
     }
-    for required in requirements(place, unit).unwrap_or_default() {
-        let log = logtail::since(&place.home, &required, LOG_LINES, begun_ms);
-        if !log.is_empty() {
-            return (required, log);
-        }
-    }
-    (unit.to_owned(), own)
+    culprit(place, unit).map_or(own, said)
 }
 
-/// What a unit requires and what has failed of that.
-fn requirements(place: &Place, unit: &str) -> Option<Vec<String>> {
+/// The unit whose own failure it is; nothing if it is this one's.
+fn culprit(place: &Place, unit: &str) -> Option<String> {
     let mut client = place.connect().ok()??;
-    let mut status = |names: Vec<String>| {
-        let last = client.ask(Command::Status { names }, &place.directories);
-        match last {
-            Ok(Final::Units(units)) => Some(units),
-            _ => None,
-        }
+    let mut status = |names: Vec<String>| match client.ask(Command::Status { names }, &[]) {
+        Ok(Final::Units(units)) => units,
+        _ => Vec::new(),
     };
-    let names = status(vec![unit.to_owned()])?.pop()?.requires;
-    if names.is_empty() {
-        return None;
+    let mut at = status(vec![unit.to_owned()]).pop()?;
+    for _ in 0..CHAIN_MAX {
+        // No names would mean every unit.
+        if at.requires.is_empty() {
+            break;
+        }
+        let mut required = status(at.requires.clone()).into_iter();
+        match required.find(|status| status.state == "failed") {
+            Some(next) => at = next,
+            None => break,
+        }
     }
-    let failed = status(names)?
-        .into_iter()
-        .filter(|status| status.state == "failed");
-    Some(failed.map(|status| status.name).collect())
+    (at.name != unit).then_some(at.name)
 }

@@ -1,0 +1,128 @@
+//! Who is left of a unit, and what becomes of what it holds when nobody is: groups are watched, pipes are pumped, and a unit at
+//! rest is closed, so that it costs no descriptor.
+
+use crate::engine::{Event, RunId, State, UnitId};
+use crate::log::Stream;
+use crate::sys::process::error_text;
+
+use super::group::Watched;
+use super::processes::{Processes, Progress, Turn};
+use super::pump::Pumped;
+use super::watches::Purpose;
+
+impl Processes {
+    pub(super) fn watch_group(&mut self, unit: UnitId, turn: &mut Turn<'_>) {
+        match self.holds.get_mut(&unit) {
+            Some(hold) => hold
+                .group
+                .watch(Watched::Asked, turn.sources, &mut self.watches),
+            None => turn.events.push_back(Event::GroupEmpty { unit }),
+        }
+        self.check_group(unit, turn);
+    }
+
+    /// Tells, once, that a watched group has become empty.
+    pub(super) fn check_group(&mut self, unit: UnitId, turn: &mut Turn<'_>) {
+        let has_run = self.runs.values().any(|run| run.unit == unit);
+        let Some(hold) = self.holds.get_mut(&unit) else {
+            return;
+        };
+        let watched = hold.group.watched();
+        if watched == Watched::Not {
+            return;
+        }
+        if has_run || !hold.group.is_empty() {
+            hold.group.hold_members(turn.sources);
+            return;
+        }
+        hold.group.unwatch(turn.sources, &mut self.watches);
+        if watched == Watched::Asked {
+            turn.events.push_back(Event::GroupEmpty { unit });
+        }
+        self.stirred.insert(unit);
+    }
+
+    /// Something happened to the unit's processes that does not say by itself what.
+    pub(super) fn look_again(&mut self, unit: UnitId, turn: &mut Turn<'_>) {
+        self.check_group(unit, turn);
+        let mine = self
+            .finding
+            .iter()
+            .filter(|(_, finding)| finding.unit == unit);
+        let runs: Vec<RunId> = mine.map(|(run, _)| *run).collect();
+        for run in runs {
+            self.look_for_main(run, turn);
+        }
+    }
+
+    pub(super) fn read_watches(&mut self, turn: &mut Turn<'_>) -> Progress {
+        let (purposes, is_drained) = self.watches.read();
+        for purpose in purposes {
+            match purpose {
+                Purpose::Group(unit) => self.look_again(unit, turn),
+                Purpose::PidFile(run) => self.look_for_main(run, turn),
+            }
+        }
+        if is_drained {
+            Progress::Drained
+        } else {
+            Progress::More
+        }
+    }
+
+    pub(super) fn pump(&mut self, unit: UnitId, stream: Stream) -> Progress {
+        let log = self.holds.get_mut(&unit).and_then(|hold| hold.log.as_mut());
+        match log.map(|log| log.pump(stream, &mut self.buffer)) {
+            Some(Pumped::More) => return Progress::More,
+            Some(Pumped::End) => {
+                self.stirred.insert(unit);
+            }
+            Some(Pumped::Empty) | None => {}
+        }
+        Progress::Drained
+    }
+
+    /// Closes what a unit without processes holds. What still has a writer, or a process, stays until that is over.
+    pub(super) fn settle_unit(&mut self, unit: UnitId, turn: &mut Turn<'_>) {
+        let is_busy = self.runs.values().any(|run| run.unit == unit)
+            || self.finding.values().any(|finding| finding.unit == unit);
+        let Some(hold) = self.holds.get_mut(&unit).filter(|_| !is_busy) else {
+            return;
+        };
+        if hold.group.watched() == Watched::Not {
+            hold.group
+                .watch(Watched::Ours, turn.sources, &mut self.watches);
+        }
+        if hold.group.watched() == Watched::Asked || !hold.group.is_empty() {
+            return;
+        }
+        let pumped = hold.log.as_mut().map(|log| log.drain(&mut self.buffer));
+        if matches!(pumped, Some(Pumped::Empty | Pumped::More)) {
+            return;
+        }
+        hold.group.unwatch(turn.sources, &mut self.watches);
+        if let Err(error) = hold.group.remove() {
+            ::log::warn!("removing the cgroup of unit {unit}: {}", error_text(&error));
+        }
+        if let Some(mut log) = self.holds.remove(&unit).and_then(|hold| hold.log) {
+            log.close(turn.sources);
+            self.history.entry(unit).or_default().log_lost += log.lost_bytes();
+        }
+    }
+}
+
+/// Whether a unit in this state has no use for what it holds open. In automatic restart it will need it again soon.
+pub(super) fn is_rest(state: Option<State>) -> bool {
+    match state {
+        None | Some(State::Stopped | State::Exited | State::Completed | State::Failed) => true,
+        Some(
+            State::Waiting
+            | State::Starting
+            | State::Running
+            | State::Reloading
+            | State::Stopping
+            | State::Backoff,
+        ) => false,
+    }
+}
+
