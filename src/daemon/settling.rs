@@ -125,4 +125,3 @@ pub(super) fn is_rest(state: Option<State>) -> bool {
         ) => false,
     }
 }
-
