@@ -13,7 +13,7 @@ const PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/transition
 const HEAD: &str = "\
 # What each happening means in each phase: src/engine/cell.rs, printed.
 # Written by the test `the_table_is_the_golden_one` with DIAKONOS_BLESS=1; compared on every run.
-# A happening that stands nowhere under a phase cannot come about in it; after "Ignore" stand those from which nothing follows.
+# A happening that stands nowhere under a phase cannot come about in it. From those behind Ignore nothing follows.
 ";
 
 #[test]
