@@ -167,10 +167,18 @@ TimeoutStartSec = "500ms"
     house.unit("redis", &unit);
     let failed = house.run(&["start", "redis"]);
     assert_eq!(failed.code, Some(1), "{failed:#?}");
-    assert!(failed.err.contains("PID file named no process of it within"), "{failed:#?}");
+    assert!(
+        failed
+            .err
+            .contains("PID file named no process of it within"),
+        "{failed:#?}"
+    );
     assert_eq!(house.listed("redis").text("state"), "failed");
     // The daemon that was looked for is not left behind.
     house.ok(&["stop", "redis"]);
-    assert!(!house.path("redis.sock").exists(), "it was asked to end, and not only killed");
+    assert!(
+        !house.path("redis.sock").exists(),
+        "it was asked to end, and not only killed"
+    );
     house.end();
 }
