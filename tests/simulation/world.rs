@@ -411,7 +411,7 @@ impl World {
                     stage: Stage::Running { ends_at },
                     course,
                     children: Vec::new(),
-                    was_told: false,
+                    was_told,
                     lasts: true,
                     has_status_pipe: false,
                     tells_ending: true,
