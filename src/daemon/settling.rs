@@ -1,5 +1,6 @@
-//! Who is left of a unit, and what becomes of what it holds when nobody is: groups are watched, pipes are pumped, and a
-//! unit at rest is closed, so that it costs no descriptor.
+//! Who is left of a unit, and what becomes of what it holds when nobody is.
+//!
+//! Groups are watched, pipes are pumped, and a unit at rest is closed, so that it costs no descriptor.
 
 use crate::engine::{Event, RunId, State, UnitId};
 use crate::log::Stream;
