@@ -233,7 +233,8 @@ impl Engine {
                 },
             );
         }
-        if why == Why::Finished && remains && self.is_kind(unit, FactPhase::Running) {
+        let running = matches!(self.phase(unit), Some(Phase::Running { .. }));
+        if why == Why::Finished && remains && running {
             return self.enter(unit, Phase::Exited, Some(Cause::Ended(ending)));
         }
         self.end_run(unit, End::new(why, Some(ending)));
@@ -475,11 +476,6 @@ impl Engine {
     /// Whether stop commands still run: not once the daemon was told not to wait.
     fn takes_time(&self) -> bool {
         self.mode != super::Mode::Hurrying
-    }
-
-    fn is_kind(&self, unit: UnitId, kind: FactPhase) -> bool {
-        self.service(unit)
-            .is_some_and(|service| service.kind() == kind)
     }
 }
 
