@@ -38,6 +38,7 @@ impl Processes {
         }
         hold.group.unwatch(turn.sources, &mut self.watches);
         if watched == Watched::Asked {
+            remove_pid_file(unit, turn);
             turn.events.push_back(Event::GroupEmpty { unit });
         }
         self.stirred.insert(unit);
@@ -109,6 +110,21 @@ impl Processes {
             log.close(turn.sources);
             self.history.entry(unit).or_default().log_lost += log.lost_bytes();
         }
+    }
+}
+
+/// Once the service is down nobody has a use for its PID file, and the number in it may become somebody else's:
+/// systemd.service(5) has the manager remove it.
+fn remove_pid_file(unit: UnitId, turn: &Turn<'_>) {
+    let service = turn.engine.unit(unit).and_then(|unit| unit.service.as_deref());
+    let Some(path) = service.and_then(|service| service.pid_file.as_deref()) else {
+        return;
+    };
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            ::log::warn!("removing {}: {}", path.display(), error_text(&error));
+        }
+        _ => {}
     }
 }
 

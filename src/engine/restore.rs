@@ -127,8 +127,8 @@ impl Engine {
         self.work.insert(id);
     }
 
-    /// Makes the graph once all of a predecessor's units are there. Definitions of different ages may not fit together: where
-    /// their order has a cycle, a unit's own order is forgotten until its file is read again.
+    /// Makes the graph once all of a predecessor's units are there. Definitions of different ages may not fit together:
+    /// where their order has a cycle, a unit's own order is forgotten until its file is read again.
     pub(super) fn link_restored(&mut self) {
         if self.unlinked.is_empty() {
             return;

@@ -6,6 +6,8 @@ use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use diakonos::sys::users;
+
 use crate::house::{Answer, House, program};
 
 /// A client's connection is answered within this, or the test fails.
@@ -34,9 +36,17 @@ fn furnished() -> House {
     }
     copy(&house, "example-web", &[(" 8080 ", " 0 ")]);
     copy(&house, "crash", &[("sleep 2; ", "")]);
-    let own = format!("diakonos-example-forking-{}", std::process::id());
-    copy(&house, "forking", &[("diakonos-example-forking", &own)]);
+    copy(
+        &house,
+        "forking",
+        &[("diakonos-example-forking", &own_pid_file())],
+    );
     house
+}
+
+/// The forking example's PID file for this test alone, without its ending.
+fn own_pid_file() -> String {
+    format!("diakonos-example-forking-{}", std::process::id())
 }
 
 /// Gets `/` of the web server, at the port that it names in its log.
@@ -167,11 +177,19 @@ fn the_forking_one() {
     let first = house.pid("forking");
     let status = house.ok(&["status", "forking"]);
     assert!(status.contains("sleep 1000000"), "{status}");
+    // %t: root's is the machine's, an ordinary user's comes from his session.
+    let runtime = match users::effective_uid() {
+        0 => PathBuf::from("/run"),
+        _ => house.path(""),
+    };
+    let file = runtime.join(format!("{}.pid", own_pid_file()));
+    assert!(file.exists());
     house.kill("forking");
     story.until("forking", "restarting");
     story.until("forking", "running");
     assert_ne!(house.pid("forking"), first);
     house.ok(&["stop", "forking"]);
+    assert!(!file.exists(), "a PID file outlives its service");
     house.end();
 }
 

@@ -195,6 +195,10 @@ impl Model {
         self.requests.clear();
         self.states.clear();
         self.newest.clear();
+        self.auto_starts = saved
+            .iter()
+            .map(|(name, (_, facts))| (name.clone(), facts.starts.iter().copied().collect()))
+            .collect();
         self.last_change = None;
         self.expected.clear();
         self.shutdowns = 0;
@@ -388,7 +392,7 @@ impl Model {
                     "request {request} is told something and is not open"
                 )),
             },
-            Effect::Answer { request, answer } => self.answer(turn, *request, answer),
+            Effect::Answer { request, answer } => self.answer(*request, answer),
             Effect::Exit => {
                 self.has_exited = true;
                 if self.shutdowns == 0 {
@@ -696,7 +700,7 @@ impl Model {
         }
     }
 
-    fn answer(&mut self, turn: &Turn<'_>, request: RequestId, answer: &Answer) -> Check {
+    fn answer(&mut self, request: RequestId, answer: &Answer) -> Check {
         let Some(asked) = self.requests.remove(&request) else {
             return fail(format!("request {request} is answered and is not open"));
         };

@@ -168,7 +168,7 @@ fn status(given: &Given) -> Result<Exit, Failure> {
 
 fn kill(given: &Given) -> Result<Exit, Failure> {
     let place = Place::find(given)?;
-    let Some(mut client) = place.connect()? else {
+    let Some(mut client) = place.connect_or_succeed()? else {
         return super::nothing_runs("nothing to end");
     };
     let (pid, process) = (client.pid(), client.process());
