@@ -55,8 +55,8 @@ impl Place {
         Ok(self.connect_or_start_fresh()?.client)
     }
 
-    /// The daemon, if one runs; and if one has died and left services behind, its successor: without that nobody could say
-    /// how they are, nor stop them.
+    /// The daemon, if one runs; and if one has died and left services behind, its successor: without that nobody could
+    /// say how they are, nor stop them.
     pub(super) fn connect_or_succeed(&self) -> Result<Option<Client>, Failure> {
         match self.connect()? {
             Some(client) => Ok(Some(client)),

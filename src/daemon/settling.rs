@@ -116,7 +116,10 @@ impl Processes {
 /// Once the service is down nobody has a use for its PID file, and the number in it may become somebody else's:
 /// systemd.service(5) has the manager remove it.
 fn remove_pid_file(unit: UnitId, turn: &Turn<'_>) {
-    let service = turn.engine.unit(unit).and_then(|unit| unit.service.as_deref());
+    let service = turn
+        .engine
+        .unit(unit)
+        .and_then(|unit| unit.service.as_deref());
     let Some(path) = service.and_then(|service| service.pid_file.as_deref()) else {
         return;
     };
