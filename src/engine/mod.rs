@@ -270,10 +270,7 @@ impl Engine {
 
     fn on_main(&mut self, run: RunId, happening: Happening) {
         if let Some((unit, true)) = self.owner(run)
-            && self
-                .services
-                .get(&unit)
-                .is_some_and(|s| s.kind() == FactPhase::FindingMain)
+            && self.is_kind(unit, FactPhase::FindingMain)
         {
             self.happen(unit, happening);
         }

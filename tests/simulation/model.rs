@@ -124,8 +124,11 @@ impl Turn<'_> {
     }
 
     fn refuses(&self, wanted: RequestId) -> bool {
-        self.batch.iter().any(|effect| {
-            matches!(effect, Effect::Answer { request, answer: Answer::Refused(_) } if *request == wanted)
+        self.batch.iter().any(|effect| match effect {
+            Effect::Answer { request, answer } => {
+                *request == wanted && matches!(answer, Answer::Refused(_))
+            }
+            _ => false,
         })
     }
 }
