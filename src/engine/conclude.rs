@@ -1,11 +1,16 @@
 //! What follows the end of a run: rest, another start at once, or an automatic restart after its delay.
 
-use super::phase::{End, Goal, Phase, Why};
+use super::phase::{End, Goal, Phase, Run, Why};
 use super::request::Awaited;
 use super::restart;
 use super::{Cause, Engine, Failure, Outcome, UnitId};
 
 impl Engine {
+    /// The run, unless its end is what has just been heard of.
+    pub(super) fn living(&self, run: Option<Run>) -> Option<Run> {
+        run.filter(|run| self.runs.contains_key(&run.id))
+    }
+
     /// The run is over: nothing of it is left, or as little as `KillMode=` allows. What now?
     pub(super) fn conclude(&mut self, unit: UnitId, end: End) {
         let now = self.now;

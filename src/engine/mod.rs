@@ -173,9 +173,7 @@ impl Engine {
     pub fn handle(&mut self, now: Moment, event: Event) {
         debug_assert!(now >= self.now, "time goes forward");
         self.now = self.now.max(now);
-        if !matches!(event, Event::Restored { .. }) {
-            self.link_restored();
-        }
+        self.link_restored(&event);
         match event {
             Event::Request {
                 request,

@@ -69,11 +69,6 @@ impl Engine {
         self.arm_stop(unit);
     }
 
-    /// The run, unless its end is what has just been heard of.
-    pub(super) fn living(&self, run: Option<Run>) -> Option<Run> {
-        run.filter(|run| self.runs.contains_key(&run.id))
-    }
-
     /// A stop command that fails is noted, and the signals come at once.
     pub(super) fn next_stop(&mut self, unit: UnitId, fate: Fate) {
         let Some(Phase::StopCommand {

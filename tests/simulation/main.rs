@@ -8,6 +8,7 @@ mod game;
 mod grammar;
 mod life;
 mod model;
+mod rules;
 mod scenarios;
 mod shorten;
 mod sweep;

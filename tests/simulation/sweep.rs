@@ -161,7 +161,7 @@ fn waits_for_somebody(scene: &Scene<'_>, view: &View<'_>, facts: &Facts) -> Chec
     }
     for other in &view.waits_for {
         let phase = scene.after.get(other).map(|facts| facts.phase);
-        if phase.is_none_or(|phase| rests(phase)) {
+        if phase.is_none_or(rests) {
             return fail(format!("{name} waits for {other}, which is {phase:?}"));
         }
     }

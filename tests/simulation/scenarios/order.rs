@@ -87,7 +87,7 @@ fn a_failed_requirement_fails_who_waits_for_it() {
     assert_eq!(stage.state("database"), State::Failed);
     assert_eq!(stage.state("web"), State::Failed);
     let Some(Outcome::Failed { failure, retry_ms }) = stage.outcome(request, "web") else {
-        panic!("{:?}", stage.outcome(request, "web"));
+        panic!("{:?}", stage.answer(request));
     };
     assert_eq!(retry_ms, None);
     assert!(matches!(failure, Failure::Dependency { on, .. } if on == name("database")));
