@@ -7,7 +7,7 @@
 use std::ffi::{CStr, CString, OsStr};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
@@ -22,12 +22,14 @@ use crate::sys::detach::{Detached, start_detached};
 use crate::sys::files;
 use crate::sys::inotify::{self, Inotify, Watch};
 use crate::sys::poll::wait_readable;
-use crate::sys::process::error_text;
+use crate::sys::process::{Pid, PidFd, error_text};
 
 /// How long a daemon may take from its start until it listens.
 const START_MS: u64 = 30_000;
 /// How long a daemon that holds its lock already may take until it listens.
 const LISTEN_MS: u64 = 10_000;
+/// A daemon that holds the lock and dies meanwhile is followed by a new start, so many in all.
+const TRIES: u32 = 3;
 /// The descriptor on which the daemon says that it listens.
 const READY_FD: &CStr = c"3";
 /// What is read of the line that it says.
@@ -55,8 +57,8 @@ impl Place {
         Ok(self.connect_or_start_fresh()?.client)
     }
 
-    /// The daemon, if one runs; and if one has died and left services behind, its successor: without that nobody could
-    /// say how they are, nor stop them.
+    /// The daemon, if one runs; and if one has died and left services behind, its successor: without that nobody
+    /// could say how they are, nor stop them.
     pub(super) fn connect_or_succeed(&self) -> Result<Option<Client>, Failure> {
         match self.connect()? {
             Some(client) => Ok(Some(client)),
@@ -90,29 +92,57 @@ impl Place {
             return Ok(Connected { client, fresh });
         }
         let watch = watch(home)?;
-        match start(home)? {
-            Word::Ready => {
-                let client = self.connect()?.ok_or_else(|| died(home))?;
-                let fresh = true;
-                Ok(Connected { client, fresh })
+        for _ in 0..TRIES {
+            let found = match start(home)? {
+                Word::Ready => {
+                    let client = self.connect()?.ok_or_else(|| died(home))?;
+                    let fresh = true;
+                    Some(Connected { client, fresh })
+                }
+                Word::Locked(pid) => self.await_socket(&watch, pid)?,
+            };
+            if let Some(connected) = found {
+                return Ok(connected);
             }
-            Word::Locked(pid) => self.await_socket(&watch, pid),
         }
+        Err(died(home))
     }
 
-    /// Another daemon, not started by a command, is on its way: its socket comes, or it is stuck.
-    fn await_socket(&self, watch: &Inotify, pid: Option<u32>) -> Result<Connected, Failure> {
+    /// Another daemon, not started by a command, is on its way: its socket comes, or it ends (nothing), or it is
+    /// stuck.
+    fn await_socket(
+        &self,
+        watch: &Inotify,
+        pid: Option<u32>,
+    ) -> Result<Option<Connected>, Failure> {
+        let pidfd = match pid.and_then(Pid::from_raw) {
+            None => None,
+            Some(pid) => match PidFd::open(pid) {
+                Ok(pidfd) => Some(pidfd),
+                Err(_) => return Ok(None),
+            },
+        };
         let deadline_ms = monotonic_ms().saturating_add(LISTEN_MS);
         let mut buffer = vec![0; inotify::BUFFER_BYTES];
         mention("a daemon runs; waiting for it to listen …");
         loop {
             if let Some(client) = self.connect()? {
                 let fresh = false;
-                return Ok(Connected { client, fresh });
+                return Ok(Some(Connected { client, fresh }));
             }
             let left_ms = deadline_ms.saturating_sub(monotonic_ms());
-            let ready = wait_readable(&[watch.as_fd()], Some(left_ms));
-            if left_ms == 0 || !ready.is_ok_and(|ready| ready.contains(&true)) {
+            let fds: Vec<BorrowedFd<'_>> = [
+                Some(watch.as_fd()),
+                pidfd.as_ref().map(|pidfd| pidfd.as_fd()),
+            ]
+            .into_iter()
+            .flatten()
+            .collect();
+            let ready = wait_readable(&fds, Some(left_ms)).unwrap_or_default();
+            if ready.get(1) == Some(&true) {
+                return Ok(None);
+            }
+            if left_ms == 0 || !ready.contains(&true) {
                 break;
             }
             // What it was does not matter: each is a reason to try again.

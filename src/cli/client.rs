@@ -33,6 +33,8 @@ pub(super) struct Client {
     stream: UnixStream,
     decoder: Decoder,
     pid: Option<u32>,
+    /// The daemon has closed its side, or is no more.
+    gone: bool,
 }
 
 /// Why there is no connection.
@@ -69,9 +71,14 @@ impl Client {
             stream,
             decoder: Decoder::new(),
             pid,
+            gone: false,
         };
-        client.greet().map_err(ConnectError::Failure)?;
-        Ok(client)
+        match client.greet() {
+            Ok(()) => Ok(client),
+            // A daemon greets even those whom it turns away: this one has just died.
+            Err(_) if client.gone => Err(ConnectError::Absent),
+            Err(failure) => Err(ConnectError::Failure(failure)),
+        }
     }
 
     fn greet(&mut self) -> Result<(), Failure> {
@@ -217,10 +224,16 @@ impl Client {
             }
             let mut buffer = vec![0; CHUNK_MAX];
             match self.stream.read(&mut buffer) {
-                Ok(0) => return Err(self.hung_up()),
+                Ok(0) => {
+                    self.gone = true;
+                    return Err(self.hung_up());
+                }
                 Ok(length) => self.decoder.push(&buffer[..length]),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(self.lost("cannot hear", &error)),
+                Err(error) => {
+                    self.gone = error.kind() == io::ErrorKind::ConnectionReset;
+                    return Err(self.lost("cannot hear", &error));
+                }
             }
         }
     }

@@ -161,10 +161,11 @@ impl Objects {
             }
             _ => errno_text(errno),
         };
-        let reason = if object.is_empty() {
-            cause
-        } else {
-            format!("{object}: {cause}")
+        let reason = match step {
+            _ if object.is_empty() => cause,
+            Step::Exec => format!("{object}: {cause}"),
+            // A path or a name alone would be taken for the program's.
+            _ => format!("{} {object}: {cause}", step.name()),
         };
         failure(step.name(), errno, reason)
     }

@@ -192,7 +192,9 @@ pub(super) fn failure_word(failure: &Failure) -> &'static str {
             ending: Ending::Code(_) | Ending::Unknown,
             ..
         } => "exit-code",
-        Failure::StartTimeout { .. } | Failure::StopTimeout { .. } => "timeout",
+        Failure::StartTimeout { .. }
+        | Failure::MainTimeout { .. }
+        | Failure::StopTimeout { .. } => "timeout",
         Failure::StartLimit { .. } => "start-limit-hit",
         Failure::NoMain { .. } => "protocol",
         Failure::Recorded { result, .. } => WORDS

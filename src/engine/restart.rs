@@ -107,6 +107,7 @@ pub(super) fn is_hopeless(failure: &Failure) -> bool {
         Failure::Spawn { failure, .. } => !PASSING.contains(&failure.errno),
         Failure::Ended { .. }
         | Failure::StartTimeout { .. }
+        | Failure::MainTimeout { .. }
         | Failure::StopTimeout { .. }
         | Failure::NoMain { .. }
         | Failure::Dependency { .. }

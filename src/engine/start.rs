@@ -298,7 +298,13 @@ impl Engine {
             Some(Phase::StartPost { .. }) => Role::StartPost,
             Some(_) | None => Role::Start,
         };
-        let failure = self.start_timeout(unit, role);
+        let failure = match (self.phase(unit), self.start_timeout(unit, role)) {
+            // Its command has long ended; it is the PID file that did not come.
+            (Some(Phase::FindingMain { .. }), Failure::StartTimeout { limit_ms, .. }) => {
+                Failure::MainTimeout { limit_ms }
+            }
+            (_, failure) => failure,
+        };
         self.end_run(unit, End::new(Why::Failed(failure), None));
     }
 

@@ -70,6 +70,10 @@ pub enum Failure {
         role: Role,
         limit_ms: u64,
     },
+    /// `TimeoutStartSec=` passed before the PID file named a main process.
+    MainTimeout {
+        limit_ms: u64,
+    },
     /// `TimeoutStopSec=` passed and SIGKILL had to be sent, or may not be.
     StopTimeout {
         limit_ms: u64,

@@ -79,6 +79,11 @@ impl fmt::Display for Failure {
             Self::StartTimeout { role, limit_ms } => {
                 write!(f, "{role} took longer than {}", Seconds(*limit_ms))
             }
+            Self::MainTimeout { limit_ms } => write!(
+                f,
+                "its PID file named no process of it within {}",
+                Seconds(*limit_ms)
+            ),
             Self::StopTimeout { limit_ms } => {
                 write!(f, "did not stop within {}, was killed", Seconds(*limit_ms))
             }

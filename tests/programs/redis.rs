@@ -145,3 +145,40 @@ Restart = "on-failure"
     assert!(!house.path("redis.pid").exists());
     house.end();
 }
+
+#[test]
+fn a_pid_file_elsewhere_is_the_reason_told() {
+    let house = House::new();
+    let (server, _) = redis();
+    house.file(
+        "redis.conf",
+        "port 0\nunixsocket ROOT/redis.sock\ndir ROOT\nsave \"\"\ndaemonize yes\n\
+         pidfile ROOT/elsewhere.pid\nlogfile ROOT/redis.log\n",
+    );
+    let unit = format!(
+        r#"
+[service]
+Type = "forking"
+PIDFile = "ROOT/redis.pid"
+ExecStart = "{server} ROOT/redis.conf"
+TimeoutStartSec = "500ms"
+"#
+    );
+    house.unit("redis", &unit);
+    let failed = house.run(&["start", "redis"]);
+    assert_eq!(failed.code, Some(1), "{failed:#?}");
+    assert!(
+        failed
+            .err
+            .contains("PID file named no process of it within"),
+        "{failed:#?}"
+    );
+    assert_eq!(house.listed("redis").text("state"), "failed");
+    // The daemon that was looked for is not left behind.
+    house.ok(&["stop", "redis"]);
+    assert!(
+        !house.path("redis.sock").exists(),
+        "it was asked to end, and not only killed"
+    );
+    house.end();
+}

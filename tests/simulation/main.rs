@@ -12,6 +12,7 @@ mod scenarios;
 mod shorten;
 mod sweep;
 mod trace;
+mod transitions;
 mod units;
 mod world;
 

@@ -319,7 +319,9 @@ fn steps_below_the_delay_change_nothing() {
         let mut run = stage.bring_up("a");
         for _ in 0..3 {
             stage.end(run, Ending::Code(1));
-            assert_eq!(stage.due_in("a").unwrap_or(0), delay, "{delay} {max}");
+            if delay > 0 {
+                assert_eq!(stage.due_in("a"), Some(delay), "{delay} {max}");
+            }
             stage.pass(delay);
             run = stage.launch("a", Role::Start);
         }
