@@ -3,6 +3,7 @@
 use super::phase::{End, Goal, Phase, Why};
 use super::request::Awaited;
 use super::restart;
+use super::stop::cause_of;
 use super::{Cause, Engine, Failure, Outcome, UnitId};
 
 impl Engine {
@@ -130,15 +131,5 @@ fn words_of(end: &End) -> String {
     match &end.why {
         Why::Failed(failure) => failure.to_string(),
         Why::Asked | Why::Finished => String::from("it ended well each time"),
-    }
-}
-
-/// The cause of going down; none where the request that asked for it has given its own.
-pub(super) fn cause_of(end: &End) -> Option<Cause> {
-    match (&end.why, end.main) {
-        (Why::Failed(failure), _) => Some(Cause::Failed(failure.clone())),
-        (Why::Finished, Some(ending)) => Some(Cause::Ended(ending)),
-        (Why::Finished, None) => Some(Cause::Gone),
-        (Why::Asked, _) => None,
     }
 }

@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use crate::unit::{KillMode, Signal, Span};
 
-use super::conclude::cause_of;
 use super::phase::{End, Group, Left, Phase, Round, Run, Stage, Why};
 use super::request::Awaited;
 use super::restart;
@@ -234,7 +233,8 @@ impl Engine {
                 },
             );
         }
-        if why == Why::Finished && remains && self.is_kind(unit, FactPhase::Running) {
+        let running = matches!(self.phase(unit), Some(Phase::Running { .. }));
+        if why == Why::Finished && remains && running {
             return self.enter(unit, Phase::Exited, Some(Cause::Ended(ending)));
         }
         self.end_run(unit, End::new(why, Some(ending)));
@@ -477,11 +477,6 @@ impl Engine {
     fn takes_time(&self) -> bool {
         self.mode != super::Mode::Hurrying
     }
-
-    pub(super) fn is_kind(&self, unit: UnitId, kind: FactPhase) -> bool {
-        self.service(unit)
-            .is_some_and(|service| service.kind() == kind)
-    }
 }
 
 fn targets(left: Left) -> Vec<Target> {
@@ -490,4 +485,14 @@ fn targets(left: Left) -> Vec<Target> {
         .flatten()
         .map(|run| Target::Run(run.id))
         .collect()
+}
+
+/// The cause of going down; none where the request that asked for it has given its own.
+pub(super) fn cause_of(end: &End) -> Option<Cause> {
+    match (&end.why, end.main) {
+        (Why::Failed(failure), _) => Some(Cause::Failed(failure.clone())),
+        (Why::Finished, Some(ending)) => Some(Cause::Ended(ending)),
+        (Why::Finished, None) => Some(Cause::Gone),
+        (Why::Asked, _) => None,
+    }
 }

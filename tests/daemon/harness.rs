@@ -437,6 +437,11 @@ impl Client {
         self.stream.write_all(&bytes).unwrap();
     }
 
+    /// Writes bytes as they are; `false` once the daemon has hung up.
+    pub(crate) fn try_write(&mut self, bytes: &[u8]) -> bool {
+        self.stream.write_all(bytes).is_ok()
+    }
+
     pub(crate) fn request(&mut self, command: Command) {
         let directories = self.directories.clone();
         let request = Request {
