@@ -201,18 +201,16 @@ impl Bench {
 
     /// Every process that has this bench's ear in its environment.
     pub(crate) fn processes(&self) -> Vec<Pid> {
-        let ear = format!("EAR={}", self.path("ear").display());
-        let all = proc::all().into_iter().filter(|stat| !stat.is_dead());
-        let pids = all.map(|stat| stat.pid);
-        pids.filter(|pid| proc::has_environment(*pid, ear.as_bytes()))
-            .collect()
+        marked(&format!("EAR={}", self.path("ear").display()))
     }
 }
 
 impl Drop for Bench {
     fn drop(&mut self) {
+        // A daemon in the background, if the test did not come to its end.
+        let daemons = marked(&format!("DIAKONOS_HOME={}", self.home().display()));
         let left = self.processes();
-        for pid in &left {
+        for pid in daemons.iter().chain(&left) {
             if let Ok(process) = PidFd::open(*pid) {
                 let _ = process.signal(9);
             }
@@ -222,6 +220,14 @@ impl Drop for Bench {
             assert!(left.is_empty(), "left running: {left:?}");
         }
     }
+}
+
+/// Every living process with this entry in its environment.
+fn marked(entry: &str) -> Vec<Pid> {
+    let all = proc::all().into_iter().filter(|stat| !stat.is_dead());
+    all.map(|stat| stat.pid)
+        .filter(|pid| proc::has_environment(*pid, entry.as_bytes()))
+        .collect()
 }
 
 pub(crate) fn start(name: &str) -> Command {
