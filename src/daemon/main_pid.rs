@@ -88,13 +88,12 @@ impl Processes {
         if let Some(file) = file {
             // Before the look, so that what is written after it is told.
             self.watches.remove(Purpose::PidFile(run));
-            if let Some(folder) = nearest_folder(file) {
-                if let Err(error) = self
+            if let Some(folder) = nearest_folder(file)
+                && let Err(error) = self
                     .watches
                     .add(folder, Watch::Created, Purpose::PidFile(run))
-                {
-                    ::log::warn!("watching {}: {error}", folder.display());
-                }
+            {
+                ::log::warn!("watching {}: {error}", folder.display());
             }
         }
         if let Some(answer) = self.answer((unit, run), turn) {

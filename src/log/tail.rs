@@ -71,11 +71,11 @@ impl Search {
             }
             place = first;
         }
-        if self.filter.lets_through(unknown_origin(0, 0)) {
-            if let Some(start) = self.range(&cursor.log, 0, end)? {
-                cursor.offset = start;
-                return Ok(true);
-            }
+        if self.filter.lets_through(unknown_origin(0, 0))
+            && let Some(start) = self.range(&cursor.log, 0, end)?
+        {
+            cursor.offset = start;
+            return Ok(true);
         }
         Ok(false)
     }

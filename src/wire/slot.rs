@@ -48,7 +48,11 @@ impl Slot {
     /// Where in the file the slot begins, in bytes.
     #[must_use]
     pub fn offset(self) -> usize {
-        if self.sequence % 2 == 0 { 0 } else { self.size }
+        if self.sequence.is_multiple_of(2) {
+            0
+        } else {
+            self.size
+        }
     }
 
     /// What to write at [`Slot::offset`], in one write: header and payload.
@@ -97,7 +101,7 @@ fn read(file: &[u8], offset: usize) -> Option<(Slot, &[u8])> {
         && slot.offset() == offset
         && slot.size >= size_for(payload)?
         && slot.size / SIZE_MIN == (slot.size / SIZE_MIN).next_power_of_two()
-        && slot.size % SIZE_MIN == 0;
+        && slot.size.is_multiple_of(SIZE_MIN);
     sound.then_some((slot, payload))
 }
 
