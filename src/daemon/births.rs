@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use crate::engine::{Event, Role, Spawn, SpawnFailure, UnitId};
 use crate::log::Stream;
+use crate::sys::cgroup::Cgroup;
 use crate::sys::process::{self, Spawned, error_text};
 use crate::sys::{clock, files};
 use crate::unit::{Output, Service, Unit};
@@ -64,7 +65,7 @@ impl Processes {
         let prepared = prepare(order, &fifos)?;
         let mut request: process::Spawn<'_> = prepared.spawn;
         request.nofile = Some(self.limits);
-        request.cgroup = hold.group.cgroup().map(|cgroup| cgroup.fd());
+        request.cgroup = hold.group.cgroup().map(Cgroup::entrance);
         let spawned = process::spawn(&request).map_err(|error| fork_failure(&error))?;
         drop(request);
         hold.group.add_root(spawned.pid);
