@@ -129,11 +129,13 @@ fn every_file_is_compiled() {
 /// Whether cargo compiles the file by itself.
 fn is_root(path: &str) -> bool {
     let parts: Vec<&str> = path.split('/').collect();
-    match parts.as_slice() {
-        ["src", "lib.rs" | "main.rs"] | ["tests", _] | ["tests", _, "main.rs"] => true,
-        ["fuzz", "fuzz_targets", _] => true,
-        _ => false,
-    }
+    matches!(
+        parts.as_slice(),
+        ["src", "lib.rs" | "main.rs"]
+            | ["tests", _]
+            | ["tests", _, "main.rs"]
+            | ["fuzz", "fuzz_targets", _]
+    )
 }
 
 /// How a file is named below its crate's root, its module's name, and the folder whose module declares it.
