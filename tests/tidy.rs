@@ -94,6 +94,57 @@ fn every_fuzz_target_is_declared_and_has_seeds() {
 }
 
 #[test]
+fn every_file_is_compiled() {
+    let sources = sources();
+    for source in sources.iter().filter(|source| !is_root(&source.path)) {
+        let (folder, module, home) = module_of(&source.path);
+        let parents = [
+            format!("{home}/mod.rs"),
+            format!("{home}/lib.rs"),
+            format!("{home}/main.rs"),
+            format!("{home}.rs"),
+        ];
+        let declaration = format!("mod {module};");
+        let by_path = format!("#[path = \"{folder}");
+        let declares = |parent: &Source| {
+            let named = parents.contains(&parent.path)
+                && parent
+                    .lines
+                    .iter()
+                    .any(|line| line.code.ends_with(&declaration));
+            named
+                || parent
+                    .lines
+                    .iter()
+                    .any(|line| line.raw.starts_with(&by_path))
+        };
+        assert!(
+            sources.iter().any(declares),
+            "nobody declares {}",
+            source.path
+        );
+    }
+}
+
+/// Whether cargo compiles the file by itself.
+fn is_root(path: &str) -> bool {
+    let parts: Vec<&str> = path.split('/').collect();
+    match parts.as_slice() {
+        ["src", "lib.rs" | "main.rs"] | ["tests", _] | ["tests", _, "main.rs"] => true,
+        ["fuzz", "fuzz_targets", _] => true,
+        _ => false,
+    }
+}
+
+/// How a file is named below its crate's root, its module's name, and the folder whose module declares it.
+fn module_of(path: &str) -> (&str, &str, &str) {
+    let named = path.split_once('/').map_or(path, |(_, rest)| rest);
+    let module = path.trim_end_matches(".rs").trim_end_matches("/mod");
+    let (home, module) = module.rsplit_once('/').unwrap_or(("", module));
+    (named, module, home)
+}
+
+#[test]
 fn every_golden_file_is_used() {
     let sources = sources();
     for golden in files(&top().join("tests/golden")) {

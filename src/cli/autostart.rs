@@ -55,6 +55,16 @@ impl Place {
         Ok(self.connect_or_start_fresh()?.client)
     }
 
+    /// The daemon, if one runs; and if one has died and left services behind, its successor: without that nobody could
+    /// say how they are, nor stop them.
+    pub(super) fn connect_or_succeed(&self) -> Result<Option<Client>, Failure> {
+        match self.connect()? {
+            Some(client) => Ok(Some(client)),
+            None if has_heritage(&self.home) => self.connect_or_start().map(Some),
+            None => Ok(None),
+        }
+    }
+
     /// The same, telling which of the two it was.
     pub(super) fn connect_or_start_fresh(&self) -> Result<Connected, Failure> {
         if let Some(client) = self.connect()? {
@@ -94,6 +104,7 @@ impl Place {
     fn await_socket(&self, watch: &Inotify, pid: Option<u32>) -> Result<Connected, Failure> {
         let deadline_ms = monotonic_ms().saturating_add(LISTEN_MS);
         let mut buffer = vec![0; inotify::BUFFER_BYTES];
+        mention("a daemon runs; waiting for it to listen …");
         loop {
             if let Some(client) = self.connect()? {
                 let fresh = false;
@@ -117,6 +128,15 @@ impl Place {
         Err(Failure::new(Exit::NoDaemon, message)
             .hint("it is not replaced while it lives; look at daemon.log, or end that process"))
     }
+}
+
+/// Whether a daemon has died and left facts for a successor: one that ends in order leaves none.
+fn has_heritage(home: &Home) -> bool {
+    let Ok(entries) = std::fs::read_dir(home.run()) else {
+        return false;
+    };
+    let mut names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    names.any(|name| name.ends_with(".state"))
 }
 
 /// Takes the lock of all who start a daemon; says so if that takes its time.

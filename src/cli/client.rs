@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use super::exit::{Exit, Failure};
 use super::text::{clean, span};
+use super::wait::{MENTION_MS, mention};
 use crate::engine::Command;
 use crate::sys::clock::monotonic_ms;
 use crate::sys::poll::wait_readable;
@@ -32,6 +33,8 @@ pub(super) struct Client {
     stream: UnixStream,
     decoder: Decoder,
     pid: Option<u32>,
+    /// The daemon has closed its side, or is no more.
+    gone: bool,
 }
 
 /// Why there is no connection.
@@ -52,7 +55,10 @@ impl Client {
                     io::ErrorKind::PermissionDenied => Exit::NotAllowed,
                     _ => Exit::NoDaemon,
                 };
-                let reason = error_text(&error);
+                let reason = match kind {
+                    io::ErrorKind::InvalidInput => "the path is too long for a socket".to_owned(),
+                    _ => error_text(&error),
+                };
                 let message = format!("cannot connect to {}: {reason}", socket.display());
                 ConnectError::Failure(Failure::new(exit, message))
             }
@@ -65,9 +71,14 @@ impl Client {
             stream,
             decoder: Decoder::new(),
             pid,
+            gone: false,
         };
-        client.greet().map_err(ConnectError::Failure)?;
-        Ok(client)
+        match client.greet() {
+            Ok(()) => Ok(client),
+            // A daemon greets even those whom it turns away: this one has just died.
+            Err(_) if client.gone => Err(ConnectError::Absent),
+            Err(failure) => Err(ConnectError::Failure(failure)),
+        }
     }
 
     fn greet(&mut self) -> Result<(), Failure> {
@@ -185,6 +196,7 @@ impl Client {
 
     /// The next payload; nothing if it does not come in time.
     fn payload(&mut self, timeout_ms: u64) -> Result<Option<Vec<u8>>, Failure> {
+        let mut mentioned = false;
         let deadline_ms = monotonic_ms().saturating_add(timeout_ms);
         loop {
             let next = self.decoder.next();
@@ -193,17 +205,35 @@ impl Client {
                 return Ok(next);
             }
             let left_ms = deadline_ms.saturating_sub(monotonic_ms());
-            let ready = wait_readable(&[self.stream.as_fd()], Some(left_ms))
+            let mut patience_ms = left_ms;
+            if timeout_ms > MENTION_MS && !mentioned {
+                patience_ms = left_ms.min(MENTION_MS);
+            }
+            let ready = wait_readable(&[self.stream.as_fd()], Some(patience_ms))
                 .map_err(|error| self.lost("cannot wait for", &error))?;
             if !ready.contains(&true) {
-                return Ok(None);
+                if patience_ms == left_ms {
+                    return Ok(None);
+                }
+                mentioned = true;
+                mention(&format!(
+                    "waiting for the daemon{} to answer …",
+                    self.named()
+                ));
+                continue;
             }
             let mut buffer = vec![0; CHUNK_MAX];
             match self.stream.read(&mut buffer) {
-                Ok(0) => return Err(self.hung_up()),
+                Ok(0) => {
+                    self.gone = true;
+                    return Err(self.hung_up());
+                }
                 Ok(length) => self.decoder.push(&buffer[..length]),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(self.lost("cannot hear", &error)),
+                Err(error) => {
+                    self.gone = error.kind() == io::ErrorKind::ConnectionReset;
+                    return Err(self.lost("cannot hear", &error));
+                }
             }
         }
     }

@@ -19,8 +19,8 @@ use super::sources::Source;
 use super::spawn::{Fifos, Objects, Order, command, failure, is_first, prepare};
 
 const SIGKILL: i32 = 9;
-/// How many descriptors have to be free before another service starts: what a birth takes for a moment, and what it takes to
-/// look after, and to stop, the services that run already.
+/// How many descriptors have to be free before another service starts: what a birth takes for a moment, and
+/// what it takes to look after, and to stop, the services that run already.
 const SPARE_DESCRIPTORS: usize = 24;
 /// `EMFILE` and `ENFILE`.
 const NO_DESCRIPTORS: [i32; 2] = [24, 23];

@@ -303,7 +303,12 @@ mod tests {
     /// A child that was born with the mark, in a session that is not its own.
     fn marked(marker: &str) -> Child {
         let (name, value) = marker.split_once('=').unwrap();
-        Command::new("sleep").arg("600").env(name, value).stdin(Stdio::null()).spawn().unwrap()
+        Command::new("sleep")
+            .arg("600")
+            .env(name, value)
+            .stdin(Stdio::null())
+            .spawn()
+            .unwrap()
     }
 
     #[test]

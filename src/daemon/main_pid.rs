@@ -284,7 +284,17 @@ mod tests {
         for text in ["123", "123\n", " 123 \n", "123\nmore\n"] {
             assert_eq!(parse_pid(text.as_bytes()), pid, "{text:?}");
         }
-        for text in ["", "\n123", "0", "-1", "+1", "12a", "99999999999", "1 2", "\u{661}"] {
+        for text in [
+            "",
+            "\n123",
+            "0",
+            "-1",
+            "+1",
+            "12a",
+            "99999999999",
+            "1 2",
+            "\u{661}",
+        ] {
             assert_eq!(parse_pid(text.as_bytes()), None, "{text:?}");
         }
         assert_eq!(parse_pid(b"\xff\n"), None);
@@ -292,6 +302,9 @@ mod tests {
 
     #[test]
     fn a_folder_that_is_missing_is_awaited_from_above() {
-        assert_eq!(nearest_folder(Path::new("/proc/no/such/pid")), Some(Path::new("/proc")));
+        assert_eq!(
+            nearest_folder(Path::new("/proc/no/such/pid")),
+            Some(Path::new("/proc"))
+        );
     }
 }

@@ -11,9 +11,7 @@ use std::path::Path;
 
 use mio::Token;
 
-use crate::engine::{
-    Effect, Ending, Engine, Event, Role, RunId, SpawnFailure, Target, UnitId,
-};
+use crate::engine::{Effect, Ending, Engine, Event, Role, RunId, SpawnFailure, Target, UnitId};
 use crate::sys::cgroup::Tree;
 use crate::sys::process::{Pid, PidFd, error_text, reap_orphans};
 use crate::sys::users;

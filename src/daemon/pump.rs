@@ -269,15 +269,26 @@ mod tests {
         fs::create_dir_all(&folder).unwrap();
         let poll = mio::Poll::new().unwrap();
         let mut sources = Sources::new(poll.registry().try_clone().unwrap());
-        let limits = LogLimits { max_size: 1 << 20, max_files: 2 };
+        let limits = LogLimits {
+            max_size: 1 << 20,
+            max_files: 2,
+        };
         let mut log = UnitLog::new("web", &folder, limits);
         let fifo = folder.join("web.out");
         let mut buffer = [0; 512];
         let pipe = (UnitId(1), Stream::Out);
         log.open_pipe(pipe, &fifo, None, &mut sources).unwrap();
-        assert_eq!(log.pump(Stream::Out, &mut buffer), Pumped::End, "nobody writes yet");
+        assert_eq!(
+            log.pump(Stream::Out, &mut buffer),
+            Pumped::End,
+            "nobody writes yet"
+        );
 
-        let mut writer = fs::OpenOptions::new().read(true).write(true).open(&fifo).unwrap();
+        let mut writer = fs::OpenOptions::new()
+            .read(true)
+            .write(true)
+            .open(&fifo)
+            .unwrap();
         log.begin(RunId(7), 99);
         writer.write_all(b"one\ntwo\n").unwrap();
         assert_eq!(log.pump(Stream::Out, &mut buffer), Pumped::Empty);
@@ -289,7 +300,10 @@ mod tests {
 
         let index = log::index::decode(&fs::read(folder.join("web.idx")).unwrap()).unwrap();
         let end = index.records.last().unwrap();
-        assert_eq!(end.what, log::index::What::Mark(Mark::End(log::Ending::Exited { code: 0 })));
+        assert_eq!(
+            end.what,
+            log::index::What::Mark(Mark::End(log::Ending::Exited { code: 0 }))
+        );
         assert!(index.records.iter().all(|record| record.run == 7));
         log.close(&mut sources);
         assert!(!fifo.exists());

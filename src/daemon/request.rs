@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use crate::engine::{Answer, Asker, Command, Event, RequestId, Verb, Wait};
 use crate::sys::socket::Peer;
-use crate::unit::{SearchPath, UnitName};
+use crate::unit::{SearchPath, Unit, UnitName};
 use crate::wire::{
     ErrorKind, Final, Progress, ProgressKind, Reply, Request, ResultKind, UnitResult, UnitStatus,
     WireError,
@@ -241,10 +241,12 @@ impl Daemon {
         path: &SearchPath,
         session: SessionId,
     ) -> Result<Final, WireError> {
+        // All are read before one is enabled: a request is done as a whole or not at all.
+        let loader = self.loader(path);
+        let units = targets.iter().map(|name| loader.read_named(name));
+        let units: Vec<Unit> = units.collect::<Result<_, _>>()?;
         let mut results = Vec::new();
-        for name in targets {
-            let loader = self.loader(path);
-            let unit = loader.read_named(name)?;
+        for (name, unit) in targets.iter().zip(units) {
             let through = through(&unit.install.wanted_by, &unit.install.required_by);
             let done = self.enabled.enable(name.clone(), unit.path, unit.install);
             let new = done.map_err(|error| not_written("enable", name, &error))?;

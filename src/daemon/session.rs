@@ -116,12 +116,18 @@ impl Sessions {
                 Err(error) => match error.kind() {
                     io::ErrorKind::WouldBlock => return,
                     io::ErrorKind::Interrupted | io::ErrorKind::ConnectionAborted => {}
+                    // Out of descriptors most likely; the kernel says so even when nobody waits.
                     _ if self.reserve.take().is_some() => {
-                        // Out of descriptors most likely: the reserve serves one, who is told so.
-                        if let Ok((stream, _)) = listener.accept() {
-                            turn_away(&stream, busy("it has no file descriptor left"));
+                        let next = listener.accept();
+                        if let Ok((stream, _)) = &next {
+                            turn_away(stream, busy("it has no file descriptor left"));
                         }
+                        let failure = next.err();
                         self.reserve = spare();
+                        if let Some(error) = failure {
+                            self.waiting = error.kind() != io::ErrorKind::WouldBlock;
+                            return;
+                        }
                     }
                     _ => {
                         ::log::warn!("cannot accept a client: {}", error_text(&error));

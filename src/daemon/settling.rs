@@ -1,5 +1,6 @@
-//! Who is left of a unit, and what becomes of what it holds when nobody is: groups are watched, pipes are pumped, and a unit at
-//! rest is closed, so that it costs no descriptor.
+//! Who is left of a unit, and what becomes of what it holds when nobody is.
+//!
+//! Groups are watched, pipes are pumped, and a unit at rest is closed, so that it costs no descriptor.
 
 use crate::engine::{Event, RunId, State, UnitId};
 use crate::log::Stream;
@@ -115,7 +116,10 @@ impl Processes {
 /// Once the service is down nobody has a use for its PID file, and the number in it may become somebody else's:
 /// systemd.service(5) has the manager remove it.
 fn remove_pid_file(unit: UnitId, turn: &Turn<'_>) {
-    let service = turn.engine.unit(unit).and_then(|unit| unit.service.as_deref());
+    let service = turn
+        .engine
+        .unit(unit)
+        .and_then(|unit| unit.service.as_deref());
     let Some(path) = service.and_then(|service| service.pid_file.as_deref()) else {
         return;
     };
@@ -141,4 +145,3 @@ pub(super) fn is_rest(state: Option<State>) -> bool {
         ) => false,
     }
 }
-

@@ -299,7 +299,11 @@ mod tests {
     }
 
     fn account() -> Account {
-        let identity = Some(Identity { uid: 1000, gid: 1000, groups: vec![] });
+        let identity = Some(Identity {
+            uid: 1000,
+            gid: 1000,
+            groups: vec![],
+        });
         Account {
             name: "me".to_owned(),
             uid: 1000,
@@ -313,20 +317,36 @@ mod tests {
     fn prepared(text: &str) -> Result<(Vec<String>, Vec<String>), SpawnFailure> {
         let unit = unit(text);
         let service = unit.service.as_deref().unwrap();
-        let ending = Ending::Signal { number: 15, core: Core::None };
+        let ending = Ending::Signal {
+            number: 15,
+            core: Core::None,
+        };
         let spawn = Spawn {
             run: RunId(1),
             unit: UnitId(1),
             role: Role::Start,
             index: 0,
             main_pid: Some(42),
-            result: Some(RunResult { service_result: "signal", ending: Some(ending) }),
+            result: Some(RunResult {
+                service_result: "signal",
+                ending: Some(ending),
+            }),
         };
         let exec = command(service, spawn.role, spawn.index).unwrap();
         let account = account();
         let invocation = &Invocation::from_number(255);
-        let order = Order { unit: &unit, service, exec, spawn: &spawn, account: &account, invocation };
-        let fifos = Fifos { out: "/r/web.out".into(), err: "/r/web.err".into() };
+        let order = Order {
+            unit: &unit,
+            service,
+            exec,
+            spawn: &spawn,
+            account: &account,
+            invocation,
+        };
+        let fifos = Fifos {
+            out: "/r/web.out".into(),
+            err: "/r/web.err".into(),
+        };
         let Prepared { spawn, .. } = prepare(order, &fifos)?;
         let texts = |all: &[CString]| all.iter().map(|c| c.to_str().unwrap().to_owned()).collect();
         Ok((texts(&spawn.argv), texts(&spawn.environment)))

@@ -1,12 +1,16 @@
 //! What follows the end of a run: rest, another start at once, or an automatic restart after its delay.
 
-use super::phase::{End, Goal, Phase, Why};
+use super::phase::{End, Goal, Phase, Run, Why};
 use super::request::Awaited;
 use super::restart;
-use super::stop::cause_of;
 use super::{Cause, Engine, Failure, Outcome, UnitId};
 
 impl Engine {
+    /// The run, unless its end is what has just been heard of.
+    pub(super) fn living(&self, run: Option<Run>) -> Option<Run> {
+        run.filter(|run| self.runs.contains_key(&run.id))
+    }
+
     /// The run is over: nothing of it is left, or as little as `KillMode=` allows. What now?
     pub(super) fn conclude(&mut self, unit: UnitId, end: End) {
         let now = self.now;
@@ -131,5 +135,15 @@ fn words_of(end: &End) -> String {
     match &end.why {
         Why::Failed(failure) => failure.to_string(),
         Why::Asked | Why::Finished => String::from("it ended well each time"),
+    }
+}
+
+/// The cause of going down; none where the request that asked for it has given its own.
+pub(super) fn cause_of(end: &End) -> Option<Cause> {
+    match (&end.why, end.main) {
+        (Why::Failed(failure), _) => Some(Cause::Failed(failure.clone())),
+        (Why::Finished, Some(ending)) => Some(Cause::Ended(ending)),
+        (Why::Finished, None) => Some(Cause::Gone),
+        (Why::Asked, _) => None,
     }
 }

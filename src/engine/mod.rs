@@ -21,6 +21,8 @@ mod event;
 mod facts;
 mod graph;
 mod id;
+#[cfg(debug_assertions)]
+mod invariants;
 mod phase;
 mod request;
 mod restart;
@@ -171,9 +173,7 @@ impl Engine {
     pub fn handle(&mut self, now: Moment, event: Event) {
         debug_assert!(now >= self.now, "time goes forward");
         self.now = self.now.max(now);
-        if !matches!(event, Event::Restored { .. }) {
-            self.link_restored();
-        }
+        self.link_restored(&event);
         match event {
             Event::Request {
                 request,
@@ -268,10 +268,7 @@ impl Engine {
 
     fn on_main(&mut self, run: RunId, happening: Happening) {
         if let Some((unit, true)) = self.owner(run)
-            && self
-                .services
-                .get(&unit)
-                .is_some_and(|s| s.kind() == FactPhase::FindingMain)
+            && self.is_kind(unit, FactPhase::FindingMain)
         {
             self.happen(unit, happening);
         }
@@ -451,50 +448,5 @@ impl Engine {
         self.effects
             .extend(changed.into_iter().map(|unit| Effect::Save { unit }));
         self.effects.extend(self.batch.drain(..));
-    }
-
-    /// What must hold between two events.
-    #[cfg(debug_assertions)]
-    fn check(&self) {
-        assert!(
-            self.work.is_empty() && self.batch.is_empty(),
-            "an event is worked off whole"
-        );
-        for (id, service) in &self.services {
-            let kind = service.kind();
-            assert_eq!(
-                service.shown,
-                service.state(),
-                "{}: published",
-                service.unit.name
-            );
-            if kind.rests() {
-                assert_eq!(
-                    service.goal,
-                    phase::Goal::Down,
-                    "{} rests",
-                    service.unit.name
-                );
-                assert_eq!(self.timers.get(*id), None, "{} rests", service.unit.name);
-            }
-            if kind == FactPhase::Backoff {
-                assert!(
-                    self.timers.get(*id).is_some(),
-                    "{} backs off",
-                    service.unit.name
-                );
-            }
-            for run in [service.phase.main(), service.phase.control()]
-                .into_iter()
-                .flatten()
-            {
-                assert_eq!(
-                    self.runs.get(&run.id),
-                    Some(id),
-                    "{}: {run:?}",
-                    service.unit.name
-                );
-            }
-        }
     }
 }

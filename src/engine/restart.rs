@@ -143,7 +143,11 @@ fn stepped_ms(restart: &Restart, delay: u64, attempt: u32) -> u64 {
     let Some(max) = restart.max_delay.map(ms).filter(|_| restart.steps > 0) else {
         return delay;
     };
-    if attempt >= restart.steps || delay >= max {
+    // No delay does not grow, and a maximum below the delay is none.
+    if delay == 0 || delay >= max {
+        return delay;
+    }
+    if attempt >= restart.steps {
         return max;
     }
     // A millisecond's precision of delays far below 2^53 ms: the conversions lose nothing that counts.
@@ -153,7 +157,7 @@ fn stepped_ms(restart: &Restart, delay: u64, attempt: u32) -> u64 {
         clippy::cast_sign_loss
     )]
     {
-        let from = delay.max(1) as f64;
+        let from = delay as f64;
         let growth = max as f64 / from;
         (from * growth.powf(f64::from(attempt) / f64::from(restart.steps))).round() as u64
     }

@@ -5,8 +5,8 @@ use crate::unit::{KillMode, Unit};
 use super::graph::find_cycle;
 use super::phase::{End, Goal, Group, Left, Phase, Round, Run, Stage, Why, failure_word};
 use super::{
-    Cause, Effect, Engine, FactFailure, FactGoal, FactPhase, FactRun, Facts, Failure, MainView,
-    UnitId, View,
+    Cause, Effect, Engine, Event, FactFailure, FactGoal, FactPhase, FactRun, Facts, Failure,
+    MainView, UnitId, View,
 };
 
 impl Engine {
@@ -127,10 +127,11 @@ impl Engine {
         self.work.insert(id);
     }
 
-    /// Makes the graph once all of a predecessor's units are there. Definitions of different ages may not fit together: where
-    /// their order has a cycle, a unit's own order is forgotten until its file is read again.
-    pub(super) fn link_restored(&mut self) {
-        if self.unlinked.is_empty() {
+    /// Makes the graph once all of a predecessor's units are there, which the first event of another kind says. Definitions
+    /// of different ages may not fit together: where their order has a cycle, a unit's own order is forgotten until its
+    /// file is read again.
+    pub(super) fn link_restored(&mut self, event: &Event) {
+        if self.unlinked.is_empty() || matches!(event, Event::Restored { .. }) {
             return;
         }
         self.unlinked.clear();

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use crate::unit::{KillMode, Signal, Span};
 
+use super::conclude::cause_of;
 use super::phase::{End, Group, Left, Phase, Round, Run, Stage, Why};
 use super::request::Awaited;
 use super::restart;
@@ -66,11 +67,6 @@ impl Engine {
         let cause = cause_of(&end);
         self.enter(unit, Phase::StopCommand { main, control, end }, cause);
         self.arm_stop(unit);
-    }
-
-    /// The run, unless its end is what has just been heard of.
-    pub(super) fn living(&self, run: Option<Run>) -> Option<Run> {
-        run.filter(|run| self.runs.contains_key(&run.id))
     }
 
     /// A stop command that fails is noted, and the signals come at once.
@@ -477,7 +473,7 @@ impl Engine {
         self.mode != super::Mode::Hurrying
     }
 
-    fn is_kind(&self, unit: UnitId, kind: FactPhase) -> bool {
+    pub(super) fn is_kind(&self, unit: UnitId, kind: FactPhase) -> bool {
         self.service(unit)
             .is_some_and(|service| service.kind() == kind)
     }
@@ -489,14 +485,4 @@ fn targets(left: Left) -> Vec<Target> {
         .flatten()
         .map(|run| Target::Run(run.id))
         .collect()
-}
-
-/// The cause of going down; none where the request that asked for it has given its own.
-pub(super) fn cause_of(end: &End) -> Option<Cause> {
-    match (&end.why, end.main) {
-        (Why::Failed(failure), _) => Some(Cause::Failed(failure.clone())),
-        (Why::Finished, Some(ending)) => Some(Cause::Ended(ending)),
-        (Why::Finished, None) => Some(Cause::Gone),
-        (Why::Asked, _) => None,
-    }
 }

@@ -14,7 +14,7 @@ impl Engine {
         for unit in units {
             let up = self
                 .service(*unit)
-                .is_some_and(|s| s.kind().is_up() && s.goal == Goal::Up);
+                .is_some_and(|s| s.kind().is_up() && s.goal != Goal::Cycle);
             if up {
                 open.settle(*unit, Outcome::AlreadyUp);
             }

@@ -224,10 +224,7 @@ pub fn read_regular(path: &Path, limit: usize) -> io::Result<Content> {
     let milliseconds = u64::try_from(found.st_mtime)
         .unwrap_or(0)
         .saturating_mul(1_000);
-    #[allow(
-        clippy::unnecessary_fallible_conversions,
-        reason = "signed on some machines"
-    )]
+    #[allow(clippy::useless_conversion, reason = "signed on some machines")]
     let part = u64::try_from(found.st_mtime_nsec).unwrap_or(0) / 1_000_000;
     Ok(Content {
         bytes,

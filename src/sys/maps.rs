@@ -20,7 +20,8 @@ pub(super) fn own_code() -> Vec<Range<u64>> {
 fn code_range(line: &str, program: &str) -> Option<Range<u64>> {
     let mut words = line.splitn(6, ' ');
     let (range, rights, offset) = (words.next()?, words.next()?, words.next()?);
-    // Constants lie with the file's header in its first segment. What the loader has relocated is read-only, too, but lies behind.
+    // Constants lie with the file's header in its first segment. What the loader has relocated is read-only, too, but
+    // lies behind.
     let unwritten =
         rights == "r-xp" || (rights == "r--p" && offset.bytes().all(|digit| digit == b'0'));
     if !unwritten || words.nth(2)?.trim_start() != program {

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::os::unix::net::UnixStream;
 
 use diakonos::engine::Command;
-use diakonos::wire::{self, Decoder, ErrorKind, Final, Hello, Reply, ResultKind};
+use diakonos::wire::{self, Decoder, ErrorKind, Final, Hello, Reply, Request, ResultKind};
 
 use crate::harness::{Bench, exists, read_payload, start};
 
@@ -25,6 +25,18 @@ fn hello(protocol: u32) -> Vec<u8> {
         &mut bytes,
     )
     .unwrap();
+    bytes
+}
+
+fn list() -> Vec<u8> {
+    let command = Command::List;
+    let directories = Vec::new();
+    let request = Request {
+        command,
+        directories,
+    };
+    let mut bytes = Vec::new();
+    wire::frame(&wire::encode_request(&request), &mut bytes).unwrap();
     bytes
 }
 
@@ -134,6 +146,65 @@ fn many_clients_are_served_and_one_too_many_is_told_so() {
     for client in &mut clients {
         assert!(matches!(client.ask(Command::List).last, Final::Units(_)));
     }
+}
+
+#[test]
+fn who_does_not_read_loses_the_connection() {
+    let bench = Bench::new();
+    let mut daemon = bench.daemon();
+    for number in 0..200 {
+        bench.file(
+            &format!("unit{number}"),
+            "[unit]\nDescription = \"one of many\"\n",
+        );
+    }
+    bench.start("*");
+    let mut client = bench.client();
+    let bytes = list();
+    // Each answer has some hundred bytes a unit, so that the daemon has enough long before this ends.
+    let went_on = (0..10_000).all(|_| client.try_write(&bytes));
+    assert!(!went_on, "the daemon takes everything");
+    daemon.log.until("does not read");
+    assert!(matches!(
+        bench.client().ask(Command::List).last,
+        Final::Units(_)
+    ));
+    bench.stop("*");
+}
+
+#[test]
+fn without_descriptors_clients_are_told_so() {
+    let bench = Bench::new();
+    let _daemon = bench.daemon_after("ulimit -n 64");
+    let mut clients: Vec<UnixStream> = (0..80).map(|_| bench.connect()).collect();
+    let mut last = clients.pop().unwrap();
+    match last_reply(&mut last) {
+        Some(Reply::Final(Final::Error(error))) => {
+            assert_eq!(error.kind, ErrorKind::Unavailable);
+            assert!(error.message.contains("descriptor"), "{error:?}");
+        }
+        other => panic!("{other:?}"),
+    }
+    drop(clients);
+    // The daemon hears of their end before it hears of a client that comes after it has answered one.
+    let mut admitted = false;
+    for _ in 0..1_000 {
+        let mut stream = bench.connect();
+        if stream.write_all(&hello(wire::PROTOCOL_VERSION)).is_err() {
+            continue;
+        }
+        let mut decoder = Decoder::new();
+        read_payload(&mut stream, &mut decoder).expect("a hello in any case");
+        if stream.write_all(&list()).is_err() {
+            continue;
+        }
+        let reply = read_payload(&mut stream, &mut decoder).map(|bytes| wire::decode_reply(&bytes));
+        if let Some(Ok(Reply::Final(Final::Units(_)))) = reply {
+            admitted = true;
+            break;
+        }
+    }
+    assert!(admitted, "the daemon has room again and does not use it");
 }
 
 #[test]

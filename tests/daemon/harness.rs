@@ -3,7 +3,6 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command as Program, ExitStatus, Output, Stdio};
@@ -23,8 +22,6 @@ use diakonos::wire::{
 pub(crate) const PATIENCE_MS: u64 = 60_000;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_diakonos");
-/// `O_NONBLOCK`, which the standard library has no name for.
-const NONBLOCK: i32 = 0o4000;
 
 static COUNT: AtomicU32 = AtomicU32::new(0);
 
@@ -48,6 +45,8 @@ impl Deadline {
 /// A folder with a home, unit files, and a pipe that services write to.
 pub(crate) struct Bench {
     root: PathBuf,
+    /// Keeps the pipe open, so that no service waits for a listener.
+    _ear: File,
 }
 
 impl Bench {
@@ -56,8 +55,11 @@ impl Bench {
         let name = format!("diakonos-{}-{count}", std::process::id());
         let root = std::env::temp_dir().join(name);
         fs::create_dir_all(root.join("units")).unwrap();
-        files::make_fifo(&root.join("ear"), 0o600, None).unwrap();
-        Self { root }
+        let ear = root.join("ear");
+        files::make_fifo(&ear, 0o600, None).unwrap();
+        let mut both = OpenOptions::new();
+        let _ear = both.read(true).write(true).open(&ear).unwrap();
+        Self { root, _ear }
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -91,19 +93,19 @@ impl Bench {
         self.file(name, &text)
     }
 
-    /// A service that says `up NAME`, sleeps, and says `down NAME` when it is told to stop.
+    /// A service that says `up NAME` before it counts as up, and `down NAME` when nothing of it is left.
     pub(crate) fn sleeper(&self, name: &str, unit: &str) {
-        let script = format!(
-            "trap 'echo down {name} > $EAR; exit 0' TERM; sleep 1000 & echo up {name} > $EAR; wait"
+        let say = |what| format!("[\"/bin/sh\", \"-c\", \"echo {what} {name} > $EAR\"]");
+        let service = format!(
+            "ExecStartPost = {}\nExecStopPost = {}",
+            say("up"),
+            say("down")
         );
-        self.service(name, unit, &script, "");
+        self.service(name, unit, "exec sleep 1000", &service);
     }
 
     pub(crate) fn ear(&self) -> Lines {
-        // Opened for both, so that it never ends.
-        let mut options = OpenOptions::new();
-        let options = options.read(true).write(true).custom_flags(NONBLOCK);
-        Lines::new(options.open(self.path("ear")).unwrap())
+        Lines::new(File::open(self.path("ear")).unwrap())
     }
 
     /// A daemon in the foreground that listens.
@@ -199,18 +201,16 @@ impl Bench {
 
     /// Every process that has this bench's ear in its environment.
     pub(crate) fn processes(&self) -> Vec<Pid> {
-        let ear = format!("EAR={}", self.path("ear").display());
-        let all = proc::all().into_iter().filter(|stat| !stat.is_dead());
-        let pids = all.map(|stat| stat.pid);
-        pids.filter(|pid| proc::has_environment(*pid, ear.as_bytes()))
-            .collect()
+        marked(&format!("EAR={}", self.path("ear").display()))
     }
 }
 
 impl Drop for Bench {
     fn drop(&mut self) {
+        // A daemon in the background, if the test did not come to its end.
+        let daemons = marked(&format!("DIAKONOS_HOME={}", self.home().display()));
         let left = self.processes();
-        for pid in &left {
+        for pid in daemons.iter().chain(&left) {
             if let Ok(process) = PidFd::open(*pid) {
                 let _ = process.signal(9);
             }
@@ -220,6 +220,14 @@ impl Drop for Bench {
             assert!(left.is_empty(), "left running: {left:?}");
         }
     }
+}
+
+/// Every living process with this entry in its environment.
+fn marked(entry: &str) -> Vec<Pid> {
+    let all = proc::all().into_iter().filter(|stat| !stat.is_dead());
+    all.map(|stat| stat.pid)
+        .filter(|pid| proc::has_environment(*pid, entry.as_bytes()))
+        .collect()
 }
 
 pub(crate) fn start(name: &str) -> Command {
@@ -433,6 +441,11 @@ impl Client {
         let mut bytes = Vec::new();
         wire::frame(payload, &mut bytes).unwrap();
         self.stream.write_all(&bytes).unwrap();
+    }
+
+    /// Writes bytes as they are; `false` once the daemon has hung up.
+    pub(crate) fn try_write(&mut self, bytes: &[u8]) -> bool {
+        self.stream.write_all(bytes).is_ok()
     }
 
     pub(crate) fn request(&mut self, command: Command) {

@@ -94,7 +94,10 @@ fn a_start_that_fails_says_why() {
     );
     let done = bench.start("nowhere");
     let text = &done.is(ResultKind::Failed).result().text;
-    assert!(text.contains("directory /nope: No such file or directory"), "{text}");
+    assert!(
+        text.contains("directory /nope: No such file or directory"),
+        "{text}"
+    );
 
     assert_eq!(bench.status("good").state, "running");
     bench.stop("good").is(ResultKind::Stopped);

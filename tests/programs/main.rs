@@ -7,7 +7,7 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::print_stderr,
-    reason = "a test fails by panicking, and says why"
+    reason = "a test fails by panicking, and then says what the daemon said"
 )]
 
 mod examples;

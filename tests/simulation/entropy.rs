@@ -21,7 +21,7 @@ enum Source {
 
 impl Entropy {
     pub(crate) fn seeded(seed: u64) -> Self {
-        Self::new(Source::Seed(seed ^ 0x5EED_0F_D1A4_0505))
+        Self::new(Source::Seed(seed ^ 0x5EED_D1A4_0405))
     }
 
     /// Plays recorded segments again; where one runs out, zeros follow.

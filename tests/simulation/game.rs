@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use diakonos::engine::{
-    Absent, Asker, Effect, Engine, Event, FactGoal, Facts, Moment, RequestId, Verb,
+    Absent, Asker, Effect, Engine, Event, FactGoal, FactPhase, Facts, Moment, RequestId, Verb,
 };
 use diakonos::unit::{Unit, UnitName};
 
@@ -580,11 +580,9 @@ impl Game<'_> {
 
     fn has_settled(&self) -> Check {
         for (name, facts) in &self.facts {
-            let up = matches!(
-                facts.phase,
-                diakonos::engine::FactPhase::Running | diakonos::engine::FactPhase::Exited
-            );
-            if !sweep::rests(facts.phase) && !(up && facts.goal == FactGoal::Up) {
+            let stays_up = facts.goal == FactGoal::Up
+                && matches!(facts.phase, FactPhase::Running | FactPhase::Exited);
+            if !sweep::rests(facts.phase) && !stays_up {
                 return fail(format!(
                     "{name} has not settled: {:?}, {:?}",
                     facts.goal, facts.phase

@@ -8,11 +8,16 @@ mod game;
 mod grammar;
 mod life;
 mod model;
+mod rules;
+mod scenarios;
 mod shorten;
 mod sweep;
 mod trace;
+mod transitions;
 mod units;
 mod world;
+
+use std::collections::BTreeMap;
 
 use entropy::Entropy;
 use trace::Trace;
@@ -68,19 +73,19 @@ fn bytes_play_too() {
     }
 }
 
+/// For whoever hunts: every kind of failure in many seeds, with the first seed that shows it.
 #[test]
-#[ignore]
+#[ignore = "for hunting by hand: it tells kinds of failures and shortens none"]
 fn survey() {
-    let mut found: std::collections::BTreeMap<String, (u64, u32)> = Default::default();
+    let mut kinds: BTreeMap<String, (u64, u32)> = BTreeMap::new();
     for seed in 0..number("DIAKONOS_SIM_SEEDS").unwrap_or(SEEDS) {
         let mut entropy = Entropy::seeded(seed);
         if let Err(why) = shorten::play(&mut entropy, steps()) {
-            let key = shorten::kind_of(&why);
-            let e = found.entry(key).or_insert((seed, 0));
-            e.1 += 1;
+            kinds.entry(shorten::kind_of(&why)).or_insert((seed, 0)).1 += 1;
         }
     }
-    for (k, (seed, n)) in found {
-        eprintln!("{n:5} seed {seed:4} {k}");
-    }
+    let lines = kinds
+        .iter()
+        .map(|(kind, (seed, count))| format!("{count:5} seed {seed:5} {kind}\n"));
+    assert!(kinds.is_empty(), "\n{}", lines.collect::<String>());
 }

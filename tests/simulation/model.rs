@@ -9,7 +9,9 @@ use diakonos::engine::{
     Answer, Cause, Change, ChangeId, Effect, Ending, Engine, Event, FactGoal, FactPhase, Facts,
     Failure, Moment, Outcome, RequestId, Role, RunId, Scope, Spawn, State, Target, UnitId, Verb,
 };
-use diakonos::unit::{Kill, KillMode, Kind, Policy, Signal, Unit, UnitName};
+use diakonos::unit::{Kill, KillMode, Kind, Signal, Unit, UnitName};
+
+use crate::rules::{commands, fits, is_going, restarts};
 
 /// What a check says: nothing, or what is wrong.
 pub(crate) type Check = Result<(), String>;
@@ -125,7 +127,10 @@ impl Turn<'_> {
 
     fn refuses(&self, wanted: RequestId) -> bool {
         self.batch.iter().any(|effect| {
-            matches!(effect, Effect::Answer { request, answer: Answer::Refused(_) } if *request == wanted)
+            let Effect::Answer { request, answer } = effect else {
+                return false;
+            };
+            *request == wanted && matches!(answer, Answer::Refused(_))
         })
     }
 }
@@ -195,6 +200,10 @@ impl Model {
         self.requests.clear();
         self.states.clear();
         self.newest.clear();
+        self.auto_starts = saved
+            .iter()
+            .map(|(name, (_, facts))| (name.clone(), facts.starts.iter().copied().collect()))
+            .collect();
         self.last_change = None;
         self.expected.clear();
         self.shutdowns = 0;
@@ -388,7 +397,7 @@ impl Model {
                     "request {request} is told something and is not open"
                 )),
             },
-            Effect::Answer { request, answer } => self.answer(turn, *request, answer),
+            Effect::Answer { request, answer } => self.answer(*request, answer),
             Effect::Exit => {
                 self.has_exited = true;
                 if self.shutdowns == 0 {
@@ -696,7 +705,7 @@ impl Model {
         }
     }
 
-    fn answer(&mut self, turn: &Turn<'_>, request: RequestId, answer: &Answer) -> Check {
+    fn answer(&mut self, request: RequestId, answer: &Answer) -> Check {
         let Some(asked) = self.requests.remove(&request) else {
             return fail(format!("request {request} is answered and is not open"));
         };
@@ -731,34 +740,6 @@ impl Model {
     }
 }
 
-fn is_going(state: State) -> bool {
-    !matches!(
-        state,
-        State::Stopped | State::Completed | State::Failed | State::Waiting | State::Backoff
-    )
-}
-
-/// Whether an outcome can be told of a unit in this state; `None`: never published.
-fn fits(outcome: &Outcome, state: Option<State>) -> bool {
-    let Some(state) = state else {
-        return true;
-    };
-    let up = matches!(state, State::Running | State::Exited | State::Reloading);
-    let down = matches!(state, State::Stopped | State::Completed | State::Failed);
-    match outcome {
-        Outcome::Started => up,
-        Outcome::AlreadyUp => up,
-        Outcome::Reloaded | Outcome::Signaled => !down,
-        Outcome::Completed => matches!(state, State::Completed | State::Backoff),
-        // A stop may be answered and a start follow at once: a later wish, or a restart.
-        Outcome::Stopped => state != State::Stopping,
-        Outcome::AlreadyDown => down,
-        Outcome::LeftDown => down || state == State::Stopping,
-        Outcome::Failed { retry_ms, .. } => retry_ms.is_none() || state == State::Backoff,
-        Outcome::ResetDone | Outcome::Superseded { .. } | Outcome::Impossible { .. } => true,
-    }
-}
-
 /// A refused request changes nothing.
 fn refusals_do_nothing(turn: &Turn<'_>) -> Check {
     let Event::Request { request, .. } = turn.event else {
@@ -771,51 +752,4 @@ fn refusals_do_nothing(turn: &Turn<'_>) -> Check {
         ));
     }
     Ok(())
-}
-
-fn commands(unit: &Unit, role: Role) -> usize {
-    let Some(service) = &unit.service else {
-        return 0;
-    };
-    match role {
-        Role::StartPre => service.start_pre.len(),
-        Role::Start => service.start.len(),
-        Role::StartPost => service.start_post.len(),
-        Role::Reload => service.reload.len(),
-        Role::Stop => service.stop.len(),
-        Role::StopPost => service.stop_post.len(),
-    }
-}
-
-/// systemd.service(5), `Restart=` and the three lists of statuses, written down a second time.
-fn restarts(restart: &diakonos::unit::Restart, ending: Ending) -> bool {
-    let listed = |set: &diakonos::unit::StatusSet| match ending {
-        Ending::Code(code) => set.codes.contains(&code),
-        Ending::Signal { number, .. } => {
-            set.signals.iter().any(|s| s.number() == i32::from(number))
-        }
-        Ending::Unknown => false,
-    };
-    if listed(&restart.prevent) {
-        return false;
-    }
-    if listed(&restart.force) {
-        return true;
-    }
-    let clean = match ending {
-        Ending::Code(0) => true,
-        Ending::Signal { number, .. } => {
-            matches!(number, 1 | 2 | 13 | 15) || listed(&restart.success)
-        }
-        Ending::Code(_) => listed(&restart.success),
-        Ending::Unknown => false,
-    };
-    let by_signal = matches!(ending, Ending::Signal { .. });
-    match restart.policy {
-        Policy::No | Policy::OnWatchdog => false,
-        Policy::Always => true,
-        Policy::OnSuccess => clean,
-        Policy::OnFailure => !clean,
-        Policy::OnAbnormal | Policy::OnAbort => !clean && by_signal,
-    }
 }

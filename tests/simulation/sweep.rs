@@ -51,14 +51,17 @@ fn ends(phase: FactPhase) -> bool {
 /// Looks at everything.
 pub(crate) fn sweep(scene: &Scene<'_>, model: &Model) -> Check {
     for id in scene.engine.units() {
-        let (Some(view), Some(facts)) = (scene.engine.view(id), scene.engine.facts(id)) else {
+        let Some(view) = scene.engine.view(id) else {
             return fail(format!("unit {id} is listed and cannot be looked at"));
         };
+        let Some(facts) = scene.after.get(&view.unit.name) else {
+            return fail(format!("{} has no facts", view.unit.name));
+        };
         shown_as_published(&view, model)?;
-        is_saved(scene, &facts)?;
-        goal_fits_phase(&facts, model)?;
-        timer_fits_phase(scene, &view, &facts)?;
-        waits_for_somebody(scene, &view, &facts)?;
+        is_saved(scene, facts)?;
+        goal_fits_phase(facts, model)?;
+        timer_fits_phase(scene, &view, facts)?;
+        waits_for_somebody(scene, &view, facts)?;
     }
     runs_are_known(scene, model)?;
     nobody_waits_in_a_ring(scene)?;
@@ -157,12 +160,8 @@ fn waits_for_somebody(scene: &Scene<'_>, view: &View<'_>, facts: &Facts) -> Chec
         return fail(format!("{name} waits for nobody"));
     }
     for other in &view.waits_for {
-        let phase = scene
-            .engine
-            .id(other)
-            .and_then(|id| scene.engine.facts(id))
-            .map(|facts| facts.phase);
-        if phase.is_none_or(|phase| rests(phase)) {
+        let phase = scene.after.get(other).map(|facts| facts.phase);
+        if phase.is_none_or(rests) {
             return fail(format!("{name} waits for {other}, which is {phase:?}"));
         }
     }

@@ -395,8 +395,11 @@ impl World {
     /// Processes that a process forks off. In a kind world they know what signal their parent had.
     fn leave(&mut self, unit: &UnitName, children: Vec<Course>, was_told: bool) {
         for mut course in children {
-            if self.mood == Mood::Kind && was_told {
-                course.ends_after_ms = Some(0);
+            if self.mood == Mood::Kind {
+                course.on_signal = Some((0, life::SIGTERM_DEATH));
+                course.kill_ms = 0;
+                let soon = course.ends_after_ms.map(|ms| ms.min(1000));
+                course.ends_after_ms = if was_told { Some(0) } else { soon };
             }
             let pid = self.next_pid;
             self.next_pid += 1;
@@ -411,7 +414,7 @@ impl World {
                     stage: Stage::Running { ends_at },
                     course,
                     children: Vec::new(),
-                    was_told: false,
+                    was_told,
                     lasts: true,
                     has_status_pipe: false,
                     tells_ending: true,

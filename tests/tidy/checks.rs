@@ -34,7 +34,7 @@ pub(super) const OWNERS: &[(&str, &[&str])] = &[
 /// Lines of a file, its tests not counted.
 pub(super) const FILE_LINES: usize = 500;
 /// Lines of a file that is all tests.
-pub(super) const TEST_FILE_LINES: usize = 800;
+pub(super) const TEST_FILE_LINES: usize = 900;
 const FUNCTION_LINES: usize = 70;
 const PARAMETERS: usize = 5;
 const CODE_COLUMNS: usize = 100;

@@ -21,6 +21,8 @@ use crate::sys::poll::wait_readable;
 use crate::sys::process::PidFd;
 use crate::wire::Final;
 
+/// What is kept of a line of the daemon's log until it is whole; a longer one is written in parts.
+const LINE_BYTES: usize = 512;
 /// How long the daemon may take to end once everything is down.
 const END_MS: u64 = 10_000;
 
@@ -129,8 +131,10 @@ fn log_to_stderr() {
         .set_thread_level(LevelFilter::Off)
         .set_location_level(LevelFilter::Off)
         .build();
+    // The logger writes word by word, and each would be a system call.
+    let lines = std::io::LineWriter::with_capacity(LINE_BYTES, std::io::stderr());
     // It fails only when a logger is set already, which then does as well.
-    let _ = WriteLogger::init(LevelFilter::Info, config, std::io::stderr());
+    let _ = WriteLogger::init(LevelFilter::Info, config, lines);
 }
 
 fn status(given: &Given) -> Result<Exit, Failure> {
@@ -164,7 +168,7 @@ fn status(given: &Given) -> Result<Exit, Failure> {
 
 fn kill(given: &Given) -> Result<Exit, Failure> {
     let place = Place::find(given)?;
-    let Some(mut client) = place.connect()? else {
+    let Some(mut client) = place.connect_or_succeed()? else {
         return super::nothing_runs("nothing to end");
     };
     let (pid, process) = (client.pid(), client.process());

@@ -128,7 +128,7 @@ pub(in crate::cli) const PID: Row = Row {
 fn statuses(given: &Given) -> Result<Vec<UnitStatus>, Failure> {
     let names = checked_names(&given.arguments)?;
     let place = Place::find(given)?;
-    let mut client = place.connect()?;
+    let mut client = place.connect_or_succeed()?;
     let items = units::look_up(&place, client.as_mut(), &names)?;
     Ok(items.into_iter().map(|item| item.status).collect())
 }

@@ -29,7 +29,7 @@ pub(in crate::cli) const ROW: Row = Row {
     help: &[
         "State, since when and why, what it waits for, its file, its processes as a tree, CPU, memory, how it last ended, \
          when it is tried again, and its last log lines. Without a name: every unit that is loaded and not stopped.",
-        "Does not start the daemon.",
+        "Does not start a daemon, unless one has died and left its services behind.",
     ],
     examples: &[("diakonos status web", "everything about web")],
     exits: &[
@@ -42,7 +42,7 @@ pub(in crate::cli) const ROW: Row = Row {
 
 fn run(given: &Given) -> Result<Exit, Failure> {
     let place = Place::find(given)?;
-    let mut client = place.connect()?;
+    let mut client = place.connect_or_succeed()?;
     let no_daemon = client.is_none();
     if no_daemon {
         aside("no daemon runs, so no service does\n");

@@ -249,7 +249,7 @@ fn if_running(
     without: fn(&str) -> Result<Exit, Failure>,
 ) -> Result<Exit, Failure> {
     let place = Place::find(given)?;
-    match place.connect()? {
+    match place.connect_or_succeed()? {
         Some(mut client) => carry_out(given, &place, &mut client, (verb, command)),
         None => without(&format!("nothing to {verb}")),
     }

@@ -99,7 +99,7 @@ fn note(item: &Item, page: Page) -> Option<String> {
     } else if status.state == "restarting" {
         let end = status.last_end.as_deref().unwrap_or(&status.cause);
         (Tone::Busy, clean(end), format!("diakonos logs {name}"))
-    } else if status.file_changed {
+    } else if status.file_changed && is_up(status) {
         let text = "its file has changed since it was started".to_owned();
         (Tone::Busy, text, format!("diakonos restart {name}"))
     } else {

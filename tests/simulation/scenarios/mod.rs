@@ -3,6 +3,12 @@
 //!
 //! Owns [`Stage`], on which a test plays the shell and the world by hand.
 
+#![allow(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    reason = "tests fail by panicking"
+)]
+
 mod order;
 mod restart;
 mod start;
@@ -266,7 +272,10 @@ impl Stage {
 
     pub(crate) fn outcome(&self, request: RequestId, unit: &str) -> Option<Outcome> {
         match self.answer(request)? {
-            Answer::Outcomes(list) => list.into_iter().find(|(n, _)| n.as_str() == unit).map(|(_, o)| o),
+            Answer::Outcomes(list) => list
+                .into_iter()
+                .find(|(n, _)| n.as_str() == unit)
+                .map(|(_, o)| o),
             Answer::Refused(refusal) => panic!("refused: {refusal:?}"),
         }
     }
@@ -307,9 +316,10 @@ impl Stage {
     /// Which units spawned their main processes, in order.
     pub(crate) fn started(&self) -> Vec<String> {
         let spawned = |effect: &Effect| match effect {
-            Effect::Spawn(spawn) if spawn.role == Role::Start => {
-                self.engine.unit(spawn.unit).map(|unit| unit.name.to_string())
-            }
+            Effect::Spawn(spawn) if spawn.role == Role::Start => self
+                .engine
+                .unit(spawn.unit)
+                .map(|unit| unit.name.to_string()),
             _ => None,
         };
         self.effects.iter().filter_map(spawned).collect()

@@ -1,0 +1,262 @@
+//! The way up: what each `Type=` waits for, and what its commands do.
+
+use std::path::PathBuf;
+
+use diakonos::engine::{Ending, Event, Failure, Impossible, NoMain, Outcome, Role, State, Verb};
+use diakonos::unit::{Kind, Unit};
+
+use super::{Stage, signal, with};
+use crate::units::{exec, service};
+
+fn of(kind: Kind) -> Unit {
+    with(service("a"), |s| s.kind = kind)
+}
+
+#[test]
+fn a_simple_service_is_up_once_its_program_runs() {
+    let mut stage = Stage::new(vec![service("a")]);
+    let request = stage.start("a");
+    let run = stage.run("a", Role::Start);
+    stage.feed(Event::Spawned { run, pid: 7 });
+    assert_eq!(stage.state("a"), State::Starting);
+    stage.feed(Event::Executed { run });
+    assert_eq!(stage.outcome(request, "a"), Some(Outcome::Started));
+    let again = stage.start("a");
+    assert_eq!(stage.outcome(again, "a"), Some(Outcome::AlreadyUp));
+    assert_eq!(
+        stage.path("a"),
+        [State::Waiting, State::Starting, State::Running]
+    );
+}
+
+#[test]
+fn commands_before_and_after_run_one_by_one() {
+    let mut stage = Stage::new(vec![with(service("a"), |s| {
+        s.start_pre = vec![exec("/one"), exec("/two")];
+        s.start_post = vec![exec("/three")];
+    })]);
+    let request = stage.start("a");
+    assert_eq!(stage.spawn_of("a", Role::StartPre).index, 0);
+    stage.succeed("a", Role::StartPre);
+    assert_eq!(stage.spawn_of("a", Role::StartPre).index, 1);
+    assert!(!stage.has_run("a", Role::Start));
+    stage.succeed("a", Role::StartPre);
+    stage.launch("a", Role::Start);
+    assert_eq!(
+        stage.state("a"),
+        State::Starting,
+        "its ExecStartPost= is part of the start"
+    );
+    assert!(stage.spawn_of("a", Role::StartPost).main_pid.is_some());
+    stage.succeed("a", Role::StartPost);
+    assert_eq!(stage.outcome(request, "a"), Some(Outcome::Started));
+}
+
+#[test]
+fn a_failed_command_before_fails_the_start() {
+    let mut unit = with(service("a"), |s| s.start_pre = vec![exec("/one")]);
+    let mut stage = Stage::new(vec![unit.clone()]);
+    let request = stage.start("a");
+    let run = stage.launch("a", Role::StartPre);
+    stage.end(run, Ending::Code(1));
+    assert_eq!(stage.state("a"), State::Failed);
+    assert!(matches!(
+        stage.outcome(request, "a"),
+        Some(Outcome::Failed {
+            failure: Failure::Ended {
+                role: Role::StartPre,
+                ..
+            },
+            ..
+        })
+    ));
+    unit = with(unit, |s| s.start_pre[0].ignore_failure = true);
+    let mut stage = Stage::new(vec![unit]);
+    stage.start("a");
+    let run = stage.launch("a", Role::StartPre);
+    stage.end(run, Ending::Code(1));
+    assert!(stage.has_run("a", Role::Start), "a leading - forgives");
+}
+
+#[test]
+fn a_oneshot_runs_every_command_and_completes() {
+    let mut stage = Stage::new(vec![with(of(Kind::Oneshot), |s| {
+        s.start = vec![exec("/one"), exec("/two"), exec("/three")];
+    })]);
+    let request = stage.start("a");
+    for index in 0..3 {
+        assert_eq!(stage.spawn_of("a", Role::Start).index, index);
+        assert_eq!(stage.answer(request), None);
+        stage.succeed("a", Role::Start);
+    }
+    assert_eq!(stage.state("a"), State::Completed);
+    assert_eq!(stage.outcome(request, "a"), Some(Outcome::Completed));
+}
+
+#[test]
+fn a_failed_command_ends_a_oneshot() {
+    let mut stage = Stage::new(vec![with(of(Kind::Oneshot), |s| {
+        s.start = vec![exec("/one"), exec("/two")];
+    })]);
+    stage.start("a");
+    let run = stage.launch("a", Role::Start);
+    stage.end(run, Ending::Code(1));
+    assert_eq!(stage.state("a"), State::Failed);
+    assert_eq!(stage.started().len(), 1);
+}
+
+#[test]
+fn a_oneshot_that_remains_is_exited_and_not_run_again() {
+    let mut stage = Stage::new(vec![with(of(Kind::Oneshot), |s| {
+        s.remain_after_exit = true
+    })]);
+    let request = stage.start("a");
+    stage.succeed("a", Role::Start);
+    assert_eq!(stage.state("a"), State::Exited);
+    assert_eq!(stage.outcome(request, "a"), Some(Outcome::Started));
+    let again = stage.start("a");
+    assert_eq!(stage.outcome(again, "a"), Some(Outcome::AlreadyUp));
+    assert_eq!(stage.started().len(), 1);
+    let stop = stage.stop("a");
+    assert_eq!(stage.outcome(stop, "a"), Some(Outcome::Stopped));
+}
+
+fn search(stage: &Stage) -> diakonos::engine::RunId {
+    stage.facts("a").main.expect("a search has a run").run
+}
+
+#[test]
+fn a_forking_service_is_up_when_its_main_process_is_found() {
+    for pid_file in [None, Some(PathBuf::from("/run/a.pid"))] {
+        let mut stage = Stage::new(vec![with(of(Kind::Forking), |s| s.pid_file = pid_file)]);
+        let request = stage.start("a");
+        stage.crowd("a");
+        stage.succeed("a", Role::Start);
+        assert_eq!(stage.state("a"), State::Starting);
+        let run = search(&stage);
+        stage.feed(Event::MainFound { run, pid: 77 });
+        assert_eq!(stage.outcome(request, "a"), Some(Outcome::Started));
+        stage.uncrowd("a");
+        stage.end(run, Ending::Code(0));
+        assert_eq!(stage.state("a"), State::Completed);
+    }
+}
+
+#[test]
+fn a_forking_service_without_a_known_main_lives_while_its_group_does() {
+    let mut stage = Stage::new(vec![of(Kind::Forking)]);
+    let request = stage.start("a");
+    stage.crowd("a");
+    stage.succeed("a", Role::Start);
+    let run = search(&stage);
+    stage.feed(Event::MainMissing {
+        run,
+        reason: NoMain::Ambiguous,
+    });
+    assert_eq!(stage.outcome(request, "a"), Some(Outcome::Started));
+    assert_eq!(stage.state("a"), State::Running);
+    stage.uncrowd("a");
+    assert_eq!(stage.state("a"), State::Completed);
+}
+
+#[test]
+fn a_forking_service_that_leaves_nobody_or_a_stranger_fails() {
+    for reason in [NoMain::Gone, NoMain::Foreign] {
+        let mut stage = Stage::new(vec![of(Kind::Forking)]);
+        let request = stage.start("a");
+        stage.succeed("a", Role::Start);
+        let run = search(&stage);
+        stage.feed(Event::MainMissing { run, reason });
+        assert_eq!(stage.state("a"), State::Failed);
+        assert!(matches!(
+            stage.outcome(request, "a"),
+            Some(Outcome::Failed {
+                failure: Failure::NoMain { .. },
+                ..
+            })
+        ));
+    }
+}
+
+#[test]
+fn a_start_that_takes_too_long_is_stopped_and_killed() {
+    let mut stage = Stage::new(vec![of(Kind::Forking)]);
+    let request = stage.start("a");
+    let run = stage.launch("a", Role::Start);
+    stage.pass(89_999);
+    assert_eq!(stage.state("a"), State::Starting);
+    stage.signals();
+    stage.pass(1);
+    assert_eq!(stage.state("a"), State::Stopping);
+    assert!(stage.signals().iter().any(|(_, number)| *number == 15));
+    stage.pass(10_000);
+    assert!(stage.signals().iter().any(|(_, number)| *number == 9));
+    stage.end(run, signal(9));
+    assert_eq!(stage.state("a"), State::Failed);
+    assert!(matches!(
+        stage.outcome(request, "a"),
+        Some(Outcome::Failed {
+            failure: Failure::StartTimeout {
+                limit_ms: 90_000,
+                ..
+            },
+            ..
+        })
+    ));
+}
+
+#[test]
+fn reload_runs_its_commands_and_the_service_runs_on() {
+    let mut stage = Stage::new(vec![with(service("a"), |s| {
+        s.reload = vec![exec("/one"), exec("/two")];
+    })]);
+    stage.bring_up("a");
+    let request = stage.ask(Verb::Reload, &["a"]);
+    assert_eq!(stage.state("a"), State::Reloading);
+    stage.succeed("a", Role::Reload);
+    stage.succeed("a", Role::Reload);
+    assert_eq!(stage.outcome(request, "a"), Some(Outcome::Reloaded));
+    let request = stage.ask(Verb::Reload, &["a"]);
+    let run = stage.launch("a", Role::Reload);
+    stage.end(run, Ending::Code(1));
+    assert!(matches!(
+        stage.outcome(request, "a"),
+        Some(Outcome::Failed { .. })
+    ));
+    assert_eq!(
+        stage.state("a"),
+        State::Running,
+        "a failed reload stops nothing"
+    );
+}
+
+#[test]
+fn reload_needs_a_command_and_a_running_service() {
+    let mut stage = Stage::new(vec![service("a")]);
+    stage.bring_up("a");
+    let request = stage.ask(Verb::Reload, &["a"]);
+    let reason = Impossible::NoReload;
+    assert_eq!(
+        stage.outcome(request, "a"),
+        Some(Outcome::Impossible { reason })
+    );
+    stage.stop("a");
+    let request = stage.ask(Verb::Reload, &["a"]);
+    let reason = Impossible::NotRunning;
+    assert_eq!(
+        stage.outcome(request, "a"),
+        Some(Outcome::Impossible { reason })
+    );
+}
+
+#[test]
+fn a_new_definition_waits_for_the_next_start() {
+    let mut stage = Stage::new(vec![service("a")]);
+    let run = stage.bring_up("a");
+    stage.rewrite(with(service("a"), |s| s.start_pre = vec![exec("/new")]));
+    let request = stage.ask(Verb::Restart(diakonos::engine::Scope::All), &["a"]);
+    stage.end(run, signal(15));
+    stage.succeed("a", Role::StartPre);
+    stage.launch("a", Role::Start);
+    assert_eq!(stage.outcome(request, "a"), Some(Outcome::Started));
+}

@@ -1,0 +1,247 @@
+//! The way down: signals, time limits, `KillMode=`, `ExecStop=` and `ExecStopPost=`.
+
+use diakonos::engine::{Ending, Failure, Notice, Outcome, Role, RunResult, State, Target};
+use diakonos::unit::{KillMode, Signal, Span, Unit};
+
+use super::{Stage, signal, with};
+use crate::units::{exec, service};
+
+fn mode(mode: KillMode) -> Unit {
+    with(service("a"), |s| s.kill.mode = mode)
+}
+
+#[test]
+fn sigterm_then_sigcont_then_sigkill() {
+    let mut stage = Stage::new(vec![service("a")]);
+    let run = stage.bring_up("a");
+    stage.signals();
+    let request = stage.stop("a");
+    assert_eq!(stage.signals(), [(Target::Group, 15), (Target::Group, 18)]);
+    let kill_at = Some(stage.now.plus_ms(10_000));
+    let unit = crate::units::name("a");
+    assert!(stage.notices(request).contains(&Notice::Stopping {
+        unit: unit.clone(),
+        kill_at
+    }));
+    stage.pass(9_999);
+    assert_eq!(stage.signals(), []);
+    stage.pass(1);
+    assert_eq!(stage.signals(), [(Target::Group, 9)]);
+    assert!(stage.notices(request).contains(&Notice::Killing { unit }));
+    stage.end(run, signal(9));
+    assert!(stage.answer(request).is_some());
+    assert!(!matches!(stage.state("a"), State::Stopping));
+}
+
+#[test]
+fn the_kill_signal_can_be_another_one() {
+    let mut stage = Stage::new(vec![with(service("a"), |s| s.kill.signal = Signal::INT)]);
+    stage.bring_up("a");
+    stage.signals();
+    stage.stop("a");
+    assert_eq!(stage.signals(), [(Target::Group, 2), (Target::Group, 18)]);
+}
+
+#[test]
+fn a_stop_waits_until_nothing_is_left() {
+    let mut stage = Stage::new(vec![service("a")]);
+    let run = stage.bring_up("a");
+    stage.crowd("a");
+    let request = stage.stop("a");
+    stage.end(run, signal(15));
+    assert_eq!(stage.state("a"), State::Stopping);
+    stage.pass(10_000);
+    assert!(stage.signals().contains(&(Target::Group, 9)));
+    stage.uncrowd("a");
+    assert!(stage.answer(request).is_some());
+}
+
+#[test]
+fn mixed_terms_the_main_process_and_kills_the_rest() {
+    let mut stage = Stage::new(vec![mode(KillMode::Mixed)]);
+    let run = stage.bring_up("a");
+    stage.crowd("a");
+    stage.signals();
+    stage.stop("a");
+    assert_eq!(
+        stage.signals(),
+        [(Target::Run(run), 15), (Target::Run(run), 18)]
+    );
+    stage.end(run, signal(15));
+    assert_eq!(stage.signals(), [(Target::Group, 9)]);
+    stage.uncrowd("a");
+    assert_eq!(stage.state("a"), State::Stopped);
+}
+
+#[test]
+fn process_leaves_the_rest_alone() {
+    let mut stage = Stage::new(vec![mode(KillMode::Process)]);
+    let run = stage.bring_up("a");
+    stage.crowd("a");
+    stage.signals();
+    stage.stop("a");
+    assert_eq!(
+        stage.signals(),
+        [(Target::Run(run), 15), (Target::Run(run), 18)]
+    );
+    stage.end(run, signal(15));
+    assert_eq!(stage.state("a"), State::Stopped);
+    assert_eq!(stage.signals(), []);
+}
+
+#[test]
+fn none_kills_nobody() {
+    let mut stage = Stage::new(vec![mode(KillMode::None)]);
+    stage.bring_up("a");
+    stage.signals();
+    let request = stage.stop("a");
+    assert_eq!(stage.outcome(request, "a"), Some(Outcome::Stopped));
+    assert_eq!(stage.signals(), []);
+}
+
+/// features 4.5: without SIGKILL and with processes left there is no automatic restart over them.
+#[test]
+fn without_sigkill_what_remains_is_said() {
+    let unit = with(service("a"), |s| {
+        s.kill.send_sigkill = false;
+        s.restart.policy = diakonos::unit::Policy::Always;
+    });
+    let mut stage = Stage::new(vec![unit]);
+    let run = stage.bring_up("a");
+    stage.crowd("a");
+    stage.end(run, Ending::Code(1));
+    stage.pass(10_000);
+    assert!(!stage.signals().iter().any(|(_, number)| *number == 9));
+    assert_eq!(stage.state("a"), State::Failed);
+    stage.pass(1_000_000);
+    assert_eq!(
+        stage.state("a"),
+        State::Failed,
+        "nothing is started beside what is left"
+    );
+}
+
+#[test]
+fn an_infinite_limit_never_kills() {
+    let mut stage = Stage::new(vec![with(service("a"), |s| {
+        s.timeout_stop = Span::Infinite
+    })]);
+    let run = stage.bring_up("a");
+    let request = stage.stop("a");
+    stage.pass(100_000_000);
+    assert_eq!(stage.answer(request), None);
+    assert!(!stage.signals().iter().any(|(_, number)| *number == 9));
+    stage.end(run, signal(15));
+    assert_eq!(stage.outcome(request, "a"), Some(Outcome::Stopped));
+}
+
+fn with_stop() -> Unit {
+    with(service("a"), |s| {
+        s.stop = vec![exec("/stop"), exec("/more")];
+        s.stop_post = vec![exec("/clean")];
+    })
+}
+
+#[test]
+fn stop_commands_come_before_the_signals_and_clean_up_after() {
+    let mut stage = Stage::new(vec![with_stop()]);
+    let run = stage.bring_up("a");
+    stage.signals();
+    let request = stage.stop("a");
+    let spawn = stage.spawn_of("a", Role::Stop);
+    assert!(spawn.main_pid.is_some());
+    stage.succeed("a", Role::Stop);
+    assert_eq!(stage.signals(), []);
+    stage.succeed("a", Role::Stop);
+    assert_eq!(stage.signals(), [(Target::Group, 15), (Target::Group, 18)]);
+    stage.end(run, signal(15));
+    let spawn = stage.spawn_of("a", Role::StopPost);
+    let result = RunResult {
+        service_result: "success",
+        ending: Some(signal(15)),
+    };
+    assert_eq!(spawn.result, Some(result));
+    stage.succeed("a", Role::StopPost);
+    assert_eq!(stage.outcome(request, "a"), Some(Outcome::Stopped));
+    assert_eq!(stage.state("a"), State::Stopped);
+}
+
+#[test]
+fn stop_commands_run_also_when_the_service_ended_by_itself() {
+    let mut stage = Stage::new(vec![with_stop()]);
+    let run = stage.bring_up("a");
+    stage.end(run, Ending::Code(3));
+    stage.succeed("a", Role::Stop);
+    stage.succeed("a", Role::Stop);
+    let result = RunResult {
+        service_result: "exit-code",
+        ending: Some(Ending::Code(3)),
+    };
+    assert_eq!(stage.spawn_of("a", Role::StopPost).result, Some(result));
+    stage.succeed("a", Role::StopPost);
+    assert_eq!(stage.state("a"), State::Failed);
+}
+
+#[test]
+fn a_start_that_failed_has_only_the_clean_up() {
+    let mut stage = Stage::new(vec![with_stop()]);
+    stage.start("a");
+    stage.cannot_spawn("a", Role::Start, 2);
+    assert!(
+        !stage.has_run("a", Role::Stop),
+        "ExecStop= is for starts that succeeded"
+    );
+    let spawn = stage.spawn_of("a", Role::StopPost);
+    assert_eq!(
+        spawn.result.map(|result| result.service_result),
+        Some("resources")
+    );
+    stage.succeed("a", Role::StopPost);
+    assert_eq!(stage.state("a"), State::Failed);
+}
+
+#[test]
+fn a_stop_command_that_takes_too_long_gives_way_to_the_signals() {
+    let mut stage = Stage::new(vec![with_stop()]);
+    let run = stage.bring_up("a");
+    let request = stage.stop("a");
+    let command = stage.launch("a", Role::Stop);
+    stage.signals();
+    stage.pass(10_000);
+    assert_eq!(stage.signals(), [(Target::Group, 15), (Target::Group, 18)]);
+    stage.end(command, signal(15));
+    stage.end(run, signal(15));
+    assert_eq!(
+        stage
+            .spawn_of("a", Role::StopPost)
+            .result
+            .map(|r| r.service_result),
+        Some("timeout")
+    );
+    stage.succeed("a", Role::StopPost);
+    assert!(stage.answer(request).is_some());
+}
+
+#[test]
+fn a_start_that_took_too_long_says_so_to_the_clean_up() {
+    let mut stage = Stage::new(vec![with(with_stop(), |s| {
+        s.kind = diakonos::unit::Kind::Forking
+    })]);
+    let request = stage.start("a");
+    let run = stage.launch("a", Role::Start);
+    stage.pass(90_000);
+    stage.end(run, signal(15));
+    let result = RunResult {
+        service_result: "timeout",
+        ending: Some(signal(15)),
+    };
+    assert_eq!(stage.spawn_of("a", Role::StopPost).result, Some(result));
+    stage.succeed("a", Role::StopPost);
+    assert!(matches!(
+        stage.outcome(request, "a"),
+        Some(Outcome::Failed {
+            failure: Failure::StartTimeout { .. },
+            ..
+        })
+    ));
+}
