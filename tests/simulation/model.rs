@@ -213,6 +213,16 @@ impl Model {
                 .get(name)
                 .is_none_or(|(_, facts)| facts.goal == FactGoal::Down)
         });
+        // The definitions that are saved are those in force: an edge that a newer one had dropped is back.
+        let definitions = saved.iter();
+        self.newest
+            .extend(definitions.map(|(name, (unit, _))| (name.clone(), unit.clone())));
+        for (unit, facts) in saved.values() {
+            if facts.goal != FactGoal::Down {
+                let needed = self.pulled_in(std::slice::from_ref(&unit.name));
+                self.forbidden.retain(|name| !needed.contains(name));
+            }
+        }
         let kept: BTreeSet<RunId> = saved
             .values()
             .flat_map(|(_, facts)| [facts.main, facts.control])
