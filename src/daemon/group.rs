@@ -142,6 +142,15 @@ impl Group {
         }
     }
 
+    /// Who is a member now stays one, whatever becomes of its session and environment.
+    pub(super) fn remember_members(&mut self) {
+        if let Kind::Found(found) = &mut self.kind {
+            found.roots.extend(members_of(found));
+            found.roots.sort_unstable();
+            found.roots.dedup();
+        }
+    }
+
     /// The living members.
     pub(super) fn members(&self) -> io::Result<Vec<Pid>> {
         match &self.kind {

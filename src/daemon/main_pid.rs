@@ -65,6 +65,8 @@ impl Processes {
             });
             return;
         };
+        // The first process has just left a child, which may soon leave session and environment behind as well.
+        hold.group.remember_members();
         // When the last process goes, nobody is left who could write the file.
         hold.group
             .watch(Watched::Ours, turn.sources, &mut self.watches);

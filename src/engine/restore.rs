@@ -127,9 +127,9 @@ impl Engine {
         self.work.insert(id);
     }
 
-    /// Makes the graph once all of a predecessor's units are there, which the first event of another kind says. Definitions
-    /// of different ages may not fit together: where their order has a cycle, a unit's own order is forgotten until its
-    /// file is read again.
+    /// Makes the graph once all of a predecessor's units are there, which the first event of another kind says.
+    /// Definitions of different ages may not fit together: where their order has a cycle, a unit's own order is
+    /// forgotten until its file is read again.
     pub(super) fn link_restored(&mut self, event: &Event) {
         if self.unlinked.is_empty() || matches!(event, Event::Restored { .. }) {
             return;

@@ -209,20 +209,23 @@ fn a_crash_loop_slows_down() {
     let house = furnished();
     house.run(&["start", "crash"]);
     let mut story = house.story();
-    // 100 ms, doubled each time, and a tenth less or more. A busy machine may make it longer, never shorter.
-    for (index, least) in [90_000, 180_000, 360_000, 720_000].iter().enumerate() {
+    // 100 ms, doubled each time, and a tenth less or more: five waits come to 2.8 s or more, and would come to half a
+    // second if they did not grow. How busy the machine is can only add to that, but for when a line is written.
+    let mut begun = None;
+    for attempt in 1..=5 {
         let died = story.until("crash", "restarting");
         assert!(died.contains("exit code 3"), "{died}");
+        begun.get_or_insert(moment(&died));
         let again = story.until("crash", "starting");
         assert!(
-            again.contains(&format!("automatic restart {}", index + 1)),
+            again.contains(&format!("automatic restart {attempt}")),
             "{again}"
         );
-        let waited = (moment(&again) + DAY - moment(&died)) % DAY;
-        assert!(waited >= *least, "{waited} µs:\n{died}\n{again}");
+        let waited = (moment(&again) + DAY - begun.unwrap()) % DAY;
+        assert!(attempt < 5 || waited >= 1_500_000, "only {waited} µs");
     }
     // It is never abandoned, and a stop ends it whatever it waits for.
-    assert!(house.listed("crash").number("restarts") >= 4);
+    assert!(house.listed("crash").number("restarts") >= 5);
     house.ok(&["stop", "crash"]);
     assert_eq!(house.listed("crash").text("state"), "stopped");
     house.end();
