@@ -50,6 +50,10 @@ impl Processes {
         let fifos = self.fifos(unit.name.as_str());
         self.open_hold(spawn, (unit, service));
         self.open_pipes((spawn.unit, service), &fifos, &owner, turn)?;
+        if matches!(spawn.role, Role::StartPre | Role::Start) {
+            // By its mark and its group a successor finds the newborn, should we die before its PID is saved.
+            self.save(spawn.unit, turn.engine);
+        }
         let Some(hold) = self.holds.get_mut(&spawn.unit) else {
             return Err(unknown());
         };
@@ -93,6 +97,9 @@ impl Processes {
             (exit, report) => {
                 // Nobody could watch it, so it must not live; it is reaped as an orphan.
                 let _ = pidfd.signal(SIGKILL);
+                if let Ok(token) = &exit {
+                    turn.sources.remove(*token, pidfd.as_fd());
+                }
                 let error = exit.and(report).map(drop).err();
                 return Err(fork_failure(
                     &error.unwrap_or_else(|| io::ErrorKind::Other.into()),
