@@ -13,7 +13,7 @@ use crate::engine::Command;
 use crate::log::{Content, Ending, Filter, Mark, Mode, Reader, Start};
 use crate::sys::process::{Pid, PidFd};
 use crate::unit::{self, UnitName, glob};
-use crate::wire::{Final, UnitStatus};
+use crate::wire::UnitStatus;
 
 /// How soon a service that changes its state is looked at again.
 const SETTLE_MS: u64 = 200;
@@ -120,7 +120,7 @@ pub(super) struct Look {
 impl Family {
     /// Before anything is started: what is up already is not ours.
     pub(super) fn new(client: &mut Client, members: Vec<String>) -> Result<Self, Failure> {
-        let before = loaded(client)?;
+        let before = client.units(Command::List, &[])?;
         let is_up = |name: &String| {
             let status = before.iter().find(|status| status.name == *name);
             status.is_some_and(units::is_active)
@@ -161,7 +161,7 @@ impl Family {
 
     /// Asks the daemon how they are.
     pub(super) fn look(&mut self, client: &mut Client) -> Result<Look, Failure> {
-        let mut statuses = loaded(client)?;
+        let mut statuses = client.units(Command::List, &[])?;
         statuses.retain(|status| self.ours.contains(&status.name));
         self.statuses = statuses;
         let mut look = Look {
@@ -228,7 +228,7 @@ impl Family {
 
     /// Those of ours that the daemon knows and that are not down.
     pub(super) fn to_stop(&self, client: &mut Client) -> Result<Vec<String>, Failure> {
-        let statuses = loaded(client)?.into_iter();
+        let statuses = client.units(Command::List, &[])?.into_iter();
         let ours = statuses.filter(|status| self.ours.contains(&status.name));
         let up = ours.filter(|status| status.state == "exited" || !is_over(status));
         Ok(up.map(|status| status.name).collect())
@@ -240,16 +240,6 @@ fn is_over(status: &UnitStatus) -> bool {
         status.state.as_str(),
         "stopped" | "completed" | "failed" | "exited"
     )
-}
-
-fn loaded(client: &mut Client) -> Result<Vec<UnitStatus>, Failure> {
-    match client.ask(Command::List, &[])? {
-        Final::Units(units) => Ok(units),
-        _ => Err(Failure::new(
-            Exit::NoDaemon,
-            "the daemon gave an answer to another question",
-        )),
-    }
 }
 
 /// The last mark in the log that says how a run ended.

@@ -2,7 +2,7 @@
 
 use super::{checked_names, names, nothing_runs};
 use crate::cli::args::Given;
-use crate::cli::client::Client;
+use crate::cli::client::{Client, other_answer};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::logtail;
 use crate::cli::output::{answer, aside, hint_line};
@@ -273,10 +273,7 @@ fn carry_out(
         .map_err(|failure| units::with_nearest(failure, place, &given.arguments))?;
     match last {
         Final::Results(results) => report(given, place, &results, begun_ms),
-        _ => Err(Failure::new(
-            Exit::NoDaemon,
-            "the daemon gave an answer to another question",
-        )),
+        _ => Err(other_answer()),
     }
 }
 
@@ -321,9 +318,9 @@ fn last_words(place: &Place, unit: &str, begun_ms: u64) -> (String, Vec<String>)
 /// The unit whose own failure it is; nothing if it is this one's.
 fn culprit(place: &Place, unit: &str) -> Option<String> {
     let mut client = place.connect().ok()??;
-    let mut status = |names: Vec<String>| match client.ask(Command::Status { names }, &[]) {
-        Ok(Final::Units(units)) => units,
-        _ => Vec::new(),
+    let mut status = |names: Vec<String>| {
+        let units = client.units(Command::Status { names }, &[]);
+        units.unwrap_or_default()
     };
     let mut at = status(vec![unit.to_owned()]).pop()?;
     for _ in 0..CHAIN_MAX {
