@@ -18,3 +18,4 @@ mod lifecycle;
 mod limits;
 mod order;
 mod restart;
+mod up;
