@@ -225,7 +225,10 @@ fn a_look_at_the_end_is_bounded_in_bytes() {
     };
     for bytes in [1, 500, 20_000] {
         let entries = near(10, bytes);
-        assert_eq!(texts(&entries), ["x".repeat(bytes as usize)]);
+        assert_eq!(
+            texts(&entries),
+            ["x".repeat(usize::try_from(bytes).unwrap())]
+        );
         let end = Content::Mark(Mark::End(Ending::Exited { code: 3 }));
         assert_eq!(entries.last().unwrap().content, end);
     }
