@@ -48,10 +48,11 @@ fn a_reader_that_goes_means_the_same() {
     let daemon = bench.daemon();
     let script = "while echo tick; do sleep 0.05; done";
     bench.service("clock", "", script, "");
-    let (mut child, mut output) = begin(&bench, &["clock"]);
+    let (child, mut output) = begin(&bench, &["clock"]);
     output.until("tick");
     drop(output);
-    assert!(child.wait().unwrap().success());
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "{output:?}");
     assert_eq!(bench.status("clock").state, "stopped");
     daemon.end();
 }
@@ -66,7 +67,8 @@ fn it_ends_with_the_service_that_was_named_and_its_code() {
     let child = bench.begin(&["up", "--exit-with", "tests", "tests"]);
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(7), "{output:?}");
-    assert!(String::from_utf8_lossy(&output.stdout).contains("no line end"));
+    let printed = String::from_utf8_lossy(&output.stdout);
+    assert!(printed.contains("no line end"), "{output:?}");
     assert_eq!(bench.status("database").state, "stopped");
     daemon.end();
 }

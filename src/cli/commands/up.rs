@@ -152,14 +152,17 @@ impl Up<'_> {
         let mut failed = false;
         let mut look_at_ms: Option<u64> = None;
         loop {
+            if self.audience == Audience::Gone {
+                return self.stop();
+            }
             let woken = self.wait(client.fd(), look_at_ms, waiting.as_mut())?;
-            if woken.interrupted || self.audience == Audience::Gone {
+            if woken.interrupted {
                 return self.stop();
             }
             if woken.daemon
                 && let Some(results) = hear(client, waiting.as_mut())?
             {
-                failed |= report(self.given, self.place, &results, self.begun_ms)? != Exit::Done;
+                failed |= self.report(&results, self.begun_ms)? != Exit::Done;
                 waiting = None;
                 look_at_ms = Some(0);
             }
@@ -179,6 +182,7 @@ impl Up<'_> {
                 return Ok(Exit::Code(code));
             }
             if !look.alive {
+                self.view.changed();
                 self.print()?;
                 aside("nothing is left to wait for\n");
                 failed |= look.failed;
@@ -235,12 +239,25 @@ impl Up<'_> {
         }
     }
 
+    /// Says what became of each unit. That nobody reads it is no failure of theirs.
+    fn report(&mut self, results: &[UnitResult], begun_ms: u64) -> Result<Exit, Failure> {
+        match report(self.given, self.place, results, begun_ms) {
+            Err(failure) if failure.exit == Exit::Done => {
+                self.audience = Audience::Gone;
+                Ok(Exit::Done)
+            }
+            reported => reported,
+        }
+    }
+
     /// Stops what is ours, still showing the logs.
     fn stop(&mut self) -> Result<Exit, Failure> {
         let ended = || Failure::new(Exit::NoDaemon, "the daemon has ended meanwhile");
         let mut client = self.place.connect()?.ok_or_else(ended)?;
         let names = self.family.to_stop(&mut client)?;
         if names.is_empty() {
+            self.view.changed();
+            self.print()?;
             return Ok(Exit::Done);
         }
         aside(&format!(
@@ -261,7 +278,7 @@ impl Up<'_> {
             {
                 self.view.changed();
                 self.print()?;
-                return report(self.given, self.place, &results, wall_ms());
+                return self.report(&results, wall_ms());
             }
         }
     }
