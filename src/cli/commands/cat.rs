@@ -42,9 +42,9 @@ pub(in crate::cli) const ROW: Row = Row {
 };
 
 fn run(given: &Given) -> Result<Exit, Failure> {
+    let names = checked_names(&given.arguments)?;
     let place = Place::find(given)?;
     let mut client = place.connect()?;
-    let names = checked_names(&given.arguments)?;
     let items = units::look_up(&place, client.as_mut(), &names)?;
     let mut out = String::new();
     for item in &items {

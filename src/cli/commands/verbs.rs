@@ -21,7 +21,7 @@ const LOG_LINES: u64 = 10;
 /// Requirements behind requirements that are followed to find whose failure it is.
 const CHAIN_MAX: usize = 32;
 
-const ALL: Choice = Choice::flag("-a", "--all", "every unit instead of names");
+pub(super) const ALL: Choice = Choice::flag("-a", "--all", "every unit instead of names");
 const NO_WAIT: Choice = Choice::flag(
     "",
     "--no-wait",
@@ -262,18 +262,21 @@ fn carry_out(
     (verb, command): (&str, Command),
 ) -> Result<Exit, Failure> {
     let begun_ms = wall_ms();
-    let subject = match given.arguments.as_slice() {
-        [] => "all units".to_owned(),
-        [name] => name.clone(),
-        names => names.join(", "),
-    };
-    let mut waiting = Waiting::new(given, place, format!("{verb} {subject}"));
+    let mut waiting = Waiting::new(given, place, format!("{verb} {}", subject(given)));
     let last = waiting
         .carry_out(client, command)
         .map_err(|failure| units::with_nearest(failure, place, &given.arguments))?;
     match last {
         Final::Results(results) => report(given, place, &results, begun_ms),
         _ => Err(other_answer()),
+    }
+}
+
+/// What a command is about, for the line that says what is waited for.
+pub(super) fn subject(given: &Given) -> String {
+    match given.arguments.as_slice() {
+        [] => "all units".to_owned(),
+        names => names.join(", "),
     }
 }
 
