@@ -7,7 +7,7 @@ use std::path::Path;
 use super::client::Client;
 use super::exit::{Exit, Failure};
 use super::place::Place;
-use super::units::{self, no_such_unit};
+use super::units::no_such_unit;
 use crate::daemon::unit_context;
 use crate::engine::Command;
 use crate::log::{Content, Ending, Filter, Mark, Mode, Reader, Start};
@@ -92,7 +92,7 @@ pub(super) fn with_dependencies(place: &Place, names: &[String]) -> Vec<String> 
 
 /// What `up` has started, and what it knows of it.
 pub(super) struct Family {
-    /// Those that were not up before.
+    /// Those that were down before.
     ours: Vec<String>,
     /// As they were when last looked at.
     statuses: Vec<UnitStatus>,
@@ -118,15 +118,15 @@ pub(super) struct Look {
 }
 
 impl Family {
-    /// Before anything is started: what is up already is not ours.
+    /// Before anything is started: what is up already, or on its way there, is not ours.
     pub(super) fn new(client: &mut Client, members: Vec<String>) -> Result<Self, Failure> {
         let before = client.units(Command::List, &[])?;
-        let is_up = |name: &String| {
+        let was_down = |name: &String| {
             let status = before.iter().find(|status| status.name == *name);
-            status.is_some_and(units::is_active)
+            status.is_none_or(is_down)
         };
         Ok(Self {
-            ours: members.into_iter().filter(|name| !is_up(name)).collect(),
+            ours: members.into_iter().filter(was_down).collect(),
             statuses: Vec::new(),
             mains: Vec::new(),
             ended: Vec::new(),
@@ -230,16 +230,18 @@ impl Family {
     pub(super) fn to_stop(&self, client: &mut Client) -> Result<Vec<String>, Failure> {
         let statuses = client.units(Command::List, &[])?.into_iter();
         let ours = statuses.filter(|status| self.ours.contains(&status.name));
-        let up = ours.filter(|status| status.state == "exited" || !is_over(status));
+        let up = ours.filter(|status| !is_down(status));
         Ok(up.map(|status| status.name).collect())
     }
 }
 
+fn is_down(status: &UnitStatus) -> bool {
+    matches!(status.state.as_str(), "stopped" | "completed" | "failed")
+}
+
+/// Whether no process of it runs, nor will by itself.
 fn is_over(status: &UnitStatus) -> bool {
-    matches!(
-        status.state.as_str(),
-        "stopped" | "completed" | "failed" | "exited"
-    )
+    is_down(status) || status.state == "exited"
 }
 
 /// The last mark in the log that says how a run ended.
