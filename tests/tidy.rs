@@ -16,9 +16,9 @@ mod source;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use checks::OWNERS;
+use checks::{OWNERS, root_names};
 use rules::RULES;
-use source::Source;
+use source::{Source, words};
 
 #[test]
 fn every_file_keeps_every_rule() {
@@ -123,6 +123,25 @@ fn every_file_is_compiled() {
             "nobody declares {}",
             source.path
         );
+    }
+}
+
+/// What the fuzz target takes from the simulation by path must find there what it uses: only CI compiles the target.
+#[test]
+fn the_simulation_that_is_fuzzed_is_whole() {
+    let sources = sources();
+    let find = |path: &str| sources.iter().find(|source| source.path == path).unwrap();
+    let target = find("fuzz/fuzz_targets/simulation.rs").code();
+    let declared: Vec<&str> = words(&target, "mod")
+        .filter_map(|(_, after)| after.trim_start().split_once(';'))
+        .map(|(name, _)| name)
+        .collect();
+    assert!(declared.len() > 5, "declared: {declared:?}");
+    for module in &declared {
+        for name in root_names(find(&format!("tests/simulation/{module}.rs"))) {
+            let known = declared.contains(&name.as_str());
+            assert!(known, "{module} uses {name}, which the fuzz target lacks");
+        }
     }
 }
 

@@ -255,7 +255,9 @@ fn loaded(client: &mut Client) -> Result<Vec<UnitStatus>, Failure> {
 /// The last mark in the log that says how a run ended.
 fn last_ending(logs: &Path, name: &str) -> Option<Ending> {
     let filter = Filter::default();
-    let mut reader = Reader::open(logs, name, Start::Last(1), Mode::Once, filter).ok()?;
+    // The mark stands behind the run's last byte, however long its last line is.
+    let start = Start::Near { lines: 1, bytes: 1 };
+    let mut reader = Reader::open(logs, name, start, Mode::Once, filter).ok()?;
     let mut ending = None;
     while let Ok(Some(entry)) = reader.next_entry() {
         if let Content::Mark(Mark::End(how)) = entry.content {
