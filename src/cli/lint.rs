@@ -387,7 +387,7 @@ mod tests {
         assert_eq!(
             messages(&graph, "growing"),
             [
-                "restarts always, after 100ms, 200ms, 400ms, 800ms, 1.6s, 3.2s, … at most 1m 0s, ±10 %; no limit"
+                "restarts always, after 100ms, 200ms, 400ms, 800ms, 1.6s, 3.2s, … at most 1m, ±10 %; no limit"
             ]
         );
         assert_eq!(

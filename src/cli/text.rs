@@ -2,16 +2,24 @@
 
 use super::style::{Palette, Tone};
 
-/// `250ms`, `12s`, `3m 12s`, `2h 5m`, `3d 4h`.
+/// `250ms`, `12s`, `3m 12s`, `2h 5m`, `3d 4h`; `1m`, `2h`, `3d` where nothing is over.
 pub(super) fn span(ms: u64) -> String {
     let seconds = ms / 1000;
     let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
     match ms {
         0..1000 => format!("{ms}ms"),
         _ if minutes == 0 => format!("{seconds}s"),
-        _ if hours == 0 => format!("{minutes}m {}s", seconds % 60),
-        _ if days == 0 => format!("{hours}h {}m", minutes % 60),
-        _ => format!("{days}d {}h", hours % 24),
+        _ if hours == 0 => two(minutes, 'm', seconds % 60, 's'),
+        _ if days == 0 => two(hours, 'h', minutes % 60, 'm'),
+        _ => two(days, 'd', hours % 24, 'h'),
+    }
+}
+
+/// The second part only if there is something of it.
+fn two(large: u64, large_unit: char, small: u64, small_unit: char) -> String {
+    match small {
+        0 => format!("{large}{large_unit}"),
+        _ => format!("{large}{large_unit} {small}{small_unit}"),
     }
 }
 
@@ -211,6 +219,9 @@ mod tests {
         assert_eq!(span(192_000), "3m 12s");
         assert_eq!(span(7_500_000), "2h 5m");
         assert_eq!(span(273_600_000), "3d 4h");
+        assert_eq!(span(60_000), "1m");
+        assert_eq!(span(7_200_000), "2h");
+        assert_eq!(span(259_200_000), "3d");
         assert_eq!(span_until(1_001), "2s");
         assert_eq!(span_fine(1_250), "1.2s");
         assert_eq!(size(512), "512B");
