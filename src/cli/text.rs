@@ -66,10 +66,24 @@ pub(super) fn percent(tenths: u64) -> String {
 
 /// Unix milliseconds as `2026-11-21 22:40:13 UTC`.
 pub(super) fn date(unix_ms: u64) -> String {
+    let (day, time) = day_and_time(unix_ms);
+    format!("{day} {time} UTC")
+}
+
+/// Unix milliseconds as `2026-11-21T22:40:13.007Z`.
+pub(super) fn timestamp(unix_ms: u64) -> String {
+    let (day, time) = day_and_time(unix_ms);
+    format!("{day}T{time}.{:03}Z", unix_ms % 1000)
+}
+
+fn day_and_time(unix_ms: u64) -> (String, String) {
     let seconds = unix_ms / 1000;
     let (year, month, day) = civil(seconds / 86_400);
     let (hour, minute, second) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
-    format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02} UTC")
+    (
+        format!("{year:04}-{month:02}-{day:02}"),
+        format!("{hour:02}:{minute:02}:{second:02}"),
+    )
 }
 
 /// Days since 1970-01-01 as year, month and day of the Gregorian calendar.
