@@ -143,7 +143,7 @@ impl Graph {
         for unhonoured in &unit.unhonoured {
             let message = format!(
                 "line {}: {} is not supported by this version, so `start` refuses the unit",
-                unhonoured.line, unhonoured.key
+                unhonoured.line, unhonoured
             );
             findings.push(Finding::new(Weight::Error, message));
         }

@@ -184,10 +184,10 @@ pub enum Refusal {
         needed_by: UnitName,
         reason: String,
     },
-    /// Keys of this unit that this version does not act on.
+    /// Keys of this unit that this version does not act on, with their value where others are acted on.
     Unhonoured {
         unit: UnitName,
-        keys: Vec<&'static str>,
+        keys: Vec<String>,
     },
     /// A template was named without an instance.
     Template {

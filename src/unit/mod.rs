@@ -31,6 +31,7 @@ pub mod words;
 pub use environment::{
     EnvironmentError, EnvironmentFault, is_variable_name, parse_environment_file,
 };
+pub use exec::swallowed_hint;
 pub use form::{Bound, Form};
 pub use keys::{Key, keys};
 pub use lint::{Warning, lint};
