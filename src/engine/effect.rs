@@ -85,6 +85,16 @@ pub struct Change {
     pub from: State,
     pub to: State,
     pub cause: Cause,
+    /// What follows by itself, where `to` is [`State::Backoff`].
+    pub retry: Option<Retry>,
+}
+
+/// An automatic restart that is due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retry {
+    /// Counts from 1, since the last start by hand.
+    pub attempt: u32,
+    pub delay_ms: u64,
 }
 
 /// What a waiting client is told on the way.
