@@ -116,7 +116,7 @@ impl Processes {
         self.history.entry(unit).or_default().last_end = Some((ending, clock::wall_ms()));
         let log = self.holds.get_mut(&unit).and_then(|hold| hold.log.as_mut());
         if let Some(log) = log {
-            log.end(ending, &mut self.buffer);
+            log.end(ending, Some(&mut self.intake));
         }
     }
 }
