@@ -20,8 +20,8 @@ use super::sources::Source;
 use super::spawn::{Fifos, Objects, Order, command, failure, is_first, prepare};
 
 const SIGKILL: i32 = 9;
-/// How many descriptors have to be free before another service starts: what a birth takes for a moment, and
-/// what it takes to look after, and to stop, the services that run already.
+/// How many descriptors have to be free before another service starts: what a birth takes for a moment, and what it
+/// takes to look after, to restart and to stop the services that run already.
 const SPARE_DESCRIPTORS: usize = 24;
 /// `EMFILE` and `ENFILE`.
 const NO_DESCRIPTORS: [i32; 2] = [24, 23];
@@ -42,7 +42,9 @@ impl Processes {
         let unit = turn.engine.unit(spawn.unit).ok_or_else(unknown)?;
         let service = unit.service.as_deref().ok_or_else(unknown)?;
         let exec = command(service, spawn.role, spawn.index).ok_or_else(unknown)?;
-        if matches!(spawn.role, Role::StartPre | Role::Start) {
+        // A service that is held already only comes back: it takes nothing that it did not have.
+        let is_new = !self.holds.contains_key(&spawn.unit);
+        if is_new && matches!(spawn.role, Role::StartPre | Role::Start) {
             files::has_room_for(SPARE_DESCRIPTORS).map_err(|error| fork_failure(&error))?;
         }
         self.refuse_second_copy(&unit.name)?;

@@ -12,6 +12,7 @@ use std::{fmt, process};
 
 use crate::sys::{files, process as sys_process, signals};
 
+use super::context::unit_context;
 use super::home::Home;
 
 /// Why the daemon did not start.
@@ -81,11 +82,14 @@ pub(super) struct Booted {
 /// Takes the home and makes everything that the loop needs. On success the socket listens.
 pub(super) fn boot(home: Home) -> Result<Booted, BootError> {
     sys_process::set_umask(0o077);
-    signals::ignore_sigpipe();
+    signals::ignore_failed_writes();
     make(home.root())?;
     let lock = lock(&home)?;
     make(&home.run())?;
     make(&home.logs())?;
+    if unit_context().runtime == home.runtime() {
+        make(&home.runtime())?;
+    }
     // The user's own: it may be a link to wherever the files are kept.
     match fs::create_dir(home.services()) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {

@@ -718,7 +718,7 @@ mod tests {
         alone(
             "sys::spawn::tests::signals_and_the_descriptor_limit_are_as_in_a_fresh_login",
             || {
-                super::super::signals::ignore_sigpipe();
+                super::super::signals::ignore_failed_writes();
                 let _blocked = SignalsBlocked::new();
                 let (_, hard) = raise_nofile();
                 let script = "ulimit -n; exec cat /proc/self/status";

@@ -19,3 +19,4 @@ mod limits;
 mod order;
 mod restart;
 mod takeover;
+mod up;
