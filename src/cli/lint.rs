@@ -145,7 +145,7 @@ impl Graph {
         for unhonoured in &unit.unhonoured {
             let message = format!(
                 "line {}: {} is not supported by this version, so `start` refuses the unit",
-                unhonoured.line, unhonoured.key
+                unhonoured.line, unhonoured
             );
             findings.push(Finding::new(Weight::Error, message));
         }
@@ -391,7 +391,7 @@ mod tests {
         assert_eq!(
             messages(&graph, "growing"),
             [
-                "restarts always, after 100ms, 200ms, 400ms, 800ms, 1.6s, 3.2s, … at most 1m 0s, ±10 %; no limit"
+                "restarts always, after 100ms, 200ms, 400ms, 800ms, 1.6s, 3.2s, … at most 1m, ±10 %; no limit"
             ]
         );
         assert_eq!(

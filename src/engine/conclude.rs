@@ -101,9 +101,12 @@ impl Engine {
             self.resolve(unit, Awaited::Up, &Outcome::Completed);
         }
         self.renew(unit);
-        self.enter(unit, Phase::Backoff, cause_of(end));
-        let at = self.now.plus_ms(delay_ms);
-        self.timers.set(unit, Some(at));
+        // The delay is part of the news, so that it is set before these are told.
+        self.timers.set(unit, Some(self.now.plus_ms(delay_ms)));
+        if let Some(service) = self.service_mut(unit) {
+            service.phase = Phase::Backoff;
+        }
+        self.announce(unit, cause_of(end));
     }
 
     /// The unit stays down.

@@ -42,7 +42,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 pub use cell::{Action, Input, action};
 pub use command::{Asker, Command, Scope, Verb, Wait};
 pub use effect::{
-    Answer, Change, Effect, Impossible, Notice, Outcome, Refusal, Role, RunResult, Spawn, Target,
+    Answer, Change, Effect, Impossible, Notice, Outcome, Refusal, Retry, Role, RunResult, Spawn,
+    Target,
 };
 pub use event::{Absent, Core, Ending, Event, NoMain, SpawnFailure};
 pub use facts::{FactFailure, FactGoal, FactPhase, FactRun, Facts};
@@ -398,6 +399,11 @@ impl Engine {
         }
         let from = std::mem::replace(&mut service.shown, to);
         service.since = self.now;
+        let due = self.timers.get(unit).filter(|_| to == State::Backoff);
+        let retry = due.map(|due| Retry {
+            attempt: service.restarts.saturating_add(1),
+            delay_ms: due.since_ms(self.now),
+        });
         self.last_change += 1;
         self.batch.push(Effect::Publish(Change {
             id: ChangeId(self.last_change),
@@ -406,6 +412,7 @@ impl Engine {
             from,
             to,
             cause: service.cause.clone(),
+            retry,
         }));
     }
 

@@ -29,6 +29,7 @@ mod value;
 pub mod words;
 
 pub use environment::{EnvironmentError, EnvironmentFault, parse_environment_file};
+pub use exec::swallowed_hint;
 pub use form::{Bound, Form};
 pub use keys::{Key, keys};
 pub use lint::{Warning, lint};

@@ -82,7 +82,8 @@ fn state(lines: &mut Lines, item: &Item, page: Page) {
         lines.add("waits for", &clean(&status.waits_for.join(", ")));
     }
     if let Some(due) = restarts_in(status, page.now_ms) {
-        lines.add("next try", &due);
+        let attempt = status.restarts.saturating_add(1);
+        lines.add("next try", &format!("automatic restart {attempt} {due}"));
     } else if let Some(due_ms) = status.deadline_ms {
         let left = super::span_until(due_ms.saturating_sub(page.now_ms));
         lines.add("time limit", &format!("ends in {left}"));
