@@ -1,5 +1,5 @@
-//! A process that a predecessor brought about and had no time to write down: it was born, and the daemon was killed before
-//! its PID was saved.
+//! A process that a predecessor brought about and had no time to write down: it was born, and the daemon was killed
+//! before its PID was saved.
 //!
 //! Such a one must not get a twin. It is found by its group, its age and its session, since each process that we start
 //! leads a session of its own.
@@ -16,8 +16,9 @@ const SIGKILL: i32 = 9;
 const TICK_MS: u64 = 20;
 
 impl Processes {
-    /// The process of a run that was wished for and has no PID yet, if it was born after all. Where several could be it,
-    /// all are killed: they are of this start, and it begins anew. To be called when the unit's group is open again.
+    /// The process of a run that was wished for and has no PID yet, if it was born after all. Where several could be
+    /// it, all are killed: they are of this start, and it begins anew. To be called when the unit's group is open
+    /// again.
     pub(super) fn find_newborn(
         &self,
         unit: UnitId,

@@ -5,8 +5,8 @@ use super::request::Awaited;
 use super::restart;
 use super::{Cause, Engine, Failure, Outcome, UnitId};
 
-/// `RestartSec=0` too leaves the shell a turn of its loop between two tries: a start that fails at once, again and again,
-/// must not keep everybody else from theirs.
+/// `RestartSec=0` too leaves the shell a turn of its loop between two tries: a start that fails at once, again and
+/// again, must not keep everybody else from theirs.
 const SHORTEST_DELAY_MS: u64 = 1;
 
 impl Engine {

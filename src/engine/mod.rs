@@ -170,8 +170,8 @@ impl Engine {
         }
     }
 
-    /// Counts runs on from `last`, an earlier daemon's: logs know runs by their ids, and logs outlive daemons. To be called
-    /// before the first event.
+    /// Counts runs on from `last`, an earlier daemon's: logs know runs by their ids, and logs outlive daemons. To be
+    /// called before the first event.
     pub fn count_on_from(&mut self, last: RunId) {
         debug_assert!(self.runs.is_empty(), "no run has an id yet");
         self.last_run = self.last_run.max(last.0);

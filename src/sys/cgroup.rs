@@ -200,8 +200,8 @@ pub struct Cgroup {
 }
 
 /// Whether `cgroup.kill` may have been written to a group. The kernel (6.18) compares how often that was done with how
-/// often it was done to the group of the newborn's *parent*, and where the two differ, a process that is cloned into the
-/// group dies at birth.
+/// often it was done to the group of the newborn's *parent*, and where the two differ, a process that is cloned into
+/// the group dies at birth.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Past {
     None,
@@ -314,8 +314,8 @@ impl Cgroup {
         }
     }
 
-    /// Sends a signal to each member but one, and to those that come while it is sent: once to each. Returns how many got
-    /// it.
+    /// Sends a signal to each member but one, and to those that come while it is sent: once to each. Returns how many
+    /// got it.
     ///
     /// # Errors
     /// When the members cannot be listed, or a member may not be signalled; the others have then got theirs.
