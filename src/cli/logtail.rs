@@ -8,7 +8,7 @@ use crate::log::{Content, Entry, Filter, Mode, Reader, Start};
 /// Characters of a line that are shown.
 const LINE_MAX: usize = 400;
 /// Bytes before the end of a log that are looked at: one without line ends would be read whole, again and again.
-const BYTES_MAX: u64 = 256 * 1024;
+const BYTES_MAX: u64 = 64 * 1024;
 /// Entries that are read at most, marks among them.
 const ENTRIES_MAX: usize = 10_000;
 
