@@ -16,9 +16,9 @@ mod source;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use checks::OWNERS;
+use checks::{OWNERS, root_names};
 use rules::RULES;
-use source::Source;
+use source::{Source, words};
 
 #[test]
 fn every_file_keeps_every_rule() {
@@ -126,6 +126,25 @@ fn every_file_is_compiled() {
     }
 }
 
+/// What the fuzz target takes from the simulation by path must find there what it uses: only CI compiles the target.
+#[test]
+fn the_simulation_that_is_fuzzed_is_whole() {
+    let sources = sources();
+    let find = |path: &str| sources.iter().find(|source| source.path == path).unwrap();
+    let target = find("fuzz/fuzz_targets/simulation.rs").code();
+    let declared: Vec<&str> = words(&target, "mod")
+        .filter_map(|(_, after)| after.trim_start().split_once(';'))
+        .map(|(name, _)| name)
+        .collect();
+    assert!(declared.len() > 5, "declared: {declared:?}");
+    for module in &declared {
+        for name in root_names(find(&format!("tests/simulation/{module}.rs"))) {
+            let known = declared.contains(&name.as_str());
+            assert!(known, "{module} uses {name}, which the fuzz target lacks");
+        }
+    }
+}
+
 /// Whether cargo compiles the file by itself.
 fn is_root(path: &str) -> bool {
     let parts: Vec<&str> = path.split('/').collect();
@@ -144,6 +163,85 @@ fn module_of(path: &str) -> (&str, &str, &str) {
     let module = path.trim_end_matches(".rs").trim_end_matches("/mod");
     let (home, module) = module.rsplit_once('/').unwrap_or(("", module));
     (named, module, home)
+}
+
+#[test]
+fn the_readme_names_every_command_and_option() {
+    let readme = fs::read_to_string(top().join("README.md")).unwrap();
+    let rows: Vec<&str> = readme
+        .lines()
+        .filter(|line| line.starts_with('|'))
+        .collect();
+    let mut commands = 0;
+    for help in files(&top().join("tests/golden/cli")) {
+        let name = help.file_stem().unwrap().to_str().unwrap();
+        let Some(command) = name.strip_prefix("help-") else {
+            continue;
+        };
+        commands += 1;
+        let is_its = |cell: &str| names(cell).any(|word| word == command);
+        let row = rows
+            .iter()
+            .find(|row| row.split('|').nth(1).is_some_and(is_its));
+        let row = row.unwrap_or_else(|| panic!("README.md has no row for the command {command}"));
+        for option in options(&fs::read_to_string(&help).unwrap()) {
+            assert!(
+                names(row).any(|word| word == option),
+                "README.md does not say {option} of {command}"
+            );
+        }
+    }
+    assert!(commands > 20, "only {commands} help texts were found");
+    for option in options(&fs::read_to_string(top().join("tests/golden/cli/help.txt")).unwrap()) {
+        assert!(
+            readme.contains(&format!("`{option}")),
+            "README.md does not say {option}"
+        );
+    }
+}
+
+#[test]
+fn the_readme_shows_every_honoured_key_and_no_other() {
+    let readme = fs::read_to_string(top().join("README.md")).unwrap();
+    let mut shown = Vec::new();
+    let mut section = None;
+    for line in readme.lines() {
+        let mut cells = line.split('|').map(str::trim).skip(1);
+        let (Some(keys), Some(example)) = (cells.next(), cells.next()) else {
+            section = None;
+            continue;
+        };
+        if let Some(title) = keys.strip_prefix("`[").and_then(|t| t.strip_suffix("]`")) {
+            section = Some(title);
+        } else if let Some(section) = section.filter(|_| keys.starts_with('`')) {
+            assert!(example.starts_with('`'), "README.md: no example of {keys}");
+            shown.extend(names(keys).map(|key| format!("[{section}] {key}")));
+        }
+    }
+    let honoured = diakonos::unit::keys().iter().filter(|key| key.honoured);
+    let mut honoured: Vec<String> = honoured
+        .map(|key| format!("[{}] {}", key.section, key.name))
+        .collect();
+    shown.sort();
+    honoured.sort();
+    assert_eq!(shown, honoured, "README.md beside the table of keys");
+}
+
+/// The first word of each text between backticks.
+fn names(text: &str) -> impl Iterator<Item = &str> {
+    let quoted = text.split('`').skip(1).step_by(2);
+    quoted.filter_map(|quoted| quoted.split_whitespace().next())
+}
+
+/// The long options that a help text explains: `  -n, --lines N   so many`.
+fn options(help: &str) -> impl Iterator<Item = &str> {
+    help.lines().filter_map(|line| {
+        let line = line.strip_prefix("  ")?;
+        let short = line.starts_with('-') && line.get(2..4) == Some(", ");
+        let long = if short { &line[4..] } else { line.trim_start() };
+        let long = long.split_whitespace().next()?;
+        long.starts_with("--").then_some(long)
+    })
 }
 
 #[test]

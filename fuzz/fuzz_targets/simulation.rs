@@ -17,6 +17,8 @@ mod grammar;
 mod life;
 #[path = "../../tests/simulation/model.rs"]
 mod model;
+#[path = "../../tests/simulation/rules.rs"]
+mod rules;
 #[path = "../../tests/simulation/shorten.rs"]
 mod shorten;
 #[path = "../../tests/simulation/sweep.rs"]

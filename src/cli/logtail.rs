@@ -7,6 +7,8 @@ use crate::log::{Content, Entry, Filter, Mode, Reader, Start};
 
 /// Characters of a line that are shown.
 const LINE_MAX: usize = 400;
+/// Bytes before the end of a log that are looked at: one without line ends would be read whole, again and again.
+const BYTES_MAX: u64 = 256 * 1024;
 /// Entries that are read at most, marks among them.
 const ENTRIES_MAX: usize = 10_000;
 
@@ -24,8 +26,9 @@ pub(super) fn since(home: &Home, unit: &str, lines: u64, begun_ms: u64) -> Vec<S
 
 fn entries(home: &Home, unit: &str, lines: u64) -> Vec<Entry> {
     let filter = Filter::default();
-    let Ok(mut reader) = Reader::open(&home.logs(), unit, Start::Last(lines), Mode::Once, filter)
-    else {
+    let bytes = BYTES_MAX;
+    let start = Start::Near { lines, bytes };
+    let Ok(mut reader) = Reader::open(&home.logs(), unit, start, Mode::Once, filter) else {
         return Vec::new();
     };
     let mut entries = Vec::new();

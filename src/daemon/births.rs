@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use crate::engine::{Event, Role, Spawn, SpawnFailure, UnitId};
 use crate::log::Stream;
+use crate::sys::cgroup::Cgroup;
 use crate::sys::process::{self, Spawned, error_text};
 use crate::sys::{clock, files};
 use crate::unit::{Output, Service, Unit};
@@ -19,8 +20,8 @@ use super::sources::Source;
 use super::spawn::{Fifos, Objects, Order, command, failure, is_first, prepare};
 
 const SIGKILL: i32 = 9;
-/// How many descriptors have to be free before another service starts: what a birth takes for a moment, and
-/// what it takes to look after, and to stop, the services that run already.
+/// How many descriptors have to be free before another service starts: what a birth takes for a moment, and what it
+/// takes to look after, to restart and to stop the services that run already.
 const SPARE_DESCRIPTORS: usize = 24;
 /// `EMFILE` and `ENFILE`.
 const NO_DESCRIPTORS: [i32; 2] = [24, 23];
@@ -41,7 +42,9 @@ impl Processes {
         let unit = turn.engine.unit(spawn.unit).ok_or_else(unknown)?;
         let service = unit.service.as_deref().ok_or_else(unknown)?;
         let exec = command(service, spawn.role, spawn.index).ok_or_else(unknown)?;
-        if matches!(spawn.role, Role::StartPre | Role::Start) {
+        // A service that is held already only comes back: it takes nothing that it did not have.
+        let is_new = !self.holds.contains_key(&spawn.unit);
+        if is_new && matches!(spawn.role, Role::StartPre | Role::Start) {
             files::has_room_for(SPARE_DESCRIPTORS).map_err(|error| fork_failure(&error))?;
         }
         self.refuse_second_copy(&unit.name)?;
@@ -49,6 +52,10 @@ impl Processes {
         let fifos = self.fifos(unit.name.as_str());
         self.open_hold(spawn, (unit, service));
         self.open_pipes((spawn.unit, service), &fifos, &owner, turn)?;
+        if matches!(spawn.role, Role::StartPre | Role::Start) {
+            // By its mark and its group a successor finds the newborn, should we die before its PID is saved.
+            self.save(spawn.unit, turn.engine);
+        }
         let Some(hold) = self.holds.get_mut(&spawn.unit) else {
             return Err(unknown());
         };
@@ -64,7 +71,7 @@ impl Processes {
         let prepared = prepare(order, &fifos)?;
         let mut request: process::Spawn<'_> = prepared.spawn;
         request.nofile = Some(self.limits);
-        request.cgroup = hold.group.cgroup().map(|cgroup| cgroup.fd());
+        request.cgroup = hold.group.cgroup().map(Cgroup::entrance);
         if request.cgroup.is_none() {
             request.lock_limit = Some(hold.invocation.mark().lock_limit);
         }
@@ -95,6 +102,9 @@ impl Processes {
             (exit, report) => {
                 // Nobody could watch it, so it must not live; it is reaped as an orphan.
                 let _ = pidfd.signal(SIGKILL);
+                if let Ok(token) = &exit {
+                    turn.sources.remove(*token, pidfd.as_fd());
+                }
                 let error = exit.and(report).map(drop).err();
                 return Err(fork_failure(
                     &error.unwrap_or_else(|| io::ErrorKind::Other.into()),

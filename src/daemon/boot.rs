@@ -82,7 +82,7 @@ pub(super) struct Booted {
 /// Takes the home and makes everything that the loop needs. On success the socket listens.
 pub(super) fn boot(home: Home) -> Result<Booted, BootError> {
     sys_process::set_umask(0o077);
-    signals::ignore_sigpipe();
+    signals::ignore_failed_writes();
     make(home.root())?;
     let lock = lock(&home)?;
     make(&home.run())?;

@@ -2,7 +2,7 @@
 
 use crate::engine::{Cause, Engine, Moment, State, UnitId};
 use crate::sys::clock;
-use crate::unit::{self, Kind, Unit};
+use crate::unit::{self, Unit};
 use crate::wire::{DaemonStatus, PROTOCOL_VERSION, UnitStatus};
 
 use super::account::Account;
@@ -96,21 +96,12 @@ fn described(unit: &Unit, enabled: bool) -> UnitStatus {
     UnitStatus {
         name: unit.name.to_string(),
         description: unit.description.clone(),
+        documentation: unit.documentation.clone(),
         requires: unit.requires.iter().map(ToString::to_string).collect(),
         file: unit.path.display().to_string(),
         enabled,
-        kind: kind(unit).to_owned(),
+        kind: unit.kind().to_owned(),
         ..UnitStatus::default()
-    }
-}
-
-fn kind(unit: &Unit) -> &'static str {
-    match unit.service.as_ref().map(|service| service.kind) {
-        None => "group",
-        Some(Kind::Simple) => "simple",
-        Some(Kind::Exec) => "exec",
-        Some(Kind::Forking) => "forking",
-        Some(Kind::Oneshot) => "oneshot",
     }
 }
 

@@ -170,6 +170,19 @@ impl Engine {
         }
     }
 
+    /// Counts runs on from `last`, an earlier daemon's: logs know runs by their ids, and logs outlive daemons. To be called
+    /// before the first event.
+    pub fn count_on_from(&mut self, last: RunId) {
+        debug_assert!(self.runs.is_empty(), "no run has an id yet");
+        self.last_run = self.last_run.max(last.0);
+    }
+
+    /// The youngest run of all; 0 if there was none.
+    #[must_use]
+    pub fn last_run(&self) -> RunId {
+        RunId(self.last_run)
+    }
+
     /// Takes one thing that happened. `now` never goes back.
     pub fn handle(&mut self, now: Moment, event: Event) {
         debug_assert!(now >= self.now, "time goes forward");

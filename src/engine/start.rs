@@ -254,9 +254,12 @@ impl Engine {
         let Some(Phase::Reloading { main, control }) = self.phase(unit).cloned() else {
             return;
         };
+        // A unit whose stop waits for its turn reloads no further.
+        let goes_on = self.service(unit).is_some_and(|s| s.goal == Goal::Up);
         let outcome = match self.judge_command(unit, control, fate) {
-            Verdict::Again => return self.reload_command(unit, control.index),
-            Verdict::Good if self.has(unit, Role::Reload, control.index + 1) => {
+            Verdict::Again if goes_on => return self.reload_command(unit, control.index),
+            Verdict::Again => Outcome::Reloaded,
+            Verdict::Good if goes_on && self.has(unit, Role::Reload, control.index + 1) => {
                 return self.reload_command(unit, control.index + 1);
             }
             Verdict::Good => Outcome::Reloaded,

@@ -17,6 +17,7 @@ use super::tail;
 
 /// Bytes of log read at once.
 const BUFFER_BYTES: usize = 32 * 1024;
+
 /// Which bytes are wanted. Our own lines about lost bytes are given whatever the stream.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Filter {
@@ -45,6 +46,9 @@ pub enum Start {
     Oldest,
     /// So many lines before the end; 0 is the end, or the beginning of a line that is not finished yet.
     Last(u64),
+    /// As `Last`, but at most so many bytes before the end: of a log whose lines are very long, or that has none, the
+    /// first line is only the end of one.
+    Near { lines: u64, bytes: u64 },
 }
 
 /// How reading ends.
@@ -132,7 +136,8 @@ impl Reader {
         };
         match start {
             Start::Oldest => reader.cursor = reader.oldest()?,
-            Start::Last(lines) => reader.go_back(lines)?,
+            Start::Last(lines) => reader.go_back(lines, u64::MAX)?,
+            Start::Near { lines, bytes } => reader.go_back(lines, bytes)?,
         }
         Ok(reader)
     }
@@ -164,9 +169,10 @@ impl Reader {
         }
     }
 
-    /// Goes to a place that lies `lines` lines or more before the end, and counts how many too many they are.
-    fn go_back(&mut self, lines: u64) -> io::Result<()> {
-        let Some(cursor) = tail::locate(&self.paths, lines, self.filter)? else {
+    /// Goes to a place that lies `lines` lines or more before the end, or `bytes` bytes, and counts how many lines too
+    /// many they are.
+    fn go_back(&mut self, lines: u64, bytes: u64) -> io::Result<()> {
+        let Some(cursor) = tail::locate(&self.paths, lines, bytes, self.filter)? else {
             return Ok(());
         };
         let mut count = 0u64;

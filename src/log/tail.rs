@@ -14,12 +14,18 @@ const BLOCK_BYTES: usize = 16 * 1024;
 /// [`BLOCK_BYTES`] as a file offset.
 const BLOCK_STEP: u64 = 16 * 1024;
 
-/// A place after which there are at least `lines` lines that `filter` lets through, or the beginning of all there
-/// is; nothing when there is no file.
-pub(super) fn locate(paths: &Paths, lines: u64, filter: Filter) -> io::Result<Option<Cursor>> {
+/// A place after which there are at least `lines` lines or `bytes` bytes that `filter` lets through, or the beginning
+/// of all there is; nothing when there is no file.
+pub(super) fn locate(
+    paths: &Paths,
+    lines: u64,
+    bytes: u64,
+    filter: Filter,
+) -> io::Result<Option<Cursor>> {
     let mut search = Search {
         filter,
         newlines_left: lines.saturating_add(1),
+        bytes_left: bytes,
     };
     let mut next = Cursor::pick(paths, |seen| seen.first().copied())?;
     let mut oldest = None;
@@ -41,6 +47,8 @@ struct Search {
     filter: Filter,
     /// The newline that ends the line before the first that is wanted counts too.
     newlines_left: u64,
+    /// Bytes that may still be looked at.
+    bytes_left: u64,
 }
 
 impl Search {
@@ -86,12 +94,17 @@ impl Search {
         })
     }
 
-    /// Counts the newlines between two offsets, backwards; the offset after the last that is needed.
+    /// Counts the newlines between two offsets, backwards; the offset after the last that is needed, or where no more
+    /// bytes may be looked at.
     fn range(&mut self, log: &File, start: u64, end: u64) -> io::Result<Option<u64>> {
         let mut buffer = [0; BLOCK_BYTES];
         let mut end = end;
         while end > start {
-            let from = end.saturating_sub(BLOCK_STEP).max(start);
+            if self.bytes_left == 0 {
+                return Ok(Some(end));
+            }
+            let step = BLOCK_STEP.min(self.bytes_left);
+            let from = end.saturating_sub(step).max(start);
             let wanted = usize::try_from(end - from).unwrap_or(BLOCK_BYTES);
             let count = read_at(log, &mut buffer[..wanted], from)?;
             for at in (0..count).rev() {
@@ -102,6 +115,7 @@ impl Search {
                     }
                 }
             }
+            self.bytes_left -= end - from;
             end = from;
         }
         Ok(None)

@@ -144,7 +144,7 @@ mod tests {
             || {
                 // So that it comes to us and can be reaped.
                 become_subreaper().unwrap();
-                signals::ignore_sigpipe();
+                signals::ignore_failed_writes();
                 let scratch = Scratch::new();
                 let output = File::create(scratch.path("output")).unwrap();
                 let (reader, ready) = files::pipe().unwrap();

@@ -103,11 +103,14 @@ impl AsRawFd for SignalFd {
     }
 }
 
-/// Writing to a pipe or socket that nobody reads is from now on an error of the write (`EPIPE`), not our end.
-/// Programs that we start get the default back.
-pub fn ignore_sigpipe() {
-    // SAFETY: no handler is installed: the kernel is told to drop the signal.
-    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_IGN) };
+/// A write that cannot be is from now on an error of the write, not our end: to a pipe or socket that nobody reads
+/// (`EPIPE`), and beyond the limit on the size of files (`EFBIG`, setrlimit(2)). Programs that we start get the default
+/// back.
+pub fn ignore_failed_writes() {
+    for signal in [libc::SIGPIPE, libc::SIGXFSZ] {
+        // SAFETY: no handler is installed: the kernel is told to drop the signal.
+        unsafe { libc::signal(signal, libc::SIG_IGN) };
+    }
 }
 
 #[cfg(test)]
@@ -160,7 +163,7 @@ mod tests {
             || {
                 // SAFETY: no handler is installed.
                 unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
-                ignore_sigpipe();
+                ignore_failed_writes();
                 let (reader, writer) = files::pipe().unwrap();
                 drop(reader);
                 assert_eq!(

@@ -78,7 +78,7 @@ fn string(text: &str) -> String {
 }
 
 /// The name of a value in a table of words.
-fn word<T: PartialEq>(words: &[(&'static str, T)], value: &T) -> &'static str {
+pub(super) fn word<T: PartialEq>(words: &[(&'static str, T)], value: &T) -> &'static str {
     let known = words.iter().find(|(_, known)| known == value);
     known.map_or("", |(word, _)| word)
 }

@@ -548,7 +548,7 @@ impl Game<'_> {
         }
         self.trace.say(self.now, "a new daemon begins");
         self.engine = Engine::new(7);
-        self.world.daemon_dies(true);
+        self.world.daemon_ends();
         let littered = std::mem::take(&mut self.model.littered);
         self.model = Model::default();
         self.model.littered = littered;

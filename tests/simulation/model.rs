@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use diakonos::engine::{
     Answer, Cause, Change, ChangeId, Effect, Ending, Engine, Event, FactGoal, FactPhase, Facts,
     Failure, Moment, Outcome, RequestId, Role, RunId, Scope, Spawn, State, Target, UnitId, Verb,
+    find_cycle,
 };
 use diakonos::unit::{Kill, KillMode, Kind, Signal, Unit, UnitName};
 
@@ -208,15 +209,27 @@ impl Model {
         self.expected.clear();
         self.shutdowns = 0;
         self.has_exited = false;
+        // Requirements of a definition that had been replaced but was still in force count again.
+        let wanted: BTreeSet<&UnitName> = saved
+            .values()
+            .filter(|(_, facts)| facts.goal != FactGoal::Down)
+            .flat_map(|(unit, _)| &unit.requires)
+            .collect();
         self.forbidden.retain(|name| {
-            saved
-                .get(name)
-                .is_none_or(|(_, facts)| facts.goal == FactGoal::Down)
+            let is_down = |(_, facts): &(Unit, Facts)| facts.goal == FactGoal::Down;
+            !wanted.contains(name) && saved.get(name).is_none_or(is_down)
         });
         // The definitions that are saved are those in force: an edge that a newer one had dropped is back.
         let definitions = saved.iter();
         self.newest
             .extend(definitions.map(|(name, (unit, _))| (name.clone(), unit.clone())));
+        // Of different ages they may make a ring of order: the engine then forgets some of it.
+        if find_cycle(self.newest.values()).is_some() {
+            for unit in self.newest.values_mut() {
+                unit.after.clear();
+                unit.before.clear();
+            }
+        }
         for (unit, facts) in saved.values() {
             if facts.goal != FactGoal::Down {
                 let needed = self.pulled_in(std::slice::from_ref(&unit.name));
@@ -293,7 +306,9 @@ impl Model {
             }
             Event::GroupEmpty { .. } | Event::Tick => {}
             Event::Restored { unit, facts } => {
-                self.newest.insert(unit.name.clone(), (**unit).clone());
+                self.newest
+                    .entry(unit.name.clone())
+                    .or_insert_with(|| (**unit).clone());
                 for fact in [facts.main, facts.control].into_iter().flatten() {
                     if let Some(record) = self.runs.get_mut(&fact.run) {
                         record.known = Known::Asked;

@@ -270,6 +270,14 @@ impl World {
         }
     }
 
+    /// The daemon ends in peace: what it leaves alive is nobody's any more.
+    pub(crate) fn daemon_ends(&mut self) {
+        self.daemon_dies(true);
+        for process in self.processes.values_mut() {
+            process.born_as = None;
+        }
+    }
+
     /// A successor looks for a run of its predecessor's.
     pub(crate) fn adopt(&mut self, unit: &UnitName, fact: FactRun) -> Vec<Event> {
         let run = fact.run;

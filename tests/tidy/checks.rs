@@ -64,6 +64,16 @@ pub(super) fn layers(source: &Source) -> Faults {
         .collect()
 }
 
+/// The names that the code takes from its crate's root.
+pub(super) fn root_names(source: &Source) -> Vec<String> {
+    let code = source.code();
+    words(&code, "crate")
+        .filter(|(_, after)| after.starts_with("::"))
+        .flat_map(|(_, after)| first_names(after))
+        .map(str::to_owned)
+        .collect()
+}
+
 /// The names that follow `crate`: one, or those of a group.
 fn first_names(after: &str) -> impl Iterator<Item = &str> {
     let path = after.strip_prefix("::").unwrap_or_default();

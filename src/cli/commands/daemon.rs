@@ -7,6 +7,7 @@ use simplelog::{ConfigBuilder, LevelFilter, WriteLogger};
 
 use super::page;
 use crate::cli::args::Given;
+use crate::cli::client::other_answer;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::answer;
 use crate::cli::place::{Place, find_home};
@@ -155,10 +156,7 @@ fn status(given: &Given) -> Result<Exit, Failure> {
     };
     let last = client.ask(Command::DaemonStatus, &place.directories)?;
     let Final::Daemon(status) = last else {
-        return Err(Failure::new(
-            Exit::NoDaemon,
-            "the daemon gave an answer to another question",
-        ));
+        return Err(other_answer());
     };
     let memory = proportional_memory(status.pid);
     answer(if given.flag("--json") {

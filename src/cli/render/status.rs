@@ -103,6 +103,12 @@ fn file(lines: &mut Lines, item: &Item) {
         let text = "the file has changed since it was started; `restart` applies it";
         lines.more(&lines.palette.paint(Tone::Busy, text));
     }
+    for (place, link) in status.documentation.iter().enumerate() {
+        match place {
+            0 => lines.add("docs", &clean(link)),
+            _ => lines.more(&clean(link)),
+        }
+    }
     if !status.requires.is_empty() {
         lines.add("requires", &clean(&status.requires.join(", ")));
     }

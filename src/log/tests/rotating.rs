@@ -162,10 +162,10 @@ fn the_oldest_file_goes() {
     let left = texts(&folder.entries());
     assert_eq!(left.last().unwrap(), "line 099");
     assert_eq!(left.len(), 11 + 11 + 1);
-    writer.set_limits(Limits {
-        max_size: 100,
-        max_files: 1,
-    });
+    drop(writer);
+    // Fewer and other files from now on: what is above the new count goes at once.
+    let mut writer = folder.writer(100, 1);
+    assert!(!folder.path("web.log.1").exists());
     append(&mut writer, 100, &"y".repeat(98));
     append(&mut writer, 101, "\nnext\n");
     assert_eq!(folder.bytes(), b"next\n");
@@ -210,6 +210,31 @@ fn marks_stand_in_the_index_only() {
     let entries = drain(&mut folder.reader(Start::Oldest, Mode::Once, second));
     assert_eq!(texts(&entries), ["two"]);
     assert_eq!(entries.len(), 3);
+}
+
+#[test]
+fn a_look_at_the_end_is_bounded_in_bytes() {
+    let folder = Folder::new();
+    let mut writer = folder.writer(1 << 20, 3);
+    append(&mut writer, 1, "first\n");
+    append(&mut writer, 50, &"x".repeat(100_000));
+    writer.mark(100, 1, Mark::End(Ending::Exited { code: 3 }));
+    let near = |lines, bytes| {
+        let start = Start::Near { lines, bytes };
+        drain(&mut folder.reader(start, Mode::Once, Filter::default()))
+    };
+    for bytes in [1, 500, 20_000] {
+        let entries = near(10, bytes);
+        assert_eq!(
+            texts(&entries),
+            ["x".repeat(usize::try_from(bytes).unwrap())]
+        );
+        let end = Content::Mark(Mark::End(Ending::Exited { code: 3 }));
+        assert_eq!(entries.last().unwrap().content, end);
+    }
+    let all = texts(&near(10, u64::MAX));
+    assert_eq!(all[0], "first");
+    assert_eq!(near(0, 500), []);
 }
 
 /// A service that is restarted for ever and says nothing, and one that writes a byte at a time, fill no disk.

@@ -6,7 +6,7 @@ use diakonos::engine::{
 use diakonos::unit::{Policy, Unit};
 
 use super::{Stage, edged, signal, with};
-use crate::units::{group, name, service};
+use crate::units::{exec, group, name, service};
 
 fn requires(unit: Unit, other: &str) -> Unit {
     edged(unit, |u| u.requires.push(name(other)))
@@ -365,4 +365,30 @@ fn a_second_shutdown_kills() {
         .filter(|(_, number)| *number == 9)
         .count();
     assert_eq!(killed, 2, "both at once, whatever the order");
+}
+
+#[test]
+fn a_stop_that_waits_for_its_turn_ends_the_reloading() {
+    let database = with(service("database"), |s| {
+        s.reload = vec![exec("/one"), exec("/two")];
+    });
+    let mut stage = Stage::new(vec![needs(service("web"), "database"), database]);
+    stage.start("web");
+    let database = stage.launch("database", Role::Start);
+    let web = stage.launch("web", Role::Start);
+    let reload = stage.ask(Verb::Reload, &["database"]);
+    let first = stage.launch("database", Role::Reload);
+    let stop = stage.stop("database");
+    assert!(matches!(
+        stage.outcome(reload, "database"),
+        Some(Outcome::Superseded { .. })
+    ));
+    stage.end(first, Ending::Code(0));
+    assert!(
+        !stage.has_run("database", Role::Reload),
+        "no second command"
+    );
+    stage.end(web, signal(15));
+    stage.end(database, signal(15));
+    assert_eq!(stage.outcome(stop, "database"), Some(Outcome::Stopped));
 }

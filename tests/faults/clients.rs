@@ -1,0 +1,209 @@
+//! Clients that mean harm, or are merely many, beside one that is served.
+
+use std::io::{ErrorKind, Write};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+
+use diakonos::engine::{Command, Wait};
+use diakonos::sys::clock::monotonic_ms;
+use diakonos::wire::{self, Final, Hello, PROTOCOL_VERSION, Request, ResultKind};
+
+use crate::harness::{Bench, Client, start, stop};
+use crate::tools::{Seeded, await_quiet, entries, from_environment};
+
+/// An answer takes well below a millisecond; a daemon that waits for another client would take for ever.
+const QUICK_MS: u64 = 5_000;
+
+fn framed(payload: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    wire::frame(payload, &mut bytes).unwrap();
+    bytes
+}
+
+fn hello() -> Vec<u8> {
+    let (protocol, program) = (PROTOCOL_VERSION, "test".to_owned());
+    framed(&wire::encode_hello(&Hello { protocol, program }))
+}
+
+fn asking(bench: &Bench, command: Command) -> Vec<u8> {
+    let directories = vec![bench.units().display().to_string()];
+    framed(&wire::encode_request(&Request {
+        command,
+        directories,
+    }))
+}
+
+fn is_served(client: &mut Client) {
+    let before = monotonic_ms();
+    assert!(matches!(client.ask(Command::List).last, Final::Units(units) if units.len() == 1));
+    let took = monotonic_ms() - before;
+    assert!(took < QUICK_MS, "an answer took {took} ms");
+}
+
+/// Writes what the daemon takes without waiting.
+fn push(stream: &mut UnixStream, bytes: &[u8]) {
+    stream.set_nonblocking(true).unwrap();
+    let _ = stream.write_all(bytes);
+}
+
+#[test]
+fn no_client_keeps_another_one_waiting() {
+    let bench = Bench::new();
+    let daemon = bench.daemon();
+    bench.sleeper("web", "");
+    let mut client = bench.client();
+    client.ask(start("web")).is(ResultKind::Started);
+    await_quiet(daemon.pid());
+    let descriptors = entries(daemon.pid(), "fd");
+
+    let list = asking(&bench, Command::List);
+    let kinds: [Vec<u8>; 8] = [
+        // Nothing at all.
+        Vec::new(),
+        // Half a frame, in each of its parts, before and after the greeting.
+        vec![200, 0],
+        b"\xc8\0\0\0{\"pro".to_vec(),
+        [hello(), list[..list.len() / 2].to_vec()].concat(),
+        // A length that nobody has memory for, and one just above the limit.
+        [hello(), vec![0xff; 4]].concat(),
+        [hello(), vec![1, 0, 0x10, 0]].concat(),
+        // One who never reads.
+        [hello(), list.repeat(2_000)].concat(),
+        // JSON that never comes to an end.
+        [hello(), framed(&b"[".repeat(1 << 19))].concat(),
+    ];
+    let mut crowd = Vec::new();
+    for _ in 0..8 {
+        for kind in &kinds {
+            let mut stream = bench.connect();
+            push(&mut stream, kind);
+            crowd.push(stream);
+        }
+        is_served(&mut client);
+    }
+    is_served(&mut bench.client());
+    drop(crowd);
+    is_served(&mut client);
+    await_quiet(daemon.pid());
+    assert_eq!(
+        entries(daemon.pid(), "fd"),
+        descriptors,
+        "connections are kept"
+    );
+    client.ask(stop("web")).is(ResultKind::Stopped);
+}
+
+#[test]
+fn three_hundred_connections_at_once_leave_the_first_one_served() {
+    let bench = Bench::new();
+    let daemon = bench.daemon();
+    bench.sleeper("web", "");
+    let mut client = bench.client();
+    client.ask(start("web")).is(ResultKind::Started);
+    let greeting = [hello(), asking(&bench, Command::List)].concat();
+    let mut crowd = Vec::new();
+    for _ in 0..300 {
+        let mut stream = bench.connect();
+        push(&mut stream, &greeting);
+        crowd.push(stream);
+    }
+    is_served(&mut client);
+    drop(crowd);
+    is_served(&mut client);
+    // Room again, for as many as before.
+    let mut clients: Vec<Client> = (0..100).map(|_| bench.client()).collect();
+    clients.iter_mut().for_each(is_served);
+    drop(clients);
+    client.ask(stop("web")).is(ResultKind::Stopped);
+    daemon.end();
+}
+
+#[test]
+fn a_connection_may_break_at_any_byte() {
+    let bench = Bench::new();
+    let daemon = bench.daemon();
+    bench.sleeper("web", "");
+    let mut ear = bench.ear();
+    let mut client = bench.client();
+    client.ask(start("web")).is(ResultKind::Started);
+    assert_eq!(ear.next().unwrap(), "up web");
+    let all = [hello(), asking(&bench, Command::List)].concat();
+    for length in 0..=all.len() {
+        bench.connect().write_all(&all[..length]).unwrap();
+    }
+    is_served(&mut client);
+
+    // Whoever has sent a request whole has made a wish, though nobody waits for the answer.
+    let names = vec!["web".to_owned()];
+    let wait = Wait::Finished;
+    let restart = asking(&bench, Command::Stop { names, wait });
+    bench
+        .connect()
+        .write_all(&[hello(), restart].concat())
+        .unwrap();
+    assert_eq!(ear.next().unwrap(), "down web");
+    daemon.end();
+}
+
+#[test]
+fn any_bytes_cost_only_their_own_connection() {
+    let bench = Bench::new();
+    let daemon = bench.daemon();
+    bench.sleeper("web", "");
+    let mut client = bench.client();
+    client.ask(start("web")).is(ResultKind::Started);
+    let seed = from_environment("DIAKONOS_FAULTS_SEED").unwrap_or_else(monotonic_ms);
+    eprintln!("DIAKONOS_FAULTS_SEED={seed}");
+    let mut seeded = Seeded(seed);
+    let status = Command::Status {
+        names: vec!["web".to_owned()],
+    };
+    // No verb that changes the service: a change of a byte or two keeps most of a request's sense.
+    let good = [
+        hello(),
+        asking(&bench, Command::List),
+        asking(&bench, status),
+    ]
+    .concat();
+    for _ in 0..300 {
+        let mut bytes = good.clone();
+        for _ in 0..=seeded.below(4) {
+            let at = seeded.below(bytes.len());
+            match seeded.below(3) {
+                0 => bytes[at] = seeded.next().to_le_bytes()[0],
+                1 => bytes[at] ^= 1 << seeded.below(8),
+                _ => drop(bytes.drain(at..(at + seeded.below(9)).min(bytes.len()))),
+            }
+        }
+        let mut stream = bench.connect();
+        match stream.write_all(&bytes) {
+            Err(error) => assert_eq!(error.kind(), ErrorKind::BrokenPipe),
+            Ok(()) => {}
+        }
+    }
+    is_served(&mut client);
+    assert_eq!(bench.status("web").state, "running");
+    // A name that leads out of every folder is no unit's.
+    for name in [
+        "../web",
+        "/etc/passwd",
+        "a/b",
+        "",
+        ".",
+        "..",
+        "web\0",
+        "\u{202e}web",
+    ] {
+        let done = client.ask(start(name));
+        assert!(!done.error().message.is_empty(), "{name:?}");
+        assert!(done.progress.is_empty(), "{name:?}");
+    }
+    // A folder that is none has no units; and whoever goes mad after a sensible request is let go.
+    let mut astray = bench.client().within(Path::new("/nope"));
+    let kind = astray.ask(start("other")).error().kind;
+    assert_eq!(kind, wire::ErrorKind::NoSuchUnit);
+    assert!(astray.try_write(&[0xff; 8]));
+    is_served(&mut client);
+    client.ask(stop("web")).is(ResultKind::Stopped);
+    daemon.end();
+}

@@ -1,0 +1,119 @@
+//! A log that cannot be written: the service goes on, what is lost is counted and said.
+
+use std::fs::{self, DirBuilder};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::Path;
+use std::process::Command;
+
+use diakonos::wire::ResultKind;
+
+use crate::harness::{Bench, Daemon};
+use crate::tools::{Orders, seen_by};
+
+/// More than any of these disks takes, and less than the size at which a log is rotated.
+const FLOOD: usize = 4 << 20;
+
+/// A service says more than there is room for, `make_room` then makes some.
+fn flood(bench: &Bench, mut daemon: Daemon<'_>, reason: &str, make_room: &dyn Fn(&Daemon<'_>)) {
+    let mut ear = bench.ear();
+    let mut orders = Orders::new(bench, "orders");
+    let script = format!(
+        "while read count; do head -c $count /dev/zero | tr '\\0' x; echo; echo said > $EAR; \
+         done < {}",
+        orders.path.display()
+    );
+    bench.sleeper("before", "");
+    bench.start("before").is(ResultKind::Started);
+    bench.service("loud", "", &script, "");
+    bench.start("loud").is(ResultKind::Started);
+    assert_eq!(ear.next().unwrap(), "up before");
+    let pid = bench.status("loud").pid;
+
+    orders.give(&FLOOD.to_string());
+    // It was not kept waiting for the log.
+    assert_eq!(ear.next().unwrap(), "said");
+    let said = daemon.log.until("its log cannot be written");
+    assert!(said.contains("loud") && said.contains(reason), "{said}");
+    bench.sleeper("after", "");
+    bench.start("after").is(ResultKind::Started);
+    assert_eq!(ear.next().unwrap(), "up after");
+    bench.restart("before").is(ResultKind::Started);
+    assert_eq!(ear.take(2), ["down before", "up before"]);
+    let status = bench.status("loud");
+    assert_eq!((status.state.as_str(), status.pid), ("running", pid));
+    assert!(status.log_lost > 0, "{status:?}");
+    let told = bench.run(&["status", "loud"]);
+    let told = String::from_utf8_lossy(&told.stdout).into_owned();
+    assert!(told.contains("could not be written"), "{told}");
+
+    make_room(&daemon);
+    orders.give("10");
+    assert_eq!(ear.next().unwrap(), "said");
+    daemon.log.until("its log is written again");
+    // The rest of that line may still be on its way, but not after the service's end.
+    bench.stop("loud").is(ResultKind::Stopped);
+    let lost = usize::try_from(bench.status("loud").log_lost).unwrap();
+    let log = fs::read(seen_by(daemon.pid(), &bench.home().join("logs/loud.log"))).unwrap();
+    let log = String::from_utf8(log).unwrap();
+    let notice = format!("[diakonos: {lost} bytes could not be written: {reason}]");
+    let (first, rest) = log.split_once('\n').unwrap();
+    assert!(first.bytes().all(|byte| byte == b'x'));
+    assert_eq!(rest, format!("{notice}\nxxxxxxxxxx\n"));
+    assert_eq!(first.len() + lost, FLOOD + 1);
+    daemon.end();
+}
+
+#[test]
+fn a_full_disk_costs_log_bytes_and_nothing_else() {
+    let probe = Command::new("unshare")
+        .args(["-rm", "true"])
+        .output()
+        .unwrap();
+    if !probe.status.success() {
+        // No disk of one's own can be had here, which is as it should be only where namespaces are not allowed. The
+        // limit on a file's size is tested all the same.
+        let said = String::from_utf8_lossy(&probe.stderr).into_owned();
+        assert!(said.contains("unshare failed: "), "{said}");
+        return;
+    }
+    let bench = Bench::new();
+    let logs = bench.home().join("logs");
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(&logs)
+        .unwrap();
+    let mount = format!(
+        "exec unshare -rm /bin/sh -c 'mount -t tmpfs -o size=1m,mode=700 none {0} && \
+         head -c 500000 /dev/zero > {0}/filler && exec \"$0\" \"$@\"' \"$0\" \"$@\"",
+        logs.display()
+    );
+    let daemon = bench.daemon_after(&mount);
+    flood(&bench, daemon, "No space left on device", &|daemon| {
+        let filler = seen_by(daemon.pid(), &logs.join("filler"));
+        assert_eq!(fs::metadata(&filler).unwrap().len(), 500_000);
+        fs::remove_file(filler).unwrap();
+        assert!(
+            !Path::new(&logs.join("loud.log")).exists(),
+            "no disk of its own"
+        );
+    });
+}
+
+/// An ordinary user can have this anywhere. A process that goes beyond it is killed, unless it has seen to that.
+#[test]
+fn a_limit_on_the_size_of_files_costs_log_bytes_and_nothing_else() {
+    let bench = Bench::new();
+    let daemon = bench.daemon_after("ulimit -S -f 256");
+    flood(&bench, daemon, "File too large", &|daemon| {
+        let pid = daemon.pid().to_string();
+        let limits = ["--pid", &pid, "--fsize=unlimited:"];
+        assert!(
+            Command::new("prlimit")
+                .args(limits)
+                .status()
+                .unwrap()
+                .success()
+        );
+    });
+}
