@@ -22,7 +22,7 @@ use super::account::Account;
 use super::environment::Invocation;
 use super::group::{Group, Watched, is_gone};
 use super::home::Home;
-use super::identity::{Identities, Invocations, tree_name};
+use super::identity::{Identities, Invocations};
 use super::main_pid::Finding;
 use super::pump::{self, UnitLog};
 use super::settling::is_rest;
@@ -140,7 +140,7 @@ pub(super) struct History {
 impl Processes {
     /// Finds out what the machine lets us do. `limits` are what services get for their descriptors: soft and hard.
     pub(super) fn new(home: &Home, sources: &mut Sources, limits: (u64, u64)) -> Self {
-        let (tree, tree_text) = match Tree::open(&tree_name(home)) {
+        let (tree, tree_text) = match Tree::open(&home.tree_name()) {
             Ok(tree) => {
                 let text = format!("cgroups: yes, under {}", tree.path().display());
                 (Some(tree), text)
