@@ -30,6 +30,9 @@ fn a_service_starts_restarts_and_stops() {
         ("running", "active")
     );
     assert_eq!(status.description, "A test");
+    let (asked, since) = status.cause.split_once("; ").expect("why, and what then");
+    assert!(asked.starts_with("asked by user "), "{asked}");
+    assert_eq!(since, "it became ready");
     let first = status.pid.expect("a main process");
     assert!(exists(first));
     bench.start("web").is(ResultKind::AlreadyUp);
