@@ -95,7 +95,7 @@ fn a_start_that_fails_says_why() {
     let done = bench.start("nowhere");
     let text = &done.is(ResultKind::Failed).result().text;
     assert!(
-        text.contains("directory /nope: No such file or directory"),
+        text.contains("WorkingDirectory=/nope: No such file or directory"),
         "{text}"
     );
 
