@@ -7,6 +7,7 @@ use std::os::fd::AsFd;
 use crate::engine::{Core, Ending, Event, Role, RunId, SpawnFailure, UnitId};
 use crate::sys::clock;
 use crate::sys::process::{ExecStatus, Wait, error_text, read_status};
+use crate::sys::stranger::wait_for_stranger;
 use crate::unit::Kind;
 
 use super::processes::{Origin, Processes, Turn};
@@ -86,6 +87,10 @@ impl Processes {
         };
         let ending = match run.pidfd.wait() {
             Ok(Wait::StillRunning) => return,
+            Ok(Wait::NotOurChild) => match wait_for_stranger(run.pid, &run.pidfd) {
+                Wait::StillRunning => return,
+                wait => ending(wait),
+            },
             Ok(wait) => ending(wait),
             Err(error) => {
                 ::log::warn!("waiting for process {}: {}", run.pid, error_text(&error));
@@ -116,7 +121,7 @@ impl Processes {
         self.history.entry(unit).or_default().last_end = Some((ending, clock::wall_ms()));
         let log = self.holds.get_mut(&unit).and_then(|hold| hold.log.as_mut());
         if let Some(log) = log {
-            log.end(ending, &mut self.buffer);
+            log.end(ending, Some(&mut self.intake));
         }
     }
 }

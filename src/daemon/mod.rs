@@ -51,6 +51,7 @@ use boot::{Booted, Ready};
 use enabled::Enabled;
 use event_loop::{Daemon, Memory};
 use processes::Processes;
+use pump::Intake;
 use session::Sessions;
 use sources::{Source, Sources};
 
@@ -111,7 +112,8 @@ fn start(home: Home) -> Result<(Daemon, Poll), BootError> {
     sources
         .add(signals.as_fd(), Source::Signals)
         .map_err(failed)?;
-    let processes = Processes::new(&home, &mut sources, nofile);
+    let intake = Intake::new().map_err(failed)?;
+    let processes = Processes::new(&home, &mut sources, nofile, intake);
     let enabled = Enabled::read(home.enabled());
     let seed = clock::wall_ms() ^ u64::from(process::Pid::current().as_raw()).rotate_left(32);
     let daemon = Daemon {

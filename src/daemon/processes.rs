@@ -24,7 +24,7 @@ use super::group::{Group, Watched, is_gone};
 use super::home::Home;
 use super::identity::{Identities, Invocations, tree_name};
 use super::main_pid::Finding;
-use super::pump::{self, UnitLog};
+use super::pump::{Intake, UnitLog};
 use super::settling::is_rest;
 use super::sources::{Source, Sources};
 use super::spawn::Objects;
@@ -77,7 +77,7 @@ pub(super) struct Processes {
     pub(super) leftovers: BTreeMap<UnitName, Vec<Leftover>>,
     /// Units that may have come to rest.
     pub(super) stirred: BTreeSet<UnitId>,
-    pub(super) buffer: Box<[u8]>,
+    pub(super) intake: Intake,
 }
 
 /// One process that we watch until its end.
@@ -139,7 +139,12 @@ pub(super) struct History {
 
 impl Processes {
     /// Finds out what the machine lets us do. `limits` are what services get for their descriptors: soft and hard.
-    pub(super) fn new(home: &Home, sources: &mut Sources, limits: (u64, u64)) -> Self {
+    pub(super) fn new(
+        home: &Home,
+        sources: &mut Sources,
+        limits: (u64, u64),
+        intake: Intake,
+    ) -> Self {
         let (tree, tree_text) = match Tree::open(&tree_name(home)) {
             Ok(tree) => {
                 let text = format!("cgroups: yes, under {}", tree.path().display());
@@ -163,7 +168,7 @@ impl Processes {
             history: BTreeMap::new(),
             leftovers: BTreeMap::new(),
             stirred: BTreeSet::new(),
-            buffer: vec![0; pump::BUFFER_BYTES].into_boxed_slice(),
+            intake,
         }
     }
 

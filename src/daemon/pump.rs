@@ -22,8 +22,8 @@ use super::sources::{Source, Sources};
 const TURN_BYTES: usize = 256 * 1024;
 /// Bytes that are taken at most when a run has ended, before its end is marked: all that a pipe can hold, and more.
 const DRAIN_BYTES: usize = 1024 * 1024;
-/// Bytes of one read.
-pub(super) const BUFFER_BYTES: usize = 64 * 1024;
+/// Bytes of one batch: what a pipe of the usual size holds.
+const BUFFER_BYTES: usize = 64 * 1024;
 
 /// How far a pipe was read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +34,26 @@ pub(super) enum Pumped {
     End,
     /// There may be more: come again.
     More,
+}
+
+/// Where a batch is looked at before it is moved; one for all services.
+#[derive(Debug)]
+pub(super) struct Intake {
+    buffer: Box<[u8]>,
+    /// A pipe that is empty between batches.
+    reader: OwnedFd,
+    writer: OwnedFd,
+}
+
+impl Intake {
+    pub(super) fn new() -> io::Result<Self> {
+        let (reader, writer) = files::pipe()?;
+        Ok(Self {
+            buffer: vec![0; BUFFER_BYTES].into_boxed_slice(),
+            reader,
+            writer,
+        })
+    }
 }
 
 /// One service's pipes and log.
@@ -126,7 +146,7 @@ impl UnitLog {
     /// Marks that a main process's program has begun.
     pub(super) fn begin(&mut self, run: RunId, pid: u32) {
         if self.main.is_some_and(|main| main != run) {
-            self.end(Ending::Unknown, &mut []);
+            self.end(Ending::Unknown, None);
         }
         self.main = Some(run);
         self.run = run;
@@ -140,9 +160,11 @@ impl UnitLog {
     }
 
     /// Takes what is left in the pipes and marks the main process's end, if one has begun.
-    pub(super) fn end(&mut self, ending: Ending, buffer: &mut [u8]) {
+    pub(super) fn end(&mut self, ending: Ending, intake: Option<&mut Intake>) {
         let Some(run) = self.main.take() else { return };
-        self.drain(buffer);
+        if let Some(intake) = intake {
+            self.drain(intake);
+        }
         self.mark(run, Mark::End(log_ending(ending)));
     }
 
@@ -153,15 +175,15 @@ impl UnitLog {
     }
 
     /// Takes a turn's worth from one pipe.
-    pub(super) fn pump(&mut self, stream: Stream, buffer: &mut [u8]) -> Pumped {
-        self.take(stream, buffer, TURN_BYTES)
+    pub(super) fn pump(&mut self, stream: Stream, intake: &mut Intake) -> Pumped {
+        self.take(stream, intake, TURN_BYTES)
     }
 
     /// Takes what is there from all pipes. [`Pumped::End`]: nobody can write any more.
-    pub(super) fn drain(&mut self, buffer: &mut [u8]) -> Pumped {
+    pub(super) fn drain(&mut self, intake: &mut Intake) -> Pumped {
         let mut all = Pumped::End;
         for stream in [Stream::Out, Stream::Err] {
-            match (self.take(stream, buffer, DRAIN_BYTES), all) {
+            match (self.take(stream, intake, DRAIN_BYTES), all) {
                 (Pumped::End, _) | (_, Pumped::More) => {}
                 (other, _) => all = other,
             }
@@ -169,18 +191,15 @@ impl UnitLog {
         all
     }
 
-    fn take(&mut self, stream: Stream, buffer: &mut [u8], budget: usize) -> Pumped {
+    fn take(&mut self, stream: Stream, intake: &mut Intake, budget: usize) -> Pumped {
         let mut taken = 0;
-        while taken < budget && !buffer.is_empty() {
-            let Some(pipe) = self.pipes.iter().find(|pipe| pipe.stream == stream) else {
+        while taken < budget {
+            let Some(at) = self.pipes.iter().position(|pipe| pipe.stream == stream) else {
                 return Pumped::End;
             };
-            match files::read_into(pipe.reader.as_fd(), buffer) {
+            match self.take_batch(at, intake) {
                 Ok(0) => return Pumped::End,
-                Ok(count) => {
-                    taken += count;
-                    self.append(stream, buffer.get(..count).unwrap_or_default());
-                }
+                Ok(count) => taken += count,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Pumped::Empty,
                 Err(error) => {
                     ::log::warn!("{}: reading its output: {}", self.name, error_text(&error));
@@ -191,29 +210,47 @@ impl UnitLog {
         Pumped::More
     }
 
-    fn append(&mut self, stream: Stream, bytes: &[u8]) {
-        if self.open_writer().is_err() {
-            self.unwritten = self.unwritten.saturating_add(bytes.len() as u64);
-            return;
+    /// From the pipe to the log; what the log does not take is taken from the pipe all the same.
+    fn take_batch(&mut self, at: usize, intake: &mut Intake) -> io::Result<usize> {
+        let Some(pipe) = self.pipes.get(at) else {
+            return Ok(0);
+        };
+        let reader = pipe.reader.as_fd();
+        let scratch = (intake.reader.as_fd(), intake.writer.as_fd());
+        let count = files::peek_pipe(reader, scratch, &mut intake.buffer)?;
+        let bytes = intake.buffer.get(..count).unwrap_or_default();
+        if self.writer.is_none() {
+            let opened = Writer::open(&self.directory, &self.name, self.limits);
+            self.writer = opened.ok();
         }
         let Some(writer) = &mut self.writer else {
-            return;
+            self.unwritten = self.unwritten.saturating_add(count as u64);
+            files::discard(reader, count)?;
+            return Ok(count);
         };
-        let appended = writer.append(clock::wall_ms(), stream, self.run.0, bytes);
+        let of = (pipe.stream, self.run.0);
+        let appended = writer.append_from(reader, clock::wall_ms(), of, bytes);
+        match appended {
+            Appended::Written | Appended::Resumed { .. } => {}
+            Appended::Failed { lost_bytes } | Appended::StillFailing { lost_bytes } => {
+                files::discard(reader, usize::try_from(lost_bytes).unwrap_or(count))?;
+            }
+        }
+        self.tell(appended);
+        Ok(count)
+    }
+
+    fn tell(&self, appended: Appended) {
         match appended {
             Appended::Written | Appended::StillFailing { .. } => {}
             Appended::Failed { .. } => {
-                let reason = writer
-                    .failure()
-                    .map(|failure| failure.reason())
-                    .unwrap_or_default();
+                let failure = self.writer.as_ref().and_then(Writer::failure);
+                let reason = failure.map(|failure| failure.reason()).unwrap_or_default();
                 ::log::warn!("{}: its log cannot be written: {reason}", self.name);
             }
             Appended::Resumed { lost_bytes } => {
-                ::log::info!(
-                    "{}: its log is written again, {lost_bytes} bytes lost",
-                    self.name
-                );
+                let name = &self.name;
+                ::log::info!("{name}: its log is written again, {lost_bytes} bytes lost");
             }
         }
     }
@@ -227,7 +264,7 @@ impl UnitLog {
     /// Closes the pipes and removes their names; for when nobody writes any more.
     pub(super) fn close(&mut self, sources: &mut Sources) {
         // A main process that nobody could name has gone with the others.
-        self.end(Ending::Unknown, &mut []);
+        self.end(Ending::Unknown, None);
         for pipe in self.pipes.drain(..) {
             sources.remove(pipe.token, pipe.reader.as_fd());
             if let Err(error) = std::fs::remove_file(&pipe.path) {
@@ -275,11 +312,11 @@ mod tests {
         };
         let mut log = UnitLog::new("web", &folder, limits);
         let fifo = folder.join("web.out");
-        let mut buffer = [0; 512];
+        let mut intake = Intake::new().unwrap();
         let pipe = (UnitId(1), Stream::Out);
         log.open_pipe(pipe, &fifo, None, &mut sources).unwrap();
         assert_eq!(
-            log.pump(Stream::Out, &mut buffer),
+            log.pump(Stream::Out, &mut intake),
             Pumped::End,
             "nobody writes yet"
         );
@@ -291,11 +328,11 @@ mod tests {
             .unwrap();
         log.begin(RunId(7), 99);
         writer.write_all(b"one\ntwo\n").unwrap();
-        assert_eq!(log.pump(Stream::Out, &mut buffer), Pumped::Empty);
+        assert_eq!(log.pump(Stream::Out, &mut intake), Pumped::Empty);
         writer.write_all(b"last").unwrap();
-        log.end(Ending::Code(0), &mut buffer);
+        log.end(Ending::Code(0), Some(&mut intake));
         drop(writer);
-        assert_eq!(log.drain(&mut buffer), Pumped::End);
+        assert_eq!(log.drain(&mut intake), Pumped::End);
         assert_eq!(fs::read(folder.join("web.log")).unwrap(), b"one\ntwo\nlast");
 
         let index = log::index::decode(&fs::read(folder.join("web.idx")).unwrap()).unwrap();

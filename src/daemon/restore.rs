@@ -1,7 +1,7 @@
 //! Taking services back from a daemon that died: their facts go to the engine, their processes are held again.
 //!
 //! A process is taken for the one that was written down only if its identity is the same; its number alone proves
-//! nothing. How one ends that is not our child the kernel does not tell us: its ending is unknown.
+//! nothing.
 
 use std::collections::VecDeque;
 use std::os::fd::AsFd;

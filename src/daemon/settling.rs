@@ -74,7 +74,7 @@ impl Processes {
 
     pub(super) fn pump(&mut self, unit: UnitId, stream: Stream) -> Progress {
         let log = self.holds.get_mut(&unit).and_then(|hold| hold.log.as_mut());
-        match log.map(|log| log.pump(stream, &mut self.buffer)) {
+        match log.map(|log| log.pump(stream, &mut self.intake)) {
             Some(Pumped::More) => return Progress::More,
             Some(Pumped::End) => {
                 self.stirred.insert(unit);
@@ -98,7 +98,7 @@ impl Processes {
         if hold.group.watched() == Watched::Asked || !hold.group.is_empty() {
             return;
         }
-        let pumped = hold.log.as_mut().map(|log| log.drain(&mut self.buffer));
+        let pumped = hold.log.as_mut().map(|log| log.drain(&mut self.intake));
         if matches!(pumped, Some(Pumped::Empty | Pumped::More)) {
             return;
         }

@@ -139,8 +139,8 @@ impl States {
         }
     }
 
-    /// Keeps the number of the youngest run beyond the end of the daemon, since the logs know runs by their numbers. To
-    /// be called before the units' own states go.
+    /// Keeps the number of the youngest run beyond the end of the daemon, since the logs know runs by their numbers.
+    /// To be called before the units' own states go.
     pub(super) fn keep_last_run(&self, last: RunId) {
         let (path, beside) = (
             self.directory.join(LAST_RUN),
@@ -158,8 +158,8 @@ impl States {
         RunId(text.and_then(|text| text.trim().parse().ok()).unwrap_or(0))
     }
 
-    /// What a predecessor left, by the names of its units, and the number of its youngest run. What belongs to another
-    /// boot of the machine, or is garbage, is removed: it tells nothing more than that number.
+    /// What a predecessor left, by the names of its units, and the number of its youngest run. What belongs to
+    /// another boot of the machine, or is garbage, is removed: it tells nothing more than that number.
     pub(super) fn predecessors(&self) -> (Vec<(Saved, Slot)>, RunId) {
         let mut last_run = self.kept_last_run();
         let Ok(entries) = std::fs::read_dir(&self.directory) else {

@@ -253,8 +253,9 @@ impl Engine {
         self.end_run(unit, End::new(Why::Finished, None));
     }
 
-    /// The main process of a unit that goes down has ended. A bad status makes the whole run a failed one; an unknown
-    /// one does so only where nobody asked for the end. (One that had to be killed has failed by its time limit.)
+    /// The main process of a unit that goes down has ended. A bad status makes the whole run a failed one; an
+    /// unknown one does so only where nobody asked for the end. (One that had to be killed has failed by its time
+    /// limit.)
     pub(super) fn note_main(&mut self, unit: UnitId, fate: &Fate) {
         let verdict = match (fate, self.definition(unit)) {
             (Fate::Ended(ending), Some(definition)) => {

@@ -19,7 +19,7 @@ const FILE_MODE: u32 = 0o600;
 /// A log file that is written, and its index.
 #[derive(Debug)]
 pub(super) struct Pair {
-    /// Opened to append, so that a log that somebody empties goes on at its new end.
+    /// Written at `length`, which is looked up before each batch: a log that somebody empties goes on at its new end.
     pub(super) log: File,
     pub(super) length: u64,
     pub(super) index: IndexWriter,
@@ -105,7 +105,8 @@ fn finish_moves(paths: &Paths) -> io::Result<()> {
 
 fn open_log(path: &Path) -> io::Result<File> {
     OpenOptions::new()
-        .append(true)
+        .write(true)
+        .truncate(false)
         .read(true)
         .create(true)
         .mode(FILE_MODE)

@@ -1,6 +1,7 @@
 //! The daemon's side: appending a service's bytes, rotating at line ends, and surviving a full disk.
 //!
-//! Nothing is buffered: a batch is one look at the file, one write, and one small write to the index. Nothing that
+//! Nothing is buffered: a batch is one look at the file, one write (or one move from the service's pipe, so that a kill
+//! loses nothing), and one small write to the index. Nothing that
 //! goes wrong here is the daemon's end: what cannot be written is counted, and said in the log by a line of ours
 //! when writing works again.
 //!
@@ -9,9 +10,12 @@
 //! for more. With two streams, a file ends only where neither is within a line.
 
 use std::fs::File;
-use std::io::{self, Write};
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
+
+use crate::sys::files;
 
 use super::index::{Mark, Record, Stream, What};
 use super::paths::Paths;
@@ -125,6 +129,28 @@ impl Writer {
 
     /// Appends bytes that `run` wrote to `stream` and that came at `now_ms` (unix milliseconds).
     pub fn append(&mut self, now_ms: u64, stream: Stream, run: u64, bytes: &[u8]) -> Appended {
+        self.take(now_ms, (stream, run), bytes, None)
+    }
+
+    /// Appends `bytes`, which lie at the head of `pipe`, by moving them over: a kill at any moment finds each of them
+    /// in the pipe or in the log, and never in both. What is lost stays in the pipe: it is the caller's to remove.
+    pub fn append_from(
+        &mut self,
+        pipe: BorrowedFd<'_>,
+        now_ms: u64,
+        of: (Stream, u64),
+        bytes: &[u8],
+    ) -> Appended {
+        self.take(now_ms, of, bytes, Some(pipe))
+    }
+
+    fn take(
+        &mut self,
+        now_ms: u64,
+        (stream, run): (Stream, u64),
+        bytes: &[u8],
+        pipe: Option<BorrowedFd<'_>>,
+    ) -> Appended {
         if bytes.is_empty() {
             return Appended::Written;
         }
@@ -143,7 +169,7 @@ impl Writer {
                 Step::Rotate => rest.len(),
             };
             let (piece, after) = rest.split_at(count);
-            let (written, result) = self.write(piece);
+            let (written, result) = self.write(piece, pipe);
             self.note_bytes(now_ms, stream, run, &piece[..written]);
             if let Err(error) = result {
                 return self.lose(&error, rest.len() - written);
@@ -261,7 +287,7 @@ impl Writer {
         let (lost_bytes, reason) = (failure.lost_bytes, failure.reason());
         let line =
             format!("{first}[diakonos: {lost_bytes} bytes could not be written: {reason}]\n");
-        let (written, result) = self.write(line.as_bytes());
+        let (written, result) = self.write(line.as_bytes(), None);
         let Some(current) = &mut self.current else {
             return Ok(0);
         };
@@ -346,20 +372,26 @@ impl Writer {
         }
     }
 
-    /// Writes to the log and returns how much of it is there, with the error that kept the rest away.
-    fn write(&mut self, bytes: &[u8]) -> (usize, io::Result<()>) {
+    /// Writes to the log and returns how much of it is there, with the error that kept the rest away. Bytes at the head
+    /// of a pipe are moved.
+    fn write(&mut self, bytes: &[u8], pipe: Option<BorrowedFd<'_>>) -> (usize, io::Result<()>) {
         let Some(current) = &mut self.current else {
             return (0, Err(io::ErrorKind::NotFound.into()));
         };
         let mut written = 0;
         let result = loop {
-            if written == bytes.len() {
+            let rest = &bytes[written..];
+            if rest.is_empty() {
                 break Ok(());
             }
-            match current.pair.log.write(&bytes[written..]) {
+            let offset = current.pair.length + written as u64;
+            let done = match pipe {
+                Some(pipe) => move_or_copy(pipe, &current.pair.log, offset, rest),
+                None => files::write_at(current.pair.log.as_fd(), rest, offset),
+            };
+            match done {
                 Ok(0) => break Err(io::ErrorKind::WriteZero.into()),
                 Ok(count) => written += count,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => break Err(error),
             }
         };
@@ -415,6 +447,18 @@ impl Writer {
     fn index_is_full(&self) -> bool {
         let is_full = |now: &Current| now.pair.index.length() >= now.index_bound;
         self.current.as_ref().is_some_and(is_full)
+    }
+}
+
+/// Where the file system cannot take bytes from a pipe, a kill may find them in both.
+fn move_or_copy(pipe: BorrowedFd<'_>, log: &File, offset: u64, bytes: &[u8]) -> io::Result<usize> {
+    match files::move_to_file(pipe, log.as_fd(), offset, bytes.len()) {
+        Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
+            let written = files::write_at(log.as_fd(), bytes, offset)?;
+            files::discard(pipe, written)?;
+            Ok(written)
+        }
+        moved => moved,
     }
 }
 

@@ -314,8 +314,8 @@ impl Cgroup {
         }
     }
 
-    /// Sends a signal to each member but one, and to those that come while it is sent: once to each. Returns how many
-    /// got it.
+    /// Sends a signal to each member but one, and to those that come while it is sent: once to each. Returns how
+    /// many got it.
     ///
     /// # Errors
     /// When the members cannot be listed, or a member may not be signalled; the others have then got theirs.

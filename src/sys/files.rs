@@ -15,7 +15,7 @@ use rustix::fs::{
     fcntl_getfl, fcntl_setfl, flock, fstat, mkfifoat, open,
 };
 use rustix::io::{Errno, retry_on_intr};
-use rustix::pipe::{PipeFlags, fcntl_setpipe_size, pipe_with};
+use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_setpipe_size, pipe_with, splice, tee};
 use rustix::process::{Resource, geteuid, getrlimit};
 
 /// The size that a FIFO's buffer is given where the kernel allows it. Memory is taken only for what lies in it.
@@ -147,6 +147,61 @@ pub fn write_at(fd: BorrowedFd<'_>, bytes: &[u8], offset: u64) -> io::Result<usi
     Ok(retry_on_intr(|| rustix::io::pwrite(fd, bytes, offset))?)
 }
 
+/// Looks at what lies in a pipe without taking it: as much as fits into `buffer` and into the empty pipe `scratch`
+/// (reader, writer), which is empty again afterwards. 0 is end of file.
+///
+/// # Errors
+/// `WouldBlock` when nothing is there; else what tee(2) and read(2) give.
+pub fn peek_pipe(
+    pipe: BorrowedFd<'_>,
+    scratch: (BorrowedFd<'_>, BorrowedFd<'_>),
+    buffer: &mut [u8],
+) -> io::Result<usize> {
+    let (reader, writer) = scratch;
+    let count = retry_on_intr(|| tee(pipe, writer, buffer.len(), SpliceFlags::NONBLOCK))?;
+    let mut copied = 0;
+    while copied < count {
+        match read_into(reader, &mut buffer[copied..count])? {
+            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+            length => copied += length,
+        }
+    }
+    Ok(copied)
+}
+
+/// Takes so many bytes from a pipe, for nobody.
+///
+/// # Errors
+/// What read(2) gives; `UnexpectedEof` when there are fewer.
+pub fn discard(pipe: BorrowedFd<'_>, mut count: usize) -> io::Result<()> {
+    let mut nowhere = [0; 4096];
+    while count > 0 {
+        let length = count.min(nowhere.len());
+        match read_into(pipe, &mut nowhere[..length])? {
+            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+            taken => count -= taken,
+        }
+    }
+    Ok(())
+}
+
+/// Moves at most `length` bytes from a pipe to a place in a file, in one step: a kill finds each byte in the one or in
+/// the other. Returns how many.
+///
+/// # Errors
+/// What splice(2) gives: `EINVAL` for a file system that cannot, else as for a write. Then nothing was taken.
+pub fn move_to_file(
+    pipe: BorrowedFd<'_>,
+    file: BorrowedFd<'_>,
+    offset: u64,
+    length: usize,
+) -> io::Result<usize> {
+    let flags = SpliceFlags::NONBLOCK;
+    Ok(retry_on_intr(|| {
+        splice(pipe, None, file, Some(&mut offset.clone()), length, flags)
+    })?)
+}
+
 /// Whether so many descriptors more can be opened.
 ///
 /// # Errors
@@ -276,6 +331,36 @@ mod tests {
 
     fn mode_of(path: &Path) -> u32 {
         fs::metadata(path).unwrap().permissions().mode() & 0o7777
+    }
+
+    #[test]
+    fn bytes_of_a_pipe_are_looked_at_and_then_moved() {
+        let scratch = Scratch::new();
+        let file = fs::File::create(scratch.path("file")).unwrap();
+        let ((reader, writer), (look, pass)) = (pipe().unwrap(), pipe().unwrap());
+        let (pipe, both) = (reader.as_fd(), (look.as_fd(), pass.as_fd()));
+        let mut buffer = [0; 8];
+        let error = peek_pipe(pipe, both, &mut buffer).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+        rustix::io::write(&writer, b"0123456789").unwrap();
+        for _ in 0..2 {
+            assert_eq!(peek_pipe(pipe, both, &mut buffer).unwrap(), 8);
+            assert_eq!(&buffer, b"01234567");
+        }
+        assert_eq!(move_to_file(pipe, file.as_fd(), 1, 6).unwrap(), 6);
+        assert_eq!(fs::read(scratch.path("file")).unwrap(), b"\x00012345");
+        discard(pipe, 2).unwrap();
+        drop(writer);
+        assert_eq!(peek_pipe(pipe, both, &mut buffer).unwrap(), 2);
+        assert_eq!(&buffer[..2], b"89");
+        let full = fs::OpenOptions::new()
+            .write(true)
+            .open("/dev/full")
+            .unwrap();
+        assert!(move_to_file(pipe, full.as_fd(), 0, 2).is_err());
+        discard(pipe, 2).unwrap();
+        assert_eq!(peek_pipe(pipe, both, &mut buffer).unwrap(), 0);
+        assert!(discard(pipe, 1).is_err());
     }
 
     #[test]

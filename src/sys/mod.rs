@@ -27,5 +27,6 @@ pub mod proc;
 pub mod process;
 pub mod signals;
 pub mod socket;
+pub mod stranger;
 pub mod terminal;
 pub mod users;

@@ -36,6 +36,8 @@ pub struct Stat {
     pub threads: u32,
     /// Clock ticks from boot to the process's start. With the PID and the boot id it names a process for good.
     pub start_ticks: u64,
+    /// How one that has ended did, as wait(2) lays it out; 0 where we have no right to know.
+    pub wait_status: i32,
 }
 
 impl Stat {
@@ -82,6 +84,10 @@ fn parse_stat(pid: Pid, line: &[u8]) -> Option<Stat> {
         cpu_ticks: number(14)?.saturating_add(number(15)?),
         threads: process(20)?,
         start_ticks: number(22)?,
+        wait_status: fields
+            .at(52)
+            .and_then(|field| field.parse().ok())
+            .unwrap_or(0),
     })
 }
 
@@ -308,6 +314,7 @@ mod tests {
             cpu_ticks: 11 + 12,
             threads: 2,
             start_ticks: 19,
+            wait_status: 0,
         };
         assert_eq!(
             stat,

@@ -57,6 +57,27 @@ fn a_newborn_that_was_not_written_down_gets_no_twin() {
     bench.stop("web").is(ResultKind::Stopped);
 }
 
+/// It is not our child, and what is known of its end still decides what follows.
+#[test]
+fn the_status_of_a_service_that_was_taken_over_is_known() {
+    let bench = Bench::new();
+    let mut daemon = bench.daemon();
+    let go = bench.path("go");
+    diakonos::sys::files::make_fifo(&go, 0o600, None).unwrap();
+    let script = format!("read line < {}; exit 7", go.display());
+    bench.service("web", "", &script, "");
+    bench.start("web").is(ResultKind::Started);
+    die(&mut daemon);
+
+    let mut daemon = bench.daemon();
+    let mut both = fs::File::options();
+    let mut go = both.read(true).write(true).open(&go).unwrap();
+    std::io::Write::write_all(&mut go, b"\n").unwrap();
+    let line = daemon.until("web", "failed");
+    let is_told = line.contains("exit code 7");
+    assert!(is_told || line.contains("unknown"), "{line}");
+}
+
 /// The log knows runs by their numbers, and outlives daemons.
 #[test]
 fn runs_are_numbered_on_from_one_daemon_to_the_next() {

@@ -97,7 +97,7 @@ fn what_a_start_needs_fails_only_that_start() {
             "web.out: Too many open files",
         ),
         (
-            "pipe2:error=ENFILE:when=2",
+            "pipe2:error=ENFILE:when=3",
             None,
             "Too many open files in system",
         ),
@@ -154,12 +154,12 @@ fn what_a_service_can_do_without_does_not_keep_it_from_running() {
             "web: cannot open its log: Input/output error",
         ),
         (
-            "write:error=EIO:when=1",
+            "splice:error=EIO:when=1",
             "logs/web.log",
             "web: its log cannot be written: Input/output",
         ),
         (
-            "read:error=EIO:when=1",
+            "tee:error=EIO:when=1",
             "run/web.out",
             "web: reading its output: Input/output error",
         ),
