@@ -72,6 +72,9 @@ impl Processes {
         let mut request: process::Spawn<'_> = prepared.spawn;
         request.nofile = Some(self.limits);
         request.cgroup = hold.group.cgroup().map(Cgroup::entrance);
+        if request.cgroup.is_none() {
+            request.lock_limit = Some(hold.invocation.mark().lock_limit);
+        }
         let spawned = process::spawn(&request).map_err(|error| fork_failure(&error))?;
         drop(request);
         hold.group.add_root(spawned.pid);
@@ -148,7 +151,7 @@ impl Processes {
         }
         if is_first(service, spawn) || is_new {
             hold.started_ms = clock::wall_ms();
-            hold.group.add_marker(hold.invocation.marker());
+            hold.group.add_mark(hold.invocation.mark());
         }
         if hold.log.is_none() && !streams(service).is_empty() {
             hold.log = Some(UnitLog::new(name, &logs, service.log));

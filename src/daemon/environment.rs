@@ -11,6 +11,7 @@ use std::path::Path;
 
 use crate::engine::{Core, Ending, RunResult, SpawnFailure};
 use crate::sys::files;
+use crate::sys::proc::Mark;
 use crate::sys::process::error_text;
 use crate::unit::{EnvironmentFile, Signal, parse_environment_file};
 
@@ -49,9 +50,17 @@ impl Invocation {
         &self.0
     }
 
-    /// The entry in the environment of each of its processes.
-    pub(super) fn marker(&self) -> String {
-        format!("{INVOCATION}={}", self.0)
+    /// What each of its processes inherits. The limit is as large as the kernel's numbers allow, so that it is never
+    /// one that anybody else would set.
+    pub(super) fn mark(&self) -> Mark {
+        let half = self.0.get(16..).unwrap_or_default();
+        let number = u64::from_str_radix(half, 16).unwrap_or_default();
+        let width = usize::BITS;
+        let lock_limit = number >> (66 - width) | 1 << (width - 3);
+        Mark {
+            entry: format!("{INVOCATION}={}", self.0),
+            lock_limit,
+        }
     }
 }
 

@@ -2,8 +2,9 @@
 //! left.
 //!
 //! Where a cgroup v2 can be made, the kernel keeps the list. Elsewhere members are found: by the sessions of the
-//! processes that we started, by descent from them, and by the mark in their environment. What slips out of all three
-//! (a process that leaves its session, its parents and its environment behind) is then nobody's.
+//! processes that we started, by descent from them, and by a mark that they inherit, in their environment and in a
+//! limit that limits nothing. A process can leave its session and its parents behind and overwrite its environment, as
+//! daemons do that show a title; the limit it keeps.
 
 use std::io;
 use std::os::fd::AsFd;
@@ -14,7 +15,7 @@ use mio::Token;
 use crate::engine::UnitId;
 use crate::sys::cgroup::{Cgroup, Tree};
 use crate::sys::inotify::Watch;
-use crate::sys::proc;
+use crate::sys::proc::{self, Mark};
 use crate::sys::process::{Pid, PidFd, error_text};
 
 use super::sources::{Source, Sources};
@@ -45,8 +46,8 @@ enum Kind {
 /// What members are found by.
 #[derive(Debug, Default)]
 struct Found {
-    /// Entries of the environment; more than one while processes of an earlier life are left.
-    markers: Vec<String>,
+    /// What the processes were born with; more than one while processes of an earlier life are left.
+    marks: Vec<Mark>,
     /// Processes that we started or know to belong here. Their sessions outlive them.
     roots: Vec<Pid>,
     /// Members whose end is waited for.
@@ -123,14 +124,14 @@ impl Group {
     }
 
     /// A new life of the service begins, whose processes bear this mark.
-    pub(super) fn add_marker(&mut self, marker: String) {
+    pub(super) fn add_mark(&mut self, mark: Mark) {
         let Kind::Found(found) = &mut self.kind else {
             return;
         };
-        if found.markers.is_empty() || !members_of(found).is_empty() {
-            found.markers.push(marker);
+        if found.marks.is_empty() || !members_of(found).is_empty() {
+            found.marks.push(mark);
         } else {
-            found.markers = vec![marker];
+            found.marks = vec![mark];
             found.roots.clear();
         }
     }
@@ -248,8 +249,8 @@ fn release(sources: &mut Sources, held: &Held) {
 
 fn members_of(found: &Found) -> Vec<Pid> {
     let mut all = Vec::new();
-    for marker in &found.markers {
-        all.extend(proc::members(&found.roots, marker.as_bytes()));
+    for mark in &found.marks {
+        all.extend(proc::members(&found.roots, mark));
     }
     all.sort_unstable();
     all.dedup();
@@ -318,7 +319,10 @@ mod tests {
         let mut watches = Watches::new(&mut sources);
         let mut group = Group::new(UnitId(1), "web", None);
         let marker = format!("INVOCATION_ID=group-test-{}", std::process::id());
-        group.add_marker(marker.clone());
+        group.add_mark(Mark {
+            entry: marker.clone(),
+            lock_limit: u64::MAX - 1,
+        });
         assert!(group.is_empty());
         let mut child = marked(&marker);
         let pid = Pid::from_raw(child.id()).unwrap();

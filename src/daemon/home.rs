@@ -56,6 +56,18 @@ impl Home {
         &self.root
     }
 
+    /// The name of this home's cgroups: the same for each of its daemons, and another for every other home. FNV-1a,
+    /// since it has to stay the same.
+    #[must_use]
+    pub fn tree_name(&self) -> String {
+        use std::os::unix::ffi::OsStrExt;
+        let bytes = self.root.as_os_str().as_bytes();
+        let hash = bytes.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+            (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+        });
+        format!("diakonos-{hash:016x}")
+    }
+
     /// Where clients connect.
     #[must_use]
     pub fn socket(&self) -> PathBuf {

@@ -1,10 +1,9 @@
-//! Names that are never mistaken: for a process, for one life of a service, for the cgroups of one home.
+//! Names that are never mistaken: for a process, for one life of a service.
 
 use crate::sys::proc;
 use crate::sys::process::{Pid, PidFd};
 
 use super::environment::Invocation;
-use super::home::Home;
 
 /// By what number a process is told from every other of this boot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,14 +61,4 @@ impl Invocations {
         self.count = self.count.wrapping_add(1);
         Invocation::from_number(self.base.wrapping_add(self.count.wrapping_mul(FACTOR)))
     }
-}
-
-/// The same for each daemon of this home, and another for every other home. FNV-1a, since it has to stay the same.
-pub(super) fn tree_name(home: &Home) -> String {
-    use std::os::unix::ffi::OsStrExt;
-    let bytes = home.root().as_os_str().as_bytes();
-    let hash = bytes.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
-    });
-    format!("diakonos-{hash:016x}")
 }

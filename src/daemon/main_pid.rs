@@ -191,8 +191,8 @@ impl Processes {
         }
     }
 
-    /// Where there is no cgroup: living orphans that we adopted and that no unit claims. A daemon that has overwritten
-    /// its environment and left its session is known by nothing else.
+    /// Where there is no cgroup: living orphans that we adopted and that no unit claims. A daemon that has left its
+    /// session and bears none of our marks, which we could not give it or it has shed, is known by nothing else.
     fn strays(&self, unit: UnitId) -> Vec<Pid> {
         let is_tracked = |hold: &Hold| hold.group.cgroup().is_some();
         if self.holds.get(&unit).is_none_or(is_tracked) {

@@ -22,7 +22,7 @@ use super::account::Account;
 use super::environment::Invocation;
 use super::group::{Group, Watched, is_gone};
 use super::home::Home;
-use super::identity::{Identities, Invocations, tree_name};
+use super::identity::{Identities, Invocations};
 use super::main_pid::Finding;
 use super::pump::{Intake, UnitLog};
 use super::settling::is_rest;
@@ -145,7 +145,7 @@ impl Processes {
         limits: (u64, u64),
         intake: Intake,
     ) -> Self {
-        let (tree, tree_text) = match Tree::open(&tree_name(home)) {
+        let (tree, tree_text) = match Tree::open(&home.tree_name()) {
             Ok(tree) => {
                 let text = format!("cgroups: yes, under {}", tree.path().display());
                 (Some(tree), text)

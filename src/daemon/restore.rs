@@ -196,7 +196,7 @@ impl Processes {
         let known = saved.invocation.as_deref().and_then(Invocation::from_text);
         let invocation = known.unwrap_or_else(|| self.invocations.next());
         let mut group = Group::reopen(id, name, saved.cgroup.as_deref(), self.tree.as_ref());
-        group.add_marker(invocation.marker());
+        group.add_mark(invocation.mark());
         let has_log = !streams(service).is_empty();
         let log = has_log.then(|| UnitLog::new(name, &self.home.logs(), service.log));
         let mut hold = Hold {

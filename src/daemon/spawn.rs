@@ -154,6 +154,7 @@ pub(super) fn prepare(order: Order<'_>, fifos: &Fifos) -> Result<Prepared, Spawn
         stderr: streams.stderr,
         cgroup: None,
         nofile: None,
+        lock_limit: None,
     };
     Ok(Prepared { spawn, objects })
 }

@@ -12,6 +12,7 @@ use std::os::fd::RawFd;
 use std::ptr;
 
 use nix::libc;
+use rustix::process::{Resource, Rlimit, setrlimit};
 
 use super::process::Identity;
 use super::spawn::{Directory, REPORT_LENGTH, Step};
@@ -41,6 +42,8 @@ pub(super) struct Plan<'a> {
     /// A cgroup directory that the child has to enter by itself.
     pub(super) enters: Option<RawFd>,
     pub(super) nofile: Option<(u64, u64)>,
+    /// Both the soft and the hard limit on file locks.
+    pub(super) lock_limit: Option<u64>,
     /// A descriptor that the program is to find as number 3.
     pub(super) passed: Option<RawFd>,
     /// The status pipe's write end, close-on-exec.
@@ -112,14 +115,12 @@ fn become_program(plan: &Plan<'_>) -> Result<Infallible, Failure> {
     if let Some(fd) = plan.passed {
         place(fd, PASSED_FD).map_err(at(Step::Session))?;
     }
+    if let Some(mark) = plan.lock_limit {
+        // Refused where we bear a lower mark ourselves, and then that one is handed on.
+        let _ = set_limit(Resource::Locks, mark, mark);
+    }
     if let Some((soft, hard)) = plan.nofile {
-        let limit = libc::rlimit {
-            rlim_cur: soft,
-            rlim_max: hard,
-        };
-        // SAFETY: `limit` is ours and lives through the call.
-        let result = unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) };
-        check(result.into()).map_err(at(Step::DescriptorLimit))?;
+        set_limit(Resource::Nofile, soft, hard).map_err(at(Step::DescriptorLimit))?;
     }
     if let Some(identity) = plan.identity {
         take_identity(identity)?;
@@ -141,6 +142,16 @@ fn become_program(plan: &Plan<'_>) -> Result<Infallible, Failure> {
         step: Step::Exec,
         errno: errno(),
     })
+}
+
+/// By way of rustix, since the C libraries do not agree on the types; one system call and nothing else.
+fn set_limit(resource: Resource, soft: u64, hard: u64) -> Result<(), i32> {
+    let limited = |value: u64| Some(value).filter(|value| *value != u64::MAX);
+    let limit = Rlimit {
+        current: limited(soft),
+        maximum: limited(hard),
+    };
+    setrlimit(resource, limit).map_err(|error| error.raw_os_error())
 }
 
 /// Takes the kernel's result of a call and gives errno when it failed.

@@ -56,6 +56,7 @@ pub fn start_detached(detached: Detached<'_>) -> io::Result<Pid> {
         stderr: Stdio::SameAsStdout,
         cgroup: None,
         nofile: None,
+        lock_limit: None,
     };
     let (reports, low_report) = pipe_with(PipeFlags::CLOEXEC)?;
     let report = lifted(low_report.as_fd())?;

@@ -19,6 +19,30 @@ const ENVIRONMENT_LIMIT: u64 = 6 * 1024 * 1024;
 const STAT_BYTES: usize = 2_048;
 const CHUNK_BYTES: usize = 4_096;
 
+/// A line of `/proc/PID/limits`, its head: "Max file locks".
+const LOCK_LINE: &[u8] = b"Max file locks ";
+/// `/proc/PID/limits` is some 1,300 bytes, and no line can grow.
+const LIMITS_BYTES: usize = 4_096;
+
+/// By what the processes of one life of a service are known, wherever they have gone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mark {
+    /// `NAME=value`, in the environment that its programs are started with. A program may overwrite that, as those do
+    /// that show a title in `ps`.
+    pub entry: String,
+    /// The limit on file locks, which every process inherits and the kernel has not looked at since Linux 2.4.25: so
+    /// nobody has a reason to change it. See `Spawn::lock_limit`.
+    pub lock_limit: u64,
+}
+
+impl Mark {
+    /// Whether the process was born with it.
+    #[must_use]
+    pub fn is_on(&self, pid: Pid) -> bool {
+        lock_limit(pid) == Some(self.lock_limit) || has_environment(pid, self.entry.as_bytes())
+    }
+}
+
 /// Some of the fields of `/proc/PID/stat`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stat {
@@ -55,6 +79,13 @@ impl Stat {
 pub fn stat(pid: Pid) -> io::Result<Stat> {
     let mut buffer = [0_u8; STAT_BYTES];
     let mut file = File::open(format!("/proc/{pid}/stat"))?;
+    let length = read_whole(&mut file, &mut buffer)?;
+    let line = buffer.get(..length).unwrap_or_default();
+    parse_stat(pid, line).ok_or_else(|| io::ErrorKind::InvalidData.into())
+}
+
+/// Reads to the end, or as much as there is room for.
+fn read_whole(file: &mut File, buffer: &mut [u8]) -> io::Result<usize> {
     let mut length = 0;
     while let Some(rest) = buffer.get_mut(length..).filter(|rest| !rest.is_empty()) {
         match file.read(rest) {
@@ -64,8 +95,7 @@ pub fn stat(pid: Pid) -> io::Result<Stat> {
             Err(error) => return Err(error),
         }
     }
-    let line = buffer.get(..length).unwrap_or_default();
-    parse_stat(pid, line).ok_or_else(|| io::ErrorKind::InvalidData.into())
+    Ok(length)
 }
 
 fn parse_stat(pid: Pid, line: &[u8]) -> Option<Stat> {
@@ -169,6 +199,21 @@ pub fn has_environment(pid: Pid, entry: &[u8]) -> bool {
     holds_entry(file.take(ENVIRONMENT_LIMIT), entry)
 }
 
+/// The hard limit on file locks; `None` where there is none, or it cannot be read.
+fn lock_limit(pid: Pid) -> Option<u64> {
+    let mut buffer = [0_u8; LIMITS_BYTES];
+    let path = format!("/proc/{pid}/limits");
+    let length = read_whole(&mut File::open(path).ok()?, &mut buffer).ok()?;
+    parse_lock_limit(buffer.get(..length)?)
+}
+
+fn parse_lock_limit(limits: &[u8]) -> Option<u64> {
+    let mut lines = limits.split(|byte| *byte == b'\n');
+    let values = lines.find_map(|line| line.strip_prefix(LOCK_LINE))?;
+    let hard = std::str::from_utf8(values).ok()?;
+    hard.split_ascii_whitespace().nth(1)?.parse().ok()
+}
+
 /// Looks for an entry among those that NULs separate, a piece at a time.
 fn holds_entry(mut source: impl Read, entry: &[u8]) -> bool {
     let mut chunk = [0_u8; CHUNK_BYTES];
@@ -192,16 +237,16 @@ fn holds_entry(mut source: impl Read, entry: &[u8]) -> bool {
     }
 }
 
-/// The living processes that belong together: the roots, whoever is in a session that a root leads, whoever was
-/// started with `marker` in its environment, and the children of all these, by rising PID. Never ourselves.
+/// The living processes that belong together: the roots, whoever is in a session that a root leads, whoever was born
+/// with the mark, and the children of all these, by rising PID. Never ourselves.
 ///
 /// A root that has been reaped may be given still, since its session can outlive it. Its number may by then belong
-/// to a stranger: a living root counts only when it is our child or holds the marker.
+/// to a stranger: a living root counts only when it is our child or bears the mark.
 #[must_use]
-pub fn members(roots: &[Pid], marker: &[u8]) -> Vec<Pid> {
+pub fn members(roots: &[Pid], mark: &Mark) -> Vec<Pid> {
     let ourselves = Pid::current();
     let all = all();
-    let marked = |stat: &Stat| has_environment(stat.pid, marker);
+    let marked = |stat: &Stat| mark.is_on(stat.pid);
     let is_stranger = |root: &Pid| {
         let living = all.iter().find(|stat| stat.pid == *root && !stat.is_dead());
         living.is_some_and(|stat| stat.ppid != Some(ourselves) && !marked(stat))
@@ -280,6 +325,14 @@ mod tests {
 
     fn pid(raw: u32) -> Pid {
         Pid::from_raw(raw).unwrap()
+    }
+
+    /// A mark in the environment alone.
+    fn entry(text: &str) -> Mark {
+        Mark {
+            entry: text.to_owned(),
+            lock_limit: u64::MAX - 1,
+        }
     }
 
     /// Starts a shell whose first line of output is a PID.
@@ -402,11 +455,11 @@ mod tests {
                 assert_eq!(await_end(&root.pidfd), Wait::Exited(0));
                 assert_eq!(stat(escaped).unwrap().ppid, Some(Pid::current()));
                 assert_ne!(stat(escaped).unwrap().session, Some(root.pid));
-                assert_eq!(members(&[root.pid], marker.as_bytes()), [escaped]);
-                assert_eq!(members(&[root.pid], b"INVOCATION_ID=other"), []);
+                assert_eq!(members(&[root.pid], &entry(&marker)), [escaped]);
+                assert_eq!(members(&[root.pid], &entry("INVOCATION_ID=other")), []);
                 kill(escaped);
                 assert_eq!(
-                    members(&[root.pid], marker.as_bytes()),
+                    members(&[root.pid], &entry(&marker)),
                     [],
                     "a zombie is no member"
                 );
@@ -416,17 +469,17 @@ mod tests {
                 let (root, hidden) = shell_and_other(hide, &marker);
                 let mut both = [root.pid, hidden];
                 both.sort_unstable();
-                assert_eq!(members(&[root.pid], b"no=marker"), both);
+                assert_eq!(members(&[root.pid], &entry("no=marker")), both);
                 assert_eq!(
-                    members(&[], marker.as_bytes()),
+                    members(&[], &entry(&marker)),
                     both,
                     "by the parent's marker"
                 );
                 root.pidfd.signal(libc::SIGKILL).unwrap();
                 await_readable(root.pidfd.as_fd());
-                assert_eq!(members(&[root.pid], b"no=marker"), [hidden]);
+                assert_eq!(members(&[root.pid], &entry("no=marker")), [hidden]);
                 await_end(&root.pidfd);
-                assert_eq!(members(&[root.pid], b"no=marker"), [hidden]);
+                assert_eq!(members(&[root.pid], &entry("no=marker")), [hidden]);
                 kill(hidden);
                 assert_eq!(reap_orphans(|_| false), [hidden]);
             },
@@ -434,10 +487,49 @@ mod tests {
     }
 
     #[test]
+    fn a_limit_is_a_mark_that_cannot_be_overwritten() {
+        alone(
+            "sys::proc::tests::a_limit_is_a_mark_that_cannot_be_overwritten",
+            || {
+                become_subreaper().unwrap();
+                let mark = Mark {
+                    entry: "no=marker".to_owned(),
+                    lock_limit: 1_234_567_890_123,
+                };
+                let (reader, writer) = files::pipe().unwrap();
+                // Leaves its session, its parent and its environment behind.
+                let asked = Spawn {
+                    stdout: Stdio::Fd(writer.as_fd()),
+                    lock_limit: Some(mark.lock_limit),
+                    ..shell("(env -i setsid sh -c 'echo $$; exec sleep 1000' &)")
+                };
+                let root = spawn(&asked).unwrap();
+                let hidden = pid(read_line(reader.as_fd()).parse().unwrap());
+                assert_eq!(await_end(&root.pidfd), Wait::Exited(0));
+                assert_eq!(members(&[], &mark), [hidden]);
+                assert!(!mark.is_on(Pid::current()));
+                kill(hidden);
+                assert_eq!(reap_orphans(|_| false), [hidden]);
+            },
+        );
+    }
+
+    #[test]
+    fn the_limit_on_locks_is_read() {
+        let text = "Limit  Soft Limit  Hard Limit  Units\nMax file size  1  2  bytes\n\
+                    Max file locks            12345                67890                locks     \n";
+        assert_eq!(parse_lock_limit(text.as_bytes()), Some(67_890));
+        let unlimited = text.replace("67890", "unlimited");
+        for garbage in [&unlimited, "", "Max file locks ", "Max file locks 1"] {
+            assert_eq!(parse_lock_limit(garbage.as_bytes()), None, "{garbage:?}");
+        }
+    }
+
+    #[test]
     fn a_stranger_with_a_roots_number_brings_nobody_in() {
         let parent = pid(std::os::unix::process::parent_id());
-        assert_eq!(members(&[parent], b"no=marker"), []);
-        assert_eq!(members(&[Pid::current()], b"no=marker"), []);
+        assert_eq!(members(&[parent], &entry("no=marker")), []);
+        assert_eq!(members(&[Pid::current()], &entry("no=marker")), []);
     }
 
     #[test]

@@ -45,6 +45,9 @@ pub struct Spawn<'a> {
     pub cgroup: Option<Entrance<'a>>,
     /// The soft and hard limit on descriptors, `u64::MAX` for none; `None` leaves the caller's.
     pub nofile: Option<(u64, u64)>,
+    /// The limit on file locks, which limits nothing: a mark, see `proc::Mark`. Left out where the caller may not set
+    /// it, being marked with a lower one itself.
+    pub lock_limit: Option<u64>,
 }
 
 /// Where the process starts.
@@ -305,6 +308,7 @@ impl Prepared {
             streams: self.streams,
             enters: None,
             nofile: spawn.nofile,
+            lock_limit: spawn.lock_limit,
             passed: None,
             report,
         }

@@ -41,6 +41,7 @@ pub(super) fn shell(script: &str) -> Spawn<'static> {
         stderr: Stdio::Null,
         cgroup: None,
         nofile: None,
+        lock_limit: None,
     }
 }
 

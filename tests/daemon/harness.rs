@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command as Program, ExitStatus, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use diakonos::daemon::Home;
 use diakonos::engine::{Command, Scope, Wait};
+use diakonos::sys::cgroup::Tree;
 use diakonos::sys::clock::monotonic_ms;
 use diakonos::sys::poll::wait_readable;
 use diakonos::sys::process::{Pid, PidFd};
@@ -210,10 +212,17 @@ impl Drop for Bench {
         // A daemon in the background, if the test did not come to its end.
         let daemons = marked(&format!("DIAKONOS_HOME={}", self.home().display()));
         let left = self.processes();
-        for pid in daemons.iter().chain(&left) {
-            if let Ok(process) = PidFd::open(*pid) {
-                let _ = process.signal(9);
-            }
+        let both = daemons.iter().chain(&left);
+        let held: Vec<PidFd> = both.filter_map(|pid| PidFd::open(*pid).ok()).collect();
+        for process in &held {
+            let _ = process.signal(9);
+        }
+        for process in &held {
+            let _ = wait_readable(&[process.as_fd()], Some(PATIENCE_MS));
+        }
+        // A daemon that was killed has left its cgroups.
+        if let Ok(tree) = Tree::open(&Home::new(self.home()).tree_name()) {
+            let _ = tree.remove();
         }
         let _ = fs::remove_dir_all(&self.root);
         if !std::thread::panicking() {

@@ -30,6 +30,9 @@ fn a_service_starts_restarts_and_stops() {
         ("running", "active")
     );
     assert_eq!(status.description, "A test");
+    let (asked, since) = status.cause.split_once("; ").expect("why, and what then");
+    assert!(asked.starts_with("asked by user "), "{asked}");
+    assert_eq!(since, "it became ready");
     let first = status.pid.expect("a main process");
     assert!(exists(first));
     bench.start("web").is(ResultKind::AlreadyUp);
@@ -86,7 +89,8 @@ fn a_start_that_fails_says_why() {
     );
     let done = bench.start("nobody");
     let text = &done.is(ResultKind::Failed).result().text;
-    assert!(text.contains("nobody-like-this"), "{text}");
+    let expected = "User=nobody-like-this: there is no such user";
+    assert!(text.starts_with(expected), "{text}");
 
     bench.file(
         "nowhere",
@@ -94,10 +98,7 @@ fn a_start_that_fails_says_why() {
     );
     let done = bench.start("nowhere");
     let text = &done.is(ResultKind::Failed).result().text;
-    assert!(
-        text.contains("WorkingDirectory=/nope: No such file or directory"),
-        "{text}"
-    );
+    assert_eq!(text, "WorkingDirectory=/nope: No such file or directory");
 
     assert_eq!(bench.status("good").state, "running");
     bench.stop("good").is(ResultKind::Stopped);

@@ -28,6 +28,7 @@ fn a_crash_is_followed_by_a_restart() {
     let status = bench.status("crash");
     assert_eq!((status.state.as_str(), status.restarts), ("running", 2));
     assert_eq!(status.last_end.as_deref(), Some("exit code 3"));
+    assert_eq!(status.cause, "automatic restart 2; it became ready");
     bench.stop("crash").is(ResultKind::Stopped);
 }
 

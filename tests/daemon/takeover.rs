@@ -1,6 +1,7 @@
 //! What a successor makes of a daemon that was killed.
 
 use std::fs;
+use std::path::PathBuf;
 
 use diakonos::engine::FactPhase;
 use diakonos::wire::slot::{Slot, newest};
@@ -90,4 +91,24 @@ fn runs_are_numbered_on_from_one_daemon_to_the_next() {
     let _daemon = bench.daemon();
     bench.start("web");
     assert!(bench.status("web").run.unwrap() > first);
+}
+
+#[test]
+fn cgroups_of_a_dead_daemon_are_used_and_in_the_end_removed() {
+    let bench = Bench::new();
+    let mut daemon = bench.daemon();
+    bench.service("web", "", "exec sleep 1000", "");
+    bench.start("web").is(ResultKind::Started);
+    let Some(cgroup) = bench.status("web").cgroup.map(PathBuf::from) else {
+        // None can be made here.
+        return;
+    };
+    die(&mut daemon);
+    let daemon = bench.daemon();
+    assert_eq!(bench.status("web").cgroup, cgroup.to_str().map(Into::into));
+    bench.stop("web").is(ResultKind::Stopped);
+    assert!(!cgroup.exists());
+    assert!(cgroup.parent().unwrap().exists());
+    daemon.end();
+    assert!(!cgroup.parent().unwrap().exists());
 }

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use diakonos::daemon::Home;
+use diakonos::sys::cgroup::Tree;
 use diakonos::sys::proc;
 use diakonos::sys::process::{Pid, PidFd};
 use miniserde::json::{self, Number, Value};
@@ -215,10 +217,17 @@ impl Drop for House {
         // The daemon first, or it would start again what is killed.
         let mut pids = self.processes();
         pids.sort_by_key(|pid| link(*pid, "exe").as_deref() != Some(Path::new(PROGRAM)));
-        for pid in pids {
-            if let Ok(process) = PidFd::open(Pid::from_raw(pid).unwrap()) {
-                let _ = process.signal(9);
-            }
+        let pids = pids.into_iter().filter_map(Pid::from_raw);
+        let held: Vec<PidFd> = pids.filter_map(|pid| PidFd::open(pid).ok()).collect();
+        for process in &held {
+            let _ = process.signal(9);
+        }
+        for process in &held {
+            Deadline::new().wait(process.as_fd());
+        }
+        // A daemon that was killed has left its cgroups.
+        if let Ok(tree) = Tree::open(&Home::new(self.path("home")).tree_name()) {
+            let _ = tree.remove();
         }
         let _ = fs::remove_dir_all(&self.root);
         assert!(failing || left.is_empty(), "left running: {left:#?}");

@@ -150,11 +150,11 @@ Restart = "on-failure"
 fn a_pid_file_elsewhere_is_the_reason_told() {
     let house = House::new();
     let (server, _) = redis();
-    // With its title it would overwrite its environment, by which it is known where there are no cgroups.
+    // Its title overwrites its environment, and it leaves its session: without cgroups it is known by its limit alone.
     house.file(
         "redis.conf",
         "port 0\nunixsocket ROOT/redis.sock\ndir ROOT\nsave \"\"\ndaemonize yes\n\
-         pidfile ROOT/elsewhere.pid\nlogfile ROOT/redis.log\nset-proc-title no\n",
+         pidfile ROOT/elsewhere.pid\nlogfile ROOT/redis.log\n",
     );
     let unit = format!(
         r#"
