@@ -285,6 +285,10 @@ fn check_count(given: &Given) -> Result<(), Failure> {
         let message = format!("`diakonos {}` needs {}", row.name, row.arguments);
         return Err(Failure::usage(message).hint(usage));
     }
+    if number > most && matches!(row.count, Count::AtLeastOr(..)) {
+        let message = format!("`diakonos {}` takes names or --all, not both", row.name);
+        return Err(Failure::usage(message).hint(usage));
+    }
     if number > most {
         let stranger = given.arguments.get(most).map(String::as_str);
         let message = format!(
@@ -354,7 +358,7 @@ mod tests {
         assert!(refused("list --jsno").contains("did you mean --json?"));
         assert!(refused("list --json=yes").contains("takes no value"));
         assert!(refused("start").contains("needs NAME…"));
-        assert!(refused("start --all web").contains("no use for `web`"));
+        assert!(refused("start --all web").contains("names or --all, not both"));
         assert!(refused("logs -n").contains("--lines needs a value"));
         assert!(refused("logs -n 1 -n 2").contains("given twice"));
         assert!(refused("list --color pink").contains("always, never or auto"));

@@ -10,7 +10,9 @@ use super::text::clean;
 use super::usage::{Survey, Usage};
 use crate::daemon::unit_context;
 use crate::engine::{Command, State};
-use crate::unit::{self, Listed, LoadError, SearchPath, Unit, UnitName, glob, nearest};
+use crate::unit::{
+    self, Listed, LoadError, SearchPath, Unit, UnitName, did_you_mean, glob, nearest,
+};
 use crate::wire::UnitStatus;
 
 /// Whether `worker@` stands in a list beside its instances.
@@ -127,10 +129,10 @@ pub(super) fn no_such_unit<'a>(
 ) -> Failure {
     let folders = place.shown_directories();
     let hint = match nearest(name, known) {
-        Some(near) => format!("did you mean {near}?"),
+        Some(near) => did_you_mean(near),
         None => "`diakonos list` shows all units; --service-dir names another folder".to_owned(),
     };
-    let message = format!("no unit {} is loaded or lies in {folders}", clean(name));
+    let message = format!("there is no unit `{}` in {folders}", clean(name));
     Failure::new(Exit::NoSuchUnit, message).hint(hint)
 }
 
@@ -145,7 +147,7 @@ pub(super) fn with_nearest(failure: Failure, place: &Place, names: &[String]) ->
         .iter()
         .filter(|name| !known().any(|known| known == name.as_str()));
     match strangers.filter_map(|name| nearest(name, known())).next() {
-        Some(near) => failure.hint(format!("did you mean {near}?")),
+        Some(near) => failure.hint(did_you_mean(near)),
         None => failure.hint("`diakonos list` shows all units; --service-dir names another folder"),
     }
 }

@@ -1,6 +1,6 @@
 //! What the engine answers, as the wire's messages: results, progress, refusals, each with a text for readers.
 
-use crate::engine::{Answer, Moment, Notice, Outcome, Refusal};
+use crate::engine::{Answer, Moment, Notice, Outcome, Refusal, State};
 use crate::unit::UnitName;
 use crate::wire::{ErrorKind, Final, Progress, ProgressKind, ResultKind, UnitResult, WireError};
 
@@ -99,7 +99,11 @@ pub(super) fn progress(notice: Notice, now: Moment) -> Progress {
             (ProgressKind::AlsoRestarts, unit.to_string(), text, None)
         }
         Notice::Waits { unit, on, state } => {
-            let text = format!("waits for {on}, which is {state}");
+            // What is only on its way will be a step further when somebody reads this.
+            let text = match state {
+                State::Waiting | State::Starting => format!("waits for {on}"),
+                state => format!("waits for {on}, which is {state}"),
+            };
             (ProgressKind::Waits, unit.to_string(), text, None)
         }
         Notice::Stopping { unit, kill_at } => {

@@ -151,7 +151,7 @@ impl<'a> Loader<'a> {
     fn no_such_unit(&self, name: &UnitName) -> WireError {
         let candidates = self.candidates(Among::LoadedAndFiles);
         let near = unit::nearest(name.as_str(), candidates.iter().map(UnitName::as_str));
-        let hint = near.map(|near| format!("did you mean `{near}`?"));
+        let hint = near.map(unit::did_you_mean);
         answer::error(ErrorKind::NoSuchUnit, self.not_found(name), hint)
     }
 

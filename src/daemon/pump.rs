@@ -146,7 +146,8 @@ impl UnitLog {
     /// Marks that a main process's program has begun.
     pub(super) fn begin(&mut self, run: RunId, pid: u32) {
         if self.main.is_some_and(|main| main != run) {
-            self.end(Ending::Unknown, None);
+            // Only the first process of a forking service hands over, and only when it has ended well.
+            self.end(Ending::Code(0), None);
         }
         self.main = Some(run);
         self.run = run;
@@ -344,6 +345,26 @@ mod tests {
         assert!(index.records.iter().all(|record| record.run == 7));
         log.close(&mut sources);
         assert!(!fifo.exists());
+        fs::remove_dir_all(&folder).unwrap();
+    }
+
+    /// systemd.service(5), Type=forking: the first process has ended well when another one becomes the main process.
+    #[test]
+    fn a_main_process_that_hands_over_has_ended_well() {
+        let name = format!("diakonos-handover-{}", std::process::id());
+        let folder = std::env::temp_dir().join(name);
+        fs::create_dir_all(&folder).unwrap();
+        let limits = LogLimits {
+            max_size: 1 << 20,
+            max_files: 2,
+        };
+        let mut log = UnitLog::new("web", &folder, limits);
+        log.begin(RunId(7), 99);
+        log.begin(RunId(8), 100);
+        let index = log::index::decode(&fs::read(folder.join("web.idx")).unwrap()).unwrap();
+        let end = log::index::What::Mark(Mark::End(log::Ending::Exited { code: 0 }));
+        let of_seven = index.records.iter().rfind(|record| record.run == 7);
+        assert_eq!(of_seven.unwrap().what, end);
         fs::remove_dir_all(&folder).unwrap();
     }
 }

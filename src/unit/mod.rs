@@ -35,7 +35,7 @@ pub use keys::{Key, keys};
 pub use lint::{Warning, lint};
 pub use model::*;
 pub use name::{NameError, UnitName};
-pub use nearest::nearest;
+pub use nearest::{did_you_mean, nearest};
 pub use parse::parse;
 pub use print::{same_meaning, to_toml};
 pub use report::{Problem, Report};

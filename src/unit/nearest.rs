@@ -5,6 +5,15 @@
 /// Longer words than this are not compared: nobody mistypes them, and the cost grows with the square.
 const MAX_LENGTH: usize = 64;
 
+/// The hint that names the nearest unit. A template is none that could be meant: only its instances are.
+pub fn did_you_mean(near: &str) -> String {
+    if near.ends_with('@') {
+        format!("`{near}` is a template: name an instance of it, such as `{near}1`")
+    } else {
+        format!("did you mean `{near}`?")
+    }
+}
+
 /// The candidate nearest to `word`, if it is near enough to be what was meant: at most a third of its letters away.
 /// Of several equally near the first wins.
 pub fn nearest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {

@@ -96,6 +96,10 @@ impl SearchPath {
             if files.more {
                 listing.skip(directory, format!("only {MAX_UNITS} units are listed"));
             }
+            for other in files.others {
+                let reason = "it is not a file, or a link to nothing".to_owned();
+                listing.skip(&directory.join(other), reason);
+            }
             for file in files.names {
                 let path = directory.join(&file);
                 match UnitName::parse(&file) {
@@ -292,6 +296,8 @@ fn refuse(path: &Path, valid: Vec<u8>, message: String) -> LoadError {
 
 struct Files {
     names: Vec<String>,
+    /// Names with the ending that are no files: folders, links to nothing.
+    others: Vec<String>,
     /// There were more than were asked for.
     more: bool,
 }
@@ -299,11 +305,18 @@ struct Files {
 /// The regular files of a folder with an ending, by name; hidden ones are left out.
 fn files_of(directory: &Path, ending: &str, most: usize) -> io::Result<Files> {
     let mut names = vec![];
+    let mut others = vec![];
     let mut more = false;
     for entry in fs::read_dir(directory)? {
         let entry = entry?;
         let name = entry.file_name().to_string_lossy().into_owned();
-        if name.starts_with('.') || !name.ends_with(ending) || !entry.path().is_file() {
+        if name.starts_with('.') || !name.ends_with(ending) {
+            continue;
+        }
+        if !entry.path().is_file() {
+            if others.len() < most {
+                others.push(name);
+            }
             continue;
         }
         if names.len() == most {
@@ -313,7 +326,12 @@ fn files_of(directory: &Path, ending: &str, most: usize) -> io::Result<Files> {
         names.push(name);
     }
     names.sort_unstable();
-    Ok(Files { names, more })
+    others.sort_unstable();
+    Ok(Files {
+        names,
+        others,
+        more,
+    })
 }
 
 /// The system's words for an error, without its number.

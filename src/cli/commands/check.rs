@@ -64,7 +64,7 @@ fn run(given: &Given) -> Result<Exit, Failure> {
         report.unit(unit, &graph.findings(unit));
     }
     if let Some(cycle) = graph.cycle() {
-        report.finding(&cycle);
+        report.order(&cycle);
     }
     report.summary(files.len());
     answer(&report.out)?;
@@ -133,10 +133,14 @@ fn no_such_unit_in<'a>(
         .iter()
         .map(|f| f.display().to_string())
         .collect();
-    let message = format!("no unit {} lies in {}", clean(name), folders.join(", "));
+    let message = format!(
+        "there is no unit `{}` in {}",
+        clean(name),
+        folders.join(", ")
+    );
     let failure = Failure::new(Exit::NoSuchUnit, message);
     match unit::nearest(name, known) {
-        Some(near) => failure.hint(format!("did you mean {near}?")),
+        Some(near) => failure.hint(format!("did you mean `{near}`?")),
         None => failure.hint("a file is named by its path, a unit by its name"),
     }
 }
@@ -195,6 +199,14 @@ impl Report {
             .paint(Tone::Strong, &clean(&path.display().to_string()));
         let word = self.palette.paint(tone, word);
         self.out.push_str(&format!("{path}: {word}\n"));
+    }
+
+    /// What is wrong with no single file, but with what several say together.
+    fn order(&mut self, cycle: &Finding) {
+        let title = self.palette.paint(Tone::Strong, "all files together");
+        let word = self.palette.paint(Tone::Bad, "1 error");
+        self.out.push_str(&format!("{title}: {word}\n"));
+        self.finding(cycle);
     }
 
     fn finding(&mut self, finding: &Finding) {

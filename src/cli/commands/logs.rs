@@ -1,6 +1,6 @@
 //! `logs`.
 
-use std::io::{self, BufWriter};
+use std::io::{self, BufWriter, Write};
 
 use super::checked_names;
 use crate::cli::args::Given;
@@ -90,7 +90,10 @@ fn run(given: &Given) -> Result<Exit, Failure> {
         },
     };
     let palette = given.palette();
-    let mut output = BufWriter::new(io::stdout().lock());
+    let mut output = Counted {
+        inner: BufWriter::new(io::stdout().lock()),
+        bytes: 0,
+    };
     let folder = place.home.logs();
     let shown = if follows {
         let watch = LogWatch::begin(&folder, &names).map_err(LogsError::Wait);
@@ -101,7 +104,40 @@ fn run(given: &Given) -> Result<Exit, Failure> {
     } else {
         View::open(&folder, &names, options).and_then(|mut view| view.print(&palette, &mut output))
     };
-    shown.map(|()| Exit::Done).map_err(failure)
+    shown.map_err(failure)?;
+    if output.bytes == 0 && !follows && options.start != Start::Last(0) {
+        aside(&nothing(given, &names));
+    }
+    Ok(Exit::Done)
+}
+
+/// Why nothing was shown.
+fn nothing(given: &Given, names: &[String]) -> String {
+    let names = names.join(", ");
+    match given.value("--run") {
+        Some(run) => {
+            format!("the log of {names} has no run {run}; `logs -n all` shows which it has\n")
+        }
+        None => format!("{names}: nothing in the log yet\n"),
+    }
+}
+
+/// Counts what goes through it.
+struct Counted<W> {
+    inner: W,
+    bytes: usize,
+}
+
+impl<W: Write> Write for Counted<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.inner.write(bytes)?;
+        self.bytes = self.bytes.saturating_add(written);
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
+    }
 }
 
 /// Somebody who closes the other end early has seen enough: that is success.

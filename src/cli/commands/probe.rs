@@ -3,9 +3,10 @@
 use super::checked_names;
 use crate::cli::args::Given;
 use crate::cli::exit::{Exit, Failure};
-use crate::cli::output::answer;
+use crate::cli::output::{answer, aside};
 use crate::cli::place::Place;
 use crate::cli::table::{Choice, Count, Group, Row};
+use crate::cli::text::clean;
 use crate::cli::units;
 use crate::wire::UnitStatus;
 
@@ -117,6 +118,10 @@ pub(in crate::cli) const PID: Row = Row {
                 .map(|pid| format!("{pid}\n"))
                 .collect::<String>(),
         )?;
+        for status in statuses.iter().filter(|status| status.pid.is_none()) {
+            let (name, state) = (clean(&status.name), clean(&status.state));
+            aside(&format!("{name} has no main process: it is {state}\n"));
+        }
         Ok(if pids.len() == statuses.len() {
             Exit::Done
         } else {

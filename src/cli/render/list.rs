@@ -38,6 +38,13 @@ const TITLES: [&str; 8] = [
     "DESCRIPTION",
 ];
 
+/// The place of `DESCRIPTION`, and the least room that it is worth showing in.
+const DESCRIPTION: usize = 7;
+const DESCRIPTION_MIN: usize = 12;
+
+/// The columns that a narrow terminal does without, the first to go first.
+const DISPENSABLE: [usize; 6] = [DESCRIPTION, 5, 4, 6, 2, 3];
+
 /// The longest reason below the table, in characters.
 const REASON_MAX: usize = 120;
 
@@ -48,13 +55,49 @@ pub(in crate::cli) fn list(items: &[Item], page: Page) -> String {
             .to_vec(),
     ];
     rows.extend(items.iter().map(|item| row(item, page)));
-    let mut out = columns(&rows, &ALIGNS, page.width, page.palette);
+    let aligns = narrowed(&mut rows, page.width);
+    let mut out = columns(&rows, &aligns, page.width, page.palette);
     let notes: Vec<String> = items.iter().filter_map(|item| note(item, page)).collect();
     if !notes.is_empty() {
         out.push('\n');
         out.extend(notes);
     }
     out
+}
+
+/// Leaves columns out until the rows fit, the least missed first; what is left is how the columns are aligned.
+fn narrowed(rows: &mut [Vec<Cell>], width: Option<usize>) -> Vec<Align> {
+    let mut kept: Vec<usize> = (0..ALIGNS.len()).collect();
+    let Some(width) = width else {
+        return ALIGNS.to_vec();
+    };
+    for column in DISPENSABLE {
+        let wide = |place: usize| {
+            let texts = rows.iter().filter_map(|row| row.get(place));
+            texts.map(|cell| cell.text.chars().count()).max()
+        };
+        let mut needed = 0;
+        for (place, title) in kept.iter().enumerate() {
+            needed += match *title == DESCRIPTION {
+                // It is cut to what is left for it.
+                true => DESCRIPTION_MIN,
+                false => wide(place).unwrap_or(0) + 2,
+            };
+        }
+        if needed <= width + 2 {
+            break;
+        }
+        let Some(place) = kept.iter().position(|title| *title == column) else {
+            continue;
+        };
+        kept.remove(place);
+        for row in rows.iter_mut() {
+            row.remove(place);
+        }
+    }
+    kept.iter()
+        .filter_map(|title| ALIGNS.get(*title).copied())
+        .collect()
 }
 
 fn row(item: &Item, page: Page) -> Vec<Cell> {
@@ -251,6 +294,7 @@ pub(super) mod tests {
     fn the_table_is_as_in_the_golden_files() {
         golden::check("list", &list(&items(), page(Palette::Plain, None)));
         golden::check("list-80", &list(&items(), page(Palette::Plain, Some(80))));
+        golden::check("list-40", &list(&items(), page(Palette::Plain, Some(40))));
         golden::check(
             "list-colored",
             &list(&items(), page(Palette::Colored, None)),

@@ -64,7 +64,7 @@ fn state(lines: &mut Lines, item: &Item, page: Page) {
     let mut text = lines
         .palette
         .paint(state_tone(&status.state), &status.state);
-    if status.phase != status.state && !status.phase.is_empty() {
+    if !matches!(status.phase.as_str(), "" | "dead") && status.phase != status.state {
         text.push_str(&format!(" ({})", clean(&status.phase)));
     }
     if status.since_ms > 0 {
@@ -97,7 +97,9 @@ fn file(lines: &mut Lines, item: &Item) {
     } else {
         "not enabled"
     };
-    lines.add("kind", &clean(&status.kind));
+    if !status.kind.is_empty() {
+        lines.add("kind", &clean(&status.kind));
+    }
     lines.add("file", &format!("{} ({enabled})", clean(&status.file)));
     if status.file_changed {
         let text = "the file has changed since it was started; `restart` applies it";

@@ -87,8 +87,10 @@ fn the_first_folder_wins_and_the_other_is_named() {
         .collect();
     assert_eq!(names, ["a", "b"]);
     assert_eq!(listing.units[0].found, found);
-    assert_eq!(listing.skipped.len(), 1);
-    assert!(listing.skipped[0].reason.contains("is not a unit name"));
+    let skipped: Vec<_> = listing.skipped.iter().map(|s| s.reason.as_str()).collect();
+    assert_eq!(skipped.len(), 2);
+    assert!(skipped[0].contains("not a file"));
+    assert!(skipped[1].contains("is not a unit name"));
 }
 
 #[test]
