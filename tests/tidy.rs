@@ -166,6 +166,85 @@ fn module_of(path: &str) -> (&str, &str, &str) {
 }
 
 #[test]
+fn the_readme_names_every_command_and_option() {
+    let readme = fs::read_to_string(top().join("README.md")).unwrap();
+    let rows: Vec<&str> = readme
+        .lines()
+        .filter(|line| line.starts_with('|'))
+        .collect();
+    let mut commands = 0;
+    for help in files(&top().join("tests/golden/cli")) {
+        let name = help.file_stem().unwrap().to_str().unwrap();
+        let Some(command) = name.strip_prefix("help-") else {
+            continue;
+        };
+        commands += 1;
+        let is_its = |cell: &str| names(cell).any(|word| word == command);
+        let row = rows
+            .iter()
+            .find(|row| row.split('|').nth(1).is_some_and(is_its));
+        let row = row.unwrap_or_else(|| panic!("README.md has no row for the command {command}"));
+        for option in options(&fs::read_to_string(&help).unwrap()) {
+            assert!(
+                names(row).any(|word| word == option),
+                "README.md does not say {option} of {command}"
+            );
+        }
+    }
+    assert!(commands > 20, "only {commands} help texts were found");
+    for option in options(&fs::read_to_string(top().join("tests/golden/cli/help.txt")).unwrap()) {
+        assert!(
+            readme.contains(&format!("`{option}")),
+            "README.md does not say {option}"
+        );
+    }
+}
+
+#[test]
+fn the_readme_shows_every_honoured_key_and_no_other() {
+    let readme = fs::read_to_string(top().join("README.md")).unwrap();
+    let mut shown = Vec::new();
+    let mut section = None;
+    for line in readme.lines() {
+        let mut cells = line.split('|').map(str::trim).skip(1);
+        let (Some(keys), Some(example)) = (cells.next(), cells.next()) else {
+            section = None;
+            continue;
+        };
+        if let Some(title) = keys.strip_prefix("`[").and_then(|t| t.strip_suffix("]`")) {
+            section = Some(title);
+        } else if let Some(section) = section.filter(|_| keys.starts_with('`')) {
+            assert!(example.starts_with('`'), "README.md: no example of {keys}");
+            shown.extend(names(keys).map(|key| format!("[{section}] {key}")));
+        }
+    }
+    let honoured = diakonos::unit::keys().iter().filter(|key| key.honoured);
+    let mut honoured: Vec<String> = honoured
+        .map(|key| format!("[{}] {}", key.section, key.name))
+        .collect();
+    shown.sort();
+    honoured.sort();
+    assert_eq!(shown, honoured, "README.md beside the table of keys");
+}
+
+/// The first word of each text between backticks.
+fn names(text: &str) -> impl Iterator<Item = &str> {
+    let quoted = text.split('`').skip(1).step_by(2);
+    quoted.filter_map(|quoted| quoted.split_whitespace().next())
+}
+
+/// The long options that a help text explains: `  -n, --lines N   so many`.
+fn options(help: &str) -> impl Iterator<Item = &str> {
+    help.lines().filter_map(|line| {
+        let line = line.strip_prefix("  ")?;
+        let short = line.starts_with('-') && line.get(2..4) == Some(", ");
+        let long = if short { &line[4..] } else { line.trim_start() };
+        let long = long.split_whitespace().next()?;
+        long.starts_with("--").then_some(long)
+    })
+}
+
+#[test]
 fn every_golden_file_is_used() {
     let sources = sources();
     for golden in files(&top().join("tests/golden")) {

@@ -243,7 +243,15 @@ fn unknown_option(row: &Row, word: &str) -> Failure {
     }
     let visible = known().filter(|option| !option.help.is_empty());
     let near = crate::unit::nearest(name, visible.map(|option| option.long));
+    let signal = crate::unit::Signal::parse(name.trim_start_matches('-'));
     Failure::usage(format!("`diakonos {}` has no option {shown}", row.name)).hint(match near {
+        // As kill(1) takes it.
+        _ if row.name == "signal" && signal.is_some() => {
+            format!(
+                "a signal stands without a dash: {}",
+                name.trim_start_matches('-')
+            )
+        }
         Some(near) => format!("did you mean {near}?"),
         None => format!("`diakonos help {}` lists its options", row.name),
     })
@@ -351,6 +359,7 @@ mod tests {
         assert!(refused("logs -n 1 -n 2").contains("given twice"));
         assert!(refused("list --color pink").contains("always, never or auto"));
         assert!(refused("--frobnicate").contains("no command"));
+        assert!(refused("signal -9 web").contains("without a dash: 9"));
         assert!(refused("daemon --ready-fdd 3").contains("`diakonos help daemon`"));
     }
 

@@ -9,6 +9,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 use super::client::Client;
@@ -195,7 +196,8 @@ fn open_log(home: &Home) -> io::Result<File> {
     if std::fs::metadata(&path).is_ok_and(|metadata| metadata.len() > LOG_MAX) {
         std::fs::rename(&path, home.root().join("daemon.log.1"))?;
     }
-    OpenOptions::new().append(true).create(true).open(path)
+    let mut options = OpenOptions::new();
+    options.append(true).create(true).mode(0o600).open(path)
 }
 
 /// Ours, but for what was meant for us alone.

@@ -18,8 +18,8 @@ use crate::sys::poll::wait_readable;
 use crate::sys::process::{Pid, PidFd, error_text};
 use crate::sys::socket::peer;
 use crate::wire::{
-    CHUNK_MAX, Decoder, Final, Hello, PROTOCOL_VERSION, Reply, Request, decode_hello, decode_reply,
-    encode_hello, encode_request, frame,
+    CHUNK_MAX, Decoder, Final, Hello, PROTOCOL_VERSION, Reply, Request, UnitStatus, decode_hello,
+    decode_reply, encode_hello, encode_request, frame,
 };
 
 /// How long the daemon may take to say hello, and to answer what it can answer at once.
@@ -151,6 +151,18 @@ impl Client {
         }
     }
 
+    /// As [`Client::ask`], for a command whose answer is units.
+    pub(super) fn units(
+        &mut self,
+        command: Command,
+        directories: &[String],
+    ) -> Result<Vec<UnitStatus>, Failure> {
+        match self.ask(command, directories)? {
+            Final::Units(units) => Ok(units),
+            _ => Err(other_answer()),
+        }
+    }
+
     /// The next reply; nothing if none comes in time.
     pub(super) fn reply(&mut self, timeout_ms: u64) -> Result<Option<Reply>, Failure> {
         let Some(payload) = self.payload(timeout_ms)? else {
@@ -278,4 +290,12 @@ impl Client {
         );
         Failure::new(Exit::NoDaemon, message)
     }
+}
+
+/// The daemon has mistaken the question.
+pub(super) fn other_answer() -> Failure {
+    Failure::new(
+        Exit::NoDaemon,
+        "the daemon gave an answer to another question",
+    )
 }

@@ -7,13 +7,13 @@ use std::path::Path;
 use super::client::Client;
 use super::exit::{Exit, Failure};
 use super::place::Place;
-use super::units::{self, no_such_unit};
+use super::units::no_such_unit;
 use crate::daemon::unit_context;
 use crate::engine::Command;
 use crate::log::{Content, Ending, Filter, Mark, Mode, Reader, Start};
 use crate::sys::process::{Pid, PidFd};
 use crate::unit::{self, UnitName, glob};
-use crate::wire::{Final, UnitStatus};
+use crate::wire::UnitStatus;
 
 /// How soon a service that changes its state is looked at again.
 const SETTLE_MS: u64 = 200;
@@ -92,7 +92,7 @@ pub(super) fn with_dependencies(place: &Place, names: &[String]) -> Vec<String> 
 
 /// What `up` has started, and what it knows of it.
 pub(super) struct Family {
-    /// Those that were not up before.
+    /// Those that were down before.
     ours: Vec<String>,
     /// As they were when last looked at.
     statuses: Vec<UnitStatus>,
@@ -118,15 +118,15 @@ pub(super) struct Look {
 }
 
 impl Family {
-    /// Before anything is started: what is up already is not ours.
+    /// Before anything is started: what is up already, or on its way there, is not ours.
     pub(super) fn new(client: &mut Client, members: Vec<String>) -> Result<Self, Failure> {
-        let before = loaded(client)?;
-        let is_up = |name: &String| {
+        let before = client.units(Command::List, &[])?;
+        let was_down = |name: &String| {
             let status = before.iter().find(|status| status.name == *name);
-            status.is_some_and(units::is_active)
+            status.is_none_or(is_down)
         };
         Ok(Self {
-            ours: members.into_iter().filter(|name| !is_up(name)).collect(),
+            ours: members.into_iter().filter(was_down).collect(),
             statuses: Vec::new(),
             mains: Vec::new(),
             ended: Vec::new(),
@@ -161,7 +161,7 @@ impl Family {
 
     /// Asks the daemon how they are.
     pub(super) fn look(&mut self, client: &mut Client) -> Result<Look, Failure> {
-        let mut statuses = loaded(client)?;
+        let mut statuses = client.units(Command::List, &[])?;
         statuses.retain(|status| self.ours.contains(&status.name));
         self.statuses = statuses;
         let mut look = Look {
@@ -228,28 +228,20 @@ impl Family {
 
     /// Those of ours that the daemon knows and that are not down.
     pub(super) fn to_stop(&self, client: &mut Client) -> Result<Vec<String>, Failure> {
-        let statuses = loaded(client)?.into_iter();
+        let statuses = client.units(Command::List, &[])?.into_iter();
         let ours = statuses.filter(|status| self.ours.contains(&status.name));
-        let up = ours.filter(|status| status.state == "exited" || !is_over(status));
+        let up = ours.filter(|status| !is_down(status));
         Ok(up.map(|status| status.name).collect())
     }
 }
 
-fn is_over(status: &UnitStatus) -> bool {
-    matches!(
-        status.state.as_str(),
-        "stopped" | "completed" | "failed" | "exited"
-    )
+fn is_down(status: &UnitStatus) -> bool {
+    matches!(status.state.as_str(), "stopped" | "completed" | "failed")
 }
 
-fn loaded(client: &mut Client) -> Result<Vec<UnitStatus>, Failure> {
-    match client.ask(Command::List, &[])? {
-        Final::Units(units) => Ok(units),
-        _ => Err(Failure::new(
-            Exit::NoDaemon,
-            "the daemon gave an answer to another question",
-        )),
-    }
+/// Whether no process of it runs, nor will by itself.
+fn is_over(status: &UnitStatus) -> bool {
+    is_down(status) || status.state == "exited"
 }
 
 /// The last mark in the log that says how a run ended.

@@ -14,6 +14,8 @@ use crate::unit::{
 
 /// Delays that are printed.
 const DELAYS: u32 = 6;
+/// A delay that grows by itself has reached its longest after so many.
+const DOUBLINGS: u32 = 64;
 /// Units that are followed from those asked for.
 const GRAPH_MAX: usize = 10_000;
 
@@ -143,7 +145,7 @@ impl Graph {
         for unhonoured in &unit.unhonoured {
             let message = format!(
                 "line {}: {} is not supported by this version, so `start` refuses the unit",
-                unhonoured.line, unhonoured.key
+                unhonoured.line, unhonoured
             );
             findings.push(Finding::new(Weight::Error, message));
         }
@@ -285,15 +287,13 @@ fn restarts(unit: &Unit, service: &Service) -> Option<Finding> {
         .map(|ms| delay(*ms))
         .collect();
     let on = if is_fixed { "" } else { ", …" };
-    let most = match (is_fixed, service.restart.delay) {
-        (true, _) => String::new(),
-        (false, _) => {
-            let later = restart_plan(unit.start_limit, &service.restart, 64).delays_ms;
-            format!(
-                " at most {}",
-                delay(later.last().copied().unwrap_or_default())
-            )
-        }
+    let most = if is_fixed {
+        String::new()
+    } else {
+        let all = service.restart.steps.saturating_add(DOUBLINGS);
+        let later = restart_plan(unit.start_limit, &service.restart, all).delays_ms;
+        let longest = later.last().copied().unwrap_or_default();
+        format!(" at most {}", delay(longest))
     };
     let jitter = match plan.jitter {
         0 => String::new(),
@@ -383,11 +383,15 @@ mod tests {
         let growing = "[service]\nExecStart = \"/bin/true\"\nRestart = \"always\"\n";
         let fixed =
             "[service]\nExecStart = \"/bin/true\"\nRestart = \"on-failure\"\nRestartSec = 5\n";
-        let graph = graph(&[("growing", growing), ("fixed", fixed)]);
+        let slowly = "[service]\nExecStart = \"/bin/true\"\nRestart = \"always\"\nRestartSec = 1\n\
+                      RestartSteps = 100\nRestartMaxDelaySec = \"1h\"\n";
+        let graph = graph(&[("growing", growing), ("fixed", fixed), ("slowly", slowly)]);
+        let slowly = messages(&graph, "slowly").join("");
+        assert!(slowly.contains("at most 1h 0m"), "{slowly}");
         assert_eq!(
             messages(&graph, "growing"),
             [
-                "restarts always, after 100ms, 200ms, 400ms, 800ms, 1.6s, 3.2s, … at most 1m 0s, ±10 %; no limit"
+                "restarts always, after 100ms, 200ms, 400ms, 800ms, 1.6s, 3.2s, … at most 1m, ±10 %; no limit"
             ]
         );
         assert_eq!(

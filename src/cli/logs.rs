@@ -19,6 +19,7 @@ use crate::log::{
 };
 use crate::sys::inotify::{Inotify, Watch};
 use crate::sys::poll;
+use crate::sys::process::error_text;
 use crate::unit::Signal;
 
 /// Changes of the folder that are read at once.
@@ -82,9 +83,12 @@ pub enum LogsError {
 impl fmt::Display for LogsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Read { name, cause } => write!(f, "the log of {name} cannot be read: {cause}"),
-            Self::Wait(cause) => write!(f, "the logs cannot be watched: {cause}"),
-            Self::Write(cause) => write!(f, "the logs cannot be printed: {cause}"),
+            Self::Read { name, cause } => {
+                let reason = error_text(cause);
+                write!(f, "the log of {name} cannot be read: {reason}")
+            }
+            Self::Wait(cause) => write!(f, "the logs cannot be watched: {}", error_text(cause)),
+            Self::Write(cause) => write!(f, "the logs cannot be printed: {}", error_text(cause)),
         }
     }
 }

@@ -20,6 +20,7 @@ mod logtail;
 mod output;
 mod place;
 mod render;
+mod stamp;
 mod style;
 mod table;
 mod text;

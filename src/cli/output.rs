@@ -5,6 +5,8 @@ use std::io::{self, Write as _};
 
 use super::exit::{Exit, Failure};
 use super::style::{Palette, Tone};
+use super::text::clean;
+use crate::sys::process::error_text;
 
 /// Writes an answer. Somebody who closes the other end early has seen enough: that is success.
 pub(super) fn answer(text: impl AsRef<[u8]>) -> Result<(), Failure> {
@@ -14,7 +16,7 @@ pub(super) fn answer(text: impl AsRef<[u8]>) -> Result<(), Failure> {
         io::ErrorKind::BrokenPipe => Failure::silent(Exit::Done),
         _ => Failure::new(
             Exit::Failed,
-            format!("cannot write to standard output: {error}"),
+            format!("cannot write to standard output: {}", error_text(&error)),
         ),
     })
 }
@@ -29,10 +31,11 @@ pub(super) fn failure(failure: &Failure, palette: Palette) {
     let mut text = String::new();
     if !failure.message.is_empty() {
         let mut lines = failure.message.lines();
-        let first = lines.next().unwrap_or_default();
+        // Paths and answers stand in it, which may hold anything.
+        let first = clean(lines.next().unwrap_or_default());
         text.push_str(&format!("{} {first}\n", palette.paint(Tone::Bad, "error:")));
         for line in lines {
-            text.push_str(&format!("{line}\n"));
+            text.push_str(&format!("{}\n", clean(line)));
         }
     }
     if let Some(hint) = &failure.hint {
@@ -42,5 +45,5 @@ pub(super) fn failure(failure: &Failure, palette: Palette) {
 }
 
 pub(super) fn hint_line(hint: &str, palette: Palette) -> String {
-    format!("{} {hint}\n", palette.paint(Tone::Busy, "hint:"))
+    format!("{} {}\n", palette.paint(Tone::Busy, "hint:"), clean(hint))
 }

@@ -2,16 +2,24 @@
 
 use super::style::{Palette, Tone};
 
-/// `250ms`, `12s`, `3m 12s`, `2h 5m`, `3d 4h`.
+/// `250ms`, `12s`, `3m 12s`, `2h 5m`, `3d 4h`; `1m`, `2h`, `3d` where nothing is over.
 pub(super) fn span(ms: u64) -> String {
     let seconds = ms / 1000;
     let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
     match ms {
         0..1000 => format!("{ms}ms"),
         _ if minutes == 0 => format!("{seconds}s"),
-        _ if hours == 0 => format!("{minutes}m {}s", seconds % 60),
-        _ if days == 0 => format!("{hours}h {}m", minutes % 60),
-        _ => format!("{days}d {}h", hours % 24),
+        _ if hours == 0 => two(minutes, 'm', seconds % 60, 's'),
+        _ if days == 0 => two(hours, 'h', minutes % 60, 'm'),
+        _ => two(days, 'd', hours % 24, 'h'),
+    }
+}
+
+/// The second part only if there is something of it.
+fn two(large: u64, large_unit: char, small: u64, small_unit: char) -> String {
+    match small {
+        0 => format!("{large}{large_unit}"),
+        _ => format!("{large}{large_unit} {small}{small_unit}"),
     }
 }
 
@@ -58,10 +66,24 @@ pub(super) fn percent(tenths: u64) -> String {
 
 /// Unix milliseconds as `2026-11-21 22:40:13 UTC`.
 pub(super) fn date(unix_ms: u64) -> String {
+    let (day, time) = day_and_time(unix_ms);
+    format!("{day} {time} UTC")
+}
+
+/// Unix milliseconds as `2026-11-21T22:40:13.007Z`.
+pub(super) fn timestamp(unix_ms: u64) -> String {
+    let (day, time) = day_and_time(unix_ms);
+    format!("{day}T{time}.{:03}Z", unix_ms % 1000)
+}
+
+fn day_and_time(unix_ms: u64) -> (String, String) {
     let seconds = unix_ms / 1000;
     let (year, month, day) = civil(seconds / 86_400);
     let (hour, minute, second) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
-    format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02} UTC")
+    (
+        format!("{year:04}-{month:02}-{day:02}"),
+        format!("{hour:02}:{minute:02}:{second:02}"),
+    )
 }
 
 /// Days since 1970-01-01 as year, month and day of the Gregorian calendar.
@@ -211,6 +233,9 @@ mod tests {
         assert_eq!(span(192_000), "3m 12s");
         assert_eq!(span(7_500_000), "2h 5m");
         assert_eq!(span(273_600_000), "3d 4h");
+        assert_eq!(span(60_000), "1m");
+        assert_eq!(span(7_200_000), "2h");
+        assert_eq!(span(259_200_000), "3d");
         assert_eq!(span_until(1_001), "2s");
         assert_eq!(span_fine(1_250), "1.2s");
         assert_eq!(size(512), "512B");

@@ -10,8 +10,8 @@ use super::text::clean;
 use super::usage::{Survey, Usage};
 use crate::daemon::unit_context;
 use crate::engine::{Command, State};
-use crate::unit::{self, Kind, Listed, LoadError, SearchPath, Unit, UnitName, glob, nearest};
-use crate::wire::{Final, UnitStatus};
+use crate::unit::{self, Listed, LoadError, SearchPath, Unit, UnitName, glob, nearest};
+use crate::wire::UnitStatus;
 
 /// Whether `worker@` stands in a list beside its instances.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,14 +35,14 @@ pub(super) fn gather(
     templates: Templates,
 ) -> Result<Vec<Item>, Failure> {
     let loaded = match client {
-        Some(client) => loaded(client, place)?,
+        Some(client) => client.units(Command::List, &place.directories)?,
         None => Vec::new(),
     };
     let enabled = enabled(place);
     let listing = place.search_path().list();
     for skipped in &listing.skipped {
-        let (path, reason) = (skipped.path.display(), clean(&skipped.reason));
-        super::output::aside(&format!("warning: {path}: {reason}\n"));
+        let warning = format!("{}: {}", skipped.path.display(), skipped.reason);
+        super::output::aside(&format!("warning: {}\n", clean(&warning)));
     }
     let is_loaded = |name: &UnitName| loaded.iter().any(|status| status.name == name.as_str());
     let hidden = |name: &UnitName| templates == Templates::Hidden && name.is_template();
@@ -61,16 +61,6 @@ pub(super) fn gather(
     Ok(items)
 }
 
-fn loaded(client: &mut Client, place: &Place) -> Result<Vec<UnitStatus>, Failure> {
-    match client.ask(Command::List, &place.directories)? {
-        Final::Units(units) => Ok(units),
-        _ => Err(Failure::new(
-            Exit::NoDaemon,
-            "the daemon gave an answer to another question",
-        )),
-    }
-}
-
 /// The units of these names and patterns, in the order asked. A unit whose file is wrong is among them.
 pub(super) fn look_up(
     place: &Place,
@@ -80,33 +70,29 @@ pub(super) fn look_up(
     let mut client = client;
     if let Some(client) = &mut client {
         let names = names.to_vec();
-        match client.ask(Command::Status { names }, &place.directories) {
-            Ok(Final::Units(units)) => return Ok(units.into_iter().map(without_usage).collect()),
+        match client.units(Command::Status { names }, &place.directories) {
+            Ok(units) => return Ok(units.into_iter().map(without_usage).collect()),
             // It may be a unit that the daemon cannot read: its file says more.
-            Err(failure) if !matches!(failure.exit, Exit::NoSuchUnit | Exit::Failed) => {
-                return Err(failure);
-            }
-            _ => {}
+            Err(failure) if matches!(failure.exit, Exit::NoSuchUnit | Exit::Failed) => {}
+            Err(failure) => return Err(failure),
         }
     }
     let items = gather(place, client, Templates::Shown)?;
     let mut picked: Vec<Item> = Vec::new();
     for name in names {
-        let before = picked.len();
-        for item in items
-            .iter()
-            .filter(|item| is_meant(name, &item.status.name))
-        {
-            if !picked
+        let meant = || {
+            items
                 .iter()
-                .any(|known| known.status.name == item.status.name)
-            {
+                .filter(|item| is_meant(name, &item.status.name))
+        };
+        if meant().next().is_none() {
+            picked.push(instance(place, name, &items)?);
+        }
+        for item in meant() {
+            let is_same = |known: &Item| known.status.name == item.status.name;
+            if !picked.iter().any(is_same) {
                 picked.push(item.clone());
             }
-        }
-        let is_known = items.iter().any(|item| is_meant(name, &item.status.name));
-        if picked.len() == before && !is_known {
-            picked.push(instance(place, name, &items)?);
         }
     }
     Ok(picked)
@@ -189,9 +175,10 @@ fn from_file(listed: &Listed, result: Result<Unit, LoadError>, enabled: bool) ->
     }
     match result {
         Ok(unit) => {
-            kind(&unit).clone_into(&mut status.kind);
+            unit.kind().clone_into(&mut status.kind);
             status.requires = unit.requires.iter().map(ToString::to_string).collect();
             status.description = unit.description;
+            status.documentation = unit.documentation;
         }
         Err(error) => {
             "error".clone_into(&mut status.state);
@@ -221,17 +208,6 @@ fn first_problem(error: &LoadError) -> String {
             }
         },
         _ => error.to_string(),
-    }
-}
-
-/// `Type=` in its own word; `group` without a `[service]`.
-pub(super) fn kind(unit: &Unit) -> &'static str {
-    match unit.service.as_ref().map(|service| service.kind) {
-        None => "group",
-        Some(Kind::Simple) => "simple",
-        Some(Kind::Exec) => "exec",
-        Some(Kind::Forking) => "forking",
-        Some(Kind::Oneshot) => "oneshot",
     }
 }
 

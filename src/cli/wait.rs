@@ -17,6 +17,7 @@ use super::usage::Survey;
 use crate::engine::Command;
 use crate::sys::clock::monotonic_ms;
 use crate::sys::poll::wait_readable;
+use crate::sys::process::error_text;
 use crate::sys::signals::SignalFd;
 use crate::unit::Signal;
 use crate::wire::{Final, Progress, ProgressKind, Reply};
@@ -33,6 +34,15 @@ pub(super) fn mention(text: &str) {
     if std::io::stderr().is_terminal() {
         aside(&format!("{text}\n"));
     }
+}
+
+/// From now on these signals do not end the program, but make the descriptor readable.
+pub(super) fn await_signals(signals: &[Signal]) -> Result<SignalFd, Failure> {
+    let numbers: Vec<i32> = signals.iter().map(|signal| signal.number()).collect();
+    SignalFd::new(&numbers).map_err(|error| {
+        let reason = error_text(&error);
+        Failure::new(Exit::Failed, format!("cannot wait for Ctrl-C: {reason}"))
+    })
 }
 
 /// A wish under way.
@@ -70,9 +80,7 @@ impl<'a> Waiting<'a> {
         client: &mut Client,
         command: Command,
     ) -> Result<Final, Failure> {
-        let interrupts = SignalFd::new(&[Signal::INT.number()]).map_err(|error| {
-            Failure::new(Exit::Failed, format!("cannot wait for Ctrl-C: {error}"))
-        })?;
+        let interrupts = await_signals(&[Signal::INT])?;
         client.send(command, &self.place.directories)?;
         loop {
             match client.reply(0)? {
@@ -86,8 +94,13 @@ impl<'a> Waiting<'a> {
                 }
                 None => {
                     let fds = [client.fd(), interrupts.as_fd()];
-                    let ready = wait_readable(&fds, Some(self.patience_ms()));
-                    let ready = ready.unwrap_or_default();
+                    let ready = wait_readable(&fds, Some(self.patience_ms())).map_err(|error| {
+                        let reason = error_text(&error);
+                        Failure::new(
+                            Exit::Failed,
+                            format!("cannot wait for the daemon: {reason}"),
+                        )
+                    })?;
                     if ready.get(1) == Some(&true) && matches!(interrupts.read(), Ok(Some(_))) {
                         return Err(self.detached());
                     }
@@ -161,7 +174,7 @@ impl<'a> Waiting<'a> {
             return unknown();
         };
         let names = vec![unit.to_owned()];
-        let Ok(Final::Units(units)) = client.ask(Command::Status { names }, &[]) else {
+        let Ok(units) = client.units(Command::Status { names }, &[]) else {
             return unknown();
         };
         let Some(status) = units.first() else {

@@ -32,16 +32,16 @@ impl Account {
         let mut account = ours.clone();
 
         if let Some(text) = &service.user {
-            let found = users::lookup(text).map_err(|error| failed("user", text, &error))?;
-            let user = found.ok_or_else(|| unknown("user", text))?;
+            let found = users::lookup(text).map_err(|error| failed("User", text, &error))?;
+            let user = found.ok_or_else(|| unknown("User", text))?;
             account = Self::from_user(user);
         }
         if let Some(text) = &service.group {
-            account.gid = group("group", text)?;
+            account.gid = group("Group", text)?;
         }
         let mut groups = Vec::new();
         for text in &service.supplementary_groups {
-            groups.push(group("groups", text)?);
+            groups.push(group("SupplementaryGroups", text)?);
         }
         let is_switch = (account.uid, account.gid) != (ours.uid, ours.gid) || !groups.is_empty();
         if is_switch && users::effective_uid() != 0 {
@@ -51,7 +51,7 @@ impl Account {
         // service's business once it names a user.
         if is_switch || (users::effective_uid() == 0 && service.user.is_some()) {
             let own = users::groups_of(&account.name, account.gid);
-            groups.extend(own.map_err(|error| failed("groups", &account.name, &error))?);
+            groups.extend(own.map_err(|error| failed("User", &account.name, &error))?);
             groups.sort_unstable();
             groups.dedup();
             account.identity = Some(Identity {
@@ -109,28 +109,23 @@ impl Account {
     }
 }
 
-fn group(step: &'static str, text: &str) -> Result<u32, SpawnFailure> {
-    let found = users::lookup_group(text).map_err(|error| failed(step, text, &error))?;
+fn group(key: &'static str, text: &str) -> Result<u32, SpawnFailure> {
+    let found = users::lookup_group(text).map_err(|error| failed(key, text, &error))?;
     found
         .map(|group| group.gid)
-        .ok_or_else(|| unknown("group", text))
+        .ok_or_else(|| unknown(key, text))
 }
 
-fn unknown(kind: &'static str, text: &str) -> SpawnFailure {
-    failure(
-        kind,
-        0,
-        format!("{text}: there is no such {kind} on this machine"),
-    )
+fn unknown(key: &'static str, text: &str) -> SpawnFailure {
+    let kind = if key == "User" { "user" } else { "group" };
+    let reason = format!("{key}={text}: there is no such {kind} on this machine");
+    failure(key, 0, reason)
 }
 
-fn failed(step: &'static str, object: &str, error: &std::io::Error) -> SpawnFailure {
+fn failed(key: &'static str, text: &str, error: &std::io::Error) -> SpawnFailure {
     let errno = error.raw_os_error().unwrap_or(0);
-    failure(
-        step,
-        errno,
-        format!("looking up {object}: {}", error_text(error)),
-    )
+    let reason = format!("{key}={text}: looking it up: {}", error_text(error));
+    failure(key, errno, reason)
 }
 
 fn not_root(service: &Service, we: &str) -> SpawnFailure {
@@ -147,5 +142,5 @@ fn not_root(service: &Service, we: &str) -> SpawnFailure {
         "{}: only root may switch users, this daemon runs as {we}",
         wanted.join(", ")
     );
-    failure("user", NOT_PERMITTED, reason)
+    failure("User", NOT_PERMITTED, reason)
 }

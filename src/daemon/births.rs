@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use crate::engine::{Event, Role, Spawn, SpawnFailure, UnitId};
 use crate::log::Stream;
+use crate::sys::cgroup::Cgroup;
 use crate::sys::process::{self, Spawned, error_text};
 use crate::sys::{clock, files};
 use crate::unit::{Output, Service, Unit};
@@ -51,6 +52,10 @@ impl Processes {
         let fifos = self.fifos(unit.name.as_str());
         self.open_hold(spawn, (unit, service));
         self.open_pipes((spawn.unit, service), &fifos, &owner, turn)?;
+        if matches!(spawn.role, Role::StartPre | Role::Start) {
+            // By its mark and its group a successor finds the newborn, should we die before its PID is saved.
+            self.save(spawn.unit, turn.engine);
+        }
         let Some(hold) = self.holds.get_mut(&spawn.unit) else {
             return Err(unknown());
         };
@@ -66,7 +71,7 @@ impl Processes {
         let prepared = prepare(order, &fifos)?;
         let mut request: process::Spawn<'_> = prepared.spawn;
         request.nofile = Some(self.limits);
-        request.cgroup = hold.group.cgroup().map(|cgroup| cgroup.fd());
+        request.cgroup = hold.group.cgroup().map(Cgroup::entrance);
         let spawned = process::spawn(&request).map_err(|error| fork_failure(&error))?;
         drop(request);
         hold.group.add_root(spawned.pid);
@@ -94,6 +99,9 @@ impl Processes {
             (exit, report) => {
                 // Nobody could watch it, so it must not live; it is reaped as an orphan.
                 let _ = pidfd.signal(SIGKILL);
+                if let Ok(token) = &exit {
+                    turn.sources.remove(*token, pidfd.as_fd());
+                }
                 let error = exit.and(report).map(drop).err();
                 return Err(fork_failure(
                     &error.unwrap_or_else(|| io::ErrorKind::Other.into()),

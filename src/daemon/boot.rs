@@ -12,6 +12,7 @@ use std::{fmt, process};
 
 use crate::sys::{files, process as sys_process, signals};
 
+use super::context::unit_context;
 use super::home::Home;
 
 /// Why the daemon did not start.
@@ -86,6 +87,9 @@ pub(super) fn boot(home: Home) -> Result<Booted, BootError> {
     let lock = lock(&home)?;
     make(&home.run())?;
     make(&home.logs())?;
+    if unit_context().runtime == home.runtime() {
+        make(&home.runtime())?;
+    }
     // The user's own: it may be a link to wherever the files are kept.
     match fs::create_dir(home.services()) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {

@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use crate::sys::users;
 use crate::unit::Context;
 
+use super::home::Home;
+
 /// What specifiers mean in the units of this user: systemd.unit(5), for root as in its system manager, for others as in
 /// a user manager.
 #[must_use]
@@ -20,10 +22,9 @@ pub fn unit_context() -> Context {
         let system = ["/run", "/var/lib", "/var/log"].map(PathBuf::from);
         system.into()
     } else {
-        let runtime = PathBuf::from(format!("/run/user/{uid}"));
         let state = absolute("XDG_STATE_HOME").unwrap_or_else(|| home.join(".local/state"));
         let logs = state.join("log");
-        (absolute("XDG_RUNTIME_DIR").unwrap_or(runtime), state, logs)
+        (runtime_folder(uid), state, logs)
     };
     Context {
         user: user.map_or_else(|| uid.to_string(), |user| user.name),
@@ -34,6 +35,17 @@ pub fn unit_context() -> Context {
         state,
         logs,
     }
+}
+
+/// The session's folder, if there is a session: who logs in gets one from the system. Else one that the daemon makes in
+/// its home, so that `%t` names a private folder everywhere.
+fn runtime_folder(uid: u32) -> PathBuf {
+    let system = PathBuf::from(format!("/run/user/{uid}"));
+    let session = absolute("XDG_RUNTIME_DIR").into_iter().chain([system]);
+    let mut session = session.filter(|folder| folder.is_dir());
+    let own = || Home::find().map(|home| home.runtime());
+    let found = session.next().or_else(|| own().ok());
+    found.unwrap_or_else(|| PathBuf::from("/tmp"))
 }
 
 /// A variable that names a folder; a relative path in it counts as none.

@@ -25,6 +25,7 @@ const LANGUAGE: &str = "C.UTF-8";
 const FILE_LIMIT: usize = 1024 * 1024;
 /// The step's name in failures.
 const STEP: &str = "environment";
+const FILE: &str = "EnvironmentFile";
 
 /// By which variable processes are told apart: each start of a service has a value of its own.
 const INVOCATION: &str = "INVOCATION_ID";
@@ -123,7 +124,7 @@ impl Environment {
                 Err(std::env::VarError::NotPresent) => {}
                 Err(std::env::VarError::NotUnicode(_)) => {
                     let reason = format!("PassEnvironment={name}: its value is not UTF-8");
-                    return Err(failure(STEP, 0, reason));
+                    return Err(failure("PassEnvironment", 0, reason));
                 }
             }
         }
@@ -137,7 +138,7 @@ impl Environment {
             Err(error) if file.optional && error.kind() == io::ErrorKind::NotFound => return Ok(()),
             Err(error) => return Err(unreadable(path, &error)),
         };
-        let refuse = |why: &str| failure(STEP, 0, format!("{}: {why}", path.display()));
+        let refuse = |why: &str| failure(FILE, 0, format!("{FILE}={}: {why}", path.display()));
         let text = String::from_utf8(content.bytes).map_err(|_| refuse("it is not UTF-8"))?;
         let pairs = parse_environment_file(&text).map_err(|error| refuse(&error.to_string()))?;
         self.0.extend(pairs);
@@ -179,6 +180,6 @@ fn signal_name(number: u8) -> String {
 }
 
 fn unreadable(path: &Path, error: &io::Error) -> SpawnFailure {
-    let reason = format!("{}: {}", path.display(), error_text(error));
-    failure(STEP, error.raw_os_error().unwrap_or(0), reason)
+    let reason = format!("{FILE}={}: {}", path.display(), error_text(error));
+    failure(FILE, error.raw_os_error().unwrap_or(0), reason)
 }

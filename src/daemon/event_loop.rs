@@ -12,19 +12,21 @@ use std::time::Duration;
 
 use mio::{Events, Poll};
 
-use crate::engine::{Asker, Change, Effect, Engine, Event, Moment, RequestId, UnitId, Verb};
+use crate::engine::{Asker, Change, Effect, Engine, Event, Moment, RequestId, Retry, UnitId, Verb};
 use crate::sys::process::error_text;
 use crate::sys::signals::{SIGCHLD, SIGHUP, SignalFd};
 use crate::sys::{clock, memory};
 use crate::unit::{Context, SearchPath};
 use crate::wire::{Progress, Reply};
 
+use super::account::Account;
 use super::answer;
 use super::enabled::Enabled;
 use super::home::Home;
 use super::processes::{self, Processes};
 use super::session::Sessions;
 use super::sources::{SessionId, Source, Sources};
+use super::text;
 
 /// Readiness taken from the kernel in one turn; more waits for the next one.
 const READY_MAX: usize = 256;
@@ -251,7 +253,7 @@ impl Daemon {
                 self.processes
                     .apply(&effect, engine, sources, &mut self.events);
             }
-            Effect::Publish(change) => publish(&change),
+            Effect::Publish(change) => publish(&change, &self.processes.ours),
             Effect::Notify { request, notice } => {
                 self.tell(request, answer::progress(notice, now()));
             }
@@ -270,15 +272,23 @@ impl Daemon {
 }
 
 /// Every change of state goes to the daemon's log with its cause.
-fn publish(change: &Change) {
+fn publish(change: &Change, ours: &Account) {
     let Change {
         unit,
         from,
         to,
         cause,
+        retry,
         ..
     } = change;
-    ::log::info!("{unit}: {from} -> {to}: {cause}");
+    let cause = text::cause(cause, ours);
+    match retry {
+        Some(Retry { attempt, delay_ms }) => {
+            let delay = text::span(*delay_ms);
+            ::log::info!("{unit}: {from} -> {to}: {cause}; automatic restart {attempt} in {delay}");
+        }
+        None => ::log::info!("{unit}: {from} -> {to}: {cause}"),
+    }
 }
 
 pub(super) fn now() -> Moment {

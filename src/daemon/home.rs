@@ -74,6 +74,12 @@ impl Home {
         self.root.join("run")
     }
 
+    /// What `%t` stands for where the machine gives its user no such folder.
+    #[must_use]
+    pub fn runtime(&self) -> PathBuf {
+        self.root.join("runtime")
+    }
+
     /// The services' logs.
     #[must_use]
     pub fn logs(&self) -> PathBuf {

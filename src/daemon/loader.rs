@@ -159,7 +159,6 @@ impl<'a> Loader<'a> {
         LoadError::NotFound {
             name: name.clone(),
             searched: self.path.directories.clone(),
-            nearest: None,
         }
         .to_string()
     }

@@ -17,6 +17,7 @@ mod home;
 mod identity;
 mod loader;
 mod main_pid;
+mod newborn;
 mod processes;
 mod pump;
 mod request;

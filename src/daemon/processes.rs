@@ -245,8 +245,8 @@ impl Processes {
             sources,
             events,
         };
-        let runs = &self.runs;
-        reap_orphans(|pid| runs.values().any(|run| run.pid == pid));
+        let known: BTreeSet<Pid> = self.runs.values().map(|run| run.pid).collect();
+        reap_orphans(|pid| known.contains(&pid));
         let is_waiting = |hold: &Hold| hold.group.watched() != Watched::Not;
         let is_told = self.watches.is_working();
         let waiting = self.holds.iter().filter(|(_, hold)| is_waiting(hold));
@@ -329,6 +329,7 @@ impl Processes {
         for unit in units {
             self.settle_unit(unit, turn);
         }
+        self.states.keep_last_run(engine.last_run());
         for unit in engine.units() {
             if let Some(definition) = engine
                 .unit(unit)

@@ -61,7 +61,9 @@ impl Processes {
         mut load: impl FnMut(&Saved) -> Result<Box<Unit>, String>,
     ) {
         let mut taken = Vec::new();
-        for (saved, slot) in self.states.predecessors() {
+        let (predecessors, last_run) = self.states.predecessors();
+        engine.count_on_from(last_run);
+        for (saved, slot) in predecessors {
             match load(&saved) {
                 Ok(unit) => {
                     let facts = Box::new(saved.facts.clone());
@@ -143,6 +145,7 @@ impl Processes {
                 Some(found) => self.hold_again((id, run), found, turn),
                 // The first process of a forking service has done its duty.
                 None if finds_main && run.role == Role::Start => {}
+                None if run.pid.is_none() => self.take_newborn((id, run), saved, turn),
                 None => {
                     let ending = Ending::Unknown;
                     turn.events.push_back(Event::Exited {
@@ -156,6 +159,20 @@ impl Processes {
             self.find_main(id, main.run, turn);
         }
         self.stirred.insert(id);
+    }
+
+    /// The process of a run that was wished for, if it was born; else the engine is told that there is none.
+    fn take_newborn(&mut self, (id, run): (UnitId, FactRun), saved: &Saved, turn: &mut Turn<'_>) {
+        let Some(found) = self.find_newborn(id, run, saved) else {
+            let ending = Ending::Unknown;
+            let run = run.run;
+            return turn.events.push_back(Event::Exited { run, ending });
+        };
+        let log = self.holds.get_mut(&id).and_then(|hold| hold.log.as_mut());
+        if let (Some(log), Role::Start) = (log, run.role) {
+            log.begin(run.run, found.0.as_raw());
+        }
+        self.hold_again((id, run), found, turn);
     }
 
     /// The process of a run, if it lives and is the one that was written down.

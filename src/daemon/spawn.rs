@@ -13,7 +13,7 @@ use crate::engine::{Role, Spawn, SpawnFailure};
 use crate::log::Stream;
 use crate::sys::process::{self, Directory, OpenMode, Stdio, Step, errno_text};
 use crate::unit::words::expand;
-use crate::unit::{Exec, Input, Output, Service, Unit, WorkingDirectory};
+use crate::unit::{Exec, Input, Output, Service, Unit, WorkingDirectory, swallowed_hint};
 
 use super::account::Account;
 use super::environment::{Environment, Invocation};
@@ -60,8 +60,19 @@ pub(super) struct Prepared {
 pub(super) struct Objects {
     program: String,
     account: String,
-    directory: String,
-    streams: [String; 3],
+    directory: Object,
+    streams: [Object; 3],
+    /// What may be the matter where there is no such program.
+    hint: Option<&'static str>,
+}
+
+/// What a step of the child is done to.
+#[derive(Debug)]
+enum Object {
+    /// A value of the unit file.
+    Value { key: &'static str, text: String },
+    /// Of our own choice.
+    Ours(String),
 }
 
 /// A start that failed before there was a process, or in its first steps.
@@ -123,8 +134,13 @@ pub(super) fn prepare(order: Order<'_>, fifos: &Fifos) -> Result<Prepared, Spawn
     let objects = Objects {
         program: program.display().to_string(),
         account: account.name.clone(),
-        directory: directory.path.to_string_lossy().into_owned(),
-        streams: [&streams.stdin, &streams.stdout, &streams.stderr].map(stream_text),
+        directory: directory_object(&service.working_directory, &directory),
+        streams: [
+            input_object(&service.stdin),
+            output_object("StandardOutput", &service.stdout, fifos),
+            output_object("StandardError", &service.stderr, fifos),
+        ],
+        hint: swallowed_hint(exec),
     };
     let spawn = process::Spawn {
         program: c_path("exec", &program)?,
@@ -146,28 +162,45 @@ impl Objects {
     /// The child's report, with what it was about.
     pub(super) fn failure(&self, step: Step, errno: i32) -> SpawnFailure {
         let [stdin, stdout, stderr] = &self.streams;
+        let cause = errno_text(errno);
         let object = match step {
-            Step::Exec => &self.program,
+            Step::Exec => return self.exec_failure(errno),
             Step::Directory => &self.directory,
             Step::StandardInput => stdin,
             Step::StandardOutput => stdout,
             Step::StandardError => stderr,
-            Step::User | Step::Group | Step::Groups => &self.account,
-            Step::Cgroup | Step::Session | Step::DescriptorLimit => "",
+            Step::User | Step::Group | Step::Groups => {
+                // A name alone would be taken for the program's.
+                let reason = format!("{} {}: {cause}", step.name(), self.account);
+                return failure(step.name(), errno, reason);
+            }
+            Step::Cgroup | Step::Session | Step::DescriptorLimit => {
+                return failure(step.name(), errno, cause);
+            }
         };
-        let cause = match step {
-            Step::Exec if errno == NOT_FOUND && Path::new(&self.program).exists() => {
+        match object {
+            Object::Value { key, text } => failure(key, errno, format!("{key}={text}: {cause}")),
+            Object::Ours(path) => {
+                let reason = format!("{} {path}: {cause}", step.name());
+                failure(step.name(), errno, reason)
+            }
+        }
+    }
+
+    fn exec_failure(&self, errno: i32) -> SpawnFailure {
+        let is_there = || Path::new(&self.program).exists();
+        let cause = match self.hint {
+            _ if errno == NOT_FOUND && is_there() => {
                 "it is there, but the interpreter that it names is not".to_owned()
             }
+            Some(hint) if errno == NOT_FOUND => format!("{} ({hint})", errno_text(errno)),
             _ => errno_text(errno),
         };
-        let reason = match step {
-            _ if object.is_empty() => cause,
-            Step::Exec => format!("{object}: {cause}"),
-            // A path or a name alone would be taken for the program's.
-            _ => format!("{} {object}: {cause}", step.name()),
-        };
-        failure(step.name(), errno, reason)
+        failure(
+            Step::Exec.name(),
+            errno,
+            format!("{}: {cause}", self.program),
+        )
     }
 }
 
@@ -254,11 +287,38 @@ fn opened(path: &Path, mode: OpenMode) -> Result<Stdio<'static>, SpawnFailure> {
     })
 }
 
-fn stream_text(stream: &Stdio<'_>) -> String {
-    match stream {
-        Stdio::Path { path, .. } => path.to_string_lossy().into_owned(),
-        Stdio::Null => "/dev/null".to_owned(),
-        Stdio::Inherit | Stdio::Fd(_) | Stdio::SameAsStdout => String::new(),
+fn directory_object(asked: &WorkingDirectory, taken: &Directory) -> Object {
+    let text = taken.path.to_string_lossy().into_owned();
+    match asked {
+        WorkingDirectory::Home => Object::Ours(text),
+        WorkingDirectory::Path { .. } => Object::Value {
+            key: "WorkingDirectory",
+            text,
+        },
+    }
+}
+
+fn input_object(input: &Input) -> Object {
+    match input {
+        Input::Null => Object::Ours("/dev/null".to_owned()),
+        Input::File(path) => Object::Value {
+            key: "StandardInput",
+            text: format!("file:{}", path.display()),
+        },
+    }
+}
+
+fn output_object(key: &'static str, output: &Output, fifos: &Fifos) -> Object {
+    let value = |kind: &str, path: &Path| Object::Value {
+        key,
+        text: format!("{kind}:{}", path.display()),
+    };
+    match output {
+        Output::File(path) => value("file", path),
+        Output::Append(path) => value("append", path),
+        Output::Log => Object::Ours(fifos.out.display().to_string()),
+        Output::LogErr => Object::Ours(fifos.err.display().to_string()),
+        Output::Null | Output::Inherit => Object::Ours("/dev/null".to_owned()),
     }
 }
 
@@ -393,8 +453,12 @@ mod tests {
         assert_eq!(argv, ["/bin/echo", "file"]);
         fs::remove_file(&file).unwrap();
         let failure = prepared(&text("/nope/env")).unwrap_err();
-        assert_eq!((&*failure.step, failure.errno), ("environment", NOT_FOUND));
-        assert_eq!(&*failure.reason, "/nope/env: No such file or directory");
+        assert_eq!(
+            (&*failure.step, failure.errno),
+            ("EnvironmentFile", NOT_FOUND)
+        );
+        let reason = "EnvironmentFile=/nope/env: No such file or directory";
+        assert_eq!(&*failure.reason, reason);
         let (argv, _) = prepared(&text("-/nope/env")).unwrap();
         assert_eq!(argv, ["/bin/echo", "unit"]);
     }

@@ -14,7 +14,7 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use crate::engine::UnitId;
+use crate::engine::{RunId, UnitId};
 use crate::sys::process::error_text;
 use crate::sys::{clock, files};
 use crate::unit::UnitName;
@@ -23,8 +23,13 @@ use crate::wire::{Saved, decode_saved, encode_saved};
 
 /// The ending of the files' names.
 const ENDING: &str = "state";
+/// The file in which the youngest run's number outlives all units.
+const LAST_RUN: &str = "last-run";
 /// Bytes of one file: two of the largest slots, and those that they grew out of.
 const FILE_LIMIT: usize = 4 * 1024 * 1024;
+
+/// Bytes of that file: more than a number has digits.
+const LAST_RUN_LIMIT: usize = 32;
 
 /// The files, and what was written last to each.
 #[derive(Debug)]
@@ -134,11 +139,31 @@ impl States {
         }
     }
 
-    /// What a predecessor left, by the names of its units. What belongs to another boot of the machine, or is garbage,
-    /// is removed: it tells nothing any more.
-    pub(super) fn predecessors(&self) -> Vec<(Saved, Slot)> {
+    /// Keeps the number of the youngest run beyond the end of the daemon, since the logs know runs by their numbers. To be
+    /// called before the units' own states go.
+    pub(super) fn keep_last_run(&self, last: RunId) {
+        let (path, beside) = (
+            self.directory.join(LAST_RUN),
+            self.directory.join(format!("{LAST_RUN}.new")),
+        );
+        let written = std::fs::write(&beside, format!("{last}\n"));
+        if let Err(error) = written.and_then(|()| std::fs::rename(&beside, &path)) {
+            ::log::warn!("writing {}: {}", path.display(), error_text(&error));
+        }
+    }
+
+    fn kept_last_run(&self) -> RunId {
+        let content = files::read_regular(&self.directory.join(LAST_RUN), LAST_RUN_LIMIT);
+        let text = content.ok().and_then(|c| String::from_utf8(c.bytes).ok());
+        RunId(text.and_then(|text| text.trim().parse().ok()).unwrap_or(0))
+    }
+
+    /// What a predecessor left, by the names of its units, and the number of its youngest run. What belongs to another boot
+    /// of the machine, or is garbage, is removed: it tells nothing more than that number.
+    pub(super) fn predecessors(&self) -> (Vec<(Saved, Slot)>, RunId) {
+        let mut last_run = self.kept_last_run();
         let Ok(entries) = std::fs::read_dir(&self.directory) else {
-            return Vec::new();
+            return (Vec::new(), last_run);
         };
         let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
         let mut paths: Vec<PathBuf> = paths
@@ -147,7 +172,11 @@ impl States {
         paths.sort_unstable();
         let mut found = Vec::new();
         for path in paths {
-            match read(&path) {
+            let one = read(&path);
+            if let Ok((saved, _)) = &one {
+                last_run = last_run.max(saved.facts.last_run);
+            }
+            match one {
                 Ok(one) if one.0.boot_id == *self.boot_id => found.push(one),
                 Ok(_) => drop(std::fs::remove_file(&path)),
                 Err(reason) => {
@@ -156,7 +185,7 @@ impl States {
                 }
             }
         }
-        found
+        (found, last_run)
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -199,7 +228,7 @@ mod tests {
             restarts,
             attempt: 0,
             starts: vec![],
-            last_run: RunId(0),
+            last_run: RunId(7),
             failure: None,
             main_ending: None,
         };
@@ -228,16 +257,18 @@ mod tests {
         std::fs::write(folder.join("torn.state"), "rubbish").unwrap();
 
         let mut successor = States::new(folder.clone());
-        let found = successor.predecessors();
-        assert_eq!(found.len(), 1);
+        let (found, last_run) = successor.predecessors();
+        assert_eq!((found.len(), last_run), (1, RunId(7)));
         let (last, slot) = &found[0];
         assert_eq!(last, &saved("web", &boot, 4));
         assert!(!folder.join("old.state").exists() && !folder.join("torn.state").exists());
         successor.resume(UnitId(9), *slot);
         successor.save(UnitId(9), &saved("web", &boot, 5));
-        assert_eq!(successor.predecessors()[0].0.facts.restarts, 5);
+        assert_eq!(successor.predecessors().0[0].0.facts.restarts, 5);
         successor.remove(UnitId(9), &UnitName::parse("web").unwrap());
-        assert!(successor.predecessors().is_empty());
+        assert_eq!(successor.predecessors(), (vec![], RunId(0)));
+        successor.keep_last_run(RunId(12));
+        assert_eq!(successor.predecessors(), (vec![], RunId(12)));
         std::fs::remove_dir_all(&folder).unwrap();
     }
 }

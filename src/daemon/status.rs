@@ -1,12 +1,14 @@
 //! How things stand, for `list`, `status` and `daemon-status`. Only looks.
 
-use crate::engine::{Engine, Moment, State, UnitId};
+use crate::engine::{Cause, Engine, Moment, State, UnitId};
 use crate::sys::clock;
-use crate::unit::{self, Kind, Unit};
+use crate::unit::{self, Unit};
 use crate::wire::{DaemonStatus, PROTOCOL_VERSION, UnitStatus};
 
+use super::account::Account;
 use super::enabled::Enabled;
 use super::processes::Processes;
+use super::text;
 
 /// Whom to ask about a unit, at one moment.
 pub(super) struct Surroundings<'a> {
@@ -52,7 +54,7 @@ pub(super) fn unit(id: UnitId, around: &Surroundings<'_>) -> Option<UnitStatus> 
         active: view.state.active_state().to_owned(),
         phase: view.phase.to_owned(),
         since_ms: around.wall(view.since),
-        cause: view.cause.to_string(),
+        cause: why(view.origin, view.cause, &around.processes.ours),
         pid: view.main.map(|main| main.pid),
         run: view.main.map(|main| main.run.0),
         restarts: view.restarts,
@@ -64,6 +66,18 @@ pub(super) fn unit(id: UnitId, around: &Surroundings<'_>) -> Option<UnitStatus> 
         log_lost: process.log_lost,
         ..described(view.unit, around.enabled.contains(&view.unit.name))
     })
+}
+
+/// Why a unit is as it is: why its present life began, and what came of that since.
+fn why(origin: Option<&Cause>, cause: &Cause, ours: &Account) -> String {
+    match origin.filter(|origin| *origin != cause) {
+        Some(origin) => format!(
+            "{}; {}",
+            text::cause(origin, ours),
+            text::cause(cause, ours)
+        ),
+        None => text::cause(cause, ours),
+    }
 }
 
 /// A unit that has a file and nothing else.
@@ -82,21 +96,12 @@ fn described(unit: &Unit, enabled: bool) -> UnitStatus {
     UnitStatus {
         name: unit.name.to_string(),
         description: unit.description.clone(),
+        documentation: unit.documentation.clone(),
         requires: unit.requires.iter().map(ToString::to_string).collect(),
         file: unit.path.display().to_string(),
         enabled,
-        kind: kind(unit).to_owned(),
+        kind: unit.kind().to_owned(),
         ..UnitStatus::default()
-    }
-}
-
-fn kind(unit: &Unit) -> &'static str {
-    match unit.service.as_ref().map(|service| service.kind) {
-        None => "group",
-        Some(Kind::Simple) => "simple",
-        Some(Kind::Exec) => "exec",
-        Some(Kind::Forking) => "forking",
-        Some(Kind::Oneshot) => "oneshot",
     }
 }
 

@@ -2,12 +2,28 @@
 
 use std::time::Duration;
 
-use crate::engine::{Impossible, Refusal};
+use crate::engine::{Asker, Cause, Impossible, Refusal};
 use crate::unit::Span;
+
+use super::account::Account;
 
 /// "1min 30s", "250ms".
 pub(super) fn span(ms: u64) -> String {
     Span::Finite(Duration::from_millis(ms)).to_string()
+}
+
+/// A cause with the name of the user who asked, whom the engine knows by number only. It can only be root or our own:
+/// nobody else is listened to.
+pub(super) fn cause(cause: &Cause, ours: &Account) -> String {
+    let Cause::Asked(Asker::Client { uid, pid }) = cause else {
+        return cause.to_string();
+    };
+    let name = match *uid {
+        0 => "root",
+        uid if uid == ours.uid => &ours.name,
+        _ => return cause.to_string(),
+    };
+    format!("asked by user {name} (uid {uid}), process {pid}")
 }
 
 pub(super) fn impossible(reason: Impossible) -> &'static str {
@@ -27,7 +43,7 @@ pub(super) fn refusal_hint(refusal: &Refusal) -> Option<String> {
         } => Some(format!(
             "with `Wants` in place of `Requires`, {needed_by} would start without {unit}"
         )),
-        Refusal::Unhonoured { .. } => Some("take these keys out of the unit file".to_owned()),
+        Refusal::Unhonoured { .. } => Some("take these lines out of the unit file".to_owned()),
         Refusal::Template { .. }
         | Refusal::Unknown { .. }
         | Refusal::TooMany

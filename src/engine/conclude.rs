@@ -5,6 +5,10 @@ use super::request::Awaited;
 use super::restart;
 use super::{Cause, Engine, Failure, Outcome, UnitId};
 
+/// `RestartSec=0` too leaves the shell a turn of its loop between two tries: a start that fails at once, again and again,
+/// must not keep everybody else from theirs.
+const SHORTEST_DELAY_MS: u64 = 1;
+
 impl Engine {
     /// The run, unless its end is what has just been heard of.
     pub(super) fn living(&self, run: Option<Run>) -> Option<Run> {
@@ -69,7 +73,7 @@ impl Engine {
         if !restart::is_wanted(policy, &end.why, end.main) || (hopeless && first) {
             return self.rest(unit, end);
         }
-        let delay_ms = restart::delay_ms(policy, service.attempt, chance);
+        let delay_ms = restart::delay_ms(policy, service.attempt, chance).max(SHORTEST_DELAY_MS);
         let due = now.plus_ms(delay_ms);
         if let Some(limit) = restart::limit(service.unit.start_limit, policy)
             && restart::is_exceeded(limit, &mut service.starts, due)
@@ -96,13 +100,13 @@ impl Engine {
         } else {
             self.resolve(unit, Awaited::Up, &Outcome::Completed);
         }
-        if delay_ms == 0 {
-            return self.auto_restart(unit);
-        }
         self.renew(unit);
-        self.enter(unit, Phase::Backoff, cause_of(end));
-        let at = self.now.plus_ms(delay_ms);
-        self.timers.set(unit, Some(at));
+        // The delay is part of the news, so that it is set before these are told.
+        self.timers.set(unit, Some(self.now.plus_ms(delay_ms)));
+        if let Some(service) = self.service_mut(unit) {
+            service.phase = Phase::Backoff;
+        }
+        self.announce(unit, cause_of(end));
     }
 
     /// The unit stays down.

@@ -85,6 +85,16 @@ pub struct Change {
     pub from: State,
     pub to: State,
     pub cause: Cause,
+    /// What follows by itself, where `to` is [`State::Backoff`].
+    pub retry: Option<Retry>,
+}
+
+/// An automatic restart that is due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retry {
+    /// Counts from 1, since the last start by hand.
+    pub attempt: u32,
+    pub delay_ms: u64,
 }
 
 /// What a waiting client is told on the way.
@@ -184,10 +194,10 @@ pub enum Refusal {
         needed_by: UnitName,
         reason: String,
     },
-    /// Keys of this unit that this version does not act on.
+    /// Keys of this unit that this version does not act on, with their value where others are acted on.
     Unhonoured {
         unit: UnitName,
-        keys: Vec<&'static str>,
+        keys: Vec<String>,
     },
     /// A template was named without an instance.
     Template {

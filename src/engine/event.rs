@@ -52,12 +52,20 @@ pub struct Absent {
 /// Which step before or at `execve` failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SpawnFailure {
-    /// The step's name, such as `exec` or `user`.
+    /// The step's name, such as `exec`; where another key than the command's is to blame, that key: `User`.
     pub step: Box<str>,
     /// 0 where no system call failed (an unknown user, say).
     pub errno: i32,
-    /// For the reader: object and reason, such as `/usr/bin/nope: No such file or directory`.
+    /// For the reader: object and reason, such as `/usr/bin/nope: No such file or directory`; it begins with the key
+    /// if that is the step: `User=nope: there is no such user`.
     pub reason: Box<str>,
+}
+
+impl SpawnFailure {
+    /// Whether the reason says itself which key it is about. Only keys begin with a capital.
+    pub(super) fn names_key(&self) -> bool {
+        self.step.starts_with(|c: char| c.is_ascii_uppercase())
+    }
 }
 
 /// How a process ended.

@@ -42,7 +42,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 pub use cell::{Action, Input, action};
 pub use command::{Asker, Command, Scope, Verb, Wait};
 pub use effect::{
-    Answer, Change, Effect, Impossible, Notice, Outcome, Refusal, Role, RunResult, Spawn, Target,
+    Answer, Change, Effect, Impossible, Notice, Outcome, Refusal, Retry, Role, RunResult, Spawn,
+    Target,
 };
 pub use event::{Absent, Core, Ending, Event, NoMain, SpawnFailure};
 pub use facts::{FactFailure, FactGoal, FactPhase, FactRun, Facts};
@@ -167,6 +168,19 @@ impl Engine {
             last_change: 0,
             chance: seed | 1,
         }
+    }
+
+    /// Counts runs on from `last`, an earlier daemon's: logs know runs by their ids, and logs outlive daemons. To be called
+    /// before the first event.
+    pub fn count_on_from(&mut self, last: RunId) {
+        debug_assert!(self.runs.is_empty(), "no run has an id yet");
+        self.last_run = self.last_run.max(last.0);
+    }
+
+    /// The youngest run of all; 0 if there was none.
+    #[must_use]
+    pub fn last_run(&self) -> RunId {
+        RunId(self.last_run)
     }
 
     /// Takes one thing that happened. `now` never goes back.
@@ -385,6 +399,11 @@ impl Engine {
         }
         let from = std::mem::replace(&mut service.shown, to);
         service.since = self.now;
+        let due = self.timers.get(unit).filter(|_| to == State::Backoff);
+        let retry = due.map(|due| Retry {
+            attempt: service.restarts.saturating_add(1),
+            delay_ms: due.since_ms(self.now),
+        });
         self.last_change += 1;
         self.batch.push(Effect::Publish(Change {
             id: ChangeId(self.last_change),
@@ -393,6 +412,7 @@ impl Engine {
             from,
             to,
             cause: service.cause.clone(),
+            retry,
         }));
     }
 

@@ -346,11 +346,7 @@ fn unfit(unit: &Unit) -> Option<Refusal> {
     if unit.unhonoured.is_empty() {
         return None;
     }
-    let keys = unit
-        .unhonoured
-        .iter()
-        .map(|unhonoured| unhonoured.key)
-        .collect();
+    let keys = unit.unhonoured.iter().map(ToString::to_string).collect();
     Some(Refusal::Unhonoured {
         unit: unit.name.clone(),
         keys,

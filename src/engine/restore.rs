@@ -14,6 +14,8 @@ impl Engine {
     pub fn view(&self, id: UnitId) -> Option<View<'_>> {
         let service = self.service(id)?;
         let main = service.phase.main();
+        let kind = service.kind();
+        let lives = kind == FactPhase::Waiting || kind.starts() || kind.is_up();
         Some(View {
             id,
             unit: &service.unit,
@@ -21,6 +23,7 @@ impl Engine {
             phase: service.kind().word(),
             since: service.since,
             cause: &service.cause,
+            origin: service.origin.as_ref().filter(|_| lives),
             main: main.and_then(|main| {
                 Some(MainView {
                     run: main.id,

@@ -15,6 +15,8 @@ pub(super) struct Service {
     pub(super) goal: Goal,
     /// Why it is in the state that was last published.
     pub(super) cause: Cause,
+    /// Why its present life began; nobody knows of one that was taken over.
+    pub(super) origin: Option<Cause>,
     /// The state that was last published, and since when.
     pub(super) shown: State,
     pub(super) since: Moment,
@@ -40,6 +42,7 @@ impl Service {
             phase: Phase::Stopped,
             goal: Goal::Down,
             cause: Cause::Gone,
+            origin: None,
             shown: State::Stopped,
             since: now,
             ready_at: None,

@@ -22,6 +22,7 @@ impl Engine {
         if let Some(service) = self.service_mut(unit) {
             service.goal = Goal::Up;
             service.told = None;
+            service.origin = Some(cause.clone());
         }
         self.enter(unit, Phase::Waiting, Some(cause));
     }

@@ -13,11 +13,12 @@ use super::phase::{End, Group, Left, Phase, Round, Run, Stage, Why};
 use super::request::Awaited;
 use super::restart;
 use super::{
-    Cause, Effect, Engine, FactPhase, Failure, Fate, Notice, Outcome, Role, Target, UnitId,
+    Cause, Effect, Ending, Engine, FactPhase, Failure, Fate, Notice, Outcome, Role, Target, UnitId,
 };
 
-/// The wait after SIGKILL where `TimeoutStopSec=` is infinite: only a process that the kernel holds needs any.
-const KILL_WAIT: Span = Span::Finite(Duration::from_secs(10));
+/// The shortest wait after SIGKILL. Nothing that a unit says makes the kernel quicker: on a busy machine the end of a
+/// large process takes longer than a short `TimeoutStopSec=`, and "processes are left" would be false.
+const KILL_WAIT: Duration = Duration::from_secs(10);
 
 impl Engine {
     /// A start that has not begun, or an automatic restart, is given up.
@@ -115,7 +116,9 @@ impl Engine {
         let cause = cause_of(&end);
         let (left, stage) = match mode {
             KillMode::ControlGroup => (Left::watched(main, control), Stage::Gentle),
-            KillMode::Mixed if main.is_none() && control.is_none() => {
+            KillMode::Mixed
+                if main.is_none() && control.is_none() && definition.kill.send_sigkill =>
+            {
                 (Left::watched(None, None), Stage::Hard)
             }
             KillMode::Mixed => (Left::watched(main, control), Stage::Gentle),
@@ -208,7 +211,7 @@ impl Engine {
         let reloading = service.kind() == FactPhase::Reloading;
         let ending = match fate {
             Fate::Ended(ending) => *ending,
-            Fate::Unborn(_) => super::Ending::Unknown,
+            Fate::Unborn(_) => Ending::Unknown,
         };
         let Some(definition) = self.definition(unit) else {
             return;
@@ -250,7 +253,8 @@ impl Engine {
         self.end_run(unit, End::new(Why::Finished, None));
     }
 
-    /// The main process of a unit that goes down has ended. A bad status makes the whole run a failed one.
+    /// The main process of a unit that goes down has ended. A bad status makes the whole run a failed one; an unknown one
+    /// does so only where nobody asked for the end. (One that had to be killed has failed by its time limit.)
     pub(super) fn note_main(&mut self, unit: UnitId, fate: &Fate) {
         let verdict = match (fate, self.definition(unit)) {
             (Fate::Ended(ending), Some(definition)) => {
@@ -273,8 +277,11 @@ impl Engine {
         *main = None;
         if let Some((ending, why)) = verdict {
             end.main = Some(ending);
-            if let Why::Failed(failure) = why {
-                end.fail(failure);
+            match why {
+                // How the process ended nobody can say, but it went when it was asked to.
+                Why::Failed(_) if ending == Ending::Unknown && end.why == Why::Asked => {}
+                Why::Failed(failure) => end.fail(failure),
+                Why::Asked | Why::Finished => {}
             }
         }
         self.changed.insert(unit);
@@ -320,13 +327,13 @@ impl Engine {
         if left.main.is_some() || left.control.is_some() {
             return;
         }
-        let mixed = self
+        let kills_rest = self
             .definition(unit)
-            .is_some_and(|d| d.kill.mode == KillMode::Mixed);
+            .is_some_and(|d| d.kill.mode == KillMode::Mixed && d.kill.send_sigkill);
         match (left.group, stage) {
             (Group::Settled, _) => self.round_done(unit),
-            // KillMode=mixed: the main process has ended, the rest gets SIGKILL.
-            (Group::Watched, Stage::Gentle) if mixed => self.harden(unit),
+            // KillMode=mixed: the main process has ended, the rest gets SIGKILL if it may.
+            (Group::Watched, Stage::Gentle) if kills_rest => self.harden(unit),
             (Group::Watched, _) => {}
         }
     }
@@ -442,13 +449,12 @@ impl Engine {
     }
 
     fn arm_kill(&mut self, unit: UnitId) {
-        let span = self.definition(unit).map_or(KILL_WAIT, |d| d.timeout_stop);
-        let span = if span == Span::Infinite {
-            KILL_WAIT
-        } else {
-            span
+        let wait = match self.definition(unit).map(|d| d.timeout_stop) {
+            Some(Span::Finite(limit)) => limit.max(KILL_WAIT),
+            // Only a process that the kernel holds needs any time.
+            Some(Span::Infinite) | None => KILL_WAIT,
         };
-        self.arm(unit, span);
+        self.arm(unit, Span::Finite(wait));
     }
 
     fn tell_stopping(&mut self, unit: UnitId) {

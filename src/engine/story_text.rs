@@ -70,6 +70,7 @@ impl fmt::Display for Cause {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Spawn { failure, .. } if failure.names_key() => f.write_str(&failure.reason),
             Self::Spawn { role, failure } => write!(f, "{role}: {}", failure.reason),
             Self::Ended {
                 role: Role::Start,

@@ -17,6 +17,8 @@ pub struct View<'a> {
     pub since: Moment,
     /// Why it is in this state.
     pub cause: &'a Cause,
+    /// Why the present life began, while it lasts; `None` also where nobody knows.
+    pub origin: Option<&'a Cause>,
     pub main: Option<MainView>,
     /// A command that runs beside the main process.
     pub control: Option<RunId>,

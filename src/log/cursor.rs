@@ -13,7 +13,8 @@ use super::rotation::unix_ms;
 pub(super) const BLOCK_RECORDS: usize = 64;
 /// [`BLOCK_RECORDS`] in bytes.
 pub(super) const BLOCK_BYTES: usize = BLOCK_RECORDS * RECORD_BYTES;
-/// A log without an index may be between two steps of a rotation; so often it is looked at again.
+/// A log without an index may be between two steps of a rotation, an index without its header about to get it; so often
+/// they are looked at again.
 const OPEN_TRIES: u32 = 100;
 /// So often a file is picked anew when a rotation has given its number to another meanwhile.
 const PICK_TRIES: u32 = 100;
@@ -63,14 +64,13 @@ impl Cursor {
             let Some(log) = open_file(&paths.log(number))? else {
                 return Ok(None);
             };
-            let index = open_file(&paths.index(number))?;
+            let index = open_file(&paths.index(number))?.and_then(Records::begin);
             let metadata = log.metadata()?;
             // As long as the name leads to this log, the index under that name was this log's.
             let is_same = fs::metadata(paths.log(number))
                 .is_ok_and(|now| (now.dev(), now.ino()) == (metadata.dev(), metadata.ino()));
             tries += 1;
             if is_same && (index.is_some() || tries >= OPEN_TRIES) {
-                let index = index.and_then(Records::begin);
                 let modified = unix_ms(metadata.mtime(), metadata.mtime_nsec());
                 let (inode, origin) = (metadata.ino(), unknown_origin(modified, 0));
                 return Ok(Some(Cursor {

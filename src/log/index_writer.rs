@@ -44,6 +44,14 @@ enum Saved {
     No,
 }
 
+/// Gives an index that is new its header.
+pub(super) fn prepare(file: &File) -> io::Result<()> {
+    if file.metadata()?.len() == 0 {
+        file.write_all_at(&index::header(), 0)?;
+    }
+    Ok(())
+}
+
 impl IndexWriter {
     /// Begins an empty index in `file`, whatever was in it.
     pub(super) fn begin(file: File) -> io::Result<IndexWriter> {

@@ -11,7 +11,7 @@ use std::io;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
-use super::index_writer::IndexWriter;
+use super::index_writer::{self, IndexWriter};
 use super::paths::Paths;
 
 const FILE_MODE: u32 = 0o600;
@@ -30,8 +30,9 @@ pub(super) fn open(paths: &Paths, max_files: u32) -> io::Result<Pair> {
     paths.make_directory()?;
     finish_moves(paths)?;
     prune(paths, max_files);
-    // The index first: a reader that finds the log finds its index.
+    // The index first, with its header: a reader that finds the log finds its index.
     let index = open_index(&paths.index(0))?;
+    index_writer::prepare(&index)?;
     let before = File::open(paths.index(1)).ok();
     let log = open_log(&paths.log(0))?;
     let metadata = log.metadata()?;

@@ -14,8 +14,8 @@ const BLOCK_BYTES: usize = 16 * 1024;
 /// [`BLOCK_BYTES`] as a file offset.
 const BLOCK_STEP: u64 = 16 * 1024;
 
-/// A place after which there are at least `lines` lines or `bytes` bytes that `filter` lets through, or the beginning of
-/// all there is; nothing when there is no file.
+/// A place after which there are at least `lines` lines or `bytes` bytes that `filter` lets through, or the beginning
+/// of all there is; nothing when there is no file.
 pub(super) fn locate(
     paths: &Paths,
     lines: u64,

@@ -20,6 +20,7 @@ use crate::sys::files;
 use super::index::{Mark, Record, Stream, What};
 use super::paths::Paths;
 use super::rotation::{self, Pair};
+use crate::sys::process::errno_text;
 
 /// A file that is this much over `max_size` is rotated within a line.
 const LINE_DIVIDED_BYTES: u64 = 64 * 1024 * 1024;
@@ -64,12 +65,7 @@ impl Failure {
         let Some(errno) = self.errno else {
             return "nothing was written".to_owned();
         };
-        let mut text = io::Error::from_raw_os_error(errno).to_string();
-        // The library adds the number, which tells a user nothing.
-        if let Some(at) = text.find(" (os error") {
-            text.truncate(at);
-        }
-        text
+        errno_text(errno)
     }
 }
 
@@ -218,19 +214,6 @@ impl Writer {
                 .pair
                 .index
                 .note(record, current.index_bound.saturating_mul(2));
-        }
-    }
-
-    /// Takes other limits from now on; files above the new count go at once.
-    pub fn set_limits(&mut self, limits: Limits) {
-        self.limits = Limits {
-            max_size: limits.max_size.max(1),
-            max_files: limits.max_files.max(1),
-        };
-        rotation::prune(&self.paths, self.limits.max_files);
-        if let Some(current) = &mut self.current {
-            current.bound = self.limits.max_size;
-            current.index_bound = index_bound(self.limits);
         }
     }
 

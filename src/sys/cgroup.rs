@@ -3,6 +3,7 @@
 //! Owns finding a place where groups can be made and everything that is done with one. Only the tree counts here, no
 //! controller is switched on, so it works on hybrid hosts and in delegated subtrees alike. Never touches cgroup v1.
 
+use std::cell::Cell;
 use std::ffi::{CStr, OsStr, OsString};
 use std::fmt::{self, Write as _};
 use std::fs;
@@ -14,13 +15,14 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Access, AtFlags, CWD, Mode, OFlags, accessat, open, openat};
 use rustix::io::Errno;
 
+use super::files;
 use super::process::{Pid, PidFd, error_text};
-use super::{files, spawn};
 
 /// How deep services may nest groups of their own; deeper ones are not looked into.
 const DEPTH_LIMIT: usize = 32;
-/// How often [`Cgroup::kill`] looks for new members before it takes the last resort.
-const KILL_ROUNDS: usize = 8;
+/// How often a signal to all looks for new members: whoever forks faster than this escapes it, and SIGKILL then takes
+/// the last resort.
+const ROUNDS_MAX: usize = 8;
 /// How many members are held at once while they are signalled.
 const HELD_MEMBERS: usize = 16;
 const SIGKILL: i32 = 9;
@@ -109,8 +111,9 @@ impl Tree {
         // Refused while it is populated, and when there is none.
         let _ = remove_groups(&path, 0);
         match fs::create_dir(&path) {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
-            _ => Cgroup::open(path),
+            Ok(()) => Cgroup::open_with(path, Past::None),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Cgroup::open(path),
+            Err(error) => Err(error),
         }
     }
 
@@ -193,6 +196,26 @@ fn octal(digits: &[u8]) -> Option<u8> {
 pub struct Cgroup {
     path: PathBuf,
     directory: OwnedFd,
+    past: Cell<Past>,
+}
+
+/// Whether `cgroup.kill` may have been written to a group. The kernel (6.18) compares how often that was done with how
+/// often it was done to the group of the newborn's *parent*, and where the two differ, a process that is cloned into the
+/// group dies at birth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Past {
+    None,
+    /// It was, or the group is a predecessor's, of which we cannot know.
+    Killed,
+}
+
+/// How a new process comes into a group.
+#[derive(Clone, Copy, Debug)]
+pub enum Entrance<'a> {
+    /// It is born there, which is the fastest way.
+    AtBirth(BorrowedFd<'a>),
+    /// It goes there before it does anything else.
+    ByItself(BorrowedFd<'a>),
 }
 
 impl Cgroup {
@@ -201,14 +224,30 @@ impl Cgroup {
     /// # Errors
     /// What open(2) gives.
     pub fn open(path: PathBuf) -> io::Result<Self> {
+        Self::open_with(path, Past::Killed)
+    }
+
+    fn open_with(path: PathBuf, past: Past) -> io::Result<Self> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let directory = open(&path, flags, Mode::empty())?;
-        Ok(Self { path, directory })
+        let past = Cell::new(past);
+        Ok(Self {
+            path,
+            directory,
+            past,
+        })
     }
 
     /// For `Spawn::cgroup`.
     #[must_use]
-    pub fn fd(&self) -> BorrowedFd<'_> {
+    pub fn entrance(&self) -> Entrance<'_> {
+        match self.past.get() {
+            Past::None => Entrance::AtBirth(self.fd()),
+            Past::Killed => Entrance::ByItself(self.fd()),
+        }
+    }
+
+    fn fd(&self) -> BorrowedFd<'_> {
         self.directory.as_fd()
     }
 
@@ -258,23 +297,16 @@ impl Cgroup {
     /// When the members cannot be listed or may not be signalled; what write(2) gives for `cgroup.kill`.
     pub fn kill(&self) -> io::Result<()> {
         // One by one first: whoever has SIGKILL pending makes no more processes, so few rounds are enough.
-        let mut killed: Vec<Pid> = Vec::new();
-        for _ in 0..KILL_ROUNDS {
-            let members = self.procs()?;
-            if members.iter().all(|pid| killed.binary_search(pid).is_ok()) {
-                return Ok(());
-            }
-            self.signal_members(&members, SIGKILL)?;
-            killed = members;
+        match self.signal_in_rounds(SIGKILL, None)? {
+            Rounds::Enough(_) => Ok(()),
+            Rounds::TooFew(_) => self.kill_at_once(),
         }
-        self.kill_at_once()
     }
 
-    /// Against one that makes processes faster than they can be listed. Not the first choice, because the kernel
-    /// (6.18) compares how often a group was killed so with how often its newborn's *parent's* group was: after
-    /// this, a process that is cloned into the group dies at birth.
+    /// Against one that makes processes faster than they can be listed. Not the first choice, because of what it
+    /// does to newborns, see [`Past`].
     fn kill_at_once(&self) -> io::Result<()> {
-        spawn::stop_cloning_into_cgroups();
+        self.past.set(Past::Killed);
         match self.write(c"cgroup.kill", b"1") {
             // Before Linux 5.14 there is no such file, and the caller has to try again.
             Err(error) if is_gone(&error) => Ok(()),
@@ -282,15 +314,32 @@ impl Cgroup {
         }
     }
 
-    /// Sends a signal to each member but one. Returns how many got it. A member that is just being made may be
-    /// missed.
+    /// Sends a signal to each member but one, and to those that come while it is sent: once to each. Returns how many got
+    /// it.
     ///
     /// # Errors
     /// When the members cannot be listed, or a member may not be signalled; the others have then got theirs.
     pub fn signal_all(&self, signal: i32, except: Option<Pid>) -> io::Result<usize> {
-        let mut members = self.procs()?;
-        members.retain(|pid| Some(*pid) != except);
-        self.signal_members(&members, signal)
+        match self.signal_in_rounds(signal, except)? {
+            Rounds::Enough(signalled) | Rounds::TooFew(signalled) => Ok(signalled),
+        }
+    }
+
+    /// A member that is just being made stands in no list yet, so they are listed until nobody new appears.
+    fn signal_in_rounds(&self, signal: i32, except: Option<Pid>) -> io::Result<Rounds> {
+        let mut done: Vec<Pid> = except.into_iter().collect();
+        let mut signalled = 0;
+        for _ in 0..ROUNDS_MAX {
+            let mut fresh = self.procs()?;
+            fresh.retain(|pid| done.binary_search(pid).is_err());
+            if fresh.is_empty() {
+                return Ok(Rounds::Enough(signalled));
+            }
+            signalled += self.signal_members(&fresh, signal)?;
+            done.append(&mut fresh);
+            done.sort_unstable();
+        }
+        Ok(Rounds::TooFew(signalled))
     }
 
     fn signal_members(&self, members: &[Pid], signal: i32) -> io::Result<usize> {
@@ -335,6 +384,13 @@ impl Cgroup {
         rustix::io::write(&file, bytes)?;
         Ok(())
     }
+}
+
+/// Whether everybody got a signal, and how many did.
+enum Rounds {
+    Enough(usize),
+    /// New members kept coming.
+    TooFew(usize),
 }
 
 /// The group was removed while we looked at it.
@@ -447,7 +503,7 @@ mod tests {
 
     fn spawn_into(group: &Cgroup, script: &str) -> (Spawned, Pid) {
         let (reader, writer) = files::pipe().unwrap();
-        let (stdout, cgroup) = (Stdio::Fd(writer.as_fd()), Some(group.fd()));
+        let (stdout, cgroup) = (Stdio::Fd(writer.as_fd()), Some(group.entrance()));
         let spawned = spawn(&Spawn {
             stdout,
             cgroup,
@@ -509,6 +565,30 @@ mod tests {
         );
     }
 
+    /// A daemon wrote `cgroup.kill` and died; its successor knows nothing of it and starts a service in that group.
+    #[test]
+    fn a_group_that_was_killed_before_takes_newborns() {
+        alone(
+            "sys::cgroup::tests::a_group_that_was_killed_before_takes_newborns",
+            || {
+                let Some(own) = Own::open() else { return };
+                let first = own.0.make("again").unwrap();
+                assert!(matches!(first.entrance(), Entrance::AtBirth(_)));
+                first.kill_at_once().unwrap();
+                let found = Cgroup::open(first.path().to_owned()).unwrap();
+                for group in [&first, &found] {
+                    let (main, pid) = spawn_into(group, "echo $$; exec sleep 1000");
+                    assert_eq!((group.procs().unwrap(), pid), (vec![main.pid], main.pid));
+                    assert_eq!(main.pidfd.wait().unwrap(), Wait::StillRunning);
+                    group.kill().unwrap();
+                    await_end(&main.pidfd);
+                }
+                let anew = own.0.make("again").unwrap();
+                assert!(matches!(anew.entrance(), Entrance::AtBirth(_)));
+            },
+        );
+    }
+
     #[test]
     fn all_but_one_are_signalled() {
         alone("sys::cgroup::tests::all_but_one_are_signalled", || {
@@ -540,12 +620,9 @@ mod tests {
                 become_subreaper().unwrap();
                 let Some(own) = Own::open() else { return };
                 let group = own.0.make("nested").unwrap();
-                let inner = Cgroup {
-                    path: group.path().join("a/b"),
-                    directory: group.fd().try_clone_to_owned().unwrap(),
-                };
-                fs::create_dir_all(&inner.path).unwrap();
-                let inner = Cgroup::open(inner.path).unwrap();
+                let inner = group.path().join("a/b");
+                fs::create_dir_all(&inner).unwrap();
+                let inner = Cgroup::open(inner).unwrap();
                 let (main, pid) = spawn_into(&inner, "echo $$; exec sleep 1000");
                 assert_eq!((group.procs().unwrap(), pid), (vec![main.pid], main.pid));
                 assert!(group.populated().unwrap());
@@ -561,7 +638,7 @@ mod tests {
                 group.kill().unwrap();
                 group.remove().unwrap();
                 let asked = Spawn {
-                    cgroup: Some(group.fd()),
+                    cgroup: Some(group.entrance()),
                     ..shell("exit 0")
                 };
                 let spawned = spawn(&asked).unwrap();
@@ -582,7 +659,7 @@ mod tests {
         let group = own.0.make("a/b\n").unwrap();
         assert_eq!(group.path().parent(), Some(own.0.path()));
         let asked = Spawn {
-            cgroup: Some(group.fd()),
+            cgroup: Some(group.entrance()),
             ..shell("exec cat /proc/self/cgroup")
         };
         let output = output_of(asked);

@@ -13,6 +13,13 @@ pub fn monotonic_ms() -> u64 {
     milliseconds(ClockId::Monotonic)
 }
 
+/// Milliseconds of `CLOCK_BOOTTIME`: as [`monotonic_ms`], and goes on while the machine is suspended. Start times of
+/// processes are counted by it.
+#[must_use]
+pub fn boottime_ms() -> u64 {
+    milliseconds(ClockId::Boottime)
+}
+
 /// Milliseconds since 1970-01-01 00:00 UTC. May step in either direction; before 1970 it is 0.
 #[must_use]
 pub fn wall_ms() -> u64 {

@@ -9,11 +9,11 @@ use std::io;
 use std::mem::{offset_of, size_of};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::ptr;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use nix::libc;
 use rustix::io::fcntl_dupfd_cloexec;
 
+use super::cgroup::Entrance;
 use super::child::{self, Plan, Stream};
 use super::files;
 use super::process::{Identity, Pid, PidFd, owned};
@@ -41,8 +41,8 @@ pub struct Spawn<'a> {
     pub stdin: Stdio<'a>,
     pub stdout: Stdio<'a>,
     pub stderr: Stdio<'a>,
-    /// An open cgroup v2 directory that the process is born into.
-    pub cgroup: Option<BorrowedFd<'a>>,
+    /// The cgroup v2 that the process is to live in.
+    pub cgroup: Option<Entrance<'a>>,
     /// The soft and hard limit on descriptors, `u64::MAX` for none; `None` leaves the caller's.
     pub nofile: Option<(u64, u64)>,
 }
@@ -206,21 +206,11 @@ pub(super) fn decode_report(report: [u8; REPORT_LENGTH]) -> (i32, i32) {
 /// # Errors
 /// What clone3(2) or fork(2) give: no descriptors, no memory, too many processes; `ENOSYS` before Linux 5.3.
 pub fn spawn(spawn: &Spawn<'_>) -> io::Result<Spawned> {
-    let may_clone_into = CLONES_INTO_CGROUPS.load(Ordering::Relaxed) && spawn.cgroup.is_some();
-    let way = if may_clone_into {
-        Way::CloneIntoCgroup
-    } else {
-        Way::Clone
+    let way = match spawn.cgroup {
+        Some(Entrance::AtBirth(_)) => Way::CloneIntoCgroup,
+        Some(Entrance::ByItself(_)) | None => Way::Clone,
     };
     spawn_from(way, spawn)
-}
-
-/// Whether a process may be born into its cgroup, which is the fastest way.
-static CLONES_INTO_CGROUPS: AtomicBool = AtomicBool::new(true);
-
-/// From now on the child enters its cgroup by itself.
-pub(super) fn stop_cloning_into_cgroups() {
-    CLONES_INTO_CGROUPS.store(false, Ordering::Relaxed);
 }
 
 /// The ways to make a process, best first. Each falls back on the next.
@@ -238,17 +228,19 @@ fn spawn_from(first: Way, spawn: &Spawn<'_>) -> io::Result<Spawned> {
     let (status, report) = files::pipe()?;
     let report = lifted(report.as_fd())?;
     let prepared = Prepared::new(spawn)?;
+    let cgroup = spawn.cgroup.map(|entrance| match entrance {
+        Entrance::AtBirth(fd) | Entrance::ByItself(fd) => fd,
+    });
     let mut way = first;
     let (pid, pidfd) = loop {
         let plan = Plan {
-            enters: spawn
-                .cgroup
+            enters: cgroup
                 .filter(|_| way != Way::CloneIntoCgroup)
                 .map(|fd| fd.as_raw_fd()),
             ..prepared.plan(spawn, report.as_raw_fd())
         };
         let result = match way {
-            Way::CloneIntoCgroup => clone(&plan, spawn.cgroup),
+            Way::CloneIntoCgroup => clone(&plan, cgroup),
             Way::Clone => clone(&plan, None),
             Way::Fork => fork(&plan),
         };
@@ -537,7 +529,7 @@ mod tests {
         let group = tree.make("ways").unwrap();
         for way in [Way::CloneIntoCgroup, Way::Clone, Way::Fork] {
             let (reader, writer) = files::pipe().unwrap();
-            let (stdout, cgroup) = (Stdio::Fd(writer.as_fd()), Some(group.fd()));
+            let (stdout, cgroup) = (Stdio::Fd(writer.as_fd()), Some(group.entrance()));
             let asked = Spawn {
                 stdout,
                 cgroup,

@@ -1,15 +1,8 @@
-//! Whether a descriptor is a terminal, and how large it is.
+//! How wide a terminal is.
 
-use std::io::IsTerminal;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
 use nix::libc;
-
-/// Whether a person may be looking.
-#[must_use]
-pub fn is_terminal(fd: BorrowedFd<'_>) -> bool {
-    fd.is_terminal()
-}
 
 /// Columns of the terminal; `None` when it is none or does not know.
 #[must_use]
@@ -17,12 +10,6 @@ pub fn width(fd: BorrowedFd<'_>) -> Option<u16> {
     size(fd)
         .map(|size| size.ws_col)
         .filter(|columns| *columns > 0)
-}
-
-/// Rows of the terminal; `None` when it is none or does not know.
-#[must_use]
-pub fn height(fd: BorrowedFd<'_>) -> Option<u16> {
-    size(fd).map(|size| size.ws_row).filter(|rows| *rows > 0)
 }
 
 fn size(fd: BorrowedFd<'_>) -> Option<libc::winsize> {
@@ -50,25 +37,17 @@ mod tests {
     #[test]
     fn a_pipe_is_no_terminal() {
         let (reader, _writer) = files::pipe().unwrap();
-        assert!(!is_terminal(reader.as_fd()));
-        assert_eq!(
-            (width(reader.as_fd()), height(reader.as_fd())),
-            (None, None)
-        );
+        assert_eq!(width(reader.as_fd()), None);
     }
 
     #[test]
-    fn a_terminal_has_the_size_that_it_was_given() {
+    fn a_terminal_has_the_width_that_it_was_given() {
         let terminal = File::options()
             .read(true)
             .write(true)
             .open("/dev/ptmx")
             .unwrap();
-        assert!(is_terminal(terminal.as_fd()));
-        assert_eq!(
-            (width(terminal.as_fd()), height(terminal.as_fd())),
-            (None, None)
-        );
+        assert_eq!(width(terminal.as_fd()), None);
         let size = libc::winsize {
             ws_row: 50,
             ws_col: 132,
@@ -77,9 +56,6 @@ mod tests {
         };
         // SAFETY: the descriptor is open and `size` is what this request reads.
         unsafe { libc::ioctl(terminal.as_raw_fd(), libc::TIOCSWINSZ, &raw const size) };
-        assert_eq!(
-            (width(terminal.as_fd()), height(terminal.as_fd())),
-            (Some(132), Some(50))
-        );
+        assert_eq!(width(terminal.as_fd()), Some(132));
     }
 }

@@ -13,6 +13,17 @@ use super::words::split_commands;
 
 const FORMS: &str = "a command: a string, an array of words, or an array of such arrays";
 
+/// What whoever puts a whole command into one word of an array should know.
+const SEVERAL: &str = "write the command as one string to have it split; an array is ONE command's \
+                       words, and several commands are [[\"…\", …], [\"…\", …]]";
+
+/// Whether a program's name looks like a whole command that was put into one word of an array.
+#[must_use]
+pub fn swallowed_hint(exec: &Exec) -> Option<&'static str> {
+    let is_swallowed = !exec.expand && exec.program.contains(char::is_whitespace);
+    is_swallowed.then_some(SEVERAL)
+}
+
 /// Reads one or several commands: a string is split into words, an array is one command's words as they are, an
 /// array of arrays several commands.
 pub(super) fn commands(value: &Value, scope: &Scope, faults: &mut Vec<Fault>) -> Vec<Exec> {
@@ -164,7 +175,7 @@ fn check_program(value: &Value, program: &str) -> Result<(), Fault> {
     }
     if program.contains(char::is_whitespace) {
         let message = format!("`{shown}` is one word and cannot be a program's name");
-        return Err(fault(value, message).hint("write the command as one string to have it split"));
+        return Err(fault(value, message).hint(SEVERAL));
     }
     if program.contains('/') {
         let message = format!("program `{shown}` is neither an absolute path nor a bare name");

@@ -2,6 +2,8 @@
 //!
 //! Owns warnings about one unit by itself; those that need the graph or the machine are made where these are known.
 
+use super::exec::swallowed_hint;
+use super::value::shorten;
 use super::{Exec, Unit};
 
 /// Something that `check` warns of.
@@ -31,20 +33,58 @@ pub fn lint(unit: &Unit) -> Vec<Warning> {
         return warnings;
     };
     let all = [
-        &service.start_pre,
-        &service.start,
-        &service.start_post,
-        &service.reload,
-        &service.stop,
-        &service.stop_post,
+        ("ExecStartPre", &service.start_pre),
+        ("ExecStart", &service.start),
+        ("ExecStartPost", &service.start_post),
+        ("ExecReload", &service.reload),
+        ("ExecStop", &service.stop),
+        ("ExecStopPost", &service.stop_post),
     ];
-    if unit.name.instance().is_some() && all.into_iter().flatten().any(keeps_instance) {
+    for (key, exec) in all
+        .iter()
+        .flat_map(|(key, execs)| execs.iter().map(move |exec| (key, exec)))
+    {
+        if let Some(hint) = swallowed_hint(exec) {
+            warnings.push(Warning {
+                message: format!(
+                    "{key}: the program is `{}`, blanks and all",
+                    shorten(&exec.program)
+                ),
+                hint: hint.to_owned(),
+            });
+        }
+        if let Some(word) = shell_word(exec) {
+            warnings.push(Warning {
+                message: format!(
+                    "{key}: `{}` gets the word `{}`, which only a shell would understand",
+                    shorten(&exec.program),
+                    shorten(word)
+                ),
+                hint: format!("a shell it is with: {key} = \"/bin/sh -c '…'\""),
+            });
+        }
+    }
+    let mut commands = all.iter().flat_map(|(_, execs)| execs.iter());
+    if unit.name.instance().is_some() && commands.any(keeps_instance) {
         warnings.push(Warning {
             message: format!("a command of `{}` is passed `%i` as it is", unit.name),
             hint: "an array of words is not expanded: write the command as one string".to_owned(),
         });
     }
     warnings
+}
+
+/// A word that a shell would act on. Here it is an argument like any other, which hardly anybody means; where it is
+/// an array's, somebody wrote it down as a word of its own.
+fn shell_word(exec: &Exec) -> Option<&str> {
+    const OPERATORS: [&str; 12] = [
+        "&&", "||", "|", "&", "|&", ">", ">>", "<", "<<", "2>", "2>&1", "&>",
+    ];
+    let words = exec.arguments.iter().map(String::as_str);
+    let mut words = words.filter(|_| exec.expand);
+    words.find(|word| {
+        OPERATORS.contains(word) || word.strip_suffix(';').is_some_and(|rest| !rest.is_empty())
+    })
 }
 
 /// Whether a command that is taken as it is has words which look as if the instance were meant.

@@ -28,9 +28,8 @@ mod stream;
 mod value;
 pub mod words;
 
-pub use environment::{
-    EnvironmentError, EnvironmentFault, is_variable_name, parse_environment_file,
-};
+pub use environment::{EnvironmentError, EnvironmentFault, parse_environment_file};
+pub use exec::swallowed_hint;
 pub use form::{Bound, Form};
 pub use keys::{Key, keys};
 pub use lint::{Warning, lint};
@@ -41,7 +40,7 @@ pub use parse::parse;
 pub use print::{same_meaning, to_toml};
 pub use report::{Problem, Report};
 pub use search::{
-    Found, Listed, Listing, LoadError, SearchPath, Skipped, hash_on_disk, load, load_file,
+    Found, Listed, Listing, LoadError, SearchPath, Skipped, files, hash_on_disk, load, load_file,
 };
 pub use signal::Signal;
 pub use span::{Span, SpanError};

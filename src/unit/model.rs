@@ -3,6 +3,7 @@
 //! Owns the shapes, not their parsing (`parse.rs`) and not their meaning (`engine`).
 //! Names and units follow systemd.unit(5), systemd.service(5), systemd.exec(5) and systemd.kill(5).
 
+use std::fmt;
 use std::path::PathBuf;
 
 use super::{Signal, Span, UnitName};
@@ -43,12 +44,24 @@ pub struct Install {
     pub alias: Vec<UnitName>,
 }
 
-/// A key that is known but not acted on yet, with where it stands.
+/// A key that is known but not acted on yet, or not with this value, with where it stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unhonoured {
     pub section: &'static str,
     pub key: &'static str,
+    /// Where the key is acted on with other values: this one.
+    pub value: Option<Box<str>>,
     pub line: u32,
+}
+
+impl fmt::Display for Unhonoured {
+    /// `MemoryMax`, or `Type="notify"`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.value {
+            Some(value) => write!(f, "{}=\"{value}\"", self.key),
+            None => f.write_str(self.key),
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

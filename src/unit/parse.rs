@@ -278,11 +278,18 @@ impl<'a> Reader<'a> {
         self.entries.get(&(section, key)).map(|entry| entry.source)
     }
 
-    /// Notes a key that is right and not acted on in this version.
+    /// Notes a key that is right and not acted on in this version, at least not with this value.
     pub(super) fn mark_unhonoured(&mut self, section: &'static str, key: &'static str) {
         if let Some(entry) = self.entries.get(&(section, key)) {
             let line = self.sources[entry.source].line_at(entry.key.start);
-            self.unhonoured.push(Unhonoured { section, key, line });
+            let is_acted_on = keys::find(section, key).is_some_and(|key| key.honoured);
+            let value = value::text(&entry.node).ok().filter(|_| is_acted_on);
+            self.unhonoured.push(Unhonoured {
+                section,
+                key,
+                value: value.map(Into::into),
+                line,
+            });
         }
     }
 

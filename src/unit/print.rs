@@ -14,10 +14,8 @@ use super::{Exec, Restart, Service, Span, StatusSet, Unit, UnitName, WorkingDire
 pub fn to_toml(unit: &Unit) -> String {
     let mut page = Page(String::new());
     for key in &unit.unhonoured {
-        page.0.push_str(&format!(
-            "# not acted on: {} in [{}]\n",
-            key.key, key.section
-        ));
+        page.0
+            .push_str(&format!("# not acted on: {} in [{}]\n", key, key.section));
     }
     page.0.push_str("[unit]\n");
     page.text("Description", &literal(&unit.description));
@@ -80,7 +78,7 @@ fn string(text: &str) -> String {
 }
 
 /// The name of a value in a table of words.
-fn word<T: PartialEq>(words: &[(&'static str, T)], value: &T) -> &'static str {
+pub(super) fn word<T: PartialEq>(words: &[(&'static str, T)], value: &T) -> &'static str {
     let known = words.iter().find(|(_, known)| known == value);
     known.map_or("", |(word, _)| word)
 }

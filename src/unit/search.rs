@@ -13,7 +13,7 @@ use super::file::MAX_FILE;
 use super::name::ENDING;
 use super::parse::parse_sources;
 use super::report::{Fault, Report, Source};
-use super::{Context, Unit, UnitName, hash, nearest};
+use super::{Context, Unit, UnitName, hash};
 
 /// So many units are listed at most.
 const MAX_UNITS: usize = 10_000;
@@ -133,8 +133,6 @@ pub enum LoadError {
     NotFound {
         name: UnitName,
         searched: Vec<PathBuf>,
-        /// A unit with a name near to it.
-        nearest: Option<String>,
     },
     /// A file of it cannot be read.
     Io { path: PathBuf, error: io::Error },
@@ -142,24 +140,13 @@ pub enum LoadError {
     Invalid(Report),
 }
 
-impl LoadError {
-    /// What to do about it, for a line of its own. A report has its hints inside.
-    #[must_use]
-    pub fn hint(&self) -> Option<String> {
-        match self {
-            Self::NotFound { nearest, .. } => nearest.as_deref().map(super::report::did_you_mean),
-            Self::Io { .. } | Self::Invalid(_) => None,
-        }
-    }
-}
-
 impl fmt::Display for LoadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotFound { name, searched, .. } if searched.is_empty() => {
+            Self::NotFound { name, searched } if searched.is_empty() => {
                 write!(f, "there is no unit `{name}`: no folder is searched")
             }
-            Self::NotFound { name, searched, .. } => {
+            Self::NotFound { name, searched } => {
                 write!(f, "there is no unit `{name}` in ")?;
                 for (index, path) in searched.iter().enumerate() {
                     let gap = if index == 0 { "" } else { ", " };
@@ -184,15 +171,10 @@ impl std::error::Error for LoadError {}
 pub fn load(name: &UnitName, path: &SearchPath, context: &Context) -> Result<Unit, LoadError> {
     match path.find(name) {
         Some(found) => load_file(&found.path, name, context),
-        None => {
-            let listing = path.list();
-            let known = listing.units.iter().map(|unit| unit.name.as_str());
-            Err(LoadError::NotFound {
-                name: name.clone(),
-                searched: path.directories.clone(),
-                nearest: nearest(name.as_str(), known).map(str::to_owned),
-            })
-        }
+        None => Err(LoadError::NotFound {
+            name: name.clone(),
+            searched: path.directories.clone(),
+        }),
     }
 }
 
@@ -218,9 +200,20 @@ pub fn hash_on_disk(path: &Path, name: &UnitName) -> Result<u64, LoadError> {
     Ok(hash::of_sources(&read_sources(path, name)?))
 }
 
-/// Reads the file, then the drop-ins in the order of their names: those of the template before those of the instance.
 fn read_sources(path: &Path, name: &UnitName) -> Result<Vec<Source>, LoadError> {
-    let mut sources = vec![read_source(path)?];
+    files(path, name)?
+        .iter()
+        .map(|file| read_source(file))
+        .collect()
+}
+
+/// The files that make a unit, as they are read: its own, then the drop-ins beside it in the order of their names,
+/// those of the template before those of the instance.
+///
+/// # Errors
+/// A folder of drop-ins cannot be read, or holds too many.
+pub fn files(path: &Path, name: &UnitName) -> Result<Vec<PathBuf>, LoadError> {
+    let mut paths = vec![path.to_owned()];
     let folder = path.parent().unwrap_or(path);
     let names = name.template().into_iter().chain([name.clone()]);
     for name in names {
@@ -242,11 +235,9 @@ fn read_sources(path: &Path, name: &UnitName) -> Result<Vec<Source>, LoadError> 
                 error,
             });
         }
-        for file in files.names {
-            sources.push(read_source(&drop_ins.join(file))?);
-        }
+        paths.extend(files.names.iter().map(|file| drop_ins.join(file)));
     }
-    Ok(sources)
+    Ok(paths)
 }
 
 fn read_source(path: &Path) -> Result<Source, LoadError> {

@@ -4,9 +4,10 @@
 
 use super::exec::commands;
 use super::parse::Reader;
+use super::print::word;
 use super::stream::{self, Stream};
 use super::value;
-use super::{Exec, Input, Kill, KillMode, Kind, LogLimits, Output, Service, Signal, Span};
+use super::{Exec, Input, Kill, KillMode, Kind, LogLimits, Output, Service, Signal, Span, Unit};
 use super::{WorkingDirectory, restart};
 
 /// What `Type=` can be; nothing where this version does not act on it.
@@ -35,6 +36,17 @@ const LOG_MAX_FILES: u32 = 5;
 const LEAST_LOG_SIZE: u64 = 4_096;
 
 const SERVICE: &str = "service";
+
+impl Unit {
+    /// `Type=` in its own word; `group` without a `[service]`.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match &self.service {
+            Some(service) => word(&KINDS, &Some(service.kind)),
+            None => "group",
+        }
+    }
+}
 
 pub(super) fn read(reader: &mut Reader) -> Service {
     let kind = kind(reader);

@@ -13,13 +13,13 @@ use super::words::Word;
 use super::{DecodeError, Hello, Request};
 
 /// Unit names and patterns in one request, at most.
-pub const NAMES_MAX: usize = 4096;
+const NAMES_MAX: usize = 4096;
 /// Bytes of one name or pattern, at most.
-pub const NAME_LENGTH_MAX: usize = 512;
+const NAME_LENGTH_MAX: usize = 512;
 /// Folders of the search path in one request, at most.
-pub const DIRECTORIES_MAX: usize = 64;
+const DIRECTORIES_MAX: usize = 64;
 /// Bytes of one folder's path, at most: Linux's `PATH_MAX`.
-pub const DIRECTORY_LENGTH_MAX: usize = 4096;
+const DIRECTORY_LENGTH_MAX: usize = 4096;
 
 /// Commas of a request: its lists and, generously, fields of later versions.
 const REQUEST: Bounds = Bounds {

@@ -76,6 +76,7 @@ struct WireUnit {
     kind: String,
     cgroup: Option<String>,
     log_lost: u64,
+    documentation: Option<Vec<String>>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -231,18 +232,25 @@ impl WireFailure {
     }
 }
 
-/// The two conversions between a rich struct and a flat one whose fields have the same names and types.
+/// The two conversions between a rich struct and a flat one whose fields have the same names and types; those that came
+/// `later` may be missing.
 macro_rules! same_fields {
-    ($rich:ident, $wire:ident { $($field:ident),+ $(,)? }) => {
+    ($rich:ident, $wire:ident { $($field:ident),+ $(,)? } later { $($later:ident),* }) => {
         impl From<&$rich> for $wire {
             fn from(rich: &$rich) -> Self {
-                Self { $($field: rich.$field.clone(),)+ }
+                Self {
+                    $($field: rich.$field.clone(),)+
+                    $($later: Some(rich.$later.clone()),)*
+                }
             }
         }
 
         impl $wire {
             fn rich(self) -> $rich {
-                $rich { $($field: self.$field,)+ }
+                $rich {
+                    $($field: self.$field,)+
+                    $($later: self.$later.unwrap_or_default(),)*
+                }
             }
         }
     };
@@ -272,6 +280,7 @@ same_fields!(
         cgroup,
         log_lost,
     }
+    later { documentation }
 );
 
 same_fields!(
@@ -288,6 +297,7 @@ same_fields!(
         clients,
         abilities,
     }
+    later {}
 );
 
 #[cfg(test)]
@@ -307,6 +317,7 @@ mod tests {
         UnitStatus {
             name: "web".to_owned(),
             description: TEXT.to_owned(),
+            documentation: vec!["man:web(8)".to_owned(), TEXT.to_owned()],
             state: "running".to_owned(),
             active: "active".to_owned(),
             phase: "running".to_owned(),

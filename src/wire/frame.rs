@@ -85,12 +85,6 @@ impl Decoder {
         Ok(Some(payload))
     }
 
-    /// Whether the stream stands inside a frame: an end of file here cuts one off.
-    #[must_use]
-    pub fn is_partial(&self) -> bool {
-        self.buffer.len() > self.start
-    }
-
     /// The next frame's length, if the buffer and then `bytes` hold all of its header.
     fn length_with(&self, bytes: &[u8]) -> Option<usize> {
         let held = self.buffer.get(self.start..).unwrap_or_default();
@@ -189,7 +183,6 @@ mod tests {
                 got.extend(drain(&mut decoder));
             }
             assert_eq!(got, payloads, "chunks of {size}");
-            assert!(!decoder.is_partial());
         }
     }
 

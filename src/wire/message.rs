@@ -102,6 +102,8 @@ pub enum ResultKind {
 pub struct UnitStatus {
     pub name: String,
     pub description: String,
+    /// Links.
+    pub documentation: Vec<String>,
     /// `running`, `failed` …: see `engine::State::word`.
     pub state: String,
     /// systemd's ActiveState.

@@ -15,10 +15,7 @@ pub mod slot;
 mod state;
 mod words;
 
-pub use codec::{
-    DIRECTORIES_MAX, DIRECTORY_LENGTH_MAX, NAME_LENGTH_MAX, NAMES_MAX, decode_hello,
-    decode_request, encode_hello, encode_request,
-};
+pub use codec::{decode_hello, decode_request, encode_hello, encode_request};
 pub use codec_reply::{decode_reply, encode_reply};
 pub use error::DecodeError;
 pub use frame::{CHUNK_MAX, Decoder, FRAME_MAX, FrameError, frame};

@@ -256,7 +256,7 @@ pub(crate) struct Lines {
 }
 
 impl Lines {
-    fn new(file: File) -> Self {
+    pub(crate) fn new(file: File) -> Self {
         files::set_nonblocking(file.as_fd()).unwrap();
         Self {
             file,

@@ -18,3 +18,5 @@ mod lifecycle;
 mod limits;
 mod order;
 mod restart;
+mod takeover;
+mod up;

@@ -209,10 +209,15 @@ impl Model {
         self.expected.clear();
         self.shutdowns = 0;
         self.has_exited = false;
+        // Requirements of a definition that had been replaced but was still in force count again.
+        let wanted: BTreeSet<&UnitName> = saved
+            .values()
+            .filter(|(_, facts)| facts.goal != FactGoal::Down)
+            .flat_map(|(unit, _)| &unit.requires)
+            .collect();
         self.forbidden.retain(|name| {
-            saved
-                .get(name)
-                .is_none_or(|(_, facts)| facts.goal == FactGoal::Down)
+            let is_down = |(_, facts): &(Unit, Facts)| facts.goal == FactGoal::Down;
+            !wanted.contains(name) && saved.get(name).is_none_or(is_down)
         });
         // The definitions that are saved are those in force: an edge that a newer one had dropped is back.
         let definitions = saved.iter();

@@ -7,14 +7,16 @@ use crate::cli::commands::checked_names;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::answer;
 use crate::cli::place::Place;
+use crate::cli::render::Item;
 use crate::cli::style::Tone;
 use crate::cli::table::{Count, Group, Row};
 use crate::cli::units;
+use crate::sys::files;
 use crate::sys::process::error_text;
-use crate::unit::UnitName;
+use crate::unit::{self, UnitName};
 
 /// What is read of one file, in bytes.
-const FILE_MAX: u64 = 1 << 20;
+const FILE_MAX: usize = 1 << 20;
 
 pub(in crate::cli) const ROW: Row = Row {
     name: "cat",
@@ -40,16 +42,13 @@ pub(in crate::cli) const ROW: Row = Row {
 };
 
 fn run(given: &Given) -> Result<Exit, Failure> {
+    let names = checked_names(&given.arguments)?;
     let place = Place::find(given)?;
     let mut client = place.connect()?;
-    let names = checked_names(&given.arguments)?;
     let items = units::look_up(&place, client.as_mut(), &names)?;
     let mut out = String::new();
     for item in &items {
-        let path = PathBuf::from(&item.status.file);
-        let mut files = vec![path.clone()];
-        files.extend(drop_ins(&path, &item.status.name));
-        for file in files {
+        for file in files(item)? {
             if !out.is_empty() {
                 out.push('\n');
             }
@@ -66,40 +65,23 @@ fn run(given: &Given) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
+/// The files of a unit, in the order in which they are read.
+fn files(item: &Item) -> Result<Vec<PathBuf>, Failure> {
+    let path = Path::new(&item.status.file);
+    let Ok(name) = UnitName::parse(&item.status.name) else {
+        return Ok(vec![path.to_owned()]);
+    };
+    let files = unit::files(path, &name);
+    files.map_err(|error| Failure::new(Exit::Failed, error.to_string()))
+}
+
 fn read(file: &Path) -> Result<String, Failure> {
-    use std::io::Read as _;
-    let mut bytes = Vec::new();
-    let opened = std::fs::File::open(file);
-    let read = opened.and_then(|opened| opened.take(FILE_MAX).read_to_end(&mut bytes));
-    read.map_err(|error| {
+    let content = files::read_regular(file, FILE_MAX).map_err(|error| {
         let reason = error_text(&error);
         Failure::new(
             Exit::Failed,
             format!("cannot read {}: {reason}", file.display()),
         )
     })?;
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
-}
-
-/// `NAME.service.d/*.toml` beside the file, those of the template first.
-fn drop_ins(path: &Path, name: &str) -> Vec<PathBuf> {
-    let folder = path.parent().unwrap_or(path);
-    let template = UnitName::parse(name).ok().and_then(|name| name.template());
-    let names = template
-        .map(|name| name.to_string())
-        .into_iter()
-        .chain([name.to_owned()]);
-    let mut files = Vec::new();
-    for name in names {
-        let Ok(entries) = std::fs::read_dir(folder.join(format!("{name}.service.d"))) else {
-            continue;
-        };
-        let paths = entries.filter_map(Result::ok).map(|entry| entry.path());
-        let mut found: Vec<PathBuf> = paths
-            .filter(|path| path.extension().is_some_and(|ending| ending == "toml"))
-            .collect();
-        found.sort_unstable();
-        files.extend(found);
-    }
-    files
+    Ok(String::from_utf8_lossy(&content.bytes).into_owned())
 }

@@ -7,16 +7,19 @@ use simplelog::{ConfigBuilder, LevelFilter, WriteLogger};
 
 use super::page;
 use crate::cli::args::Given;
+use crate::cli::client::other_answer;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::answer;
 use crate::cli::place::{Place, find_home};
 use crate::cli::render;
+use crate::cli::stamp::Stamped;
 use crate::cli::table::{Choice, Count, Group, Row};
 use crate::cli::text::span;
 use crate::cli::usage::proportional_memory;
 use crate::cli::wait::Waiting;
 use crate::daemon::{self, BootError};
 use crate::engine::Command;
+use crate::sys::clock;
 use crate::sys::poll::wait_readable;
 use crate::sys::process::PidFd;
 use crate::wire::Final;
@@ -126,13 +129,14 @@ fn run(given: &Given) -> Result<Exit, Failure> {
 /// The daemon narrates to standard error: a terminal, an outer supervisor, or `daemon.log`.
 fn log_to_stderr() {
     let config = ConfigBuilder::new()
-        .set_time_format_rfc3339()
+        .set_time_level(LevelFilter::Off)
         .set_target_level(LevelFilter::Off)
         .set_thread_level(LevelFilter::Off)
         .set_location_level(LevelFilter::Off)
         .build();
     // The logger writes word by word, and each would be a system call.
-    let lines = std::io::LineWriter::with_capacity(LINE_BYTES, std::io::stderr());
+    let stamped = Stamped::new(std::io::stderr(), clock::wall_ms);
+    let lines = std::io::LineWriter::with_capacity(LINE_BYTES, stamped);
     // It fails only when a logger is set already, which then does as well.
     let _ = WriteLogger::init(LevelFilter::Info, config, lines);
 }
@@ -152,10 +156,7 @@ fn status(given: &Given) -> Result<Exit, Failure> {
     };
     let last = client.ask(Command::DaemonStatus, &place.directories)?;
     let Final::Daemon(status) = last else {
-        return Err(Failure::new(
-            Exit::NoDaemon,
-            "the daemon gave an answer to another question",
-        ));
+        return Err(other_answer());
     };
     let memory = proportional_memory(status.pid);
     answer(if given.flag("--json") {

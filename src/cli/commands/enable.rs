@@ -1,6 +1,7 @@
 //! `enable` and `disable`.
 
-use super::{checked_names, verbs};
+use super::verbs::ALL;
+use super::{names, verbs};
 use crate::cli::args::Given;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::place::Place;
@@ -28,8 +29,8 @@ pub(in crate::cli) const ENABLE: Row = Row {
     alias: None,
     group: Group::Services,
     arguments: "NAME…",
-    count: Count::AtLeast(1),
-    options: &[Choice::flag("", "--now", "start them now, too")],
+    count: Count::AtLeastOr(1, "--all"),
+    options: &[ALL, Choice::flag("", "--now", "start them now, too")],
     summary: "have units start with the daemon",
     help: &["A unit with WantedBy= or RequiredBy= in [install] starts with those groups instead."],
     examples: &[(
@@ -38,7 +39,7 @@ pub(in crate::cli) const ENABLE: Row = Row {
     )],
     exits: EXITS,
     run: |given| {
-        let names = checked_names(&given.arguments)?;
+        let names = names(given)?;
         let wait = Wait::Finished;
         let start = Command::Start {
             names: names.clone(),
@@ -53,14 +54,14 @@ pub(in crate::cli) const DISABLE: Row = Row {
     alias: None,
     group: Group::Services,
     arguments: "NAME…",
-    count: Count::AtLeast(1),
-    options: &[Choice::flag("", "--now", "stop them now, too")],
+    count: Count::AtLeastOr(1, "--all"),
+    options: &[ALL, Choice::flag("", "--now", "stop them now, too")],
     summary: "no longer have units start with the daemon",
     help: &["Without --now, those that are up stay up."],
     examples: &[("diakonos disable web", "web starts by hand only")],
     exits: EXITS,
     run: |given| {
-        let names = checked_names(&given.arguments)?;
+        let names = names(given)?;
         let wait = Wait::Finished;
         let stop = Command::Stop {
             names: names.clone(),
@@ -77,7 +78,7 @@ fn run(given: &Given, verb: &str, commands: [Command; 2]) -> Result<Exit, Failur
     let many = if given.flag("--now") { 2 } else { 1 };
     for command in commands.into_iter().take(many) {
         let begun_ms = wall_ms();
-        let purpose = format!("{verb} {}", given.arguments.join(", "));
+        let purpose = format!("{verb} {}", verbs::subject(given));
         let last = Waiting::new(given, &place, purpose)
             .carry_out(&mut client, command)
             .map_err(|failure| units::with_nearest(failure, &place, &given.arguments))?;

@@ -41,19 +41,20 @@ pub(in crate::cli) const ROW: Row = Row {
 };
 
 fn run(given: &Given) -> Result<Exit, Failure> {
+    let names = checked_names(&given.arguments)?;
     let place = Place::find(given)?;
     let mut client = place.connect_or_succeed()?;
     let no_daemon = client.is_none();
     if no_daemon {
         aside("no daemon runs, so no service does\n");
     }
-    let mut items = if given.arguments.is_empty() {
+    let mut items = if names.is_empty() {
         let templates = units::Templates::Hidden;
         let mut items = units::gather(&place, client.as_mut(), templates)?;
         items.retain(|item| item.status.state != "stopped");
         items
     } else {
-        units::look_up(&place, client.as_mut(), &checked_names(&given.arguments)?)?
+        units::look_up(&place, client.as_mut(), &names)?
     };
     units::measure(&mut items);
     let page = page(given);
@@ -66,7 +67,7 @@ fn run(given: &Given) -> Result<Exit, Failure> {
         let text = |item: &render::Item| render::status(item, &log(&item.status.name), page);
         answer(items.iter().map(text).collect::<Vec<_>>().join("\n"))?;
     }
-    let named = !given.arguments.is_empty();
+    let named = !names.is_empty();
     let all_up = items.iter().all(|item| units::is_active(&item.status));
     Ok(if no_daemon || (named && !all_up) {
         Exit::NotRunning

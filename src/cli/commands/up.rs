@@ -14,7 +14,7 @@ use crate::cli::logs::{LogWatch, LogsError, Options, View};
 use crate::cli::output::{aside, hint_line};
 use crate::cli::place::Place;
 use crate::cli::table::{Choice, Count, Group, Row};
-use crate::cli::wait::Waiting;
+use crate::cli::wait::{Waiting, await_signals};
 use crate::engine::{Command, Wait};
 use crate::log::{Filter, Mode, Start};
 use crate::sys::clock::{monotonic_ms, wall_ms};
@@ -70,9 +70,7 @@ fn run(given: &Given) -> Result<Exit, Failure> {
     };
     let connected = place.connect_or_start_fresh()?;
     let mut client = connected.client;
-    let stops = [Signal::INT, Signal::TERM, Signal::HUP].map(Signal::number);
-    let signals = SignalFd::new(&stops)
-        .map_err(|error| Failure::new(Exit::Failed, format!("cannot wait for Ctrl-C: {error}")))?;
+    let signals = await_signals(&[Signal::INT, Signal::TERM, Signal::HUP])?;
     let folder = place.home.logs();
     let watch = LogWatch::begin(&folder, &members).map_err(|e| failure(LogsError::Wait(e)))?;
     let options = Options {
@@ -89,6 +87,7 @@ fn run(given: &Given) -> Result<Exit, Failure> {
         watch,
         signals,
         family,
+        audience: Audience::There,
         begun_ms: wall_ms(),
     };
     let exit = up.run(&mut client, names, exit_with.as_deref())?;
@@ -122,7 +121,16 @@ struct Up<'a> {
     watch: LogWatch,
     signals: SignalFd,
     family: Family,
+    audience: Audience,
     begun_ms: u64,
+}
+
+/// Whether somebody reads what is printed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Audience {
+    There,
+    /// The other end of standard output is closed: that means the same as Ctrl-C.
+    Gone,
 }
 
 /// What a wait brought.
@@ -144,6 +152,9 @@ impl Up<'_> {
         let mut failed = false;
         let mut look_at_ms: Option<u64> = None;
         loop {
+            if self.audience == Audience::Gone {
+                return self.stop();
+            }
             let woken = self.wait(client.fd(), look_at_ms, waiting.as_mut())?;
             if woken.interrupted {
                 return self.stop();
@@ -151,7 +162,7 @@ impl Up<'_> {
             if woken.daemon
                 && let Some(results) = hear(client, waiting.as_mut())?
             {
-                failed |= report(self.given, self.place, &results, self.begun_ms)? != Exit::Done;
+                failed |= self.report(&results, self.begun_ms)? != Exit::Done;
                 waiting = None;
                 look_at_ms = Some(0);
             }
@@ -171,6 +182,7 @@ impl Up<'_> {
                 return Ok(Exit::Code(code));
             }
             if !look.alive {
+                self.view.changed();
                 self.print()?;
                 aside("nothing is left to wait for\n");
                 failed |= look.failed;
@@ -214,10 +226,28 @@ impl Up<'_> {
     }
 
     fn print(&mut self) -> Result<(), Failure> {
+        if self.audience == Audience::Gone {
+            return Ok(());
+        }
         let mut output = BufWriter::new(io::stdout().lock());
-        self.view
-            .print(&self.given.palette(), &mut output)
-            .map_err(failure)
+        match self.view.print(&self.given.palette(), &mut output) {
+            Err(LogsError::Write(cause)) if cause.kind() == io::ErrorKind::BrokenPipe => {
+                self.audience = Audience::Gone;
+                Ok(())
+            }
+            printed => printed.map_err(failure),
+        }
+    }
+
+    /// Says what became of each unit. That nobody reads it is no failure of theirs.
+    fn report(&mut self, results: &[UnitResult], begun_ms: u64) -> Result<Exit, Failure> {
+        match report(self.given, self.place, results, begun_ms) {
+            Err(failure) if failure.exit == Exit::Done => {
+                self.audience = Audience::Gone;
+                Ok(Exit::Done)
+            }
+            reported => reported,
+        }
     }
 
     /// Stops what is ours, still showing the logs.
@@ -226,6 +256,8 @@ impl Up<'_> {
         let mut client = self.place.connect()?.ok_or_else(ended)?;
         let names = self.family.to_stop(&mut client)?;
         if names.is_empty() {
+            self.view.changed();
+            self.print()?;
             return Ok(Exit::Done);
         }
         aside(&format!(
@@ -246,7 +278,7 @@ impl Up<'_> {
             {
                 self.view.changed();
                 self.print()?;
-                return report(self.given, self.place, &results, wall_ms());
+                return self.report(&results, wall_ms());
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use super::{checked_names, names, nothing_runs};
 use crate::cli::args::Given;
-use crate::cli::client::Client;
+use crate::cli::client::{Client, other_answer};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::logtail;
 use crate::cli::output::{answer, aside, hint_line};
@@ -21,7 +21,7 @@ const LOG_LINES: u64 = 10;
 /// Requirements behind requirements that are followed to find whose failure it is.
 const CHAIN_MAX: usize = 32;
 
-const ALL: Choice = Choice::flag("-a", "--all", "every unit instead of names");
+pub(super) const ALL: Choice = Choice::flag("-a", "--all", "every unit instead of names");
 const NO_WAIT: Choice = Choice::flag(
     "",
     "--no-wait",
@@ -262,21 +262,21 @@ fn carry_out(
     (verb, command): (&str, Command),
 ) -> Result<Exit, Failure> {
     let begun_ms = wall_ms();
-    let subject = match given.arguments.as_slice() {
-        [] => "all units".to_owned(),
-        [name] => name.clone(),
-        names => names.join(", "),
-    };
-    let mut waiting = Waiting::new(given, place, format!("{verb} {subject}"));
+    let mut waiting = Waiting::new(given, place, format!("{verb} {}", subject(given)));
     let last = waiting
         .carry_out(client, command)
         .map_err(|failure| units::with_nearest(failure, place, &given.arguments))?;
     match last {
         Final::Results(results) => report(given, place, &results, begun_ms),
-        _ => Err(Failure::new(
-            Exit::NoDaemon,
-            "the daemon gave an answer to another question",
-        )),
+        _ => Err(other_answer()),
+    }
+}
+
+/// What a command is about, for the line that says what is waited for.
+pub(super) fn subject(given: &Given) -> String {
+    match given.arguments.as_slice() {
+        [] => "all units".to_owned(),
+        names => names.join(", "),
     }
 }
 
@@ -287,7 +287,7 @@ pub(super) fn report(
     results: &[UnitResult],
     begun_ms: u64,
 ) -> Result<Exit, Failure> {
-    answer(render::successes(results, given.palette()))?;
+    let answered = answer(render::successes(results, given.palette()));
     let palette = given.error_palette();
     let mut exit = Exit::Done;
     for result in results.iter().filter(|result| !render::is_success(result)) {
@@ -300,6 +300,10 @@ pub(super) fn report(
             _ => &named,
         };
         aside(&hint_line(hint, palette));
+    }
+    // That nobody reads of the successes does not make one of a failure.
+    if exit == Exit::Done {
+        answered?;
     }
     Ok(exit)
 }
@@ -321,9 +325,9 @@ fn last_words(place: &Place, unit: &str, begun_ms: u64) -> (String, Vec<String>)
 /// The unit whose own failure it is; nothing if it is this one's.
 fn culprit(place: &Place, unit: &str) -> Option<String> {
     let mut client = place.connect().ok()??;
-    let mut status = |names: Vec<String>| match client.ask(Command::Status { names }, &[]) {
-        Ok(Final::Units(units)) => units,
-        _ => Vec::new(),
+    let mut status = |names: Vec<String>| {
+        let units = client.units(Command::Status { names }, &[]);
+        units.unwrap_or_default()
     };
     let mut at = status(vec![unit.to_owned()]).pop()?;
     for _ in 0..CHAIN_MAX {

@@ -135,6 +135,7 @@ pub(super) fn fields(item: &Item, now_ms: u64) -> Vec<(&'static str, Json)> {
         ("phase", Json::text(&status.phase)),
         ("kind", Json::text(&status.kind)),
         ("description", Json::text(&status.description)),
+        ("documentation", Json::texts(&status.documentation)),
         ("pid", Json::number(status.pid.map(u64::from))),
         ("run", Json::number(status.run)),
         ("since_ms", Json::number(since)),
@@ -200,6 +201,9 @@ pub(super) mod tests {
     pub(in crate::cli::render) fn items() -> Vec<Item> {
         let mut database = item("database", "running", "active");
         database.status.description = "A stand-in for a database".to_owned();
+        database.status.documentation = ["https://example.org/database", "man:database(8)"]
+            .map(str::to_owned)
+            .to_vec();
         database.status.pid = Some(12_345);
         database.status.run = Some(7);
         database.status.cause = "asked by the user root (PID 99)".to_owned();

@@ -82,7 +82,8 @@ fn state(lines: &mut Lines, item: &Item, page: Page) {
         lines.add("waits for", &clean(&status.waits_for.join(", ")));
     }
     if let Some(due) = restarts_in(status, page.now_ms) {
-        lines.add("next try", &due);
+        let attempt = status.restarts.saturating_add(1);
+        lines.add("next try", &format!("automatic restart {attempt} {due}"));
     } else if let Some(due_ms) = status.deadline_ms {
         let left = super::span_until(due_ms.saturating_sub(page.now_ms));
         lines.add("time limit", &format!("ends in {left}"));
@@ -101,6 +102,12 @@ fn file(lines: &mut Lines, item: &Item) {
     if status.file_changed {
         let text = "the file has changed since it was started; `restart` applies it";
         lines.more(&lines.palette.paint(Tone::Busy, text));
+    }
+    for (place, link) in status.documentation.iter().enumerate() {
+        match place {
+            0 => lines.add("docs", &clean(link)),
+            _ => lines.more(&clean(link)),
+        }
     }
     if !status.requires.is_empty() {
         lines.add("requires", &clean(&status.requires.join(", ")));

@@ -175,3 +175,18 @@ fn services_are_merged_by_time() {
     assert_eq!((at, text(&entry).unwrap()), (1, "more".to_owned()));
     assert!(merge.next_entry().unwrap().is_none());
 }
+
+/// Whoever opened the log meanwhile would have read it to its end without marks and runs.
+#[test]
+fn no_log_is_there_before_its_index_is_whole() {
+    let folder = Folder::new();
+    // Nothing can be made in its place, so that the writer stops where a reader could first have found it.
+    fs::create_dir(folder.path("web.log")).unwrap();
+    let limits = Limits {
+        max_size: 1000,
+        max_files: 3,
+    };
+    assert!(Writer::open(&folder.0, "web", limits).is_err());
+    let index = fs::read(folder.path("web.idx")).unwrap();
+    assert_eq!(index, crate::log::index::header());
+}

@@ -162,10 +162,10 @@ fn the_oldest_file_goes() {
     let left = texts(&folder.entries());
     assert_eq!(left.last().unwrap(), "line 099");
     assert_eq!(left.len(), 11 + 11 + 1);
-    writer.set_limits(Limits {
-        max_size: 100,
-        max_files: 1,
-    });
+    drop(writer);
+    // Fewer and other files from now on: what is above the new count goes at once.
+    let mut writer = folder.writer(100, 1);
+    assert!(!folder.path("web.log.1").exists());
     append(&mut writer, 100, &"y".repeat(98));
     append(&mut writer, 101, "\nnext\n");
     assert_eq!(folder.bytes(), b"next\n");
@@ -225,7 +225,10 @@ fn a_look_at_the_end_is_bounded_in_bytes() {
     };
     for bytes in [1, 500, 20_000] {
         let entries = near(10, bytes);
-        assert_eq!(texts(&entries), ["x".repeat(bytes as usize)]);
+        assert_eq!(
+            texts(&entries),
+            ["x".repeat(usize::try_from(bytes).unwrap())]
+        );
         let end = Content::Mark(Mark::End(Ending::Exited { code: 3 }));
         assert_eq!(entries.last().unwrap().content, end);
     }

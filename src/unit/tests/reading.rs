@@ -109,16 +109,17 @@ fn what_is_not_acted_on_is_noted() {
     let noted: Vec<_> = unit
         .unhonoured
         .iter()
-        .map(|key| (key.section, key.key, key.line))
+        .map(|key| (key.section, key.to_string(), key.line))
         .collect();
     let expected = [
         ("service", "MemoryMax", 7),
         ("timer", "OnCalendar", 10),
         ("unit", "BindsTo", 2),
         ("unit", "ConditionPathExists", 3),
-        ("service", "Type", 5),
-        ("service", "StandardInput", 8),
+        ("service", "Type=\"notify\"", 5),
+        ("service", "StandardInput=\"socket\"", 8),
     ];
+    let expected = expected.map(|(section, key, line)| (section, key.to_owned(), line));
     assert_eq!(noted, expected);
     assert_eq!(unit.service.unwrap().kind, Kind::Exec);
 }

@@ -215,3 +215,54 @@ fn statuses_are_codes_and_signals() {
         ["SIGUSR1", "SIGKILL"]
     );
 }
+
+/// What the linter says of these lines.
+fn linted(lines: &str) -> Vec<String> {
+    let unit = read(&format!("[service]\n{lines}\n"));
+    let warnings = lint(&unit).into_iter();
+    warnings
+        .map(|warning| format!("{} | {}", warning.message, warning.hint))
+        .collect()
+}
+
+#[test]
+fn a_shells_words_are_warned_of() {
+    for word in ["&&", "||", "|", "&", ">", ">>", "<", "2>&1"] {
+        let warnings = linted(&format!("ExecStart = 'echo hi {word} sleep 5'"));
+        let [warning] = warnings.as_slice() else {
+            panic!("{warnings:?}");
+        };
+        let expected = format!("ExecStart: `echo` gets the word `{word}`");
+        assert!(warning.starts_with(&expected), "{warning}");
+        assert!(warning.contains("/bin/sh -c"), "{warning}");
+    }
+    let trailing = linted("ExecStart = 'a'\nExecStop = 'echo hi; sleep 5'");
+    assert!(trailing[0].starts_with("ExecStop: `echo` gets the word `hi;`"));
+    for fine in [
+        "ExecStart = \"/bin/sh -c 'a && b > c'\"",
+        "ExecStart = 'grep a>b x&y'",
+        "Type = 'oneshot'\nExecStart = 'echo hi ; echo ho'",
+        "ExecStart = 'find . -exec echo {} \\;'",
+        "ExecStart = ['test', '1', '>', '0']",
+    ] {
+        assert_eq!(linted(fine), Vec::<String>::new(), "{fine}");
+    }
+}
+
+#[test]
+fn a_command_in_one_word_of_an_array_is_warned_of() {
+    let warnings = linted("ExecStart = ['/bin/echo hi', '/bin/echo ho']");
+    let [warning] = warnings.as_slice() else {
+        panic!("{warnings:?}");
+    };
+    assert!(
+        warning.starts_with("ExecStart: the program is `/bin/echo hi`, blanks and all"),
+        "{warning}"
+    );
+    assert!(warning.contains("[[\"…\", …], [\"…\", …]]"), "{warning}");
+    assert!(refusal("ExecStart = ['echo hi']").contains("ONE command"));
+    assert_eq!(
+        linted("ExecStart = '\"/opt/my app/run\"'"),
+        Vec::<String>::new()
+    );
+}

@@ -321,10 +321,9 @@ fn steps_below_the_delay_change_nothing() {
         let mut run = stage.bring_up("a");
         for _ in 0..3 {
             stage.end(run, Ending::Code(1));
-            if delay > 0 {
-                assert_eq!(stage.due_in("a"), Some(delay), "{delay} {max}");
-            }
-            stage.pass(delay);
+            // No delay at all is one turn of the loop.
+            assert_eq!(stage.due_in("a"), Some(delay.max(1)), "{delay} {max}");
+            stage.pass(delay.max(1));
             run = stage.launch("a", Role::Start);
         }
     }
@@ -393,4 +392,18 @@ fn hopeless_and_passing_spawn_failures() {
     stage.start("a");
     stage.cannot_spawn("a", Role::Start, 12);
     assert_eq!(stage.state("a"), State::Backoff);
+}
+
+/// No delay and no limit: each try still ends with a deadline, so that the shell's loop turns between two of them.
+#[test]
+fn without_a_delay_the_loop_still_turns() {
+    let mut stage = Stage::new(vec![with(policy(Policy::Always), |s| {
+        s.restart.delay = Some(Span::from_millis(0));
+    })]);
+    let run = stage.bring_up("a");
+    stage.end(run, Ending::Code(1));
+    assert_eq!(stage.state("a"), State::Backoff);
+    assert_eq!(stage.due_in("a"), Some(1));
+    stage.pass(1);
+    assert_eq!(stage.state("a"), State::Starting);
 }

@@ -245,3 +245,60 @@ fn a_start_that_took_too_long_says_so_to_the_clean_up() {
         })
     ));
 }
+
+/// After SIGKILL the kernel needs its time, however short the unit's own limit is.
+#[test]
+fn a_short_limit_does_not_shorten_the_wait_after_sigkill() {
+    let mut stage = Stage::new(vec![with(service("a"), |s| {
+        s.timeout_stop = Span::from_millis(200);
+    })]);
+    let run = stage.bring_up("a");
+    let request = stage.stop("a");
+    stage.pass(200);
+    assert!(stage.signals().contains(&(Target::Group, 9)));
+    stage.pass(9_999);
+    assert_eq!(stage.answer(request), None, "it is still waited for");
+    stage.end(run, signal(9));
+    assert_eq!(stage.outcome(request, "a"), Some(Outcome::Stopped));
+}
+
+/// systemd.kill(5): `SendSIGKILL=no` holds for what `KillMode=mixed` leaves, too.
+#[test]
+fn mixed_without_sigkill_leaves_the_rest() {
+    let unit = with(mode(KillMode::Mixed), |s| s.kill.send_sigkill = false);
+    let mut stage = Stage::new(vec![unit]);
+    let run = stage.bring_up("a");
+    stage.crowd("a");
+    let request = stage.stop("a");
+    stage.end(run, signal(15));
+    stage.pass(10_000);
+    assert!(!stage.signals().iter().any(|(_, number)| *number == 9));
+    assert!(matches!(
+        stage.outcome(request, "a"),
+        Some(Outcome::Failed {
+            failure: Failure::Remains,
+            ..
+        })
+    ));
+}
+
+/// A predecessor's process is not our child: how it ended may be unknown, but a stop that was asked for has worked.
+#[test]
+fn an_unknown_end_after_a_stop_is_a_stop() {
+    let mut stage = Stage::new(vec![service("a")]);
+    let run = stage.bring_up("a");
+    let request = stage.stop("a");
+    stage.end(run, Ending::Unknown);
+    assert_eq!(stage.outcome(request, "a"), Some(Outcome::Stopped));
+    assert_eq!(stage.state("a"), State::Stopped);
+
+    let run = stage.bring_up("a");
+    stage.stop("a");
+    stage.pass(10_000);
+    stage.end(run, Ending::Unknown);
+    assert_eq!(stage.state("a"), State::Failed, "it had to be killed");
+
+    let run = stage.bring_up("a");
+    stage.end(run, Ending::Unknown);
+    assert_eq!(stage.state("a"), State::Failed, "nobody asked");
+}

@@ -1,0 +1,74 @@
+//! A process that a predecessor brought about and had no time to write down: it was born, and the daemon was killed before
+//! its PID was saved.
+//!
+//! Such a one must not get a twin. It is found by its group, its age and its session, since each process that we start
+//! leads a session of its own.
+
+use crate::engine::{FactRun, Role, UnitId};
+use crate::sys::process::{Pid, PidFd};
+use crate::sys::{clock, proc};
+use crate::wire::Saved;
+
+use super::processes::Processes;
+
+const SIGKILL: i32 = 9;
+/// A process's age is counted in ticks of the kernel, which are so long at most, in milliseconds.
+const TICK_MS: u64 = 20;
+
+impl Processes {
+    /// The process of a run that was wished for and has no PID yet, if it was born after all. Where several could be it,
+    /// all are killed: they are of this start, and it begins anew. To be called when the unit's group is open again.
+    pub(super) fn find_newborn(
+        &self,
+        unit: UnitId,
+        run: FactRun,
+        saved: &Saved,
+    ) -> Option<(Pid, PidFd, u64)> {
+        // What else has no PID runs beside the service, and a second time does no harm.
+        if run.pid.is_some() || !matches!(run.role, Role::StartPre | Role::Start) {
+            return None;
+        }
+        let young = self.young_members(unit, saved);
+        let leaders: Vec<Pid> = young.iter().copied().filter(|pid| leads(*pid)).collect();
+        match (young.as_slice(), leaders.as_slice()) {
+            ([one], _) | (_, [one]) => {
+                let pidfd = PidFd::open(*one).ok()?;
+                let identity = self.identities.of(*one, &pidfd);
+                // Looked for again while it is held: its number has not passed to another.
+                let is_still = self.young_members(unit, saved).contains(one);
+                is_still.then_some((*one, pidfd, identity))
+            }
+            _ => {
+                for pidfd in young.into_iter().filter_map(|pid| PidFd::open(pid).ok()) {
+                    // One that has ended meanwhile is what is wanted.
+                    let _ = pidfd.signal(SIGKILL);
+                }
+                None
+            }
+        }
+    }
+
+    /// Members that were born since the unit began to start.
+    fn young_members(&self, unit: UnitId, saved: &Saved) -> Vec<Pid> {
+        let members = self
+            .holds
+            .get(&unit)
+            .and_then(|hold| hold.group.members().ok());
+        let suspended_ms = clock::boottime_ms().saturating_sub(clock::monotonic_ms());
+        let since_ms = saved.facts.since.0.saturating_add(suspended_ms);
+        let tick = proc::ticks_per_second();
+        let is_young = |pid: &Pid| {
+            let stat = proc::stat(*pid).ok().filter(|stat| !stat.is_dead());
+            stat.is_some_and(|stat| stat.start_ticks * 1000 / tick + TICK_MS >= since_ms)
+        };
+        members
+            .unwrap_or_default()
+            .into_iter()
+            .filter(is_young)
+            .collect()
+    }
+}
+
+fn leads(pid: Pid) -> bool {
+    proc::stat(pid).is_ok_and(|stat| stat.session == Some(pid))
+}

@@ -1,0 +1,72 @@
+//! What a successor makes of a daemon that was killed.
+
+use std::fs;
+
+use diakonos::engine::FactPhase;
+use diakonos::wire::slot::{Slot, newest};
+use diakonos::wire::{ResultKind, decode_saved, encode_saved};
+
+use crate::harness::{Bench, Daemon};
+
+fn die(daemon: &mut Daemon<'_>) {
+    daemon.signal(9);
+    assert!(!daemon.ended().success());
+}
+
+#[test]
+fn a_service_runs_on_and_can_be_stopped() {
+    let bench = Bench::new();
+    let mut daemon = bench.daemon();
+    bench.service("web", "", "exec sleep 1000", "");
+    bench.start("web").is(ResultKind::Started);
+    let before = bench.status("web");
+    die(&mut daemon);
+
+    let _daemon = bench.daemon();
+    let after = bench.status("web");
+    assert_eq!((after.pid, after.run), (before.pid, before.run));
+    bench.stop("web").is(ResultKind::Stopped);
+    assert_eq!(bench.status("web").state, "stopped");
+}
+
+/// The predecessor was killed between the birth of a process and the save of its PID.
+#[test]
+fn a_newborn_that_was_not_written_down_gets_no_twin() {
+    let bench = Bench::new();
+    let mut daemon = bench.daemon();
+    bench.service("web", "", "exec sleep 1000", "");
+    bench.start("web").is(ResultKind::Started);
+    let before = bench.status("web");
+    die(&mut daemon);
+    let state = bench.home().join("run/web.state");
+    let bytes = fs::read(&state).unwrap();
+    let mut saved = decode_saved(newest(&bytes).unwrap().1).unwrap();
+    saved.facts.phase = FactPhase::Starting;
+    saved.facts.ready_at = None;
+    saved.facts.main.as_mut().unwrap().pid = None;
+    // It became `running` a moment after it was born.
+    saved.facts.since.0 -= 1_000;
+    saved.inodes.clear();
+    let payload = encode_saved(&saved);
+    fs::write(&state, Slot::first(&payload).unwrap().encode(&payload)).unwrap();
+
+    let mut daemon = bench.daemon();
+    daemon.until("web", "running");
+    assert_eq!(bench.status("web").pid, before.pid);
+    assert_eq!(bench.processes().len(), 1);
+    bench.stop("web").is(ResultKind::Stopped);
+}
+
+/// The log knows runs by their numbers, and outlives daemons.
+#[test]
+fn runs_are_numbered_on_from_one_daemon_to_the_next() {
+    let bench = Bench::new();
+    let daemon = bench.daemon();
+    bench.service("web", "", "exec sleep 1000", "");
+    bench.start("web");
+    let first = bench.status("web").run.unwrap();
+    daemon.end();
+    let _daemon = bench.daemon();
+    bench.start("web");
+    assert!(bench.status("web").run.unwrap() > first);
+}

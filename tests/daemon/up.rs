@@ -1,0 +1,88 @@
+//! `up`: what it starts ends with it, and nothing else does.
+
+use std::fs::File;
+use std::os::fd::OwnedFd;
+use std::process::Child;
+
+use crate::harness::{Bench, Lines};
+
+/// `up` under way, and what it prints.
+fn begin(bench: &Bench, words: &[&str]) -> (Child, Lines) {
+    let mut child = bench.begin(&[&["up"], words].concat());
+    let output = OwnedFd::from(child.stdout.take().unwrap());
+    (child, Lines::new(File::from(output)))
+}
+
+fn interrupt(child: &Child) {
+    let pid = diakonos::sys::process::Pid::from_raw(child.id()).unwrap();
+    let process = diakonos::sys::process::PidFd::open(pid).unwrap();
+    process.signal(2).unwrap();
+}
+
+#[test]
+fn ctrl_c_stops_what_it_started_and_leaves_the_rest() {
+    let bench = Bench::new();
+    let daemon = bench.daemon();
+    bench.sleeper("before", "");
+    bench.service("database", "", "echo ready; exec sleep 1000", "");
+    let requires = "Requires = [\"database\", \"before\"]\nAfter = [\"database\"]";
+    bench.service("web", requires, "echo serving; exec sleep 1000", "");
+    bench.start("before");
+    let (child, mut output) = begin(&bench, &["web"]);
+    let line = output.until("serving");
+    assert!(line.starts_with("web "), "a name before each line: {line}");
+    interrupt(&child);
+    let output = child.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{output:?}");
+    assert!(said.contains("stopping "), "{said}");
+    assert_eq!(bench.status("web").state, "stopped");
+    assert_eq!(bench.status("database").state, "stopped");
+    assert_eq!(bench.status("before").state, "running");
+    daemon.end();
+}
+
+#[test]
+fn a_reader_that_goes_means_the_same() {
+    let bench = Bench::new();
+    let daemon = bench.daemon();
+    let script = "while echo tick; do sleep 0.05; done";
+    bench.service("clock", "", script, "");
+    let (child, mut output) = begin(&bench, &["clock"]);
+    output.until("tick");
+    drop(output);
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(bench.status("clock").state, "stopped");
+    daemon.end();
+}
+
+#[test]
+fn it_ends_with_the_service_that_was_named_and_its_code() {
+    let bench = Bench::new();
+    let daemon = bench.daemon();
+    bench.sleeper("database", "");
+    let requires = "Requires = [\"database\"]\nAfter = [\"database\"]";
+    bench.service("tests", requires, "printf 'no line end'; exit 7", "");
+    let child = bench.begin(&["up", "--exit-with", "tests", "tests"]);
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(7), "{output:?}");
+    let printed = String::from_utf8_lossy(&output.stdout);
+    assert!(printed.contains("no line end"), "{output:?}");
+    assert_eq!(bench.status("database").state, "stopped");
+    daemon.end();
+}
+
+#[test]
+fn it_ends_when_all_is_over() {
+    let bench = Bench::new();
+    let daemon = bench.daemon();
+    bench.service("good", "", "echo done", "Type = \"oneshot\"");
+    let output = bench.run(&["up", "good"]);
+    assert!(output.status.success(), "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stdout).contains("done"));
+    bench.service("bad", "", "exit 3", "Type = \"oneshot\"");
+    let output = bench.run(&["up", "good", "bad"]);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    daemon.end();
+}
