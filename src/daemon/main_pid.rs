@@ -14,7 +14,7 @@ use crate::sys::process::{Pid, PidFd};
 use crate::sys::users;
 
 use super::group::Watched;
-use super::processes::{Hold, Origin, Processes, Run, Turn};
+use super::processes::{Hold, Processes, Run, Turn};
 use super::sources::Source;
 use super::watches::Purpose;
 
@@ -219,19 +219,7 @@ impl Processes {
     ) -> Option<Event> {
         let exit = turn.sources.add(pidfd.as_fd(), Source::Exit(run)).ok()?;
         let identity = self.identities.of(pid, &pidfd);
-        let (role, origin) = (Role::Start, Origin::Found);
-        let (birth, failure) = (None, None);
-        let found = Run {
-            unit,
-            role,
-            origin,
-            pid,
-            pidfd,
-            exit,
-            identity,
-            birth,
-            failure,
-        };
+        let found = Run::found((unit, Role::Start), (pid, pidfd), exit, identity);
         self.runs.insert(run, found);
         if let Some(hold) = self.holds.get_mut(&unit) {
             hold.group.add_root(pid);

@@ -97,6 +97,28 @@ pub(super) struct Run {
     pub(super) failure: Option<SpawnFailure>,
 }
 
+impl Run {
+    /// A process that lived before we knew of it: nothing of its birth is left to be told.
+    pub(super) fn found(
+        (unit, role): (UnitId, Role),
+        (pid, pidfd): (Pid, PidFd),
+        exit: Token,
+        identity: u64,
+    ) -> Self {
+        Self {
+            unit,
+            role,
+            origin: Origin::Found,
+            pid,
+            pidfd,
+            exit,
+            identity,
+            birth: None,
+            failure: None,
+        }
+    }
+}
+
 /// How we came to a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Origin {

@@ -22,7 +22,7 @@ use super::account::Account;
 use super::births::streams;
 use super::environment::Invocation;
 use super::group::Group;
-use super::processes::{Hold, Leftover, Origin, Processes, Run, Turn};
+use super::processes::{Hold, Leftover, Processes, Run, Turn};
 use super::pump::UnitLog;
 use super::sources::{Source, Sources};
 use super::spawn::{Fifos, failure};
@@ -232,19 +232,7 @@ impl Processes {
         if let Some(hold) = self.holds.get_mut(&unit) {
             hold.group.add_root(pid);
         }
-        let (role, origin) = (run.role, Origin::Found);
-        let (birth, failure) = (None, None);
-        let found = Run {
-            unit,
-            role,
-            origin,
-            pid,
-            pidfd,
-            exit,
-            identity,
-            birth,
-            failure,
-        };
+        let found = Run::found((unit, run.role), (pid, pidfd), exit, identity);
         self.runs.insert(id, found);
         turn.events.push_back(Event::Spawned {
             run: id,
