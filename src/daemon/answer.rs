@@ -41,17 +41,35 @@ fn result(unit: &UnitName, outcome: Outcome) -> UnitResult {
         Outcome::Failed { retry_ms, .. } => retry_ms,
         _ => None,
     };
-    let hint = match kind {
-        ResultKind::Failed => Some(format!("`diakonos logs {unit}` shows what it said")),
-        _ => None,
-    };
     UnitResult {
         unit: unit.to_string(),
         kind,
         text,
         retry_ms,
-        hint,
+        hint: None,
     }
+}
+
+/// A unit that was found and cannot be read.
+pub(super) fn spoiled(unit: &UnitName, error: WireError) -> UnitResult {
+    let again = || format!("once its file is right: `diakonos start {unit}`");
+    UnitResult {
+        unit: unit.to_string(),
+        kind: ResultKind::Failed,
+        text: error.message,
+        retry_ms: None,
+        hint: Some(error.hint.unwrap_or_else(again)),
+    }
+}
+
+/// A unit that was found and that the engine would refuse to start.
+pub(super) fn hopeless(unit: &UnitName, refusal: &Refusal) -> UnitResult {
+    let mut error = refused(refusal);
+    // The unit's name stands before it already.
+    if let Some(rest) = error.message.strip_prefix(&format!("{unit} ")) {
+        error.message = rest.to_owned();
+    }
+    spoiled(unit, error)
 }
 
 fn refused(refusal: &Refusal) -> WireError {

@@ -25,6 +25,23 @@ enum Course {
     Ask(Verb, Loaded, Wait),
 }
 
+/// Whoever gets the engine's answer.
+pub(super) struct Waiter {
+    pub(super) session: SessionId,
+    /// What the engine was never asked for, and why.
+    failed: Vec<UnitResult>,
+}
+
+impl Waiter {
+    /// The whole answer.
+    fn with_failed(self, mut last: Final) -> Final {
+        if let Final::Results(results) = &mut last {
+            results.extend(self.failed);
+        }
+        last
+    }
+}
+
 impl Daemon {
     /// Takes the next request of a session, if a whole one has come.
     pub(super) fn hear(&mut self, session: SessionId) {
@@ -87,17 +104,14 @@ impl Daemon {
                 Course::Answer(Final::Units(self.some_units(&targets, path)?))
             }
             Command::DaemonStatus => Course::Answer(Final::Daemon(self.own_status())),
-            Command::Start { names, wait } => {
-                let targets = loader.resolve(&names, Among::LoadedAndFiles)?;
-                Course::Ask(
-                    Verb::Start,
-                    loader.for_start(targets, Reading::IfDown)?,
-                    wait,
-                )
+            Command::Start { names, found, wait } => {
+                let meant = loader.meant(&names, &found, Among::LoadedAndFiles)?;
+                let loaded = loader.for_start(meant, Reading::IfDown)?;
+                Course::Ask(Verb::Start, loaded, wait)
             }
             Command::Restart { names, wait, scope } => {
-                let targets = loader.resolve(&names, Among::Loaded)?;
-                let loaded = loader.for_start(targets, Reading::Always)?;
+                let meant = loader.meant(&names, &[], Among::Loaded)?;
+                let loaded = loader.for_start(meant, Reading::Always)?;
                 Course::Ask(Verb::Restart(scope), loaded, wait)
             }
             Command::Stop { names, wait } => Course::Ask(Verb::Stop, known(&names)?, wait),
@@ -130,8 +144,9 @@ impl Daemon {
             Wait::Finished => Vec::new(),
         };
         let notices = std::mem::take(&mut loaded.notices);
+        let failed = std::mem::take(&mut loaded.failed);
         let request = self.ask(verb, by, loaded);
-        self.waiting.insert(request, session);
+        self.waiting.insert(request, Waiter { session, failed });
         self.sessions.attach(session, request);
         for notice in notices {
             self.tell(request, notice);
@@ -139,9 +154,10 @@ impl Daemon {
         if wait == Wait::Accepted {
             // A refusal comes at once, and is the answer then.
             self.settle();
-            if self.waiting.remove(&request).is_some() {
+            if let Some(waiter) = self.waiting.remove(&request) {
                 self.events.push_back(Event::Detached { request });
-                self.finish(session, answer::accepted(&targets, word(verb)));
+                let last = answer::accepted(&targets, word(verb));
+                self.finish(session, waiter.with_failed(last));
             }
         }
     }
@@ -163,8 +179,8 @@ impl Daemon {
 
     /// The engine's last word on a request.
     pub(super) fn answered(&mut self, request: RequestId, answer: Answer) {
-        if let Some(session) = self.waiting.remove(&request) {
-            return self.finish(session, answer::last(answer));
+        if let Some(waiter) = self.waiting.remove(&request) {
+            return self.finish(waiter.session, waiter.with_failed(answer::last(answer)));
         }
         let refused = matches!(answer, Answer::Refused(_));
         log_answer(answer::last(answer));

@@ -141,6 +141,7 @@ fn patterns_and_instances_name_several() {
     let mut ear = bench.ear();
     let names = ["worker@1", "worker@2.service", "worker@1"].map(str::to_owned);
     let done = bench.client().ask(Command::Start {
+        found: Vec::new(),
         names: names.to_vec(),
         wait: Wait::Finished,
     });
@@ -170,6 +171,7 @@ fn a_request_that_does_not_wait_is_answered_at_once() {
         "ExecStartPre = \"/bin/sleep 1000\"",
     );
     let done = bench.client().ask(Command::Start {
+        found: Vec::new(),
         names: vec!["slow".to_owned()],
         wait: Wait::Accepted,
     });
@@ -181,6 +183,7 @@ fn a_request_that_does_not_wait_is_answered_at_once() {
     bench.stop("slow").is(ResultKind::Stopped);
 
     let done = bench.client().ask(Command::Start {
+        found: Vec::new(),
         names: vec!["none".to_owned()],
         wait: Wait::Accepted,
     });
