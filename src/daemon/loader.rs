@@ -210,8 +210,11 @@ impl<'a> Loader<'a> {
     /// Reads the file of a unit that was named.
     pub(super) fn read_named(&self, name: &UnitName) -> Result<Unit, WireError> {
         let path = self.only_place(name)?;
-        self.read(name, &path)
-            .map_err(|reason| answer::error(ErrorKind::Failed, reason, None))
+        self.read(name, &path).map_err(|reason| {
+            let gone = || "restore the file; `diakonos list` shows what there is".to_owned();
+            let hint = (!path.exists()).then(gone);
+            answer::error(ErrorKind::Failed, reason, hint)
+        })
     }
 
     fn only_place(&self, name: &UnitName) -> Result<PathBuf, WireError> {

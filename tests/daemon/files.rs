@@ -70,10 +70,46 @@ fn a_broken_file_takes_nothing_down() {
     fs::remove_file(path).unwrap();
     bench.stop("web").is(ResultKind::Stopped);
     assert_eq!(ear.next().unwrap(), "down web");
-    assert!(matches!(
-        bench.start("web").error().kind,
-        ErrorKind::Failed | ErrorKind::NoSuchUnit
-    ));
+    let done = bench.start("web");
+    assert_eq!(done.error().kind, ErrorKind::Failed);
+    let message = &done.error().message;
+    assert!(message.starts_with("cannot read "), "{message}");
+    assert!(message.ends_with("web.service: No such file or directory"));
+    let hint = done.error().hint.as_deref().unwrap();
+    assert!(hint.contains("restore the file"), "{hint}");
+}
+
+#[test]
+fn a_list_marks_units_whose_file_is_broken_or_gone() {
+    let bench = Bench::new();
+    let _daemon = bench.daemon();
+    for name in ["broken", "fine", "gone", "up"] {
+        bench.sleeper(name, "");
+        bench.start(name).is(ResultKind::Started);
+    }
+    for name in ["broken", "fine", "gone"] {
+        bench.stop(name).is(ResultKind::Stopped);
+    }
+    bench.file("broken", "[service]\nExecStrat = \"/bin/true\"\n");
+    fs::remove_file(bench.units().join("gone.service")).unwrap();
+    bench.file("up", "[service\n");
+    let output = bench.run(&["list"]);
+    let said = String::from_utf8_lossy(&output.stdout);
+    let state = |name: &str| {
+        let mut rows = said.lines().map(str::split_whitespace);
+        let row = rows.find(|row| row.clone().next() == Some(name)).unwrap();
+        row.clone().nth(1).unwrap().to_owned()
+    };
+    let states = ["broken", "fine", "gone", "up"].map(state);
+    assert_eq!(states, ["error", "stopped", "error", "running"], "{said}");
+    assert!(said.contains("broken: broken.service:"), "{said}");
+    assert!(said.contains("gone: cannot read "), "{said}");
+    assert!(said.contains("up: up.service:1:"), "{said}");
+    // A name alone tells the same.
+    let output = bench.run(&["status", "gone"]);
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(said.contains("No such file or directory"), "{said}");
+    bench.stop("up").is(ResultKind::Stopped);
 }
 
 #[test]
