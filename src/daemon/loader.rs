@@ -54,6 +54,8 @@ pub(super) struct Loaded {
     pub(super) notices: Vec<Progress>,
     /// What was found and cannot be started; the engine never hears of it.
     pub(super) failed: Vec<UnitResult>,
+    /// What is to be said besides if all of it is refused.
+    pub(super) in_vain: Option<&'static str>,
 }
 
 /// Looks names up for one request.

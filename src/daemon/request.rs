@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use crate::engine::{Answer, Asker, Command, Event, RequestId, Verb, Wait};
 use crate::sys::socket::Peer;
-use crate::unit::{SearchPath, Unit, UnitName};
+use crate::unit::{SearchPath, Unit, UnitName, glob};
 use crate::wire::{
     ErrorKind, Final, Progress, ProgressKind, Reply, Request, ResultKind, UnitResult, UnitStatus,
     WireError,
@@ -30,15 +30,20 @@ pub(super) struct Waiter {
     pub(super) session: SessionId,
     /// What the engine was never asked for, and why.
     failed: Vec<UnitResult>,
+    in_vain: Option<&'static str>,
 }
 
 impl Waiter {
     /// The whole answer.
-    fn with_failed(self, mut last: Final) -> Final {
-        if let Final::Results(results) = &mut last {
-            results.extend(self.failed);
+    fn complete(self, last: Final) -> Final {
+        match last {
+            Final::Results(mut results) => {
+                results.extend(self.failed);
+                Final::Results(results)
+            }
+            Final::Error(error) => Final::Error(wholly(error, self.in_vain)),
+            other => other,
         }
-        last
     }
 }
 
@@ -55,14 +60,16 @@ impl Daemon {
     }
 
     fn take_up(&mut self, session: SessionId, peer: &Peer, request: Request) {
+        let in_vain = in_vain(&request.command);
         let course = search_path(request.directories).and_then(|directories| {
             let path = self.with_home(directories);
             self.course(request.command, &path, session)
         });
         match course {
             Ok(Course::Answer(last)) => self.finish(session, last),
-            Err(error) => self.finish(session, Final::Error(error)),
-            Ok(Course::Ask(verb, loaded, wait)) => {
+            Err(error) => self.finish(session, Final::Error(wholly(error, in_vain))),
+            Ok(Course::Ask(verb, mut loaded, wait)) => {
+                loaded.in_vain = in_vain;
                 let by = Asker::Client {
                     uid: peer.uid,
                     pid: peer.pid.map_or(0, |pid| pid.as_raw()),
@@ -144,9 +151,13 @@ impl Daemon {
             Wait::Finished => Vec::new(),
         };
         let notices = std::mem::take(&mut loaded.notices);
-        let failed = std::mem::take(&mut loaded.failed);
+        let waiter = Waiter {
+            session,
+            failed: std::mem::take(&mut loaded.failed),
+            in_vain: loaded.in_vain,
+        };
         let request = self.ask(verb, by, loaded);
-        self.waiting.insert(request, Waiter { session, failed });
+        self.waiting.insert(request, waiter);
         self.sessions.attach(session, request);
         for notice in notices {
             self.tell(request, notice);
@@ -157,7 +168,7 @@ impl Daemon {
             if let Some(waiter) = self.waiting.remove(&request) {
                 self.events.push_back(Event::Detached { request });
                 let last = answer::accepted(&targets, word(verb));
-                self.finish(session, waiter.with_failed(last));
+                self.finish(session, waiter.complete(last));
             }
         }
     }
@@ -180,7 +191,7 @@ impl Daemon {
     /// The engine's last word on a request.
     pub(super) fn answered(&mut self, request: RequestId, answer: Answer) {
         if let Some(waiter) = self.waiting.remove(&request) {
-            return self.finish(waiter.session, waiter.with_failed(answer::last(answer)));
+            return self.finish(waiter.session, waiter.complete(answer::last(answer)));
         }
         let refused = matches!(answer, Answer::Refused(_));
         log_answer(answer::last(answer));
@@ -350,6 +361,26 @@ impl Daemon {
         status.abilities = self.processes.abilities();
         status
     }
+}
+
+/// What a refusal means for the others, where a request is about several units.
+fn in_vain(command: &Command) -> Option<&'static str> {
+    let (names, text) = match command {
+        Command::Start { names, .. } => (names, "nothing was started"),
+        Command::Restart { names, .. } => (names, "nothing was restarted"),
+        _ => return None,
+    };
+    let is_several = names.len() > 1 || names.iter().any(|name| glob::is_pattern(name));
+    is_several.then_some(text)
+}
+
+/// A refusal of a whole request.
+fn wholly(mut error: WireError, in_vain: Option<&str>) -> WireError {
+    if let Some(text) = in_vain {
+        error.message.push('\n');
+        error.message.push_str(text);
+    }
+    error
 }
 
 fn word(verb: Verb) -> &'static str {

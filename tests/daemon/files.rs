@@ -172,6 +172,7 @@ fn what_a_pattern_found_and_is_broken_spoils_only_itself_and_what_requires_it() 
     };
     let done = bench.client().ask(both);
     assert!(done.error().message.contains("broken.service:2:"));
+    assert!(done.error().message.ends_with("\nnothing was started"));
     assert_eq!(bench.status("good").state, "stopped");
 
     // A client that has looked through a folder itself says so.
@@ -198,5 +199,7 @@ fn what_a_pattern_found_and_is_broken_spoils_only_itself_and_what_requires_it() 
     // An order that has a cycle is wrong as a whole.
     bench.sleeper("leans", "After = [\"good\"]");
     bench.sleeper("good", "After = [\"leans\"]");
-    assert!(bench.start("*").error().message.contains("cycle"));
+    let message = bench.start("*").error().message.clone();
+    assert!(message.contains("cycle"), "{message}");
+    assert!(message.ends_with("\nnothing was started"), "{message}");
 }
