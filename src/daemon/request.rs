@@ -190,11 +190,12 @@ impl Daemon {
 
     /// The engine's last word on a request.
     pub(super) fn answered(&mut self, request: RequestId, answer: Answer) {
-        if let Some(waiter) = self.waiting.remove(&request) {
-            return self.finish(waiter.session, waiter.complete(answer::last(answer)));
-        }
         let refused = matches!(answer, Answer::Refused(_));
-        log_answer(answer::last(answer));
+        let last = answer::last(answer, &self.engine);
+        if let Some(waiter) = self.waiting.remove(&request) {
+            return self.finish(waiter.session, waiter.complete(last));
+        }
+        log_answer(last);
         if self.boot.take_if(|boot| *boot == request).is_some() && refused {
             self.start_enabled_singly();
         }
