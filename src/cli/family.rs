@@ -20,9 +20,16 @@ const SETTLE_MS: u64 = 200;
 /// Units that are followed from one to what it depends on.
 const MEMBERS_MAX: usize = 10_000;
 
+/// The units that `up` is to start.
+pub(super) struct Meant {
+    pub(super) names: Vec<String>,
+    /// Those of them that were not named.
+    pub(super) found: Vec<String>,
+}
+
 /// The units that these names and patterns mean; without one, every unit of the service folders (the home's own
 /// folder counts only where there is no other).
-pub(super) fn named(place: &Place, arguments: &[String]) -> Result<Vec<String>, Failure> {
+pub(super) fn meant(place: &Place, arguments: &[String]) -> Result<Meant, Failure> {
     let mut path = place.search_path();
     let own = place.home.services();
     if arguments.is_empty() && path.directories.len() > 1 {
@@ -41,8 +48,11 @@ pub(super) fn named(place: &Place, arguments: &[String]) -> Result<Vec<String>, 
                 Failure::new(Exit::NoSuchUnit, message).hint("--service-dir names another folder")
             );
         }
-        return Ok(known.into_iter().map(str::to_owned).collect());
+        let names: Vec<String> = known.into_iter().map(str::to_owned).collect();
+        let found = names.clone();
+        return Ok(Meant { names, found });
     }
+    let mut exact: Vec<String> = Vec::new();
     let mut names: Vec<String> = Vec::new();
     for argument in super::commands::checked_names(arguments)? {
         let is_file = UnitName::parse(&argument).is_ok_and(|name| path.find(&name).is_some());
@@ -50,6 +60,7 @@ pub(super) fn named(place: &Place, arguments: &[String]) -> Result<Vec<String>, 
             let matching = known.iter().filter(|name| glob::matches(&argument, name));
             matching.map(|name| (*name).to_owned()).collect()
         } else if is_file {
+            exact.push(argument.clone());
             vec![argument.clone()]
         } else {
             Vec::new()
@@ -64,7 +75,9 @@ pub(super) fn named(place: &Place, arguments: &[String]) -> Result<Vec<String>, 
                 .collect::<Vec<_>>(),
         );
     }
-    Ok(names)
+    let found = names.iter().filter(|name| !exact.contains(name));
+    let found = found.cloned().collect();
+    Ok(Meant { names, found })
 }
 
 /// The same with all that they pull in, as far as the files can be read.
@@ -205,19 +218,21 @@ impl Family {
         }
     }
 
-    /// Whether this unit is down, and nothing restarts it.
+    /// Whether this unit is down, and nothing restarts it. One that could not even be loaded is.
     pub(super) fn is_over(&self, name: &str) -> bool {
-        let status = self.statuses.iter().find(|status| status.name == name);
-        status.is_some_and(is_over)
+        let ours = || self.ours.iter().any(|ours| ours == name);
+        match self.statuses.iter().find(|status| status.name == name) {
+            Some(status) => is_over(status),
+            None => ours(),
+        }
     }
 
     /// How the unit's last run ended, as a shell has it: its exit code, or 128 and the signal's number.
     pub(super) fn exit_code(&self, place: &Place, name: &str) -> u8 {
-        let failed = self
-            .statuses
-            .iter()
-            .any(|s| s.name == name && s.state == "failed");
-        let otherwise = u8::from(failed);
+        let Some(status) = self.statuses.iter().find(|status| status.name == name) else {
+            return 1;
+        };
+        let otherwise = u8::from(status.state == "failed");
         match last_ending(&place.home.logs(), name) {
             Some(Ending::Exited { code }) => u8::try_from(code).unwrap_or(1),
             Some(Ending::Signaled { signal }) => u8::try_from(128 + signal).unwrap_or(1),

@@ -58,7 +58,7 @@ pub(super) fn gather(
             from_file(listed, result, enabled)
         })
         .collect();
-    items.extend(loaded.into_iter().map(without_usage));
+    items.extend(loaded.into_iter().map(from_daemon));
     items.sort_by(|a, b| a.status.name.cmp(&b.status.name));
     Ok(items)
 }
@@ -73,7 +73,7 @@ pub(super) fn look_up(
     if let Some(client) = &mut client {
         let names = names.to_vec();
         match client.units(Command::Status { names }, &place.directories) {
-            Ok(units) => return Ok(units.into_iter().map(without_usage).collect()),
+            Ok(units) => return Ok(units.into_iter().map(from_daemon).collect()),
             // It may be a unit that the daemon cannot read: its file says more.
             Err(failure) if matches!(failure.exit, Exit::NoSuchUnit | Exit::Failed) => {}
             Err(failure) => return Err(failure),
@@ -152,11 +152,23 @@ pub(super) fn with_nearest(failure: Failure, place: &Place, names: &[String]) ->
     }
 }
 
-fn without_usage(status: UnitStatus) -> Item {
+/// A unit that the daemon has loaded. Its file may have been broken or deleted since: the next start would find that.
+fn from_daemon(mut status: UnitStatus) -> Item {
+    let fault = match UnitName::parse(&status.name) {
+        Ok(name) if status.file_changed => {
+            let file = PathBuf::from(&status.file);
+            let read = unit::load_file(&file, &name, &unit_context());
+            read.err().map(|error| first_problem(&error))
+        }
+        _ => None,
+    };
+    if fault.is_some() && status.state == State::Stopped.word() {
+        "error".clone_into(&mut status.state);
+    }
     Item {
         status,
         usage: Usage::default(),
-        fault: None,
+        fault,
     }
 }
 

@@ -1,23 +1,25 @@
 //! What the engine answers, as the wire's messages: results, progress, refusals, each with a text for readers.
 
-use crate::engine::{Answer, Moment, Notice, Outcome, Refusal, State};
+use crate::engine::{Answer, Engine, Failure, Moment, Notice, Outcome, Refusal, State};
+use crate::sys::process::Step;
 use crate::unit::UnitName;
 use crate::wire::{ErrorKind, Final, Progress, ProgressKind, ResultKind, UnitResult, WireError};
 
 use super::text;
 
 /// The last frame of a request that the engine has answered.
-pub(super) fn last(answer: Answer) -> Final {
+pub(super) fn last(answer: Answer, engine: &Engine) -> Final {
     match answer {
         Answer::Outcomes(outcomes) => {
             let results = outcomes.into_iter();
-            Final::Results(results.map(|(unit, what)| result(&unit, what)).collect())
+            let result = |(unit, what)| result(&unit, what, engine);
+            Final::Results(results.map(result).collect())
         }
         Answer::Refused(refusal) => Final::Error(refused(&refusal)),
     }
 }
 
-fn result(unit: &UnitName, outcome: Outcome) -> UnitResult {
+fn result(unit: &UnitName, outcome: Outcome, engine: &Engine) -> UnitResult {
     let (kind, text) = match &outcome {
         Outcome::Started => (ResultKind::Started, "started".to_owned()),
         Outcome::AlreadyUp => (ResultKind::AlreadyUp, "is already up".to_owned()),
@@ -41,17 +43,53 @@ fn result(unit: &UnitName, outcome: Outcome) -> UnitResult {
         Outcome::Failed { retry_ms, .. } => retry_ms,
         _ => None,
     };
-    let hint = match kind {
-        ResultKind::Failed => Some(format!("`diakonos logs {unit}` shows what it said")),
-        _ => None,
-    };
     UnitResult {
         unit: unit.to_string(),
         kind,
         text,
         retry_ms,
-        hint,
+        hint: place_to_mend(unit, &outcome, engine),
     }
+}
+
+/// The key and the file to look at, where a program was never run because of what its unit file says.
+fn place_to_mend(unit: &UnitName, outcome: &Outcome, engine: &Engine) -> Option<String> {
+    let Outcome::Failed {
+        failure: Failure::Spawn { role, failure },
+        ..
+    } = outcome
+    else {
+        return None;
+    };
+    let key = match &*failure.step {
+        step if failure.names_key() => step.to_owned(),
+        step if step == Step::Exec.name() => role.to_string(),
+        _ => return None,
+    };
+    let file = engine.unit(engine.id(unit)?)?.path.display();
+    Some(format!("{key}= in {file}"))
+}
+
+/// A unit that was found and cannot be read.
+pub(super) fn spoiled(unit: &UnitName, error: WireError) -> UnitResult {
+    let again = || format!("once its file is right: `diakonos start {unit}`");
+    UnitResult {
+        unit: unit.to_string(),
+        kind: ResultKind::Failed,
+        text: error.message,
+        retry_ms: None,
+        hint: Some(error.hint.unwrap_or_else(again)),
+    }
+}
+
+/// A unit that was found and that the engine would refuse to start.
+pub(super) fn hopeless(unit: &UnitName, refusal: &Refusal) -> UnitResult {
+    let mut error = refused(refusal);
+    // The unit's name stands before it already.
+    if let Some(rest) = error.message.strip_prefix(&format!("{unit} ")) {
+        error.message = rest.to_owned();
+    }
+    spoiled(unit, error)
 }
 
 fn refused(refusal: &Refusal) -> WireError {

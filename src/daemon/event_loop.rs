@@ -24,6 +24,7 @@ use super::answer;
 use super::enabled::Enabled;
 use super::home::Home;
 use super::processes::{self, Processes};
+use super::request::Waiter;
 use super::session::Sessions;
 use super::sources::{SessionId, Source, Sources};
 use super::text;
@@ -46,7 +47,7 @@ pub(super) struct Daemon {
     /// What has happened and the engine has not seen.
     pub(super) events: VecDeque<Event>,
     /// Who waits for which request.
-    pub(super) waiting: BTreeMap<RequestId, SessionId>,
+    pub(super) waiting: BTreeMap<RequestId, Waiter>,
     pub(super) next_request: u64,
     /// The request that starts all enabled units, until it is answered.
     pub(super) boot: Option<RequestId>,
@@ -264,9 +265,10 @@ impl Daemon {
 
     /// Tells the client of a request something on the way; nobody, if it has gone.
     pub(super) fn tell(&mut self, request: RequestId, progress: Progress) {
-        if let Some(session) = self.waiting.get(&request) {
+        if let Some(waiter) = self.waiting.get(&request) {
             let reply = Reply::Progress(progress);
-            self.sessions.reply(*session, &reply, &mut self.sources);
+            self.sessions
+                .reply(waiter.session, &reply, &mut self.sources);
         }
     }
 }

@@ -3,14 +3,14 @@
 //! Owns resolving names and reading definitions; each file is read once for a request. What a definition means, and
 //! whether it comes into force, is the engine's.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use crate::engine::{Absent, Engine, State, UnitId};
+use crate::engine::{Absent, Engine, Refusal, State, UnitId, unfit};
 use crate::unit::{self, Context, LoadError, SearchPath, Unit, UnitName, glob};
-use crate::wire::{ErrorKind, Progress, ProgressKind, WireError};
+use crate::wire::{ErrorKind, Progress, ProgressKind, UnitResult, WireError};
 
 use super::answer;
 use super::enabled::Enabled;
@@ -35,6 +35,15 @@ pub(super) enum Reading {
     Always,
 }
 
+/// The units that a request means.
+#[derive(Debug)]
+pub(super) struct Meant {
+    /// Each once, in the order asked.
+    pub(super) names: Vec<UnitName>,
+    /// Those among them that nobody has named: a pattern or a folder brought them in.
+    found: BTreeSet<UnitName>,
+}
+
 /// What a request brings to the engine.
 #[derive(Debug, Default)]
 pub(super) struct Loaded {
@@ -43,6 +52,10 @@ pub(super) struct Loaded {
     pub(super) absent: Vec<Absent>,
     /// For the client: what changed in the files.
     pub(super) notices: Vec<Progress>,
+    /// What was found and cannot be started; the engine never hears of it.
+    pub(super) failed: Vec<UnitResult>,
+    /// What is to be said besides if all of it is refused.
+    pub(super) in_vain: Option<&'static str>,
 }
 
 /// Looks names up for one request.
@@ -83,17 +96,35 @@ impl<'a> Loader<'a> {
         names: &[String],
         among: Among,
     ) -> Result<Vec<UnitName>, WireError> {
-        let mut seen = BTreeSet::new();
+        self.meant(names, &[], among).map(|meant| meant.names)
+    }
+
+    /// The same for a start, where it counts which of them were named. `found`: those of `names` that were not.
+    pub(super) fn meant(
+        &self,
+        names: &[String],
+        found: &[String],
+        among: Among,
+    ) -> Result<Meant, WireError> {
+        let found: BTreeSet<&String> = found.iter().collect();
+        let (mut seen, mut exact) = (BTreeSet::new(), BTreeSet::new());
         let mut targets = Vec::new();
         for name in names {
             let meant = if glob::is_pattern(name) {
                 self.matching(name, among)?
+            } else if found.contains(name) {
+                vec![parsed(name)?]
             } else {
-                vec![self.named(name, among)?]
+                let name = self.named(name, among)?;
+                exact.insert(name.clone());
+                vec![name]
             };
             targets.extend(meant.into_iter().filter(|name| seen.insert(name.clone())));
         }
-        Ok(targets)
+        Ok(Meant {
+            names: targets,
+            found: seen.difference(&exact).cloned().collect(),
+        })
     }
 
     fn matching(&self, pattern: &str, among: Among) -> Result<Vec<UnitName>, WireError> {
@@ -128,13 +159,7 @@ impl<'a> Loader<'a> {
     }
 
     fn named(&self, text: &str, among: Among) -> Result<UnitName, WireError> {
-        let name = UnitName::parse(text)
-            .map_err(|error| answer::error(ErrorKind::Usage, error.to_string(), None))?;
-        if name.is_template() {
-            let message = format!("{name} is a template: it needs an instance to be started as");
-            let hint = format!("for example `{name}1`");
-            return Err(answer::error(ErrorKind::Usage, message, Some(hint)));
-        }
+        let name = parsed(text)?;
         if among == Among::Enabled && self.enabled.contains(&name) {
             return Ok(name);
         }
@@ -186,10 +211,17 @@ impl<'a> Loader<'a> {
 
     /// Reads the file of a unit that was named.
     pub(super) fn read_named(&self, name: &UnitName) -> Result<Unit, WireError> {
+        let path = self.only_place(name)?;
+        self.read(name, &path).map_err(|reason| {
+            let gone = || "restore the file; `diakonos list` shows what there is".to_owned();
+            let hint = (!path.exists()).then(gone);
+            answer::error(ErrorKind::Failed, reason, hint)
+        })
+    }
+
+    fn only_place(&self, name: &UnitName) -> Result<PathBuf, WireError> {
         match self.place(name) {
-            Place::At(path) => self
-                .read(name, &path)
-                .map_err(|reason| answer::error(ErrorKind::Failed, reason, None)),
+            Place::At(path) => Ok(path),
             Place::Two(loaded, found) => Err(two_files(name, &loaded, &found)),
             Place::Nowhere => Err(self.no_such_unit(name)),
         }
@@ -214,23 +246,78 @@ impl<'a> Loader<'a> {
         Ok(unit)
     }
 
-    /// Everything that a start or a restart of these units needs.
-    pub(super) fn for_start(
-        &self,
-        targets: Vec<UnitName>,
-        reading: Reading,
-    ) -> Result<Loaded, WireError> {
+    /// Everything that a start or a restart of these units needs. One that was named and cannot be read spoils it all;
+    /// one that was found only itself, and what requires it.
+    pub(super) fn for_start(&self, meant: Meant, reading: Reading) -> Result<Loaded, WireError> {
+        let Meant { names, found } = meant;
         let mut loaded = Loaded::default();
         let mut needed = VecDeque::new();
-        for name in &targets {
-            if reading == Reading::Always || self.is_down(name) {
-                let unit = self.read_named(name)?;
-                self.take(unit, &mut loaded, &mut needed);
+        for name in names {
+            let is_found = found.contains(&name);
+            let read = if reading == Reading::Always || self.is_down(&name) {
+                self.read_named(&name).map(Some)
+            } else if is_found {
+                self.only_place(&name).map(|_| None)
+            } else {
+                Ok(None)
+            };
+            match read {
+                Err(error) if is_found => loaded.failed.push(answer::spoiled(&name, error)),
+                Err(error) => return Err(error),
+                Ok(unit) => {
+                    if let Some(unit) = unit {
+                        self.take(unit, &mut loaded, &mut needed);
+                    }
+                    loaded.targets.push(name);
+                }
             }
         }
-        loaded.targets = targets;
         self.follow(needed, &mut loaded);
+        self.part_with_hopeless(&found, &mut loaded);
         Ok(loaded)
+    }
+
+    /// Takes out what was found and requires what cannot be started: the engine would refuse all for it.
+    fn part_with_hopeless(&self, found: &BTreeSet<UnitName>, loaded: &mut Loaded) {
+        let definitions = loaded.definitions.iter();
+        let new: BTreeMap<&UnitName, &Unit> = definitions.map(|unit| (&unit.name, unit)).collect();
+        let mut kept = Vec::new();
+        for name in std::mem::take(&mut loaded.targets) {
+            let hopeless = match found.contains(&name) {
+                true => self.obstacle(&name, &new, &loaded.absent),
+                false => None,
+            };
+            match hopeless {
+                Some(refusal) => loaded.failed.push(answer::hopeless(&name, &refusal)),
+                None => kept.push(name),
+            }
+        }
+        loaded.targets = kept;
+    }
+
+    /// What stands in the way of a start, here or anywhere down the chain of requirements.
+    fn obstacle(
+        &self,
+        target: &UnitName,
+        new: &BTreeMap<&UnitName, &Unit>,
+        absent: &[Absent],
+    ) -> Option<Refusal> {
+        let mut seen = BTreeSet::from([target]);
+        let mut todo = vec![(target, target)];
+        while let Some((name, needed_by)) = todo.pop() {
+            let missing = absent.iter().find(|absent| absent.name == *name);
+            let known = || self.engine.id(name).and_then(|id| self.engine.unit(id));
+            let unit = new.get(name).copied().or_else(known);
+            let Some(unit) = unit.filter(|_| missing.is_none()) else {
+                return Some(Refusal::missing(name, needed_by, missing));
+            };
+            if let Some(refusal) = unfit(unit) {
+                return Some(refusal);
+            }
+            let further = unit.requires.iter().filter(|next| seen.insert(next));
+            todo.extend(further.map(|next| (next, &unit.name)));
+        }
+        None
     }
 
     /// The same for units that start with the daemon: one that cannot be read is logged and left out.
@@ -313,6 +400,18 @@ impl<'a> Loader<'a> {
 /// Reads one unit file; what is wrong with it comes as the whole report.
 pub(super) fn read_file(name: &UnitName, path: &Path, context: &Context) -> Result<Unit, String> {
     unit::load_file(path, name, context).map_err(|error| error.to_string().trim_end().to_owned())
+}
+
+/// A name that can be that of a unit to start.
+fn parsed(text: &str) -> Result<UnitName, WireError> {
+    let name = UnitName::parse(text)
+        .map_err(|error| answer::error(ErrorKind::Usage, error.to_string(), None))?;
+    if name.is_template() {
+        let message = format!("{name} is a template: it needs an instance to be started as");
+        let hint = format!("for example `{name}1`");
+        return Err(answer::error(ErrorKind::Usage, message, Some(hint)));
+    }
+    Ok(name)
 }
 
 fn add(list: &mut Vec<UnitName>, more: &[&UnitName]) {

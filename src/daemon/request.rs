@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use crate::engine::{Answer, Asker, Command, Event, RequestId, Verb, Wait};
 use crate::sys::socket::Peer;
-use crate::unit::{SearchPath, Unit, UnitName};
+use crate::unit::{SearchPath, Unit, UnitName, glob};
 use crate::wire::{
     ErrorKind, Final, Progress, ProgressKind, Reply, Request, ResultKind, UnitResult, UnitStatus,
     WireError,
@@ -25,6 +25,28 @@ enum Course {
     Ask(Verb, Loaded, Wait),
 }
 
+/// Whoever gets the engine's answer.
+pub(super) struct Waiter {
+    pub(super) session: SessionId,
+    /// What the engine was never asked for, and why.
+    failed: Vec<UnitResult>,
+    in_vain: Option<&'static str>,
+}
+
+impl Waiter {
+    /// The whole answer.
+    fn complete(self, last: Final) -> Final {
+        match last {
+            Final::Results(mut results) => {
+                results.extend(self.failed);
+                Final::Results(results)
+            }
+            Final::Error(error) => Final::Error(wholly(error, self.in_vain)),
+            other => other,
+        }
+    }
+}
+
 impl Daemon {
     /// Takes the next request of a session, if a whole one has come.
     pub(super) fn hear(&mut self, session: SessionId) {
@@ -38,14 +60,16 @@ impl Daemon {
     }
 
     fn take_up(&mut self, session: SessionId, peer: &Peer, request: Request) {
+        let in_vain = in_vain(&request.command);
         let course = search_path(request.directories).and_then(|directories| {
             let path = self.with_home(directories);
             self.course(request.command, &path, session)
         });
         match course {
             Ok(Course::Answer(last)) => self.finish(session, last),
-            Err(error) => self.finish(session, Final::Error(error)),
-            Ok(Course::Ask(verb, loaded, wait)) => {
+            Err(error) => self.finish(session, Final::Error(wholly(error, in_vain))),
+            Ok(Course::Ask(verb, mut loaded, wait)) => {
+                loaded.in_vain = in_vain;
                 let by = Asker::Client {
                     uid: peer.uid,
                     pid: peer.pid.map_or(0, |pid| pid.as_raw()),
@@ -87,17 +111,14 @@ impl Daemon {
                 Course::Answer(Final::Units(self.some_units(&targets, path)?))
             }
             Command::DaemonStatus => Course::Answer(Final::Daemon(self.own_status())),
-            Command::Start { names, wait } => {
-                let targets = loader.resolve(&names, Among::LoadedAndFiles)?;
-                Course::Ask(
-                    Verb::Start,
-                    loader.for_start(targets, Reading::IfDown)?,
-                    wait,
-                )
+            Command::Start { names, found, wait } => {
+                let meant = loader.meant(&names, &found, Among::LoadedAndFiles)?;
+                let loaded = loader.for_start(meant, Reading::IfDown)?;
+                Course::Ask(Verb::Start, loaded, wait)
             }
             Command::Restart { names, wait, scope } => {
-                let targets = loader.resolve(&names, Among::Loaded)?;
-                let loaded = loader.for_start(targets, Reading::Always)?;
+                let meant = loader.meant(&names, &[], Among::Loaded)?;
+                let loaded = loader.for_start(meant, Reading::Always)?;
                 Course::Ask(Verb::Restart(scope), loaded, wait)
             }
             Command::Stop { names, wait } => Course::Ask(Verb::Stop, known(&names)?, wait),
@@ -130,8 +151,13 @@ impl Daemon {
             Wait::Finished => Vec::new(),
         };
         let notices = std::mem::take(&mut loaded.notices);
+        let waiter = Waiter {
+            session,
+            failed: std::mem::take(&mut loaded.failed),
+            in_vain: loaded.in_vain,
+        };
         let request = self.ask(verb, by, loaded);
-        self.waiting.insert(request, session);
+        self.waiting.insert(request, waiter);
         self.sessions.attach(session, request);
         for notice in notices {
             self.tell(request, notice);
@@ -139,9 +165,10 @@ impl Daemon {
         if wait == Wait::Accepted {
             // A refusal comes at once, and is the answer then.
             self.settle();
-            if self.waiting.remove(&request).is_some() {
+            if let Some(waiter) = self.waiting.remove(&request) {
                 self.events.push_back(Event::Detached { request });
-                self.finish(session, answer::accepted(&targets, word(verb)));
+                let last = answer::accepted(&targets, word(verb));
+                self.finish(session, waiter.complete(last));
             }
         }
     }
@@ -163,11 +190,12 @@ impl Daemon {
 
     /// The engine's last word on a request.
     pub(super) fn answered(&mut self, request: RequestId, answer: Answer) {
-        if let Some(session) = self.waiting.remove(&request) {
-            return self.finish(session, answer::last(answer));
-        }
         let refused = matches!(answer, Answer::Refused(_));
-        log_answer(answer::last(answer));
+        let last = answer::last(answer, &self.engine);
+        if let Some(waiter) = self.waiting.remove(&request) {
+            return self.finish(waiter.session, waiter.complete(last));
+        }
+        log_answer(last);
         if self.boot.take_if(|boot| *boot == request).is_some() && refused {
             self.start_enabled_singly();
         }
@@ -334,6 +362,26 @@ impl Daemon {
         status.abilities = self.processes.abilities();
         status
     }
+}
+
+/// What a refusal means for the others, where a request is about several units.
+fn in_vain(command: &Command) -> Option<&'static str> {
+    let (names, text) = match command {
+        Command::Start { names, .. } => (names, "nothing was started"),
+        Command::Restart { names, .. } => (names, "nothing was restarted"),
+        _ => return None,
+    };
+    let is_several = names.len() > 1 || names.iter().any(|name| glob::is_pattern(name));
+    is_several.then_some(text)
+}
+
+/// A refusal of a whole request.
+fn wholly(mut error: WireError, in_vain: Option<&str>) -> WireError {
+    if let Some(text) = in_vain {
+        error.message.push('\n');
+        error.message.push_str(text);
+    }
+    error
 }
 
 fn word(verb: Verb) -> &'static str {

@@ -16,6 +16,9 @@ pub enum Command {
     },
     Start {
         names: Vec<String>,
+        /// Those of `names` that nobody has named, because a folder or a pattern brought them in: one of these that
+        /// cannot be started is left out, and the others start.
+        found: Vec<String>,
         wait: Wait,
     },
     Stop {

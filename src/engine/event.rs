@@ -63,7 +63,8 @@ pub struct SpawnFailure {
 
 impl SpawnFailure {
     /// Whether the reason says itself which key it is about. Only keys begin with a capital.
-    pub(super) fn names_key(&self) -> bool {
+    #[must_use]
+    pub fn names_key(&self) -> bool {
         self.step.starts_with(|c: char| c.is_ascii_uppercase())
     }
 }

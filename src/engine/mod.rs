@@ -49,6 +49,7 @@ pub use event::{Absent, Core, Ending, Event, NoMain, SpawnFailure};
 pub use facts::{FactFailure, FactGoal, FactPhase, FactRun, Facts};
 pub use graph::find_cycle;
 pub use id::{ChangeId, Moment, RequestId, RunId, UnitId};
+pub use request::unfit;
 pub use restart::{RestartPlan, restart_plan};
 pub use start::commands;
 pub use story::{Cause, Failure, State};

@@ -183,17 +183,12 @@ impl Engine {
             if !first && !newly_required {
                 continue;
             }
-            let problem = match find(&name) {
-                Some(unit) => unfit(unit),
-                None if name == needed_by => Some(Refusal::Unknown { unit: name.clone() }),
-                None => Some(Refusal::Missing {
-                    unit: name.clone(),
-                    needed_by,
-                    reason: absent
-                        .iter()
-                        .find(|absent| absent.name == name)
-                        .map_or_else(|| String::from("not found"), |absent| absent.reason.clone()),
-                }),
+            // A unit that is down is not started as an old file had it.
+            let missing = absent.iter().find(|absent| absent.name == name);
+            let problem = match (missing, find(&name)) {
+                (None, Some(unit)) => unfit(unit),
+                (None, None) if name == needed_by => Some(Refusal::Unknown { unit: name.clone() }),
+                (missing, _) => Some(Refusal::missing(&name, &needed_by, missing)),
             };
             match (problem, hard) {
                 (Some(refusal), true) => return Err(refusal),
@@ -336,8 +331,22 @@ impl Open {
     }
 }
 
+impl Refusal {
+    /// `unit` could not be read, or nobody knows of it.
+    #[must_use]
+    pub fn missing(unit: &UnitName, needed_by: &UnitName, absent: Option<&Absent>) -> Self {
+        let reason = absent.map(|absent| absent.reason.clone());
+        Self::Missing {
+            unit: unit.clone(),
+            needed_by: needed_by.clone(),
+            reason: reason.unwrap_or_else(|| "not found".to_owned()),
+        }
+    }
+}
+
 /// Why this unit can be started by nobody, if so.
-fn unfit(unit: &Unit) -> Option<Refusal> {
+#[must_use]
+pub fn unfit(unit: &Unit) -> Option<Refusal> {
     if unit.name.is_template() {
         return Some(Refusal::Template {
             unit: unit.name.clone(),

@@ -42,6 +42,7 @@ struct WireHello {
 struct WireRequest {
     verb: Option<String>,
     names: Option<Vec<String>>,
+    found: Option<Vec<String>>,
     directories: Option<Vec<String>>,
     wait: Option<String>,
     scope: Option<String>,
@@ -51,6 +52,7 @@ struct WireRequest {
 const NO_REQUEST: WireRequest = WireRequest {
     verb: None,
     names: None,
+    found: None,
     directories: None,
     wait: None,
     scope: None,
@@ -126,7 +128,10 @@ fn flatten(command: &Command) -> WireRequest {
     match command {
         Command::List => plain("list"),
         Command::Status { names } => named("status", names),
-        Command::Start { names, wait } => waiting("start", names, wait),
+        Command::Start { names, found, wait } => WireRequest {
+            found: (!found.is_empty()).then(|| found.clone()),
+            ..waiting("start", names, wait)
+        },
         Command::Stop { names, wait } => waiting("stop", names, wait),
         Command::Restart { names, wait, scope } => WireRequest {
             scope: Some(scope.written().to_owned()),
@@ -153,6 +158,7 @@ fn build(verb: &str, wire: &WireRequest) -> Result<Command, DecodeError> {
         },
         "start" => Command::Start {
             names: names(wire)?,
+            found: bounded_names("found", wire.found.as_deref().unwrap_or_default())?,
             wait: wait(wire)?,
         },
         "stop" => Command::Stop {
@@ -191,15 +197,17 @@ fn names(wire: &WireRequest) -> Result<Vec<String>, DecodeError> {
     if names.is_empty() {
         return Err(DecodeError::Missing { field: "names" });
     }
+    bounded_names("names", names)
+}
+
+fn bounded_names(field: &'static str, names: &[String]) -> Result<Vec<String>, DecodeError> {
     if names.len() > NAMES_MAX {
-        return Err(DecodeError::Long {
-            field: "names",
-            limit: NAMES_MAX,
-        });
+        let limit = NAMES_MAX;
+        return Err(DecodeError::Long { field, limit });
     }
     names
         .iter()
-        .map(|name| bounded("names", NAME_LENGTH_MAX, name.clone()))
+        .map(|name| bounded(field, NAME_LENGTH_MAX, name.clone()))
         .collect()
 }
 
@@ -260,10 +268,13 @@ mod tests {
         }
         for wait in [Wait::Finished, Wait::Accepted] {
             let names = || names.clone();
-            all.push(Command::Start {
-                names: names(),
-                wait,
-            });
+            for found in [Vec::new(), names()] {
+                all.push(Command::Start {
+                    names: names(),
+                    found,
+                    wait,
+                });
+            }
             all.push(Command::Stop {
                 names: names(),
                 wait,

@@ -2,9 +2,10 @@
 
 use std::fs;
 
+use diakonos::engine::{Command, Wait};
 use diakonos::wire::{ErrorKind, ProgressKind, ResultKind};
 
-use crate::harness::{Bench, start};
+use crate::harness::{Bench, Done, start};
 
 #[test]
 fn a_restart_reads_the_file_again_and_says_what_changed() {
@@ -69,10 +70,46 @@ fn a_broken_file_takes_nothing_down() {
     fs::remove_file(path).unwrap();
     bench.stop("web").is(ResultKind::Stopped);
     assert_eq!(ear.next().unwrap(), "down web");
-    assert!(matches!(
-        bench.start("web").error().kind,
-        ErrorKind::Failed | ErrorKind::NoSuchUnit
-    ));
+    let done = bench.start("web");
+    assert_eq!(done.error().kind, ErrorKind::Failed);
+    let message = &done.error().message;
+    assert!(message.starts_with("cannot read "), "{message}");
+    assert!(message.ends_with("web.service: No such file or directory"));
+    let hint = done.error().hint.as_deref().unwrap();
+    assert!(hint.contains("restore the file"), "{hint}");
+}
+
+#[test]
+fn a_list_marks_units_whose_file_is_broken_or_gone() {
+    let bench = Bench::new();
+    let _daemon = bench.daemon();
+    for name in ["broken", "fine", "gone", "up"] {
+        bench.sleeper(name, "");
+        bench.start(name).is(ResultKind::Started);
+    }
+    for name in ["broken", "fine", "gone"] {
+        bench.stop(name).is(ResultKind::Stopped);
+    }
+    bench.file("broken", "[service]\nExecStrat = \"/bin/true\"\n");
+    fs::remove_file(bench.units().join("gone.service")).unwrap();
+    bench.file("up", "[service\n");
+    let output = bench.run(&["list"]);
+    let said = String::from_utf8_lossy(&output.stdout);
+    let state = |name: &str| {
+        let mut rows = said.lines().map(str::split_whitespace);
+        let row = rows.find(|row| row.clone().next() == Some(name)).unwrap();
+        row.clone().nth(1).unwrap().to_owned()
+    };
+    let states = ["broken", "fine", "gone", "up"].map(state);
+    assert_eq!(states, ["error", "stopped", "error", "running"], "{said}");
+    assert!(said.contains("broken: broken.service:"), "{said}");
+    assert!(said.contains("gone: cannot read "), "{said}");
+    assert!(said.contains("up: up.service:1:"), "{said}");
+    // A name alone tells the same.
+    let output = bench.run(&["status", "gone"]);
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(said.contains("No such file or directory"), "{said}");
+    bench.stop("up").is(ResultKind::Stopped);
 }
 
 #[test]
@@ -90,4 +127,79 @@ fn one_name_in_two_folders_is_an_error_that_names_both() {
         assert!(message.contains(&folder.display().to_string()), "{message}");
     }
     bench.stop("web").is(ResultKind::Stopped);
+}
+
+/// The units of an answer that went as this says, by name.
+fn that(done: &Done, kind: ResultKind) -> Vec<&str> {
+    let results = done.results().iter().filter(|result| result.kind == kind);
+    let mut names: Vec<&str> = results.map(|result| result.unit.as_str()).collect();
+    names.sort_unstable();
+    names
+}
+
+#[test]
+fn what_a_pattern_found_and_is_broken_spoils_only_itself_and_what_requires_it() {
+    let bench = Bench::new();
+    let _daemon = bench.daemon();
+    bench.file("broken", "[service]\nExecStrat = \"/bin/true\"\n");
+    bench.file("worse", "[service\n");
+    bench.sleeper("good", "Wants = [\"worse\"]");
+    bench.sleeper("leans", "Requires = [\"good\"]");
+    bench.sleeper("needs", "Requires = [\"broken\"]");
+    bench.sleeper("needs-that", "Requires = [\"needs\"]");
+    let done = bench.start("*");
+    assert_eq!(that(&done, ResultKind::Started), ["good", "leans"]);
+    let failed = ["broken", "needs", "needs-that", "worse"];
+    assert_eq!(that(&done, ResultKind::Failed), failed);
+    let text = |name: &str| {
+        let mut results = done.results().iter();
+        let result = results.find(|result| result.unit == name).unwrap();
+        result.text.clone()
+    };
+    assert!(text("broken").contains("broken.service:2:"), "{done:?}");
+    assert!(text("broken").contains("did you mean `ExecStart`?"));
+    assert!(text("worse").contains("worse.service:1:"), "{done:?}");
+    assert!(text("needs").starts_with("needs broken: "), "{done:?}");
+    assert!(text("needs-that").starts_with("needs needs broken: "));
+
+    // Whoever names the broken one gets nothing at all.
+    bench.stop("*");
+    let names = ["good", "broken"].map(str::to_owned).to_vec();
+    let both = Command::Start {
+        names: names.clone(),
+        found: Vec::new(),
+        wait: Wait::Finished,
+    };
+    let done = bench.client().ask(both);
+    assert!(done.error().message.contains("broken.service:2:"));
+    assert!(done.error().message.ends_with("\nnothing was started"));
+    assert_eq!(bench.status("good").state, "stopped");
+
+    // A client that has looked through a folder itself says so.
+    let found = Command::Start {
+        found: names.clone(),
+        names,
+        wait: Wait::Finished,
+    };
+    let done = bench.client().ask(found);
+    assert_eq!(that(&done, ResultKind::Started), ["good"]);
+    assert_eq!(that(&done, ResultKind::Failed), ["broken"]);
+
+    // What is up goes on under its old file; the others are restarted.
+    bench.start("leans").is(ResultKind::Started);
+    bench.file("leans", "[service]\nExecStrat = \"/bin/true\"\n");
+    let done = bench.restart("*");
+    assert_eq!(
+        that(&done, ResultKind::Failed),
+        ["leans", "needs", "needs-that"]
+    );
+    assert_eq!(bench.status("leans").state, "running");
+    bench.stop("*");
+
+    // An order that has a cycle is wrong as a whole.
+    bench.sleeper("leans", "After = [\"good\"]");
+    bench.sleeper("good", "After = [\"leans\"]");
+    let message = bench.start("*").error().message.clone();
+    assert!(message.contains("cycle"), "{message}");
+    assert!(message.ends_with("\nnothing was started"), "{message}");
 }

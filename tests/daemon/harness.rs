@@ -242,7 +242,11 @@ fn marked(entry: &str) -> Vec<Pid> {
 pub(crate) fn start(name: &str) -> Command {
     let names = vec![name.to_owned()];
     let wait = Wait::Finished;
-    Command::Start { names, wait }
+    Command::Start {
+        names,
+        found: Vec::new(),
+        wait,
+    }
 }
 
 pub(crate) fn stop(name: &str) -> Command {

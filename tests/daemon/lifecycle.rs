@@ -79,6 +79,15 @@ fn a_start_that_fails_says_why() {
         text.contains("/nope/program: No such file or directory"),
         "{text}"
     );
+    let hint = |key: &str, name: &str| {
+        let file = bench.units().join(format!("{name}.service"));
+        Some(format!("{key}= in {}", file.display()))
+    };
+    assert_eq!(done.result().hint, hint("ExecStart", "missing"));
+    let output = bench.run(&["start", "missing"]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    let expected = hint("ExecStart", "missing").unwrap();
+    assert!(said.contains(&format!("hint: {expected}\n")), "{said}");
     let status = bench.status("missing");
     assert_eq!(status.state, "failed");
     assert!(status.cause.contains("No such file"), "{}", status.cause);
@@ -91,6 +100,7 @@ fn a_start_that_fails_says_why() {
     let text = &done.is(ResultKind::Failed).result().text;
     let expected = "User=nobody-like-this: there is no such user";
     assert!(text.starts_with(expected), "{text}");
+    assert_eq!(done.result().hint, hint("User", "nobody"));
 
     bench.file(
         "nowhere",
@@ -99,6 +109,7 @@ fn a_start_that_fails_says_why() {
     let done = bench.start("nowhere");
     let text = &done.is(ResultKind::Failed).result().text;
     assert_eq!(text, "WorkingDirectory=/nope: No such file or directory");
+    assert_eq!(done.result().hint, hint("WorkingDirectory", "nowhere"));
 
     assert_eq!(bench.status("good").state, "running");
     bench.stop("good").is(ResultKind::Stopped);
@@ -141,6 +152,7 @@ fn patterns_and_instances_name_several() {
     let mut ear = bench.ear();
     let names = ["worker@1", "worker@2.service", "worker@1"].map(str::to_owned);
     let done = bench.client().ask(Command::Start {
+        found: Vec::new(),
         names: names.to_vec(),
         wait: Wait::Finished,
     });
@@ -170,6 +182,7 @@ fn a_request_that_does_not_wait_is_answered_at_once() {
         "ExecStartPre = \"/bin/sleep 1000\"",
     );
     let done = bench.client().ask(Command::Start {
+        found: Vec::new(),
         names: vec!["slow".to_owned()],
         wait: Wait::Accepted,
     });
@@ -181,6 +194,7 @@ fn a_request_that_does_not_wait_is_answered_at_once() {
     bench.stop("slow").is(ResultKind::Stopped);
 
     let done = bench.client().ask(Command::Start {
+        found: Vec::new(),
         names: vec!["none".to_owned()],
         wait: Wait::Accepted,
     });

@@ -15,7 +15,11 @@ fn with_few_descriptors_some_fail_and_the_rest_is_untouched() {
     }
     let names: Vec<String> = (0..SERVICES).map(|number| format!("s{number}")).collect();
     let wait = Wait::Finished;
-    let done = bench.client().ask(Command::Start { names, wait });
+    let done = bench.client().ask(Command::Start {
+        names,
+        found: Vec::new(),
+        wait,
+    });
     let started = done
         .results()
         .iter()

@@ -86,3 +86,25 @@ fn it_ends_when_all_is_over() {
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     daemon.end();
 }
+
+#[test]
+fn one_broken_file_of_the_folder_does_not_keep_the_others_down() {
+    let bench = Bench::new();
+    let daemon = bench.daemon();
+    bench.service("good", "", "echo done", "Type = \"oneshot\"");
+    bench.file("broken", "[service]\nExecStrat = \"/bin/true\"\n");
+    let output = bench.run(&["up"]);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("broken.service:2:"), "{said}");
+    assert!(String::from_utf8_lossy(&output.stdout).contains("done"));
+    // It waits for what will never run no longer than for what has ended.
+    bench.sleeper("long", "");
+    let output = bench.run(&["up", "--exit-with", "broken"]);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert_eq!(bench.status("long").state, "stopped");
+    // Named, it is the whole request.
+    let output = bench.run(&["up", "good", "broken"]);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    daemon.end();
+}

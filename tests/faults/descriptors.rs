@@ -31,6 +31,7 @@ fn a_hundred_services_with_64_descriptors_stay_in_hand() {
     let (mut up, mut failed) = (Vec::new(), Vec::new());
     let wait = Wait::Finished;
     let start = Command::Start {
+        found: Vec::new(),
         names: names.clone(),
         wait,
     };

@@ -29,7 +29,11 @@ fn a_hundred_services_cost_no_wakeup_no_thread_and_little_memory() {
     let descriptors = entries(pid, "fd");
 
     let wait = Wait::Finished;
-    let done = bench.client().ask(Command::Start { names, wait });
+    let done = bench.client().ask(Command::Start {
+        names,
+        found: Vec::new(),
+        wait,
+    });
     let up = done
         .results()
         .iter()

@@ -42,6 +42,7 @@ pub(in crate::cli) const ENABLE: Row = Row {
         let names = names(given)?;
         let wait = Wait::Finished;
         let start = Command::Start {
+            found: Vec::new(),
             names: names.clone(),
             wait,
         };

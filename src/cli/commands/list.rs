@@ -22,7 +22,7 @@ pub(in crate::cli) const ROW: Row = Row {
     summary: "show all units: state, PID, uptime, restarts, CPU, memory",
     help: &[
         "Shows the units that the daemon has loaded and those whose files lie in the service folders; a unit that was never \
-         started is `stopped`, one whose file is wrong is `error`. What needs a look is said below the table.",
+         started is `stopped`, one whose file is wrong or gone is `error`. What needs a look is said below the table.",
         "CPU is the average since the service came up, in per cent of one CPU; memory and CPU count all processes of the \
          service.",
         "States: stopped, waiting (for what is ordered before it), starting, running, exited (a oneshot that remains), \

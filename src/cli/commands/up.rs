@@ -9,7 +9,7 @@ use super::verbs::report;
 use crate::cli::args::Given;
 use crate::cli::client::Client;
 use crate::cli::exit::{Exit, Failure};
-use crate::cli::family::{self, Family};
+use crate::cli::family::{self, Family, Meant};
 use crate::cli::logs::{LogWatch, LogsError, Options, View};
 use crate::cli::output::{aside, hint_line};
 use crate::cli::place::Place;
@@ -40,6 +40,7 @@ pub(in crate::cli) const ROW: Row = Row {
         "Without a name: every unit of the service folder. A daemon that runs already is used. Ctrl-C stops what this \
          command has started, in order, and leaves alone what was up before; a second Ctrl-C no longer waits for that. It \
          ends by itself when all that it has started is down for good.",
+        "A unit that a pattern or the folder brought in and whose file is wrong is reported, and the others start.",
     ],
     examples: &[
         ("diakonos up", "all of ./services"),
@@ -62,8 +63,8 @@ pub(in crate::cli) const ROW: Row = Row {
 
 fn run(given: &Given) -> Result<Exit, Failure> {
     let place = Place::find(given)?;
-    let names = family::named(&place, &given.arguments)?;
-    let members = family::with_dependencies(&place, &names);
+    let meant = family::meant(&place, &given.arguments)?;
+    let members = family::with_dependencies(&place, &meant.names);
     let exit_with = match given.value("--exit-with") {
         None => None,
         Some(name) => Some(exit_with(name, &members)?),
@@ -90,7 +91,7 @@ fn run(given: &Given) -> Result<Exit, Failure> {
         audience: Audience::There,
         begun_ms: wall_ms(),
     };
-    let exit = up.run(&mut client, names, exit_with.as_deref())?;
+    let exit = up.run(&mut client, meant, exit_with.as_deref())?;
     if connected.fresh {
         let hint = "the daemon that this started still runs; `diakonos kill` ends it";
         aside(&hint_line(hint, given.error_palette()));
@@ -143,11 +144,15 @@ impl Up<'_> {
     fn run(
         &mut self,
         client: &mut Client,
-        names: Vec<String>,
+        meant: Meant,
         exit_with: Option<&str>,
     ) -> Result<Exit, Failure> {
-        let wait = Wait::Finished;
-        client.send(Command::Start { names, wait }, &self.place.directories)?;
+        let start = Command::Start {
+            names: meant.names,
+            found: meant.found,
+            wait: Wait::Finished,
+        };
+        client.send(start, &self.place.directories)?;
         let mut waiting = Some(Waiting::new(self.given, self.place, "starting".to_owned()));
         let mut failed = false;
         let mut look_at_ms: Option<u64> = None;

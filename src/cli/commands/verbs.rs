@@ -54,7 +54,8 @@ pub(in crate::cli) const START: Row = Row {
          shown. The daemon starts by itself if none runs.",
         "A service that is up is left alone. The unit file is read again for a service that is down. Ctrl-C ends the \
          waiting, not the start.",
-        "Names may be patterns, such as 'worker@*'; quote them for the shell.",
+        "Names may be patterns, such as 'worker@*'; quote them for the shell. A unit whose file is wrong is reported, and \
+         the others that a pattern or --all has found start; one that was named itself has the whole request refused.",
     ],
     examples: &[
         (
@@ -70,7 +71,15 @@ pub(in crate::cli) const START: Row = Row {
     run: |given| {
         let names = names(given)?;
         let wait = wait(given);
-        starting(given, "start", Command::Start { names, wait })
+        starting(
+            given,
+            "start",
+            Command::Start {
+                names,
+                found: Vec::new(),
+                wait,
+            },
+        )
     },
 };
 
@@ -294,12 +303,14 @@ pub(super) fn report(
         exit = Exit::Failed;
         let (culprit, log) = last_words(place, &result.unit, begun_ms);
         aside(&render::failures(result, (&culprit, &log), palette));
-        let named = format!("`diakonos status {culprit}` says more");
         let hint = match &result.hint {
-            Some(hint) if !log.is_empty() && culprit == result.unit => hint,
-            _ => &named,
+            Some(hint) => hint.clone(),
+            None if !log.is_empty() && culprit == result.unit => {
+                format!("`diakonos logs {culprit}` shows what it said")
+            }
+            None => format!("`diakonos status {culprit}` says more"),
         };
-        aside(&hint_line(hint, palette));
+        aside(&hint_line(&hint, palette));
     }
     // That nobody reads of the successes does not make one of a failure.
     if exit == Exit::Done {
