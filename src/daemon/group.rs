@@ -15,7 +15,7 @@ use mio::Token;
 use crate::engine::UnitId;
 use crate::sys::cgroup::{Cgroup, Tree};
 use crate::sys::inotify::Watch;
-use crate::sys::proc::{self, Mark};
+use crate::sys::proc::{self, Descent, Mark};
 use crate::sys::process::{Pid, PidFd, error_text};
 
 use super::sources::{Source, Sources};
@@ -50,7 +50,8 @@ struct Found {
     marks: Vec<Mark>,
     /// Processes that we started or know to belong here. Their sessions outlive them.
     roots: Vec<Pid>,
-    /// Members whose end is waited for.
+    descent: Descent,
+    /// Members whose end is waited for, of [`heads_of`].
     held: Vec<Held>,
 }
 
@@ -104,7 +105,13 @@ impl Group {
                 kind: Kind::Cgroup(cgroup),
                 watch: Watched::Not,
             },
-            Some(Err(_)) | None => Self::new(unit, name, tree),
+            Some(Err(_)) | None => {
+                let mut group = Self::new(unit, name, tree);
+                if let Kind::Found(found) = &mut group.kind {
+                    found.descent = Descent::Any;
+                }
+                group
+            }
         }
     }
 
@@ -128,11 +135,12 @@ impl Group {
         let Kind::Found(found) = &mut self.kind else {
             return;
         };
-        if found.marks.is_empty() || !members_of(found).is_empty() {
+        if found.marks.is_empty() || !heads_of(found).is_empty() {
             found.marks.push(mark);
         } else {
             found.marks = vec![mark];
             found.roots.clear();
+            found.descent = Descent::Ours;
         }
     }
 
@@ -160,11 +168,19 @@ impl Group {
         }
     }
 
+    /// The living members, at least those that are our children.
+    pub(super) fn heads(&self) -> io::Result<Vec<Pid>> {
+        match &self.kind {
+            Kind::Cgroup(cgroup) => cgroup.procs(),
+            Kind::Found(found) => Ok(heads_of(found)),
+        }
+    }
+
     /// Whether no member lives. What cannot be read counts as not empty: nothing is forgotten on a guess.
     pub(super) fn is_empty(&self) -> bool {
         match &self.kind {
             Kind::Cgroup(cgroup) => cgroup.populated().is_ok_and(|populated| !populated),
-            Kind::Found(found) => members_of(found).is_empty(),
+            Kind::Found(found) => heads_of(found).is_empty(),
         }
     }
 
@@ -208,12 +224,12 @@ impl Group {
         }
     }
 
-    /// Looks who is left; when a member that was held has ended, others take its place.
+    /// Looks who is left; when one that was held has ended, others take its place.
     pub(super) fn hold_members(&mut self, sources: &mut Sources) {
         let (unit, Kind::Found(found)) = (self.unit, &mut self.kind) else {
             return;
         };
-        let members = members_of(found);
+        let members = heads_of(found);
         found.held.retain(|held| {
             let stays = members.contains(&held.pid);
             if !stays {
@@ -248,13 +264,22 @@ fn release(sources: &mut Sources, held: &Held) {
 }
 
 fn members_of(found: &Found) -> Vec<Pid> {
-    let mut all = Vec::new();
-    for mark in &found.marks {
-        all.extend(proc::members(&found.roots, mark));
+    // The list of all processes is long, and after most ends nobody is left.
+    let heads = heads_of(found);
+    match found.descent {
+        Descent::Any => heads,
+        Descent::Ours if heads.is_empty() => heads,
+        Descent::Ours => proc::members(&found.roots, &found.marks, Descent::Ours),
     }
-    all.sort_unstable();
-    all.dedup();
-    all
+}
+
+/// Those members whose ends tell when none is left, and none while there is no member.
+fn heads_of(found: &Found) -> Vec<Pid> {
+    match found.descent {
+        _ if found.marks.is_empty() => Vec::new(),
+        Descent::Ours => proc::heads(&found.roots, &found.marks),
+        Descent::Any => proc::members(&found.roots, &found.marks, Descent::Any),
+    }
 }
 
 /// Each member is held first and looked for again: only who is a member then gets the signal, so no number is mistaken.

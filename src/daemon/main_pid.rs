@@ -205,8 +205,8 @@ impl Processes {
             if strays.is_empty() {
                 break;
             }
-            let members = hold.group.members().unwrap_or_default();
-            strays.retain(|pid| !members.contains(pid));
+            let heads = hold.group.heads().unwrap_or_default();
+            strays.retain(|pid| !heads.contains(pid));
         }
         strays
     }

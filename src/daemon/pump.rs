@@ -36,7 +36,7 @@ pub(super) enum Pumped {
     More,
 }
 
-/// Where a batch is looked at before it is moved; one for all services.
+/// Where a batch is looked at before it is moved, when the log asks for that; one for all services.
 #[derive(Debug)]
 pub(super) struct Intake {
     buffer: Box<[u8]>,
@@ -217,6 +217,14 @@ impl UnitLog {
             return Ok(0);
         };
         let reader = pipe.reader.as_fd();
+        let of = (pipe.stream, self.run.0);
+        let moved = self.writer.as_mut().and_then(|writer| {
+            let now_ms = clock::wall_ms();
+            writer.move_from(reader, now_ms, of, intake.buffer.len())
+        });
+        if let Some(moved) = moved {
+            return moved;
+        }
         let scratch = (intake.reader.as_fd(), intake.writer.as_fd());
         let count = files::peek_pipe(reader, scratch, &mut intake.buffer)?;
         let bytes = intake.buffer.get(..count).unwrap_or_default();
@@ -229,7 +237,6 @@ impl UnitLog {
             files::discard(reader, count)?;
             return Ok(count);
         };
-        let of = (pipe.stream, self.run.0);
         let appended = writer.append_from(reader, clock::wall_ms(), of, bytes);
         match appended {
             Appended::Written | Appended::Resumed { .. } => {}
@@ -345,6 +352,48 @@ mod tests {
         assert!(index.records.iter().all(|record| record.run == 7));
         log.close(&mut sources);
         assert!(!fifo.exists());
+        fs::remove_dir_all(&folder).unwrap();
+    }
+
+    /// Far from the bound bytes are moved unseen, near it they are looked at; no line is lost, doubled or divided.
+    #[test]
+    fn rotation_is_at_line_ends_by_either_way() {
+        let name = format!("diakonos-bound-{}", std::process::id());
+        let folder = std::env::temp_dir().join(name);
+        fs::create_dir_all(&folder).unwrap();
+        let poll = mio::Poll::new().unwrap();
+        let mut sources = Sources::new(poll.registry().try_clone().unwrap());
+        let max_size = 5 * BUFFER_BYTES as u64 / 2;
+        let limits = LogLimits {
+            max_size,
+            max_files: 9,
+        };
+        let mut log = UnitLog::new("web", &folder, limits);
+        let fifo = folder.join("web.out");
+        let mut intake = Intake::new().unwrap();
+        log.open_pipe((UnitId(1), Stream::Out), &fifo, None, &mut sources)
+            .unwrap();
+        let mut writer = fs::OpenOptions::new()
+            .read(true)
+            .write(true)
+            .open(&fifo)
+            .unwrap();
+        log.begin(RunId(7), 99);
+        let lines: Vec<String> = (0..60_000).map(|number| format!("{number}\n")).collect();
+        // Few enough for a pipe of any size, and whole lines.
+        for some in lines.chunks(600) {
+            writer.write_all(some.concat().as_bytes()).unwrap();
+            assert_eq!(log.pump(Stream::Out, &mut intake), Pumped::Empty);
+        }
+        let file = |number| fs::read(folder.join(number)).unwrap();
+        let files = [file("web.log.2"), file("web.log.1"), file("web.log")];
+        for full in &files[..2] {
+            let length = full.len() as u64;
+            assert!(length <= max_size && length + 6 > max_size, "{length}");
+            assert_eq!(full.last(), Some(&b'\n'));
+        }
+        assert_eq!(files.concat(), lines.concat().as_bytes());
+        log.close(&mut sources);
         fs::remove_dir_all(&folder).unwrap();
     }
 

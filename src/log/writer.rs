@@ -18,9 +18,9 @@ use std::path::Path;
 use crate::sys::files;
 
 use super::index::{Mark, Record, Stream, What};
+use super::outcome::{Appended, Failure};
 use super::paths::Paths;
 use super::rotation::{self, Pair};
-use crate::sys::process::errno_text;
 
 /// A file that is this much over `max_size` is rotated within a line.
 const LINE_DIVIDED_BYTES: u64 = 64 * 1024 * 1024;
@@ -34,39 +34,6 @@ pub struct Limits {
     pub max_size: u64,
     /// Files kept, the current one included; at least 1.
     pub max_files: u32,
-}
-
-/// What became of a batch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Appended {
-    /// All of it is in the file.
-    Written,
-    /// All of it is in the file, after a line that says how many bytes before it were lost.
-    Resumed { lost_bytes: u64 },
-    /// Writing has begun to fail; so many bytes of this batch are lost.
-    Failed { lost_bytes: u64 },
-    /// Writing still fails; so many bytes of this batch are lost.
-    StillFailing { lost_bytes: u64 },
-}
-
-/// Why nothing can be written at present.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Failure {
-    /// Bytes lost since it began.
-    pub lost_bytes: u64,
-    /// The system's error number, where it gave one.
-    pub errno: Option<i32>,
-}
-
-impl Failure {
-    /// The system's words for it, such as `No space left on device`.
-    #[must_use]
-    pub fn reason(&self) -> String {
-        let Some(errno) = self.errno else {
-            return "nothing was written".to_owned();
-        };
-        errno_text(errno)
-    }
 }
 
 /// One service's log, being written.
@@ -144,6 +111,43 @@ impl Writer {
         self.take(now_ms, of, bytes, Some(pipe))
     }
 
+    /// Moves at most `most` bytes from `pipe` without a look at them, which is the quick way while the next rotation is
+    /// further away than that. Returns how many; 0 is end of file.
+    ///
+    /// # Errors
+    /// `WouldBlock` when the pipe is empty.
+    ///
+    /// `None`: this way is not open now, and nothing was taken; see [`Self::append_from`].
+    pub fn move_from(
+        &mut self,
+        pipe: BorrowedFd<'_>,
+        now_ms: u64,
+        (stream, run): (Stream, u64),
+        most: usize,
+    ) -> Option<io::Result<usize>> {
+        if self.failure.is_some() || self.check_file().is_err() || self.index_is_full() {
+            return None;
+        }
+        let current = self.current.as_mut()?;
+        let start = current.pair.length;
+        if start.saturating_add(most as u64) > current.bound {
+            return None;
+        }
+        let log = &current.pair.log;
+        match files::move_to_file(pipe, log.as_fd(), start, most) {
+            Ok(0) => Some(Ok(0)),
+            Ok(count) => {
+                current.pair.length += count as u64;
+                let last = byte_at(log, current.pair.length - 1);
+                self.note_bytes(now_ms, (stream, run), count, last);
+                Some(Ok(count))
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Some(Err(error)),
+            // The other way finds out more.
+            Err(_) => None,
+        }
+    }
+
     fn take(
         &mut self,
         now_ms: u64,
@@ -170,7 +174,8 @@ impl Writer {
             };
             let (piece, after) = rest.split_at(count);
             let (written, result) = self.write(piece, pipe);
-            self.note_bytes(now_ms, stream, run, &piece[..written]);
+            let last = piece[..written].last().copied();
+            self.note_bytes(now_ms, (stream, run), written, last);
             if let Err(error) = result {
                 return self.lose(&error, rest.len() - written);
             }
@@ -399,13 +404,19 @@ impl Writer {
         (written, result)
     }
 
-    /// Notes the service's bytes that were just written, in the index and for the next rotation.
-    fn note_bytes(&mut self, now_ms: u64, stream: Stream, run: u64, bytes: &[u8]) {
-        let (Some(current), Some(last)) = (&mut self.current, bytes.last()) else {
+    /// Notes `count` bytes of the service that were just written, in the index and for the next rotation.
+    fn note_bytes(
+        &mut self,
+        now_ms: u64,
+        (stream, run): (Stream, u64),
+        count: usize,
+        last: Option<u8>,
+    ) {
+        let Some(current) = self.current.as_mut().filter(|_| count > 0) else {
             return;
         };
-        let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
-        let offset = current.pair.length - bytes.len() as u64;
+        let length = u32::try_from(count).unwrap_or(u32::MAX);
+        let offset = current.pair.length - count as u64;
         let what = What::Bytes { stream, length };
         let record = Record {
             time_ms: now_ms,
@@ -417,7 +428,7 @@ impl Writer {
             .pair
             .index
             .note(record, current.index_bound.saturating_mul(2));
-        let is_ended = *last == b'\n';
+        let is_ended = last == Some(b'\n');
         current.ends = if is_ended {
             Ends::WithLine
         } else {

@@ -35,12 +35,24 @@ pub struct Mark {
     pub lock_limit: u64,
 }
 
-impl Mark {
-    /// Whether the process was born with it.
-    #[must_use]
-    pub fn is_on(&self, pid: Pid) -> bool {
-        lock_limit(pid) == Some(self.lock_limit) || has_environment(pid, self.entry.as_bytes())
-    }
+/// Where processes that bear a mark can be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Descent {
+    /// This process started them all. It adopts orphans, so each descends from one of our children, and all that
+    /// descend from one child belong together with it.
+    #[default]
+    Ours,
+    /// A predecessor started some: anybody may be their parent.
+    Any,
+}
+
+/// Whether the process was born with one of the marks.
+fn is_marked(pid: Pid, marks: &[Mark]) -> bool {
+    let limit = lock_limit(pid);
+    marks.iter().any(|mark| Some(mark.lock_limit) == limit)
+        || marks
+            .iter()
+            .any(|mark| has_environment(pid, mark.entry.as_bytes()))
 }
 
 /// Some of the fields of `/proc/PID/stat`.
@@ -238,17 +250,28 @@ fn holds_entry(mut source: impl Read, entry: &[u8]) -> bool {
 }
 
 /// The living processes that belong together: the roots, whoever is in a session that a root leads, whoever was born
-/// with the mark, and the children of all these, by rising PID. Never ourselves.
+/// with one of the marks, and the children of all these, by rising PID. Never ourselves.
 ///
 /// A root that has been reaped may be given still, since its session can outlive it. Its number may by then belong
-/// to a stranger: a living root counts only when it is our child or bears the mark.
+/// to a stranger: a living root counts only when it is our child or bears a mark.
 #[must_use]
-pub fn members(roots: &[Pid], mark: &Mark) -> Vec<Pid> {
+pub fn members(roots: &[Pid], marks: &[Mark], descent: Descent) -> Vec<Pid> {
     let ourselves = Pid::current();
     let all = all();
-    let marked = |stat: &Stat| mark.is_on(stat.pid);
+    let marked = |stat: &Stat| is_marked(stat.pid, marks);
+    let find = |pid: Pid| {
+        let at = all.binary_search_by_key(&pid, |stat| stat.pid).ok()?;
+        all.get(at)
+    };
+    // Marks are looked at where nothing else tells: below our children, descent does. Parents that the list lacks came
+    // or went while it was made.
+    let needs_look = |stat: &Stat| match (descent, stat.ppid) {
+        (Descent::Any, _) => true,
+        (Descent::Ours, Some(parent)) => parent == ourselves || find(parent).is_none(),
+        (Descent::Ours, None) => false,
+    };
     let is_stranger = |root: &Pid| {
-        let living = all.iter().find(|stat| stat.pid == *root && !stat.is_dead());
+        let living = find(*root).filter(|stat| !stat.is_dead());
         living.is_some_and(|stat| stat.ppid != Some(ourselves) && !marked(stat))
     };
     let roots: Vec<Pid> = roots
@@ -259,7 +282,7 @@ pub fn members(roots: &[Pid], mark: &Mark) -> Vec<Pid> {
     let by_itself = |stat: &Stat| {
         roots.contains(&stat.pid)
             || stat.session.is_some_and(|session| roots.contains(&session))
-            || marked(stat)
+            || (needs_look(stat) && marked(stat))
     };
     let mut found = Vec::new();
     let mut others = Vec::new();
@@ -290,6 +313,23 @@ pub fn members(roots: &[Pid], mark: &Mark) -> Vec<Pid> {
         .collect();
     pids.sort_unstable();
     pids
+}
+
+/// Those of [`members`] that are children of ours, as [`Descent::Ours`] has it: while there is a member, there is one
+/// of these. To find them costs a look at our children only. Nobody but us can remove a child from the kernel's list,
+/// so none is missed.
+#[must_use]
+pub fn heads(roots: &[Pid], marks: &[Mark]) -> Vec<Pid> {
+    let mut heads = children(Pid::current()).unwrap_or_default();
+    heads.retain(|pid| {
+        let Ok(stat) = stat(*pid) else { return false };
+        // The first thread may have ended before the others.
+        let is_alive = !stat.is_dead() || stat.threads > 1;
+        let is_known =
+            || roots.contains(pid) || stat.session.is_some_and(|session| roots.contains(&session));
+        is_alive && (is_known() || is_marked(*pid, marks))
+    });
+    heads
 }
 
 /// The unit of [`Stat::cpu_ticks`] and [`Stat::start_ticks`], 100 almost everywhere.
@@ -333,6 +373,24 @@ mod tests {
             entry: text.to_owned(),
             lock_limit: u64::MAX - 1,
         }
+    }
+
+    /// The members, which both ways of looking find.
+    fn found(roots: &[Pid], mark: &Mark) -> Vec<Pid> {
+        let marks = std::slice::from_ref(mark);
+        let found = members(roots, marks, Descent::Any);
+        assert_eq!(members(roots, marks, Descent::Ours), found);
+        let ours = children(Pid::current()).unwrap();
+        let heads: Vec<Pid> = found
+            .iter()
+            .copied()
+            .filter(|pid| ours.contains(pid))
+            .collect();
+        let mut quick = super::heads(roots, marks);
+        quick.sort_unstable();
+        assert_eq!(quick, heads);
+        assert_eq!(heads.is_empty(), found.is_empty());
+        found
     }
 
     /// Starts a shell whose first line of output is a PID.
@@ -455,11 +513,11 @@ mod tests {
                 assert_eq!(await_end(&root.pidfd), Wait::Exited(0));
                 assert_eq!(stat(escaped).unwrap().ppid, Some(Pid::current()));
                 assert_ne!(stat(escaped).unwrap().session, Some(root.pid));
-                assert_eq!(members(&[root.pid], &entry(&marker)), [escaped]);
-                assert_eq!(members(&[root.pid], &entry("INVOCATION_ID=other")), []);
+                assert_eq!(found(&[root.pid], &entry(&marker)), [escaped]);
+                assert_eq!(found(&[root.pid], &entry("INVOCATION_ID=other")), []);
                 kill(escaped);
                 assert_eq!(
-                    members(&[root.pid], &entry(&marker)),
+                    found(&[root.pid], &entry(&marker)),
                     [],
                     "a zombie is no member"
                 );
@@ -469,17 +527,13 @@ mod tests {
                 let (root, hidden) = shell_and_other(hide, &marker);
                 let mut both = [root.pid, hidden];
                 both.sort_unstable();
-                assert_eq!(members(&[root.pid], &entry("no=marker")), both);
-                assert_eq!(
-                    members(&[], &entry(&marker)),
-                    both,
-                    "by the parent's marker"
-                );
+                assert_eq!(found(&[root.pid], &entry("no=marker")), both);
+                assert_eq!(found(&[], &entry(&marker)), both, "by the parent's marker");
                 root.pidfd.signal(libc::SIGKILL).unwrap();
                 await_readable(root.pidfd.as_fd());
-                assert_eq!(members(&[root.pid], &entry("no=marker")), [hidden]);
+                assert_eq!(found(&[root.pid], &entry("no=marker")), [hidden]);
                 await_end(&root.pidfd);
-                assert_eq!(members(&[root.pid], &entry("no=marker")), [hidden]);
+                assert_eq!(found(&[root.pid], &entry("no=marker")), [hidden]);
                 kill(hidden);
                 assert_eq!(reap_orphans(|_| false), [hidden]);
             },
@@ -506,8 +560,8 @@ mod tests {
                 let root = spawn(&asked).unwrap();
                 let hidden = pid(read_line(reader.as_fd()).parse().unwrap());
                 assert_eq!(await_end(&root.pidfd), Wait::Exited(0));
-                assert_eq!(members(&[], &mark), [hidden]);
-                assert!(!mark.is_on(Pid::current()));
+                assert_eq!(found(&[], &mark), [hidden]);
+                assert!(!is_marked(Pid::current(), &[mark]));
                 kill(hidden);
                 assert_eq!(reap_orphans(|_| false), [hidden]);
             },
@@ -528,8 +582,8 @@ mod tests {
     #[test]
     fn a_stranger_with_a_roots_number_brings_nobody_in() {
         let parent = pid(std::os::unix::process::parent_id());
-        assert_eq!(members(&[parent], &entry("no=marker")), []);
-        assert_eq!(members(&[Pid::current()], &entry("no=marker")), []);
+        assert_eq!(found(&[parent], &entry("no=marker")), []);
+        assert_eq!(found(&[Pid::current()], &entry("no=marker")), []);
     }
 
     #[test]
