@@ -130,6 +130,17 @@ pub fn set_nonblocking(fd: BorrowedFd<'_>) -> io::Result<()> {
     Ok(fcntl_setfl(fd, fcntl_getfl(fd)? | OFlags::NONBLOCK)?)
 }
 
+/// Opens once more, for writing, what a descriptor is open on, such that writes return `WouldBlock` instead of waiting.
+/// Whoever else holds the descriptor notices nothing, as with [`set_nonblocking`] they would.
+///
+/// # Errors
+/// `EACCES` for another user's terminal, `ENXIO` for a socket and for a pipe without a reader; else open(2)'s.
+pub fn reopen_nonblocking(fd: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+    let path = format!("/proc/self/fd/{}", fd.as_raw_fd());
+    let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    Ok(open(path, flags, Mode::empty())?)
+}
+
 /// One read(2), begun again when a signal interrupts it. 0 is the end of the file.
 ///
 /// # Errors

@@ -10,6 +10,7 @@ use crate::cli::args::Given;
 use crate::cli::client::other_answer;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::answer;
+use crate::cli::patient::Unwaiting;
 use crate::cli::place::{Place, find_home};
 use crate::cli::render;
 use crate::cli::stamp::Stamped;
@@ -135,7 +136,11 @@ fn log_to_stderr() {
         .set_location_level(LevelFilter::Off)
         .build();
     // The logger writes word by word, and each would be a system call.
-    let stamped = Stamped::new(std::io::stderr(), clock::wall_ms);
+    let Ok(out) = Unwaiting::new(std::io::stderr().as_fd(), clock::wall_ms) else {
+        // Standard error is closed: nobody reads it.
+        return;
+    };
+    let stamped = Stamped::new(out, clock::wall_ms);
     let lines = std::io::LineWriter::with_capacity(LINE_BYTES, stamped);
     // It fails only when a logger is set already, which then does as well.
     let _ = WriteLogger::init(LevelFilter::Info, config, lines);
