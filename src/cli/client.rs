@@ -10,6 +10,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::exit::{Exit, Failure};
+use super::place::home_hint;
 use super::text::{clean, span};
 use super::wait::{MENTION_MS, mention};
 use crate::engine::Command;
@@ -304,13 +305,23 @@ fn not_reached(socket: &Path, error: &io::Error) -> ConnectError {
         kind => {
             let (exit, reason) = match kind {
                 io::ErrorKind::PermissionDenied => (Exit::NotAllowed, error_text(error)),
+                io::ErrorKind::NotADirectory => {
+                    let home = socket.parent().unwrap_or(socket).display();
+                    (Exit::NoDaemon, format!("{home} is no folder"))
+                }
                 io::ErrorKind::InvalidInput => {
                     let reason = "the path is too long for a socket";
                     (Exit::NoDaemon, reason.to_owned())
                 }
                 _ => (Exit::NoDaemon, error_text(error)),
             };
-            Failure::new(exit, format!("cannot connect to {path}: {reason}"))
+            let failure = Failure::new(exit, format!("cannot connect to {path}: {reason}"));
+            match (kind, socket.parent()) {
+                (io::ErrorKind::PermissionDenied | io::ErrorKind::NotADirectory, Some(home)) => {
+                    failure.hint(home_hint(home))
+                }
+                _ => failure,
+            }
         }
     };
     ConnectError::Failure(failure)

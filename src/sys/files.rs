@@ -4,7 +4,7 @@
 //! always close-on-exec. Does not know what the files mean.
 
 use std::ffi::CStr;
-use std::fs::DirBuilder;
+use std::fs::{DirBuilder, symlink_metadata};
 use std::io::{self, Read};
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::fs::DirBuilderExt;
@@ -105,9 +105,23 @@ fn open_lock(path: &Path) -> io::Result<OwnedFd> {
 /// likewise.
 ///
 /// # Errors
-/// `PermissionDenied` when it belongs to another user, `ENOTDIR` or `ELOOP` when it is something else; else
-/// mkdir(2)'s.
+/// `PermissionDenied` when it belongs to another user, `NotADirectory` when it is something else, be it a link to a
+/// folder; else mkdir(2)'s.
 pub fn private_directory(path: &Path) -> io::Result<()> {
+    make_private(path).map_err(
+        |error| match symlink_metadata(path).map(|it| it.file_type()) {
+            Ok(kind) if kind.is_symlink() => {
+                io::Error::new(io::ErrorKind::NotADirectory, "it is a symbolic link")
+            }
+            Ok(kind) if !kind.is_dir() => {
+                io::Error::new(io::ErrorKind::NotADirectory, "it is no folder")
+            }
+            _ => error,
+        },
+    )
+}
+
+fn make_private(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(path)?;
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let directory = open(path, flags, Mode::empty())?;
@@ -481,9 +495,11 @@ mod tests {
         private_directory(&directory).unwrap();
         assert_eq!(mode_of(&directory), 0o700);
         fs::write(scratch.path("file"), "").unwrap();
-        assert!(private_directory(&scratch.path("file")).is_err());
+        let error = private_directory(&scratch.path("file")).unwrap_err();
+        assert_eq!(error.to_string(), "it is no folder");
         symlink(&directory, scratch.path("link")).unwrap();
-        assert!(private_directory(&scratch.path("link")).is_err());
+        let error = private_directory(&scratch.path("link")).unwrap_err();
+        assert_eq!(error.to_string(), "it is a symbolic link");
     }
 
     #[test]

@@ -13,6 +13,7 @@ mod clients;
 mod ending;
 mod files;
 mod harness;
+mod home;
 mod kinds;
 mod lifecycle;
 mod limits;

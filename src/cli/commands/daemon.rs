@@ -11,7 +11,7 @@ use crate::cli::client::other_answer;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::answer;
 use crate::cli::patient::Unwaiting;
-use crate::cli::place::{Place, find_home};
+use crate::cli::place::{Place, find_home, home_hint};
 use crate::cli::render;
 use crate::cli::stamp::Stamped;
 use crate::cli::table::{Choice, Count, Group, Row};
@@ -106,6 +106,7 @@ fn run(given: &Given) -> Result<Exit, Failure> {
         }
     };
     log_to_stderr();
+    let hint = home_hint(home.root());
     let options = daemon::Options {
         home,
         service_directories,
@@ -121,6 +122,7 @@ fn run(given: &Given) -> Result<Exit, Failure> {
                 BootError::Locked { .. } => {
                     failure.hint("`diakonos daemon-status` shows it, `diakonos kill` ends it")
                 }
+                BootError::Failed { doing: "use", .. } => failure.hint(hint),
                 BootError::Failed { .. } => failure,
             })
         }
