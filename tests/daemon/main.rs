@@ -21,3 +21,4 @@ mod order;
 mod restart;
 mod takeover;
 mod up;
+mod words;
