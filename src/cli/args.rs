@@ -276,7 +276,8 @@ fn check_count(given: &Given) -> Result<(), Failure> {
         Count::None => (0, 0),
         Count::Any => (0, usize::MAX),
         Count::AtLeast(least) => (least, usize::MAX),
-        Count::AtLeastOr(_, flag) if given.flag(flag) => (0, 0),
+        // It stands for the last of them.
+        Count::AtLeastOr(least, flag) if given.flag(flag) => (least - 1, least - 1),
         Count::AtLeastOr(least, _) => (least, usize::MAX),
         Count::AtMost(most) => (0, most),
     };

@@ -14,7 +14,7 @@ use std::path::Path;
 
 use super::client::Client;
 use super::exit::{Exit, Failure};
-use super::place::Place;
+use super::place::{Place, home_hint};
 use super::text::{clean, span};
 use super::wait::{MENTION_MS, mention};
 use crate::daemon::Home;
@@ -83,6 +83,7 @@ impl Place {
                 exit,
                 format!("cannot use the daemon's folder {path}: {reason}"),
             )
+            .hint(home_hint(home.root()))
         })?;
         let _lock = lock(&home.root().join("start.lock"))?;
         // Whoever held the lock before us may have started it.

@@ -10,13 +10,14 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::exit::{Exit, Failure};
+use super::place::home_hint;
 use super::text::{clean, span};
 use super::wait::{MENTION_MS, mention};
 use crate::engine::Command;
 use crate::sys::clock::monotonic_ms;
 use crate::sys::poll::wait_readable;
 use crate::sys::process::{Pid, PidFd, error_text};
-use crate::sys::socket::peer;
+use crate::sys::socket::{connect_within, peer};
 use crate::wire::{
     CHUNK_MAX, Decoder, Final, Hello, PROTOCOL_VERSION, Reply, Request, UnitStatus, decode_hello,
     decode_reply, encode_hello, encode_request, frame,
@@ -26,6 +27,8 @@ use crate::wire::{
 const ANSWER_MS: u64 = 10_000;
 /// How long a request may take to be written.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+
+const STARVED: &str = "it may be stopped or starved; its log is daemon.log in its home";
 
 /// A connection on which hello has been said.
 #[derive(Debug)]
@@ -48,21 +51,7 @@ pub(super) enum ConnectError {
 impl Client {
     /// Connects to the daemon behind this socket and greets it.
     pub(super) fn connect(socket: &Path) -> Result<Self, ConnectError> {
-        let stream = UnixStream::connect(socket).map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => ConnectError::Absent,
-            kind => {
-                let exit = match kind {
-                    io::ErrorKind::PermissionDenied => Exit::NotAllowed,
-                    _ => Exit::NoDaemon,
-                };
-                let reason = match kind {
-                    io::ErrorKind::InvalidInput => "the path is too long for a socket".to_owned(),
-                    _ => error_text(&error),
-                };
-                let message = format!("cannot connect to {}: {reason}", socket.display());
-                ConnectError::Failure(Failure::new(exit, message))
-            }
-        })?;
+        let stream = reach(socket).map_err(|error| not_reached(socket, &error))?;
         let pid = peer(stream.as_fd())
             .ok()
             .and_then(|peer| peer.pid)
@@ -263,8 +252,7 @@ impl Client {
             "the daemon{} runs but did not answer within {waited}",
             self.named()
         );
-        Failure::new(Exit::NoDaemon, message)
-            .hint("it may be stopped or starved; its log is daemon.log in its home")
+        Failure::new(Exit::NoDaemon, message).hint(STARVED)
     }
 
     fn hung_up(&self) -> Failure {
@@ -290,6 +278,53 @@ impl Client {
         );
         Failure::new(Exit::NoDaemon, message)
     }
+}
+
+/// Connects; a daemon that does not run, while more have connected than it listens for, is not waited for without end.
+fn reach(socket: &Path) -> io::Result<UnixStream> {
+    let begun_ms = monotonic_ms();
+    let mut mentioned = false;
+    connect_within(socket, Duration::from_millis(MENTION_MS), &mut || {
+        if !mentioned {
+            mentioned = true;
+            mention("waiting for the daemon to take the connection up …");
+        }
+        monotonic_ms().saturating_sub(begun_ms) >= ANSWER_MS
+    })
+}
+
+fn not_reached(socket: &Path, error: &io::Error) -> ConnectError {
+    let path = socket.display();
+    let failure = match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => return ConnectError::Absent,
+        io::ErrorKind::TimedOut => {
+            let waited = span(ANSWER_MS);
+            let message = format!("the daemon behind {path} does not answer: waited for {waited}");
+            Failure::new(Exit::NoDaemon, message).hint(STARVED)
+        }
+        kind => {
+            let (exit, reason) = match kind {
+                io::ErrorKind::PermissionDenied => (Exit::NotAllowed, error_text(error)),
+                io::ErrorKind::NotADirectory => {
+                    let home = socket.parent().unwrap_or(socket).display();
+                    (Exit::NoDaemon, format!("{home} is no folder"))
+                }
+                io::ErrorKind::InvalidInput => {
+                    let reason = "the path is too long for a socket";
+                    (Exit::NoDaemon, reason.to_owned())
+                }
+                _ => (Exit::NoDaemon, error_text(error)),
+            };
+            let failure = Failure::new(exit, format!("cannot connect to {path}: {reason}"));
+            match (kind, socket.parent()) {
+                (io::ErrorKind::PermissionDenied | io::ErrorKind::NotADirectory, Some(home)) => {
+                    failure.hint(home_hint(home))
+                }
+                _ => failure,
+            }
+        }
+    };
+    ConnectError::Failure(failure)
 }
 
 /// The daemon has mistaken the question.

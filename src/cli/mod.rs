@@ -18,6 +18,7 @@ mod lint;
 pub mod logs;
 mod logtail;
 mod output;
+mod patient;
 mod place;
 mod render;
 mod stamp;

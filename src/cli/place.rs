@@ -60,7 +60,21 @@ impl Place {
 }
 
 pub(super) fn find_home() -> Result<Home, Failure> {
-    Home::find().map_err(|message| Failure::new(Exit::Failed, message))
+    Home::find().map_err(|message| {
+        Failure::new(Exit::Failed, message)
+            .hint("DIAKONOS_HOME names the daemon's folder, from the root on: /…")
+    })
+}
+
+/// What to do about a daemon's folder that cannot be used.
+pub(super) fn home_hint(root: &Path) -> String {
+    let is_link = std::fs::symlink_metadata(root).is_ok_and(|found| found.is_symlink());
+    match std::fs::canonicalize(root) {
+        Ok(target) if is_link => {
+            format!("DIAKONOS_HOME={} names where it leads", target.display())
+        }
+        _ => "DIAKONOS_HOME can name another folder".to_owned(),
+    }
 }
 
 fn named_by_environment() -> Vec<PathBuf> {

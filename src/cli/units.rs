@@ -87,7 +87,8 @@ pub(super) fn look_up(
                 .iter()
                 .filter(|item| is_meant(name, &item.status.name))
         };
-        if meant().next().is_none() {
+        // `*` is "all there are", and that may be none.
+        if meant().next().is_none() && name != "*" {
             picked.push(instance(place, name, &items)?);
         }
         for item in meant() {

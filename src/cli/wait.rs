@@ -18,7 +18,7 @@ use crate::engine::Command;
 use crate::sys::clock::monotonic_ms;
 use crate::sys::poll::wait_readable;
 use crate::sys::process::error_text;
-use crate::sys::signals::SignalFd;
+use crate::sys::signals::Watched;
 use crate::unit::Signal;
 use crate::wire::{Final, Progress, ProgressKind, Reply};
 
@@ -36,10 +36,10 @@ pub(super) fn mention(text: &str) {
     }
 }
 
-/// From now on these signals do not end the program, but make the descriptor readable.
-pub(super) fn await_signals(signals: &[Signal]) -> Result<SignalFd, Failure> {
+/// Until it is dropped these signals do not end the program, but make the descriptor readable.
+pub(super) fn await_signals(signals: &[Signal]) -> Result<Watched, Failure> {
     let numbers: Vec<i32> = signals.iter().map(|signal| signal.number()).collect();
-    SignalFd::new(&numbers).map_err(|error| {
+    Watched::new(&numbers).map_err(|error| {
         let reason = error_text(&error);
         Failure::new(Exit::Failed, format!("cannot wait for Ctrl-C: {reason}"))
     })

@@ -20,14 +20,19 @@ impl Home {
     /// Finds the folder of this process's user and environment.
     ///
     /// # Errors
-    /// A sentence: the variable holds a relative path that cannot be made absolute, or nobody knows the user's home.
+    /// A sentence: the variable holds a relative path, with which each working directory would have a daemon of its
+    /// own; or nobody knows the user's home.
     pub fn find() -> Result<Self, String> {
         if let Some(named) = std::env::var_os(VARIABLE).filter(|named| !named.is_empty()) {
-            return std::path::absolute(&named).map(Self::new).map_err(|error| {
-                let reason = error_text(&error);
-                let named = Path::new(&named).display();
-                format!("cannot use {VARIABLE}={named}: {reason}")
-            });
+            let named = PathBuf::from(named);
+            if named.is_relative() {
+                let named = named.display();
+                return Err(format!(
+                    "cannot use {VARIABLE}={named}: it is no absolute path"
+                ));
+            }
+            // Without `.` and doubled slashes one folder is one text.
+            return Ok(Self::new(std::path::absolute(&named).unwrap_or(named)));
         }
         let home = match std::env::var_os("HOME").filter(|home| !home.is_empty()) {
             Some(home) => PathBuf::from(home),
@@ -35,10 +40,9 @@ impl Home {
                 .map(|user| user.home)
                 .map_err(|error| format!("cannot find the home folder: {}", error_text(&error)))?,
         };
-        let hint = format!("{VARIABLE} can name another folder");
         if !home.is_absolute() {
             return Err(format!(
-                "the home folder {} is not absolute; {hint}",
+                "the home folder {} is not absolute",
                 home.display()
             ));
         }

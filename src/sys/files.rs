@@ -4,7 +4,7 @@
 //! always close-on-exec. Does not know what the files mean.
 
 use std::ffi::CStr;
-use std::fs::DirBuilder;
+use std::fs::{DirBuilder, symlink_metadata};
 use std::io::{self, Read};
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::fs::DirBuilderExt;
@@ -105,9 +105,23 @@ fn open_lock(path: &Path) -> io::Result<OwnedFd> {
 /// likewise.
 ///
 /// # Errors
-/// `PermissionDenied` when it belongs to another user, `ENOTDIR` or `ELOOP` when it is something else; else
-/// mkdir(2)'s.
+/// `PermissionDenied` when it belongs to another user, `NotADirectory` when it is something else, be it a link to a
+/// folder; else mkdir(2)'s.
 pub fn private_directory(path: &Path) -> io::Result<()> {
+    make_private(path).map_err(
+        |error| match symlink_metadata(path).map(|it| it.file_type()) {
+            Ok(kind) if kind.is_symlink() => {
+                io::Error::new(io::ErrorKind::NotADirectory, "it is a symbolic link")
+            }
+            Ok(kind) if !kind.is_dir() => {
+                io::Error::new(io::ErrorKind::NotADirectory, "it is no folder")
+            }
+            _ => error,
+        },
+    )
+}
+
+fn make_private(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(path)?;
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let directory = open(path, flags, Mode::empty())?;
@@ -128,6 +142,17 @@ pub fn private_directory(path: &Path) -> io::Result<()> {
 /// None that is known for an open descriptor.
 pub fn set_nonblocking(fd: BorrowedFd<'_>) -> io::Result<()> {
     Ok(fcntl_setfl(fd, fcntl_getfl(fd)? | OFlags::NONBLOCK)?)
+}
+
+/// Opens once more, for writing, what a descriptor is open on, such that writes return `WouldBlock` instead of waiting.
+/// Whoever else holds the descriptor notices nothing, as with [`set_nonblocking`] they would.
+///
+/// # Errors
+/// `EACCES` for another user's terminal, `ENXIO` for a socket and for a pipe without a reader; else open(2)'s.
+pub fn reopen_nonblocking(fd: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+    let path = format!("/proc/self/fd/{}", fd.as_raw_fd());
+    let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    Ok(open(path, flags, Mode::empty())?)
 }
 
 /// One read(2), begun again when a signal interrupts it. 0 is the end of the file.
@@ -470,9 +495,11 @@ mod tests {
         private_directory(&directory).unwrap();
         assert_eq!(mode_of(&directory), 0o700);
         fs::write(scratch.path("file"), "").unwrap();
-        assert!(private_directory(&scratch.path("file")).is_err());
+        let error = private_directory(&scratch.path("file")).unwrap_err();
+        assert_eq!(error.to_string(), "it is no folder");
         symlink(&directory, scratch.path("link")).unwrap();
-        assert!(private_directory(&scratch.path("link")).is_err());
+        let error = private_directory(&scratch.path("link")).unwrap_err();
+        assert_eq!(error.to_string(), "it is a symbolic link");
     }
 
     #[test]

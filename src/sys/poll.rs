@@ -1,9 +1,11 @@
-//! A blocking wait on a few descriptors, poll(2), for clients. The daemon has its own loop and never waits here.
+//! What poll(2) tells of a few descriptors: a blocking wait for clients, and a question that does not wait. The
+//! daemon has its own loop and never waits here.
 
 use std::io;
 use std::os::fd::BorrowedFd;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::retry_on_intr;
 
 use super::clock;
 
@@ -40,6 +42,21 @@ pub fn wait_readable(fds: &[BorrowedFd<'_>], timeout_ms: Option<u64>) -> io::Res
     }
 }
 
+/// Whether a write to the descriptor would not block now: there is room (in a pipe for `PIPE_BUF` bytes at least), or
+/// the write would fail.
+///
+/// # Errors
+/// `ENOMEM`.
+pub fn is_writable(fd: BorrowedFd<'_>) -> io::Result<bool> {
+    let mut asked = [PollFd::from_borrowed_fd(fd, PollFlags::OUT)];
+    let at_once = Timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    retry_on_intr(|| poll(&mut asked, Some(&at_once)))?;
+    Ok(!asked[0].revents().is_empty())
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
@@ -59,6 +76,19 @@ mod tests {
         assert_eq!(wait_readable(&both, Some(u64::MAX)).unwrap(), [false, true]);
         drop(quiet_writer);
         assert_eq!(wait_readable(&both, None).unwrap(), [true, true]);
+    }
+
+    #[test]
+    fn a_pipe_is_writable_until_it_is_full() {
+        let (reader, writer) = files::pipe().unwrap();
+        let mut pages = 0;
+        while is_writable(writer.as_fd()).unwrap() {
+            assert_eq!(rustix::io::write(&writer, &[0; 4096]), Ok(4096));
+            pages += 1;
+        }
+        assert!(pages > 0);
+        drop(reader);
+        assert!(is_writable(writer.as_fd()).unwrap());
     }
 
     #[test]

@@ -41,22 +41,8 @@ impl SignalFd {
     /// # Errors
     /// `EINVAL` for a number that is no signal; `EMFILE`, `ENFILE`.
     pub fn new(signals: &[i32]) -> io::Result<Self> {
-        // SAFETY: a signal set is plain data, emptied before use.
-        let mut set: libc::sigset_t = unsafe { std::mem::zeroed() };
-        // SAFETY: the set is ours.
-        unsafe { libc::sigemptyset(&raw mut set) };
-        for signal in signals {
-            // SAFETY: the set is ours; a number out of range is refused.
-            if unsafe { libc::sigaddset(&raw mut set, *signal) } != 0 {
-                return Err(io::Error::last_os_error());
-            }
-        }
-        // SAFETY: the set is initialised; the former mask is not asked for.
-        let error =
-            unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, &raw const set, ptr::null_mut()) };
-        if error != 0 {
-            return Err(io::Error::from_raw_os_error(error));
-        }
+        let set = set(signals)?;
+        mask(libc::SIG_BLOCK, &set)?;
         for signal in signals {
             // SAFETY: no handler is installed. It is blocked by now, so the default effect does not strike.
             unsafe { libc::signal(*signal, libc::SIG_DFL) };
@@ -88,6 +74,71 @@ impl SignalFd {
             signal,
             pid: Pid::from_raw(number(SENDER_OFFSET)),
         }))
+    }
+}
+
+/// Signals that are read from a descriptor for a while; when it is dropped, they strike again as they do by default.
+#[derive(Debug)]
+pub struct Watched {
+    fd: SignalFd,
+    signals: Vec<i32>,
+}
+
+impl Watched {
+    /// As [`SignalFd::new`].
+    ///
+    /// # Errors
+    /// As [`SignalFd::new`].
+    pub fn new(signals: &[i32]) -> io::Result<Self> {
+        let fd = SignalFd::new(signals)?;
+        let signals = signals.to_vec();
+        Ok(Self { fd, signals })
+    }
+
+    /// As [`SignalFd::read`].
+    ///
+    /// # Errors
+    /// As [`SignalFd::read`].
+    pub fn read(&self) -> io::Result<Option<Received>> {
+        self.fd.read()
+    }
+}
+
+impl AsFd for Watched {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+impl Drop for Watched {
+    /// One that has come and was not read strikes here.
+    fn drop(&mut self) {
+        let _ = set(&self.signals).and_then(|set| mask(libc::SIG_UNBLOCK, &set));
+    }
+}
+
+/// # Errors
+/// `EINVAL` for a number that is no signal.
+fn set(signals: &[i32]) -> io::Result<libc::sigset_t> {
+    // SAFETY: a signal set is plain data, emptied before use.
+    let mut set: libc::sigset_t = unsafe { std::mem::zeroed() };
+    // SAFETY: the set is ours.
+    unsafe { libc::sigemptyset(&raw mut set) };
+    for signal in signals {
+        // SAFETY: the set is ours; a number out of range is refused.
+        if unsafe { libc::sigaddset(&raw mut set, *signal) } != 0 {
+            return Err(io::Error::last_os_error());
+        }
+    }
+    Ok(set)
+}
+
+/// Changes this thread's mask.
+fn mask(how: libc::c_int, set: &libc::sigset_t) -> io::Result<()> {
+    // SAFETY: the set is initialised; the former mask is not asked for.
+    match unsafe { libc::pthread_sigmask(how, set, ptr::null_mut()) } {
+        0 => Ok(()),
+        error => Err(io::Error::from_raw_os_error(error)),
     }
 }
 
@@ -145,6 +196,25 @@ mod tests {
             let expected = [libc::SIGINT, libc::SIGTERM];
             assert_eq!(found, expected.map(|signal| Received { signal, pid: ours }));
             assert_eq!(signals.read().unwrap(), None);
+        });
+    }
+
+    #[test]
+    fn what_is_no_longer_watched_strikes_again() {
+        let name = "sys::signals::tests::what_is_no_longer_watched_strikes_again";
+        alone(name, || {
+            let watched = Watched::new(&[libc::SIGINT]).unwrap();
+            raise(libc::SIGINT);
+            await_readable(watched.as_fd());
+            assert!(watched.read().unwrap().is_some());
+            drop(watched);
+            // SAFETY: a signal set is plain data.
+            let mut now: libc::sigset_t = unsafe { std::mem::zeroed() };
+            // SAFETY: only the mask as it is, is asked for.
+            unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, ptr::null(), &raw mut now) };
+            // SAFETY: the set was filled by the kernel.
+            let blocked = unsafe { libc::sigismember(&raw const now, libc::SIGINT) };
+            assert_eq!(blocked, 0);
         });
     }
 

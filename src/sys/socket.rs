@@ -1,11 +1,17 @@
-//! Who is at the other end of a local socket.
+//! Connecting to a local socket in bounded time, and who is at its other end.
 //!
 //! Owns asking the kernel. Whether that one may give orders is the daemon's to decide.
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::time::Duration;
 
 use nix::libc;
+use rustix::io::{Errno, retry_on_intr};
+use rustix::net::sockopt::{Timeout, set_socket_timeout};
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
 
 use super::process::Pid;
 
@@ -16,6 +22,34 @@ pub struct Peer {
     pub pid: Option<Pid>,
     pub uid: u32,
     pub gid: u32,
+}
+
+/// Connects to the socket at `path`. While more have connected than its owner has taken up, this waits, each time at
+/// most `patience` (above zero): then `is_enough` tells whether to give up. Each write is bounded by `patience` too.
+///
+/// # Errors
+/// `TimedOut` after giving up; `InvalidInput` for a path that is too long for a socket; else connect(2)'s.
+pub fn connect_within(
+    path: &Path,
+    patience: Duration,
+    is_enough: &mut dyn FnMut() -> bool,
+) -> io::Result<UnixStream> {
+    let address = SocketAddrUnix::new(path).map_err(|error| match error {
+        Errno::NAMETOOLONG => io::ErrorKind::InvalidInput.into(),
+        other => io::Error::from(other),
+    })?;
+    let (family, kind) = (AddressFamily::UNIX, SocketType::STREAM);
+    let socket = socket_with(family, kind, SocketFlags::CLOEXEC, None)?;
+    // It bounds connect(2) as well, socket(7).
+    set_socket_timeout(&socket, Timeout::Send, Some(patience))?;
+    loop {
+        match retry_on_intr(|| connect(&socket, &address)) {
+            Ok(()) => return Ok(socket.into()),
+            Err(Errno::AGAIN) if is_enough() => return Err(io::ErrorKind::TimedOut.into()),
+            Err(Errno::AGAIN) => {}
+            Err(other) => return Err(other.into()),
+        }
+    }
 }
 
 /// The credentials of a connected unix socket's other side, `SO_PEERCRED` of unix(7).
@@ -55,7 +89,7 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
     use std::os::fd::AsFd;
-    use std::os::unix::net::{UnixListener, UnixStream};
+    use std::os::unix::net::UnixListener;
 
     use super::super::process::{Spawn, Stdio, Wait, spawn};
     use super::super::testing::{Scratch, alone, await_end, become_ordinary, shell};
@@ -92,6 +126,35 @@ mod tests {
                 assert_eq!(peer(one.as_fd()).unwrap(), before);
             },
         );
+    }
+
+    #[test]
+    fn a_connection_that_nobody_takes_up_is_given_up() {
+        let scratch = Scratch::new();
+        let path = scratch.path("socket");
+        let patience = Duration::from_millis(10);
+        let error = connect_within(&path, patience, &mut || true).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::NotFound);
+
+        let kind = (AddressFamily::UNIX, SocketType::STREAM);
+        let listener = socket_with(kind.0, kind.1, SocketFlags::CLOEXEC, None).unwrap();
+        let address = SocketAddrUnix::new(&path).unwrap();
+        rustix::net::bind(&listener, &address).unwrap();
+        rustix::net::listen(&listener, 0).unwrap();
+        let first = connect_within(&path, patience, &mut || true).unwrap();
+        let mut tries = 0;
+        let mut is_enough = || {
+            tries += 1;
+            tries == 3
+        };
+        let error = connect_within(&path, patience, &mut is_enough).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        assert_eq!(tries, 3);
+        drop(first);
+
+        let long = path.join("x".repeat(200));
+        let error = connect_within(&long, patience, &mut || true).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
     }
 
     #[test]

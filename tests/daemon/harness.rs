@@ -317,7 +317,7 @@ impl Lines {
     }
 
     /// Everything so far, without waiting.
-    fn all(&mut self) -> String {
+    pub(crate) fn all(&mut self) -> String {
         let mut chunk = [0; 4096];
         while let Ok(length @ 1..) = self.file.read(&mut chunk) {
             self.bytes.extend_from_slice(&chunk[..length]);

@@ -19,3 +19,4 @@ mod idle;
 mod injected;
 mod killed;
 mod tools;
+mod unread;

@@ -10,7 +10,8 @@ use crate::cli::args::Given;
 use crate::cli::client::other_answer;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::answer;
-use crate::cli::place::{Place, find_home};
+use crate::cli::patient::Unwaiting;
+use crate::cli::place::{Place, find_home, home_hint};
 use crate::cli::render;
 use crate::cli::stamp::Stamped;
 use crate::cli::table::{Choice, Count, Group, Row};
@@ -105,6 +106,7 @@ fn run(given: &Given) -> Result<Exit, Failure> {
         }
     };
     log_to_stderr();
+    let hint = home_hint(home.root());
     let options = daemon::Options {
         home,
         service_directories,
@@ -120,6 +122,7 @@ fn run(given: &Given) -> Result<Exit, Failure> {
                 BootError::Locked { .. } => {
                     failure.hint("`diakonos daemon-status` shows it, `diakonos kill` ends it")
                 }
+                BootError::Failed { doing: "use", .. } => failure.hint(hint),
                 BootError::Failed { .. } => failure,
             })
         }
@@ -135,7 +138,11 @@ fn log_to_stderr() {
         .set_location_level(LevelFilter::Off)
         .build();
     // The logger writes word by word, and each would be a system call.
-    let stamped = Stamped::new(std::io::stderr(), clock::wall_ms);
+    let Ok(out) = Unwaiting::new(std::io::stderr().as_fd(), clock::wall_ms) else {
+        // Standard error is closed: nobody reads it.
+        return;
+    };
+    let stamped = Stamped::new(out, clock::wall_ms);
     let lines = std::io::LineWriter::with_capacity(LINE_BYTES, stamped);
     // It fails only when a logger is set already, which then does as well.
     let _ = WriteLogger::init(LevelFilter::Info, config, lines);

@@ -1,6 +1,7 @@
 //! `logs`.
 
 use std::io::{self, BufWriter, Write};
+use std::path::Path;
 
 use super::checked_names;
 use crate::cli::args::Given;
@@ -11,7 +12,7 @@ use crate::cli::place::Place;
 use crate::cli::style::{Palette, Tone};
 use crate::cli::table::{Choice, Count, Group, Row};
 use crate::cli::units::no_such_unit;
-use crate::log::{Filter, Mode, Start, Stream};
+use crate::log::{Filter, Mode, Reader, Start, Stream};
 use crate::unit::{UnitName, glob};
 
 /// Lines of each service when nobody says how many.
@@ -56,7 +57,7 @@ pub(in crate::cli) const ROW: Row = Row {
         ("diakonos logs -n all --run 7 web", "all that run 7 printed"),
     ],
     exits: &[
-        (Exit::Failed, "a log cannot be read"),
+        (Exit::Failed, "a log cannot be read, or has no such run"),
         (Exit::NoSuchUnit, "no such unit, and no log of that name"),
     ],
     run,
@@ -106,20 +107,42 @@ fn run(given: &Given) -> Result<Exit, Failure> {
     };
     shown.map_err(failure)?;
     if output.bytes == 0 && !follows && options.start != Start::Last(0) {
-        aside(&nothing(given, &names));
+        let named = names.join(", ");
+        aside(&match options.filter.run {
+            Some(run) => {
+                check_run(&folder, &names, run)?;
+                format!("run {run} of {named} has nothing to show in the log\n")
+            }
+            None => format!("{named}: nothing in the log yet\n"),
+        });
     }
     Ok(Exit::Done)
 }
 
-/// Why nothing was shown.
-fn nothing(given: &Given, names: &[String]) -> String {
-    let names = names.join(", ");
-    match given.value("--run") {
-        Some(run) => {
-            format!("the log of {names} has no run {run}; `logs -n all` shows which it has\n")
+/// Refuses a run of which no log knows, and says which there are.
+fn check_run(folder: &Path, names: &[String], wanted: u64) -> Result<(), Failure> {
+    let mut known: Option<(u64, u64)> = None;
+    for name in names {
+        let failed = |cause| {
+            let name = name.clone();
+            failure(LogsError::Read { name, cause })
+        };
+        let reader = Reader::open(folder, name, Start::Oldest, Mode::Once, Filter::default());
+        let mut reader = reader.map_err(failed)?;
+        while let Some(entry) = reader.next_entry().map_err(failed)? {
+            if entry.run == wanted {
+                return Ok(());
+            }
+            let (first, last) = known.unwrap_or((entry.run, entry.run));
+            known = Some((first.min(entry.run), last.max(entry.run)));
         }
-        None => format!("{names}: nothing in the log yet\n"),
     }
+    let message = format!("the log of {} has no run {wanted}", names.join(", "));
+    Err(Failure::new(Exit::Failed, message).hint(match known {
+        Some((first, last)) if first == last => format!("it has run {first}"),
+        Some((first, last)) => format!("it has runs from {first} to {last}"),
+        None => "it has none yet".to_owned(),
+    }))
 }
 
 /// Counts what goes through it.
@@ -154,7 +177,8 @@ fn start(given: &Given) -> Result<Start, Failure> {
     if given.value("--lines") == Some("all") {
         return Ok(Start::Oldest);
     }
-    let lines = given.number("--lines", LINES_MAX)?;
+    let lines = given.number("--lines", LINES_MAX);
+    let lines = lines.map_err(|failure| failure.hint("`all` shows all there are"))?;
     // One run is wanted whole, unless somebody says how much of it.
     match (lines, given.value("--run")) {
         (None, Some(_)) => Ok(Start::Oldest),

@@ -1,6 +1,7 @@
 //! For scripts: `is-active`, `is-failed`, `is-enabled`, `pid`. None of them starts the daemon.
 
-use super::checked_names;
+use super::names;
+use super::verbs::ALL;
 use crate::cli::args::Given;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::{answer, aside};
@@ -10,19 +11,18 @@ use crate::cli::text::clean;
 use crate::cli::units;
 use crate::wire::UnitStatus;
 
-const QUIET: &[Choice] = &[Choice::flag(
-    "-q",
-    "--quiet",
-    "print nothing; the exit code says it",
-)];
+const OPTIONS: &[Choice] = &[
+    ALL,
+    Choice::flag("-q", "--quiet", "print nothing; the exit code says it"),
+];
 
 pub(in crate::cli) const IS_ACTIVE: Row = Row {
     name: "is-active",
     alias: None,
     group: Group::Scripts,
     arguments: "NAME…",
-    count: Count::AtLeast(1),
-    options: QUIET,
+    count: Count::AtLeastOr(1, "--all"),
+    options: OPTIONS,
     summary: "whether one of the units is up",
     help: &[
         "Prints systemd's word for the state of each: active, reloading, inactive, failed, activating or deactivating. Does \
@@ -48,8 +48,8 @@ pub(in crate::cli) const IS_FAILED: Row = Row {
     alias: None,
     group: Group::Scripts,
     arguments: "NAME…",
-    count: Count::AtLeast(1),
-    options: QUIET,
+    count: Count::AtLeastOr(1, "--all"),
+    options: OPTIONS,
     summary: "whether one of the units has failed",
     help: &["Prints systemd's word for the state of each, as is-active does."],
     examples: &[("diakonos is-failed web", "prints the state")],
@@ -74,8 +74,8 @@ pub(in crate::cli) const IS_ENABLED: Row = Row {
     alias: None,
     group: Group::Scripts,
     arguments: "NAME…",
-    count: Count::AtLeast(1),
-    options: QUIET,
+    count: Count::AtLeastOr(1, "--all"),
+    options: OPTIONS,
     summary: "whether one of the units starts with the daemon",
     help: &["Prints `enabled` or `disabled` for each."],
     examples: &[],
@@ -131,7 +131,7 @@ pub(in crate::cli) const PID: Row = Row {
 };
 
 fn statuses(given: &Given) -> Result<Vec<UnitStatus>, Failure> {
-    let names = checked_names(&given.arguments)?;
+    let names = names(given)?;
     let place = Place::find(given)?;
     let mut client = place.connect_or_succeed()?;
     let items = units::look_up(&place, client.as_mut(), &names)?;

@@ -19,7 +19,7 @@ use crate::engine::{Command, Wait};
 use crate::log::{Filter, Mode, Start};
 use crate::sys::clock::{monotonic_ms, wall_ms};
 use crate::sys::poll::wait_readable;
-use crate::sys::signals::SignalFd;
+use crate::sys::signals::Watched;
 use crate::unit::Signal;
 use crate::wire::{Final, Reply, UnitResult};
 
@@ -120,7 +120,7 @@ struct Up<'a> {
     place: &'a Place,
     view: View,
     watch: LogWatch,
-    signals: SignalFd,
+    signals: Watched,
     family: Family,
     audience: Audience,
     begun_ms: u64,

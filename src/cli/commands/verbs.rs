@@ -14,7 +14,7 @@ use crate::cli::wait::Waiting;
 use crate::engine::{Command, Scope, Wait};
 use crate::sys::clock::wall_ms;
 use crate::unit::Signal;
-use crate::wire::{Final, UnitResult};
+use crate::wire::{Final, ResultKind, UnitResult};
 
 /// A failed unit's last log lines that are shown.
 const LOG_LINES: u64 = 10;
@@ -177,12 +177,13 @@ pub(in crate::cli) const SIGNAL: Row = Row {
     alias: None,
     group: Group::Services,
     arguments: "SIGNAL NAME…",
-    count: Count::AtLeast(2),
-    options: &[],
+    count: Count::AtLeastOr(2, "--all"),
+    options: &[ALL],
     summary: "send a signal to the main process of services",
     help: &[
         "The signal is a name with or without SIG, or a number. What the service makes of it is up to the service: one \
          that ends of it is restarted as its Restart= says.",
+        "--all and patterns mean those that run.",
     ],
     examples: &[
         ("diakonos signal HUP nginx", "sends SIGHUP to nginx"),
@@ -191,15 +192,15 @@ pub(in crate::cli) const SIGNAL: Row = Row {
             "sends SIGUSR1 to every worker",
         ),
     ],
-    exits: &[FAILED, NOT_RUNNING, NO_SUCH],
-    run: |given| {
-        let (signal, names) = match given.arguments.split_first() {
-            Some((signal, names)) => (parse_signal(signal)?, checked_names(names)?),
-            None => return Err(Failure::usage("`diakonos signal` needs SIGNAL NAME…")),
-        };
-        let command = Command::Signal { names, signal };
-        if_running(given, "signal", command, |_| Err(no_daemon()))
-    },
+    exits: &[
+        FAILED,
+        (
+            Exit::NotRunning,
+            "one of the units does not run, or no daemon does",
+        ),
+        NO_SUCH,
+    ],
+    run: signal,
 };
 
 pub(in crate::cli) const RESET: Row = Row {
@@ -227,6 +228,36 @@ fn wait(given: &Given) -> Wait {
     } else {
         Wait::Finished
     }
+}
+
+fn signal(given: &Given) -> Result<Exit, Failure> {
+    let (signal, names) = match given.arguments.split_first() {
+        Some((signal, _)) if given.flag("--all") => (parse_signal(signal)?, names(given)?),
+        Some((signal, names)) => (parse_signal(signal)?, checked_names(names)?),
+        None => return Err(Failure::usage("`diakonos signal` needs SIGNAL NAME…")),
+    };
+    let begun_ms = wall_ms();
+    let place = Place::find(given)?;
+    let mut client = place.connect_or_succeed()?.ok_or_else(no_daemon)?;
+    let command = Command::Signal {
+        names: names.clone(),
+        signal,
+    };
+    let mut results = ask(given, &place, &mut client, ("signal", command))?;
+    let is_down = |result: &UnitResult| result.kind == ResultKind::Impossible;
+    results.retain(|result| !is_down(result) || names.contains(&result.unit));
+    if results.is_empty() {
+        return Err(Failure::new(
+            Exit::NotRunning,
+            "none of these units runs; nothing was sent",
+        ));
+    }
+    let exit = report(given, &place, &results, begun_ms)?;
+    let mut failures = results.iter().filter(|result| !render::is_success(result));
+    Ok(match exit {
+        Exit::Failed if failures.all(is_down) => Exit::NotRunning,
+        exit => exit,
+    })
 }
 
 fn parse_signal(text: &str) -> Result<Signal, Failure> {
@@ -271,12 +302,23 @@ fn carry_out(
     (verb, command): (&str, Command),
 ) -> Result<Exit, Failure> {
     let begun_ms = wall_ms();
+    let results = ask(given, place, client, (verb, command))?;
+    report(given, place, &results, begun_ms)
+}
+
+/// Has it done, and waits for what became of each unit.
+fn ask(
+    given: &Given,
+    place: &Place,
+    client: &mut Client,
+    (verb, command): (&str, Command),
+) -> Result<Vec<UnitResult>, Failure> {
     let mut waiting = Waiting::new(given, place, format!("{verb} {}", subject(given)));
     let last = waiting
         .carry_out(client, command)
         .map_err(|failure| units::with_nearest(failure, place, &given.arguments))?;
     match last {
-        Final::Results(results) => report(given, place, &results, begun_ms),
+        Final::Results(results) => Ok(results),
         _ => Err(other_answer()),
     }
 }

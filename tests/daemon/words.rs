@@ -1,0 +1,102 @@
+//! Commands as a user types them: which units they mean, and the exit codes that scripts rely on.
+
+use std::process::Output;
+
+use diakonos::wire::ResultKind;
+
+use crate::harness::Bench;
+
+/// Exit code, standard output, standard error.
+fn run(bench: &Bench, words: &[&str]) -> (i32, String, String) {
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = bench.run(words);
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (status.code().unwrap(), text(stdout), text(stderr))
+}
+
+#[test]
+fn a_signal_goes_to_those_that_run() {
+    let bench = Bench::new();
+    let daemon = bench.daemon();
+    let mut ear = bench.ear();
+    let script = "trap 'echo usr > $EAR' USR1; echo up > $EAR; while :; do sleep 1000 & wait $!; kill $!; done";
+    bench.service("a", "", script, "");
+    bench.service("b", "", script, "");
+    let (code, _, said) = run(&bench, &["signal", "--all", "USR1"]);
+    assert_eq!((code, said.contains("none of these")), (3, true), "{said}");
+    bench.start("a").is(ResultKind::Started);
+    assert_eq!(ear.next().unwrap(), "up");
+    bench.start("b").is(ResultKind::Started);
+    assert_eq!(ear.next().unwrap(), "up");
+    bench.stop("b").is(ResultKind::Stopped);
+
+    for words in [
+        ["signal", "USR1", "--all"],
+        ["signal", "USR1", "?"],
+        ["signal", "USR1", "a"],
+    ] {
+        let (code, _, said) = run(&bench, &words);
+        assert_eq!(code, 0, "{said}");
+        assert_eq!(ear.next().unwrap(), "usr");
+    }
+    let (code, _, said) = run(&bench, &["signal", "USR1", "b"]);
+    assert_eq!(code, 3, "{said}");
+    let (code, _, said) = run(&bench, &["signal", "USR1", "a", "b"]);
+    assert_eq!(code, 3, "{said}");
+    assert_eq!(ear.next().unwrap(), "usr");
+    for wrong in [
+        &["signal", "--all"][..],
+        &["signal", "--all", "USR1", "a"],
+        &["signal", "USR1"],
+    ] {
+        assert_eq!(run(&bench, wrong).0, 2);
+    }
+    bench.stop("a").is(ResultKind::Stopped);
+    daemon.end();
+}
+
+#[test]
+fn scripts_may_ask_about_all_units() {
+    let bench = Bench::new();
+    for ask in ["is-active", "is-failed", "is-enabled"] {
+        let (code, out, said) = run(&bench, &[ask, "--all"]);
+        assert!(
+            matches!(code, 1 | 3) && out.is_empty(),
+            "{ask}: {code} {out} {said}"
+        );
+    }
+    let daemon = bench.daemon();
+    bench.service("a", "", "exec sleep 1000", "");
+    bench.service("b", "", "exec sleep 1000", "");
+    bench.start("a").is(ResultKind::Started);
+    let (code, out, _) = run(&bench, &["is-active", "--all"]);
+    assert_eq!((code, out.as_str()), (0, "active\ninactive\n"));
+    let (code, out, _) = run(&bench, &["is-failed", "?"]);
+    assert_eq!((code, out.as_str()), (1, "active\ninactive\n"));
+    assert_eq!(run(&bench, &["is-active", "--all", "a"]).0, 2);
+    bench.stop("a").is(ResultKind::Stopped);
+    daemon.end();
+}
+
+#[test]
+fn a_run_that_never_was_is_an_error_that_names_those_that_were() {
+    let bench = Bench::new();
+    let daemon = bench.daemon();
+    bench.service("web", "", "echo hello; exec sleep 1000", "");
+    bench.start("web").is(ResultKind::Started);
+    bench.restart("web").is(ResultKind::Started);
+    bench.stop("web").is(ResultKind::Stopped);
+    let (code, out, said) = run(&bench, &["logs", "--run", "9999", "web"]);
+    assert_eq!((code, out.as_str()), (1, ""), "{said}");
+    assert!(
+        said.contains("error: the log of web has no run 9999"),
+        "{said}"
+    );
+    assert!(said.contains("hint: it has runs from "), "{said}");
+    let (code, _, said) = run(&bench, &["logs", "-n", "x", "web"]);
+    assert_eq!((code, said.contains("hint: `all`")), (2, true), "{said}");
+    daemon.end();
+}
