@@ -169,7 +169,8 @@ fn what_a_service_can_do_without_does_not_keep_it_from_running() {
         let mut ear = bench.ear();
         let script = "trap 'echo more; echo said > $EAR' USR1; echo first; echo up > $EAR; \
                       while :; do sleep 1000 & wait $!; kill $!; done";
-        bench.service("web", "", script, "");
+        // So near a rotation each batch is looked at before it is moved.
+        bench.service("web", "", script, "LogMaxSize = \"60K\"");
         bench.start("web").is(ResultKind::Started);
         assert_eq!(ear.next().unwrap(), "up");
         daemon.log.until(text);
@@ -184,6 +185,23 @@ fn what_a_service_can_do_without_does_not_keep_it_from_running() {
         assert!(log.ends_with("more\n"), "{injection}: {log}");
         daemon.end();
     }
+}
+
+/// Far from a rotation output is moved unseen; where that fails, it is looked at and written after all.
+#[test]
+fn a_failed_move_loses_nothing() {
+    let bench = Bench::new();
+    let daemon = daemon(&bench, "splice:error=EIO:when=1", Some("logs/web.log"));
+    let mut ear = bench.ear();
+    let script = "echo first; echo up > $EAR; exec sleep 1000";
+    bench.service("web", "", script, "");
+    bench.start("web").is(ResultKind::Started);
+    assert_eq!(ear.next().unwrap(), "up");
+    bench.stop("web").is(ResultKind::Stopped);
+    is_injected(&bench);
+    let log = std::fs::read_to_string(bench.home().join("logs/web.log")).unwrap();
+    assert_eq!(log, "first\n");
+    daemon.end();
 }
 
 /// The loop's own calls: what fails once is tried again.
