@@ -14,6 +14,7 @@ use mio::Token;
 
 use crate::engine::UnitId;
 use crate::sys::cgroup::{Cgroup, Tree};
+use crate::sys::clock;
 use crate::sys::inotify::Watch;
 use crate::sys::proc::{self, Descent, Mark};
 use crate::sys::process::{Pid, PidFd, error_text};
@@ -48,6 +49,8 @@ enum Kind {
 struct Found {
     /// What the processes were born with; more than one while processes of an earlier life are left.
     marks: Vec<Mark>,
+    /// No process before this time bears them (`CLOCK_BOOTTIME`).
+    since_ms: u64,
     /// Processes that we started or know to belong here. Their sessions outlive them.
     roots: Vec<Pid>,
     descent: Descent,
@@ -135,12 +138,14 @@ impl Group {
         let Kind::Found(found) = &mut self.kind else {
             return;
         };
-        if found.marks.is_empty() || !heads_of(found).is_empty() {
+        let is_restored = found.marks.is_empty() && found.descent == Descent::Any;
+        if is_restored || !heads_of(found).is_empty() {
             found.marks.push(mark);
         } else {
             found.marks = vec![mark];
             found.roots.clear();
             found.descent = Descent::Ours;
+            found.since_ms = clock::boottime_ms();
         }
     }
 
@@ -277,7 +282,7 @@ fn members_of(found: &Found) -> Vec<Pid> {
 fn heads_of(found: &Found) -> Vec<Pid> {
     match found.descent {
         _ if found.marks.is_empty() => Vec::new(),
-        Descent::Ours => proc::heads(&found.roots, &found.marks),
+        Descent::Ours => proc::heads(&found.roots, &found.marks, found.since_ms),
         Descent::Any => proc::members(&found.roots, &found.marks, Descent::Any),
     }
 }

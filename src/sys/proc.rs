@@ -5,9 +5,11 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read};
+use std::os::fd::AsFd;
 
 use nix::libc;
 
+use super::files;
 use super::process::Pid;
 
 /// How many processes one scan looks at.
@@ -82,6 +84,12 @@ impl Stat {
     pub fn is_dead(&self) -> bool {
         matches!(self.state, 'Z' | 'X' | 'x')
     }
+
+    /// Whether it was certainly there at this time of `CLOCK_BOOTTIME`.
+    fn began_before(&self, boottime_ms: u64) -> bool {
+        let ticks = self.start_ticks.saturating_add(1);
+        ticks.saturating_mul(1_000) / ticks_per_second() < boottime_ms
+    }
 }
 
 /// What the kernel says about one process.
@@ -90,8 +98,9 @@ impl Stat {
 /// `NotFound` or `ESRCH` when there is none; `InvalidData` when the line is not what proc(5) says.
 pub fn stat(pid: Pid) -> io::Result<Stat> {
     let mut buffer = [0_u8; STAT_BYTES];
-    let mut file = File::open(format!("/proc/{pid}/stat"))?;
-    let length = read_whole(&mut file, &mut buffer)?;
+    let file = File::open(format!("/proc/{pid}/stat"))?;
+    // The kernel gives the line whole where there is room for it.
+    let length = files::read_into(file.as_fd(), &mut buffer)?;
     let line = buffer.get(..length).unwrap_or_default();
     parse_stat(pid, line).ok_or_else(|| io::ErrorKind::InvalidData.into())
 }
@@ -317,9 +326,9 @@ pub fn members(roots: &[Pid], marks: &[Mark], descent: Descent) -> Vec<Pid> {
 
 /// Those of [`members`] that are children of ours, as [`Descent::Ours`] has it: while there is a member, there is one
 /// of these. To find them costs a look at our children only. Nobody but us can remove a child from the kernel's list,
-/// so none is missed.
+/// so none is missed. No process that was there before `since_ms` (`CLOCK_BOOTTIME`) bears one of the marks.
 #[must_use]
-pub fn heads(roots: &[Pid], marks: &[Mark]) -> Vec<Pid> {
+pub fn heads(roots: &[Pid], marks: &[Mark], since_ms: u64) -> Vec<Pid> {
     let mut heads = children(Pid::current()).unwrap_or_default();
     heads.retain(|pid| {
         let Ok(stat) = stat(*pid) else { return false };
@@ -327,7 +336,8 @@ pub fn heads(roots: &[Pid], marks: &[Mark]) -> Vec<Pid> {
         let is_alive = !stat.is_dead() || stat.threads > 1;
         let is_known =
             || roots.contains(pid) || stat.session.is_some_and(|session| roots.contains(&session));
-        is_alive && (is_known() || is_marked(*pid, marks))
+        let may_be_marked = !stat.began_before(since_ms);
+        is_alive && (is_known() || (may_be_marked && is_marked(*pid, marks)))
     });
     heads
 }
@@ -356,7 +366,7 @@ mod tests {
 
     use std::os::fd::AsFd;
 
-    use super::super::files;
+    use super::super::clock;
     use super::super::process::{
         PidFd, Spawn, Spawned, Stdio, Wait, become_subreaper, reap_orphans, spawn,
     };
@@ -386,7 +396,7 @@ mod tests {
             .copied()
             .filter(|pid| ours.contains(pid))
             .collect();
-        let mut quick = super::heads(roots, marks);
+        let mut quick = super::heads(roots, marks, 0);
         quick.sort_unstable();
         assert_eq!(quick, heads);
         assert_eq!(heads.is_empty(), found.is_empty());
@@ -550,6 +560,7 @@ mod tests {
                     entry: "no=marker".to_owned(),
                     lock_limit: 1_234_567_890_123,
                 };
+                let born_ms = clock::boottime_ms();
                 let (reader, writer) = files::pipe().unwrap();
                 // Leaves its session, its parent and its environment behind.
                 let asked = Spawn {
@@ -561,6 +572,8 @@ mod tests {
                 let hidden = pid(read_line(reader.as_fd()).parse().unwrap());
                 assert_eq!(await_end(&root.pidfd), Wait::Exited(0));
                 assert_eq!(found(&[], &mark), [hidden]);
+                assert_eq!(heads(&[], std::slice::from_ref(&mark), born_ms), [hidden]);
+                assert_eq!(heads(&[], std::slice::from_ref(&mark), u64::MAX), []);
                 assert!(!is_marked(Pid::current(), &[mark]));
                 kill(hidden);
                 assert_eq!(reap_orphans(|_| false), [hidden]);

@@ -1,8 +1,11 @@
 //! One service: start, status, restart, stop, and what can be wrong with it.
 
 use std::fs;
+use std::os::fd::AsFd;
 
 use diakonos::engine::{Command, Wait};
+use diakonos::sys::poll::wait_readable;
+use diakonos::sys::process::{Pid, PidFd};
 use diakonos::unit::Signal;
 use diakonos::wire::{ErrorKind, Final, ResultKind};
 
@@ -56,12 +59,15 @@ fn what_a_service_leaves_behind_is_stopped_with_it() {
     let bench = Bench::new();
     let _daemon = bench.daemon();
     let mut ear = bench.ear();
-    let script = "setsid sh -c 'sleep 1000 & echo child > $EAR; wait' & exec sleep 1000";
+    // The shell inside says its own PID; it has left the session of the one outside.
+    let script = "setsid sh -c 'sleep 1000 & echo $$ > $EAR; wait' & exec sleep 1000";
     bench.service("web", "", script, "");
     bench.start("web").is(ResultKind::Started);
-    assert_eq!(ear.next().unwrap(), "child");
-    assert!(bench.processes().len() >= 3);
+    let pid = ear.next().unwrap().parse().unwrap();
+    let child = PidFd::open(Pid::from_raw(pid).unwrap()).unwrap();
+    assert!(!wait_readable(&[child.as_fd()], Some(0)).unwrap()[0]);
     bench.stop("web").is(ResultKind::Stopped);
+    assert!(wait_readable(&[child.as_fd()], Some(0)).unwrap()[0]);
     assert_eq!(bench.processes(), []);
 }
 
