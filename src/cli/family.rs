@@ -121,6 +121,13 @@ struct Main {
     pidfd: PidFd,
 }
 
+/// Which main processes could be taken hold of.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Held {
+    All,
+    Some,
+}
+
 /// What a look at the family brought.
 pub(super) struct Look {
     /// Whether a service of ours has a process, or will have one.
@@ -199,12 +206,16 @@ impl Family {
             };
             look.again_ms = [look.again_ms, again_ms].into_iter().flatten().min();
         }
-        self.hold_mains();
+        if self.hold_mains() == Held::Some {
+            look.again_ms = Some(look.again_ms.map_or(SETTLE_MS, |ms| ms.min(SETTLE_MS)));
+        }
         Ok(look)
     }
 
-    /// Takes hold of the main processes that are new.
-    fn hold_mains(&mut self) {
+    /// Takes hold of the main processes that are new. One that ended between the daemon's answer and now cannot be
+    /// held, and nothing else would say that it has.
+    fn hold_mains(&mut self) -> Held {
+        let mut held = Held::All;
         for status in &self.statuses {
             let Some(pid) = status.pid.filter(|pid| !self.ended.contains(pid)) else {
                 continue;
@@ -212,10 +223,15 @@ impl Family {
             if self.mains.iter().any(|main| main.pid == pid) {
                 continue;
             }
-            if let Some(pidfd) = Pid::from_raw(pid).and_then(|pid| PidFd::open(pid).ok()) {
-                self.mains.push(Main { pid, pidfd });
+            match Pid::from_raw(pid).and_then(|pid| PidFd::open(pid).ok()) {
+                Some(pidfd) => self.mains.push(Main { pid, pidfd }),
+                None => {
+                    self.ended.push(pid);
+                    held = Held::Some;
+                }
             }
         }
+        held
     }
 
     /// Whether this unit is down, and nothing restarts it. One that could not even be loaded is.
