@@ -327,6 +327,7 @@ pub(super) fn is_gone(error: &io::Error) -> bool {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
+    use std::io::{Read, Write};
     use std::process::{Child, Command, Stdio};
 
     use super::*;
@@ -334,12 +335,22 @@ mod tests {
     /// A child that was born with the mark, in a session that is not its own.
     fn marked(marker: &str) -> Child {
         let (name, value) = marker.split_once('=').unwrap();
-        Command::new("sleep")
-            .arg("600")
+        let mut child = Command::new("cat")
             .env(name, value)
-            .stdin(Stdio::null())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
             .spawn()
+            .unwrap();
+        // The kernel lays the environment out after it has let the parent of an execve go on: the child has to speak.
+        child.stdin.as_mut().unwrap().write_all(b"x").unwrap();
+        let mut said = [0];
+        child
+            .stdout
+            .as_mut()
             .unwrap()
+            .read_exact(&mut said)
+            .unwrap();
+        child
     }
 
     #[test]
@@ -356,7 +367,6 @@ mod tests {
         assert!(group.is_empty());
         let mut child = marked(&marker);
         let pid = Pid::from_raw(child.id()).unwrap();
-        // The child bears the mark from its execve on, which `spawn` has waited for.
         assert_eq!(group.members().unwrap(), [pid]);
         group.watch(Watched::Asked, &mut sources, &mut watches);
         group.signal(SIGKILL).unwrap();
