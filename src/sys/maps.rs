@@ -3,28 +3,24 @@
 use std::fs;
 use std::ops::Range;
 
-/// The mappings of this program's own file that nobody can have written to: code and constants, not what was relocated.
+/// The mappings of this program's file and its libraries' that nobody can have written to: code and constants, not
+/// what was relocated.
 pub(super) fn own_code() -> Vec<Range<u64>> {
-    let Ok(program) = fs::read_link("/proc/self/exe") else {
-        return Vec::new();
-    };
     let Ok(maps) = fs::read_to_string("/proc/self/maps") else {
         return Vec::new();
     };
-    maps.lines()
-        .filter_map(|line| code_range(line, program.to_str()?))
-        .collect()
+    maps.lines().filter_map(code_range).collect()
 }
 
-/// The range of one line of the map if it is code of `program`, or constants from the file's beginning.
-fn code_range(line: &str, program: &str) -> Option<Range<u64>> {
+/// The range of one line of the map if it is code of a file, or constants from the file's beginning.
+fn code_range(line: &str) -> Option<Range<u64>> {
     let mut words = line.splitn(6, ' ');
     let (range, rights, offset) = (words.next()?, words.next()?, words.next()?);
     // Constants lie with the file's header in its first segment. What the loader has relocated is read-only, too, but
     // lies behind.
     let unwritten =
         rights == "r-xp" || (rights == "r--p" && offset.bytes().all(|digit| digit == b'0'));
-    if !unwritten || words.nth(2)?.trim_start() != program {
+    if !unwritten || !words.nth(2)?.trim_start().starts_with('/') {
         return None;
     }
     let (start, end) = range.split_once('-')?;
@@ -38,19 +34,13 @@ mod tests {
     #[test]
     fn only_code_of_the_program_counts() {
         let line = "55d0-55f0 r-xp 00001000 fe:00 325843                     /usr/bin/x";
-        assert_eq!(code_range(line, "/usr/bin/x"), Some(0x55d0..0x55f0));
-        assert_eq!(code_range(line, "/usr/bin/y"), None);
-        assert_eq!(
-            code_range(&line.replace("r-xp", "rw-p"), "/usr/bin/x"),
-            None
-        );
-        assert_eq!(
-            code_range(&line.replace("r-xp", "r--p"), "/usr/bin/x"),
-            None
-        );
+        assert_eq!(code_range(line), Some(0x55d0..0x55f0));
+        assert_eq!(code_range(&line.replace("/usr/bin/x", "[vdso]")), None);
+        assert_eq!(code_range(&line.replace("r-xp", "rw-p")), None);
+        assert_eq!(code_range(&line.replace("r-xp", "r--p")), None);
         let first = line.replace("r-xp 00001000", "r--p 00000000");
-        assert_eq!(code_range(&first, "/usr/bin/x"), Some(0x55d0..0x55f0));
-        assert_eq!(code_range("", "/usr/bin/x"), None);
+        assert_eq!(code_range(&first), Some(0x55d0..0x55f0));
+        assert_eq!(code_range(""), None);
     }
 
     #[test]
