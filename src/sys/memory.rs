@@ -6,10 +6,10 @@ use nix::libc;
 
 use super::maps;
 
-/// Gives back what the allocator holds free, and unmaps the code of the program and its libraries until it runs again: after a burst
-/// (boot, the reading of unit files) most of both will not be needed for days. Code is only mapped, never lost: the
-/// next call of a function finds its page in the page cache. malloc_trim(3); madvise(2), `MADV_DONTNEED` on a private
-/// file mapping that nobody wrote to.
+/// Gives back what the allocator holds free, and unmaps the code of the program and its libraries until it runs
+/// again: after a burst (boot, the reading of unit files) most of both will not be needed for days. Code is only
+/// mapped, never lost: the next call of a function finds its page in the page cache. malloc_trim(3); madvise(2),
+/// `MADV_DONTNEED` on a private file mapping that nobody wrote to.
 ///
 /// Costs some ten microseconds, and some more at the next wakeup. That the kernel refuses is no error: nothing depends
 /// on it.
