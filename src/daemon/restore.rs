@@ -22,7 +22,7 @@ use super::account::Account;
 use super::births::streams;
 use super::environment::Invocation;
 use super::group::Group;
-use super::processes::{Hold, Leftover, Processes, Run, Turn};
+use super::processes::{Hold, Leftover, Origin, Processes, Run, Turn};
 use super::pump::UnitLog;
 use super::sources::{Source, Sources};
 use super::spawn::{Fifos, failure};
@@ -46,6 +46,8 @@ impl Daemon {
             Ok(Box::new(unit))
         };
         processes.restore(engine, sources, events, load);
+        // Children that were inherited with our PID, and that nobody has told of.
+        processes.orphans(engine, sources, events);
         self.settle();
     }
 }
@@ -141,17 +143,18 @@ impl Processes {
         self.reopen_hold(id, (unit, service), saved, turn);
         let finds_main = facts.phase == FactPhase::FindingMain;
         for run in [facts.main, facts.control].into_iter().flatten() {
-            match self.find(run, saved) {
-                Some(found) => self.hold_again((id, run), found, turn),
+            let known = self.find(run, saved);
+            let found = known.or_else(|| self.find_newborn(id, run, saved));
+            match found {
+                Some(found) => self.hold_again((id, run), found, facts.phase, turn),
                 // The first process of a forking service has done its duty.
                 None if finds_main && run.role == Role::Start => {}
-                None if run.pid.is_none() => self.take_newborn((id, run), saved, turn),
                 None => {
-                    let ending = Ending::Unknown;
-                    turn.events.push_back(Event::Exited {
-                        run: run.run,
-                        ending,
-                    });
+                    let (run, role, ending) = (run.run, run.role, Ending::Unknown);
+                    if role == Role::Start {
+                        self.main_ended(id, ending);
+                    }
+                    turn.events.push_back(Event::Exited { run, ending });
                 }
             }
         }
@@ -161,28 +164,13 @@ impl Processes {
         self.stirred.insert(id);
     }
 
-    /// The process of a run that was wished for, if it was born; else the engine is told that there is none.
-    fn take_newborn(&mut self, (id, run): (UnitId, FactRun), saved: &Saved, turn: &mut Turn<'_>) {
-        let Some(found) = self.find_newborn(id, run, saved) else {
-            let ending = Ending::Unknown;
-            let run = run.run;
-            return turn.events.push_back(Event::Exited { run, ending });
-        };
-        let log = self.holds.get_mut(&id).and_then(|hold| hold.log.as_mut());
-        if let (Some(log), Role::Start) = (log, run.role) {
-            log.begin(run.run, found.0.as_raw());
-        }
-        self.hold_again((id, run), found, turn);
-    }
-
-    /// The process of a run, if it lives and is the one that was written down.
+    /// The process of a run, if it is the one that was written down and has not been reaped.
     fn find(&self, run: FactRun, saved: &Saved) -> Option<(Pid, PidFd, u64)> {
         let pid = run.pid.and_then(Pid::from_raw)?;
         let (_, expected) = *saved.inodes.iter().find(|(id, _)| *id == run.run)?;
         let pidfd = PidFd::open(pid).ok()?;
-        let is_alive = proc::stat(pid).is_ok_and(|stat| !stat.is_dead());
         let identity = self.identities.of(pid, &pidfd);
-        (is_alive && identity == expected).then_some((pid, pidfd, identity))
+        (identity == expected).then_some((pid, pidfd, identity))
     }
 
     fn reopen_hold(
@@ -219,6 +207,7 @@ impl Processes {
         &mut self,
         (unit, run): (UnitId, FactRun),
         (pid, pidfd, identity): (Pid, PidFd, u64),
+        phase: FactPhase,
         turn: &mut Turn<'_>,
     ) {
         let id = run.run;
@@ -231,8 +220,15 @@ impl Processes {
         };
         if let Some(hold) = self.holds.get_mut(&unit) {
             hold.group.add_root(pid);
+            if let (Some(log), Role::Start, None) = (&mut hold.log, run.role, run.pid) {
+                log.begin(id, pid.as_raw());
+            }
         }
-        let found = Run::found((unit, run.role), (pid, pidfd), exit, identity);
+        let mut found = Run::found((unit, run.role), (pid, pidfd), exit, identity);
+        if phase == FactPhase::Starting {
+            // A forking service's first process may still hand its duty on.
+            found.origin = Origin::Spawned;
+        }
         self.runs.insert(id, found);
         turn.events.push_back(Event::Spawned {
             run: id,
@@ -240,6 +236,9 @@ impl Processes {
         });
         // Its report went to the predecessor. A program that was not executed after all ends by itself.
         turn.events.push_back(Event::Executed { run: id });
+        // One that has ended meanwhile is a child of ours, or of whoever reaps for us: its status is read at once, while
+        // nobody has reaped it.
+        self.exit(id, turn);
     }
 }
 
