@@ -91,6 +91,7 @@ struct WireDaemon {
     failed: u32,
     clients: u32,
     abilities: Vec<String>,
+    unreadable: Option<Vec<String>>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -297,7 +298,7 @@ same_fields!(
         clients,
         abilities,
     }
-    later {}
+    later { unreadable }
 );
 
 #[cfg(test)]
@@ -413,6 +414,7 @@ mod tests {
             failed: 5,
             clients: 6,
             abilities: vec!["cgroups: yes".to_owned()],
+            unreadable: vec!["run/web.state: nothing whole in it".to_owned()],
         })));
         for kind in [
             ErrorKind::Failed,

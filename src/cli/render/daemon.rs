@@ -38,6 +38,9 @@ pub(in crate::cli) fn daemon(status: &DaemonStatus, memory: Option<u64>, page: P
     for (place, ability) in status.abilities.iter().enumerate() {
         line(if place == 0 { "machine" } else { "" }, &clean(ability));
     }
+    for (place, unreadable) in status.unreadable.iter().enumerate() {
+        line(if place == 0 { "lost" } else { "" }, &clean(unreadable));
+    }
     out
 }
 
@@ -55,6 +58,7 @@ pub(in crate::cli) fn daemon_json(status: &DaemonStatus, memory: Option<u64>) ->
         ("clients", Json::Number(u64::from(status.clients))),
         ("memory_bytes", Json::number(memory)),
         ("abilities", Json::texts(&status.abilities)),
+        ("unreadable", Json::texts(&status.unreadable)),
     ])
 }
 
@@ -80,6 +84,11 @@ mod tests {
             abilities: vec![
                 "cgroups: yes, under /sys/fs/cgroup/diakonos".to_owned(),
                 "user switching: yes".to_owned(),
+            ],
+            unreadable: vec![
+                "/root/.diakonos/run/web.state: nothing whole in it; kept as \
+                 /root/.diakonos/run/unreadable/web.state"
+                    .to_owned(),
             ],
         };
         let text = daemon(&status, Some(1_200_000), page(Palette::Plain, None));
