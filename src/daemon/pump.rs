@@ -5,7 +5,7 @@
 //! nobody's business here, and how they lie on disk is `log`'s.
 
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use mio::Token;
@@ -137,6 +137,11 @@ impl UnitLog {
             token,
         });
         Ok(())
+    }
+
+    /// Our ends of the pipes.
+    pub(super) fn readers(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        self.pipes.iter().map(|pipe| pipe.reader.as_fd())
     }
 
     /// A process of this run is about to write. While there is a main process, all bytes are taken for that one's: they
@@ -325,7 +330,8 @@ mod tests {
         let fifo = folder.join("web.out");
         let mut intake = Intake::new().unwrap();
         let pipe = (UnitId(1), Stream::Out);
-        log.open_pipe(pipe, &fifo, None, (&mut sources, &mut Keeper::default())).unwrap();
+        log.open_pipe(pipe, &fifo, None, (&mut sources, &mut Keeper::default()))
+            .unwrap();
         assert_eq!(
             log.pump(Stream::Out, &mut intake),
             Pumped::End,
@@ -374,8 +380,13 @@ mod tests {
         let mut log = UnitLog::new("web", &folder, limits);
         let fifo = folder.join("web.out");
         let mut intake = Intake::new().unwrap();
-        log.open_pipe((UnitId(1), Stream::Out), &fifo, None, (&mut sources, &mut Keeper::default()))
-            .unwrap();
+        log.open_pipe(
+            (UnitId(1), Stream::Out),
+            &fifo,
+            None,
+            (&mut sources, &mut Keeper::default()),
+        )
+        .unwrap();
         let mut writer = fs::OpenOptions::new()
             .read(true)
             .write(true)
