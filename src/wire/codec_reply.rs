@@ -92,6 +92,7 @@ struct WireDaemon {
     clients: u32,
     abilities: Vec<String>,
     unreadable: Option<Vec<String>>,
+    guardian: Option<u32>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -297,6 +298,7 @@ same_fields!(
         failed,
         clients,
         abilities,
+        guardian,
     }
     later { unreadable }
 );
@@ -415,6 +417,7 @@ mod tests {
             clients: 6,
             abilities: vec!["cgroups: yes".to_owned()],
             unreadable: vec!["run/web.state: nothing whole in it".to_owned()],
+            guardian: Some(7),
         })));
         for kind in [
             ErrorKind::Failed,

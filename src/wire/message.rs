@@ -153,6 +153,8 @@ pub struct DaemonStatus {
     pub abilities: Vec<String>,
     /// What the daemon before left and could not be taken over, one line each: which file, why, and where it is now.
     pub unreadable: Vec<String>,
+    /// Who makes a successor should the daemon die; older daemons have none.
+    pub guardian: Option<u32>,
 }
 
 /// Why nothing was done.

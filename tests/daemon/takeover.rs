@@ -31,13 +31,13 @@ fn edit(bench: &Bench, name: &str, change: impl FnOnce(&mut Saved)) {
 #[test]
 fn a_service_runs_on_and_can_be_stopped() {
     let bench = Bench::new();
-    let mut daemon = bench.daemon();
+    let mut daemon = bench.lone_daemon();
     bench.service("web", "", "exec sleep 1000", "");
     bench.start("web").is(ResultKind::Started);
     let before = bench.status("web");
     die(&mut daemon);
 
-    let _daemon = bench.daemon();
+    let _daemon = bench.lone_daemon();
     let after = bench.status("web");
     assert_eq!((after.pid, after.run), (before.pid, before.run));
     bench.stop("web").is(ResultKind::Stopped);
@@ -48,7 +48,7 @@ fn a_service_runs_on_and_can_be_stopped() {
 #[test]
 fn a_newborn_that_was_not_written_down_gets_no_twin() {
     let bench = Bench::new();
-    let mut daemon = bench.daemon();
+    let mut daemon = bench.lone_daemon();
     bench.service("web", "", "exec sleep 1000", "");
     bench.start("web").is(ResultKind::Started);
     let before = bench.status("web");
@@ -62,7 +62,7 @@ fn a_newborn_that_was_not_written_down_gets_no_twin() {
         saved.inodes.clear();
     });
 
-    let mut daemon = bench.daemon();
+    let mut daemon = bench.lone_daemon();
     daemon.until("web", "running");
     assert_eq!(bench.status("web").pid, before.pid);
     assert_eq!(bench.processes().len(), 1);
@@ -73,7 +73,7 @@ fn a_newborn_that_was_not_written_down_gets_no_twin() {
 #[test]
 fn the_status_of_a_service_that_was_taken_over_is_known() {
     let bench = Bench::new();
-    let mut daemon = bench.daemon();
+    let mut daemon = bench.lone_daemon();
     let go = bench.path("go");
     files::make_fifo(&go, 0o600, None).unwrap();
     let script = format!("read line < {}; exit 7", go.display());
@@ -81,7 +81,7 @@ fn the_status_of_a_service_that_was_taken_over_is_known() {
     bench.start("web").is(ResultKind::Started);
     die(&mut daemon);
 
-    let mut daemon = bench.daemon();
+    let mut daemon = bench.lone_daemon();
     let mut both = File::options();
     let mut go = both.read(true).write(true).open(&go).unwrap();
     go.write_all(b"\n").unwrap();
@@ -95,7 +95,7 @@ fn the_status_of_a_service_that_was_taken_over_is_known() {
 fn a_child_of_our_own_is_waited_for_and_its_status_is_never_lost() {
     for ends in [Ends::BeforeTheDaemon, Ends::Later] {
         let bench = Bench::new();
-        let mut daemon = bench.daemon();
+        let mut daemon = bench.lone_daemon();
         bench.service("web", "", "exec sleep 1000", "");
         bench.start("web").is(ResultKind::Started);
         die(&mut daemon);
@@ -104,7 +104,7 @@ fn a_child_of_our_own_is_waited_for_and_its_status_is_never_lost() {
         twin.signal(9).unwrap();
         Deadline::new().wait(twin.as_fd(), &|| "the end of the service".to_owned());
 
-        for name in ["born", "go", "on"] {
+        for name in ["born", "go"] {
             files::make_fifo(&bench.path(name), 0o600, None).unwrap();
         }
         let keep = |name| {
@@ -113,16 +113,17 @@ fn a_child_of_our_own_is_waited_for_and_its_status_is_never_lost() {
                 .write(true)
                 .open(bench.path(name))
         };
-        let (born, mut go, mut on) = (
-            keep("born").unwrap(),
-            keep("go").unwrap(),
-            keep("on").unwrap(),
+        let (born, mut go) = (keep("born").unwrap(), keep("go").unwrap());
+        let held = files::lock_exclusive(&bench.path("held")).unwrap();
+        // A shell would reap the child; what has taken its place waits for the lock and reaps nobody.
+        let mut daemon = bench.shell_before_daemon(
+            "me=$$; { while read name < /proc/$me/comm && [ $name != flock ]; do :; done; \
+             echo waits > born; read line < go; exit 7; } & \
+             echo $! > born; exec flock -F held \"$0\" \"$@\"",
         );
-        // The second shell knows of no child, and reaps none.
-        let then = r#"exec /bin/sh -c 'read line < on; exec "$0" "$@"' "$0" "$@""#;
-        let command = format!("{{ read line < go; exit 7; }} & echo $! > born; {then}");
-        let mut daemon = bench.shell_before_daemon(&command);
-        let pid: u32 = Lines::new(born).next().unwrap().parse().unwrap();
+        let mut born = Lines::new(born);
+        let pid: u32 = born.next().unwrap().parse().unwrap();
+        assert_eq!(born.next().unwrap(), "waits");
         let child = PidFd::open(Pid::from_raw(pid).unwrap()).unwrap();
         edit(&bench, "web", |saved| {
             let main = saved.facts.main.as_mut().unwrap();
@@ -132,9 +133,9 @@ fn a_child_of_our_own_is_waited_for_and_its_status_is_never_lost() {
         if ends == Ends::BeforeTheDaemon {
             go.write_all(b"\n").unwrap();
             Deadline::new().wait(child.as_fd(), &|| "the end of the child".to_owned());
-            on.write_all(b"\n").unwrap();
+            drop(held);
         } else {
-            on.write_all(b"\n").unwrap();
+            drop(held);
             daemon.log.until("ready, PID");
             assert_eq!(bench.status("web").pid, Some(pid));
             go.write_all(b"\n").unwrap();
@@ -155,12 +156,12 @@ enum Ends {
 #[test]
 fn runs_are_numbered_on_from_one_daemon_to_the_next() {
     let bench = Bench::new();
-    let daemon = bench.daemon();
+    let daemon = bench.lone_daemon();
     bench.service("web", "", "exec sleep 1000", "");
     bench.start("web");
     let first = bench.status("web").run.unwrap();
     daemon.end();
-    let _daemon = bench.daemon();
+    let _daemon = bench.lone_daemon();
     bench.start("web");
     assert!(bench.status("web").run.unwrap() > first);
 }
@@ -168,7 +169,7 @@ fn runs_are_numbered_on_from_one_daemon_to_the_next() {
 #[test]
 fn cgroups_of_a_dead_daemon_are_used_and_in_the_end_removed() {
     let bench = Bench::new();
-    let mut daemon = bench.daemon();
+    let mut daemon = bench.lone_daemon();
     bench.service("web", "", "exec sleep 1000", "");
     bench.start("web").is(ResultKind::Started);
     let Some(cgroup) = bench.status("web").cgroup.map(PathBuf::from) else {
@@ -176,7 +177,7 @@ fn cgroups_of_a_dead_daemon_are_used_and_in_the_end_removed() {
         return;
     };
     die(&mut daemon);
-    let daemon = bench.daemon();
+    let daemon = bench.lone_daemon();
     assert_eq!(bench.status("web").cgroup, cgroup.to_str().map(Into::into));
     bench.stop("web").is(ResultKind::Stopped);
     assert!(!cgroup.exists());
