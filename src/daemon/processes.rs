@@ -15,7 +15,7 @@ use crate::engine::{Effect, Ending, Engine, Event, Role, RunId, SpawnFailure, Ta
 use crate::sys::cgroup::Tree;
 use crate::sys::process::{Pid, PidFd, error_text, reap_orphans};
 use crate::sys::users;
-use crate::unit::{Signal, Unit, UnitName};
+use crate::unit::{Signal, Unit};
 use crate::wire::{Saved, SavedDefinition};
 
 use super::account::Account;
@@ -24,7 +24,7 @@ use super::group::{Group, Watched, is_gone};
 use super::home::Home;
 use super::identity::{Identities, Invocations};
 use super::keeper::Keeper;
-use super::leftover::Leftover;
+use super::leftover::Leftovers;
 use super::main_pid::Finding;
 use super::pump::{Intake, UnitLog};
 use super::settling::is_rest;
@@ -75,10 +75,8 @@ pub(super) struct Processes {
     pub(super) watches: Watches,
     pub(super) states: States,
     pub(super) history: BTreeMap<UnitId, History>,
-    /// What a predecessor left and could not be taken back, by the names of the units.
-    pub(super) leftovers: BTreeMap<UnitName, Leftover>,
-    /// The files that tell of it, for `daemon-status`.
-    pub(super) unreadable: Vec<String>,
+    /// What a predecessor left and could not be taken back.
+    pub(super) leftovers: Leftovers,
     /// Units that may have come to rest.
     pub(super) stirred: BTreeSet<UnitId>,
     pub(super) intake: Intake,
@@ -188,8 +186,7 @@ impl Processes {
             watches: Watches::new(sources),
             states: States::new(home.run()),
             history: BTreeMap::new(),
-            leftovers: BTreeMap::new(),
-            unreadable: Vec::new(),
+            leftovers: Leftovers::default(),
             stirred: BTreeSet::new(),
             intake,
             keeper: Keeper::default(),

@@ -69,6 +69,8 @@ pub(super) struct Predecessor {
     pub(super) last_run: RunId,
     /// Units of which nobody knows how they are.
     pub(super) unreadable: Vec<Unreadable>,
+    /// The same, and an earlier daemon has found it out.
+    pub(super) aside: Vec<PathBuf>,
 }
 
 /// A file that cannot be read.
@@ -222,10 +224,10 @@ impl States {
             units: Vec::new(),
             last_run: self.kept_last_run(),
             unreadable: Vec::new(),
+            aside: files_in(&self.directory.join(ASIDE), FACTS),
         };
-        for path in self.files(FACTS) {
-            let stem = path.file_stem().and_then(|stem| stem.to_str());
-            let unit = stem.and_then(|stem| UnitName::parse(&format!("{stem}.service")).ok());
+        for path in files_in(&self.directory, FACTS) {
+            let unit = unit_of(&path);
             match read_facts(&path, unit.as_ref()) {
                 Ok((saved, slot)) => {
                     left.last_run = left.last_run.max(saved.facts.last_run);
@@ -242,7 +244,7 @@ impl States {
             }
         }
         // Of a unit that was never saved, or of another boot.
-        for path in self.files(DEFINITIONS) {
+        for path in files_in(&self.directory, DEFINITIONS) {
             if path.with_extension(FACTS).symlink_metadata().is_err() {
                 remove(&path);
             }
@@ -250,16 +252,11 @@ impl States {
         left
     }
 
-    fn files(&self, ending: &str) -> Vec<PathBuf> {
-        let Ok(entries) = std::fs::read_dir(&self.directory) else {
-            return Vec::new();
-        };
-        let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
-        let mut paths: Vec<PathBuf> = paths
-            .filter(|path| path.extension().is_some_and(|found| found == ending))
-            .collect();
-        paths.sort_unstable();
-        paths
+    /// Nothing of what was put aside runs any more.
+    pub(super) fn forget_aside(&self, name: &UnitName) {
+        for ending in [FACTS, DEFINITIONS] {
+            remove(&self.directory.join(ASIDE).join(format!("{name}.{ending}")));
+        }
     }
 
     /// Moves a file, and the definitions beside it, out of the way of those that are written.
@@ -347,6 +344,25 @@ impl States {
     fn path(&self, name: &str, ending: &str) -> PathBuf {
         self.directory.join(format!("{name}.{ending}"))
     }
+}
+
+/// The files of a folder with this ending, sorted.
+fn files_in(folder: &Path, ending: &str) -> Vec<PathBuf> {
+    let Ok(entries) = std::fs::read_dir(folder) else {
+        return Vec::new();
+    };
+    let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
+    let mut paths: Vec<PathBuf> = paths
+        .filter(|path| path.extension().is_some_and(|found| found == ending))
+        .collect();
+    paths.sort_unstable();
+    paths
+}
+
+/// Whose file this is, by its name.
+pub(super) fn unit_of(path: &Path) -> Option<UnitName> {
+    let stem = path.file_stem()?.to_str()?;
+    UnitName::parse(&format!("{stem}.service")).ok()
 }
 
 fn fingerprints(definitions: &[SavedDefinition]) -> [Option<u64>; 2] {

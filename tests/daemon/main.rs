@@ -18,6 +18,7 @@ mod kinds;
 mod lifecycle;
 mod limits;
 mod order;
+mod remains;
 mod restart;
 mod takeover;
 mod up;
