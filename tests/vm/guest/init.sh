@@ -1,0 +1,129 @@
+#!/bin/busybox sh
+# The first process of the virtual machine. The kernel has put the name of the case's script into $script.
+
+/bin/busybox mkdir -p /dev /proc /root /sys /tmp /units
+/bin/busybox --install -s /bin
+export PATH=/bin HOME=/root DIAKONOS_HOME=/root/home DIAKONOS_SERVICE_DIR=/units
+mount -t proc proc /proc
+mount -t sysfs sysfs /sys
+mount -t devtmpfs devtmpfs /dev
+ln -s /proc/self/fd /dev/fd
+# Off the console, so that the test reads its lines as they are.
+dmesg -n 1
+
+# The program, which has to answer.
+d() {
+    timeout 60 diakonos "$@"
+}
+
+# holds NAME COMMAND…: the command is true now.
+holds() {
+    CHECK=$1
+    shift
+    if "$@" >/tmp/said 2>&1; then
+        echo "CHECK $CHECK ok"
+    else
+        fail "$*"
+    fi
+}
+
+# comes NAME COMMAND…: the command becomes true.
+comes() {
+    CHECK=$1
+    shift
+    if await "$@" >/tmp/said 2>&1; then
+        echo "CHECK $CHECK ok"
+    else
+        fail "$*"
+    fi
+}
+
+# Looks again and again for at most 30 seconds; false when nothing comes of it.
+await() {
+    TRIES=0
+    until "$@"; do
+        TRIES=$((TRIES + 1))
+        [ "$TRIES" -lt 300 ] || return 1
+        sleep 0.1
+    done
+}
+
+fail() {
+    echo "CHECK $CHECK failed: $*: $(tail -n 20 /tmp/said | tr '\n' '|')"
+    FAILED=yes
+}
+
+# service NAME KEYS: a service that runs the script on standard input.
+service() {
+    cat >"/units/$1.sh"
+    printf '%s\n' "$2" "ExecStart = [\"/bin/sh\", \"/units/$1.sh\"]" >"/units/$1.service"
+}
+
+same() {
+    echo "is: $1, should be: $2"
+    [ "$1" = "$2" ]
+}
+
+differs() {
+    echo "both are: $1"
+    [ "$1" != "$2" ]
+}
+
+# field NAME KEY: a number or a text from a service's status.
+field() {
+    d status --json "$1" | sed -n "s/^    \"$2\": \"\{0,1\}\(.*[^\",]\)\"\{0,1\},\$/\1/p"
+}
+
+is_in_state() {
+    same "$(field "$1" state)" "$2"
+}
+
+says() {
+    d status "$1" | tee /tmp/status
+    grep -q -E "$2" /tmp/status
+}
+
+is_gone() {
+    ! [ -e "/proc/$1" ]
+}
+
+lives() {
+    STAT=$(cat "/proc/$1/stat") || return 1
+    echo "$STAT"
+    case "$STAT" in *") Z "*) return 1 ;; esac
+}
+
+# copies TEXT: how many processes have this in their command line.
+copies() {
+    grep -l -a -F -e "$1" /proc/[0-9]*/cmdline 2>/dev/null | grep -v -c -e "/proc/$$/"
+}
+
+has_copies() {
+    same "$(copies "$1")" "$2"
+}
+
+daemon_pid() {
+    cat "$DIAKONOS_HOME/lock"
+}
+
+answers() {
+    d daemon-status | grep -q 'the daemon runs'
+}
+
+# A process with this number, which has to be free.
+decoy() {
+    echo $(($1 - 1)) >/proc/sys/kernel/ns_last_pid
+    sleep 77777 &
+    DECOY=$!
+}
+
+# shellcheck disable=SC1090 # It is known at boot.
+. "/guest/$script.sh"
+
+if [ -n "$FAILED" ]; then
+    echo "the daemon said:"
+    cat "$DIAKONOS_HOME/daemon.log" /tmp/foreground
+    d list
+    ps -o pid,ppid,stat,args
+fi
+reboot -f

@@ -1,0 +1,30 @@
+//! The real binary in a virtual machine: Debian's cloud kernel 6.1, which lacks the newest calls, and a system of its
+//! own, in which the program may do everything, PID 1 is ours, and the power may fail.
+//!
+//! The scripts in `guest/` are the cases: each runs in the first process of a machine and reports `CHECK name ok` or
+//! `CHECK name failed: why` on its console. Software emulation is enough, and nothing here needs root, but it needs
+//! programs and a kernel that few machines have, so these tests are run on demand only:
+//!
+//! ```text
+//! apt-get install qemu-system-x86 busybox-static cpio e2fsprogs
+//! tests/vm/kernel target/tmp/vm-kernel
+//! cargo test --test vm -- --ignored
+//! ```
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stderr,
+    reason = "a test fails by panicking, and then says what the machine said"
+)]
+
+mod machine;
+
+use machine::Machine;
+
+/// A kernel on which a process is told from others by its start time, and how a stranger ended is soon forgotten.
+#[test]
+#[ignore = "needs qemu and a kernel, see tests/vm/main.rs"]
+fn a_successor_on_an_older_kernel() {
+    Machine::new("takeover").boot("takeover");
+}
