@@ -95,7 +95,7 @@ lives() {
 
 # copies TEXT: how many processes have this in their command line.
 copies() {
-    grep -l -a -F -e "$1" /proc/[0-9]*/cmdline 2>/dev/null | grep -v -c -e "/proc/$$/"
+    ps -o args | grep -F -e "$1" | grep -v -c -e grep
 }
 
 has_copies() {

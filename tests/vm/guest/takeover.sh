@@ -112,7 +112,6 @@ holds stranger-is-the-same same "$(d pid stranger)" "$STRANGER"
 comes late-runs-again is_in_state late running
 holds late-is-another differs "$(d pid late)" "$LATE"
 comes one-late has_copies 10001 1
-holds late-says-why says late 'status unknown|unknown'
 holds fragile-failed is_in_state fragile failed
 holds fragile-says-unknown says fragile 'status unknown'
 holds halted-stays-stopped is_in_state halted stopped
