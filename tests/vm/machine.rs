@@ -15,15 +15,6 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_diakonos");
 const KERNEL: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/vm-kernel");
 /// The scripts that run inside.
 const GUEST: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/vm/guest");
-/// In the order in which they need each other; the machine's first process loads them where there is a disk.
-const MODULES: [&str; 6] = [
-    "virtio_ring",
-    "virtio",
-    "virtio_pci_legacy_dev",
-    "virtio_pci_modern_dev",
-    "virtio_pci",
-    "virtio_blk",
-];
 /// How long a machine may run, in milliseconds, when others are busy here.
 const PATIENCE_MS: u64 = 180_000;
 
@@ -70,9 +61,8 @@ impl Machine {
             fs::create_dir_all(copy.parent().unwrap()).unwrap();
             fs::copy(library, copy).unwrap();
         }
-        for module in MODULES {
-            let module = format!("{module}.ko");
-            fs::copy(kernel(&module), root.join("modules").join(&module)).unwrap();
+        for file in fs::read_dir(KERNEL).unwrap().flatten() {
+            fs::copy(file.path(), root.join("modules").join(file.file_name())).unwrap();
         }
         let users = "root:x:0:0::/root:/bin/sh\nuser:x:1000:1000::/home/user:/bin/sh\n";
         fs::write(root.join("etc/passwd"), users).unwrap();
@@ -191,7 +181,7 @@ fn finish(command: &mut Command) {
 
 /// What a line of a script lets the machine say if all is well.
 fn expected(line: &str) -> Option<String> {
-    let mut words = line.split(' ');
+    let mut words = line.trim_start().split(' ');
     let is_check = matches!(words.next(), Some("holds" | "comes"));
     words
         .next()

@@ -28,3 +28,30 @@ use machine::Machine;
 fn a_successor_on_an_older_kernel() {
     Machine::new("takeover").boot("takeover");
 }
+
+/// The power fails while services run. The next boot starts what is enabled and trusts no number of the old one.
+#[test]
+#[ignore = "needs qemu and a kernel, see tests/vm/main.rs"]
+fn a_reboot() {
+    let machine = Machine::new("reboot").with_disk();
+    machine.boot("power-fails");
+    machine.boot("power-returns");
+}
+
+#[test]
+#[ignore = "needs qemu and a kernel, see tests/vm/main.rs"]
+fn groups_where_the_controllers_are() {
+    Machine::new("groups").boot("groups");
+}
+
+#[test]
+#[ignore = "needs qemu and a kernel, see tests/vm/main.rs"]
+fn the_daemon_as_the_first_process() {
+    Machine::new("first").boot("first");
+}
+
+#[test]
+#[ignore = "needs qemu and a kernel, see tests/vm/main.rs"]
+fn an_ordinary_user_without_groups() {
+    Machine::new("user").boot("user");
+}

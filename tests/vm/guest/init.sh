@@ -1,7 +1,7 @@
 #!/bin/busybox sh
 # The first process of the virtual machine. The kernel has put the name of the case's script into $script.
 
-/bin/busybox mkdir -p /dev /proc /root /sys /tmp /units
+/bin/busybox mkdir -p /dev /disk /proc /root /sys /tmp /units
 /bin/busybox --install -s /bin
 export PATH=/bin HOME=/root DIAKONOS_HOME=/root/home DIAKONOS_SERVICE_DIR=/units
 mount -t proc proc /proc
@@ -14,6 +14,36 @@ dmesg -n 1
 # The program, which has to answer.
 d() {
     timeout 60 diakonos "$@"
+}
+
+# A home and a folder of units that outlive the machine.
+use_disk() {
+    for MODULE in virtio_ring virtio virtio_pci_legacy_dev virtio_pci_modern_dev virtio_pci virtio_blk; do
+        insmod "/modules/$MODULE.ko"
+    done
+    await test -b /dev/vda
+    mount -t ext4 /dev/vda /disk
+    mkdir -p /disk/units
+    export DIAKONOS_HOME=/disk/home DIAKONOS_SERVICE_DIR=/disk/units
+}
+
+# A daemon that nobody will succeed by himself.
+start_daemon() {
+    ALONE=
+    ! d help daemon | grep -q no-guardian || ALONE=--no-guardian
+    # shellcheck disable=SC2086 # No word or one.
+    setsid diakonos daemon $ALONE 2>>/tmp/foreground &
+    await answers >/tmp/said 2>&1 || echo "no daemon answers"
+}
+
+kill_daemon() {
+    PREDECESSOR=$(daemon_pid)
+    kill_and_await "$PREDECESSOR"
+}
+
+kill_and_await() {
+    kill -9 "$1"
+    await is_gone "$1" || echo "PID $1 does not die"
 }
 
 # holds NAME COMMAND…: the command is true now.
@@ -55,13 +85,18 @@ fail() {
 
 # service NAME KEYS: a service that runs the script on standard input.
 service() {
-    cat >"/units/$1.sh"
-    printf '%s\n' "$2" "ExecStart = [\"/bin/sh\", \"/units/$1.sh\"]" >"/units/$1.service"
+    cat >"$DIAKONOS_SERVICE_DIR/$1.sh"
+    printf '%s\n' "$2" "ExecStart = [\"/bin/sh\", \"$DIAKONOS_SERVICE_DIR/$1.sh\"]" >"$DIAKONOS_SERVICE_DIR/$1.service"
 }
 
 same() {
     echo "is: $1, should be: $2"
     [ "$1" = "$2" ]
+}
+
+is_at_least() {
+    echo "is: $1, at least: $2"
+    [ "$1" -ge "$2" ]
 }
 
 differs() {
@@ -83,8 +118,12 @@ says() {
     grep -q -E "$2" /tmp/status
 }
 
+is_absent() {
+    ! [ -e "$1" ]
+}
+
 is_gone() {
-    ! [ -e "/proc/$1" ]
+    is_absent "/proc/$1"
 }
 
 lives() {
@@ -95,7 +134,7 @@ lives() {
 
 # copies TEXT: how many processes have this in their command line.
 copies() {
-    ps -o args | grep -F -e "$1" | grep -v -c -e grep
+    ps -o args | grep -e "$1" | grep -v -c -e grep
 }
 
 has_copies() {
@@ -117,13 +156,17 @@ decoy() {
     DECOY=$!
 }
 
+# The end of the machine. If something failed, it tells what the daemon said.
+finish() {
+    if [ -n "$FAILED" ]; then
+        echo "the daemon said:"
+        cat "$DIAKONOS_HOME/daemon.log" /tmp/foreground
+        d list
+        ps -o pid,ppid,stat,args
+    fi
+    reboot -f
+}
+
 # shellcheck disable=SC1090 # It is known at boot.
 . "/guest/$script.sh"
-
-if [ -n "$FAILED" ]; then
-    echo "the daemon said:"
-    cat "$DIAKONOS_HOME/daemon.log" /tmp/foreground
-    d list
-    ps -o pid,ppid,stat,args
-fi
-reboot -f
+finish

@@ -1,25 +1,6 @@
 # A daemon is killed on a kernel that tells processes apart by their start times only, and that forgets how a process
 # ended which is not our child. Nobody but the script starts a successor.
 
-start_daemon() {
-    ALONE=
-    ! d help daemon | grep -q no-guardian || ALONE=--no-guardian
-    # shellcheck disable=SC2086 # No word or one.
-    setsid diakonos daemon $ALONE 2>>/tmp/foreground &
-    await answers || echo "no daemon answers"
-}
-
-kill_daemon() {
-    PREDECESSOR=$(daemon_pid)
-    kill -9 "$PREDECESSOR"
-    await is_gone "$PREDECESSOR" || echo "the daemon does not die"
-}
-
-kill_and_await() {
-    kill -9 "$1"
-    await is_gone "$1" || echo "PID $1 does not die"
-}
-
 wrote() {
     cat /tmp/count
     [ "$(cat /tmp/count)" -ge "$1" ]
@@ -39,20 +20,14 @@ log_is_whole() {
         same "$(wc -l </tmp/writer.log)" "$(cat /tmp/count)"
 }
 
-is_at_least() {
-    echo "is: $1, at least: $2"
-    [ "$1" -ge "$2" ]
-}
-
 service writer '[service]' <<-'END'
 	trap 'ENDS=yes' TERM
 	n=0
 	while [ -z "$ENDS" ]; do
 	    n=$((n + 1))
 	    echo "line $n"
-	    echo "$n" >/tmp/count.new
-	    mv /tmp/count.new /tmp/count
-	    sleep 0.02
+	    echo "$n" >/tmp/count
+	    sleep 0.1
 	done
 END
 printf '[unit]\nStartLimitIntervalSec = 0\n' >/units/head
@@ -91,7 +66,7 @@ holds started d start writer prepare late fragile halted stranger
 d start --no-wait crash
 holds stopped-by-hand d stop halted
 comes crash-loops has_run crash 2
-comes writer-writes wrote 20
+comes writer-writes wrote 10
 WRITER=$(d pid writer) LATE=$(d pid late) FRAGILE=$(d pid fragile) STRANGER=$(d pid stranger)
 RESTARTS=$(field crash restarts)
 
@@ -102,7 +77,7 @@ decoy "$LATE"
 holds decoy-has-the-number same "$DECOY" "$LATE"
 RUNS=$(wc -l </tmp/crash.runs)
 COUNT=$(cat /tmp/count)
-comes writer-writes-unread wrote $((COUNT + 20))
+comes writer-writes-unread wrote $((COUNT + 10))
 
 start_daemon
 holds successor differs "$(daemon_pid)" "$PREDECESSOR"
