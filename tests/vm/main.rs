@@ -29,6 +29,13 @@ fn a_successor_on_an_older_kernel() {
     Machine::new("takeover").boot("takeover");
 }
 
+/// The same kernel, and a guardian: it keeps what a dead daemon had not read, output and how a process ended.
+#[test]
+#[ignore = "needs qemu and a kernel, see tests/vm/main.rs"]
+fn a_guardian_on_an_older_kernel() {
+    Machine::new("guardian").boot("guardian");
+}
+
 /// The power fails while services run. The next boot starts what is enabled and trusts no number of the old one.
 #[test]
 #[ignore = "needs qemu and a kernel, see tests/vm/main.rs"]
@@ -46,7 +53,7 @@ fn groups_where_the_controllers_are() {
 
 #[test]
 #[ignore = "needs qemu and a kernel, see tests/vm/main.rs"]
-fn the_daemon_as_the_first_process() {
+fn the_guardian_as_the_first_process() {
     Machine::new("first").boot("first");
 }
 

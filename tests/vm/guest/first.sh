@@ -1,4 +1,4 @@
-# The daemon is the first process of the machine: everybody's parent in the end.
+# The guardian is the first process of the machine: everybody's parent in the end.
 
 . /guest/family.sh
 
@@ -8,14 +8,19 @@ no_zombies() {
 
 checks() {
     comes answers answers
-    holds it-is-the-first same "$(d daemon-status --json | sed -n 's/^ *"pid": \([0-9]*\),/\1/p')" "$1"
+    holds child-of-the-first same "$(parent_of "$(daemon_pid)")" 1
     family
     holds started d start family
     comes all-there are_there
     # An orphan that was never a service's.
     (sleep 0.2 &)
     comes orphans-are-reaped no_zombies
-    kill -9 1
+    FAMILY=$(d pid family)
+    kill_daemon
+    comes successor has_successor "$PREDECESSOR"
+    holds child-of-the-first-again same "$(parent_of "$(daemon_pid)")" 1
+    holds family-is-the-same same "$(d pid family)" "$FAMILY"
+    holds all-still-there are_there
     holds stopped d stop family
     holds nobody-left has_copies 'sleep 4000' 0
     holds no-zombies no_zombies
@@ -23,5 +28,5 @@ checks() {
 }
 
 mount -t cgroup2 cgroup2 /sys/fs/cgroup
-checks 1 &
+checks &
 exec diakonos daemon 2>/tmp/foreground

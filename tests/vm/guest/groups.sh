@@ -28,7 +28,7 @@ END
 
 start_daemon
 holds able sh -c "diakonos daemon-status | grep 'cgroups: yes, under /sys/fs/cgroup/'"
-holds child-of-the-first same "$(cut -d ' ' -f 4 "/proc/$(daemon_pid)/stat")" 1
+holds child-of-the-first same "$(parent_of "$(daemon_pid)")" 1
 holds started d start family stubborn
 GROUP=$(field family cgroup)
 comes all-there are_there

@@ -27,12 +27,9 @@ use_disk() {
     export DIAKONOS_HOME=/disk/home DIAKONOS_SERVICE_DIR=/disk/units
 }
 
-# A daemon that nobody will succeed by himself.
+# A daemon that has no guardian.
 start_daemon() {
-    ALONE=
-    ! d help daemon | grep -q no-guardian || ALONE=--no-guardian
-    # shellcheck disable=SC2086 # No word or one.
-    setsid diakonos daemon $ALONE 2>>/tmp/foreground &
+    setsid diakonos daemon --no-guardian 2>>/tmp/foreground &
     await answers >/tmp/said 2>&1 || echo "no daemon answers"
 }
 
@@ -146,7 +143,17 @@ daemon_pid() {
 }
 
 answers() {
-    d daemon-status | grep -q 'the daemon runs'
+    d daemon-status | tee /tmp/status
+    grep -q 'the daemon runs' /tmp/status
+}
+
+parent_of() {
+    cut -d ' ' -f 4 "/proc/$1/stat"
+}
+
+# has_successor PID: there is a daemon, and it is not this one.
+has_successor() {
+    differs "$(daemon_pid)" "$1" && answers
 }
 
 # A process with this number, which has to be free.

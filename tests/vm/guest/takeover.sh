@@ -1,5 +1,5 @@
 # A daemon is killed on a kernel that tells processes apart by their start times only, and that forgets how a process
-# ended which is not our child. Nobody but the script starts a successor.
+# ended which is not our child. It has no guardian: the script starts the successor.
 
 wrote() {
     cat /tmp/count
@@ -20,7 +20,8 @@ log_is_whole() {
         same "$(wc -l </tmp/writer.log)" "$(cat /tmp/count)"
 }
 
-service writer '[service]' <<-'END'
+service writer '[service]
+KillMode = "mixed"' <<-'END'
 	trap 'ENDS=yes' TERM
 	n=0
 	while [ -z "$ENDS" ]; do
