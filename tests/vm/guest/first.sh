@@ -23,7 +23,7 @@ checks() {
     holds all-still-there are_there
     holds stopped d stop family
     holds nobody-left has_copies 'sleep 4000' 0
-    holds no-zombies no_zombies
+    comes no-zombies no_zombies
     finish
 }
 
