@@ -96,6 +96,11 @@ is_at_least() {
     [ "$1" -ge "$2" ]
 }
 
+is_at_most() {
+    echo "is: $1, at most: $2"
+    [ "$1" -le "$2" ]
+}
+
 differs() {
     echo "both are: $1"
     [ "$1" != "$2" ]
@@ -156,7 +161,7 @@ has_successor() {
     differs "$(daemon_pid)" "$1" && answers
 }
 
-# A process with this number, which has to be free.
+# A process with this number, which has to be free. $DECOY is the number that it got.
 decoy() {
     echo $(($1 - 1)) >/proc/sys/kernel/ns_last_pid
     sleep 77777 &
@@ -175,5 +180,5 @@ finish() {
 }
 
 # shellcheck disable=SC1090 # It is known at boot.
-. "/guest/$script.sh"
+. "/guest/${script:?}.sh"
 finish

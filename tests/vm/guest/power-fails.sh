@@ -20,11 +20,24 @@ END
 service last '[service]' <<-'END'
 	exec sleep 30004
 END
+# Its log is torn when the power fails.
+service chatty '[service]
+LogMaxSize = "20K"' <<-'END'
+	BOOT=$(cat /proc/sys/kernel/random/boot_id)
+	while :; do
+	    for number in 1 2 3 4 5 6 7 8 9; do
+	        echo "$BOOT says $number"
+	    done
+	    sleep 0.1
+	done
+END
 
-holds enabled d enable web
+holds enabled d enable web chatty
+holds chatty-started d start chatty
 holds started d start web
 holds extra-started d start extra
 comes logged grep begun "$DIAKONOS_HOME/logs/web.log"
+comes chatty-rotates test -s "$DIAKONOS_HOME/logs/chatty.log.1"
 { d pid web && d pid database && d pid extra && daemon_pid; } >/disk/pids
 field web run >/disk/run
 holds numbers-known same "$(wc -l </disk/pids)" 4

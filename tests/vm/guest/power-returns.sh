@@ -11,7 +11,11 @@ are_alive() {
         lives "$pid" || return
     done
 }
-holds old-numbers-are-taken same "$(echo $DECOYS)" "$(tr '\n' ' ' </disk/pids | sed 's/ $//')"
+speaks_now() {
+    d logs -n 5 chatty | tee /tmp/lines
+    same "$(grep -c "^$(cat /proc/sys/kernel/random/boot_id) says [1-9]$" /tmp/lines)" 5
+}
+holds old-numbers-are-taken same "$DECOYS" " $(tr '\n' ' ' </disk/pids | sed 's/ $//')"
 
 holds first-command d list
 comes web-runs is_in_state web running
@@ -25,6 +29,8 @@ holds web-is-another differs "$(d pid web)" "$(head -n 1 /disk/pids)"
 holds runs-count-on is_at_least "$(field web run)" $(($(cat /disk/run) + 1))
 comes log-goes-on same "$(d logs -n all web | grep -c begun)" 2
 holds old-run-is-found same "$(d logs -n all --run "$(cat /disk/run)" web | grep -c begun)" 1
+holds torn-log-is-read d logs -n all chatty
+comes torn-log-goes-on speaks_now
 holds old-numbers-live are_alive
 holds ends d kill
 holds nothing-runs has_copies 3000 0

@@ -55,6 +55,11 @@ END
 service halted '[service]' <<-'END'
 	exec sleep 10003
 END
+service patient '[service]
+Restart = "always"
+RestartSec = 4' <<-'END'
+	echo run >>/tmp/patient.runs
+END
 service stranger '[service]' <<-'END'
 	read -r line </tmp/go
 	exit 7
@@ -66,7 +71,9 @@ start_daemon
 holds started d start writer prepare late fragile halted stranger
 d start --no-wait crash
 holds stopped-by-hand d stop halted
+d start --no-wait patient
 comes crash-loops has_run crash 2
+comes patient-waits is_in_state patient restarting
 comes writer-writes wrote 10
 WRITER=$(d pid writer) LATE=$(d pid late) FRAGILE=$(d pid fragile) STRANGER=$(d pid stranger)
 RESTARTS=$(field crash restarts)
@@ -79,12 +86,16 @@ holds decoy-has-the-number same "$DECOY" "$LATE"
 RUNS=$(wc -l </tmp/crash.runs)
 COUNT=$(cat /tmp/count)
 comes writer-writes-unread wrote $((COUNT + 10))
+# No span of time is measured by the calendar.
+date -s '2001-02-03 04:05:06' >/tmp/said
 
 start_daemon
 holds successor differs "$(daemon_pid)" "$PREDECESSOR"
 holds writer-is-the-same same "$(d pid writer)" "$WRITER"
+holds uptime-goes-on is_at_most "$(field writer uptime_ms)" 120000
 holds one-writer has_copies /units/writer.sh 1
 holds stranger-is-the-same same "$(d pid stranger)" "$STRANGER"
+comes patient-runs-again has_run patient 2
 comes late-runs-again is_in_state late running
 holds late-is-another differs "$(d pid late)" "$LATE"
 comes one-late has_copies 10001 1
