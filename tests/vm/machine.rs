@@ -54,15 +54,19 @@ impl Machine {
         for folder in ["bin", "etc", "guest", "modules"] {
             fs::create_dir_all(root.join(folder)).unwrap();
         }
-        fs::copy(tool("busybox", "busybox-static"), root.join("bin/busybox")).unwrap();
+        let busybox = tool("busybox", "busybox-static");
+        fs::copy(&busybox, root.join("bin/busybox")).unwrap();
         fs::copy(PROGRAM, root.join("bin/diakonos")).unwrap();
-        for library in libraries() {
+        for library in libraries(&[&busybox, Path::new(PROGRAM)]) {
             let copy = root.join(library.strip_prefix("/").unwrap());
             fs::create_dir_all(copy.parent().unwrap()).unwrap();
             fs::copy(library, copy).unwrap();
         }
-        for file in fs::read_dir(KERNEL).unwrap().flatten() {
-            fs::copy(file.path(), root.join("modules").join(file.file_name())).unwrap();
+        for file in fs::read_dir(kernel(".")).unwrap().flatten() {
+            let path = file.path();
+            if path.extension().is_some_and(|extension| extension == "ko") {
+                fs::copy(&path, root.join("modules").join(file.file_name())).unwrap();
+            }
         }
         let users = "root:x:0:0::/root:/bin/sh\nuser:x:1000:1000::/home/user:/bin/sh\n";
         fs::write(root.join("etc/passwd"), users).unwrap();
@@ -189,12 +193,13 @@ fn expected(line: &str) -> Option<String> {
         .map(|name| format!("{name} ok"))
 }
 
-/// The shared libraries that the program needs, and the loader, as ldd(1) lists them.
-fn libraries() -> Vec<PathBuf> {
-    let output = Command::new("ldd").arg(PROGRAM).output().unwrap();
+/// The shared libraries that these programs need, and the loader, as ldd(1) lists them.
+fn libraries(programs: &[&Path]) -> Vec<PathBuf> {
+    let output = Command::new("ldd").args(programs).output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
-    let words = text.split_whitespace().filter(|word| word.starts_with('/'));
-    words.map(PathBuf::from).collect()
+    let words = text.split_whitespace();
+    let paths = words.filter(|word| word.starts_with('/') && !word.ends_with(':'));
+    paths.map(PathBuf::from).collect()
 }
 
 /// A program's path; without it the test fails and says what to install.

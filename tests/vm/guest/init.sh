@@ -161,11 +161,19 @@ has_successor() {
     differs "$(daemon_pid)" "$1" && answers
 }
 
-# A process with this number, which has to be free. $DECOY is the number that it got.
+# A process with this number, which nobody keeps. $DECOY is the number that it got.
 decoy() {
-    echo $(($1 - 1)) >/proc/sys/kernel/ns_last_pid
-    sleep 77777 &
-    DECOY=$!
+    TRIES=0
+    while :; do
+        echo $(($1 - 1)) >/proc/sys/kernel/ns_last_pid
+        sleep 77777 &
+        DECOY=$!
+        TRIES=$((TRIES + 1))
+        [ "$DECOY" != "$1" ] && [ "$TRIES" -lt 50 ] || return 0
+        # A service's child was faster, and has the number for a moment.
+        kill -9 "$DECOY"
+        wait "$DECOY" 2>/dev/null
+    done
 }
 
 # The end of the machine. If something failed, it tells what the daemon said.

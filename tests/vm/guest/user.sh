@@ -24,7 +24,6 @@ holds is-the-users same "$(stat -c %U "/proc/$PLAIN")" user
 
 kill_daemon
 kill_and_await "$PLAIN"
-decoy "$PLAIN"
 holds first-command d list
 holds family-is-the-same same "$(d pid family)" "$FAMILY"
 holds all-still-there are_there
@@ -34,4 +33,3 @@ holds stopped d stop family
 holds nobody-left has_copies 'sleep 4000' 0
 holds ended d kill
 holds nobody-at-all has_copies 'sleep 5000' 0
-holds decoy-lives lives "$DECOY"
