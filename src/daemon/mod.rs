@@ -28,6 +28,7 @@ mod sources;
 mod spawn;
 mod state;
 mod status;
+mod supervisor;
 mod text;
 mod watches;
 
@@ -54,6 +55,7 @@ use processes::Processes;
 use pump::Intake;
 use session::Sessions;
 use sources::{Source, Sources};
+use supervisor::Supervisor;
 
 /// How to run a daemon.
 #[derive(Debug)]
@@ -88,6 +90,7 @@ pub fn run(options: Options) -> Result<(), BootError> {
         env!("CARGO_PKG_VERSION")
     );
     daemon.take_back();
+    daemon.supervisor.ready(daemon.home.root());
     daemon.start_enabled(options.service_directories);
     daemon.run(poll);
     daemon.end();
@@ -134,6 +137,7 @@ fn start(home: Home) -> Result<(Daemon, Poll), BootError> {
         unfinished: BTreeSet::new(),
         since_ms: clock::wall_ms(),
         memory: Memory::Used,
+        supervisor: Supervisor::find(),
         over: false,
         _lock: lock,
     };

@@ -22,6 +22,7 @@ pub mod files;
 pub mod inotify;
 mod maps;
 pub mod memory;
+pub mod notify;
 pub mod poll;
 pub mod proc;
 pub mod process;

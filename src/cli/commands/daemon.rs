@@ -36,8 +36,15 @@ pub(in crate::cli) const DAEMON: Row = Row {
     group: Group::Daemon,
     arguments: "",
     count: Count::None,
-    // The hidden option is how a command that starts the daemon in the background hears of it.
-    options: &[Choice::value("", "--ready-fd", "N", "")],
+    options: &[
+        Choice::flag(
+            "",
+            "--background",
+            "start it in the background, unless it runs; returns when it is ready",
+        ),
+        // Hidden: how a command that starts the daemon in the background hears of it.
+        Choice::value("", "--ready-fd", "N", ""),
+    ],
     summary: "run the daemon in the foreground",
     help: &[
         "Needed seldom: the first command that wants a daemon starts one in the background. In the foreground it logs to \
@@ -49,10 +56,13 @@ pub(in crate::cli) const DAEMON: Row = Row {
         "DIAKONOS_HOME=/tmp/try diakonos daemon",
         "a daemon with a home of its own",
     )],
-    exits: &[(
-        Exit::Failed,
-        "it could not start; the reason is on standard error",
-    )],
+    exits: &[
+        (
+            Exit::Failed,
+            "it could not start; the reason is on standard error",
+        ),
+        (Exit::NotAllowed, "another daemon serves this home"),
+    ],
     run,
 };
 
@@ -94,6 +104,10 @@ pub(in crate::cli) const KILL: Row = Row {
 };
 
 fn run(given: &Given) -> Result<Exit, Failure> {
+    if given.flag("--background") {
+        Place::find(given)?.connect_or_start()?;
+        return Ok(Exit::Done);
+    }
     let ready_fd = given.number("--ready-fd", 1 << 20)?;
     let ready_fd = ready_fd.and_then(|fd| i32::try_from(fd).ok());
     let home = find_home()?;
@@ -117,13 +131,15 @@ fn run(given: &Given) -> Result<Exit, Failure> {
         // Whoever started it in the background hears it by the descriptor.
         Err(_) if ready_fd.is_some() => Err(Failure::silent(Exit::Failed)),
         Err(error) => {
-            let failure = Failure::new(Exit::Failed, error.to_string());
+            let text = error.to_string();
             Err(match error {
-                BootError::Locked { .. } => {
-                    failure.hint("`diakonos daemon-status` shows it, `diakonos kill` ends it")
+                // A supervisor that starts the daemon sees by the code that trying again will not help.
+                BootError::Locked { .. } => Failure::new(Exit::NotAllowed, text)
+                    .hint("`diakonos daemon-status` shows it, `diakonos kill` ends it"),
+                BootError::Failed { doing: "use", .. } => {
+                    Failure::new(Exit::Failed, text).hint(hint)
                 }
-                BootError::Failed { doing: "use", .. } => failure.hint(hint),
-                BootError::Failed { .. } => failure,
+                BootError::Failed { .. } => Failure::new(Exit::Failed, text),
             })
         }
     }
