@@ -20,6 +20,7 @@ mod limits;
 mod order;
 mod reboot;
 mod restart;
+mod startup;
 mod supervisor;
 mod takeover;
 mod up;

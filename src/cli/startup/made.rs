@@ -159,7 +159,7 @@ impl Made {
             Self::File { .. } | Self::Link { .. } => {
                 let path = self.place(plan);
                 fs::remove_file(&path).map_err(|error| failed("remove", &path, &error))?;
-                remove_own_folder(&path);
+                remove_own_folders(&path);
             }
             Self::Lines { begin, end, .. } => {
                 let split = crontab::split(&crontab::read()?, begin, end)?;
@@ -261,13 +261,14 @@ fn put(path: &Path, mode: u32, text: &str) -> io::Result<()> {
 
 /// Folders that are made for what lies in them, and go with the last of it: a service's of runit, and those of a
 /// target's links.
-fn remove_own_folder(path: &Path) {
-    let Some(folder) = path.parent() else { return };
-    let is_service = folder
-        .parent()
-        .is_some_and(|parent| parent.ends_with("etc/sv"));
-    let is_wants = folder.extension().is_some_and(|ending| ending == "wants");
-    if is_service || is_wants {
+fn remove_own_folders(path: &Path) {
+    let services = Path::new("etc/sv");
+    let is_ours = |folder: &&Path| {
+        let is_wants = folder.extension().is_some_and(|ending| ending == "wants");
+        let mut above = folder.ancestors().skip(1);
+        is_wants || above.any(|folder| folder.ends_with(services))
+    };
+    for folder in path.ancestors().skip(1).take_while(is_ours) {
         // It stays while anything is left in it.
         let _ = fs::remove_dir(folder);
     }

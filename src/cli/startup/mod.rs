@@ -244,6 +244,7 @@ impl Subject {
                 let made = vec![
                     Made::program(&folder.join("run"), texts::runit(self)),
                     Made::program(&folder.join("finish"), texts::runit_finish(self)),
+                    Made::program(&folder.join("control/t"), texts::runit_control(self)),
                     Made::link(services.join(&name), folder),
                 ];
                 (made, &[])

@@ -159,9 +159,23 @@ pub(super) fn runit_finish(subject: &Subject) -> String {
          {mark}\n\
          \n\
          # 0: it was told to end (`diakonos kill`). 6: another daemon serves this home. Both stand until `sv up`.\n\
+         rm supervise/restart 2>/dev/null && exit\n\
          case $1 in\n\
          0 | 6) exec sv down \"$PWD\" ;;\n\
          esac\n"
+    )
+}
+
+/// Its `control/t` program, run before SIGTERM is sent: the end that follows is of runit's own making.
+pub(super) fn runit_control(subject: &Subject) -> String {
+    let mark = mark(subject);
+    format!(
+        "#!/bin/sh\n\
+         {mark}\n\
+         \n\
+         # For `finish`: it ends because of `sv restart`, and is to come back. The signal is still sent.\n\
+         : >supervise/restart\n\
+         exit 1\n"
     )
 }
 
