@@ -7,7 +7,9 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fs::{self, File};
 use std::io;
+use std::os::fd::AsFd as _;
 use std::os::unix::net::UnixListener;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use mio::{Events, Poll};
@@ -15,13 +17,14 @@ use mio::{Events, Poll};
 use crate::engine::{Asker, Change, Effect, Engine, Event, Moment, RequestId, Retry, UnitId, Verb};
 use crate::sys::process::error_text;
 use crate::sys::signals::{SIGCHLD, SIGHUP, SignalFd};
-use crate::sys::{clock, memory};
+use crate::sys::{clock, files, memory};
 use crate::unit::{Context, SearchPath};
 use crate::wire::{Progress, Reply};
 
 use super::account::Account;
 use super::answer;
 use super::enabled::Enabled;
+use super::guardian::message::Note;
 use super::home::Home;
 use super::processes::{self, Processes};
 use super::request::Waiter;
@@ -52,6 +55,8 @@ pub(super) struct Daemon {
     pub(super) next_request: u64,
     /// The request that starts all enabled units, until it is answered.
     pub(super) boot: Option<RequestId>,
+    /// The folders that whoever started us has named.
+    pub(super) directories: Vec<PathBuf>,
     /// Where the units that start with the daemon are looked for.
     pub(super) boot_path: SearchPath,
     /// What `%` specifiers stand for.
@@ -64,8 +69,8 @@ pub(super) struct Daemon {
     pub(super) supervisor: Supervisor,
     /// The engine has said that all is over.
     pub(super) over: bool,
-    /// Held, never read: it makes this the only daemon of its home.
-    pub(super) _lock: File,
+    /// It makes this the only daemon of its home.
+    pub(super) lock: File,
 }
 
 /// Whether there is memory of past work to be given back when it is quiet: once, and then the daemon sleeps for good.
@@ -97,46 +102,89 @@ impl Daemon {
             self.processes.settle(engine, sources, &mut self.events);
             self.sessions.flush(&mut self.sources);
             self.note_detached();
+            if let Err(error) = self.processes.keeper.watch(&mut self.sources) {
+                ::log::error!("cannot watch the guardian: {}", error_text(&error));
+            }
         }
     }
 
     /// Every service is down: leaves the home as a daemon would find it that was never here.
     pub(super) fn end(&mut self) {
         self.processes.finish(&self.engine, &mut self.sources);
+        self.processes.keeper.over();
         let socket = self.home.socket();
         if let Err(error) = fs::remove_file(&socket) {
             ::log::warn!("cannot remove {}: {}", socket.display(), error_text(&error));
         }
         ::log::info!("ended");
+        // The guardian has it as well, and whoever waits for our end may start another daemon before that ends.
+        if let Err(error) = files::unlock(self.lock.as_fd()) {
+            ::log::warn!("cannot give up the lock: {}", error_text(&error));
+        }
+    }
+
+    /// The channel to the guardian has an event. One that has died is replaced, so that nobody has to mind.
+    fn look_at_guardian(&mut self) {
+        let Some(died) = self.processes.keeper.woken(&mut self.sources) else {
+            return;
+        };
+        match self.processes.keeper.renew() {
+            Ok(pid) => {
+                ::log::warn!("the guardian (PID {died}) has died; PID {pid} takes its place");
+                self.introduce();
+            }
+            Err(reason) => ::log::error!(
+                "the guardian (PID {died}) has died, and there is no other one: {reason}; should this daemon die, the \
+                 next command makes a successor"
+            ),
+        }
+    }
+
+    /// Tells the guardian all that a successor will need of it, and that we hold what we know of.
+    pub(super) fn introduce(&mut self) {
+        let note = Note {
+            pid: std::process::id(),
+            nofile: self.processes.limits,
+            directories: self.directories.clone(),
+        };
+        let fds = [self.lock.as_fd(), self.listener.as_fd()];
+        self.processes.keeper.seat(note, fds);
+        self.processes.keep_pipes();
+        self.processes.keeper.ready();
     }
 
     /// Sleeps until something is ready or due.
     fn wait(&mut self, poll: &mut Poll, ready: &mut Events) {
-        let deadline = self.engine.next_deadline();
-        let timeout = if self.unfinished.is_empty() && self.events.is_empty() {
-            deadline.map(|due| Duration::from_millis(due.since_ms(now())))
-        } else {
-            Some(Duration::ZERO)
-        };
-        let long = timeout.is_none_or(|timeout| timeout > QUIET);
-        let rests = self.memory == Memory::Used && long;
-        let timeout = if rests { Some(QUIET) } else { timeout };
-        if let Err(error) = poll.poll(ready, timeout) {
-            ready.clear();
-            if error.kind() != io::ErrorKind::Interrupted {
-                ::log::error!("cannot wait for events: {}", error_text(&error));
+        ready.clear();
+        let long = |timeout: Option<Duration>| timeout.is_none_or(|timeout| timeout > QUIET);
+        if self.memory == Memory::Used && long(self.timeout()) {
+            poll_for(poll, ready, Some(QUIET));
+            if ready.is_empty() {
+                self.memory = Memory::Tidy;
+                // The last thing before the long sleep: code that ran after it would be mapped again.
+                memory::give_back();
             }
         }
+        if ready.is_empty() {
+            poll_for(poll, ready, self.timeout());
+        }
+        let deadline = self.engine.next_deadline();
         let due = deadline.is_some_and(|due| due <= now());
         if due {
             self.events.push_back(Event::Tick);
         }
         if due || !ready.is_empty() {
             self.memory = Memory::Used;
-        } else if rests {
-            self.memory = Memory::Tidy;
-            memory::give_back();
         }
+    }
+
+    /// How long the loop may sleep; nothing if no deadline is known.
+    fn timeout(&self) -> Option<Duration> {
+        if !self.unfinished.is_empty() || !self.events.is_empty() {
+            return Some(Duration::ZERO);
+        }
+        let deadline = self.engine.next_deadline()?;
+        Some(Duration::from_millis(deadline.since_ms(now())))
     }
 
     /// What this turn has to serve, in its order, and whether the other side has hung up.
@@ -155,6 +203,7 @@ impl Daemon {
         match source {
             Source::Listener => self.sessions.accept(&self.listener, &mut self.sources),
             Source::Signals => self.take_signals(),
+            Source::Guardian => self.look_at_guardian(),
             Source::Session(id) => {
                 self.sessions.woken(id, hung_up, &mut self.sources);
                 heard.push(id);
@@ -271,6 +320,15 @@ impl Daemon {
             let reply = Reply::Progress(progress);
             self.sessions
                 .reply(waiter.session, &reply, &mut self.sources);
+        }
+    }
+}
+
+fn poll_for(poll: &mut Poll, ready: &mut Events, timeout: Option<Duration>) {
+    if let Err(error) = poll.poll(ready, timeout) {
+        ready.clear();
+        if error.kind() != io::ErrorKind::Interrupted {
+            ::log::error!("cannot wait for events: {}", error_text(&error));
         }
     }
 }
