@@ -22,7 +22,7 @@ use crate::daemon::{self, BootError, Ended, Guarded};
 use crate::engine::Command;
 use crate::sys::clock;
 use crate::sys::poll::wait_readable;
-use crate::sys::process::PidFd;
+use crate::sys::process::{Pid, PidFd};
 use crate::wire::Final;
 
 /// What is kept of a line of the daemon's log until it is whole; a longer one is written in parts.
@@ -36,14 +36,21 @@ pub(in crate::cli) const DAEMON: Row = Row {
     group: Group::Daemon,
     arguments: "",
     count: Count::None,
-    // The hidden option is how a command that starts the daemon in the background hears of it.
     options: &[
+        Choice::flag(
+            "",
+            "--background",
+            "start it in the background, unless it runs; returns when it is ready",
+        ),
         Choice::flag(
             "",
             "--no-guardian",
             "no process that makes a successor should the daemon die",
         ),
+        // The hidden options: how a command that starts the daemon in the background hears of it, and by what a new
+        // guardian finds its daemon.
         Choice::value("", "--ready-fd", "N", ""),
+        Choice::value("", "--guard", "N", ""),
     ],
     summary: "run the daemon in the foreground",
     help: &[
@@ -51,15 +58,21 @@ pub(in crate::cli) const DAEMON: Row = Row {
          standard error; one in the background logs to daemon.log in its home.",
         "SIGTERM and Ctrl-C stop all services in order and then the daemon; a second one does not wait. There is one \
          daemon for one home: a second one does not start.",
+        "This process stays as the guardian of the daemon that it makes: should that die, it makes a successor at once. \
+         --no-guardian leaves that to whoever started it, and so does a set NOTIFY_SOCKET, to which the daemon says when \
+         it is ready and when it is stopping, sd_notify(3).",
     ],
     examples: &[(
         "DIAKONOS_HOME=/tmp/try diakonos daemon",
         "a daemon with a home of its own",
     )],
-    exits: &[(
-        Exit::Failed,
-        "it could not start; the reason is on standard error",
-    )],
+    exits: &[
+        (
+            Exit::Failed,
+            "it could not start; the reason is on standard error",
+        ),
+        (Exit::NotAllowed, "another daemon serves this home"),
+    ],
     run,
 };
 
@@ -101,46 +114,64 @@ pub(in crate::cli) const KILL: Row = Row {
 };
 
 fn run(given: &Given) -> Result<Exit, Failure> {
-    let ready_fd = given.number("--ready-fd", 1 << 20)?;
-    let ready_fd = ready_fd.and_then(|fd| i32::try_from(fd).ok());
+    if given.flag("--background") {
+        Place::find(given)?.connect_or_start()?;
+        return Ok(Exit::Done);
+    }
+    let descriptor = |option| {
+        let number = given.number(option, 1 << 20)?;
+        Ok::<_, Failure>(number.and_then(|fd| i32::try_from(fd).ok()))
+    };
+    let (ready_fd, channel) = (descriptor("--ready-fd")?, descriptor("--guard")?);
+    let is_background = ready_fd.is_some() || channel.is_some();
     let home = find_home()?;
-    let service_directories = match ready_fd {
-        // In the background its folder is /, which says nothing.
-        Some(_) => Vec::new(),
-        None => {
-            let place = Place::find(given)?;
-            place.directories.iter().map(PathBuf::from).collect()
-        }
+    let service_directories = if is_background {
+        // Its folder is /, which says nothing.
+        Vec::new()
+    } else {
+        let place = Place::find(given)?;
+        place.directories.iter().map(PathBuf::from).collect()
     };
     log_to_stderr();
     let hint = home_hint(home.root());
     let options = daemon::Options {
         home,
         service_directories,
-        guarded: if given.flag("--no-guardian") {
+        // Who is to be told that the daemon is ready looks after it as well, and listens to the process that it started.
+        guarded: if given.flag("--no-guardian") || is_set("NOTIFY_SOCKET") {
             Guarded::ByOthers
         } else {
             Guarded::ByUs
         },
         ready_fd,
     };
-    match daemon::run(options) {
+    let ended = match channel {
+        Some(channel) => daemon::run_guardian(options, channel),
+        None => daemon::run(options),
+    };
+    match ended {
         Ok(Ended::InOrder) => Ok(Exit::Done),
         // The daemon that did not start has said so itself.
         Ok(Ended::NeverServed) => Err(Failure::silent(Exit::Failed)),
         // Whoever started it in the background hears it by the descriptor.
-        Err(_) if ready_fd.is_some() => Err(Failure::silent(Exit::Failed)),
+        Err(_) if is_background => Err(Failure::silent(Exit::Failed)),
         Err(error) => {
-            let failure = Failure::new(Exit::Failed, error.to_string());
+            let text = error.to_string();
             Err(match error {
-                BootError::Locked { .. } => {
-                    failure.hint("`diakonos daemon-status` shows it, `diakonos kill` ends it")
+                // A supervisor that starts the daemon sees by the code that trying again will not help.
+                BootError::Locked { .. } => Failure::new(Exit::NotAllowed, text)
+                    .hint("`diakonos daemon-status` shows it, `diakonos kill` ends it"),
+                BootError::Failed { doing: "use", .. } => {
+                    Failure::new(Exit::Failed, text).hint(hint)
                 }
-                BootError::Failed { doing: "use", .. } => failure.hint(hint),
-                BootError::Failed { .. } => failure,
+                BootError::Failed { .. } => Failure::new(Exit::Failed, text),
             })
         }
     }
+}
+
+fn is_set(variable: &str) -> bool {
+    std::env::var_os(variable).is_some_and(|value| !value.is_empty())
 }
 
 /// The daemon narrates to standard error: a terminal, an outer supervisor, or `daemon.log`.
@@ -193,17 +224,25 @@ fn kill(given: &Given) -> Result<Exit, Failure> {
     let Some(mut client) = place.connect_or_succeed()? else {
         return super::nothing_runs("nothing to end");
     };
-    let (pid, process) = (client.pid(), client.process());
+    let Final::Daemon(status) = client.ask(Command::DaemonStatus, &place.directories)? else {
+        return Err(other_answer());
+    };
+    // Their numbers are still their own: it has just answered.
+    let pids = [Some(status.pid), status.guardian].into_iter().flatten();
+    let processes: Vec<PidFd> = pids
+        .filter_map(|pid| PidFd::open(Pid::from_raw(pid)?).ok())
+        .collect();
     let purpose = "stop all services and the daemon".to_owned();
     let mut waiting = Waiting::new(given, &place, purpose);
     waiting.carry_out(&mut client, Command::Kill)?;
     // A connection closes a little earlier than its process ends.
-    let has_ended = match &process {
-        Some(process) => ends(process),
-        None => client.wait_for_end(END_MS),
+    let has_ended = if processes.is_empty() {
+        client.wait_for_end(END_MS)
+    } else {
+        processes.iter().all(ends)
     };
     if !has_ended {
-        let named = pid.map(|pid| format!(" (PID {pid})")).unwrap_or_default();
+        let named = format!(" (PID {})", status.pid);
         let message = format!(
             "all services are down, but the daemon{named} did not end within {}",
             span(END_MS)
