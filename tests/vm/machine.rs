@@ -62,7 +62,7 @@ impl Machine {
             fs::create_dir_all(copy.parent().unwrap()).unwrap();
             fs::copy(library, copy).unwrap();
         }
-        for file in fs::read_dir(kernel(".")).unwrap().flatten() {
+        for file in fs::read_dir(kernel("")).unwrap().flatten() {
             let path = file.path();
             if path.extension().is_some_and(|extension| extension == "ko") {
                 fs::copy(&path, root.join("modules").join(file.file_name())).unwrap();
@@ -215,7 +215,7 @@ fn kernel(name: &str) -> PathBuf {
     let path = Path::new(KERNEL).join(name);
     assert!(
         path.exists(),
-        "{} is missing: tests/vm/kernel {KERNEL}",
+        "{} is missing: run tests/vm/kernel {KERNEL}",
         path.display()
     );
     path
