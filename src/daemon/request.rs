@@ -178,6 +178,9 @@ impl Daemon {
     pub(super) fn ask(&mut self, verb: Verb, by: Asker, loaded: Loaded) -> RequestId {
         let request = RequestId(self.next_request);
         self.next_request += 1;
+        if verb == Verb::Shutdown {
+            self.supervisor.stopping();
+        }
         self.events.push_back(Event::Request {
             request,
             verb,
