@@ -13,6 +13,7 @@
 mod clients;
 mod descriptors;
 mod disk;
+mod fleet;
 #[path = "../daemon/harness.rs"]
 mod harness;
 mod idle;
