@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fs::{self, File};
 use std::io;
+use std::os::fd::AsFd as _;
 use std::os::unix::net::UnixListener;
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use mio::{Events, Poll};
 use crate::engine::{Asker, Change, Effect, Engine, Event, Moment, RequestId, Retry, UnitId, Verb};
 use crate::sys::process::error_text;
 use crate::sys::signals::{SIGCHLD, SIGHUP, SignalFd};
-use crate::sys::{clock, memory};
+use crate::sys::{clock, files, memory};
 use crate::unit::{Context, SearchPath};
 use crate::wire::{Progress, Reply};
 
@@ -23,6 +24,7 @@ use super::account::Account;
 use super::answer;
 use super::enabled::Enabled;
 use super::home::Home;
+use super::keeper::Looked;
 use super::processes::{self, Processes};
 use super::request::Waiter;
 use super::session::Sessions;
@@ -62,8 +64,8 @@ pub(super) struct Daemon {
     pub(super) memory: Memory,
     /// The engine has said that all is over.
     pub(super) over: bool,
-    /// Held, never read: it makes this the only daemon of its home.
-    pub(super) _lock: File,
+    /// It makes this the only daemon of its home.
+    pub(super) lock: File,
 }
 
 /// Whether there is memory of past work to be given back when it is quiet: once, and then the daemon sleeps for good.
@@ -101,11 +103,26 @@ impl Daemon {
     /// Every service is down: leaves the home as a daemon would find it that was never here.
     pub(super) fn end(&mut self) {
         self.processes.finish(&self.engine, &mut self.sources);
+        self.processes.keeper.over();
         let socket = self.home.socket();
         if let Err(error) = fs::remove_file(&socket) {
             ::log::warn!("cannot remove {}: {}", socket.display(), error_text(&error));
         }
         ::log::info!("ended");
+        // The guardian has it as well, and whoever waits for our end may start another daemon before that ends.
+        if let Err(error) = files::unlock(self.lock.as_fd()) {
+            ::log::warn!("cannot give up the lock: {}", error_text(&error));
+        }
+    }
+
+    fn look_at_guardian(&mut self) {
+        match self.processes.keeper.woken(&mut self.sources) {
+            Looked::Fine => {}
+            Looked::Died(pid) => ::log::error!(
+                "the guardian (PID {pid}) has died: should this daemon die, nobody makes a successor before the next \
+                 command"
+            ),
+        }
     }
 
     /// Sleeps until something is ready or due.
@@ -158,6 +175,7 @@ impl Daemon {
         match source {
             Source::Listener => self.sessions.accept(&self.listener, &mut self.sources),
             Source::Signals => self.take_signals(),
+            Source::Guardian => self.look_at_guardian(),
             Source::Session(id) => {
                 self.sessions.woken(id, hung_up, &mut self.sources);
                 heard.push(id);

@@ -16,6 +16,7 @@ use crate::sys::process::error_text;
 use crate::sys::{clock, files};
 use crate::unit::LogLimits;
 
+use super::keeper::Keeper;
 use super::sources::{Source, Sources};
 
 /// Bytes that are taken from one pipe before others have their turn.
@@ -120,7 +121,7 @@ impl UnitLog {
         (unit, stream): (UnitId, Stream),
         path: &Path,
         owner: Option<(u32, u32)>,
-        sources: &mut Sources,
+        (sources, keeper): (&mut Sources, &mut Keeper),
     ) -> io::Result<()> {
         files::make_fifo(path, 0o600, owner)?;
         if self.pipes.iter().any(|pipe| pipe.stream == stream) {
@@ -128,6 +129,7 @@ impl UnitLog {
         }
         let reader = files::open_fifo_reader(path)?;
         let token = sources.add(reader.as_fd(), Source::LogPipe(unit, stream))?;
+        keeper.hold(reader.as_fd());
         self.pipes.push(Pipe {
             stream,
             path: path.to_owned(),
@@ -270,11 +272,12 @@ impl UnitLog {
     }
 
     /// Closes the pipes and removes their names; for when nobody writes any more.
-    pub(super) fn close(&mut self, sources: &mut Sources) {
+    pub(super) fn close(&mut self, sources: &mut Sources, keeper: &mut Keeper) {
         // A main process that nobody could name has gone with the others.
         self.end(Ending::Unknown, None);
         for pipe in self.pipes.drain(..) {
             sources.remove(pipe.token, pipe.reader.as_fd());
+            keeper.release(pipe.reader.as_fd());
             if let Err(error) = std::fs::remove_file(&pipe.path) {
                 ::log::warn!("removing {}: {}", pipe.path.display(), error_text(&error));
             }
@@ -322,7 +325,7 @@ mod tests {
         let fifo = folder.join("web.out");
         let mut intake = Intake::new().unwrap();
         let pipe = (UnitId(1), Stream::Out);
-        log.open_pipe(pipe, &fifo, None, &mut sources).unwrap();
+        log.open_pipe(pipe, &fifo, None, (&mut sources, &mut Keeper::default())).unwrap();
         assert_eq!(
             log.pump(Stream::Out, &mut intake),
             Pumped::End,
@@ -350,7 +353,7 @@ mod tests {
             log::index::What::Mark(Mark::End(log::Ending::Exited { code: 0 }))
         );
         assert!(index.records.iter().all(|record| record.run == 7));
-        log.close(&mut sources);
+        log.close(&mut sources, &mut Keeper::default());
         assert!(!fifo.exists());
         fs::remove_dir_all(&folder).unwrap();
     }
@@ -371,7 +374,7 @@ mod tests {
         let mut log = UnitLog::new("web", &folder, limits);
         let fifo = folder.join("web.out");
         let mut intake = Intake::new().unwrap();
-        log.open_pipe((UnitId(1), Stream::Out), &fifo, None, &mut sources)
+        log.open_pipe((UnitId(1), Stream::Out), &fifo, None, (&mut sources, &mut Keeper::default()))
             .unwrap();
         let mut writer = fs::OpenOptions::new()
             .read(true)
@@ -393,7 +396,7 @@ mod tests {
             assert_eq!(full.last(), Some(&b'\n'));
         }
         assert_eq!(files.concat(), lines.concat().as_bytes());
-        log.close(&mut sources);
+        log.close(&mut sources, &mut Keeper::default());
         fs::remove_dir_all(&folder).unwrap();
     }
 

@@ -18,7 +18,7 @@ use crate::cli::table::{Choice, Count, Group, Row};
 use crate::cli::text::span;
 use crate::cli::usage::proportional_memory;
 use crate::cli::wait::Waiting;
-use crate::daemon::{self, BootError};
+use crate::daemon::{self, BootError, Ended, Guarded};
 use crate::engine::Command;
 use crate::sys::clock;
 use crate::sys::poll::wait_readable;
@@ -37,7 +37,10 @@ pub(in crate::cli) const DAEMON: Row = Row {
     arguments: "",
     count: Count::None,
     // The hidden option is how a command that starts the daemon in the background hears of it.
-    options: &[Choice::value("", "--ready-fd", "N", "")],
+    options: &[
+        Choice::flag("", "--no-guardian", "no process that makes a successor should the daemon die"),
+        Choice::value("", "--ready-fd", "N", ""),
+    ],
     summary: "run the daemon in the foreground",
     help: &[
         "Needed seldom: the first command that wants a daemon starts one in the background. In the foreground it logs to \
@@ -110,10 +113,17 @@ fn run(given: &Given) -> Result<Exit, Failure> {
     let options = daemon::Options {
         home,
         service_directories,
+        guarded: if given.flag("--no-guardian") {
+            Guarded::ByOthers
+        } else {
+            Guarded::ByUs
+        },
         ready_fd,
     };
     match daemon::run(options) {
-        Ok(()) => Ok(Exit::Done),
+        Ok(Ended::InOrder) => Ok(Exit::Done),
+        // The daemon that did not start has said so itself.
+        Ok(Ended::NeverServed) => Err(Failure::silent(Exit::Failed)),
         // Whoever started it in the background hears it by the descriptor.
         Err(_) if ready_fd.is_some() => Err(Failure::silent(Exit::Failed)),
         Err(error) => {
