@@ -117,7 +117,7 @@ impl Processes {
         self.check_group(unit, turn);
     }
 
-    fn main_ended(&mut self, unit: UnitId, ending: Ending) {
+    pub(super) fn main_ended(&mut self, unit: UnitId, ending: Ending) {
         self.history.entry(unit).or_default().last_end = Some((ending, clock::wall_ms()));
         let log = self.holds.get_mut(&unit).and_then(|hold| hold.log.as_mut());
         if let Some(log) = log {

@@ -125,8 +125,9 @@ impl Run {
 /// How we came to a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Origin {
+    /// It was started as what it is, by us or by a predecessor.
     Spawned,
-    /// A forking service has left it behind, or a predecessor started it.
+    /// It lived already: a forking service has left it behind, or a predecessor has.
     Found,
 }
 

@@ -119,11 +119,16 @@ impl Bench {
 
     /// A daemon that a shell starts after a command such as `ulimit -n 64`.
     pub(crate) fn daemon_after(&self, command: &str) -> Daemon<'_> {
-        let script = format!("{command}; exec \"$0\" \"$@\"");
-        let mut shell = Program::new("/bin/sh");
-        let mut daemon = self.daemon_by(shell.args(["-c", &script, PROGRAM]));
+        let mut daemon = self.shell_before_daemon(command);
         daemon.log.until("ready, PID");
         daemon
+    }
+
+    /// The same, while the shell may still be at its command.
+    pub(crate) fn shell_before_daemon(&self, command: &str) -> Daemon<'_> {
+        let script = format!("{command}; exec \"$0\" \"$@\"");
+        let mut shell = Program::new("/bin/sh");
+        self.daemon_by(shell.args(["-c", &script, PROGRAM]))
     }
 
     fn daemon_by(&self, program: &mut Program) -> Daemon<'_> {
