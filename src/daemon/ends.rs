@@ -5,7 +5,6 @@
 use std::os::fd::AsFd;
 
 use crate::engine::{Core, Ending, Event, Role, RunId, SpawnFailure, UnitId};
-use crate::sys::clock;
 use crate::sys::process::{ExecStatus, Wait, error_text, read_status};
 use crate::sys::stranger::wait_for_stranger;
 use crate::unit::Kind;
@@ -118,7 +117,7 @@ impl Processes {
     }
 
     pub(super) fn main_ended(&mut self, unit: UnitId, ending: Ending) {
-        self.history.entry(unit).or_default().last_end = Some((ending, clock::wall_ms()));
+        self.history.entry(unit).or_default().last_end = Some(ending);
         let log = self.holds.get_mut(&unit).and_then(|hold| hold.log.as_mut());
         if let Some(log) = log {
             log.end(ending, Some(&mut self.intake));

@@ -53,8 +53,8 @@ pub(super) struct ProcessStatus<'a> {
     pub(super) cgroup: Option<&'a Path>,
     /// Bytes of output that could not be written, since the daemon began.
     pub(super) log_lost: u64,
-    /// How the last main process ended, and when (unix milliseconds).
-    pub(super) last_end: Option<(Ending, u64)>,
+    /// How the last main process ended.
+    pub(super) last_end: Option<Ending>,
 }
 
 /// See the module.
@@ -160,7 +160,7 @@ pub(super) struct Leftover {
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct History {
     pub(super) log_lost: u64,
-    pub(super) last_end: Option<(Ending, u64)>,
+    pub(super) last_end: Option<Ending>,
 }
 
 impl Processes {
@@ -318,7 +318,11 @@ impl Processes {
             .filter_map(|id| Some((id, self.runs.get(&id)?.identity)))
             .collect();
         let hold = self.holds.get(&unit);
-        let cgroup = hold.and_then(|hold| hold.group.path());
+        let ProcessStatus {
+            cgroup,
+            log_lost,
+            last_end,
+        } = self.status(unit);
         let saved = Saved {
             facts,
             file: definition.path.display().to_string(),
@@ -327,6 +331,8 @@ impl Processes {
             inodes,
             cgroup: cgroup.map(|path| path.display().to_string()),
             invocation: hold.map(|hold| hold.invocation.text().to_owned()),
+            last_end,
+            log_lost,
         };
         self.states.save(unit, &saved);
     }

@@ -325,7 +325,8 @@ mod tests {
         let fifo = folder.join("web.out");
         let mut intake = Intake::new().unwrap();
         let pipe = (UnitId(1), Stream::Out);
-        log.open_pipe(pipe, &fifo, None, (&mut sources, &mut Keeper::default())).unwrap();
+        log.open_pipe(pipe, &fifo, None, (&mut sources, &mut Keeper::default()))
+            .unwrap();
         assert_eq!(
             log.pump(Stream::Out, &mut intake),
             Pumped::End,
@@ -374,8 +375,13 @@ mod tests {
         let mut log = UnitLog::new("web", &folder, limits);
         let fifo = folder.join("web.out");
         let mut intake = Intake::new().unwrap();
-        log.open_pipe((UnitId(1), Stream::Out), &fifo, None, (&mut sources, &mut Keeper::default()))
-            .unwrap();
+        log.open_pipe(
+            (UnitId(1), Stream::Out),
+            &fifo,
+            None,
+            (&mut sources, &mut Keeper::default()),
+        )
+        .unwrap();
         let mut writer = fs::OpenOptions::new()
             .read(true)
             .write(true)

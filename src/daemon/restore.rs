@@ -23,7 +23,7 @@ use super::births::streams;
 use super::environment::Invocation;
 use super::group::Group;
 use super::keeper::Keeper;
-use super::processes::{Hold, Leftover, Origin, Processes, Run, Turn};
+use super::processes::{History, Hold, Leftover, Origin, Processes, Run, Turn};
 use super::pump::UnitLog;
 use super::sources::{Source, Sources};
 use super::spawn::{Fifos, failure};
@@ -87,6 +87,8 @@ impl Processes {
             };
             if let Some(id) = turn.engine.id(&saved.facts.unit) {
                 self.states.resume(id, slot);
+                let (log_lost, last_end) = (saved.log_lost, saved.last_end);
+                self.history.insert(id, History { log_lost, last_end });
                 self.take_back(id, &saved, turn);
             }
         }

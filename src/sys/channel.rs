@@ -134,7 +134,10 @@ mod tests {
         drop((one, reader, writer));
         let mut buffer = [0; 16];
         let first = other.receive(&mut buffer).unwrap();
-        assert_eq!((&buffer[..first.length], first.fds.len()), (&b"first"[..], 0));
+        assert_eq!(
+            (&buffer[..first.length], first.fds.len()),
+            (&b"first"[..], 0)
+        );
         let mut second = other.receive(&mut buffer).unwrap();
         assert_eq!(&buffer[..second.length], b"second");
         let (mut reader, mut writer) = {

@@ -32,12 +32,14 @@ pub fn fork() -> io::Result<Fork> {
     let Some(child) = Pid::from_kernel(pid.into()) else {
         return Err(io::Error::last_os_error());
     };
-    PidFd::open(child).map(|pidfd| Fork::Parent(child, pidfd)).inspect_err(|_| {
-        // SAFETY: it is our child and not reaped, so the number is its own.
-        unsafe { libc::kill(pid, libc::SIGKILL) };
-        // SAFETY: its status is not asked for.
-        unsafe { libc::waitpid(pid, ptr::null_mut(), 0) };
-    })
+    PidFd::open(child)
+        .map(|pidfd| Fork::Parent(child, pidfd))
+        .inspect_err(|_| {
+            // SAFETY: it is our child and not reaped, so the number is its own.
+            unsafe { libc::kill(pid, libc::SIGKILL) };
+            // SAFETY: its status is not asked for.
+            unsafe { libc::waitpid(pid, ptr::null_mut(), 0) };
+        })
 }
 
 /// Makes us the leader of a process group of our own, so that a Ctrl-C on the terminal is not meant for us, and lets us

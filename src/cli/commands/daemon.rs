@@ -38,7 +38,11 @@ pub(in crate::cli) const DAEMON: Row = Row {
     count: Count::None,
     // The hidden option is how a command that starts the daemon in the background hears of it.
     options: &[
-        Choice::flag("", "--no-guardian", "no process that makes a successor should the daemon die"),
+        Choice::flag(
+            "",
+            "--no-guardian",
+            "no process that makes a successor should the daemon die",
+        ),
         Choice::value("", "--ready-fd", "N", ""),
     ],
     summary: "run the daemon in the foreground",

@@ -117,10 +117,7 @@ impl Note {
         Some(Self {
             pid: u32::from_le_bytes(*pid),
             nofile: (u64::from_le_bytes(*soft), u64::from_le_bytes(*hard)),
-            directories: names
-                .filter(|name| !name.is_empty())
-                .map(path)
-                .collect(),
+            directories: names.filter(|name| !name.is_empty()).map(path).collect(),
         })
     }
 }

@@ -311,9 +311,8 @@ impl Guardian {
         }
         let has_ended = || wait_readable(&[ward.pidfd.as_fd()], Some(0));
         // When the daemon ends its children become ours in the same moment: those are its successor's.
-        let is_kept = |pid| {
-            pid == ward.pid || has_ended().map_or(true, |ended| ended.contains(&true))
-        };
+        let is_kept =
+            |pid| pid == ward.pid || has_ended().map_or(true, |ended| ended.contains(&true));
         if reap_orphans(is_kept).len() == process::REAP_LIMIT {
             self.reap_later();
         }
@@ -341,7 +340,13 @@ impl Guardian {
             return Some(Ended::NeverServed);
         }
         let now_ms = clock::monotonic_ms();
-        let from_outside = matches!(wait, Wait::Signaled { signal: SIGKILL, .. });
+        let from_outside = matches!(
+            wait,
+            Wait::Signaled {
+                signal: SIGKILL,
+                ..
+            }
+        );
         let fault = if has_served && from_outside {
             Fault::Others
         } else {
