@@ -1,6 +1,7 @@
 //! How a process comes to run its program, and how it ends: reports and exit statuses become events.
 //!
-//! A failed step is told only once the child is reaped, so that an answer `SpawnFailed` means: there is no process.
+//! A failed step is told only once the child has ended, so that an answer `SpawnFailed` means: there is no process. It
+//! is reaped when what came of its end has been written down: should we die before that, a successor learns it anew.
 
 use std::os::fd::AsFd;
 
@@ -84,7 +85,7 @@ impl Processes {
         let Some(run) = self.runs.get(&id) else {
             return;
         };
-        let ending = match run.pidfd.wait() {
+        let ending = match run.pidfd.peek() {
             Ok(Wait::StillRunning) => return,
             Ok(Wait::NotOurChild) => match wait_for_stranger(run.pid, &run.pidfd) {
                 Wait::StillRunning => return,
@@ -110,7 +111,8 @@ impl Processes {
                 Event::Exited { run: id, ending }
             }
         };
-        run.close(turn.sources);
+        let ended = run.close(turn.sources);
+        self.ended.push(ended);
         turn.events.push_back(event);
         self.stirred.insert(unit);
         self.check_group(unit, turn);

@@ -81,6 +81,8 @@ pub(super) struct Processes {
     pub(super) intake: Intake,
     /// Whom a successor gets from what we leave.
     pub(super) keeper: Keeper,
+    /// Processes that have ended: to be reaped once that has been written down.
+    pub(super) ended: Vec<(Pid, PidFd)>,
 }
 
 /// One process that we watch until its end.
@@ -196,6 +198,7 @@ impl Processes {
             stirred: BTreeSet::new(),
             intake,
             keeper: Keeper::default(),
+            ended: Vec::new(),
         }
     }
 
@@ -272,7 +275,8 @@ impl Processes {
             sources,
             events,
         };
-        let known: BTreeSet<Pid> = self.runs.values().map(|run| run.pid).collect();
+        let live = self.runs.values().map(|run| run.pid);
+        let known: BTreeSet<Pid> = live.chain(self.ended.iter().map(|(pid, _)| *pid)).collect();
         reap_orphans(|pid| known.contains(&pid));
         let is_waiting = |hold: &Hold| hold.group.watched() != Watched::Not;
         let is_told = self.watches.is_working();
@@ -296,6 +300,10 @@ impl Processes {
             sources,
             events,
         };
+        for (_, pidfd) in std::mem::take(&mut self.ended) {
+            // One that was not our child is reaped by whose it is.
+            let _ = pidfd.wait();
+        }
         for unit in std::mem::take(&mut self.stirred) {
             let state = engine.view(unit).map(|view| view.state);
             if is_rest(state) {
@@ -399,11 +407,12 @@ impl Processes {
 }
 
 impl Run {
-    /// Lets the loop forget it.
-    pub(super) fn close(self, sources: &mut Sources) {
+    /// Lets the loop forget it. Its process, which has ended, is still to be reaped.
+    pub(super) fn close(self, sources: &mut Sources) -> (Pid, PidFd) {
         sources.remove(self.exit, self.pidfd.as_fd());
         if let Some(birth) = self.birth {
             sources.remove(birth.token, birth.status.as_fd());
         }
+        (self.pid, self.pidfd)
     }
 }

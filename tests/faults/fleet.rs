@@ -44,8 +44,6 @@ enum Known {
 pub(crate) enum Care {
     /// Somebody holds the pipes and keeps the statuses.
     Kept,
-    /// HACK
-    LinesLost,
     /// Nobody of ours was left.
     Lost,
 }
@@ -390,7 +388,7 @@ impl<'b> Fleet<'b> {
                 let expected = format!("{number} {line}");
                 if lines.next_if_eq(&expected.as_str()).is_none() {
                     let at = lines.peek();
-                    assert!(care != Care::Kept, "{name}: {life}: {at:?}, not {expected}");
+                    assert!(care == Care::Lost, "{name}: {life}: {at:?}, not {expected}");
                 }
             }
             let begin = Mark::Begin {

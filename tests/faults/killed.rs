@@ -44,7 +44,6 @@ fn play(rounds: u64, answers: Answers, mut die: impl FnMut(&mut Fleet<'_>, Pid) 
     let seed = from_environment("DIAKONOS_FAULTS_SEED").unwrap_or_else(monotonic_ms);
     let rounds = from_environment("DIAKONOS_FAULTS_KILLS").unwrap_or(rounds);
     eprintln!("DIAKONOS_FAULTS_SEED={seed}");
-    diakonos::sys::process::become_subreaper().unwrap();
     let bench = Bench::new();
     let mut fleet = Fleet::new(&bench, seed);
     fleet.begin();
@@ -54,7 +53,7 @@ fn play(rounds: u64, answers: Answers, mut die: impl FnMut(&mut Fleet<'_>, Pid) 
         let daemon = daemon_pid(&mut bench.client());
         fleet.load();
         let care = die(&mut fleet, daemon);
-        if care != Care::Kept {
+        if care == Care::Lost {
             worst = care;
         }
         // Nobody reads now, and writers go on until their pipe is full.
@@ -66,7 +65,7 @@ fn play(rounds: u64, answers: Answers, mut die: impl FnMut(&mut Fleet<'_>, Pid) 
 }
 
 fn by_signal(daemon: Pid, signal: i32) -> Care {
-    let care = guardian(daemon).map_or(Care::LinesLost, |_| Care::Kept);
+    let care = guardian(daemon).map_or(Care::Lost, |_| Care::Kept);
     end_by(&PidFd::open(daemon).unwrap(), signal);
     care
 }
