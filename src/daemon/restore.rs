@@ -8,7 +8,7 @@ use std::os::fd::AsFd;
 use std::path::Path;
 
 use crate::engine::{
-    Ending, Engine, Event, FactPhase, FactRun, Facts, Moment, Role, RunId, SpawnFailure, UnitId,
+    Ending, Engine, Event, FactPhase, FactRun, Facts, Moment, Role, SpawnFailure, UnitId,
 };
 use crate::sys::process::{Pid, PidFd, error_text};
 use crate::sys::{clock, proc};
@@ -272,12 +272,12 @@ fn reopen_pipes(
 
 /// Bytes in the pipes are the present main process's, if it had begun.
 fn resume(log: &mut UnitLog, facts: &Facts) {
-    let begun = facts
-        .main
-        .filter(|main| main.role == Role::Start && main.pid.is_some());
-    let run: Option<RunId> = begun.map(|main| main.run);
-    match (run, facts.control) {
-        (Some(run), _) => log.resume(run),
+    let main = facts.main.filter(|main| main.role == Role::Start);
+    match (
+        main.and_then(|main| Some((main.run, main.pid?))),
+        facts.control,
+    ) {
+        (Some((run, pid)), _) => log.resume(run, pid),
         (None, Some(control)) => log.attribute(control.run),
         (None, None) => {}
     }
