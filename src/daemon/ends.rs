@@ -111,8 +111,8 @@ impl Processes {
                 Event::Exited { run: id, ending }
             }
         };
-        let ended = run.close(turn.sources);
-        self.ended.push(ended);
+        run.leave(turn.sources);
+        self.ended.push((id, run));
         turn.events.push_back(event);
         self.stirred.insert(unit);
         self.check_group(unit, turn);

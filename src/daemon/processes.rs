@@ -81,8 +81,8 @@ pub(super) struct Processes {
     pub(super) intake: Intake,
     /// Whom a successor gets from what we leave.
     pub(super) keeper: Keeper,
-    /// Processes that have ended: to be reaped once that has been written down.
-    pub(super) ended: Vec<(Pid, PidFd)>,
+    /// Runs whose processes have ended: to be reaped once that has been written down.
+    pub(super) ended: Vec<(RunId, Run)>,
 }
 
 /// One process that we watch until its end.
@@ -275,8 +275,8 @@ impl Processes {
             sources,
             events,
         };
-        let live = self.runs.values().map(|run| run.pid);
-        let known: BTreeSet<Pid> = live.chain(self.ended.iter().map(|(pid, _)| *pid)).collect();
+        let ended = self.ended.iter().map(|(_, run)| run);
+        let known: BTreeSet<Pid> = self.runs.values().chain(ended).map(|run| run.pid).collect();
         reap_orphans(|pid| known.contains(&pid));
         let is_waiting = |hold: &Hold| hold.group.watched() != Watched::Not;
         let is_told = self.watches.is_working();
@@ -300,9 +300,9 @@ impl Processes {
             sources,
             events,
         };
-        for (_, pidfd) in std::mem::take(&mut self.ended) {
+        for (_, run) in std::mem::take(&mut self.ended) {
             // One that was not our child is reaped by whose it is.
-            let _ = pidfd.wait();
+            let _ = run.pidfd.wait();
         }
         for unit in std::mem::take(&mut self.stirred) {
             let state = engine.view(unit).map(|view| view.state);
@@ -322,8 +322,10 @@ impl Processes {
             .into_iter()
             .flatten()
             .map(|run| run.run);
-        let inodes = ids
-            .filter_map(|id| Some((id, self.runs.get(&id)?.identity)))
+        let living = ids.filter_map(|id| Some((id, self.runs.get(&id)?.identity)));
+        let ended = self.ended.iter().filter(|(_, run)| run.unit == unit);
+        let inodes = living
+            .chain(ended.map(|(id, run)| (*id, run.identity)))
             .collect();
         let hold = self.holds.get(&unit);
         let ProcessStatus {
@@ -408,11 +410,10 @@ impl Processes {
 
 impl Run {
     /// Lets the loop forget it. Its process, which has ended, is still to be reaped.
-    pub(super) fn close(self, sources: &mut Sources) -> (Pid, PidFd) {
+    pub(super) fn leave(&mut self, sources: &mut Sources) {
         sources.remove(self.exit, self.pidfd.as_fd());
-        if let Some(birth) = self.birth {
+        if let Some(birth) = self.birth.take() {
             sources.remove(birth.token, birth.status.as_fd());
         }
-        (self.pid, self.pidfd)
     }
 }

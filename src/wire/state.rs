@@ -26,6 +26,7 @@ pub struct Saved {
     /// The boot that the moments, PIDs and inodes belong to.
     pub boot_id: String,
     /// The pidfd's inode of each run (its start time before Linux 6.9): which process it is, while the machine is up.
+    /// Of one that has just ended, too: it may still lie there unreaped.
     pub inodes: Vec<(RunId, u64)>,
     /// The cgroup's folder, if there is one.
     pub cgroup: Option<String>,
