@@ -16,7 +16,7 @@ use super::wait::{MENTION_MS, mention};
 use crate::engine::Command;
 use crate::sys::clock::monotonic_ms;
 use crate::sys::poll::wait_readable;
-use crate::sys::process::{Pid, PidFd, error_text};
+use crate::sys::process::{Pid, error_text};
 use crate::sys::socket::{connect_within, peer};
 use crate::wire::{
     CHUNK_MAX, Decoder, Final, Hello, PROTOCOL_VERSION, Reply, Request, UnitStatus, decode_hello,
@@ -108,11 +108,6 @@ impl Client {
         self.stream.as_fd()
     }
 
-    /// The daemon's PID, where it is to be known.
-    pub(super) fn pid(&self) -> Option<u32> {
-        self.pid
-    }
-
     /// Sends a request; its replies are taken with [`Client::reply`].
     pub(super) fn send(&mut self, command: Command, directories: &[String]) -> Result<(), Failure> {
         let request = Request {
@@ -161,11 +156,6 @@ impl Client {
         reply
             .map(Some)
             .map_err(|error| self.nonsense(&format!("its answer is {error}")))
-    }
-
-    /// The daemon's process, to wait for its end. It has just greeted us, so its number is still its own.
-    pub(super) fn process(&self) -> Option<PidFd> {
-        PidFd::open(Pid::from_raw(self.pid?)?).ok()
     }
 
     /// Waits until the daemon has closed the connection. Whether it did in time.

@@ -78,12 +78,19 @@ pub(super) struct Seat {
     pub(super) listener: UnixListener,
     /// The limit on open descriptors that services get: what ours was, soft and hard.
     pub(super) nofile: (u64, u64),
+    /// See [`Options`](super::Options).
+    pub(super) directories: Vec<PathBuf>,
+}
+
+/// What every process of ours sets for itself.
+pub(super) fn prepare_process() {
+    sys_process::set_umask(0o077);
+    signals::ignore_failed_writes();
 }
 
 /// Takes the home, unless another daemon has it. On success the socket listens.
-pub(super) fn take_seat(home: Home) -> Result<Seat, BootError> {
-    sys_process::set_umask(0o077);
-    signals::ignore_failed_writes();
+pub(super) fn take_seat(home: Home, directories: Vec<PathBuf>) -> Result<Seat, BootError> {
+    prepare_process();
     make(home.root())?;
     let lock = lock(&home)?;
     let nofile = sys_process::raise_nofile();
@@ -93,6 +100,7 @@ pub(super) fn take_seat(home: Home) -> Result<Seat, BootError> {
         lock,
         listener,
         nofile,
+        directories,
     })
 }
 
@@ -189,6 +197,11 @@ impl Ready {
                 Self(None)
             }
         }
+    }
+
+    /// Whether somebody waits.
+    pub(super) fn is_awaited(&self) -> bool {
+        self.0.is_some()
     }
 
     /// `ready`: the socket listens. The descriptor is closed with it.

@@ -9,6 +9,7 @@ use std::fs::{self, File};
 use std::io;
 use std::os::fd::AsFd as _;
 use std::os::unix::net::UnixListener;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use mio::{Events, Poll};
@@ -23,8 +24,8 @@ use crate::wire::{Progress, Reply};
 use super::account::Account;
 use super::answer;
 use super::enabled::Enabled;
+use super::guardian::message::Note;
 use super::home::Home;
-use super::keeper::Looked;
 use super::processes::{self, Processes};
 use super::request::Waiter;
 use super::session::Sessions;
@@ -53,6 +54,8 @@ pub(super) struct Daemon {
     pub(super) next_request: u64,
     /// The request that starts all enabled units, until it is answered.
     pub(super) boot: Option<RequestId>,
+    /// The folders that whoever started us has named.
+    pub(super) directories: Vec<PathBuf>,
     /// Where the units that start with the daemon are looked for.
     pub(super) boot_path: SearchPath,
     /// What `%` specifiers stand for.
@@ -97,6 +100,9 @@ impl Daemon {
             self.processes.settle(engine, sources, &mut self.events);
             self.sessions.flush(&mut self.sources);
             self.note_detached();
+            if let Err(error) = self.processes.keeper.watch(&mut self.sources) {
+                ::log::error!("cannot watch the guardian: {}", error_text(&error));
+            }
         }
     }
 
@@ -115,14 +121,34 @@ impl Daemon {
         }
     }
 
+    /// The channel to the guardian has an event. One that has died is replaced, so that nobody has to mind.
     fn look_at_guardian(&mut self) {
-        match self.processes.keeper.woken(&mut self.sources) {
-            Looked::Fine => {}
-            Looked::Died(pid) => ::log::error!(
-                "the guardian (PID {pid}) has died: should this daemon die, nobody makes a successor before the next \
-                 command"
+        let Some(died) = self.processes.keeper.woken(&mut self.sources) else {
+            return;
+        };
+        match self.processes.keeper.renew() {
+            Ok(pid) => {
+                ::log::warn!("the guardian (PID {died}) has died; PID {pid} takes its place");
+                self.introduce();
+            }
+            Err(reason) => ::log::error!(
+                "the guardian (PID {died}) has died, and there is no other one: {reason}; should this daemon die, the \
+                 next command makes a successor"
             ),
         }
+    }
+
+    /// Tells the guardian all that a successor will need of it, and that we hold what we know of.
+    pub(super) fn introduce(&mut self) {
+        let note = Note {
+            pid: std::process::id(),
+            nofile: self.processes.limits,
+            directories: self.directories.clone(),
+        };
+        let fds = [self.lock.as_fd(), self.listener.as_fd()];
+        self.processes.keeper.seat(note, fds);
+        self.processes.keep_pipes();
+        self.processes.keeper.ready();
     }
 
     /// Sleeps until something is ready or due.

@@ -53,7 +53,7 @@ pub use home::Home;
 use boot::{Ready, Seat};
 use enabled::Enabled;
 use event_loop::{Daemon, Memory};
-use guardian::{Post, guard};
+use guardian::Post;
 use keeper::Keeper;
 use processes::Processes;
 use pump::Intake;
@@ -89,33 +89,48 @@ pub enum Guarded {
 /// The daemon could not start; nothing was started then.
 pub fn run(options: Options) -> Result<Ended, BootError> {
     let ready = Ready::take(options.ready_fd);
-    let seat = match boot::take_seat(options.home) {
+    let seat = match boot::take_seat(options.home, options.service_directories) {
         Ok(seat) => seat,
         Err(error) => {
             ready.failed(&error);
             return Err(error);
         }
     };
-    let (seat, ready, keeper) = match options.guarded {
-        Guarded::ByOthers => (seat, ready, Keeper::default()),
-        Guarded::ByUs => match guard(seat, ready)? {
-            Post::Daemon(seat, ready, keeper) => (*seat, ready, keeper),
-            Post::Guardian(ended) => return Ok(ended),
-        },
-    };
-    serve(seat, (ready, keeper), options.service_directories)?;
-    Ok(Ended::InOrder)
+    match options.guarded {
+        Guarded::ByOthers => serve(seat, ready, Keeper::default()),
+        Guarded::ByUs => follow(guardian::guard(seat, ready)?),
+    }
+}
+
+/// Is the guardian of a daemon that has no other one: it made this process to be so, or this process was its guardian
+/// and has become another program. `channel` is an inherited descriptor, 3 or above, one end of the channel between the
+/// two. Of the options, the folders are those that the daemon tells.
+///
+/// # Errors
+/// As [`run`]: the daemon has died before it could say more, and another one could not start.
+pub fn run_guardian(options: Options, channel: i32) -> Result<Ended, BootError> {
+    match guardian::inherit(&options.home, channel) {
+        Some(guardian) => follow(guardian.run()?),
+        None => run(options),
+    }
+}
+
+/// What is left to do for who comes from the guardian's loop.
+fn follow(post: Post) -> Result<Ended, BootError> {
+    match post {
+        Post::Daemon(seat, ready, keeper) => serve(*seat, ready, keeper),
+        Post::Guardian(ended) => Ok(ended),
+    }
 }
 
 /// The daemon's life.
-fn serve(
-    seat: Seat,
-    (ready, keeper): (Ready, Keeper),
-    directories: Vec<PathBuf>,
-) -> Result<(), BootError> {
+fn serve(seat: Seat, ready: Ready, keeper: Keeper) -> Result<Ended, BootError> {
     let (mut daemon, poll) = match start(seat, keeper) {
         Ok(started) => started,
         Err(error) => {
+            if !ready.is_awaited() {
+                ::log::error!("{error}");
+            }
             ready.failed(&error);
             return Err(error);
         }
@@ -128,11 +143,11 @@ fn serve(
         env!("CARGO_PKG_VERSION")
     );
     daemon.take_back();
-    daemon.processes.keeper.ready();
-    daemon.start_enabled(directories);
+    daemon.introduce();
+    daemon.start_enabled();
     daemon.run(poll);
     daemon.end();
-    Ok(())
+    Ok(Ended::InOrder)
 }
 
 /// All that may fail.
@@ -143,6 +158,7 @@ fn start(mut seat: Seat, keeper: Keeper) -> Result<(Daemon, Poll), BootError> {
         lock,
         listener,
         nofile,
+        directories,
     } = seat;
     let failed = |error: io::Error| BootError::failed("make", Path::new("the event loop"), error);
     let poll = Poll::new().map_err(failed)?;
@@ -172,6 +188,7 @@ fn start(mut seat: Seat, keeper: Keeper) -> Result<(Daemon, Poll), BootError> {
         waiting: BTreeMap::new(),
         next_request: 1,
         boot: None,
+        directories,
         boot_path: SearchPath::default(),
         context: unit_context(),
         unfinished: BTreeSet::new(),

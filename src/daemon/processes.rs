@@ -387,6 +387,15 @@ impl Processes {
         }
     }
 
+    /// Has the guardian hold every log pipe.
+    pub(super) fn keep_pipes(&mut self) {
+        for log in self.holds.values().filter_map(|hold| hold.log.as_ref()) {
+            for reader in log.readers() {
+                self.keeper.hold(reader);
+            }
+        }
+    }
+
     fn signal(&mut self, unit: UnitId, to: Target, signal: Signal) {
         let result = match to {
             Target::Run(run) => self

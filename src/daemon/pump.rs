@@ -5,7 +5,7 @@
 //! nobody's business here, and how they lie on disk is `log`'s.
 
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use mio::Token;
@@ -137,6 +137,11 @@ impl UnitLog {
             token,
         });
         Ok(())
+    }
+
+    /// Our ends of the pipes.
+    pub(super) fn readers(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        self.pipes.iter().map(|pipe| pipe.reader.as_fd())
     }
 
     /// A process of this run is about to write. While there is a main process, all bytes are taken for that one's: they

@@ -9,25 +9,37 @@
 pub(super) mod message;
 mod patience;
 
+use std::ffi::{CStr, CString};
+use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd as _, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::net::UnixListener;
+use std::path::Path;
 
 use crate::sys::channel::{Channel, Passed};
 use crate::sys::fork::{self, Fork};
 use crate::sys::poll::wait_readable;
 use crate::sys::process::{Pid, PidFd, Wait, become_subreaper, error_text, reap_orphans};
 use crate::sys::signals::{SIGCHLD, SIGHUP, SIGINT, SIGTERM, SignalFd};
-use crate::sys::{clock, process};
+use crate::sys::stranger::wait_for_stranger;
+use crate::sys::{clock, files, process};
 
-use super::boot::{BootError, Ready, Seat};
+use super::boot::{BootError, Ready, Seat, prepare_process};
 use super::ends::ending;
+use super::home::Home;
 use super::keeper::Keeper;
-use message::{MESSAGE_MAX, Message};
+use message::{MESSAGE_MAX, Message, Note};
 use patience::{Fault, Patience};
 
 /// How long a child that is not the daemon stays unreaped once it has ended: where the kernel forgets the status with
 /// the process, the daemon has so long to look at it.
 const REAP_MS: u64 = 1_000;
+
+/// The option by which a new process learns of the channel that it is to guard.
+pub(super) const GUARD_OPTION: &CStr = c"--guard";
+/// How long a daemon may take to say who it is.
+const SEAT_MS: u64 = 10_000;
 
 /// How a daemon ended that is to have no successor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,30 +63,49 @@ pub(super) enum Post {
 /// # Errors
 /// There is no first daemon.
 pub(super) fn guard(seat: Seat, ready: Ready) -> Result<Post, BootError> {
-    let signals = become_subreaper()
-        .and_then(|()| SignalFd::new(&[SIGTERM, SIGINT, SIGHUP, SIGCHLD]))
-        .map_err(|error| failed("a guardian", error));
-    let signals = match signals {
-        Ok(signals) => signals,
-        Err(error) => {
+    match Guardian::new(seat, ready) {
+        Ok(guardian) => guardian.run(),
+        Err((error, ready)) => {
+            let error = failed("a guardian", error);
             ready.failed(&error);
-            return Err(error);
+            Err(error)
         }
+    }
+}
+
+/// Takes up the guard of a daemon that is the other end of this inherited channel. Nothing if it has not said who it is
+/// before it died.
+pub(super) fn inherit(home: &Home, channel: i32) -> Option<Guardian> {
+    prepare_process();
+    let channel = Channel::from_owned(files::take_inherited(channel).ok()?);
+    let mut buffer = [0; MESSAGE_MAX];
+    let ready = wait_readable(&[channel.as_fd()], Some(SEAT_MS)).ok()?;
+    let Passed { length, fds } = channel.receive(&mut buffer).ok().filter(|_| ready[0])?;
+    let Some(Message::Seat(note)) = Message::decode(buffer.get(..length)?) else {
+        return None;
     };
-    let guardian = Guardian {
-        own: Pid::current(),
-        seat,
-        ready,
-        signals,
-        ward: None,
-        held: Vec::new(),
-        patience: Patience::default(),
-        reap_ms: None,
-        due_ms: 0,
-        pending: None,
-        generation: 0,
+    let [lock, listener] = <[OwnedFd; 2]>::try_from(fds).ok()?;
+    let pid = Pid::from_raw(note.pid)?;
+    // It is the daemon's: while its end is open, so is the process, and its number is its own.
+    let pidfd = PidFd::open(pid).ok()?;
+    let seat = Seat {
+        home: home.clone(),
+        lock: File::from(lock),
+        listener: UnixListener::from(listener),
+        nofile: note.nofile,
+        directories: note.directories,
     };
-    guardian.run()
+    let mut guardian = Guardian::new(seat, Ready::default()).ok()?;
+    guardian.generation = 1;
+    guardian.ward = Some(Ward {
+        pid,
+        pidfd,
+        channel,
+        born_ms: clock::monotonic_ms(),
+        stage: Stage::Busy,
+        ending: None,
+    });
+    Some(guardian)
 }
 
 fn failed(object: &str, error: io::Error) -> BootError {
@@ -85,7 +116,8 @@ fn failed(object: &str, error: io::Error) -> BootError {
     }
 }
 
-struct Guardian {
+/// See the module.
+pub(super) struct Guardian {
     own: Pid,
     seat: Seat,
     /// Kept until a daemon has served, so that whoever started us goes on waiting when the first one is killed.
@@ -133,6 +165,43 @@ struct Held {
     _reader: OwnedFd,
 }
 
+impl Ward {
+    /// Becomes this program, which finds the daemon by its channel. If that cannot be, all is as before.
+    fn replace_us(&self, program: &Path) {
+        let fd = self.channel.as_fd().as_raw_fd();
+        let words = [
+            CString::new(program.as_os_str().as_bytes()),
+            Ok(c"daemon".to_owned()),
+            Ok(GUARD_OPTION.to_owned()),
+            CString::new(fd.to_string()),
+        ];
+        let words: Vec<CString> = words.into_iter().flatten().collect();
+        let Some(path) = words.first().filter(|_| words.len() == 4) else {
+            return;
+        };
+        let become_it = |()| fork::become_program(path, &words).map(|never| match never {});
+        let result: io::Result<()> = self.channel.keep_over_exec(true).and_then(become_it);
+        if let Err(error) = result {
+            let (path, reason) = (program.display(), error_text(&error));
+            ::log::error!("the guardian cannot become {path}: {reason}; it goes on as it is");
+        }
+        // Only after a failure.
+        let _ = self.channel.keep_over_exec(false);
+    }
+}
+
+impl Seat {
+    /// What a daemon says of its place, with the lock and the listening socket.
+    fn take_over(&mut self, note: Note, fds: Vec<OwnedFd>) {
+        if let Ok([lock, listener]) = <[OwnedFd; 2]>::try_from(fds) {
+            self.lock = File::from(lock);
+            self.listener = UnixListener::from(listener);
+            self.nofile = note.nofile;
+            self.directories = note.directories;
+        }
+    }
+}
+
 /// What became of waiting.
 enum Turn {
     Again,
@@ -140,7 +209,30 @@ enum Turn {
 }
 
 impl Guardian {
-    fn run(mut self) -> Result<Post, BootError> {
+    fn new(seat: Seat, ready: Ready) -> Result<Self, (io::Error, Ready)> {
+        let signals =
+            become_subreaper().and_then(|()| SignalFd::new(&[SIGTERM, SIGINT, SIGHUP, SIGCHLD]));
+        let signals = match signals {
+            Ok(signals) => signals,
+            Err(error) => return Err((error, ready)),
+        };
+        Ok(Self {
+            own: Pid::current(),
+            seat,
+            ready,
+            signals,
+            ward: None,
+            held: Vec::new(),
+            patience: Patience::default(),
+            reap_ms: None,
+            due_ms: 0,
+            pending: None,
+            generation: 0,
+        })
+    }
+
+    /// Guards until a daemon has ended in order; see [`guard`].
+    pub(super) fn run(mut self) -> Result<Post, BootError> {
         loop {
             let now_ms = clock::monotonic_ms();
             if self.ward.is_none() && (self.pending.is_some() || self.due_ms <= now_ms) {
@@ -257,7 +349,9 @@ impl Guardian {
                 }
                 Some(Message::Busy) => ward.stage = Stage::Busy,
                 Some(Message::Over) => ward.stage = Stage::Over,
-                Some(Message::Seat(_) | Message::Successor(_)) | None => {}
+                Some(Message::Seat(note)) => self.seat.take_over(note, fds),
+                Some(Message::Successor(program)) => ward.replace_us(&program),
+                None => {}
             }
         }
     }
@@ -322,13 +416,17 @@ impl Guardian {
     fn bury(&mut self) -> Option<Ended> {
         let ward = self.ward.as_ref()?;
         let wait = match ward.pidfd.wait() {
-            Ok(Wait::StillRunning) => return None,
+            // One that we have not made.
+            Ok(Wait::NotOurChild) => wait_for_stranger(ward.pid, &ward.pidfd),
             Ok(wait) => wait,
             Err(error) => {
                 ::log::warn!("waiting for the daemon: {}", error_text(&error));
                 Wait::NotOurChild
             }
         };
+        if wait == Wait::StillRunning {
+            return None;
+        }
         self.listen();
         let ward = self.ward.take()?;
         self.reap_ms = None;
