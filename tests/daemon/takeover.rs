@@ -81,13 +81,8 @@ fn the_status_of_a_service_that_was_taken_over_is_known() {
     bench.start("web").is(ResultKind::Started);
     die(&mut daemon);
 
-<<<<<<< HEAD
-    let mut daemon = bench.daemon();
-    let mut both = File::options();
-=======
     let mut daemon = bench.lone_daemon();
-    let mut both = fs::File::options();
->>>>>>> main
+    let mut both = File::options();
     let mut go = both.read(true).write(true).open(&go).unwrap();
     go.write_all(b"\n").unwrap();
     let line = daemon.until("web", "failed");
@@ -100,7 +95,7 @@ fn the_status_of_a_service_that_was_taken_over_is_known() {
 fn a_child_of_our_own_is_waited_for_and_its_status_is_never_lost() {
     for ends in [Ends::BeforeTheDaemon, Ends::Later] {
         let bench = Bench::new();
-        let mut daemon = bench.daemon();
+        let mut daemon = bench.lone_daemon();
         bench.service("web", "", "exec sleep 1000", "");
         bench.start("web").is(ResultKind::Started);
         die(&mut daemon);
@@ -137,6 +132,7 @@ fn a_child_of_our_own_is_waited_for_and_its_status_is_never_lost() {
         if ends == Ends::BeforeTheDaemon {
             go.write_all(b"\n").unwrap();
             Deadline::new().wait(child.as_fd(), &|| "the end of the child".to_owned());
+            eprintln!("{:?}", diakonos::sys::proc::stat(Pid::from_raw(pid).unwrap()));
             on.write_all(b"\n").unwrap();
         } else {
             on.write_all(b"\n").unwrap();
@@ -160,12 +156,12 @@ enum Ends {
 #[test]
 fn runs_are_numbered_on_from_one_daemon_to_the_next() {
     let bench = Bench::new();
-    let daemon = bench.daemon();
+    let daemon = bench.lone_daemon();
     bench.service("web", "", "exec sleep 1000", "");
     bench.start("web");
     let first = bench.status("web").run.unwrap();
     daemon.end();
-    let _daemon = bench.daemon();
+    let _daemon = bench.lone_daemon();
     bench.start("web");
     assert!(bench.status("web").run.unwrap() > first);
 }
