@@ -25,6 +25,7 @@ use super::group::Group;
 use super::keeper::Keeper;
 use super::processes::{History, Hold, Leftover, Origin, Processes, Run, Turn};
 use super::pump::UnitLog;
+use super::settling::is_rest;
 use super::sources::{Source, Sources};
 use super::spawn::{Fifos, failure};
 
@@ -79,6 +80,8 @@ impl Processes {
                 Err(reason) => self.leave(&saved, &reason),
             }
         }
+        // Those that run come first: they must not lack the descriptors that the others take for a moment.
+        taken.sort_by_key(|(saved, _)| saved.facts.main.is_none() && saved.facts.control.is_none());
         for (saved, slot) in taken {
             let turn = &mut Turn {
                 engine,
@@ -167,6 +170,9 @@ impl Processes {
             self.find_main(id, main.run, turn);
         }
         self.stirred.insert(id);
+        if is_rest(engine.view(id).map(|view| view.state)) {
+            self.settle_unit(id, turn);
+        }
     }
 
     /// The process of a run, if it is the one that was written down and has not been reaped.
