@@ -9,7 +9,7 @@ use std::os::unix::process::parent_id;
 use std::path::Path;
 
 use crate::engine::{
-    Ending, Engine, Event, FactPhase, FactRun, Facts, Moment, Role, RunId, SpawnFailure, UnitId,
+    Ending, Engine, Event, FactPhase, FactRun, Facts, Moment, Role, SpawnFailure, UnitId,
 };
 use crate::sys::clock;
 use crate::sys::process::{Pid, PidFd, error_text};
@@ -23,8 +23,9 @@ use super::event_loop::Daemon;
 use super::group::Group;
 use super::keeper::Keeper;
 use super::loader::read_file;
-use super::processes::{Hold, Origin, Processes, Run, Turn};
+use super::processes::{History, Hold, Origin, Processes, Run, Turn};
 use super::pump::UnitLog;
+use super::settling::is_rest;
 use super::sources::{Source, Sources};
 use super::spawn::{Fifos, failure};
 use super::state::Definitions;
@@ -80,12 +81,16 @@ impl Processes {
                 taken.push((id, saved));
             }
         }
+        // Those that run come first: they must not lack the descriptors that the others take for a moment.
+        taken.sort_by_key(|(_, saved)| saved.facts.main.is_none() && saved.facts.control.is_none());
         for (id, saved) in taken {
             let turn = &mut Turn {
                 engine,
                 sources,
                 events,
             };
+            let (log_lost, last_end) = (saved.log_lost, saved.last_end);
+            self.history.insert(id, History { log_lost, last_end });
             self.take_back(id, &saved, turn);
         }
         // Whatever is due by now, and whatever waited for its turn, is so again.
@@ -136,6 +141,9 @@ impl Processes {
             self.find_main(id, main.run, turn);
         }
         self.stirred.insert(id);
+        if is_rest(engine.view(id).map(|view| view.state)) {
+            self.settle_unit(id, turn);
+        }
     }
 
     /// The process of a run, if it is the one that was written down and has not been reaped.
@@ -250,12 +258,12 @@ fn reopen_pipes(
 
 /// Bytes in the pipes are the present main process's, if it had begun.
 fn resume(log: &mut UnitLog, facts: &Facts) {
-    let begun = facts
-        .main
-        .filter(|main| main.role == Role::Start && main.pid.is_some());
-    let run: Option<RunId> = begun.map(|main| main.run);
-    match (run, facts.control) {
-        (Some(run), _) => log.resume(run),
+    let main = facts.main.filter(|main| main.role == Role::Start);
+    match (
+        main.and_then(|main| Some((main.run, main.pid?))),
+        facts.control,
+    ) {
+        (Some((run, pid)), _) => log.resume(run, pid),
         (None, Some(control)) => log.attribute(control.run),
         (None, None) => {}
     }

@@ -457,6 +457,10 @@ mod tests {
             inodes: vec![],
             cgroup: None,
             invocation: None,
+            last_end: None,
+            log_lost: 0,
+            last_end: None,
+            log_lost: 0,
         }
     }
 

@@ -123,7 +123,10 @@ impl Engine {
             service.attempt = facts.attempt;
             service.last_run = facts.last_run;
             service.starts.clone_from(&facts.starts);
-            service.cause = Cause::Restored;
+            service.cause = match &service.phase {
+                Phase::Failed(failure) => Cause::Failed(failure.clone()),
+                _ => Cause::Restored,
+            };
             service.shown = service.state();
         }
         if self.service(id).is_some_and(Service::is_free) {
