@@ -17,6 +17,7 @@ mod guardian;
 mod home;
 mod identity;
 mod keeper;
+mod leftover;
 mod loader;
 mod main_pid;
 mod newborn;
