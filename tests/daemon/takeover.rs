@@ -132,7 +132,10 @@ fn a_child_of_our_own_is_waited_for_and_its_status_is_never_lost() {
         if ends == Ends::BeforeTheDaemon {
             go.write_all(b"\n").unwrap();
             Deadline::new().wait(child.as_fd(), &|| "the end of the child".to_owned());
-            eprintln!("{:?}", diakonos::sys::proc::stat(Pid::from_raw(pid).unwrap()));
+            eprintln!(
+                "{:?}",
+                diakonos::sys::proc::stat(Pid::from_raw(pid).unwrap())
+            );
             on.write_all(b"\n").unwrap();
         } else {
             on.write_all(b"\n").unwrap();

@@ -130,6 +130,8 @@ pub(super) struct Guardian {
     reap_ms: Option<u64>,
     /// When the next daemon is due; counts only while there is none.
     due_ms: u64,
+    /// From when on a client that knocks is reason enough not to wait so long; counts like `due_ms`.
+    knock_ms: Option<u64>,
     /// A signal that came while there was no daemon, or that ended one before it was through.
     pending: Option<i32>,
     /// How many daemons there were.
@@ -226,6 +228,7 @@ impl Guardian {
             patience: Patience::default(),
             reap_ms: None,
             due_ms: 0,
+            knock_ms: None,
             pending: None,
             generation: 0,
         })
@@ -290,22 +293,26 @@ impl Guardian {
 
     /// Waits for something, and sees to it.
     fn turn(&mut self) -> Turn {
-        let due_ms = if self.ward.is_some() {
-            self.reap_ms
-        } else {
-            Some(self.due_ms)
-        };
-        let timeout_ms = due_ms.map(|due_ms| due_ms.saturating_sub(clock::monotonic_ms()));
-        let waited = match &self.ward {
-            Some(ward) => {
-                let fds = [
-                    self.signals.as_fd(),
-                    ward.pidfd.as_fd(),
-                    ward.channel.as_fd(),
-                ];
-                wait_readable(&fds, timeout_ms)
+        let now_ms = clock::monotonic_ms();
+        let until = |due_ms: u64| due_ms.saturating_sub(now_ms);
+        let signals = self.signals.as_fd();
+        let waited = match (&self.ward, self.knock_ms) {
+            (Some(ward), _) => {
+                let fds = [signals, ward.pidfd.as_fd(), ward.channel.as_fd()];
+                wait_readable(&fds, self.reap_ms.map(until))
             }
-            None => wait_readable(&[self.signals.as_fd()], timeout_ms),
+            (None, Some(knock_ms)) if knock_ms <= now_ms => {
+                let fds = [signals, self.seat.listener.as_fd()];
+                let ready = wait_readable(&fds, Some(until(self.due_ms)));
+                if matches!(ready.as_deref(), Ok([_, true])) {
+                    self.due_ms = now_ms;
+                }
+                ready
+            }
+            (None, knock_ms) => {
+                let soonest_ms = knock_ms.map_or(self.due_ms, |knock| knock.min(self.due_ms));
+                wait_readable(&[signals], Some(until(soonest_ms)))
+            }
         };
         let ready = waited.unwrap_or_default();
         // What it has said before comes before what happened then.
@@ -451,6 +458,7 @@ impl Guardian {
             Fault::Its
         };
         self.due_ms = self.patience.next(ward.born_ms, now_ms, fault);
+        self.knock_ms = has_served.then(|| Patience::knocked(ward.born_ms));
         let (pid, how) = (ward.pid, ending(wait));
         let in_ms = self.due_ms.saturating_sub(now_ms);
         match (ward.ending, has_served) {

@@ -22,6 +22,11 @@ pub(super) struct Patience {
 }
 
 impl Patience {
+    /// When one that served is succeeded if a client waits: it may serve that one, too, whatever it dies of then.
+    pub(super) fn knocked(born_ms: u64) -> u64 {
+        born_ms.saturating_add(PACE_MS)
+    }
+
     /// One has died that was born at `born_ms`: when its successor is due. Both are times of one clock, as is the
     /// answer; what lies in the past is due at once.
     pub(super) fn next(&mut self, born_ms: u64, died_ms: u64, fault: Fault) -> u64 {
