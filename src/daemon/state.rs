@@ -459,8 +459,6 @@ mod tests {
             invocation: None,
             last_end: None,
             log_lost: 0,
-            last_end: None,
-            log_lost: 0,
         }
     }
 
