@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::args::Given;
-use super::client::{Client, ConnectError};
+use super::client::{Client, ConnectError, Tolerance};
 use super::exit::{Exit, Failure};
 use crate::daemon::Home;
 use crate::sys::process::error_text;
@@ -12,7 +12,7 @@ use crate::sys::process::error_text;
 const DEFAULT_FOLDER: &str = "services";
 
 /// Where a command works.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Place {
     pub(super) home: Home,
     /// The unit search path: absolute, best first.
@@ -46,7 +46,12 @@ impl Place {
 
     /// The daemon, if one runs.
     pub(super) fn connect(&self) -> Result<Option<Client>, Failure> {
-        match Client::connect(&self.home.socket()) {
+        self.connect_to(Tolerance::Same)
+    }
+
+    /// The same, of any version it may be.
+    pub(super) fn connect_to(&self, tolerance: Tolerance) -> Result<Option<Client>, Failure> {
+        match Client::connect(self, tolerance) {
             Ok(client) => Ok(Some(client)),
             Err(ConnectError::Absent) => Ok(None),
             Err(ConnectError::Failure(failure)) => Err(failure),

@@ -5,7 +5,7 @@
 
 use std::path::PathBuf;
 
-use crate::engine::{Answer, Asker, Command, Event, RequestId, Verb, Wait};
+use crate::engine::{Answer, Asker, Command, Event, Moment, RequestId, Verb, Wait};
 use crate::sys::socket::Peer;
 use crate::unit::{SearchPath, Unit, UnitName, glob};
 use crate::wire::{
@@ -61,6 +61,7 @@ impl Daemon {
 
     fn take_up(&mut self, session: SessionId, peer: &Peer, request: Request) {
         let in_vain = in_vain(&request.command);
+        let first_asked = request.first_asked_ms.map(Moment);
         let course = search_path(request.directories).and_then(|directories| {
             let path = self.with_home(directories);
             self.course(request.command, &path, session)
@@ -70,6 +71,7 @@ impl Daemon {
             Err(error) => self.finish(session, Final::Error(wholly(error, in_vain))),
             Ok(Course::Ask(verb, mut loaded, wait)) => {
                 loaded.in_vain = in_vain;
+                loaded.first_asked = first_asked;
                 let by = Asker::Client {
                     uid: peer.uid,
                     pid: peer.pid.map_or(0, |pid| pid.as_raw()),
@@ -181,6 +183,7 @@ impl Daemon {
             request,
             verb,
             by,
+            first_asked: loaded.first_asked,
             targets: loaded.targets,
             definitions: loaded.definitions,
             absent: loaded.absent,

@@ -229,6 +229,7 @@ mod tests {
             attempt: 0,
             starts: vec![],
             last_run: RunId(7),
+            begun: Moment(3),
             failure: None,
             main_ending: None,
         };

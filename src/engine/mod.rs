@@ -27,6 +27,7 @@ mod phase;
 mod request;
 mod restart;
 mod restore;
+mod resume;
 mod service;
 mod settle;
 mod start;
@@ -51,6 +52,7 @@ pub use graph::find_cycle;
 pub use id::{ChangeId, Moment, RequestId, RunId, UnitId};
 pub use request::unfit;
 pub use restart::{RestartPlan, restart_plan};
+pub use resume::{Awaited, Pending};
 pub use start::commands;
 pub use story::{Cause, Failure, State};
 pub use view::{MainView, View};
@@ -194,6 +196,7 @@ impl Engine {
                 request,
                 verb,
                 by,
+                first_asked,
                 targets,
                 definitions,
                 absent,
@@ -202,10 +205,16 @@ impl Engine {
                     request,
                     verb,
                     by,
+                    first_asked,
                     targets,
                 };
                 self.on_request(&wish, definitions, &absent);
             }
+            Event::Resumed {
+                request,
+                awaited,
+                units,
+            } => self.on_resumed(request, awaited, &units),
             Event::Detached { request } => self.requests.forget(request),
             Event::Spawned { run, pid } => self.on_spawned(run, pid),
             Event::Executed { run } => self.on_executed(run),

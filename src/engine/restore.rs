@@ -62,6 +62,7 @@ impl Engine {
             main: service.phase.main().map(fact_of),
             control: service.phase.control().map(fact_of),
             last_run: service.last_run,
+            begun: service.begun,
             deadline: self.timers.get(id),
             since: service.since,
             ready_at: service.ready_at,
@@ -116,6 +117,7 @@ impl Engine {
             service.restarts = facts.restarts;
             service.attempt = facts.attempt;
             service.last_run = facts.last_run;
+            service.begun = facts.begun;
             service.starts.clone_from(&facts.starts);
             service.cause = Cause::Restored;
             service.shown = service.state();

@@ -22,6 +22,9 @@ pub struct Request {
     pub command: Command,
     /// The unit search path, absolute, best first.
     pub directories: Vec<String>,
+    /// Set where the answer was lost with the daemon that was to give it, and the request is sent again: when it was
+    /// first sent, in milliseconds on the machine's monotonic clock.
+    pub first_asked_ms: Option<u64>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -34,6 +34,7 @@ fn list() -> Vec<u8> {
     let request = Request {
         command,
         directories,
+        first_asked_ms: None,
     };
     let mut bytes = Vec::new();
     wire::frame(&wire::encode_request(&request), &mut bytes).unwrap();

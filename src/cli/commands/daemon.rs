@@ -179,17 +179,16 @@ fn kill(given: &Given) -> Result<Exit, Failure> {
     let Some(mut client) = place.connect_or_succeed()? else {
         return super::nothing_runs("nothing to end");
     };
-    let (pid, process) = (client.pid(), client.process());
     let purpose = "stop all services and the daemon".to_owned();
     let mut waiting = Waiting::new(given, &place, purpose);
     waiting.carry_out(&mut client, Command::Kill)?;
     // A connection closes a little earlier than its process ends.
-    let has_ended = match &process {
+    let has_ended = match client.process() {
         Some(process) => ends(process),
         None => client.wait_for_end(END_MS),
     };
     if !has_ended {
-        let named = pid.map(|pid| format!(" (PID {pid})")).unwrap_or_default();
+        let named = client.named();
         let message = format!(
             "all services are down, but the daemon{named} did not end within {}",
             span(END_MS)
