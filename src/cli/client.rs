@@ -142,11 +142,6 @@ impl Client {
         self.stream.as_fd()
     }
 
-    /// The daemon's PID, where it is to be known.
-    pub(super) fn pid(&self) -> Option<u32> {
-        self.pid
-    }
-
     /// Sends a request; its replies are taken with [`Client::reply`].
     pub(super) fn send(&mut self, command: Command, directories: &[String]) -> Result<(), Failure> {
         self.wish = Some(Wish::new(command, directories));

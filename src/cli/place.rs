@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use super::args::Given;
 use super::client::{Client, ConnectError, Tolerance};
 use super::exit::{Exit, Failure};
+use super::style::Palette;
 use crate::daemon::Home;
 use crate::sys::process::error_text;
 
@@ -17,6 +18,8 @@ pub(super) struct Place {
     pub(super) home: Home,
     /// The unit search path: absolute, best first.
     pub(super) directories: Vec<String>,
+    /// For standard error.
+    pub(super) palette: Palette,
 }
 
 impl Place {
@@ -41,7 +44,11 @@ impl Place {
                 directories.push(text);
             }
         }
-        Ok(Self { home, directories })
+        Ok(Self {
+            home,
+            directories,
+            palette: given.error_palette(),
+        })
     }
 
     /// The daemon, if one runs.

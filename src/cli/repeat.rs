@@ -82,9 +82,9 @@ impl Client {
         let is_kill = matches!(command, Some(Command::Kill));
         let starts = command.is_some_and(starts_a_daemon);
         let successor = if starts {
-            Some(self.place.connect_or_start()?)
+            Some(self.place.connected_or_started()?.client)
         } else {
-            self.place.connect_or_succeed()?
+            self.place.successor()?
         };
         match successor {
             Some(successor) => self.take_over(successor),
