@@ -119,11 +119,11 @@ impl Processes {
             identity: self.identities.of(pid, &pidfd),
             pidfd,
             exit,
-            birth: Some(Birth {
+            birth: Some(Box::new(Birth {
                 status,
                 token,
                 objects,
-            }),
+            })),
             failure: None,
         };
         self.runs.insert(spawn.run, run);

@@ -110,31 +110,36 @@ impl Daemon {
 
     /// Sleeps until something is ready or due.
     fn wait(&mut self, poll: &mut Poll, ready: &mut Events) {
-        let deadline = self.engine.next_deadline();
-        let timeout = if self.unfinished.is_empty() && self.events.is_empty() {
-            deadline.map(|due| Duration::from_millis(due.since_ms(now())))
-        } else {
-            Some(Duration::ZERO)
-        };
-        let long = timeout.is_none_or(|timeout| timeout > QUIET);
-        let rests = self.memory == Memory::Used && long;
-        let timeout = if rests { Some(QUIET) } else { timeout };
-        if let Err(error) = poll.poll(ready, timeout) {
-            ready.clear();
-            if error.kind() != io::ErrorKind::Interrupted {
-                ::log::error!("cannot wait for events: {}", error_text(&error));
+        ready.clear();
+        let long = |timeout: Option<Duration>| timeout.is_none_or(|timeout| timeout > QUIET);
+        if self.memory == Memory::Used && long(self.timeout()) {
+            poll_for(poll, ready, Some(QUIET));
+            if ready.is_empty() {
+                self.memory = Memory::Tidy;
+                // The last thing before the long sleep: code that ran after it would be mapped again.
+                memory::give_back();
             }
         }
+        if ready.is_empty() {
+            poll_for(poll, ready, self.timeout());
+        }
+        let deadline = self.engine.next_deadline();
         let due = deadline.is_some_and(|due| due <= now());
         if due {
             self.events.push_back(Event::Tick);
         }
         if due || !ready.is_empty() {
             self.memory = Memory::Used;
-        } else if rests {
-            self.memory = Memory::Tidy;
-            memory::give_back();
         }
+    }
+
+    /// How long the loop may sleep; nothing if no deadline is known.
+    fn timeout(&self) -> Option<Duration> {
+        if !self.unfinished.is_empty() || !self.events.is_empty() {
+            return Some(Duration::ZERO);
+        }
+        let deadline = self.engine.next_deadline()?;
+        Some(Duration::from_millis(deadline.since_ms(now())))
     }
 
     /// What this turn has to serve, in its order, and whether the other side has hung up.
@@ -269,6 +274,15 @@ impl Daemon {
             let reply = Reply::Progress(progress);
             self.sessions
                 .reply(waiter.session, &reply, &mut self.sources);
+        }
+    }
+}
+
+fn poll_for(poll: &mut Poll, ready: &mut Events, timeout: Option<Duration>) {
+    if let Err(error) = poll.poll(ready, timeout) {
+        ready.clear();
+        if error.kind() != io::ErrorKind::Interrupted {
+            ::log::error!("cannot wait for events: {}", error_text(&error));
         }
     }
 }

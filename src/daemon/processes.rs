@@ -92,7 +92,7 @@ pub(super) struct Run {
     /// Which process it is, for as long as the machine is up.
     pub(super) identity: u64,
     /// Until the program runs.
-    pub(super) birth: Option<Birth>,
+    pub(super) birth: Option<Box<Birth>>,
     /// The step that failed; told when the child is reaped.
     pub(super) failure: Option<SpawnFailure>,
 }

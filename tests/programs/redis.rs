@@ -162,7 +162,7 @@ fn a_pid_file_elsewhere_is_the_reason_told() {
 Type = "forking"
 PIDFile = "ROOT/redis.pid"
 ExecStart = "{server} ROOT/redis.conf"
-TimeoutStartSec = "500ms"
+TimeoutStartSec = "3s"
 "#
     );
     house.unit("redis", &unit);
