@@ -170,7 +170,8 @@ impl Processes {
         };
         for stream in streams(service) {
             let path = fifos.path(stream);
-            let opened = log.open_pipe((unit, stream), path, owner.owner(), turn.sources);
+            let kept = (&mut *turn.sources, &mut self.keeper);
+            let opened = log.open_pipe((unit, stream), path, owner.owner(), kept);
             opened.map_err(|error| {
                 let reason = format!("{}: {}", path.display(), error_text(&error));
                 failure(

@@ -4,13 +4,14 @@
 //! who holds it removes a dead daemon's socket.
 
 use std::fs::{self, File, Permissions};
-use std::io::{self, Write};
+use std::io::{self, Seek as _, Write};
+use std::os::fd::AsFd as _;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::{fmt, process};
 
-use crate::sys::{files, process as sys_process, signals};
+use crate::sys::{files, process as sys_process, signals, socket};
 
 use super::context::unit_context;
 use super::home::Home;
@@ -67,24 +68,45 @@ impl fmt::Display for BootError {
 
 impl std::error::Error for BootError {}
 
-/// What the start has made; all of it is held for the daemon's life.
+/// A daemon's place: what is one home's and goes from daemon to daemon, whoever of them dies.
 #[derive(Debug)]
-pub(super) struct Booted {
+pub(super) struct Seat {
     pub(super) home: Home,
+    /// It makes its holders the only daemon of this home, and contains the daemon's PID.
+    pub(super) lock: File,
+    /// Who knocks while there is no daemon waits in it for the next one.
     pub(super) listener: UnixListener,
-    pub(super) signals: signals::SignalFd,
     /// The limit on open descriptors that services get: what ours was, soft and hard.
     pub(super) nofile: (u64, u64),
-    /// Held, never read: it is what makes us the only daemon of this home.
-    pub(super) lock: File,
+    /// See [`Options`](super::Options).
+    pub(super) directories: Vec<PathBuf>,
 }
 
-/// Takes the home and makes everything that the loop needs. On success the socket listens.
-pub(super) fn boot(home: Home) -> Result<Booted, BootError> {
+/// What every process of ours sets for itself.
+pub(super) fn prepare_process() {
     sys_process::set_umask(0o077);
     signals::ignore_failed_writes();
+}
+
+/// Takes the home, unless another daemon has it. On success the socket listens.
+pub(super) fn take_seat(home: Home, directories: Vec<PathBuf>) -> Result<Seat, BootError> {
+    prepare_process();
     make(home.root())?;
     let lock = lock(&home)?;
+    let nofile = sys_process::raise_nofile();
+    let listener = bind(&home.socket())?;
+    Ok(Seat {
+        home,
+        lock,
+        listener,
+        nofile,
+        directories,
+    })
+}
+
+/// Makes this process the daemon in its place, with everything that the loop needs.
+pub(super) fn settle_in(seat: &mut Seat) -> Result<signals::SignalFd, BootError> {
+    let home = &seat.home;
     make(&home.run())?;
     make(&home.logs())?;
     if unit_context().runtime == home.runtime() {
@@ -97,7 +119,6 @@ pub(super) fn boot(home: Home) -> Result<Booted, BootError> {
         }
         _ => {}
     }
-    let nofile = sys_process::raise_nofile();
     let object = Path::new("the family of processes");
     sys_process::become_subreaper()
         .map_err(|error| BootError::failed("become the reaper of", object, error))?;
@@ -108,21 +129,21 @@ pub(super) fn boot(home: Home) -> Result<Booted, BootError> {
         signals::SIGCHLD,
     ])
     .map_err(|error| BootError::failed("receive", Path::new("signals"), error))?;
-    let listener = listen(&home.socket())?;
-    Ok(Booted {
-        home,
-        listener,
-        signals,
-        nofile,
-        lock,
-    })
+    name_holder(&mut seat.lock).map_err(|error| BootError::failed("lock", &home.lock(), error))?;
+    if fs::symlink_metadata(home.socket()).is_err() {
+        // A predecessor was killed when it had removed it already.
+        seat.listener = bind(&home.socket())?;
+    }
+    socket::listen(seat.listener.as_fd())
+        .map_err(|error| BootError::failed("listen on", &home.socket(), error))?;
+    Ok(signals)
 }
 
 fn make(folder: &Path) -> Result<(), BootError> {
     files::private_directory(folder).map_err(|error| BootError::failed("use", folder, error))
 }
 
-/// Takes the lock and writes our PID into it.
+/// Takes the lock. Whose it is stands in it once there is a daemon.
 fn lock(home: &Home) -> Result<File, BootError> {
     let path = home.lock();
     let failed = |error| BootError::failed("lock", &path, error);
@@ -133,16 +154,21 @@ fn lock(home: &Home) -> Result<File, BootError> {
             home: home.root().to_owned(),
         });
     };
-    let mut lock = File::from(lock);
-    let text = format!("{}\n", process::id());
-    lock.set_len(0)
-        .and_then(|()| lock.write_all(text.as_bytes()))
-        .map_err(failed)?;
+    let lock = File::from(lock);
+    lock.set_len(0).map_err(failed)?;
     Ok(lock)
 }
 
+/// Writes our PID into the lock.
+fn name_holder(lock: &mut File) -> io::Result<()> {
+    let text = format!("{}\n", process::id());
+    lock.set_len(0)?;
+    lock.rewind()?;
+    lock.write_all(text.as_bytes())
+}
+
 /// Binds the control socket. Whatever lies there is a dead daemon's: we hold the lock.
-fn listen(path: &Path) -> Result<UnixListener, BootError> {
+fn bind(path: &Path) -> Result<UnixListener, BootError> {
     let failed = |error| BootError::failed("listen on", path, error);
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
@@ -154,8 +180,9 @@ fn listen(path: &Path) -> Result<UnixListener, BootError> {
     Ok(listener)
 }
 
-/// The descriptor on which whoever started us waits for one line.
-#[derive(Debug)]
+/// The descriptor on which whoever started us waits for one line. The guardian and each daemon that it makes have it,
+/// until one serves.
+#[derive(Debug, Default)]
 pub(super) struct Ready(Option<File>);
 
 impl Ready {
@@ -170,6 +197,11 @@ impl Ready {
                 Self(None)
             }
         }
+    }
+
+    /// Whether somebody waits.
+    pub(super) fn is_awaited(&self) -> bool {
+        self.0.is_some()
     }
 
     /// `ready`: the socket listens. The descriptor is closed with it.

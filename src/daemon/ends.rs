@@ -136,7 +136,7 @@ fn is_forked_off(unit: UnitId, ending: Ending, turn: &Turn<'_>) -> bool {
     is_forking && ending == Ending::Code(0)
 }
 
-fn ending(wait: Wait) -> Ending {
+pub(super) fn ending(wait: Wait) -> Ending {
     match wait {
         Wait::Exited(code) => u8::try_from(code).map_or(Ending::Unknown, Ending::Code),
         Wait::Signaled { signal, core } => {

@@ -7,7 +7,9 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fs::{self, File};
 use std::io;
+use std::os::fd::AsFd as _;
 use std::os::unix::net::UnixListener;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use mio::{Events, Poll};
@@ -15,13 +17,14 @@ use mio::{Events, Poll};
 use crate::engine::{Asker, Change, Effect, Engine, Event, Moment, RequestId, Retry, UnitId, Verb};
 use crate::sys::process::error_text;
 use crate::sys::signals::{SIGCHLD, SIGHUP, SignalFd};
-use crate::sys::{clock, memory};
+use crate::sys::{clock, files, memory};
 use crate::unit::{Context, SearchPath};
 use crate::wire::{Progress, Reply};
 
 use super::account::Account;
 use super::answer;
 use super::enabled::Enabled;
+use super::guardian::message::Note;
 use super::home::Home;
 use super::processes::{self, Processes};
 use super::request::Waiter;
@@ -51,6 +54,8 @@ pub(super) struct Daemon {
     pub(super) next_request: u64,
     /// The request that starts all enabled units, until it is answered.
     pub(super) boot: Option<RequestId>,
+    /// The folders that whoever started us has named.
+    pub(super) directories: Vec<PathBuf>,
     /// Where the units that start with the daemon are looked for.
     pub(super) boot_path: SearchPath,
     /// What `%` specifiers stand for.
@@ -62,8 +67,8 @@ pub(super) struct Daemon {
     pub(super) memory: Memory,
     /// The engine has said that all is over.
     pub(super) over: bool,
-    /// Held, never read: it makes this the only daemon of its home.
-    pub(super) _lock: File,
+    /// It makes this the only daemon of its home.
+    pub(super) lock: File,
 }
 
 /// Whether there is memory of past work to be given back when it is quiet: once, and then the daemon sleeps for good.
@@ -95,17 +100,55 @@ impl Daemon {
             self.processes.settle(engine, sources, &mut self.events);
             self.sessions.flush(&mut self.sources);
             self.note_detached();
+            if let Err(error) = self.processes.keeper.watch(&mut self.sources) {
+                ::log::error!("cannot watch the guardian: {}", error_text(&error));
+            }
         }
     }
 
     /// Every service is down: leaves the home as a daemon would find it that was never here.
     pub(super) fn end(&mut self) {
         self.processes.finish(&self.engine, &mut self.sources);
+        self.processes.keeper.over();
         let socket = self.home.socket();
         if let Err(error) = fs::remove_file(&socket) {
             ::log::warn!("cannot remove {}: {}", socket.display(), error_text(&error));
         }
         ::log::info!("ended");
+        // The guardian has it as well, and whoever waits for our end may start another daemon before that ends.
+        if let Err(error) = files::unlock(self.lock.as_fd()) {
+            ::log::warn!("cannot give up the lock: {}", error_text(&error));
+        }
+    }
+
+    /// The channel to the guardian has an event. One that has died is replaced, so that nobody has to mind.
+    fn look_at_guardian(&mut self) {
+        let Some(died) = self.processes.keeper.woken(&mut self.sources) else {
+            return;
+        };
+        match self.processes.keeper.renew() {
+            Ok(pid) => {
+                ::log::warn!("the guardian (PID {died}) has died; PID {pid} takes its place");
+                self.introduce();
+            }
+            Err(reason) => ::log::error!(
+                "the guardian (PID {died}) has died, and there is no other one: {reason}; should this daemon die, the \
+                 next command makes a successor"
+            ),
+        }
+    }
+
+    /// Tells the guardian all that a successor will need of it, and that we hold what we know of.
+    pub(super) fn introduce(&mut self) {
+        let note = Note {
+            pid: std::process::id(),
+            nofile: self.processes.limits,
+            directories: self.directories.clone(),
+        };
+        let fds = [self.lock.as_fd(), self.listener.as_fd()];
+        self.processes.keeper.seat(note, fds);
+        self.processes.keep_pipes();
+        self.processes.keeper.ready();
     }
 
     /// Sleeps until something is ready or due.
@@ -158,6 +201,7 @@ impl Daemon {
         match source {
             Source::Listener => self.sessions.accept(&self.listener, &mut self.sources),
             Source::Signals => self.take_signals(),
+            Source::Guardian => self.look_at_guardian(),
             Source::Session(id) => {
                 self.sessions.woken(id, hung_up, &mut self.sources);
                 heard.push(id);

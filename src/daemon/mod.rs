@@ -13,8 +13,10 @@ mod ends;
 mod environment;
 mod event_loop;
 mod group;
+mod guardian;
 mod home;
 mod identity;
+mod keeper;
 mod loader;
 mod main_pid;
 mod newborn;
@@ -45,11 +47,14 @@ use crate::unit::SearchPath;
 pub use boot::BootError;
 pub use context::unit_context;
 pub use environment::default_path;
+pub use guardian::Ended;
 pub use home::Home;
 
-use boot::{Booted, Ready};
+use boot::{Ready, Seat};
 use enabled::Enabled;
 use event_loop::{Daemon, Memory};
+use guardian::Post;
+use keeper::Keeper;
 use processes::Processes;
 use pump::Intake;
 use session::Sessions;
@@ -62,20 +67,70 @@ pub struct Options {
     pub home: Home,
     /// Where the enabled units' dependencies are looked for besides their own folders; absolute.
     pub service_directories: Vec<PathBuf>,
+    pub guarded: Guarded,
     /// An inherited descriptor, 3 or above, that gets one line: `ready`, `locked PID` (another daemon serves this home)
     /// or `error: …`; then it is closed. Nothing else in this process may own it.
     pub ready_fd: Option<i32>,
 }
 
-/// Runs the daemon until it is told to end. Signals and the like are the whole process's: it has no other thread.
+/// Who makes a successor of a daemon that dies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Guarded {
+    /// This process, which stays as the guardian of daemons that it makes.
+    ByUs,
+    /// Whoever started us, or nobody: this process becomes the daemon itself.
+    ByOthers,
+}
+
+/// Runs the daemon until it is told to end; with a guardian, this process and each daemon return from here. Signals and
+/// the like are the whole process's: it has no other thread.
 ///
 /// # Errors
 /// The daemon could not start; nothing was started then.
-pub fn run(options: Options) -> Result<(), BootError> {
+pub fn run(options: Options) -> Result<Ended, BootError> {
     let ready = Ready::take(options.ready_fd);
-    let (mut daemon, poll) = match start(options.home) {
+    let seat = match boot::take_seat(options.home, options.service_directories) {
+        Ok(seat) => seat,
+        Err(error) => {
+            ready.failed(&error);
+            return Err(error);
+        }
+    };
+    match options.guarded {
+        Guarded::ByOthers => serve(seat, ready, Keeper::default()),
+        Guarded::ByUs => follow(guardian::guard(seat, ready)?),
+    }
+}
+
+/// Is the guardian of a daemon that has no other one: it made this process to be so, or this process was its guardian
+/// and has become another program. `channel` is an inherited descriptor, 3 or above, one end of the channel between the
+/// two. Of the options, the folders are those that the daemon tells.
+///
+/// # Errors
+/// As [`run`]: the daemon has died before it could say more, and another one could not start.
+pub fn run_guardian(options: Options, channel: i32) -> Result<Ended, BootError> {
+    match guardian::inherit(&options.home, channel) {
+        Some(guardian) => follow(guardian.run()?),
+        None => run(options),
+    }
+}
+
+/// What is left to do for who comes from the guardian's loop.
+fn follow(post: Post) -> Result<Ended, BootError> {
+    match post {
+        Post::Daemon(seat, ready, keeper) => serve(*seat, ready, keeper),
+        Post::Guardian(ended) => Ok(ended),
+    }
+}
+
+/// The daemon's life.
+fn serve(seat: Seat, ready: Ready, keeper: Keeper) -> Result<Ended, BootError> {
+    let (mut daemon, poll) = match start(seat, keeper) {
         Ok(started) => started,
         Err(error) => {
+            if !ready.is_awaited() {
+                ::log::error!("{error}");
+            }
             ready.failed(&error);
             return Err(error);
         }
@@ -88,21 +143,23 @@ pub fn run(options: Options) -> Result<(), BootError> {
         env!("CARGO_PKG_VERSION")
     );
     daemon.take_back();
-    daemon.start_enabled(options.service_directories);
+    daemon.introduce();
+    daemon.start_enabled();
     daemon.run(poll);
     daemon.end();
-    Ok(())
+    Ok(Ended::InOrder)
 }
 
 /// All that may fail.
-fn start(home: Home) -> Result<(Daemon, Poll), BootError> {
-    let Booted {
+fn start(mut seat: Seat, keeper: Keeper) -> Result<(Daemon, Poll), BootError> {
+    let signals = boot::settle_in(&mut seat)?;
+    let Seat {
         home,
-        listener,
-        signals,
-        nofile,
         lock,
-    } = boot::boot(home)?;
+        listener,
+        nofile,
+        directories,
+    } = seat;
     let failed = |error: io::Error| BootError::failed("make", Path::new("the event loop"), error);
     let poll = Poll::new().map_err(failed)?;
     let mut sources = Sources::new(poll.registry().try_clone().map_err(failed)?);
@@ -113,7 +170,9 @@ fn start(home: Home) -> Result<(Daemon, Poll), BootError> {
         .add(signals.as_fd(), Source::Signals)
         .map_err(failed)?;
     let intake = Intake::new().map_err(failed)?;
-    let processes = Processes::new(&home, &mut sources, nofile, intake);
+    let mut processes = Processes::new(&home, &mut sources, nofile, intake);
+    processes.keeper = keeper;
+    processes.keeper.watch(&mut sources).map_err(failed)?;
     let enabled = Enabled::read(home.enabled());
     let seed = clock::wall_ms() ^ u64::from(process::Pid::current().as_raw()).rotate_left(32);
     let daemon = Daemon {
@@ -129,13 +188,14 @@ fn start(home: Home) -> Result<(Daemon, Poll), BootError> {
         waiting: BTreeMap::new(),
         next_request: 1,
         boot: None,
+        directories,
         boot_path: SearchPath::default(),
         context: unit_context(),
         unfinished: BTreeSet::new(),
         since_ms: clock::wall_ms(),
         memory: Memory::Used,
         over: false,
-        _lock: lock,
+        lock,
     };
     Ok((daemon, poll))
 }

@@ -23,6 +23,7 @@ use super::environment::Invocation;
 use super::group::{Group, Watched, is_gone};
 use super::home::Home;
 use super::identity::{Identities, Invocations};
+use super::keeper::Keeper;
 use super::main_pid::Finding;
 use super::pump::{Intake, UnitLog};
 use super::settling::is_rest;
@@ -78,6 +79,8 @@ pub(super) struct Processes {
     /// Units that may have come to rest.
     pub(super) stirred: BTreeSet<UnitId>,
     pub(super) intake: Intake,
+    /// Whom a successor gets from what we leave.
+    pub(super) keeper: Keeper,
 }
 
 /// One process that we watch until its end.
@@ -191,6 +194,7 @@ impl Processes {
             leftovers: BTreeMap::new(),
             stirred: BTreeSet::new(),
             intake,
+            keeper: Keeper::default(),
         }
     }
 
@@ -250,7 +254,7 @@ impl Processes {
             Source::LogPipe(unit, stream) => return self.pump(unit, stream),
             Source::Member(unit) => self.look_again(unit, turn),
             Source::Inotify => return self.read_watches(turn),
-            Source::Listener | Source::Signals | Source::Session(_) => {}
+            Source::Guardian | Source::Listener | Source::Signals | Source::Session(_) => {}
         }
         Progress::Drained
     }
@@ -363,6 +367,15 @@ impl Processes {
         if let (Some(tree), true) = (&self.tree, self.holds.is_empty()) {
             // Somebody else's group in it keeps it, which is as it should be.
             let _ = tree.remove();
+        }
+    }
+
+    /// Has the guardian hold every log pipe.
+    pub(super) fn keep_pipes(&mut self) {
+        for log in self.holds.values().filter_map(|hold| hold.log.as_ref()) {
+            for reader in log.readers() {
+                self.keeper.hold(reader);
+            }
         }
     }
 

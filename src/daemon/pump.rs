@@ -5,7 +5,7 @@
 //! nobody's business here, and how they lie on disk is `log`'s.
 
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use mio::Token;
@@ -16,6 +16,7 @@ use crate::sys::process::error_text;
 use crate::sys::{clock, files};
 use crate::unit::LogLimits;
 
+use super::keeper::Keeper;
 use super::sources::{Source, Sources};
 
 /// Bytes that are taken from one pipe before others have their turn.
@@ -120,7 +121,7 @@ impl UnitLog {
         (unit, stream): (UnitId, Stream),
         path: &Path,
         owner: Option<(u32, u32)>,
-        sources: &mut Sources,
+        (sources, keeper): (&mut Sources, &mut Keeper),
     ) -> io::Result<()> {
         files::make_fifo(path, 0o600, owner)?;
         if self.pipes.iter().any(|pipe| pipe.stream == stream) {
@@ -128,6 +129,7 @@ impl UnitLog {
         }
         let reader = files::open_fifo_reader(path)?;
         let token = sources.add(reader.as_fd(), Source::LogPipe(unit, stream))?;
+        keeper.hold(reader.as_fd());
         self.pipes.push(Pipe {
             stream,
             path: path.to_owned(),
@@ -135,6 +137,11 @@ impl UnitLog {
             token,
         });
         Ok(())
+    }
+
+    /// Our ends of the pipes.
+    pub(super) fn readers(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        self.pipes.iter().map(|pipe| pipe.reader.as_fd())
     }
 
     /// A process of this run is about to write. While there is a main process, all bytes are taken for that one's: they
@@ -270,11 +277,12 @@ impl UnitLog {
     }
 
     /// Closes the pipes and removes their names; for when nobody writes any more.
-    pub(super) fn close(&mut self, sources: &mut Sources) {
+    pub(super) fn close(&mut self, sources: &mut Sources, keeper: &mut Keeper) {
         // A main process that nobody could name has gone with the others.
         self.end(Ending::Unknown, None);
         for pipe in self.pipes.drain(..) {
             sources.remove(pipe.token, pipe.reader.as_fd());
+            keeper.release(pipe.reader.as_fd());
             if let Err(error) = std::fs::remove_file(&pipe.path) {
                 ::log::warn!("removing {}: {}", pipe.path.display(), error_text(&error));
             }
@@ -322,7 +330,8 @@ mod tests {
         let fifo = folder.join("web.out");
         let mut intake = Intake::new().unwrap();
         let pipe = (UnitId(1), Stream::Out);
-        log.open_pipe(pipe, &fifo, None, &mut sources).unwrap();
+        log.open_pipe(pipe, &fifo, None, (&mut sources, &mut Keeper::default()))
+            .unwrap();
         assert_eq!(
             log.pump(Stream::Out, &mut intake),
             Pumped::End,
@@ -350,7 +359,7 @@ mod tests {
             log::index::What::Mark(Mark::End(log::Ending::Exited { code: 0 }))
         );
         assert!(index.records.iter().all(|record| record.run == 7));
-        log.close(&mut sources);
+        log.close(&mut sources, &mut Keeper::default());
         assert!(!fifo.exists());
         fs::remove_dir_all(&folder).unwrap();
     }
@@ -371,8 +380,13 @@ mod tests {
         let mut log = UnitLog::new("web", &folder, limits);
         let fifo = folder.join("web.out");
         let mut intake = Intake::new().unwrap();
-        log.open_pipe((UnitId(1), Stream::Out), &fifo, None, &mut sources)
-            .unwrap();
+        log.open_pipe(
+            (UnitId(1), Stream::Out),
+            &fifo,
+            None,
+            (&mut sources, &mut Keeper::default()),
+        )
+        .unwrap();
         let mut writer = fs::OpenOptions::new()
             .read(true)
             .write(true)
@@ -393,7 +407,7 @@ mod tests {
             assert_eq!(full.last(), Some(&b'\n'));
         }
         assert_eq!(files.concat(), lines.concat().as_bytes());
-        log.close(&mut sources);
+        log.close(&mut sources, &mut Keeper::default());
         fs::remove_dir_all(&folder).unwrap();
     }
 

@@ -6,6 +6,7 @@
 use std::path::PathBuf;
 
 use crate::engine::{Answer, Asker, Command, Event, Moment, RequestId, Verb, Wait};
+use crate::sys::process::Pid;
 use crate::sys::socket::Peer;
 use crate::unit::{SearchPath, Unit, UnitName, glob};
 use crate::wire::{
@@ -212,8 +213,8 @@ impl Daemon {
     }
 
     /// Starts the enabled units, all as one request.
-    pub(super) fn start_enabled(&mut self, directories: Vec<PathBuf>) {
-        self.boot_path = self.with_home(directories);
+    pub(super) fn start_enabled(&mut self) {
+        self.boot_path = self.with_home(self.directories.clone());
         let known = &mut self.boot_path.directories;
         for folder in self.enabled.files().filter_map(|(_, file)| file.parent()) {
             if !known.iter().any(|known| known == folder) {
@@ -363,6 +364,7 @@ impl Daemon {
         status.home = self.home.root().display().to_string();
         status.clients = u32::try_from(self.sessions.len()).unwrap_or(u32::MAX);
         status.abilities = self.processes.abilities();
+        status.guardian = self.processes.keeper.guardian().map(Pid::as_raw);
         status
     }
 }

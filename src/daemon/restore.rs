@@ -22,6 +22,7 @@ use super::account::Account;
 use super::births::streams;
 use super::environment::Invocation;
 use super::group::Group;
+use super::keeper::Keeper;
 use super::processes::{Hold, Leftover, Processes, Run, Turn};
 use super::pump::UnitLog;
 use super::sources::{Source, Sources};
@@ -96,7 +97,9 @@ impl Processes {
         let runs = [saved.facts.main, saved.facts.control]
             .into_iter()
             .flatten();
-        let alive = runs.filter_map(|run| self.find(run, saved));
+        let found = runs.filter_map(|run| self.find(run, saved));
+        let is_alive = |pid| proc::stat(pid).is_ok_and(|stat| !stat.is_dead());
+        let alive = found.filter(|(pid, ..)| is_alive(*pid));
         let left: Vec<Leftover> = alive
             .map(|(pid, _, identity)| Leftover { pid, identity })
             .collect();
@@ -175,14 +178,14 @@ impl Processes {
         self.hold_again((id, run), found, turn);
     }
 
-    /// The process of a run, if it lives and is the one that was written down.
+    /// The process of a run, if it is the one that was written down; it may have ended and be unreaped, and then its
+    /// handle tells how.
     fn find(&self, run: FactRun, saved: &Saved) -> Option<(Pid, PidFd, u64)> {
         let pid = run.pid.and_then(Pid::from_raw)?;
         let (_, expected) = *saved.inodes.iter().find(|(id, _)| *id == run.run)?;
         let pidfd = PidFd::open(pid).ok()?;
-        let is_alive = proc::stat(pid).is_ok_and(|stat| !stat.is_dead());
         let identity = self.identities.of(pid, &pidfd);
-        (is_alive && identity == expected).then_some((pid, pidfd, identity))
+        (identity == expected).then_some((pid, pidfd, identity))
     }
 
     fn reopen_hold(
@@ -206,7 +209,9 @@ impl Processes {
             log,
         };
         if let Some(log) = &mut hold.log {
-            let opened = reopen_pipes((id, service), &self.fifos(name), (log, &self.ours), turn);
+            let fifos = self.fifos(name);
+            let kept = (&mut *turn.sources, &mut self.keeper);
+            let opened = reopen_pipes((id, service), &fifos, (log, &self.ours), kept);
             if let Err(failed) = opened {
                 ::log::error!("{name}: its output is not taken over: {}", failed.reason);
             }
@@ -247,12 +252,12 @@ fn reopen_pipes(
     (unit, service): (UnitId, &Service),
     fifos: &Fifos,
     (log, ours): (&mut UnitLog, &Account),
-    turn: &mut Turn<'_>,
+    (sources, keeper): (&mut Sources, &mut Keeper),
 ) -> Result<(), SpawnFailure> {
     let owner = Account::of_service(service, ours)?;
     for stream in streams(service) {
         let path = fifos.path(stream);
-        log.open_pipe((unit, stream), path, owner.owner(), turn.sources)
+        log.open_pipe((unit, stream), path, owner.owner(), (sources, keeper))
             .map_err(|error| {
                 failure(
                     "log pipe",

@@ -107,7 +107,7 @@ impl Processes {
             ::log::warn!("removing the cgroup of unit {unit}: {}", error_text(&error));
         }
         if let Some(mut log) = self.holds.remove(&unit).and_then(|hold| hold.log) {
-            log.close(turn.sources);
+            log.close(turn.sources, &mut self.keeper);
             self.history.entry(unit).or_default().log_lost += log.lost_bytes();
         }
     }

@@ -72,6 +72,14 @@ pub fn open_fifo_reader(path: &Path) -> io::Result<OwnedFd> {
     Ok(reader)
 }
 
+/// The number of the file that is open here: no other one of its file system has it while somebody has it open.
+///
+/// # Errors
+/// None that is known for an open descriptor.
+pub fn inode(fd: BorrowedFd<'_>) -> io::Result<u64> {
+    Ok(fstat(fd)?.st_ino)
+}
+
 /// Takes the exclusive lock on a file, which is made when missing; it lasts as long as the descriptor. `None`:
 /// another holds it.
 ///
@@ -94,6 +102,14 @@ pub fn lock_exclusive_wait(path: &Path) -> io::Result<OwnedFd> {
     let file = open_lock(path)?;
     retry_on_intr(|| flock(&file, FlockOperation::LockExclusive))?;
     Ok(file)
+}
+
+/// Gives a lock up that others who hold this descriptor would keep otherwise.
+///
+/// # Errors
+/// None that is known for an open descriptor.
+pub fn unlock(lock: BorrowedFd<'_>) -> io::Result<()> {
+    Ok(retry_on_intr(|| flock(lock, FlockOperation::Unlock))?)
 }
 
 fn open_lock(path: &Path) -> io::Result<OwnedFd> {

@@ -16,9 +16,11 @@ mod spawn;
 mod testing;
 
 pub mod cgroup;
+pub mod channel;
 pub mod clock;
 pub mod detach;
 pub mod files;
+pub mod fork;
 pub mod inotify;
 mod maps;
 pub mod memory;

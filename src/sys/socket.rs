@@ -15,6 +15,9 @@ use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connec
 
 use super::process::Pid;
 
+/// How many may wait to be taken up; the kernel has a limit of its own, `net.core.somaxconn`.
+const BACKLOG: i32 = 4096;
+
 /// The other side as it was when it connected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Peer {
@@ -50,6 +53,14 @@ pub fn connect_within(
             Err(other) => return Err(other.into()),
         }
     }
+}
+
+/// Begins to listen, or does so anew: from now on it is this process whom [`peer`] names to those who connect.
+///
+/// # Errors
+/// What listen(2) gives for something that is no bound socket.
+pub fn listen(socket: BorrowedFd<'_>) -> io::Result<()> {
+    Ok(rustix::net::listen(socket, BACKLOG)?)
 }
 
 /// The credentials of a connected unix socket's other side, `SO_PEERCRED` of unix(7).

@@ -91,6 +91,7 @@ struct WireDaemon {
     failed: u32,
     clients: u32,
     abilities: Vec<String>,
+    guardian: Option<u32>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -296,6 +297,7 @@ same_fields!(
         failed,
         clients,
         abilities,
+        guardian,
     }
     later {}
 );
@@ -413,6 +415,7 @@ mod tests {
             failed: 5,
             clients: 6,
             abilities: vec!["cgroups: yes".to_owned()],
+            guardian: Some(7),
         })));
         for kind in [
             ErrorKind::Failed,

@@ -154,6 +154,8 @@ pub struct DaemonStatus {
     pub clients: u32,
     /// What the machine lets the daemon do, one line each: "cgroups: yes, under …", "user switching: no, not root".
     pub abilities: Vec<String>,
+    /// Who makes a successor should the daemon die; older daemons have none.
+    pub guardian: Option<u32>,
 }
 
 /// Why nothing was done.

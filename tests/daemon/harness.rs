@@ -110,28 +110,38 @@ impl Bench {
         Lines::new(File::open(self.path("ear")).unwrap())
     }
 
-    /// A daemon in the foreground that listens.
+    /// A daemon in the foreground that listens, with its guardian.
     pub(crate) fn daemon(&self) -> Daemon<'_> {
-        let mut daemon = self.daemon_by(&mut Program::new(PROGRAM));
-        daemon.log.until("ready, PID");
-        daemon
+        self.daemon_by(Program::new(PROGRAM).arg("daemon"))
+    }
+
+    /// A daemon that is not succeeded when it dies, and is the process that was started.
+    pub(crate) fn lone_daemon(&self) -> Daemon<'_> {
+        self.lone_daemon_after(":")
     }
 
     /// A daemon that a shell starts after a command such as `ulimit -n 64`.
     pub(crate) fn daemon_after(&self, command: &str) -> Daemon<'_> {
         let script = format!("{command}; exec \"$0\" \"$@\"");
         let mut shell = Program::new("/bin/sh");
-        let mut daemon = self.daemon_by(shell.args(["-c", &script, PROGRAM]));
-        daemon.log.until("ready, PID");
-        daemon
+        self.daemon_by(shell.args(["-c", &script, PROGRAM, "daemon"]))
+    }
+
+    /// The same without a guardian.
+    pub(crate) fn lone_daemon_after(&self, command: &str) -> Daemon<'_> {
+        let script = format!("{command}; exec \"$0\" \"$@\"");
+        let mut shell = Program::new("/bin/sh");
+        let words = ["-c", &script, PROGRAM, "daemon", "--no-guardian"];
+        self.daemon_by(shell.args(words))
     }
 
     fn daemon_by(&self, program: &mut Program) -> Daemon<'_> {
-        let program = self.environment(program).arg("daemon");
+        let program = self.environment(program);
         let program = program.stdin(Stdio::null()).stdout(Stdio::null());
         let mut child = program.stderr(Stdio::piped()).spawn().unwrap();
         let stderr = child.stderr.take().unwrap();
-        let log = Lines::new(File::from(std::os::fd::OwnedFd::from(stderr)));
+        let mut log = Lines::new(File::from(std::os::fd::OwnedFd::from(stderr)));
+        log.until("ready, PID");
         Daemon {
             bench: self,
             child: Some(child),
@@ -199,6 +209,12 @@ impl Bench {
             Final::Units(mut units) => units.remove(0),
             other => panic!("no status of {name}: {other:?}"),
         }
+    }
+
+    /// The PID that the lock names.
+    pub(crate) fn daemon_pid(&self) -> Pid {
+        let text = fs::read_to_string(self.home().join("lock")).unwrap();
+        Pid::from_raw(text.trim().parse().unwrap()).unwrap()
     }
 
     /// Every process that has this bench's ear in its environment.
@@ -340,12 +356,19 @@ pub(crate) struct Daemon<'b> {
 }
 
 impl Daemon<'_> {
+    /// The daemon's PID, by its lock.
     pub(crate) fn pid(&self) -> Pid {
+        self.bench.daemon_pid()
+    }
+
+    /// The process that was started: the guardian, or the daemon if it has none.
+    pub(crate) fn started(&self) -> Pid {
         Pid::from_raw(self.child.as_ref().unwrap().id()).unwrap()
     }
 
     pub(crate) fn signal(&self, signal: i32) {
-        PidFd::open(self.pid()).unwrap().signal(signal).unwrap();
+        let process = PidFd::open(self.started()).unwrap();
+        process.signal(signal).unwrap();
     }
 
     /// Waits for a change of state, as the log tells it.

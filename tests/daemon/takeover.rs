@@ -17,13 +17,13 @@ fn die(daemon: &mut Daemon<'_>) {
 #[test]
 fn a_service_runs_on_and_can_be_stopped() {
     let bench = Bench::new();
-    let mut daemon = bench.daemon();
+    let mut daemon = bench.lone_daemon();
     bench.service("web", "", "exec sleep 1000", "");
     bench.start("web").is(ResultKind::Started);
     let before = bench.status("web");
     die(&mut daemon);
 
-    let _daemon = bench.daemon();
+    let _daemon = bench.lone_daemon();
     let after = bench.status("web");
     assert_eq!((after.pid, after.run), (before.pid, before.run));
     bench.stop("web").is(ResultKind::Stopped);
@@ -34,7 +34,7 @@ fn a_service_runs_on_and_can_be_stopped() {
 #[test]
 fn a_newborn_that_was_not_written_down_gets_no_twin() {
     let bench = Bench::new();
-    let mut daemon = bench.daemon();
+    let mut daemon = bench.lone_daemon();
     bench.service("web", "", "exec sleep 1000", "");
     bench.start("web").is(ResultKind::Started);
     let before = bench.status("web");
@@ -51,7 +51,7 @@ fn a_newborn_that_was_not_written_down_gets_no_twin() {
     let payload = encode_saved(&saved);
     fs::write(&state, Slot::first(&payload).unwrap().encode(&payload)).unwrap();
 
-    let mut daemon = bench.daemon();
+    let mut daemon = bench.lone_daemon();
     daemon.until("web", "running");
     assert_eq!(bench.status("web").pid, before.pid);
     assert_eq!(bench.processes().len(), 1);
@@ -62,7 +62,7 @@ fn a_newborn_that_was_not_written_down_gets_no_twin() {
 #[test]
 fn the_status_of_a_service_that_was_taken_over_is_known() {
     let bench = Bench::new();
-    let mut daemon = bench.daemon();
+    let mut daemon = bench.lone_daemon();
     let go = bench.path("go");
     diakonos::sys::files::make_fifo(&go, 0o600, None).unwrap();
     let script = format!("read line < {}; exit 7", go.display());
@@ -70,7 +70,7 @@ fn the_status_of_a_service_that_was_taken_over_is_known() {
     bench.start("web").is(ResultKind::Started);
     die(&mut daemon);
 
-    let mut daemon = bench.daemon();
+    let mut daemon = bench.lone_daemon();
     let mut both = fs::File::options();
     let mut go = both.read(true).write(true).open(&go).unwrap();
     std::io::Write::write_all(&mut go, b"\n").unwrap();
@@ -96,7 +96,7 @@ fn runs_are_numbered_on_from_one_daemon_to_the_next() {
 #[test]
 fn cgroups_of_a_dead_daemon_are_used_and_in_the_end_removed() {
     let bench = Bench::new();
-    let mut daemon = bench.daemon();
+    let mut daemon = bench.lone_daemon();
     bench.service("web", "", "exec sleep 1000", "");
     bench.start("web").is(ResultKind::Started);
     let Some(cgroup) = bench.status("web").cgroup.map(PathBuf::from) else {
@@ -104,7 +104,7 @@ fn cgroups_of_a_dead_daemon_are_used_and_in_the_end_removed() {
         return;
     };
     die(&mut daemon);
-    let daemon = bench.daemon();
+    let daemon = bench.lone_daemon();
     assert_eq!(bench.status("web").cgroup, cgroup.to_str().map(Into::into));
     bench.stop("web").is(ResultKind::Stopped);
     assert!(!cgroup.exists());

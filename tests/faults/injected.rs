@@ -16,7 +16,7 @@ fn daemon<'b>(bench: &'b Bench, injection: &str, path: Option<&str>) -> Daemon<'
         trace.display(),
         path.unwrap_or_default()
     );
-    bench.daemon_after(&strace)
+    bench.lone_daemon_after(&strace)
 }
 
 /// The fault has come.

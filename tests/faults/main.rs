@@ -13,6 +13,7 @@
 mod clients;
 mod descriptors;
 mod disk;
+mod guardian;
 #[path = "../daemon/harness.rs"]
 mod harness;
 mod idle;

@@ -18,11 +18,11 @@ use crate::cli::table::{Choice, Count, Group, Row};
 use crate::cli::text::span;
 use crate::cli::usage::proportional_memory;
 use crate::cli::wait::Waiting;
-use crate::daemon::{self, BootError};
+use crate::daemon::{self, BootError, Ended, Guarded};
 use crate::engine::Command;
 use crate::sys::clock;
 use crate::sys::poll::wait_readable;
-use crate::sys::process::PidFd;
+use crate::sys::process::{Pid, PidFd};
 use crate::wire::Final;
 
 /// What is kept of a line of the daemon's log until it is whole; a longer one is written in parts.
@@ -36,8 +36,17 @@ pub(in crate::cli) const DAEMON: Row = Row {
     group: Group::Daemon,
     arguments: "",
     count: Count::None,
-    // The hidden option is how a command that starts the daemon in the background hears of it.
-    options: &[Choice::value("", "--ready-fd", "N", "")],
+    options: &[
+        Choice::flag(
+            "",
+            "--no-guardian",
+            "no process that makes a successor should the daemon die",
+        ),
+        // The hidden options: how a command that starts the daemon in the background hears of it, and by what a new
+        // guardian finds its daemon.
+        Choice::value("", "--ready-fd", "N", ""),
+        Choice::value("", "--guard", "N", ""),
+    ],
     summary: "run the daemon in the foreground",
     help: &[
         "Needed seldom: the first command that wants a daemon starts one in the background. In the foreground it logs to \
@@ -94,28 +103,42 @@ pub(in crate::cli) const KILL: Row = Row {
 };
 
 fn run(given: &Given) -> Result<Exit, Failure> {
-    let ready_fd = given.number("--ready-fd", 1 << 20)?;
-    let ready_fd = ready_fd.and_then(|fd| i32::try_from(fd).ok());
+    let descriptor = |option| {
+        let number = given.number(option, 1 << 20)?;
+        Ok::<_, Failure>(number.and_then(|fd| i32::try_from(fd).ok()))
+    };
+    let (ready_fd, channel) = (descriptor("--ready-fd")?, descriptor("--guard")?);
+    let is_background = ready_fd.is_some() || channel.is_some();
     let home = find_home()?;
-    let service_directories = match ready_fd {
-        // In the background its folder is /, which says nothing.
-        Some(_) => Vec::new(),
-        None => {
-            let place = Place::find(given)?;
-            place.directories.iter().map(PathBuf::from).collect()
-        }
+    let service_directories = if is_background {
+        // Its folder is /, which says nothing.
+        Vec::new()
+    } else {
+        let place = Place::find(given)?;
+        place.directories.iter().map(PathBuf::from).collect()
     };
     log_to_stderr();
     let hint = home_hint(home.root());
     let options = daemon::Options {
         home,
         service_directories,
+        guarded: if given.flag("--no-guardian") {
+            Guarded::ByOthers
+        } else {
+            Guarded::ByUs
+        },
         ready_fd,
     };
-    match daemon::run(options) {
-        Ok(()) => Ok(Exit::Done),
+    let ended = match channel {
+        Some(channel) => daemon::run_guardian(options, channel),
+        None => daemon::run(options),
+    };
+    match ended {
+        Ok(Ended::InOrder) => Ok(Exit::Done),
+        // The daemon that did not start has said so itself.
+        Ok(Ended::NeverServed) => Err(Failure::silent(Exit::Failed)),
         // Whoever started it in the background hears it by the descriptor.
-        Err(_) if ready_fd.is_some() => Err(Failure::silent(Exit::Failed)),
+        Err(_) if is_background => Err(Failure::silent(Exit::Failed)),
         Err(error) => {
             let failure = Failure::new(Exit::Failed, error.to_string());
             Err(match error {
@@ -179,16 +202,27 @@ fn kill(given: &Given) -> Result<Exit, Failure> {
     let Some(mut client) = place.connect_or_succeed()? else {
         return super::nothing_runs("nothing to end");
     };
+    let Final::Daemon(status) = client.ask(Command::DaemonStatus, &place.directories)? else {
+        return Err(other_answer());
+    };
+    // Their numbers are still their own: it has just answered.
+    let pids = [Some(status.pid), status.guardian].into_iter().flatten();
+    let processes: Vec<PidFd> = pids
+        .filter_map(|pid| PidFd::open(Pid::from_raw(pid)?).ok())
+        .collect();
     let purpose = "stop all services and the daemon".to_owned();
     let mut waiting = Waiting::new(given, &place, purpose);
     waiting.carry_out(&mut client, Command::Kill)?;
     // A connection closes a little earlier than its process ends.
-    let has_ended = match client.process() {
-        Some(process) => ends(process),
-        None => client.wait_for_end(END_MS),
+    // Should it have died meanwhile, its successor has done it.
+    let last = client.process().into_iter();
+    let has_ended = if processes.is_empty() {
+        client.wait_for_end(END_MS)
+    } else {
+        processes.iter().chain(last).all(ends)
     };
     if !has_ended {
-        let named = client.named();
+        let named = format!(" (PID {})", status.pid);
         let message = format!(
             "all services are down, but the daemon{named} did not end within {}",
             span(END_MS)

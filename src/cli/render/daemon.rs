@@ -19,6 +19,11 @@ pub(in crate::cli) fn daemon(status: &DaemonStatus, memory: Option<u64>, page: P
         out.push_str(&format!("{label}  {text}\n"));
     };
     line("pid", &status.pid.to_string());
+    let guardian = match status.guardian {
+        Some(pid) => pid.to_string(),
+        None => "none: should the daemon die, the next command makes a successor".to_owned(),
+    };
+    line("guardian", &guardian);
     line(
         "version",
         &format!("{} (protocol {})", clean(&status.version), status.protocol),
@@ -45,6 +50,7 @@ pub(in crate::cli) fn daemon_json(status: &DaemonStatus, memory: Option<u64>) ->
     Json::Object(vec![
         ("running", Json::Bool(true)),
         ("pid", Json::Number(u64::from(status.pid))),
+        ("guardian", Json::number(status.guardian.map(u64::from))),
         ("version", Json::text(&status.version)),
         ("protocol", Json::Number(u64::from(status.protocol))),
         ("since_ms", Json::Number(status.since_ms)),
@@ -81,6 +87,7 @@ mod tests {
                 "cgroups: yes, under /sys/fs/cgroup/diakonos".to_owned(),
                 "user switching: yes".to_owned(),
             ],
+            guardian: Some(4_710),
         };
         let text = daemon(&status, Some(1_200_000), page(Palette::Plain, None));
         golden::check("daemon-status", &text);

@@ -1,0 +1,478 @@
+//! The guardian: the daemon's small parent. It makes daemons, one after the other, and keeps what each needs of the one
+//! before.
+//!
+//! Owns the loop that waits for the daemon's end, for signals and for what the daemon has to say; the lock, the
+//! listening socket and the read ends of log FIFOs, all of which are the daemon's, too. It does next to nothing, so that
+//! nothing in it can go wrong, and allocates next to nothing: its pages are the daemon's as long as neither writes to
+//! them.
+
+pub(super) mod message;
+mod patience;
+
+use std::ffi::{CStr, CString};
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd as _, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::net::UnixListener;
+use std::path::Path;
+
+use crate::sys::channel::{Channel, Passed};
+use crate::sys::fork::{self, Fork};
+use crate::sys::poll::wait_readable;
+use crate::sys::process::{Pid, PidFd, Wait, become_subreaper, error_text, reap_orphans};
+use crate::sys::signals::{SIGCHLD, SIGHUP, SIGINT, SIGTERM, SignalFd};
+use crate::sys::stranger::wait_for_stranger;
+use crate::sys::{clock, files, process};
+
+use super::boot::{BootError, Ready, Seat, prepare_process};
+use super::ends::ending;
+use super::home::Home;
+use super::keeper::Keeper;
+use message::{MESSAGE_MAX, Message, Note};
+use patience::{Fault, Patience};
+
+/// How long a child that is not the daemon stays unreaped once it has ended: where the kernel forgets the status with
+/// the process, the daemon has so long to look at it.
+const REAP_MS: u64 = 1_000;
+
+/// The option by which a new process learns of the channel that it is to guard.
+pub(super) const GUARD_OPTION: &CStr = c"--guard";
+/// How long a daemon may take to say who it is.
+const SEAT_MS: u64 = 10_000;
+
+/// How a daemon ended that is to have no successor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// As it was told to.
+    InOrder,
+    /// It never served; it has said why.
+    NeverServed,
+}
+
+/// Who comes out of [`guard`].
+pub(super) enum Post {
+    /// A process that is to be the daemon, in the place of its guardian.
+    Daemon(Box<Seat>, Ready, Keeper),
+    /// The guardian, which has nobody left to guard.
+    Guardian(Ended),
+}
+
+/// Guards daemons until one has ended in order. Each of them returns from here, too, in a process of its own.
+///
+/// # Errors
+/// There is no first daemon.
+pub(super) fn guard(seat: Seat, ready: Ready) -> Result<Post, BootError> {
+    match Guardian::new(seat, ready) {
+        Ok(guardian) => guardian.run(),
+        Err((error, ready)) => {
+            let error = failed("a guardian", error);
+            ready.failed(&error);
+            Err(error)
+        }
+    }
+}
+
+/// Takes up the guard of a daemon that is the other end of this inherited channel. Nothing if it has not said who it is
+/// before it died.
+pub(super) fn inherit(home: &Home, channel: i32) -> Option<Guardian> {
+    prepare_process();
+    let channel = Channel::from_owned(files::take_inherited(channel).ok()?);
+    let mut buffer = [0; MESSAGE_MAX];
+    let ready = wait_readable(&[channel.as_fd()], Some(SEAT_MS)).ok()?;
+    let Passed { length, fds } = channel.receive(&mut buffer).ok().filter(|_| ready[0])?;
+    let Some(Message::Seat(note)) = Message::decode(buffer.get(..length)?) else {
+        return None;
+    };
+    let [lock, listener] = <[OwnedFd; 2]>::try_from(fds).ok()?;
+    let pid = Pid::from_raw(note.pid)?;
+    // It is the daemon's: while its end is open, so is the process, and its number is its own.
+    let pidfd = PidFd::open(pid).ok()?;
+    let seat = Seat {
+        home: home.clone(),
+        lock: File::from(lock),
+        listener: UnixListener::from(listener),
+        nofile: note.nofile,
+        directories: note.directories,
+    };
+    let mut guardian = Guardian::new(seat, Ready::default()).ok()?;
+    guardian.generation = 1;
+    guardian.ward = Some(Ward {
+        pid,
+        pidfd,
+        channel,
+        born_ms: clock::monotonic_ms(),
+        stage: Stage::Busy,
+        ending: None,
+    });
+    Some(guardian)
+}
+
+fn failed(object: &str, error: io::Error) -> BootError {
+    BootError::Failed {
+        doing: "make",
+        object: object.to_owned(),
+        error,
+    }
+}
+
+/// See the module.
+pub(super) struct Guardian {
+    own: Pid,
+    seat: Seat,
+    /// Kept until a daemon has served, so that whoever started us goes on waiting when the first one is killed.
+    ready: Ready,
+    signals: SignalFd,
+    ward: Option<Ward>,
+    held: Vec<Held>,
+    patience: Patience,
+    /// When children that have ended are to be reaped.
+    reap_ms: Option<u64>,
+    /// When the next daemon is due; counts only while there is none.
+    due_ms: u64,
+    /// A signal that came while there was no daemon, or that ended one before it was through.
+    pending: Option<i32>,
+    /// How many daemons there were.
+    generation: u32,
+}
+
+/// The daemon.
+struct Ward {
+    pid: Pid,
+    pidfd: PidFd,
+    channel: Channel,
+    born_ms: u64,
+    stage: Stage,
+    /// It was told to end.
+    ending: Option<i32>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// Nothing may be reaped: it does not hold all processes yet.
+    Starting,
+    Serving,
+    /// It serves and has said that it looks away.
+    Busy,
+    Over,
+}
+
+/// The read end of a log FIFO.
+struct Held {
+    key: u64,
+    generation: u32,
+    /// It is only held, never read.
+    _reader: OwnedFd,
+}
+
+impl Ward {
+    /// Becomes this program, which finds the daemon by its channel. If that cannot be, all is as before.
+    fn replace_us(&self, program: &Path) {
+        let fd = self.channel.as_fd().as_raw_fd();
+        let words = [
+            CString::new(program.as_os_str().as_bytes()),
+            Ok(c"daemon".to_owned()),
+            Ok(GUARD_OPTION.to_owned()),
+            CString::new(fd.to_string()),
+        ];
+        let words: Vec<CString> = words.into_iter().flatten().collect();
+        let Some(path) = words.first().filter(|_| words.len() == 4) else {
+            return;
+        };
+        let become_it = |()| fork::become_program(path, &words).map(|never| match never {});
+        let result: io::Result<()> = self.channel.keep_over_exec(true).and_then(become_it);
+        if let Err(error) = result {
+            let (path, reason) = (program.display(), error_text(&error));
+            ::log::error!("the guardian cannot become {path}: {reason}; it goes on as it is");
+        }
+        // Only after a failure.
+        let _ = self.channel.keep_over_exec(false);
+    }
+}
+
+impl Seat {
+    /// What a daemon says of its place, with the lock and the listening socket.
+    fn take_over(&mut self, note: Note, fds: Vec<OwnedFd>) {
+        if let Ok([lock, listener]) = <[OwnedFd; 2]>::try_from(fds) {
+            self.lock = File::from(lock);
+            self.listener = UnixListener::from(listener);
+            self.nofile = note.nofile;
+            self.directories = note.directories;
+        }
+    }
+}
+
+/// What became of waiting.
+enum Turn {
+    Again,
+    Over(Ended),
+}
+
+impl Guardian {
+    fn new(seat: Seat, ready: Ready) -> Result<Self, (io::Error, Ready)> {
+        let signals =
+            become_subreaper().and_then(|()| SignalFd::new(&[SIGTERM, SIGINT, SIGHUP, SIGCHLD]));
+        let signals = match signals {
+            Ok(signals) => signals,
+            Err(error) => return Err((error, ready)),
+        };
+        Ok(Self {
+            own: Pid::current(),
+            seat,
+            ready,
+            signals,
+            ward: None,
+            held: Vec::new(),
+            patience: Patience::default(),
+            reap_ms: None,
+            due_ms: 0,
+            pending: None,
+            generation: 0,
+        })
+    }
+
+    /// Guards until a daemon has ended in order; see [`guard`].
+    pub(super) fn run(mut self) -> Result<Post, BootError> {
+        loop {
+            let now_ms = clock::monotonic_ms();
+            if self.ward.is_none() && (self.pending.is_some() || self.due_ms <= now_ms) {
+                match self.beget(now_ms) {
+                    Ok(None) => {}
+                    Ok(Some(channel)) => return Ok(self.go_forth(channel)),
+                    Err(error) if self.generation == 1 => {
+                        self.ready.failed(&error);
+                        return Err(error);
+                    }
+                    Err(error) => {
+                        ::log::error!("{error}");
+                        self.due_ms = self.patience.next(now_ms, now_ms, Fault::Its);
+                        // Or it would be tried again and again.
+                        self.pending = None;
+                    }
+                }
+            }
+            if let Turn::Over(ended) = self.turn() {
+                return Ok(Post::Guardian(ended));
+            }
+        }
+    }
+
+    /// Makes a daemon. In it: its end of the channel.
+    fn beget(&mut self, now_ms: u64) -> Result<Option<Channel>, BootError> {
+        self.generation = self.generation.saturating_add(1);
+        let made = |error| failed("a process for the daemon", error);
+        let (ours, theirs) = Channel::pair().map_err(made)?;
+        let (pid, pidfd) = match fork::fork().map_err(made)? {
+            Fork::Child => return Ok(Some(theirs)),
+            Fork::Parent(pid, pidfd) => (pid, pidfd),
+        };
+        let ending = self.pending.take();
+        if let Some(signal) = ending {
+            let _ = pidfd.signal(signal);
+        }
+        self.ward = Some(Ward {
+            pid,
+            pidfd,
+            channel: ours,
+            born_ms: now_ms,
+            stage: Stage::Starting,
+            ending,
+        });
+        Ok(None)
+    }
+
+    /// In the daemon: leaves what is the guardian's.
+    fn go_forth(self, channel: Channel) -> Post {
+        fork::leave_foreground();
+        let keeper = Keeper::of(self.own, channel);
+        Post::Daemon(Box::new(self.seat), self.ready, keeper)
+    }
+
+    /// Waits for something, and sees to it.
+    fn turn(&mut self) -> Turn {
+        let due_ms = if self.ward.is_some() {
+            self.reap_ms
+        } else {
+            Some(self.due_ms)
+        };
+        let timeout_ms = due_ms.map(|due_ms| due_ms.saturating_sub(clock::monotonic_ms()));
+        let waited = match &self.ward {
+            Some(ward) => {
+                let fds = [
+                    self.signals.as_fd(),
+                    ward.pidfd.as_fd(),
+                    ward.channel.as_fd(),
+                ];
+                wait_readable(&fds, timeout_ms)
+            }
+            None => wait_readable(&[self.signals.as_fd()], timeout_ms),
+        };
+        let ready = waited.unwrap_or_default();
+        // What it has said before comes before what happened then.
+        self.listen();
+        if ready.first() == Some(&true) {
+            self.take_signals();
+        }
+        if ready.get(1) == Some(&true) {
+            if let Some(ended) = self.bury() {
+                return Turn::Over(ended);
+            }
+        }
+        self.reap();
+        Turn::Again
+    }
+
+    /// Takes all that the daemon has said.
+    fn listen(&mut self) {
+        let mut buffer = [0; MESSAGE_MAX];
+        while let Some(ward) = &mut self.ward {
+            let Ok(Passed { length, mut fds }) = ward.channel.receive(&mut buffer) else {
+                return;
+            };
+            let Some(bytes) = buffer.get(..length).filter(|bytes| !bytes.is_empty()) else {
+                return;
+            };
+            match Message::decode(bytes) {
+                Some(Message::Hold(key)) => {
+                    if let Some(reader) = fds.pop() {
+                        self.hold(key, reader);
+                    }
+                }
+                Some(Message::Release(key)) => self.held.retain(|held| held.key != key),
+                Some(Message::Ready) => {
+                    ward.stage = Stage::Serving;
+                    self.ready = Ready::default();
+                    let generation = self.generation;
+                    self.held.retain(|held| held.generation == generation);
+                    // It may be that something has ended long ago.
+                    self.reap_later();
+                }
+                Some(Message::Busy) => ward.stage = Stage::Busy,
+                Some(Message::Over) => ward.stage = Stage::Over,
+                Some(Message::Seat(note)) => self.seat.take_over(note, fds),
+                Some(Message::Successor(program)) => ward.replace_us(&program),
+                None => {}
+            }
+        }
+    }
+
+    fn hold(&mut self, key: u64, reader: OwnedFd) {
+        let held = Held {
+            key,
+            generation: self.generation,
+            _reader: reader,
+        };
+        match self.held.iter_mut().find(|held| held.key == key) {
+            Some(old) => *old = held,
+            None => self.held.push(held),
+        }
+    }
+
+    fn take_signals(&mut self) {
+        while let Ok(Some(received)) = self.signals.read() {
+            match (received.signal, &mut self.ward) {
+                (SIGCHLD, _) => self.reap_later(),
+                (signal, Some(ward)) => {
+                    if signal != SIGHUP {
+                        ward.ending = Some(signal);
+                    }
+                    // It may have ended, which is told by its handle.
+                    let _ = ward.pidfd.signal(signal);
+                }
+                (SIGHUP, None) => {}
+                (signal, None) => self.pending = Some(signal),
+            }
+        }
+    }
+
+    fn reap_later(&mut self) {
+        let due_ms = clock::monotonic_ms().saturating_add(REAP_MS);
+        self.reap_ms.get_or_insert(due_ms);
+    }
+
+    /// Reaps whoever has ended and was left to us, when it is time to, and while a daemon serves. A status that nobody
+    /// has asked for is kept for a successor.
+    fn reap(&mut self) {
+        let (Some(due_ms), Some(ward)) = (self.reap_ms, &self.ward) else {
+            return;
+        };
+        if due_ms > clock::monotonic_ms() {
+            return;
+        }
+        self.reap_ms = None;
+        if ward.stage != Stage::Serving {
+            return;
+        }
+        let has_ended = || wait_readable(&[ward.pidfd.as_fd()], Some(0));
+        // When the daemon ends its children become ours in the same moment: those are its successor's.
+        let is_kept =
+            |pid| pid == ward.pid || has_ended().map_or(true, |ended| ended.contains(&true));
+        if reap_orphans(is_kept).len() == process::REAP_LIMIT {
+            self.reap_later();
+        }
+    }
+
+    /// Sees how the daemon has ended. The answer: what is left to do for us, if there is to be no other one.
+    fn bury(&mut self) -> Option<Ended> {
+        let ward = self.ward.as_ref()?;
+        let wait = match ward.pidfd.wait() {
+            // One that we have not made.
+            Ok(Wait::NotOurChild) => wait_for_stranger(ward.pid, &ward.pidfd),
+            Ok(wait) => wait,
+            Err(error) => {
+                ::log::warn!("waiting for the daemon: {}", error_text(&error));
+                Wait::NotOurChild
+            }
+        };
+        if wait == Wait::StillRunning {
+            return None;
+        }
+        self.listen();
+        let ward = self.ward.take()?;
+        self.reap_ms = None;
+        if wait == Wait::Exited(0) || ward.stage == Stage::Over {
+            return Some(Ended::InOrder);
+        }
+        let has_served = ward.stage != Stage::Starting;
+        if !has_served && self.generation == 1 && matches!(wait, Wait::Exited(_)) {
+            return Some(Ended::NeverServed);
+        }
+        let now_ms = clock::monotonic_ms();
+        let from_outside = matches!(
+            wait,
+            Wait::Signaled {
+                signal: SIGKILL,
+                ..
+            }
+        );
+        let fault = if has_served && from_outside {
+            Fault::Others
+        } else {
+            Fault::Its
+        };
+        self.due_ms = self.patience.next(ward.born_ms, now_ms, fault);
+        let (pid, how) = (ward.pid, ending(wait));
+        let in_ms = self.due_ms.saturating_sub(now_ms);
+        match (ward.ending, has_served) {
+            (Some(_), false) => {
+                ::log::error!("the daemon (PID {pid}) ended before it served: {how}");
+                return Some(Ended::NeverServed);
+            }
+            (Some(signal), true) => {
+                ::log::warn!("the daemon (PID {pid}) has died while it was ending: {how}");
+                self.pending = Some(signal);
+            }
+            (None, _) if in_ms == 0 => {
+                ::log::warn!("the daemon (PID {pid}) has died: {how}; a successor takes over");
+            }
+            (None, _) => {
+                ::log::error!(
+                    "the daemon (PID {pid}) has died: {how}; a successor comes in {in_ms} ms"
+                );
+            }
+        }
+        None
+    }
+}
+
+const SIGKILL: i32 = 9;

@@ -1,0 +1,268 @@
+//! The daemon's side of the channel to its guardian: what is to be kept for a successor is said there.
+//!
+//! Owns the channel's end and what could not be sent yet. The daemon never waits here: what finds no room is sent when
+//! the guardian has read. One without a guardian says all this to nobody.
+
+use std::collections::VecDeque;
+use std::ffi::{CStr, CString, OsString};
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::path::Path;
+
+use mio::Token;
+
+use crate::sys::channel::Channel;
+use crate::sys::detach::{Detached, start_detached};
+use crate::sys::process::{Pid, error_text};
+use crate::sys::{clock, files};
+
+use super::guardian::GUARD_OPTION;
+use super::guardian::message::{Message, Note};
+use super::sources::{Source, Sources};
+
+/// A guardian that lives no longer than this has died at once.
+const QUICK_MS: u64 = 10_000;
+/// So many that die at once are enough.
+const QUICK_MAX: u32 = 5;
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(super) struct Keeper {
+    link: Option<Link>,
+    /// How many guardians have died one after the other, each soon after it was made.
+    quick: u32,
+}
+
+#[derive(Debug)]
+struct Link {
+    channel: Channel,
+    guardian: Pid,
+    watched: Option<(Token, Interest)>,
+    /// What found no room, oldest first.
+    unsent: VecDeque<Unsent>,
+    /// Monotonic.
+    since_ms: u64,
+}
+
+#[derive(Debug)]
+struct Unsent {
+    message: Message,
+    fds: Vec<OwnedFd>,
+}
+
+/// What the loop is to tell of the channel: room would be told each time that the guardian reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Interest {
+    End,
+    EndAndRoom,
+}
+
+impl Keeper {
+    /// Of a daemon that this guardian has made.
+    pub(super) fn of(guardian: Pid, channel: Channel) -> Self {
+        let link = Link {
+            channel,
+            guardian,
+            watched: None,
+            unsent: VecDeque::new(),
+            since_ms: clock::monotonic_ms(),
+        };
+        let link = Some(link);
+        Self { link, quick: 0 }
+    }
+
+    /// Who keeps for us, if somebody does.
+    pub(super) fn guardian(&self) -> Option<Pid> {
+        self.link.as_ref().map(|link| link.guardian)
+    }
+
+    /// The channel's end, for one who hands it over.
+    pub(super) fn channel(&self) -> Option<&Channel> {
+        self.link.as_ref().map(|link| &link.channel)
+    }
+
+    /// From now on the loop tells when the guardian has died; and when it has read, as long as something is unsent. To
+    /// be called again whenever much may have been said.
+    pub(super) fn watch(&mut self, sources: &mut Sources) -> io::Result<()> {
+        let Some(link) = &mut self.link else {
+            return Ok(());
+        };
+        let wanted = if link.unsent.is_empty() {
+            Interest::End
+        } else {
+            Interest::EndAndRoom
+        };
+        let fd = link.channel.as_fd();
+        match link.watched {
+            Some((_, interest)) if interest == wanted => return Ok(()),
+            Some((token, _)) => sources.remove(token, fd),
+            None => {}
+        }
+        link.watched = None;
+        let token = match wanted {
+            Interest::End => sources.add(fd, Source::Guardian),
+            Interest::EndAndRoom => sources.add_read_write(fd, Source::Guardian),
+        };
+        link.watched = Some((token?, wanted));
+        Ok(())
+    }
+
+    /// The read end of a FIFO: it is to stay open when we die, so that what is in it outlives its writer.
+    pub(super) fn hold(&mut self, reader: BorrowedFd<'_>) {
+        if let (Some(link), Ok(key)) = (&mut self.link, files::inode(reader)) {
+            link.say(Message::Hold(key), &[reader]);
+        }
+    }
+
+    /// It is about to be closed, and nothing of use is in it.
+    pub(super) fn release(&mut self, reader: BorrowedFd<'_>) {
+        if let (Some(link), Ok(key)) = (&mut self.link, files::inode(reader)) {
+            let before = link.unsent.len();
+            link.unsent
+                .retain(|unsent| unsent.message != Message::Hold(key));
+            if link.unsent.len() == before {
+                link.say(Message::Release(key), &[]);
+            }
+        }
+    }
+
+    /// What a successor needs beside what was inherited: our place, with the lock and the listening socket.
+    pub(super) fn seat(&mut self, note: Note, fds: [BorrowedFd<'_>; 2]) {
+        if let Some(link) = &mut self.link {
+            link.say(Message::Seat(note), &fds);
+        }
+    }
+
+    /// We serve, and hold all that we know of. Ends [`Keeper::busy`].
+    pub(super) fn ready(&mut self) {
+        self.say(Message::Ready);
+    }
+
+    /// Until [`Keeper::ready`] no process that ends is to be reaped: we are about to become another program. Whoever
+    /// has said this once more serves what is ready, for what ended before.
+    pub(super) fn busy(&mut self) {
+        self.say(Message::Busy);
+    }
+
+    /// Everything is down, and we end: no successor is wanted.
+    pub(super) fn over(&mut self) {
+        self.say(Message::Over);
+    }
+
+    /// The guardian is to become this program, too. What it holds goes with it: it has to be told everything anew.
+    pub(super) fn replace(&mut self, program: &Path) {
+        self.say(Message::Successor(program.to_owned()));
+    }
+
+    fn say(&mut self, message: Message) {
+        if let Some(link) = &mut self.link {
+            link.say(message, &[]);
+        }
+    }
+
+    /// The channel has an event. The answer: the guardian that has died; there is none from then on.
+    pub(super) fn woken(&mut self, sources: &mut Sources) -> Option<Pid> {
+        let link = self.link.as_mut()?;
+        link.send_unsent();
+        if link.is_alive() {
+            return None;
+        }
+        let guardian = link.guardian;
+        if let Some((token, _)) = link.watched {
+            sources.remove(token, link.channel.as_fd());
+        }
+        let lived_ms = clock::monotonic_ms().saturating_sub(link.since_ms);
+        self.quick = if lived_ms < QUICK_MS {
+            self.quick + 1
+        } else {
+            0
+        };
+        self.link = None;
+        Some(guardian)
+    }
+
+    /// Makes another guardian, of our own program in a process of its own. It has to be told everything.
+    ///
+    /// # Errors
+    /// A sentence without subject: why there is none.
+    pub(super) fn renew(&mut self) -> Result<Pid, String> {
+        if self.quick >= QUICK_MAX {
+            return Err(format!("{QUICK_MAX} have died at once"));
+        }
+        let made = Channel::pair().and_then(|(ours, theirs)| Ok((ours, start(theirs)?)));
+        let (channel, guardian) = made.map_err(|error| error_text(&error))?;
+        let quick = self.quick;
+        *self = Self {
+            quick,
+            ..Self::of(guardian, channel)
+        };
+        Ok(guardian)
+    }
+}
+
+/// Starts a guardian with this end of the channel.
+fn start(channel: Channel) -> io::Result<Pid> {
+    let path = std::env::current_exe()?;
+    // The program may have been replaced; the one that we are is there as long as we are.
+    let path = if path.exists() {
+        path.into_os_string()
+    } else {
+        OsString::from("/proc/self/exe")
+    };
+    let program = CString::new(path.into_vec())?;
+    let words = [&program, c"daemon", GUARD_OPTION, c"3"].map(CStr::to_owned);
+    let environment = std::env::vars_os().filter_map(|(name, value)| {
+        let entry = [name.as_bytes(), b"=", value.as_bytes()].concat();
+        CString::new(entry).ok()
+    });
+    let output = std::io::stderr();
+    start_detached(Detached {
+        program: program.clone(),
+        argv: words.to_vec(),
+        environment: environment.collect(),
+        output: output.as_fd(),
+        ready: channel.into(),
+    })
+}
+
+impl Link {
+    fn say(&mut self, message: Message, fds: &[BorrowedFd<'_>]) {
+        // The order is kept.
+        self.send_unsent();
+        if self.unsent.is_empty() {
+            match self.channel.send(&message.encode(), fds) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                // That nobody reads any more is told by an event.
+                Ok(()) | Err(_) => return,
+            }
+        }
+        let copies = fds.iter().map(|fd| fd.try_clone_to_owned()).collect();
+        match copies {
+            Ok(fds) => self.unsent.push_back(Unsent { message, fds }),
+            Err(error) => {
+                let reason = error_text(&error);
+                ::log::warn!("output is not kept for a successor: {reason}");
+            }
+        }
+    }
+
+    fn send_unsent(&mut self) {
+        while let Some(Unsent { message, fds }) = self.unsent.front() {
+            let fds: Vec<BorrowedFd<'_>> = fds.iter().map(AsFd::as_fd).collect();
+            match self.channel.send(&message.encode(), &fds) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                Ok(()) | Err(_) => drop(self.unsent.pop_front()),
+            }
+        }
+    }
+
+    /// The guardian never says anything: what can be read is its end.
+    fn is_alive(&self) -> bool {
+        let mut nothing = [0; 1];
+        match self.channel.receive(&mut nothing) {
+            Ok(passed) => passed.length > 0,
+            Err(error) => error.kind() == io::ErrorKind::WouldBlock,
+        }
+    }
+}

@@ -1,0 +1,361 @@
+//! The guardian: what follows when the daemon dies, when it does itself, and when both do.
+
+use std::fs;
+use std::os::fd::AsFd;
+
+use diakonos::engine::{Command, Wait};
+use diakonos::sys::clock::monotonic_ms;
+use diakonos::sys::proc;
+use diakonos::sys::process::{Pid, PidFd};
+use diakonos::wire::{DaemonStatus, Final, ResultKind};
+
+use crate::harness::{Bench, Deadline, start};
+use crate::tools::{Orders, await_quiet, entries, switches, window};
+
+const STOP: i32 = 19;
+const CONTINUE: i32 = 18;
+
+/// What the guardian may have of its own.
+const PRIVATE_KIB: u64 = 150;
+/// How long a death may be felt.
+const SUCCESSION_MS: u64 = 50;
+
+fn daemon_status(bench: &Bench) -> DaemonStatus {
+    match bench.client().ask(Command::DaemonStatus).last {
+        Final::Daemon(status) => status,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn pid(number: u32) -> Pid {
+    Pid::from_raw(number).unwrap()
+}
+
+fn guardian(bench: &Bench) -> Pid {
+    pid(daemon_status(bench).guardian.expect("a guardian"))
+}
+
+fn signal(pid: Pid, signal: i32) {
+    PidFd::open(pid).unwrap().signal(signal).unwrap();
+}
+
+/// Kills a process and waits for its end.
+fn kill(pid: Pid) {
+    let process = PidFd::open(pid).unwrap();
+    process.signal(9).unwrap();
+    Deadline::new().wait(process.as_fd(), &|| format!("the end of {pid}"));
+}
+
+/// A daemon in the background, which starts this service.
+fn in_background(bench: &Bench, name: &str) {
+    let output = bench.run(&["start", name]);
+    assert!(output.status.success(), "{output:?}");
+}
+
+/// How often the log of a daemon in the background has this text.
+fn said(bench: &Bench, text: &str) -> usize {
+    let log = fs::read_to_string(bench.home().join("daemon.log")).unwrap();
+    log.matches(text).count()
+}
+
+/// Looks until it is so.
+fn await_that(what: &str, mut is_so: impl FnMut() -> bool) {
+    let deadline_ms = monotonic_ms() + 20_000;
+    while !is_so() {
+        assert!(monotonic_ms() < deadline_ms, "never: {what}");
+        window(5);
+    }
+}
+
+/// What is private, written to and not the program's file: pages of a fresh build count as written to until they are
+/// on the disk.
+fn own_memory_kib(pid: Pid) -> u64 {
+    let text = fs::read_to_string(format!("/proc/{pid}/smaps")).unwrap();
+    let value = |line: &str, name: &str| -> Option<u64> {
+        let rest = line.strip_prefix(name)?.strip_prefix(':')?;
+        rest.split_whitespace().next()?.parse().ok()
+    };
+    let (mut total, mut private) = (0, 0);
+    for line in text.lines() {
+        private = value(line, "Private_Dirty").unwrap_or(private);
+        total += value(line, "Anonymous").map_or(0, |anonymous| anonymous.min(private));
+    }
+    total
+}
+
+#[test]
+fn a_successor_serves_at_once_and_nobody_notices() {
+    let bench = Bench::new();
+    let mut daemon = bench.daemon();
+    bench.service("web", "", "exec sleep 1000", "");
+    bench.start("web").is(ResultKind::Started);
+    let before = bench.status("web");
+    let mut took = Vec::new();
+    for _ in 0..5 {
+        window(150);
+        let dead = bench.daemon_pid();
+        let begun_ms = monotonic_ms();
+        signal(dead, 9);
+        // Who connects before there is a successor waits for it in the socket.
+        let mut client = bench.client();
+        client.ask(Command::List);
+        took.push(monotonic_ms() - begun_ms);
+        daemon.log.until("a successor");
+        daemon.log.until("ready, PID");
+        assert_ne!(bench.daemon_pid(), dead);
+    }
+    eprintln!("milliseconds until the answer of a successor: {took:?}");
+    took.sort_unstable();
+    assert!(took[0] <= SUCCESSION_MS, "{took:?}");
+    let after = bench.status("web");
+    assert_eq!((after.pid, after.run), (before.pid, before.run));
+    assert_eq!(after.since_ms.abs_diff(before.since_ms) / 1_000, 0);
+    assert_eq!(after.restarts, before.restarts);
+    daemon.end();
+}
+
+#[test]
+fn the_guardian_is_small_and_sleeps() {
+    const SERVICES: usize = 20;
+    let bench = Bench::new();
+    let daemon = bench.daemon();
+    let guardian = daemon.started();
+    assert_eq!(daemon_status(&bench).guardian, Some(guardian.as_raw()));
+    let before = entries(guardian, "fd");
+    let names: Vec<String> = (0..SERVICES).map(|count| format!("s{count}")).collect();
+    for name in &names {
+        bench.service(name, "", "exec sleep 1000", "");
+    }
+    let wait = Wait::Finished;
+    let found = Vec::new();
+    bench.client().ask(Command::Start { names, found, wait });
+    await_quiet(daemon.pid());
+    await_quiet(guardian);
+    assert_eq!(entries(guardian, "fd") - before, SERVICES);
+    let counts = [guardian, daemon.pid()].map(switches);
+    window(5_000);
+    assert_eq!([guardian, daemon.pid()].map(switches), counts);
+    let first = own_memory_kib(guardian);
+    kill(daemon.pid());
+    bench.client().ask(Command::List);
+    await_quiet(guardian);
+    let second = own_memory_kib(guardian);
+    eprintln!("the guardian's own memory: {first} KiB, after a succession {second} KiB");
+    assert!(first.max(second) <= PRIVATE_KIB);
+    assert_eq!(entries(guardian, "fd") - before, SERVICES);
+    bench.stop("*");
+    await_that("all pipes are let go", || entries(guardian, "fd") == before);
+    daemon.end();
+}
+
+#[test]
+fn a_successor_that_cannot_begin_is_tried_again_and_again() {
+    let bench = Bench::new();
+    let mut daemon = bench.daemon();
+    bench.service("web", "", "exec sleep 1000", "");
+    bench.start("web").is(ResultKind::Started);
+    let before = bench.status("web").pid;
+    let (run, away) = (bench.home().join("run"), bench.path("away"));
+    fs::rename(&run, &away).unwrap();
+    fs::write(&run, "").unwrap();
+    kill(daemon.pid());
+    daemon.log.until("killed by SIGKILL");
+    for _ in 0..2 {
+        daemon.log.until("run: ");
+        daemon.log.until("exit code 1; a successor comes in");
+    }
+    fs::remove_file(&run).unwrap();
+    fs::rename(&away, &run).unwrap();
+    daemon.log.until("ready, PID");
+    assert_eq!(bench.status("web").pid, before);
+    bench.stop("web").is(ResultKind::Stopped);
+    daemon.end();
+}
+
+#[test]
+fn a_signal_ends_it_even_if_no_successor_can_begin() {
+    let bench = Bench::new();
+    let mut daemon = bench.daemon();
+    let run = bench.home().join("run");
+    fs::rename(&run, bench.path("away")).unwrap();
+    fs::write(&run, "").unwrap();
+    kill(daemon.pid());
+    daemon.log.until("a successor comes in");
+    daemon.signal(15);
+    assert_eq!(daemon.ended().code(), Some(1));
+}
+
+#[test]
+fn a_home_that_cannot_be_used_is_told_at_once() {
+    let bench = Bench::new();
+    fs::create_dir_all(bench.home()).unwrap();
+    fs::write(bench.home().join("run"), "").unwrap();
+    for words in [&["daemon"][..], &["start", "web"]] {
+        let output = bench.run(words);
+        assert!(!output.status.success());
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(said.contains("run: it is no folder"), "{said}");
+    }
+    assert!(proc::all().iter().all(|stat| {
+        let entry = format!("DIAKONOS_HOME={}", bench.home().display());
+        stat.is_dead() || !proc::has_environment(stat.pid, entry.as_bytes())
+    }));
+}
+
+/// What a service wrote, and how it ended, while nobody was there to see it.
+#[test]
+fn a_last_word_without_a_daemon_is_heard_once() {
+    let bench = Bench::new();
+    let mut daemon = bench.daemon();
+    let mut orders = Orders::new(&bench, "orders");
+    let path = orders.path.display().to_string();
+    let script = format!("echo first; read x < {path}; echo last; exit 7");
+    bench.service("web", "", &script, "");
+    bench.start("web").is(ResultKind::Started);
+    let guardian = daemon.started();
+    let web = PidFd::open(pid(bench.status("web").pid.unwrap())).unwrap();
+    signal(guardian, STOP);
+    kill(daemon.pid());
+    orders.give("go");
+    Deadline::new().wait(web.as_fd(), &|| "the end of the service".to_owned());
+    signal(guardian, CONTINUE);
+    let line = daemon.until("web", "failed");
+    assert!(line.contains("exit code 7"), "{line}");
+    let log = fs::read_to_string(bench.home().join("logs/web.log")).unwrap();
+    assert_eq!(log, "first\nlast\n");
+    assert_eq!(bench.status("web").last_end.as_deref(), Some("exit code 7"));
+    daemon.end();
+}
+
+#[test]
+fn a_guardian_that_dies_is_replaced() {
+    let bench = Bench::new();
+    bench.service("web", "", "exec sleep 1000", "");
+    in_background(&bench, "web");
+    let before = bench.status("web").pid;
+    for times in 1..=2 {
+        let (old, daemon) = (guardian(&bench), bench.daemon_pid());
+        kill(old);
+        await_that("another one takes its place", || {
+            said(&bench, "takes its place") == times
+        });
+        assert_eq!(bench.daemon_pid(), daemon, "the daemon goes on");
+        let new = guardian(&bench);
+        assert_ne!(new, old);
+        // It has the listening socket and the pipe once it has taken its place.
+        await_that("the pipe is held", || {
+            let fds = fs::read_dir(format!("/proc/{new}/fd")).unwrap();
+            let fifo = bench.home().join("run/web.out");
+            fds.filter_map(|entry| fs::read_link(entry.ok()?.path()).ok())
+                .any(|target| target == fifo)
+        });
+        kill(daemon);
+        bench.client().ask(Command::List);
+        assert_eq!(said(&bench, "a successor"), times);
+        assert_ne!(bench.daemon_pid(), daemon);
+        assert_eq!(guardian(&bench), new);
+        assert_eq!(bench.status("web").pid, before);
+    }
+    let all = [guardian(&bench), bench.daemon_pid()].map(|pid| PidFd::open(pid).unwrap());
+    assert!(bench.run(&["kill"]).status.success());
+    for process in all {
+        Deadline::new().wait(process.as_fd(), &|| "the end of both".to_owned());
+    }
+    assert_eq!(bench.processes(), []);
+}
+
+#[test]
+fn when_both_die_the_next_command_takes_everything_back() {
+    let bench = Bench::new();
+    bench.service("web", "", "exec sleep 1000", "");
+    in_background(&bench, "web");
+    let before = bench.status("web").pid;
+    let both = [guardian(&bench), bench.daemon_pid()];
+    for pid in both {
+        signal(pid, STOP);
+    }
+    for pid in both {
+        kill(pid);
+    }
+    assert!(bench.run(&["status", "web"]).status.success());
+    assert_eq!(bench.status("web").pid, before);
+    assert!(bench.run(&["kill"]).status.success());
+}
+
+#[test]
+fn a_daemon_can_be_started_as_soon_as_one_was_ended() {
+    let bench = Bench::new();
+    bench.service("web", "", "exec sleep 1000", "");
+    for _ in 0..5 {
+        in_background(&bench, "web");
+        let both = [guardian(&bench), bench.daemon_pid()];
+        assert!(bench.run(&["kill"]).status.success());
+        for pid in both {
+            assert!(proc::stat(pid).map_or(true, |stat| stat.is_dead()));
+        }
+    }
+    // And before the guardian has gone.
+    let mut daemon = bench.daemon();
+    signal(daemon.started(), STOP);
+    signal(daemon.pid(), 15);
+    daemon.log.until("ended");
+    await_that("the socket is closed", || {
+        bench.run(&["start", "web"]).status.success()
+    });
+    signal(daemon.started(), CONTINUE);
+    assert!(daemon.ended().success());
+    assert_eq!(bench.status("web").state, "running");
+    assert!(bench.run(&["kill"]).status.success());
+}
+
+#[test]
+fn ctrl_c_reaches_the_guardian_alone() {
+    let bench = Bench::new();
+    let daemon = bench.daemon();
+    let groups = [daemon.started(), daemon.pid()].map(|pid| proc::stat(pid).unwrap().pgrp);
+    assert_ne!(groups[0], groups[1]);
+    assert_eq!(groups[1], Some(daemon.pid()));
+    daemon.end();
+}
+
+#[test]
+fn without_a_guardian_there_is_one_process() {
+    let bench = Bench::new();
+    let daemon = bench.lone_daemon();
+    assert_eq!(daemon.pid(), daemon.started());
+    assert_eq!(daemon_status(&bench).guardian, None);
+    let said = bench.run(&["daemon-status"]);
+    assert!(String::from_utf8(said.stdout).unwrap().contains("none"));
+    daemon.end();
+}
+
+/// The daemon does not wait for a guardian that does not read.
+#[test]
+fn a_guardian_that_is_stopped_holds_nobody_up() {
+    const SERVICES: usize = 400;
+    let bench = Bench::new();
+    let daemon = bench.daemon();
+    let guardian = daemon.started();
+    let before = entries(guardian, "fd");
+    signal(guardian, STOP);
+    let names: Vec<String> = (0..SERVICES).map(|count| format!("s{count}")).collect();
+    for name in &names {
+        bench.service(name, "", "exec sleep 1000", "");
+    }
+    let (wait, found) = (Wait::Finished, Vec::new());
+    let done = bench.client().ask(Command::Start { names, found, wait });
+    let is_up = |kind| kind == ResultKind::Started;
+    assert!(done.results().iter().all(|one| is_up(one.kind)), "{done:?}");
+    bench.stop("s1*");
+    signal(guardian, CONTINUE);
+    let left = (0..SERVICES).filter(|count| !format!("{count}").starts_with('1'));
+    let left = left.count();
+    await_that("the guardian holds what runs", || {
+        entries(guardian, "fd") == before + left
+    });
+    let s2 = bench.status("s2").pid;
+    kill(daemon.pid());
+    bench.client().ask(start("s1")).is(ResultKind::Started);
+    assert_eq!(bench.status("s2").pid, s2);
+    daemon.end();
+}
