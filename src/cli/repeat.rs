@@ -134,6 +134,7 @@ fn unknown_whether(command: &Command) -> Option<(String, String)> {
         | Command::Enable { .. }
         | Command::Disable { .. }
         | Command::DaemonStatus
+        | Command::Upgrade
         | Command::Kill => None,
     }
 }

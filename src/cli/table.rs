@@ -2,7 +2,9 @@
 //! file.
 
 use super::args::Given;
-use super::commands::{cat, check, daemon, enable, help, list, logs, probe, status, up, verbs};
+use super::commands::{
+    cat, check, daemon, enable, help, list, logs, probe, status, up, upgrade, verbs,
+};
 use super::exit::{Exit, Failure};
 
 /// One command.
@@ -146,6 +148,7 @@ pub(super) const COMMANDS: &[&Row] = &[
     &probe::PID,
     &daemon::DAEMON,
     &daemon::STATUS,
+    &upgrade::ROW,
     &daemon::KILL,
     &help::HELP,
     &help::VERSION,

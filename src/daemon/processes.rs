@@ -79,6 +79,8 @@ pub(super) struct Processes {
     /// Units that may have come to rest.
     pub(super) stirred: BTreeSet<UnitId>,
     pub(super) intake: Intake,
+    /// A child that is no service: the program that may follow us reads what it will find.
+    pub(super) rehearsing: Option<Pid>,
     /// Whom a successor gets from what we leave.
     pub(super) keeper: Keeper,
 }
@@ -194,6 +196,7 @@ impl Processes {
             leftovers: BTreeMap::new(),
             stirred: BTreeSet::new(),
             intake,
+            rehearsing: None,
             keeper: Keeper::default(),
         }
     }
@@ -254,7 +257,11 @@ impl Processes {
             Source::LogPipe(unit, stream) => return self.pump(unit, stream),
             Source::Member(unit) => self.look_again(unit, turn),
             Source::Inotify => return self.read_watches(turn),
-            Source::Guardian | Source::Listener | Source::Signals | Source::Session(_) => {}
+            Source::Rehearsal
+            | Source::Guardian
+            | Source::Listener
+            | Source::Signals
+            | Source::Session(_) => {}
         }
         Progress::Drained
     }
@@ -271,7 +278,8 @@ impl Processes {
             sources,
             events,
         };
-        let known: BTreeSet<Pid> = self.runs.values().map(|run| run.pid).collect();
+        let runs = self.runs.values().map(|run| run.pid);
+        let known: BTreeSet<Pid> = runs.chain(self.rehearsing).collect();
         reap_orphans(|pid| known.contains(&pid));
         let is_waiting = |hold: &Hold| hold.group.watched() != Watched::Not;
         let is_told = self.watches.is_working();

@@ -93,6 +93,7 @@ pub struct Engine {
     last_run: u64,
     last_change: u64,
     chance: u64,
+    heritage: Heritage,
 }
 
 /// What the daemon is about.
@@ -105,6 +106,15 @@ enum Mode {
     Hurrying,
     /// The exit was handed out.
     Over,
+}
+
+/// How a predecessor has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Heritage {
+    /// Perhaps between a save and what was to follow it.
+    Torn,
+    /// With everything done that it had asked for.
+    Whole,
 }
 
 /// What became of a process.
@@ -170,6 +180,7 @@ impl Engine {
             last_run: 0,
             last_change: 0,
             chance: seed | 1,
+            heritage: Heritage::Torn,
         }
     }
 

@@ -6,7 +6,7 @@ use super::graph::find_cycle;
 use super::phase::{End, Goal, Group, Left, Phase, Round, Run, Stage, Why, failure_word};
 use super::{
     Cause, Effect, Engine, Event, FactFailure, FactGoal, FactPhase, FactRun, Facts, Failure,
-    MainView, UnitId, View,
+    Heritage, MainView, UnitId, View,
 };
 
 impl Engine {
@@ -123,7 +123,8 @@ impl Engine {
             service.shown = service.state();
         }
         // The predecessor may have died before its signals went out.
-        if let Some((left, stage)) = again {
+        let is_torn = self.heritage == Heritage::Torn;
+        if let Some((left, stage)) = again.filter(|_| is_torn) {
             self.send_kill(id, left, stage);
         }
         if watch {

@@ -8,7 +8,7 @@ use crate::unit::UnitName;
 use super::phase::{Goal, Phase};
 use super::request::Open;
 use super::service::Service;
-use super::{Engine, Outcome, RequestId, UnitId};
+use super::{Engine, Heritage, Outcome, RequestId, UnitId};
 
 /// What a request waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,6 +79,12 @@ impl Engine {
     #[must_use]
     pub fn is_ending(&self) -> bool {
         self.mode != super::Mode::Serving
+    }
+
+    /// The units that are about to be restored come from an image of this very daemon, which has carried out all of its
+    /// effects: nobody gets a second signal. To be called before the first event.
+    pub fn go_on(&mut self) {
+        self.heritage = Heritage::Whole;
     }
 
     pub(super) fn on_resumed(&mut self, request: RequestId, awaited: Awaited, units: &[UnitName]) {

@@ -151,6 +151,7 @@ fn flatten(command: &Command) -> WireRequest {
         Command::Enable { names } => named("enable", names),
         Command::Disable { names } => named("disable", names),
         Command::DaemonStatus => plain("daemon-status"),
+        Command::Upgrade => plain("upgrade"),
         Command::Kill => plain("kill"),
     }
 }
@@ -192,6 +193,7 @@ fn build(verb: &str, wire: &WireRequest) -> Result<Command, DecodeError> {
             names: names(wire)?,
         },
         "daemon-status" => Command::DaemonStatus,
+        "upgrade" => Command::Upgrade,
         "kill" => Command::Kill,
         unknown => return Err(DecodeError::unknown_verb(unknown)),
     })
@@ -248,7 +250,12 @@ mod tests {
     }
 
     fn commands() -> Vec<Command> {
-        let mut all = vec![Command::List, Command::DaemonStatus, Command::Kill];
+        let mut all = vec![
+            Command::List,
+            Command::DaemonStatus,
+            Command::Upgrade,
+            Command::Kill,
+        ];
         let names = names();
         all.push(Command::Status {
             names: names.clone(),

@@ -2,6 +2,10 @@
 //!
 //! A connection: the client's first frame is a [`Hello`], the daemon answers with its own; then requests, each answered
 //! by any number of [`Reply::Progress`] frames and one [`Reply::Final`].
+//!
+//! What every version understands of every other, whatever the protocol: frames, hellos, the request `upgrade`, and as
+//! its answer [`Final::Said`] or [`Final::Error`]. These keep their form for good, so that a daemon of any age can be
+//! replaced. To any other request a client of another protocol gets an error.
 
 use crate::engine::Command;
 
@@ -66,6 +70,8 @@ pub enum Final {
     /// `list` and `status`.
     Units(Vec<UnitStatus>),
     Daemon(DaemonStatus),
+    /// A sentence: of `upgrade`, when it is done.
+    Said(String),
     /// Nothing was done.
     Error(WireError),
 }

@@ -78,10 +78,11 @@ fn a_client_of_another_version_is_told_so() {
     let _daemon = bench.daemon();
     let mut stream = bench.connect();
     stream.write_all(&hello(999)).unwrap();
+    stream.write_all(&list()).unwrap();
     match last_reply(&mut stream) {
         Some(Reply::Final(Final::Error(error))) => {
             assert_eq!(error.kind, ErrorKind::Unavailable);
-            assert!(error.message.contains("0.0.1-test"), "{error:?}");
+            assert!(error.message.contains("protocol 999"), "{error:?}");
         }
         other => panic!("{other:?}"),
     }

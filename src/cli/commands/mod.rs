@@ -10,6 +10,7 @@ pub(super) mod logs;
 pub(super) mod probe;
 pub(super) mod status;
 pub(super) mod up;
+pub(super) mod upgrade;
 pub(super) mod verbs;
 
 use super::args::Given;
