@@ -52,7 +52,7 @@ fn crash_the_machine(bench: &Bench, daemon: &mut Daemon<'_>, edit: impl Fn(&mut 
 fn what_is_enabled_starts_with_what_it_requires_and_nothing_else() {
     let bench = Bench::new();
     let mut ear = bench.ear();
-    let mut daemon = bench.daemon();
+    let mut daemon = bench.lone_daemon();
     bench.sleeper("database", "");
     bench.sleeper("web", "Requires = [\"database\"]\nAfter = [\"database\"]");
     bench.sleeper("loose", "");
@@ -81,7 +81,7 @@ fn what_is_enabled_starts_with_what_it_requires_and_nothing_else() {
 fn what_is_enabled_and_was_stopped_by_hand_or_had_failed_starts_again() {
     let bench = Bench::new();
     let mut ear = bench.ear();
-    let mut daemon = bench.daemon();
+    let mut daemon = bench.lone_daemon();
     bench.sleeper("stopped", "");
     let gate = bench.path("gate");
     let script = format!(
@@ -114,7 +114,7 @@ fn what_is_enabled_and_was_stopped_by_hand_or_had_failed_starts_again() {
 #[test]
 fn whoever_has_a_number_of_an_earlier_boot_is_left_alone() {
     let bench = Bench::new();
-    let mut daemon = bench.daemon();
+    let mut daemon = bench.lone_daemon();
     bench.service("web", "", "exec sleep 1000", "");
     bench.start("web").is(ResultKind::Started);
     let mut stranger = std::process::Command::new("sleep")
