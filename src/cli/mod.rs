@@ -22,6 +22,7 @@ mod patient;
 mod place;
 mod render;
 mod stamp;
+mod startup;
 mod style;
 mod table;
 mod text;

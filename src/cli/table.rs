@@ -2,7 +2,9 @@
 //! file.
 
 use super::args::Given;
-use super::commands::{cat, check, daemon, enable, help, list, logs, probe, status, up, verbs};
+use super::commands::{
+    cat, check, daemon, enable, help, list, logs, probe, startup, status, up, verbs,
+};
 use super::exit::{Exit, Failure};
 
 /// One command.
@@ -147,6 +149,8 @@ pub(super) const COMMANDS: &[&Row] = &[
     &daemon::DAEMON,
     &daemon::STATUS,
     &daemon::KILL,
+    &startup::STARTUP,
+    &startup::UNSTARTUP,
     &help::HELP,
     &help::VERSION,
 ];

@@ -17,6 +17,7 @@ mod guardian;
 mod home;
 mod identity;
 mod keeper;
+mod leftover;
 mod loader;
 mod main_pid;
 mod newborn;
@@ -30,6 +31,7 @@ mod sources;
 mod spawn;
 mod state;
 mod status;
+mod supervisor;
 mod text;
 mod watches;
 
@@ -59,6 +61,7 @@ use processes::Processes;
 use pump::Intake;
 use session::Sessions;
 use sources::{Source, Sources};
+use supervisor::Supervisor;
 
 /// How to run a daemon.
 #[derive(Debug)]
@@ -144,6 +147,7 @@ fn serve(seat: Seat, ready: Ready, keeper: Keeper) -> Result<Ended, BootError> {
     );
     daemon.take_back();
     daemon.introduce();
+    daemon.supervisor.ready(daemon.home.root());
     daemon.start_enabled();
     daemon.run(poll);
     daemon.end();
@@ -194,6 +198,7 @@ fn start(mut seat: Seat, keeper: Keeper) -> Result<(Daemon, Poll), BootError> {
         unfinished: BTreeSet::new(),
         since_ms: clock::wall_ms(),
         memory: Memory::Used,
+        supervisor: Supervisor::find(),
         over: false,
         lock,
     };

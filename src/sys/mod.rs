@@ -24,6 +24,7 @@ pub mod fork;
 pub mod inotify;
 mod maps;
 pub mod memory;
+pub mod notify;
 pub mod poll;
 pub mod proc;
 pub mod process;

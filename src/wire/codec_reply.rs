@@ -91,6 +91,7 @@ struct WireDaemon {
     failed: u32,
     clients: u32,
     abilities: Vec<String>,
+    unreadable: Option<Vec<String>>,
     guardian: Option<u32>,
 }
 
@@ -299,7 +300,7 @@ same_fields!(
         abilities,
         guardian,
     }
-    later {}
+    later { unreadable }
 );
 
 #[cfg(test)]
@@ -415,6 +416,7 @@ mod tests {
             failed: 5,
             clients: 6,
             abilities: vec!["cgroups: yes".to_owned()],
+            unreadable: vec!["run/web.state: nothing whole in it".to_owned()],
             guardian: Some(7),
         })));
         for kind in [
