@@ -14,6 +14,7 @@ use std::path::Path;
 
 use super::client::Client;
 use super::exit::{Exit, Failure};
+use super::output::{aside, hint_line};
 use super::place::{Place, home_hint};
 use super::text::{clean, span};
 use super::wait::{MENTION_MS, mention};
@@ -59,15 +60,42 @@ impl Place {
     /// The daemon, if one runs; and if one has died and left services behind, its successor: without that nobody could
     /// say how they are, nor stop them.
     pub(super) fn connect_or_succeed(&self) -> Result<Option<Client>, Failure> {
+        let client = self.successor()?;
+        if let Some(client) = &client {
+            self.mention_version(client);
+        }
+        Ok(client)
+    }
+
+    /// The same, without a word about its version.
+    pub(super) fn successor(&self) -> Result<Option<Client>, Failure> {
         match self.connect()? {
             Some(client) => Ok(Some(client)),
-            None if has_heritage(&self.home) => self.connect_or_start().map(Some),
+            None if has_heritage(&self.home) => Ok(Some(self.connected_or_started()?.client)),
             None => Ok(None),
         }
     }
 
-    /// The same, telling which of the two it was.
+    /// The daemon, started if none runs, and which of the two it was.
     pub(super) fn connect_or_start_fresh(&self) -> Result<Connected, Failure> {
+        let connected = self.connected_or_started()?;
+        self.mention_version(&connected.client);
+        Ok(connected)
+    }
+
+    fn mention_version(&self, client: &Client) {
+        if let Some(version) = client.other_version() {
+            let hint = format!(
+                "the daemon is version {version}, this program is {}; `diakonos upgrade` replaces \
+                 the daemon, and its services run on",
+                env!("CARGO_PKG_VERSION")
+            );
+            aside(&hint_line(&hint, self.palette));
+        }
+    }
+
+    /// As [`Place::connect_or_start_fresh`], without a word about its version.
+    pub(super) fn connected_or_started(&self) -> Result<Connected, Failure> {
         if let Some(client) = self.connect()? {
             let fresh = false;
             return Ok(Connected { client, fresh });

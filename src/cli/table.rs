@@ -2,7 +2,9 @@
 //! file.
 
 use super::args::Given;
-use super::commands::{cat, check, daemon, enable, help, list, logs, probe, status, up, verbs};
+use super::commands::{
+    cat, check, daemon, enable, help, list, logs, probe, startup, status, up, upgrade, verbs,
+};
 use super::exit::{Exit, Failure};
 
 /// One command.
@@ -146,7 +148,10 @@ pub(super) const COMMANDS: &[&Row] = &[
     &probe::PID,
     &daemon::DAEMON,
     &daemon::STATUS,
+    &upgrade::ROW,
     &daemon::KILL,
+    &startup::STARTUP,
+    &startup::UNSTARTUP,
     &help::HELP,
     &help::VERSION,
 ];

@@ -5,18 +5,22 @@ use crate::sys::process::Step;
 use crate::unit::UnitName;
 use crate::wire::{ErrorKind, Final, Progress, ProgressKind, ResultKind, UnitResult, WireError};
 
-use super::text;
+use super::{leftover, text};
 
 /// The last frame of a request that the engine has answered.
 pub(super) fn last(answer: Answer, engine: &Engine) -> Final {
     match answer {
-        Answer::Outcomes(outcomes) => {
-            let results = outcomes.into_iter();
-            let result = |(unit, what)| result(&unit, what, engine);
-            Final::Results(results.map(result).collect())
-        }
+        Answer::Outcomes(outcomes) => Final::Results(results(outcomes, engine)),
         Answer::Refused(refusal) => Final::Error(refused(&refusal)),
     }
+}
+
+/// What became of units, each with a text for readers.
+pub(super) fn results(outcomes: Vec<(UnitName, Outcome)>, engine: &Engine) -> Vec<UnitResult> {
+    let outcomes = outcomes.into_iter();
+    outcomes
+        .map(|(unit, what)| result(&unit, what, engine))
+        .collect()
 }
 
 fn result(unit: &UnitName, outcome: Outcome, engine: &Engine) -> UnitResult {
@@ -63,6 +67,10 @@ fn place_to_mend(unit: &UnitName, outcome: &Outcome, engine: &Engine) -> Option<
     };
     let key = match &*failure.step {
         step if failure.names_key() => step.to_owned(),
+        leftover::STEP => {
+            let then = format!("stop them, then `diakonos start {unit}`");
+            return Some(then);
+        }
         step if step == Step::Exec.name() => role.to_string(),
         _ => return None,
     };

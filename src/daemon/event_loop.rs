@@ -17,7 +17,7 @@ use mio::{Events, Poll};
 use crate::engine::{Asker, Change, Effect, Engine, Event, Moment, RequestId, Retry, UnitId, Verb};
 use crate::sys::process::error_text;
 use crate::sys::signals::{SIGCHLD, SIGHUP, SignalFd};
-use crate::sys::{clock, files, memory};
+use crate::sys::{clock, files, image, memory};
 use crate::unit::{Context, SearchPath};
 use crate::wire::{Progress, Reply};
 
@@ -30,7 +30,9 @@ use super::processes::{self, Processes};
 use super::request::Waiter;
 use super::session::Sessions;
 use super::sources::{SessionId, Source, Sources};
+use super::supervisor::Supervisor;
 use super::text;
+use super::upgrade::Upgrade;
 
 /// Readiness taken from the kernel in one turn; more waits for the next one.
 const READY_MAX: usize = 256;
@@ -65,8 +67,11 @@ pub(super) struct Daemon {
     /// Unix milliseconds.
     pub(super) since_ms: u64,
     pub(super) memory: Memory,
+    pub(super) supervisor: Supervisor,
     /// The engine has said that all is over.
     pub(super) over: bool,
+    /// The daemon is about to become another program.
+    pub(super) upgrade: Option<Box<Upgrade>>,
     /// It makes this the only daemon of its home.
     pub(super) lock: File,
 }
@@ -103,6 +108,7 @@ impl Daemon {
             if let Err(error) = self.processes.keeper.watch(&mut self.sources) {
                 ::log::error!("cannot watch the guardian: {}", error_text(&error));
             }
+            self.go_on_upgrading();
         }
     }
 
@@ -135,6 +141,17 @@ impl Daemon {
                 "the guardian (PID {died}) has died, and there is no other one: {reason}; should this daemon die, the \
                  next command makes a successor"
             ),
+        }
+    }
+
+    /// Has the guardian become the program that we are, and tells it everything anew.
+    pub(super) fn renew_guardian(&mut self) {
+        match image::own_program() {
+            Ok(program) => {
+                self.processes.keeper.replace(&program);
+                self.introduce();
+            }
+            Err(error) => ::log::warn!("the guardian stays as it is: {}", error_text(&error)),
         }
     }
 
@@ -181,8 +198,11 @@ impl Daemon {
         if !self.unfinished.is_empty() || !self.events.is_empty() {
             return Some(Duration::ZERO);
         }
-        let deadline = self.engine.next_deadline()?;
-        Some(Duration::from_millis(deadline.since_ms(now())))
+        let due = self.engine.next_deadline();
+        let timeout_ms = due.map(|due| due.since_ms(now()));
+        let upgrade_ms = self.upgrade.as_ref().map(|upgrade| upgrade.timeout_ms());
+        let soonest = timeout_ms.into_iter().chain(upgrade_ms).min()?;
+        Some(Duration::from_millis(soonest))
     }
 
     /// What this turn has to serve, in its order, and whether the other side has hung up.
@@ -202,6 +222,8 @@ impl Daemon {
             Source::Listener => self.sessions.accept(&self.listener, &mut self.sources),
             Source::Signals => self.take_signals(),
             Source::Guardian => self.look_at_guardian(),
+            // It is looked at when the turn ends.
+            Source::Rehearsal => {}
             Source::Session(id) => {
                 self.sessions.woken(id, hung_up, &mut self.sources);
                 heard.push(id);

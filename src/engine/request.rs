@@ -10,8 +10,8 @@ use crate::unit::{Unit, UnitName};
 use super::graph::{Graph, find_cycle};
 use super::service::Service;
 use super::{
-    Absent, Answer, Asker, Cause, Effect, Engine, FactPhase, Mode, Notice, Outcome, Refusal,
-    RequestId, UNITS_MAX, UnitId, Verb,
+    Absent, Answer, Asker, Awaited, Cause, Effect, Engine, FactPhase, Mode, Moment, Notice,
+    Outcome, Refusal, RequestId, UNITS_MAX, UnitId, Verb,
 };
 
 /// One wish, as it came.
@@ -20,20 +20,16 @@ pub(super) struct Wish {
     pub(super) request: RequestId,
     pub(super) verb: Verb,
     pub(super) by: Asker,
+    /// When its client asked first, if it lost the answer and asks again.
+    pub(super) first_asked: Option<Moment>,
     pub(super) targets: Vec<UnitName>,
-}
-
-/// What a request waits for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Awaited {
-    Up,
-    Down,
-    Reload,
 }
 
 /// Whom a mark has touched.
 #[derive(Debug, Default)]
 pub(super) struct Reach {
+    /// When the wish was first asked, if it is asked again.
+    pub(super) first_asked: Option<Moment>,
     /// Every unit of the wish; notices about them go to its client.
     pub(super) involved: BTreeSet<UnitId>,
     /// Units marked to go down and up again.
@@ -47,16 +43,16 @@ pub(super) struct Reach {
 /// Every request that waits.
 #[derive(Debug, Default)]
 pub(super) struct Requests {
-    open: BTreeMap<RequestId, Open>,
+    pub(super) open: BTreeMap<RequestId, Open>,
 }
 
 #[derive(Debug)]
 pub(super) struct Open {
-    awaited: Awaited,
+    pub(super) awaited: Awaited,
     /// In the order of the answer.
-    units: Vec<UnitId>,
-    pending: BTreeSet<UnitId>,
-    outcomes: BTreeMap<UnitId, Outcome>,
+    pub(super) units: Vec<UnitId>,
+    pub(super) pending: BTreeSet<UnitId>,
+    pub(super) outcomes: BTreeMap<UnitId, Outcome>,
     pub(super) involved: BTreeSet<UnitId>,
 }
 
@@ -96,7 +92,10 @@ impl Engine {
                 units.push(unit);
             }
         }
-        let mut reach = Reach::default();
+        let mut reach = Reach {
+            first_asked: wish.first_asked,
+            ..Reach::default()
+        };
         for (name, text) in left_out {
             reach.left_out.extend(self.id(&name));
             self.notify_one(wish.request, Notice::Warning { text });
@@ -209,22 +208,24 @@ impl Engine {
 
     /// Takes a definition over: at once where nothing runs under the old one, else from the next start.
     fn define(&mut self, unit: Unit) {
-        if let Some(service) = self
-            .id(&unit.name)
-            .and_then(|id| self.services.get_mut(&id))
-        {
-            let kind = service.kind();
-            if kind.rests() || kind == FactPhase::Waiting || kind == FactPhase::Backoff {
-                *service.unit = unit;
-                service.next = None;
-            } else if unit == *service.unit {
-                service.next = None;
-            } else {
-                service.next = Some(Box::new(unit));
-            }
+        let Some(id) = self.id(&unit.name) else {
+            self.add(Box::new(unit));
+            return;
+        };
+        let Some(service) = self.service_mut(id) else {
+            return;
+        };
+        if unit == *service.newest() {
             return;
         }
-        self.add(Box::new(unit));
+        if service.is_free() {
+            *service.unit = unit;
+        } else if unit == *service.unit {
+            service.next = None;
+        } else {
+            service.next = Some(Box::new(unit));
+        }
+        self.changed.insert(id);
     }
 
     pub(super) fn add(&mut self, unit: Box<Unit>) -> UnitId {

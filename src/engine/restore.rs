@@ -4,9 +4,10 @@ use crate::unit::{KillMode, Unit};
 
 use super::graph::find_cycle;
 use super::phase::{End, Goal, Group, Left, Phase, Round, Run, Stage, Why, failure_word};
+use super::service::Service;
 use super::{
     Cause, Effect, Engine, Event, FactFailure, FactGoal, FactPhase, FactRun, Facts, Failure,
-    MainView, UnitId, View,
+    Heritage, MainView, UnitId, View,
 };
 
 impl Engine {
@@ -62,6 +63,7 @@ impl Engine {
             main: service.phase.main().map(fact_of),
             control: service.phase.control().map(fact_of),
             last_run: service.last_run,
+            begun: service.begun,
             deadline: self.timers.get(id),
             since: service.since,
             ready_at: service.ready_at,
@@ -78,7 +80,11 @@ impl Engine {
 
     /// Takes a predecessor's unit over as its facts say. Nothing is stepped until the first event of another kind, when
     /// all units are there. Facts that contradict each other make a unit that rests.
-    pub(super) fn on_restored(&mut self, unit: Box<Unit>, facts: &Facts) {
+    pub(super) fn on_restored(
+        &mut self,
+        (unit, next): (Box<Unit>, Option<Box<Unit>>),
+        facts: &Facts,
+    ) {
         if self.names.contains_key(&unit.name) || self.services.len() >= super::UNITS_MAX {
             return;
         }
@@ -111,11 +117,13 @@ impl Engine {
                 FactGoal::Cycle => Goal::Cycle,
             };
             service.phase = phase;
+            service.next = next;
             service.since = facts.since;
             service.ready_at = facts.ready_at;
             service.restarts = facts.restarts;
             service.attempt = facts.attempt;
             service.last_run = facts.last_run;
+            service.begun = facts.begun;
             service.starts.clone_from(&facts.starts);
             service.cause = match &service.phase {
                 Phase::Failed(failure) => Cause::Failed(failure.clone()),
@@ -123,8 +131,12 @@ impl Engine {
             };
             service.shown = service.state();
         }
+        if self.service(id).is_some_and(Service::is_free) {
+            self.renew(id);
+        }
         // The predecessor may have died before its signals went out.
-        if let Some((left, stage)) = again {
+        let is_torn = self.heritage == Heritage::Torn;
+        if let Some((left, stage)) = again.filter(|_| is_torn) {
             self.send_kill(id, left, stage);
         }
         if watch {
@@ -144,11 +156,11 @@ impl Engine {
         while let Some(cycle) = find_cycle(self.services.values().map(|s| s.newest())) {
             let unit = self
                 .services
-                .values_mut()
-                .find(|service| cycle.contains(&service.unit.name) && service.is_ordered());
-            let Some(service) = unit else { break };
-            service.unit.after.clear();
-            service.unit.before.clear();
+                .iter_mut()
+                .find(|(_, service)| cycle.contains(&service.unit.name) && service.is_ordered());
+            let Some((id, service)) = unit else { break };
+            service.forget_order();
+            self.changed.insert(*id);
         }
         self.rebuild_graph();
     }

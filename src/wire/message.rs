@@ -2,6 +2,10 @@
 //!
 //! A connection: the client's first frame is a [`Hello`], the daemon answers with its own; then requests, each answered
 //! by any number of [`Reply::Progress`] frames and one [`Reply::Final`].
+//!
+//! What every version understands of every other, whatever the protocol: frames, hellos, the request `upgrade`, and as
+//! its answer [`Final::Said`] or [`Final::Error`]. These keep their form for good, so that a daemon of any age can be
+//! replaced. To any other request a client of another protocol gets an error.
 
 use crate::engine::Command;
 
@@ -22,6 +26,9 @@ pub struct Request {
     pub command: Command,
     /// The unit search path, absolute, best first.
     pub directories: Vec<String>,
+    /// Set where the answer was lost with the daemon that was to give it, and the request is sent again: when it was
+    /// first sent, in milliseconds on the machine's monotonic clock.
+    pub first_asked_ms: Option<u64>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,6 +70,8 @@ pub enum Final {
     /// `list` and `status`.
     Units(Vec<UnitStatus>),
     Daemon(DaemonStatus),
+    /// A sentence: of `upgrade`, when it is done.
+    Said(String),
     /// Nothing was done.
     Error(WireError),
 }
@@ -151,6 +160,8 @@ pub struct DaemonStatus {
     pub clients: u32,
     /// What the machine lets the daemon do, one line each: "cgroups: yes, under …", "user switching: no, not root".
     pub abilities: Vec<String>,
+    /// What the daemon before left and could not be taken over, one line each: which file, why, and where it is now.
+    pub unreadable: Vec<String>,
     /// Who makes a successor should the daemon die; older daemons have none.
     pub guardian: Option<u32>,
 }

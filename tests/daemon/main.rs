@@ -18,7 +18,12 @@ mod kinds;
 mod lifecycle;
 mod limits;
 mod order;
+mod reboot;
+mod remains;
+
 mod restart;
+mod startup;
+mod supervisor;
 mod takeover;
 mod up;
 mod words;

@@ -13,7 +13,7 @@ use diakonos::unit::{Unit, UnitName};
 use crate::entropy::Entropy;
 use crate::grammar::{Action, Weights};
 use crate::life::{self, Temper};
-use crate::model::{Check, Client, Known, Model, Office, Turn, fail};
+use crate::model::{Asked, Check, Client, Known, Model, Office, Saved, Turn, fail};
 use crate::sweep::{self, Scene};
 use crate::trace::{Trace, What};
 use crate::units::{self, Edges};
@@ -33,7 +33,7 @@ struct Game<'a> {
     /// How many names there are.
     count: usize,
     /// What `run/` holds.
-    saved: BTreeMap<UnitName, (Unit, Facts)>,
+    saved: BTreeMap<UnitName, Saved>,
     /// Every unit's facts as they are now.
     facts: BTreeMap<UnitName, Facts>,
     /// So many effects and saves from now the daemon dies.
@@ -232,6 +232,7 @@ impl Game<'_> {
             request,
             verb,
             by,
+            first_asked: None,
             targets,
             definitions,
             absent,
@@ -381,8 +382,11 @@ impl Game<'_> {
         let of = |id| self.engine.unit(id).cloned();
         match effect {
             Effect::Save { unit } => {
+                let newer = self.engine.next_unit(*unit);
                 if let (Some(unit), Some(facts)) = (of(*unit), self.engine.facts(*unit)) {
-                    self.saved.insert(facts.unit.clone(), (unit, facts));
+                    let next = newer.cloned();
+                    let saved = Saved { unit, next, facts };
+                    self.saved.insert(saved.facts.unit.clone(), saved);
                 }
             }
             Effect::Spawn(spawn) => {
@@ -420,22 +424,19 @@ impl Game<'_> {
             self.pass(u64::from(ms));
         }
         self.nobody_is_unknown()?;
+        let unanswered = self.model.unanswered();
         self.model.daemon_died(&self.saved);
         self.model.office = Office::Handover;
         self.engine = Engine::new(u64::from(entropy.below(1000)));
         self.facts.clear();
         let saved = self.saved.clone();
-        for (unit, facts) in saved.values() {
-            let restored = Event::Restored {
-                unit: Box::new(unit.clone()),
-                facts: Box::new(facts.clone()),
-            };
-            self.hand_back(entropy, restored)?;
+        for one in saved.values() {
+            self.hand_back(entropy, one.restored())?;
         }
         // The shell finds the processes before it tells of any: signals of a stop under way reach them.
         let mut found = Vec::new();
-        for (name, (_, facts)) in &saved {
-            for fact in [facts.main, facts.control].into_iter().flatten() {
+        for (name, one) in &saved {
+            for fact in one.runs() {
                 found.extend(self.world.adopt(name, fact));
             }
         }
@@ -444,7 +445,55 @@ impl Game<'_> {
         }
         self.model.office = Office::Held;
         self.keeps_wishes(&saved)?;
-        self.feed(entropy, Event::Tick).map(|_| ())
+        let mut daemon = self.feed(entropy, Event::Tick)?;
+        for asked in unanswered {
+            if daemon == Daemon::Lives && entropy.chance(50) {
+                daemon = self.repeat(entropy, asked)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A client lost its answer with the daemon and asks again. Whoever was started since it asked first stays.
+    fn repeat(&mut self, entropy: &mut Entropy, asked: Asked) -> Result<Daemon, String> {
+        let (definitions, absent) = self.load(asked.verb, &asked.targets);
+        let is_up = |facts: &Facts| facts.goal == FactGoal::Up && facts.phase == FactPhase::Running;
+        let is_same = |name: &UnitName| {
+            let is_this = |unit: &&Unit| unit.name == *name;
+            let force = self.engine.id(name).and_then(|id| self.engine.unit(id));
+            definitions
+                .iter()
+                .find(is_this)
+                .is_none_or(|unit| Some(unit) == force)
+        };
+        let begun = self
+            .facts
+            .values()
+            .filter(|facts| is_up(facts) && facts.begun >= asked.at);
+        let stays: Vec<UnitName> = match asked.verb {
+            Verb::Start | Verb::Restart(_) => begun.map(|facts| facts.unit.clone()).collect(),
+            _ => Vec::new(),
+        };
+        let stays: Vec<UnitName> = stays.into_iter().filter(is_same).collect();
+        let request = RequestId(self.next_request);
+        self.next_request += 1;
+        let event = Event::Request {
+            request,
+            verb: asked.verb,
+            by: Asker::Client { uid: 1000, pid: 77 },
+            first_asked: Some(asked.at),
+            targets: asked.targets,
+            definitions,
+            absent,
+        };
+        let daemon = self.feed(entropy, event)?;
+        let lost = |name: &&UnitName| !self.facts.get(*name).is_some_and(is_up);
+        match stays.iter().find(lost).filter(|_| daemon == Daemon::Lives) {
+            Some(name) => fail(format!(
+                "{name} is stopped by a wish that was fulfilled before"
+            )),
+            None => Ok(daemon),
+        }
     }
 
     /// While a successor takes over, only the model looks: not everybody is there yet.
@@ -478,12 +527,8 @@ impl Game<'_> {
             if !asked || spared || !self.world.is_born(*run) {
                 continue;
             }
-            let known = self.saved.get(&record.unit).is_some_and(|(_, facts)| {
-                [facts.main, facts.control]
-                    .into_iter()
-                    .flatten()
-                    .any(|fact| fact.run == *run)
-            });
+            let saved = self.saved.get(&record.unit);
+            let known = saved.is_some_and(|one| one.runs().any(|fact| fact.run == *run));
             if !known {
                 return fail(format!(
                     "run {run} of {} lives and stands in no facts",
@@ -495,8 +540,8 @@ impl Game<'_> {
     }
 
     /// A successor wants what its predecessor wanted.
-    fn keeps_wishes(&self, saved: &BTreeMap<UnitName, (Unit, Facts)>) -> Check {
-        for (name, (_, old)) in saved {
+    fn keeps_wishes(&self, saved: &BTreeMap<UnitName, Saved>) -> Check {
+        for (name, Saved { facts: old, .. }) in saved {
             let Some(new) = self.facts.get(name) else {
                 return fail(format!("{name} was saved and is not known any more"));
             };
@@ -520,12 +565,16 @@ impl Game<'_> {
     /// What is saved and read back by a successor to whom nothing has happened is saved the same again.
     fn compare(&mut self) -> Check {
         let mut other = Engine::new(7);
-        for (unit, facts) in self.saved.values() {
-            let (unit, facts) = (Box::new(unit.clone()), Box::new(facts.clone()));
-            other.handle(self.now, Event::Restored { unit, facts });
+        for saved in self.saved.values() {
+            other.handle(self.now, saved.restored());
         }
-        for (name, (_, facts)) in &self.saved {
-            let restored = other.id(name).and_then(|id| other.facts(id));
+        for (name, saved) in &self.saved {
+            let id = other.id(name);
+            let definitions = id.map(|id| (other.unit(id), other.next_unit(id)));
+            if definitions != Some((Some(&saved.unit), saved.next.as_ref())) {
+                return fail(format!("{name}: its definitions are not what was saved"));
+            }
+            let (facts, restored) = (&saved.facts, id.and_then(|id| other.facts(id)));
             if restored.as_ref() != Some(facts) {
                 return fail(format!("{name}: {facts:?} reads back as {restored:?}"));
             }

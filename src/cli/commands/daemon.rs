@@ -39,13 +39,20 @@ pub(in crate::cli) const DAEMON: Row = Row {
     options: &[
         Choice::flag(
             "",
+            "--background",
+            "start it in the background, unless it runs; returns when it is ready",
+        ),
+        Choice::flag(
+            "",
             "--no-guardian",
             "no process that makes a successor should the daemon die",
         ),
-        // The hidden options: how a command that starts the daemon in the background hears of it, and by what a new
-        // guardian finds its daemon.
+        // The hidden options: how a command that starts the daemon in the background hears of it, by what a new
+        // guardian finds its daemon, what the next image of a daemon finds, and whether it could go on with that.
         Choice::value("", "--ready-fd", "N", ""),
         Choice::value("", "--guard", "N", ""),
+        Choice::value("", "--handover", "N", ""),
+        Choice::flag("", "--rehearse", ""),
     ],
     summary: "run the daemon in the foreground",
     help: &[
@@ -53,15 +60,21 @@ pub(in crate::cli) const DAEMON: Row = Row {
          standard error; one in the background logs to daemon.log in its home.",
         "SIGTERM and Ctrl-C stop all services in order and then the daemon; a second one does not wait. There is one \
          daemon for one home: a second one does not start.",
+        "This process stays as the guardian of the daemon that it makes: should that die, it makes a successor at once. \
+         --no-guardian leaves that to whoever started it, and so does a set NOTIFY_SOCKET, to which the daemon says when \
+         it is ready and when it is stopping, sd_notify(3).",
     ],
     examples: &[(
         "DIAKONOS_HOME=/tmp/try diakonos daemon",
         "a daemon with a home of its own",
     )],
-    exits: &[(
-        Exit::Failed,
-        "it could not start; the reason is on standard error",
-    )],
+    exits: &[
+        (
+            Exit::Failed,
+            "it could not start; the reason is on standard error",
+        ),
+        (Exit::NotAllowed, "another daemon serves this home"),
+    ],
     run,
 };
 
@@ -103,13 +116,30 @@ pub(in crate::cli) const KILL: Row = Row {
 };
 
 fn run(given: &Given) -> Result<Exit, Failure> {
+    if given.flag("--background") {
+        Place::find(given)?.connect_or_start()?;
+        return Ok(Exit::Done);
+    }
     let descriptor = |option| {
         let number = given.number(option, 1 << 20)?;
         Ok::<_, Failure>(number.and_then(|fd| i32::try_from(fd).ok()))
     };
     let (ready_fd, channel) = (descriptor("--ready-fd")?, descriptor("--guard")?);
+    let handover = descriptor("--handover")?;
     let is_background = ready_fd.is_some() || channel.is_some();
     let home = find_home()?;
+    if given.flag("--rehearse") {
+        let word = daemon::rehearse(&home).map_err(|reason| Failure::new(Exit::Failed, reason))?;
+        answer(word)?;
+        return Ok(Exit::Done);
+    }
+    if let Some(note) = handover {
+        log_to_stderr();
+        return match daemon::run_successor(home, note) {
+            Ok(_) => Ok(Exit::Done),
+            Err(error) => Err(Failure::new(Exit::Failed, error.to_string())),
+        };
+    }
     let service_directories = if is_background {
         // Its folder is /, which says nothing.
         Vec::new()
@@ -122,7 +152,8 @@ fn run(given: &Given) -> Result<Exit, Failure> {
     let options = daemon::Options {
         home,
         service_directories,
-        guarded: if given.flag("--no-guardian") {
+        // Who is to be told that the daemon is ready looks after it as well, and listens to the process that it started.
+        guarded: if given.flag("--no-guardian") || is_set("NOTIFY_SOCKET") {
             Guarded::ByOthers
         } else {
             Guarded::ByUs
@@ -140,16 +171,22 @@ fn run(given: &Given) -> Result<Exit, Failure> {
         // Whoever started it in the background hears it by the descriptor.
         Err(_) if is_background => Err(Failure::silent(Exit::Failed)),
         Err(error) => {
-            let failure = Failure::new(Exit::Failed, error.to_string());
+            let text = error.to_string();
             Err(match error {
-                BootError::Locked { .. } => {
-                    failure.hint("`diakonos daemon-status` shows it, `diakonos kill` ends it")
+                // A supervisor that starts the daemon sees by the code that trying again will not help.
+                BootError::Locked { .. } => Failure::new(Exit::NotAllowed, text)
+                    .hint("`diakonos daemon-status` shows it, `diakonos kill` ends it"),
+                BootError::Failed { doing: "use", .. } => {
+                    Failure::new(Exit::Failed, text).hint(hint)
                 }
-                BootError::Failed { doing: "use", .. } => failure.hint(hint),
-                BootError::Failed { .. } => failure,
+                BootError::Failed { .. } => Failure::new(Exit::Failed, text),
             })
         }
     }
+}
+
+fn is_set(variable: &str) -> bool {
+    std::env::var_os(variable).is_some_and(|value| !value.is_empty())
 }
 
 /// The daemon narrates to standard error: a terminal, an outer supervisor, or `daemon.log`.
@@ -214,10 +251,12 @@ fn kill(given: &Given) -> Result<Exit, Failure> {
     let mut waiting = Waiting::new(given, &place, purpose);
     waiting.carry_out(&mut client, Command::Kill)?;
     // A connection closes a little earlier than its process ends.
+    // Should it have died meanwhile, its successor has done it.
+    let last = client.process().into_iter();
     let has_ended = if processes.is_empty() {
         client.wait_for_end(END_MS)
     } else {
-        processes.iter().all(ends)
+        processes.iter().chain(last).all(ends)
     };
     if !has_ended {
         let named = format!(" (PID {})", status.pid);
