@@ -53,8 +53,8 @@ pub(super) struct ProcessStatus<'a> {
     pub(super) cgroup: Option<&'a Path>,
     /// Bytes of output that could not be written, since the daemon began.
     pub(super) log_lost: u64,
-    /// How the last main process ended, and when (unix milliseconds).
-    pub(super) last_end: Option<(Ending, u64)>,
+    /// How the last main process ended.
+    pub(super) last_end: Option<Ending>,
 }
 
 /// See the module.
@@ -81,6 +81,8 @@ pub(super) struct Processes {
     pub(super) intake: Intake,
     /// Whom a successor gets from what we leave.
     pub(super) keeper: Keeper,
+    /// Runs whose processes have ended: to be reaped once that has been written down.
+    pub(super) ended: Vec<(RunId, Run)>,
 }
 
 /// One process that we watch until its end.
@@ -125,8 +127,9 @@ impl Run {
 /// How we came to a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Origin {
+    /// It was started as what it is, by us or by a predecessor.
     Spawned,
-    /// A forking service has left it behind, or a predecessor started it.
+    /// It lived already: a forking service has left it behind, or a predecessor has.
     Found,
 }
 
@@ -159,7 +162,7 @@ pub(super) struct Leftover {
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct History {
     pub(super) log_lost: u64,
-    pub(super) last_end: Option<(Ending, u64)>,
+    pub(super) last_end: Option<Ending>,
 }
 
 impl Processes {
@@ -195,6 +198,7 @@ impl Processes {
             stirred: BTreeSet::new(),
             intake,
             keeper: Keeper::default(),
+            ended: Vec::new(),
         }
     }
 
@@ -271,7 +275,8 @@ impl Processes {
             sources,
             events,
         };
-        let known: BTreeSet<Pid> = self.runs.values().map(|run| run.pid).collect();
+        let ended = self.ended.iter().map(|(_, run)| run);
+        let known: BTreeSet<Pid> = self.runs.values().chain(ended).map(|run| run.pid).collect();
         reap_orphans(|pid| known.contains(&pid));
         let is_waiting = |hold: &Hold| hold.group.watched() != Watched::Not;
         let is_told = self.watches.is_working();
@@ -295,6 +300,10 @@ impl Processes {
             sources,
             events,
         };
+        for (_, run) in std::mem::take(&mut self.ended) {
+            // One that was not our child is reaped by whose it is.
+            let _ = run.pidfd.wait();
+        }
         for unit in std::mem::take(&mut self.stirred) {
             let state = engine.view(unit).map(|view| view.state);
             if is_rest(state) {
@@ -313,11 +322,17 @@ impl Processes {
             .into_iter()
             .flatten()
             .map(|run| run.run);
-        let inodes = ids
-            .filter_map(|id| Some((id, self.runs.get(&id)?.identity)))
+        let living = ids.filter_map(|id| Some((id, self.runs.get(&id)?.identity)));
+        let ended = self.ended.iter().filter(|(_, run)| run.unit == unit);
+        let inodes = living
+            .chain(ended.map(|(id, run)| (*id, run.identity)))
             .collect();
         let hold = self.holds.get(&unit);
-        let cgroup = hold.and_then(|hold| hold.group.path());
+        let ProcessStatus {
+            cgroup,
+            log_lost,
+            last_end,
+        } = self.status(unit);
         let saved = Saved {
             facts,
             file: definition.path.display().to_string(),
@@ -326,6 +341,8 @@ impl Processes {
             inodes,
             cgroup: cgroup.map(|path| path.display().to_string()),
             invocation: hold.map(|hold| hold.invocation.text().to_owned()),
+            last_end,
+            log_lost,
         };
         self.states.save(unit, &saved);
     }
@@ -401,10 +418,10 @@ impl Processes {
 }
 
 impl Run {
-    /// Lets the loop forget it.
-    pub(super) fn close(self, sources: &mut Sources) {
+    /// Lets the loop forget it. Its process, which has ended, is still to be reaped.
+    pub(super) fn leave(&mut self, sources: &mut Sources) {
         sources.remove(self.exit, self.pidfd.as_fd());
-        if let Some(birth) = self.birth {
+        if let Some(birth) = self.birth.take() {
             sources.remove(birth.token, birth.status.as_fd());
         }
     }

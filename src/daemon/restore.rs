@@ -8,7 +8,7 @@ use std::os::fd::AsFd;
 use std::path::Path;
 
 use crate::engine::{
-    Ending, Engine, Event, FactPhase, FactRun, Facts, Moment, Role, RunId, SpawnFailure, UnitId,
+    Ending, Engine, Event, FactPhase, FactRun, Facts, Moment, Role, SpawnFailure, UnitId,
 };
 use crate::sys::process::{Pid, PidFd, error_text};
 use crate::sys::{clock, proc};
@@ -23,8 +23,9 @@ use super::births::streams;
 use super::environment::Invocation;
 use super::group::Group;
 use super::keeper::Keeper;
-use super::processes::{Hold, Leftover, Processes, Run, Turn};
+use super::processes::{History, Hold, Leftover, Origin, Processes, Run, Turn};
 use super::pump::UnitLog;
+use super::settling::is_rest;
 use super::sources::{Source, Sources};
 use super::spawn::{Fifos, failure};
 
@@ -47,6 +48,8 @@ impl Daemon {
             Ok(Box::new(unit))
         };
         processes.restore(engine, sources, events, load);
+        // Children that were inherited with our PID, and that nobody has told of.
+        processes.orphans(engine, sources, events);
         self.settle();
     }
 }
@@ -77,6 +80,8 @@ impl Processes {
                 Err(reason) => self.leave(&saved, &reason),
             }
         }
+        // Those that run come first: they must not lack the descriptors that the others take for a moment.
+        taken.sort_by_key(|(saved, _)| saved.facts.main.is_none() && saved.facts.control.is_none());
         for (saved, slot) in taken {
             let turn = &mut Turn {
                 engine,
@@ -85,6 +90,8 @@ impl Processes {
             };
             if let Some(id) = turn.engine.id(&saved.facts.unit) {
                 self.states.resume(id, slot);
+                let (log_lost, last_end) = (saved.log_lost, saved.last_end);
+                self.history.insert(id, History { log_lost, last_end });
                 self.take_back(id, &saved, turn);
             }
         }
@@ -144,17 +151,18 @@ impl Processes {
         self.reopen_hold(id, (unit, service), saved, turn);
         let finds_main = facts.phase == FactPhase::FindingMain;
         for run in [facts.main, facts.control].into_iter().flatten() {
-            match self.find(run, saved) {
-                Some(found) => self.hold_again((id, run), found, turn),
+            let known = self.find(run, saved);
+            let found = known.or_else(|| self.find_newborn(id, run, saved));
+            match found {
+                Some(found) => self.hold_again((id, run), found, facts.phase, turn),
                 // The first process of a forking service has done its duty.
                 None if finds_main && run.role == Role::Start => {}
-                None if run.pid.is_none() => self.take_newborn((id, run), saved, turn),
                 None => {
-                    let ending = Ending::Unknown;
-                    turn.events.push_back(Event::Exited {
-                        run: run.run,
-                        ending,
-                    });
+                    let (run, role, ending) = (run.run, run.role, Ending::Unknown);
+                    if role == Role::Start {
+                        self.main_ended(id, ending);
+                    }
+                    turn.events.push_back(Event::Exited { run, ending });
                 }
             }
         }
@@ -162,24 +170,12 @@ impl Processes {
             self.find_main(id, main.run, turn);
         }
         self.stirred.insert(id);
-    }
-
-    /// The process of a run that was wished for, if it was born; else the engine is told that there is none.
-    fn take_newborn(&mut self, (id, run): (UnitId, FactRun), saved: &Saved, turn: &mut Turn<'_>) {
-        let Some(found) = self.find_newborn(id, run, saved) else {
-            let ending = Ending::Unknown;
-            let run = run.run;
-            return turn.events.push_back(Event::Exited { run, ending });
-        };
-        let log = self.holds.get_mut(&id).and_then(|hold| hold.log.as_mut());
-        if let (Some(log), Role::Start) = (log, run.role) {
-            log.begin(run.run, found.0.as_raw());
+        if is_rest(engine.view(id).map(|view| view.state)) {
+            self.settle_unit(id, turn);
         }
-        self.hold_again((id, run), found, turn);
     }
 
-    /// The process of a run, if it is the one that was written down; it may have ended and be unreaped, and then its
-    /// handle tells how.
+    /// The process of a run, if it is the one that was written down and has not been reaped.
     fn find(&self, run: FactRun, saved: &Saved) -> Option<(Pid, PidFd, u64)> {
         let pid = run.pid.and_then(Pid::from_raw)?;
         let (_, expected) = *saved.inodes.iter().find(|(id, _)| *id == run.run)?;
@@ -224,6 +220,7 @@ impl Processes {
         &mut self,
         (unit, run): (UnitId, FactRun),
         (pid, pidfd, identity): (Pid, PidFd, u64),
+        phase: FactPhase,
         turn: &mut Turn<'_>,
     ) {
         let id = run.run;
@@ -236,8 +233,15 @@ impl Processes {
         };
         if let Some(hold) = self.holds.get_mut(&unit) {
             hold.group.add_root(pid);
+            if let (Some(log), Role::Start, None) = (&mut hold.log, run.role, run.pid) {
+                log.begin(id, pid.as_raw());
+            }
         }
-        let found = Run::found((unit, run.role), (pid, pidfd), exit, identity);
+        let mut found = Run::found((unit, run.role), (pid, pidfd), exit, identity);
+        if phase == FactPhase::Starting {
+            // A forking service's first process may still hand its duty on.
+            found.origin = Origin::Spawned;
+        }
         self.runs.insert(id, found);
         turn.events.push_back(Event::Spawned {
             run: id,
@@ -245,6 +249,9 @@ impl Processes {
         });
         // Its report went to the predecessor. A program that was not executed after all ends by itself.
         turn.events.push_back(Event::Executed { run: id });
+        // One that has ended meanwhile is a child of ours, or of whoever reaps for us: its status is read at once, while
+        // nobody has reaped it.
+        self.exit(id, turn);
     }
 }
 
@@ -271,12 +278,12 @@ fn reopen_pipes(
 
 /// Bytes in the pipes are the present main process's, if it had begun.
 fn resume(log: &mut UnitLog, facts: &Facts) {
-    let begun = facts
-        .main
-        .filter(|main| main.role == Role::Start && main.pid.is_some());
-    let run: Option<RunId> = begun.map(|main| main.run);
-    match (run, facts.control) {
-        (Some(run), _) => log.resume(run),
+    let main = facts.main.filter(|main| main.role == Role::Start);
+    match (
+        main.and_then(|main| Some((main.run, main.pid?))),
+        facts.control,
+    ) {
+        (Some((run, pid)), _) => log.resume(run, pid),
         (None, Some(control)) => log.attribute(control.run),
         (None, None) => {}
     }

@@ -240,6 +240,8 @@ mod tests {
             inodes: vec![],
             cgroup: None,
             invocation: None,
+            last_end: None,
+            log_lost: 0,
         }
     }
 

@@ -117,7 +117,10 @@ impl Engine {
             service.attempt = facts.attempt;
             service.last_run = facts.last_run;
             service.starts.clone_from(&facts.starts);
-            service.cause = Cause::Restored;
+            service.cause = match &service.phase {
+                Phase::Failed(failure) => Cause::Failed(failure.clone()),
+                _ => Cause::Restored,
+            };
             service.shown = service.state();
         }
         // The predecessor may have died before its signals went out.

@@ -220,8 +220,10 @@ pub fn has_environment(pid: Pid, entry: &[u8]) -> bool {
     holds_entry(file.take(ENVIRONMENT_LIMIT), entry)
 }
 
-/// The hard limit on file locks; `None` where there is none, or it cannot be read.
-fn lock_limit(pid: Pid) -> Option<u64> {
+/// The hard limit on file locks; `None` where there is none, or it cannot be read. That of one that has ended can be read
+/// until it is reaped.
+#[must_use]
+pub fn lock_limit(pid: Pid) -> Option<u64> {
     let mut buffer = [0_u8; LIMITS_BYTES];
     let path = format!("/proc/{pid}/limits");
     let length = read_whole(&mut File::open(path).ok()?, &mut buffer).ok()?;

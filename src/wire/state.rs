@@ -26,11 +26,16 @@ pub struct Saved {
     /// The boot that the moments, PIDs and inodes belong to.
     pub boot_id: String,
     /// The pidfd's inode of each run (its start time before Linux 6.9): which process it is, while the machine is up.
+    /// Of one that has just ended, too: it may still lie there unreaped.
     pub inodes: Vec<(RunId, u64)>,
     /// The cgroup's folder, if there is one.
     pub cgroup: Option<String>,
     /// The mark in the environment of the present life's processes, `INVOCATION_ID`.
     pub invocation: Option<String>,
+    /// How the last main process ended, if one did.
+    pub last_end: Option<Ending>,
+    /// Bytes of output that could not be written.
+    pub log_lost: u64,
 }
 
 /// The version of this form.
@@ -67,6 +72,8 @@ struct WireSaved {
     inodes: Option<Vec<WireInode>>,
     cgroup: Option<String>,
     invocation: Option<String>,
+    last_end: Option<WireEnding>,
+    log_lost: Option<u64>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -130,6 +137,8 @@ pub fn encode_saved(saved: &Saved) -> Vec<u8> {
         inodes: Some(inodes.collect()),
         cgroup: saved.cgroup.clone(),
         invocation: saved.invocation.clone(),
+        last_end: saved.last_end.map(flatten_ending),
+        log_lost: (saved.log_lost > 0).then_some(saved.log_lost),
     };
     json::to_string(&wire).into_bytes()
 }
@@ -176,6 +185,8 @@ pub fn decode_saved(payload: &[u8]) -> Result<Saved, DecodeError> {
             .collect(),
         cgroup: wire.cgroup,
         invocation: wire.invocation,
+        last_end: wire.last_end.map(ending),
+        log_lost: wire.log_lost.unwrap_or_default(),
     })
 }
 
@@ -269,6 +280,8 @@ mod tests {
             inodes: vec![(RunId(8), u64::MAX)],
             cgroup: Some("/sys/fs/cgroup/diakonos/odd".to_owned()),
             invocation: Some("0123456789abcdef0123456789abcdef".to_owned()),
+            last_end: Some(Ending::Code(3)),
+            log_lost: 12,
         }
     }
 
@@ -328,6 +341,7 @@ mod tests {
         for ending in endings {
             let mut saved = saved(FactPhase::StopPost, FactGoal::Up, Role::Start);
             saved.facts.main_ending = ending;
+            saved.last_end = ending;
             assert_eq!(decode_saved(&encode_saved(&saved)), Ok(saved));
         }
     }

@@ -129,19 +129,31 @@ impl Bench {
 
     /// The same without a guardian.
     pub(crate) fn lone_daemon_after(&self, command: &str) -> Daemon<'_> {
+        let mut daemon = self.shell_before_daemon(command);
+        daemon.log.until("ready, PID");
+        daemon
+    }
+
+    /// The same, while the shell may still be at its command.
+    pub(crate) fn shell_before_daemon(&self, command: &str) -> Daemon<'_> {
         let script = format!("{command}; exec \"$0\" \"$@\"");
         let mut shell = Program::new("/bin/sh");
         let words = ["-c", &script, PROGRAM, "daemon", "--no-guardian"];
-        self.daemon_by(shell.args(words))
+        self.begin_daemon(shell.args(words))
     }
 
     fn daemon_by(&self, program: &mut Program) -> Daemon<'_> {
+        let mut daemon = self.begin_daemon(program);
+        daemon.log.until("ready, PID");
+        daemon
+    }
+
+    fn begin_daemon(&self, program: &mut Program) -> Daemon<'_> {
         let program = self.environment(program);
         let program = program.stdin(Stdio::null()).stdout(Stdio::null());
         let mut child = program.stderr(Stdio::piped()).spawn().unwrap();
         let stderr = child.stderr.take().unwrap();
-        let mut log = Lines::new(File::from(std::os::fd::OwnedFd::from(stderr)));
-        log.until("ready, PID");
+        let log = Lines::new(File::from(std::os::fd::OwnedFd::from(stderr)));
         Daemon {
             bench: self,
             child: Some(child),

@@ -2,9 +2,9 @@
 //! before.
 //!
 //! Owns the loop that waits for the daemon's end, for signals and for what the daemon has to say; the lock, the
-//! listening socket and the read ends of log FIFOs, all of which are the daemon's, too. It does next to nothing, so that
-//! nothing in it can go wrong, and allocates next to nothing: its pages are the daemon's as long as neither writes to
-//! them.
+//! listening socket and the read ends of log FIFOs, all of which are the daemon's, too. It does next to nothing, so
+//! that nothing in it can go wrong, and allocates next to nothing: its pages are the daemon's as long as neither writes
+//! to them.
 
 pub(super) mod message;
 mod patience;
@@ -79,15 +79,16 @@ pub(super) fn inherit(home: &Home, channel: i32) -> Option<Guardian> {
     prepare_process();
     let channel = Channel::from_owned(files::take_inherited(channel).ok()?);
     let mut buffer = [0; MESSAGE_MAX];
-    let ready = wait_readable(&[channel.as_fd()], Some(SEAT_MS)).ok()?;
-    let Passed { length, fds } = channel.receive(&mut buffer).ok().filter(|_| ready[0])?;
+    wait_readable(&[channel.as_fd()], Some(SEAT_MS)).ok()?;
+    let Passed { length, fds } = channel.receive(&mut buffer).ok()?;
     let Some(Message::Seat(note)) = Message::decode(buffer.get(..length)?) else {
         return None;
     };
     let [lock, listener] = <[OwnedFd; 2]>::try_from(fds).ok()?;
     let pid = Pid::from_raw(note.pid)?;
-    // It is the daemon's: while its end is open, so is the process, and its number is its own.
     let pidfd = PidFd::open(pid).ok()?;
+    // Somebody is there who hears us, and so that number is still the daemon's.
+    channel.send(&[0], &[]).ok()?;
     let seat = Seat {
         home: home.clone(),
         lock: File::from(lock),
@@ -100,7 +101,7 @@ pub(super) fn inherit(home: &Home, channel: i32) -> Option<Guardian> {
     guardian.ward = Some(Ward {
         pid,
         pidfd,
-        channel,
+        channel: Some(channel),
         born_ms: clock::monotonic_ms(),
         stage: Stage::Busy,
         ending: None,
@@ -140,7 +141,8 @@ pub(super) struct Guardian {
 struct Ward {
     pid: Pid,
     pidfd: PidFd,
-    channel: Channel,
+    /// Nothing once the daemon has closed its end, as it does when it dies.
+    channel: Option<Channel>,
     born_ms: u64,
     stage: Stage,
     /// It was told to end.
@@ -165,29 +167,27 @@ struct Held {
     _reader: OwnedFd,
 }
 
-impl Ward {
-    /// Becomes this program, which finds the daemon by its channel. If that cannot be, all is as before.
-    fn replace_us(&self, program: &Path) {
-        let fd = self.channel.as_fd().as_raw_fd();
-        let words = [
-            CString::new(program.as_os_str().as_bytes()),
-            Ok(c"daemon".to_owned()),
-            Ok(GUARD_OPTION.to_owned()),
-            CString::new(fd.to_string()),
-        ];
-        let words: Vec<CString> = words.into_iter().flatten().collect();
-        let Some(path) = words.first().filter(|_| words.len() == 4) else {
-            return;
-        };
-        let become_it = |()| fork::become_program(path, &words).map(|never| match never {});
-        let result: io::Result<()> = self.channel.keep_over_exec(true).and_then(become_it);
-        if let Err(error) = result {
-            let (path, reason) = (program.display(), error_text(&error));
-            ::log::error!("the guardian cannot become {path}: {reason}; it goes on as it is");
-        }
-        // Only after a failure.
-        let _ = self.channel.keep_over_exec(false);
+/// Becomes this program, which finds the daemon by the channel. If that cannot be, all is as before.
+fn become_guardian(program: &Path, channel: &Channel) {
+    let fd = channel.as_fd().as_raw_fd();
+    let words = [
+        CString::new(program.as_os_str().as_bytes()),
+        Ok(c"daemon".to_owned()),
+        Ok(GUARD_OPTION.to_owned()),
+        CString::new(fd.to_string()),
+    ];
+    let words: Vec<CString> = words.into_iter().flatten().collect();
+    let Some(path) = words.first().filter(|_| words.len() == 4) else {
+        return;
+    };
+    let become_it = |()| fork::become_program(path, &words).map(|never| match never {});
+    let result: io::Result<()> = channel.keep_over_exec(true).and_then(become_it);
+    if let Err(error) = result {
+        let (path, reason) = (program.display(), error_text(&error));
+        ::log::error!("the guardian cannot become {path}: {reason}; it goes on as it is");
     }
+    // Only after a failure.
+    let _ = channel.keep_over_exec(false);
 }
 
 impl Seat {
@@ -273,7 +273,7 @@ impl Guardian {
         self.ward = Some(Ward {
             pid,
             pidfd,
-            channel: ours,
+            channel: Some(ours),
             born_ms: now_ms,
             stage: Stage::Starting,
             ending,
@@ -298,12 +298,11 @@ impl Guardian {
         let timeout_ms = due_ms.map(|due_ms| due_ms.saturating_sub(clock::monotonic_ms()));
         let waited = match &self.ward {
             Some(ward) => {
-                let fds = [
-                    self.signals.as_fd(),
-                    ward.pidfd.as_fd(),
-                    ward.channel.as_fd(),
-                ];
-                wait_readable(&fds, timeout_ms)
+                let (signals, pidfd) = (self.signals.as_fd(), ward.pidfd.as_fd());
+                match &ward.channel {
+                    Some(channel) => wait_readable(&[signals, pidfd, channel.as_fd()], timeout_ms),
+                    None => wait_readable(&[signals, pidfd], timeout_ms),
+                }
             }
             None => wait_readable(&[self.signals.as_fd()], timeout_ms),
         };
@@ -313,10 +312,9 @@ impl Guardian {
         if ready.first() == Some(&true) {
             self.take_signals();
         }
-        if ready.get(1) == Some(&true) {
-            if let Some(ended) = self.bury() {
-                return Turn::Over(ended);
-            }
+        let ended = ready.get(1).filter(|ended| **ended);
+        if let Some(ended) = ended.and_then(|_| self.bury()) {
+            return Turn::Over(ended);
         }
         self.reap();
         Turn::Again
@@ -326,10 +324,14 @@ impl Guardian {
     fn listen(&mut self) {
         let mut buffer = [0; MESSAGE_MAX];
         while let Some(ward) = &mut self.ward {
-            let Ok(Passed { length, mut fds }) = ward.channel.receive(&mut buffer) else {
+            let Some(channel) = &ward.channel else {
+                return;
+            };
+            let Ok(Passed { length, mut fds }) = channel.receive(&mut buffer) else {
                 return;
             };
             let Some(bytes) = buffer.get(..length).filter(|bytes| !bytes.is_empty()) else {
+                ward.channel = None;
                 return;
             };
             match Message::decode(bytes) {
@@ -350,7 +352,7 @@ impl Guardian {
                 Some(Message::Busy) => ward.stage = Stage::Busy,
                 Some(Message::Over) => ward.stage = Stage::Over,
                 Some(Message::Seat(note)) => self.seat.take_over(note, fds),
-                Some(Message::Successor(program)) => ward.replace_us(&program),
+                Some(Message::Successor(program)) => become_guardian(&program, channel),
                 None => {}
             }
         }
