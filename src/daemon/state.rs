@@ -188,6 +188,21 @@ impl States {
         (found, last_run)
     }
 
+    /// Whether the last save was written.
+    pub(super) fn is_good(&self) -> bool {
+        self.health == Health::Good
+    }
+
+    /// Whether this program can read all that a daemon has saved here; changes nothing.
+    pub(super) fn rehearse(&self) -> Result<(), String> {
+        let entries = std::fs::read_dir(&self.directory).map_err(|error| error_text(&error))?;
+        let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
+        for path in paths.filter(|path| path.extension().is_some_and(|ending| ending == ENDING)) {
+            read(&path).map_err(|reason| format!("cannot read {}: {reason}", path.display()))?;
+        }
+        Ok(())
+    }
+
     fn path(&self, name: &str) -> PathBuf {
         self.directory.join(format!("{name}.{ENDING}"))
     }
@@ -229,6 +244,7 @@ mod tests {
             attempt: 0,
             starts: vec![],
             last_run: RunId(7),
+            begun: Moment(3),
             failure: None,
             main_ending: None,
         };

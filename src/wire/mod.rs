@@ -8,6 +8,7 @@ mod codec;
 mod codec_reply;
 mod error;
 mod frame;
+mod handover;
 mod message;
 mod notify;
 mod parse;
@@ -19,6 +20,9 @@ pub use codec::{decode_hello, decode_request, encode_hello, encode_request};
 pub use codec_reply::{decode_reply, encode_reply};
 pub use error::DecodeError;
 pub use frame::{CHUNK_MAX, Decoder, FRAME_MAX, FrameError, frame};
+pub use handover::{
+    HandedRequest, HandedSession, HandedStage, Handover, decode_handover, encode_handover,
+};
 pub use message::*;
 pub use notify::{ASSIGNMENTS_MAX, Access, Assignment, DATAGRAM_MAX, parse_notify};
 pub use state::{Saved, decode_saved, encode_saved};

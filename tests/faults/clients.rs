@@ -30,6 +30,7 @@ fn asking(bench: &Bench, command: Command) -> Vec<u8> {
     framed(&wire::encode_request(&Request {
         command,
         directories,
+        first_asked_ms: None,
     }))
 }
 

@@ -77,6 +77,8 @@ pub(crate) enum Known {
 #[derive(Clone, Debug)]
 pub(crate) struct Asked {
     pub(crate) verb: Verb,
+    /// When the client asked first.
+    pub(crate) at: Moment,
     pub(crate) targets: Vec<UnitName>,
     pub(crate) client: Client,
 }
@@ -197,6 +199,14 @@ impl Model {
     }
 
     /// The daemon died: nobody waits any more; what it had not saved it has not promised.
+    /// The wishes whose clients wait.
+    pub(crate) fn unanswered(&self) -> Vec<Asked> {
+        let all = self.requests.values();
+        all.filter(|asked| asked.client == Client::Waits && asked.verb != Verb::Reload)
+            .cloned()
+            .collect()
+    }
+
     pub(crate) fn daemon_died(&mut self, saved: &BTreeMap<UnitName, (Unit, Facts)>) {
         self.requests.clear();
         self.states.clear();
@@ -278,9 +288,11 @@ impl Model {
                 request,
                 verb,
                 targets,
+                first_asked,
                 ..
             } => {
                 let asked = Asked {
+                    at: first_asked.unwrap_or(turn.now),
                     verb: *verb,
                     targets: targets.clone(),
                     client: Client::Waits,
@@ -304,7 +316,7 @@ impl Model {
                 self.know(*run, Known::Over);
                 self.expect(turn, *run, *ending);
             }
-            Event::GroupEmpty { .. } | Event::Tick => {}
+            Event::GroupEmpty { .. } | Event::Resumed { .. } | Event::Tick => {}
             Event::Restored { unit, facts } => {
                 self.newest
                     .entry(unit.name.clone())

@@ -98,6 +98,7 @@ fn tell_event(event: &Event, names: &Names<'_>) -> String {
             request,
             verb,
             by,
+            first_asked,
             targets,
             definitions,
             absent,
@@ -105,12 +106,13 @@ fn tell_event(event: &Event, names: &Names<'_>) -> String {
             let read: Vec<&UnitName> = definitions.iter().map(|unit| &unit.name).collect();
             let missing: Vec<&UnitName> = absent.iter().map(|absent| &absent.name).collect();
             format!(
-                "request {request}: {verb:?} {targets:?} by {by:?}, read {read:?}, missing {missing:?}"
+                "request {request}: {verb:?} {targets:?} by {by:?}, first {first_asked:?}, read {read:?}, missing {missing:?}"
             )
         }
         Event::GroupEmpty { unit } => format!("GroupEmpty of {}", told(*unit, names)),
         Event::Restored { unit, facts } => format!("Restored {}: {facts:?}", unit.name),
         Event::Detached { .. }
+        | Event::Resumed { .. }
         | Event::Spawned { .. }
         | Event::Executed { .. }
         | Event::SpawnFailed { .. }
