@@ -18,6 +18,7 @@ mod handover;
 mod home;
 mod identity;
 mod keeper;
+mod leftover;
 mod loader;
 mod main_pid;
 mod newborn;
@@ -188,6 +189,7 @@ fn serve(
             daemon.go_on_from(heritage);
             daemon.introduce();
             daemon.renew_guardian();
+            daemon.supervisor.ready(daemon.home.root());
             // Whoever is enabled was started, or is not to be.
             daemon.know_enabled();
         }

@@ -15,8 +15,8 @@ use crate::engine::{Effect, Ending, Engine, Event, Role, RunId, SpawnFailure, Ta
 use crate::sys::cgroup::Tree;
 use crate::sys::process::{Pid, PidFd, error_text, reap_orphans};
 use crate::sys::users;
-use crate::unit::{Signal, UnitName};
-use crate::wire::Saved;
+use crate::unit::{Signal, Unit};
+use crate::wire::{Saved, SavedDefinition};
 
 use super::account::Account;
 use super::environment::Invocation;
@@ -24,6 +24,7 @@ use super::group::{Group, Watched, is_gone};
 use super::home::Home;
 use super::identity::{Identities, Invocations};
 use super::keeper::Keeper;
+use super::leftover::Leftovers;
 use super::main_pid::Finding;
 use super::pump::{Intake, UnitLog};
 use super::settling::is_rest;
@@ -74,8 +75,8 @@ pub(super) struct Processes {
     pub(super) watches: Watches,
     pub(super) states: States,
     pub(super) history: BTreeMap<UnitId, History>,
-    /// Processes of a predecessor whose units could not be read, by name.
-    pub(super) leftovers: BTreeMap<UnitName, Vec<Leftover>>,
+    /// What a predecessor left and could not be taken back.
+    pub(super) leftovers: Leftovers,
     /// Units that may have come to rest.
     pub(super) stirred: BTreeSet<UnitId>,
     pub(super) intake: Intake,
@@ -153,13 +154,6 @@ pub(super) struct Hold {
     pub(super) log: Option<UnitLog>,
 }
 
-/// A process that nobody watches, and by which number it is known.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Leftover {
-    pub(super) pid: Pid,
-    pub(super) identity: u64,
-}
-
 /// What outlives a unit's holding.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct History {
@@ -196,7 +190,7 @@ impl Processes {
             watches: Watches::new(sources),
             states: States::new(home.run()),
             history: BTreeMap::new(),
-            leftovers: BTreeMap::new(),
+            leftovers: Leftovers::default(),
             stirred: BTreeSet::new(),
             intake,
             rehearsing: None,
@@ -341,10 +335,13 @@ impl Processes {
             log_lost,
             last_end,
         } = self.status(unit);
+        let next = engine.next_unit(unit);
         let saved = Saved {
             facts,
             file: definition.path.display().to_string(),
             hash: definition.hash,
+            definition: Some(definition.fingerprint()),
+            next: next.map(Unit::fingerprint),
             boot_id: self.states.boot_id().to_owned(),
             inodes,
             cgroup: cgroup.map(|path| path.display().to_string()),
@@ -352,7 +349,10 @@ impl Processes {
             last_end,
             log_lost,
         };
-        self.states.save(unit, &saved);
+        self.states.save(unit, &saved, || {
+            let both = [Some(definition), next].into_iter().flatten();
+            both.map(SavedDefinition::of).collect()
+        });
     }
 
     /// What is known of a unit's processes and log.

@@ -384,6 +384,7 @@ impl Daemon {
         status.home = self.home.root().display().to_string();
         status.clients = u32::try_from(self.sessions.len()).unwrap_or(u32::MAX);
         status.abilities = self.processes.abilities();
+        status.unreadable = self.processes.leftovers.told();
         status.guardian = self.processes.keeper.guardian().map(Pid::as_raw);
         status
     }

@@ -5,29 +5,30 @@
 
 use std::collections::VecDeque;
 use std::os::fd::AsFd;
+use std::os::unix::process::parent_id;
 use std::path::Path;
 
 use crate::engine::{
     Ending, Engine, Event, FactPhase, FactRun, Facts, Moment, Role, SpawnFailure, UnitId,
 };
+use crate::sys::clock;
 use crate::sys::process::{Pid, PidFd, error_text};
-use crate::sys::{clock, proc};
-use crate::unit::{Service, Unit, UnitName};
+use crate::unit::{Context, Service, Unit};
 use crate::wire::Saved;
-
-use super::event_loop::Daemon;
-use super::loader::read_file;
 
 use super::account::Account;
 use super::births::streams;
 use super::environment::Invocation;
+use super::event_loop::Daemon;
 use super::group::Group;
 use super::keeper::Keeper;
-use super::processes::{History, Hold, Leftover, Origin, Processes, Run, Turn};
+use super::loader::read_file;
+use super::processes::{History, Hold, Origin, Processes, Run, Turn};
 use super::pump::UnitLog;
 use super::settling::is_rest;
 use super::sources::{Source, Sources};
 use super::spawn::{Fifos, failure};
+use super::state::Definitions;
 
 impl Daemon {
     /// Takes back whatever a predecessor left. To be called once, at boot, before any request.
@@ -40,14 +41,7 @@ impl Daemon {
             context,
             ..
         } = self;
-        let load = |saved: &Saved| {
-            let unit = read_file(&saved.facts.unit, Path::new(&saved.file), context)?;
-            if unit.hash != saved.hash {
-                ::log::warn!("{}: its file has changed since it was started", unit.name);
-            }
-            Ok(Box::new(unit))
-        };
-        processes.restore(engine, sources, events, load);
+        processes.restore(engine, sources, (events, context));
         // Children that were inherited with our PID, and that nobody has told of.
         processes.orphans(engine, sources, events);
         self.settle();
@@ -55,90 +49,67 @@ impl Daemon {
 }
 
 impl Processes {
-    /// Takes back whatever a predecessor left in `run/`. `load` reads a unit's file, or says why it cannot be read. To
-    /// be called once, at boot, before any request; the events that follow are queued.
-    pub(super) fn restore(
+    /// Takes back whatever a predecessor left in `run/`; the events that follow are queued.
+    fn restore(
         &mut self,
         engine: &mut Engine,
         sources: &mut Sources,
-        events: &mut VecDeque<Event>,
-        mut load: impl FnMut(&Saved) -> Result<Box<Unit>, String>,
+        (events, context): (&mut VecDeque<Event>, &Context),
     ) {
+        let left = self.states.predecessor();
+        engine.count_on_from(left.last_run);
+        self.note_leftovers(&left);
         let mut taken = Vec::new();
-        let (predecessors, last_run) = self.states.predecessors();
-        engine.count_on_from(last_run);
-        for (saved, slot) in predecessors {
-            match load(&saved) {
-                Ok(unit) => {
-                    let facts = Box::new(saved.facts.clone());
-                    engine.handle(
-                        Moment(clock::monotonic_ms()),
-                        Event::Restored { unit, facts },
-                    );
-                    taken.push((saved, slot));
+        for (saved, slot) in left.units {
+            let definitions = match self.definitions(&saved, context) {
+                Ok(definitions) => definitions,
+                Err(reason) => {
+                    self.leave(&saved, &reason);
+                    continue;
                 }
-                Err(reason) => self.leave(&saved, &reason),
+            };
+            engine.handle(
+                Moment(clock::monotonic_ms()),
+                Event::Restored {
+                    unit: definitions.in_force.clone(),
+                    next: definitions.next.clone(),
+                    facts: Box::new(saved.facts.clone()),
+                },
+            );
+            if let Some(id) = engine.id(&saved.facts.unit) {
+                self.states.resume(id, slot, &definitions);
+                taken.push((id, saved));
             }
         }
         // Those that run come first: they must not lack the descriptors that the others take for a moment.
-        taken.sort_by_key(|(saved, _)| saved.facts.main.is_none() && saved.facts.control.is_none());
-        for (saved, slot) in taken {
+        taken.sort_by_key(|(_, saved)| saved.facts.main.is_none() && saved.facts.control.is_none());
+        for (id, saved) in taken {
             let turn = &mut Turn {
                 engine,
                 sources,
                 events,
             };
-            if let Some(id) = turn.engine.id(&saved.facts.unit) {
-                self.states.resume(id, slot);
-                let (log_lost, last_end) = (saved.log_lost, saved.last_end);
-                self.history.insert(id, History { log_lost, last_end });
-                self.take_back(id, &saved, turn);
-            }
+            let (log_lost, last_end) = (saved.log_lost, saved.last_end);
+            self.history.insert(id, History { log_lost, last_end });
+            self.take_back(id, &saved, turn);
         }
         // Whatever is due by now, and whatever waited for its turn, is so again.
         events.push_back(Event::Tick);
     }
 
-    /// A unit whose file cannot be read: its processes run on unwatched, and keep a second copy from being started.
-    fn leave(&mut self, saved: &Saved, reason: &str) {
-        let runs = [saved.facts.main, saved.facts.control]
-            .into_iter()
-            .flatten();
-        let found = runs.filter_map(|run| self.find(run, saved));
-        let is_alive = |pid| proc::stat(pid).is_ok_and(|stat| !stat.is_dead());
-        let alive = found.filter(|(pid, ..)| is_alive(*pid));
-        let left: Vec<Leftover> = alive
-            .map(|(pid, _, identity)| Leftover { pid, identity })
-            .collect();
+    /// What the unit was started with; where that was not kept, what its file says.
+    fn definitions(&self, saved: &Saved, context: &Context) -> Result<Definitions, String> {
+        let reason = match self.states.definitions(saved, context) {
+            Ok(definitions) => return Ok(definitions),
+            Err(reason) => reason,
+        };
         let name = &saved.facts.unit;
-        let pids: Vec<String> = left.iter().map(|left| left.pid.to_string()).collect();
-        if pids.is_empty() {
-            ::log::warn!("{name} is not taken over: {reason}");
-        } else {
-            let pids = pids.join(", ");
-            ::log::error!("{name} is not taken over, PID {pids} runs on unwatched: {reason}");
-            self.leftovers.insert(name.clone(), left);
+        let unit = read_file(name, Path::new(&saved.file), context)
+            .map_err(|error| format!("its definition is lost ({reason}), and {error}"))?;
+        if unit.hash != saved.hash {
+            ::log::warn!("{name}: its definition is lost ({reason}), its file counts as it is now");
         }
-    }
-
-    /// Whether a process of an earlier daemon still does this unit's work.
-    pub(super) fn refuse_second_copy(&mut self, name: &UnitName) -> Result<(), SpawnFailure> {
-        let Some(left) = self.leftovers.get(name) else {
-            return Ok(());
-        };
-        let identities = self.identities;
-        let lives = |left: &&Leftover| {
-            let is_dead = proc::stat(left.pid).map_or(true, |stat| stat.is_dead());
-            let same = |pidfd: PidFd| identities.of(left.pid, &pidfd) == left.identity;
-            !is_dead && PidFd::open(left.pid).is_ok_and(same)
-        };
-        if let Some(left) = left.iter().find(lives) {
-            let pid = left.pid;
-            let reason = format!("PID {pid}, which an earlier daemon started, still runs");
-            return Err(failure("predecessor", 0, reason));
-        }
-        self.leftovers.remove(name);
-        Ok(())
+        Ok(Definitions::instead(unit))
     }
 
     fn take_back(&mut self, id: UnitId, saved: &Saved, turn: &mut Turn<'_>) {
@@ -176,8 +147,11 @@ impl Processes {
     }
 
     /// The process of a run, if it is the one that was written down and has not been reaped.
-    fn find(&self, run: FactRun, saved: &Saved) -> Option<(Pid, PidFd, u64)> {
-        let pid = run.pid.and_then(Pid::from_raw)?;
+    pub(super) fn find(&self, run: FactRun, saved: &Saved) -> Option<(Pid, PidFd, u64)> {
+        let pid = run
+            .pid
+            .and_then(Pid::from_raw)
+            .filter(|pid| !is_family(*pid))?;
         let (_, expected) = *saved.inodes.iter().find(|(id, _)| *id == run.run)?;
         let pidfd = PidFd::open(pid).ok()?;
         let identity = self.identities.of(pid, &pidfd);
@@ -194,7 +168,8 @@ impl Processes {
         let name = unit.name.as_str();
         let known = saved.invocation.as_deref().and_then(Invocation::from_text);
         let invocation = known.unwrap_or_else(|| self.invocations.next());
-        let mut group = Group::reopen(id, name, saved.cgroup.as_deref(), self.tree.as_ref());
+        let path = saved.cgroup.as_deref().map(Path::new);
+        let mut group = Group::reopen((id, name), path, self.tree.as_ref(), &self.home.tree_name());
         group.add_mark(invocation.mark());
         let has_log = !streams(service).is_empty();
         let log = has_log.then(|| UnitLog::new(name, &self.home.logs(), service.log));
@@ -253,6 +228,11 @@ impl Processes {
         // nobody has reaped it.
         self.exit(id, turn);
     }
+}
+
+/// Whom no service can be: the first process, ourselves, and who made us.
+fn is_family(pid: Pid) -> bool {
+    [1, std::process::id(), parent_id()].contains(&pid.as_raw())
 }
 
 fn reopen_pipes(

@@ -19,6 +19,8 @@ mod lifecycle;
 mod limits;
 mod order;
 mod reboot;
+mod remains;
+
 mod restart;
 mod startup;
 mod supervisor;

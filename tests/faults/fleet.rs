@@ -16,7 +16,7 @@ use diakonos::engine::{Command, Scope, Wait};
 use diakonos::log::index::{Record, What, decode};
 use diakonos::log::{Ending, Mark};
 use diakonos::sys::process::{Pid, PidFd};
-use diakonos::wire::{Final, ResultKind, UnitStatus};
+use diakonos::wire::{DaemonStatus, Final, ResultKind, UnitStatus};
 
 use crate::harness::{Bench, Client, Deadline, Lines, start, stop};
 use crate::tools::{Orders, Seeded, window};
@@ -453,12 +453,21 @@ pub(crate) fn until(
     status(client, name)
 }
 
-/// The process that serves this home.
-pub(crate) fn daemon_pid(client: &mut Client) -> Pid {
+fn daemon_status(client: &mut Client) -> DaemonStatus {
     match client.ask(Command::DaemonStatus).last {
-        Final::Daemon(status) => Pid::from_raw(status.pid).unwrap(),
+        Final::Daemon(status) => status,
         other => panic!("{other:?}"),
     }
+}
+
+/// The process that serves this home.
+pub(crate) fn daemon_pid(client: &mut Client) -> Pid {
+    Pid::from_raw(daemon_status(client).pid).unwrap()
+}
+
+/// The process that would make another one.
+pub(crate) fn guardian_pid(client: &mut Client) -> Option<Pid> {
+    daemon_status(client).guardian.and_then(Pid::from_raw)
 }
 
 /// A log's files, oldest first.

@@ -126,11 +126,10 @@ pub(super) struct Guardian {
     signals: SignalFd,
     ward: Option<Ward>,
     held: Vec<Held>,
+    /// When the next daemon is due; counts only while there is none.
     patience: Patience,
     /// When children that have ended are to be reaped.
     reap_ms: Option<u64>,
-    /// When the next daemon is due; counts only while there is none.
-    due_ms: u64,
     /// A signal that came while there was no daemon, or that ended one before it was through.
     pending: Option<i32>,
     /// How many daemons there were.
@@ -225,7 +224,6 @@ impl Guardian {
             held: Vec::new(),
             patience: Patience::default(),
             reap_ms: None,
-            due_ms: 0,
             pending: None,
             generation: 0,
         })
@@ -235,7 +233,7 @@ impl Guardian {
     pub(super) fn run(mut self) -> Result<Post, BootError> {
         loop {
             let now_ms = clock::monotonic_ms();
-            if self.ward.is_none() && (self.pending.is_some() || self.due_ms <= now_ms) {
+            if self.ward.is_none() && (self.pending.is_some() || self.patience.due_ms() <= now_ms) {
                 match self.beget(now_ms) {
                     Ok(None) => {}
                     Ok(Some(channel)) => return Ok(self.go_forth(channel)),
@@ -245,7 +243,7 @@ impl Guardian {
                     }
                     Err(error) => {
                         ::log::error!("{error}");
-                        self.due_ms = self.patience.next(now_ms, now_ms, Fault::Its);
+                        self.patience.died(now_ms, now_ms, Fault::NeverServed);
                         // Or it would be tried again and again.
                         self.pending = None;
                     }
@@ -293,7 +291,7 @@ impl Guardian {
         let due_ms = if self.ward.is_some() {
             self.reap_ms
         } else {
-            Some(self.due_ms)
+            Some(self.patience.due_ms())
         };
         let timeout_ms = due_ms.map(|due_ms| due_ms.saturating_sub(clock::monotonic_ms()));
         let waited = match &self.ward {
@@ -304,7 +302,14 @@ impl Guardian {
                     None => wait_readable(&[signals, pidfd], timeout_ms),
                 }
             }
-            None => wait_readable(&[self.signals.as_fd()], timeout_ms),
+            None => {
+                let (signals, door) = (self.signals.as_fd(), self.seat.listener.as_fd());
+                if self.patience.hears_knocks() {
+                    wait_readable(&[signals, door], timeout_ms)
+                } else {
+                    wait_readable(&[signals], timeout_ms)
+                }
+            }
         };
         let ready = waited.unwrap_or_default();
         // What it has said before comes before what happened then.
@@ -312,8 +317,10 @@ impl Guardian {
         if ready.first() == Some(&true) {
             self.take_signals();
         }
-        let ended = ready.get(1).filter(|ended| **ended);
-        if let Some(ended) = ended.and_then(|_| self.bury()) {
+        let other = ready.get(1) == Some(&true);
+        if other && self.ward.is_none() {
+            self.patience.knocked();
+        } else if let Some(ended) = other.then(|| self.bury()).flatten() {
             return Turn::Over(ended);
         }
         self.reap();
@@ -447,14 +454,14 @@ impl Guardian {
                 ..
             }
         );
-        let fault = if has_served && from_outside {
-            Fault::Others
-        } else {
-            Fault::Its
+        let fault = match (has_served, from_outside) {
+            (true, true) => Fault::None,
+            (true, false) => Fault::Served,
+            (false, _) => Fault::NeverServed,
         };
-        self.due_ms = self.patience.next(ward.born_ms, now_ms, fault);
+        self.patience.died(ward.born_ms, now_ms, fault);
         let (pid, how) = (ward.pid, ending(wait));
-        let in_ms = self.due_ms.saturating_sub(now_ms);
+        let in_ms = self.patience.due_ms().saturating_sub(now_ms);
         match (ward.ending, has_served) {
             (Some(_), false) => {
                 ::log::error!("the daemon (PID {pid}) ended before it served: {how}");
@@ -469,7 +476,7 @@ impl Guardian {
             }
             (None, _) => {
                 ::log::error!(
-                    "the daemon (PID {pid}) has died: {how}; a successor comes in {in_ms} ms"
+                    "the daemon (PID {pid}) has died: {how}; a successor comes in {in_ms} ms at the latest"
                 );
             }
         }
