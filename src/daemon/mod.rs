@@ -53,6 +53,7 @@ pub use context::unit_context;
 pub use environment::default_path;
 pub use guardian::Ended;
 pub use home::Home;
+pub use supervisor::has_supervisor;
 
 use boot::{Ready, Seat};
 use enabled::Enabled;
@@ -102,6 +103,7 @@ pub fn run(options: Options) -> Result<Ended, BootError> {
             return Err(error);
         }
     };
+    supervisor::note(&seat.home, options.guarded);
     match options.guarded {
         Guarded::ByOthers => serve(seat, ready, Keeper::default(), None),
         Guarded::ByUs => follow(guardian::guard(seat, ready)?),
