@@ -14,10 +14,11 @@ use std::path::Path;
 
 use super::client::Client;
 use super::exit::{Exit, Failure};
+use super::output::{aside, hint_line};
 use super::place::{Place, home_hint};
 use super::text::{clean, span};
 use super::wait::{MENTION_MS, mention};
-use crate::daemon::Home;
+use crate::daemon::{Home, has_supervisor};
 use crate::sys::clock::monotonic_ms;
 use crate::sys::detach::{Detached, start_detached};
 use crate::sys::files;
@@ -29,6 +30,10 @@ use crate::sys::process::error_text;
 const START_MS: u64 = 30_000;
 /// How long a daemon that holds its lock already may take until it listens.
 const LISTEN_MS: u64 = 10_000;
+/// How long a supervisor may take until the successor of a daemon that died listens: until then none is made here.
+const SUPERVISOR_MS: u64 = 3_000;
+/// How soon a socket on which nobody listened is tried again.
+const AGAIN_MS: u64 = 50;
 /// The descriptor on which the daemon says that it listens.
 const READY_FD: &CStr = c"3";
 /// What is read of the line that it says.
@@ -59,15 +64,42 @@ impl Place {
     /// The daemon, if one runs; and if one has died and left services behind, its successor: without that nobody could
     /// say how they are, nor stop them.
     pub(super) fn connect_or_succeed(&self) -> Result<Option<Client>, Failure> {
+        let client = self.successor()?;
+        if let Some(client) = &client {
+            self.mention_version(client);
+        }
+        Ok(client)
+    }
+
+    /// The same, without a word about its version.
+    pub(super) fn successor(&self) -> Result<Option<Client>, Failure> {
         match self.connect()? {
             Some(client) => Ok(Some(client)),
-            None if has_heritage(&self.home) => self.connect_or_start().map(Some),
+            None if has_heritage(&self.home) => Ok(Some(self.connected_or_started()?.client)),
             None => Ok(None),
         }
     }
 
-    /// The same, telling which of the two it was.
+    /// The daemon, started if none runs, and which of the two it was.
     pub(super) fn connect_or_start_fresh(&self) -> Result<Connected, Failure> {
+        let connected = self.connected_or_started()?;
+        self.mention_version(&connected.client);
+        Ok(connected)
+    }
+
+    fn mention_version(&self, client: &Client) {
+        if let Some(version) = client.other_version() {
+            let hint = format!(
+                "the daemon is version {version}, this program is {}; `diakonos upgrade` replaces \
+                 the daemon, and its services run on",
+                env!("CARGO_PKG_VERSION")
+            );
+            aside(&hint_line(&hint, self.palette));
+        }
+    }
+
+    /// As [`Place::connect_or_start_fresh`], without a word about its version.
+    pub(super) fn connected_or_started(&self) -> Result<Connected, Failure> {
         if let Some(client) = self.connect()? {
             let fresh = false;
             return Ok(Connected { client, fresh });
@@ -92,29 +124,44 @@ impl Place {
             return Ok(Connected { client, fresh });
         }
         let watch = watch(home)?;
+        // A rival would keep the supervisor's own daemon from starting.
+        if has_supervisor(home)
+            && let Ok(connected) = self.await_socket(&watch, None, SUPERVISOR_MS)
+        {
+            return Ok(connected);
+        }
         match start(home)? {
             Word::Ready => {
                 let client = self.connect()?.ok_or_else(|| died(home))?;
                 let fresh = true;
                 Ok(Connected { client, fresh })
             }
-            Word::Locked(pid) => self.await_socket(&watch, pid),
+            Word::Locked(pid) => self.await_socket(&watch, pid, LISTEN_MS),
         }
     }
 
     /// Another daemon, not started by a command, is on its way: its socket comes, or it is stuck.
-    fn await_socket(&self, watch: &Inotify, pid: Option<u32>) -> Result<Connected, Failure> {
-        let deadline_ms = monotonic_ms().saturating_add(LISTEN_MS);
+    fn await_socket(
+        &self,
+        watch: &Inotify,
+        pid: Option<u32>,
+        patience_ms: u64,
+    ) -> Result<Connected, Failure> {
+        let deadline_ms = monotonic_ms().saturating_add(patience_ms);
         let mut buffer = vec![0; inotify::BUFFER_BYTES];
-        mention("a daemon runs; waiting for it to listen …");
+        mention("waiting for the daemon to listen …");
         loop {
             if let Some(client) = self.connect()? {
                 let fresh = false;
                 return Ok(Connected { client, fresh });
             }
             let left_ms = deadline_ms.saturating_sub(monotonic_ms());
-            let ready = wait_readable(&[watch.as_fd()], Some(left_ms));
-            if left_ms == 0 || !ready.is_ok_and(|ready| ready.contains(&true)) {
+            if left_ms == 0 {
+                break;
+            }
+            // A socket is seen a moment before somebody listens on it, so it is tried again without a reason, too.
+            let failed = wait_readable(&[watch.as_fd()], Some(left_ms.min(AGAIN_MS))).is_err();
+            if failed {
                 break;
             }
             // What it was does not matter: each is a reason to try again.
@@ -124,7 +171,7 @@ impl Place {
             {}
         }
         let named = pid.map(|pid| format!(" (PID {pid})")).unwrap_or_default();
-        let (home, waited) = (self.home.root().display(), span(LISTEN_MS));
+        let (home, waited) = (self.home.root().display(), span(patience_ms));
         let message =
             format!("a daemon{named} holds {home} but nobody listens on its socket after {waited}");
         Err(Failure::new(Exit::NoDaemon, message)

@@ -1,7 +1,8 @@
 //! A connection to the daemon: hello, requests, replies. Blocking, with a bound on every wait that is not the
 //! user's own.
 //!
-//! Starts no daemon (`autostart.rs`) and shows nothing (`wait.rs`).
+//! A daemon that dies is none of the user's business: what was asked and not answered is asked again of its successor
+//! (`repeat.rs`). Starts no daemon (`autostart.rs`) and shows nothing (`wait.rs`).
 
 use std::io::{self, Read as _, Write as _};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -10,16 +11,17 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::exit::{Exit, Failure};
-use super::place::home_hint;
+use super::place::{Place, home_hint};
+use super::repeat::{Losses, Wish};
 use super::text::{clean, span};
 use super::wait::{MENTION_MS, mention};
 use crate::engine::Command;
 use crate::sys::clock::monotonic_ms;
 use crate::sys::poll::wait_readable;
-use crate::sys::process::{Pid, error_text};
+use crate::sys::process::{Pid, PidFd, error_text};
 use crate::sys::socket::{connect_within, peer};
 use crate::wire::{
-    CHUNK_MAX, Decoder, Final, Hello, PROTOCOL_VERSION, Reply, Request, UnitStatus, decode_hello,
+    CHUNK_MAX, Decoder, Final, Hello, PROTOCOL_VERSION, Reply, UnitStatus, decode_hello,
     decode_reply, encode_hello, encode_request, frame,
 };
 
@@ -33,11 +35,28 @@ const STARVED: &str = "it may be stopped or starved; its log is daemon.log in it
 /// A connection on which hello has been said.
 #[derive(Debug)]
 pub(super) struct Client {
+    pub(super) place: Place,
     stream: UnixStream,
     decoder: Decoder,
     pid: Option<u32>,
+    /// The daemon's process, to wait for its end.
+    process: Option<PidFd>,
+    /// The program's version there.
+    version: String,
     /// The daemon has closed its side, or is no more.
     gone: bool,
+    /// What was asked and is not answered.
+    pub(super) wish: Option<Wish>,
+    pub(super) losses: Losses,
+}
+
+/// Which daemons are spoken to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Tolerance {
+    /// Those of our own protocol.
+    Same,
+    /// Every one: for what each version understands.
+    Any,
 }
 
 /// Why there is no connection.
@@ -49,20 +68,23 @@ pub(super) enum ConnectError {
 }
 
 impl Client {
-    /// Connects to the daemon behind this socket and greets it.
-    pub(super) fn connect(socket: &Path) -> Result<Self, ConnectError> {
-        let stream = reach(socket).map_err(|error| not_reached(socket, &error))?;
-        let pid = peer(stream.as_fd())
-            .ok()
-            .and_then(|peer| peer.pid)
-            .map(Pid::as_raw);
+    /// Connects to the daemon of this place and greets it.
+    pub(super) fn connect(place: &Place, tolerance: Tolerance) -> Result<Self, ConnectError> {
+        let socket = place.home.socket();
+        let stream = reach(&socket).map_err(|error| not_reached(&socket, &error))?;
+        let pid = peer(stream.as_fd()).ok().and_then(|peer| peer.pid);
         let mut client = Self {
+            place: place.clone(),
             stream,
             decoder: Decoder::new(),
-            pid,
+            pid: pid.map(Pid::as_raw),
+            process: pid.and_then(|pid| PidFd::open(pid).ok()),
+            version: String::new(),
             gone: false,
+            wish: None,
+            losses: Losses::new(),
         };
-        match client.greet() {
+        match client.greet(tolerance) {
             Ok(()) => Ok(client),
             // A daemon greets even those whom it turns away: this one has just died.
             Err(_) if client.gone => Err(ConnectError::Absent),
@@ -70,7 +92,7 @@ impl Client {
         }
     }
 
-    fn greet(&mut self) -> Result<(), Failure> {
+    fn greet(&mut self, tolerance: Tolerance) -> Result<(), Failure> {
         let timeout = Some(WRITE_TIMEOUT);
         self.stream
             .set_write_timeout(timeout)
@@ -88,19 +110,31 @@ impl Client {
         };
         let theirs = decode_hello(&payload)
             .map_err(|error| self.nonsense(&format!("its hello is {error}")))?;
-        if theirs.protocol != PROTOCOL_VERSION {
-            let version = clean(&theirs.program);
-            let message = format!(
-                "the daemon{} is version {version} (protocol {}), this program speaks protocol {}",
-                self.named(),
-                theirs.protocol,
-                PROTOCOL_VERSION
-            );
-            return Err(Failure::new(Exit::NoDaemon, message).hint(
-                "`diakonos kill` of that version ends it; the next command starts this one",
-            ));
+        self.version = clean(&theirs.program);
+        if theirs.protocol != PROTOCOL_VERSION && tolerance == Tolerance::Same {
+            return Err(self.stranger(theirs.protocol));
         }
         Ok(())
+    }
+
+    /// One that speaks another protocol.
+    fn stranger(&self, protocol: u32) -> Failure {
+        let (named, theirs, ours) = (self.named(), &self.version, env!("CARGO_PKG_VERSION"));
+        let message = format!(
+            "the daemon{named} is version {theirs} (protocol {protocol}), this program is version \
+             {ours} (protocol {PROTOCOL_VERSION})"
+        );
+        let failure = Failure::new(Exit::NoDaemon, message);
+        if protocol < PROTOCOL_VERSION {
+            failure.hint("`diakonos upgrade` replaces the daemon; its services run on")
+        } else {
+            failure.hint("this program is the older one: use the one that the daemon was made from")
+        }
+    }
+
+    /// The program's version there, where it is another one than ours.
+    pub(super) fn other_version(&self) -> Option<&str> {
+        Some(self.version.as_str()).filter(|version| *version != env!("CARGO_PKG_VERSION"))
     }
 
     /// What polls readable when a reply comes.
@@ -110,11 +144,40 @@ impl Client {
 
     /// Sends a request; its replies are taken with [`Client::reply`].
     pub(super) fn send(&mut self, command: Command, directories: &[String]) -> Result<(), Failure> {
-        let request = Request {
-            command,
-            directories: directories.to_vec(),
+        self.wish = Some(Wish::new(command, directories));
+        self.send_wish()
+    }
+
+    /// Writes the wish, for the first time or once more. That the daemon is gone shows when its answer is read: it may
+    /// have left one.
+    pub(super) fn send_wish(&mut self) -> Result<(), Failure> {
+        let Some(wish) = &mut self.wish else {
+            return Ok(());
         };
-        self.write(&encode_request(&request))
+        let mut bytes = Vec::new();
+        frame(&encode_request(&wish.request), &mut bytes)
+            .map_err(|error| Failure::usage(format!("the request is too long: {error}")))?;
+        match self.stream.write_all(&bytes) {
+            Ok(()) => wish.was_sent = true,
+            Err(error) if is_loss(&error) => {}
+            Err(error) => return Err(self.lost("cannot send the request to", &error)),
+        }
+        Ok(())
+    }
+
+    /// Takes the place of this connection: the daemon behind it is gone.
+    pub(super) fn take_over(&mut self, successor: Self) {
+        let Self {
+            stream,
+            decoder,
+            pid,
+            process,
+            version,
+            gone,
+            ..
+        } = successor;
+        (self.stream, self.decoder, self.gone) = (stream, decoder, gone);
+        (self.pid, self.process, self.version) = (pid, process, version);
     }
 
     /// Sends a request that the daemon answers at once, and takes the last reply.
@@ -147,15 +210,32 @@ impl Client {
         }
     }
 
-    /// The next reply; nothing if none comes in time.
+    /// The next reply; nothing if none comes in time. Should the daemon die, its successor is asked.
     pub(super) fn reply(&mut self, timeout_ms: u64) -> Result<Option<Reply>, Failure> {
-        let Some(payload) = self.payload(timeout_ms)? else {
-            return Ok(None);
+        let deadline_ms = monotonic_ms().saturating_add(timeout_ms);
+        let payload = loop {
+            match self.payload(deadline_ms.saturating_sub(monotonic_ms())) {
+                Ok(Some(payload)) => break payload,
+                Ok(None) => return Ok(None),
+                Err(failure) if self.gone => {
+                    if let Some(last) = self.recover(failure)? {
+                        return Ok(Some(Reply::Final(last)));
+                    }
+                }
+                Err(failure) => return Err(failure),
+            }
         };
-        let reply = decode_reply(&payload);
-        reply
-            .map(Some)
-            .map_err(|error| self.nonsense(&format!("its answer is {error}")))
+        let reply = decode_reply(&payload)
+            .map_err(|error| self.nonsense(&format!("its answer is {error}")))?;
+        if matches!(reply, Reply::Final(_)) {
+            self.wish = None;
+        }
+        Ok(Some(reply))
+    }
+
+    /// The daemon's process, to wait for its end.
+    pub(super) fn process(&self) -> Option<&PidFd> {
+        self.process.as_ref()
     }
 
     /// Waits until the daemon has closed the connection. Whether it did in time.
@@ -222,7 +302,7 @@ impl Client {
                 Ok(length) => self.decoder.push(&buffer[..length]),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => {
-                    self.gone = error.kind() == io::ErrorKind::ConnectionReset;
+                    self.gone = is_loss(&error);
                     return Err(self.lost("cannot hear", &error));
                 }
             }
@@ -230,7 +310,7 @@ impl Client {
     }
 
     /// ` (PID 12)`, if it is known.
-    fn named(&self) -> String {
+    pub(super) fn named(&self) -> String {
         self.pid
             .map(|pid| format!(" (PID {pid})"))
             .unwrap_or_default()
@@ -268,6 +348,12 @@ impl Client {
         );
         Failure::new(Exit::NoDaemon, message)
     }
+}
+
+/// Whether this says that nobody is at the other end any more.
+fn is_loss(error: &io::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionReset};
+    matches!(error.kind(), BrokenPipe | ConnectionReset)
 }
 
 /// Connects; a daemon that does not run, while more have connected than it listens for, is not waited for without end.

@@ -21,6 +21,7 @@ mod output;
 mod patient;
 mod place;
 mod render;
+mod repeat;
 mod stamp;
 mod startup;
 mod style;

@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use super::args::Given;
-use super::client::{Client, ConnectError};
+use super::client::{Client, ConnectError, Tolerance};
 use super::exit::{Exit, Failure};
+use super::style::Palette;
 use crate::daemon::Home;
 use crate::sys::process::error_text;
 
@@ -12,11 +13,13 @@ use crate::sys::process::error_text;
 const DEFAULT_FOLDER: &str = "services";
 
 /// Where a command works.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Place {
     pub(super) home: Home,
     /// The unit search path: absolute, best first.
     pub(super) directories: Vec<String>,
+    /// For standard error.
+    pub(super) palette: Palette,
 }
 
 impl Place {
@@ -41,12 +44,21 @@ impl Place {
                 directories.push(text);
             }
         }
-        Ok(Self { home, directories })
+        Ok(Self {
+            home,
+            directories,
+            palette: given.error_palette(),
+        })
     }
 
     /// The daemon, if one runs.
     pub(super) fn connect(&self) -> Result<Option<Client>, Failure> {
-        match Client::connect(&self.home.socket()) {
+        self.connect_to(Tolerance::Same)
+    }
+
+    /// The same, of any version it may be.
+    pub(super) fn connect_to(&self, tolerance: Tolerance) -> Result<Option<Client>, Failure> {
+        match Client::connect(self, tolerance) {
             Ok(client) => Ok(Some(client)),
             Err(ConnectError::Absent) => Ok(None),
             Err(ConnectError::Failure(failure)) => Err(failure),

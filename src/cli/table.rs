@@ -3,7 +3,7 @@
 
 use super::args::Given;
 use super::commands::{
-    cat, check, daemon, enable, help, list, logs, probe, startup, status, up, verbs,
+    cat, check, daemon, enable, help, list, logs, probe, startup, status, up, upgrade, verbs,
 };
 use super::exit::{Exit, Failure};
 
@@ -148,6 +148,7 @@ pub(super) const COMMANDS: &[&Row] = &[
     &probe::PID,
     &daemon::DAEMON,
     &daemon::STATUS,
+    &upgrade::ROW,
     &daemon::KILL,
     &startup::STARTUP,
     &startup::UNSTARTUP,

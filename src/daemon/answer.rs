@@ -10,13 +10,17 @@ use super::{leftover, text};
 /// The last frame of a request that the engine has answered.
 pub(super) fn last(answer: Answer, engine: &Engine) -> Final {
     match answer {
-        Answer::Outcomes(outcomes) => {
-            let results = outcomes.into_iter();
-            let result = |(unit, what)| result(&unit, what, engine);
-            Final::Results(results.map(result).collect())
-        }
+        Answer::Outcomes(outcomes) => Final::Results(results(outcomes, engine)),
         Answer::Refused(refusal) => Final::Error(refused(&refusal)),
     }
+}
+
+/// What became of units, each with a text for readers.
+pub(super) fn results(outcomes: Vec<(UnitName, Outcome)>, engine: &Engine) -> Vec<UnitResult> {
+    let outcomes = outcomes.into_iter();
+    outcomes
+        .map(|(unit, what)| result(&unit, what, engine))
+        .collect()
 }
 
 fn result(unit: &UnitName, outcome: Outcome, engine: &Engine) -> UnitResult {

@@ -17,10 +17,11 @@ use mio::{Events, Poll};
 use crate::engine::{Asker, Change, Effect, Engine, Event, Moment, RequestId, Retry, UnitId, Verb};
 use crate::sys::process::error_text;
 use crate::sys::signals::{SIGCHLD, SIGHUP, SignalFd};
-use crate::sys::{clock, files, memory};
+use crate::sys::{clock, files, image, memory};
 use crate::unit::{Context, SearchPath};
 use crate::wire::{Progress, Reply};
 
+use super::Guarded;
 use super::account::Account;
 use super::answer;
 use super::enabled::Enabled;
@@ -30,8 +31,9 @@ use super::processes::{self, Processes};
 use super::request::Waiter;
 use super::session::Sessions;
 use super::sources::{SessionId, Source, Sources};
-use super::supervisor::Supervisor;
+use super::supervisor::{self, Supervisor};
 use super::text;
+use super::upgrade::Upgrade;
 
 /// Readiness taken from the kernel in one turn; more waits for the next one.
 const READY_MAX: usize = 256;
@@ -69,6 +71,8 @@ pub(super) struct Daemon {
     pub(super) supervisor: Supervisor,
     /// The engine has said that all is over.
     pub(super) over: bool,
+    /// The daemon is about to become another program.
+    pub(super) upgrade: Option<Box<Upgrade>>,
     /// It makes this the only daemon of its home.
     pub(super) lock: File,
 }
@@ -105,6 +109,7 @@ impl Daemon {
             if let Err(error) = self.processes.keeper.watch(&mut self.sources) {
                 ::log::error!("cannot watch the guardian: {}", error_text(&error));
             }
+            self.go_on_upgrading();
         }
     }
 
@@ -112,6 +117,7 @@ impl Daemon {
     pub(super) fn end(&mut self) {
         self.processes.finish(&self.engine, &mut self.sources);
         self.processes.keeper.over();
+        supervisor::note(&self.home, Guarded::ByUs);
         let socket = self.home.socket();
         if let Err(error) = fs::remove_file(&socket) {
             ::log::warn!("cannot remove {}: {}", socket.display(), error_text(&error));
@@ -137,6 +143,17 @@ impl Daemon {
                 "the guardian (PID {died}) has died, and there is no other one: {reason}; should this daemon die, the \
                  next command makes a successor"
             ),
+        }
+    }
+
+    /// Has the guardian become the program that we are, and tells it everything anew.
+    pub(super) fn renew_guardian(&mut self) {
+        match image::own_program() {
+            Ok(program) => {
+                self.processes.keeper.replace(&program);
+                self.introduce();
+            }
+            Err(error) => ::log::warn!("the guardian stays as it is: {}", error_text(&error)),
         }
     }
 
@@ -183,8 +200,11 @@ impl Daemon {
         if !self.unfinished.is_empty() || !self.events.is_empty() {
             return Some(Duration::ZERO);
         }
-        let deadline = self.engine.next_deadline()?;
-        Some(Duration::from_millis(deadline.since_ms(now())))
+        let due = self.engine.next_deadline();
+        let timeout_ms = due.map(|due| due.since_ms(now()));
+        let upgrade_ms = self.upgrade.as_ref().map(|upgrade| upgrade.timeout_ms());
+        let soonest = timeout_ms.into_iter().chain(upgrade_ms).min()?;
+        Some(Duration::from_millis(soonest))
     }
 
     /// What this turn has to serve, in its order, and whether the other side has hung up.
@@ -204,6 +224,8 @@ impl Daemon {
             Source::Listener => self.sessions.accept(&self.listener, &mut self.sources),
             Source::Signals => self.take_signals(),
             Source::Guardian => self.look_at_guardian(),
+            // It is looked at when the turn ends.
+            Source::Rehearsal => {}
             Source::Session(id) => {
                 self.sessions.woken(id, hung_up, &mut self.sources);
                 heard.push(id);

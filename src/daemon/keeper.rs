@@ -145,6 +145,11 @@ impl Keeper {
         self.say(Message::Busy);
     }
 
+    /// Whether nothing waits to be sent.
+    pub(super) fn has_said_all(&self) -> bool {
+        self.link.as_ref().is_none_or(|link| link.unsent.is_empty())
+    }
+
     /// Everything is down, and we end: no successor is wanted.
     pub(super) fn over(&mut self) {
         self.say(Message::Over);

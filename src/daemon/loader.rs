@@ -8,6 +8,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use crate::engine::Moment;
 use crate::engine::{Absent, Engine, Refusal, State, UnitId, unfit};
 use crate::unit::{self, Context, LoadError, SearchPath, Unit, UnitName, glob};
 use crate::wire::{ErrorKind, Progress, ProgressKind, UnitResult, WireError};
@@ -56,6 +57,8 @@ pub(super) struct Loaded {
     pub(super) failed: Vec<UnitResult>,
     /// What is to be said besides if all of it is refused.
     pub(super) in_vain: Option<&'static str>,
+    /// When this was asked first, if it is asked again.
+    pub(super) first_asked: Option<Moment>,
 }
 
 /// Looks names up for one request.

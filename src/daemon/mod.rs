@@ -14,6 +14,7 @@ mod environment;
 mod event_loop;
 mod group;
 mod guardian;
+mod handover;
 mod home;
 mod identity;
 mod keeper;
@@ -33,6 +34,7 @@ mod state;
 mod status;
 mod supervisor;
 mod text;
+mod upgrade;
 mod watches;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -51,11 +53,13 @@ pub use context::unit_context;
 pub use environment::default_path;
 pub use guardian::Ended;
 pub use home::Home;
+pub use supervisor::has_supervisor;
 
 use boot::{Ready, Seat};
 use enabled::Enabled;
 use event_loop::{Daemon, Memory};
 use guardian::Post;
+use handover::Heritage;
 use keeper::Keeper;
 use processes::Processes;
 use pump::Intake;
@@ -99,8 +103,9 @@ pub fn run(options: Options) -> Result<Ended, BootError> {
             return Err(error);
         }
     };
+    supervisor::note(&seat.home, options.guarded);
     match options.guarded {
-        Guarded::ByOthers => serve(seat, ready, Keeper::default()),
+        Guarded::ByOthers => serve(seat, ready, Keeper::default(), None),
         Guarded::ByUs => follow(guardian::guard(seat, ready)?),
     }
 }
@@ -118,16 +123,44 @@ pub fn run_guardian(options: Options, channel: i32) -> Result<Ended, BootError> 
     }
 }
 
+/// Goes on as the daemon that this process has been when it ran the program before. `note` is an inherited descriptor,
+/// 3 or above: what that one has handed over.
+///
+/// # Errors
+/// As [`run`]: the handover cannot be read, although it could when this program was asked.
+pub fn run_successor(home: Home, note: i32) -> Result<Ended, BootError> {
+    boot::prepare_process();
+    let (seat, keeper, heritage) = handover::receive(home, note)?;
+    serve(seat, Ready::default(), keeper, Some(heritage))
+}
+
+/// Reads what a daemon of this home would hand over, on standard input, and what it has saved: whether this program
+/// could go on with it. The answer is the word to say; it changes nothing.
+///
+/// # Errors
+/// A sentence: why it could not.
+pub fn rehearse(home: &Home) -> Result<&'static str, String> {
+    let note = std::io::stdin().as_fd().try_clone_to_owned();
+    let note = note.map_err(|error| process::error_text(&error))?;
+    handover::rehearse(note.into(), home)?;
+    Ok(upgrade::CAN_READ)
+}
+
 /// What is left to do for who comes from the guardian's loop.
 fn follow(post: Post) -> Result<Ended, BootError> {
     match post {
-        Post::Daemon(seat, ready, keeper) => serve(*seat, ready, keeper),
+        Post::Daemon(seat, ready, keeper) => serve(*seat, ready, keeper, None),
         Post::Guardian(ended) => Ok(ended),
     }
 }
 
 /// The daemon's life.
-fn serve(seat: Seat, ready: Ready, keeper: Keeper) -> Result<Ended, BootError> {
+fn serve(
+    seat: Seat,
+    ready: Ready,
+    keeper: Keeper,
+    heritage: Option<Heritage>,
+) -> Result<Ended, BootError> {
     let (mut daemon, poll) = match start(seat, keeper) {
         Ok(started) => started,
         Err(error) => {
@@ -145,10 +178,22 @@ fn serve(seat: Seat, ready: Ready, keeper: Keeper) -> Result<Ended, BootError> {
         std::process::id(),
         env!("CARGO_PKG_VERSION")
     );
-    daemon.take_back();
-    daemon.introduce();
-    daemon.supervisor.ready(daemon.home.root());
-    daemon.start_enabled();
+    match heritage {
+        None => {
+            daemon.take_back();
+            daemon.introduce();
+            daemon.supervisor.ready(daemon.home.root());
+            daemon.start_enabled();
+        }
+        Some(heritage) => {
+            daemon.go_on_from(heritage);
+            daemon.introduce();
+            daemon.renew_guardian();
+            daemon.supervisor.ready(daemon.home.root());
+            // Whoever is enabled was started, or is not to be.
+            daemon.know_enabled();
+        }
+    }
     daemon.run(poll);
     daemon.end();
     Ok(Ended::InOrder)
@@ -200,6 +245,7 @@ fn start(mut seat: Seat, keeper: Keeper) -> Result<(Daemon, Poll), BootError> {
         memory: Memory::Used,
         supervisor: Supervisor::find(),
         over: false,
+        upgrade: None,
         lock,
     };
     Ok((daemon, poll))

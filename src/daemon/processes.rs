@@ -80,6 +80,8 @@ pub(super) struct Processes {
     /// Units that may have come to rest.
     pub(super) stirred: BTreeSet<UnitId>,
     pub(super) intake: Intake,
+    /// A child that is no service: the program that may follow us reads what it will find.
+    pub(super) rehearsing: Option<Pid>,
     /// Whom a successor gets from what we leave.
     pub(super) keeper: Keeper,
     /// Runs whose processes have ended: to be reaped once that has been written down.
@@ -191,6 +193,7 @@ impl Processes {
             leftovers: Leftovers::default(),
             stirred: BTreeSet::new(),
             intake,
+            rehearsing: None,
             keeper: Keeper::default(),
             ended: Vec::new(),
         }
@@ -252,7 +255,11 @@ impl Processes {
             Source::LogPipe(unit, stream) => return self.pump(unit, stream),
             Source::Member(unit) => self.look_again(unit, turn),
             Source::Inotify => return self.read_watches(turn),
-            Source::Guardian | Source::Listener | Source::Signals | Source::Session(_) => {}
+            Source::Rehearsal
+            | Source::Guardian
+            | Source::Listener
+            | Source::Signals
+            | Source::Session(_) => {}
         }
         Progress::Drained
     }
@@ -270,7 +277,8 @@ impl Processes {
             events,
         };
         let ended = self.ended.iter().map(|(_, run)| run);
-        let known: BTreeSet<Pid> = self.runs.values().chain(ended).map(|run| run.pid).collect();
+        let runs = self.runs.values().chain(ended).map(|run| run.pid);
+        let known: BTreeSet<Pid> = runs.chain(self.rehearsing).collect();
         reap_orphans(|pid| known.contains(&pid));
         let is_waiting = |hold: &Hold| hold.group.watched() != Watched::Not;
         let is_told = self.watches.is_working();

@@ -5,7 +5,7 @@
 
 use std::path::PathBuf;
 
-use crate::engine::{Answer, Asker, Command, Event, RequestId, Verb, Wait};
+use crate::engine::{Answer, Asker, Command, Event, Moment, RequestId, Verb, Wait};
 use crate::sys::process::Pid;
 use crate::sys::socket::Peer;
 use crate::unit::{SearchPath, Unit, UnitName, glob};
@@ -24,17 +24,27 @@ use super::{answer, status};
 enum Course {
     Answer(Final),
     Ask(Verb, Loaded, Wait),
+    Upgrade,
 }
 
 /// Whoever gets the engine's answer.
 pub(super) struct Waiter {
     pub(super) session: SessionId,
     /// What the engine was never asked for, and why.
-    failed: Vec<UnitResult>,
+    pub(super) failed: Vec<UnitResult>,
     in_vain: Option<&'static str>,
 }
 
 impl Waiter {
+    /// Of a request that another image of the daemon has taken up; it has some of the answer.
+    pub(super) fn resumed(session: SessionId, results: Vec<UnitResult>) -> Self {
+        Self {
+            session,
+            failed: results,
+            in_vain: None,
+        }
+    }
+
     /// The whole answer.
     fn complete(self, last: Final) -> Final {
         match last {
@@ -62,15 +72,18 @@ impl Daemon {
 
     fn take_up(&mut self, session: SessionId, peer: &Peer, request: Request) {
         let in_vain = in_vain(&request.command);
+        let first_asked = request.first_asked_ms.map(Moment);
         let course = search_path(request.directories).and_then(|directories| {
             let path = self.with_home(directories);
             self.course(request.command, &path, session)
         });
         match course {
             Ok(Course::Answer(last)) => self.finish(session, last),
+            Ok(Course::Upgrade) => self.begin_upgrade(session),
             Err(error) => self.finish(session, Final::Error(wholly(error, in_vain))),
             Ok(Course::Ask(verb, mut loaded, wait)) => {
                 loaded.in_vain = in_vain;
+                loaded.first_asked = first_asked;
                 let by = Asker::Client {
                     uid: peer.uid,
                     pid: peer.pid.map_or(0, |pid| pid.as_raw()),
@@ -126,6 +139,7 @@ impl Daemon {
             Command::Reload { names } => now_finished(Verb::Reload, known(&names)?),
             Command::Reset { names } => now_finished(Verb::Reset, known(&names)?),
             Command::Signal { names, signal } => now_finished(Verb::Signal(signal), known(&names)?),
+            Command::Upgrade => Course::Upgrade,
             Command::Kill => now_finished(Verb::Shutdown, Loaded::default()),
             Command::Enable { names } => {
                 let targets = loader.resolve(&names, Among::LoadedAndFiles)?;
@@ -185,6 +199,7 @@ impl Daemon {
             request,
             verb,
             by,
+            first_asked: loaded.first_asked,
             targets: loaded.targets,
             definitions: loaded.definitions,
             absent: loaded.absent,
@@ -206,7 +221,7 @@ impl Daemon {
     }
 
     /// Sends the last frame of a session's request; the next request may lie in its buffer already.
-    fn finish(&mut self, session: SessionId, last: Final) {
+    pub(super) fn finish(&mut self, session: SessionId, last: Final) {
         let reply = Reply::Final(last);
         self.sessions.reply(session, &reply, &mut self.sources);
         self.unfinished.insert(Source::Session(session));
@@ -214,6 +229,15 @@ impl Daemon {
 
     /// Starts the enabled units, all as one request.
     pub(super) fn start_enabled(&mut self) {
+        self.know_enabled();
+        let names = self.enabled_alone();
+        if let Some(loaded) = self.load_enabled(names) {
+            self.boot = Some(self.ask(Verb::Start, Asker::Boot, loaded));
+        }
+    }
+
+    /// Looks which units are enabled, and where what they need is looked for.
+    pub(super) fn know_enabled(&mut self) {
         self.boot_path = self.with_home(self.directories.clone());
         let known = &mut self.boot_path.directories;
         for folder in self.enabled.files().filter_map(|(_, file)| file.parent()) {
@@ -222,10 +246,6 @@ impl Daemon {
             }
         }
         self.learn_enabled();
-        let names = self.enabled_alone();
-        if let Some(loaded) = self.load_enabled(names) {
-            self.boot = Some(self.ask(Verb::Start, Asker::Boot, loaded));
-        }
     }
 
     /// One of the enabled units spoils the request of all: each is asked for alone, so that the others start.
@@ -452,6 +472,6 @@ fn log_answer(last: Final) {
                 }
             }
         }
-        Final::Units(_) | Final::Daemon(_) => {}
+        Final::Units(_) | Final::Daemon(_) | Final::Said(_) => {}
     }
 }

@@ -11,13 +11,13 @@ use std::os::unix::net::{UnixListener, UnixStream};
 
 use mio::Token;
 
-use crate::engine::RequestId;
+use crate::engine::{Command, RequestId};
 use crate::sys::process::error_text;
 use crate::sys::socket::{Peer, peer};
 use crate::sys::users::effective_uid;
 use crate::wire::{
-    Decoder, ErrorKind, Final, Hello, PROTOCOL_VERSION, Reply, Request, WireError, decode_hello,
-    decode_request, encode_hello, encode_reply, frame,
+    CHUNK_MAX, Decoder, ErrorKind, Final, HandedSession, HandedStage, Hello, PROTOCOL_VERSION,
+    Reply, Request, WireError, decode_hello, decode_request, encode_hello, encode_reply, frame,
 };
 
 use super::sources::{SessionId, Source, Sources};
@@ -36,7 +36,7 @@ const OUTPUT_KEPT: usize = 4 << 10;
 
 /// How far a conversation has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stage {
+pub(super) enum Stage {
     /// The client has not said hello.
     Greeting,
     /// The next request is awaited.
@@ -48,15 +48,17 @@ enum Stage {
 }
 
 #[derive(Debug)]
-struct Session {
-    stream: UnixStream,
+pub(super) struct Session {
+    pub(super) stream: UnixStream,
     token: Token,
     peer: Peer,
-    stage: Stage,
-    decoder: Decoder,
-    output: Vec<u8>,
+    pub(super) stage: Stage,
+    /// The client's, as it said; ours until then.
+    pub(super) protocol: u32,
+    pub(super) decoder: Decoder,
+    pub(super) output: Vec<u8>,
     /// How much of the output is written.
-    sent: usize,
+    pub(super) sent: usize,
     /// The last write would have blocked, and no event has come since.
     blocked: bool,
 }
@@ -75,7 +77,7 @@ pub(super) enum Heard {
 /// Every connection.
 #[derive(Debug)]
 pub(super) struct Sessions {
-    map: BTreeMap<SessionId, Session>,
+    pub(super) map: BTreeMap<SessionId, Session>,
     next: u64,
     uid: u32,
     /// Given up for a moment when no other descriptor is left, so that a client can be told so.
@@ -161,14 +163,51 @@ impl Sessions {
             turn_away(&stream, busy(&reason));
             return;
         }
+        self.watch(stream, peer, sources);
+    }
+
+    fn watch(
+        &mut self,
+        stream: UnixStream,
+        peer: Peer,
+        sources: &mut Sources,
+    ) -> Option<SessionId> {
         let id = SessionId(self.next);
         match sources.add_read_write(stream.as_fd(), Source::Session(id)) {
             Ok(token) => {
                 self.next += 1;
                 self.map.insert(id, Session::new(stream, token, peer));
+                Some(id)
             }
-            Err(error) => ::log::warn!("cannot watch a client: {}", error_text(&error)),
+            Err(error) => {
+                ::log::warn!("cannot watch a client: {}", error_text(&error));
+                None
+            }
         }
+    }
+
+    /// A connection that another image of the daemon has begun, as it was handed over.
+    pub(super) fn take_over(
+        &mut self,
+        stream: UnixStream,
+        handed: &HandedSession,
+        sources: &mut Sources,
+    ) -> Option<SessionId> {
+        let peer = peer(stream.as_fd()).ok()?;
+        let id = self.watch(stream, peer, sources)?;
+        let session = self.map.get_mut(&id)?;
+        session.stage = match handed.stage {
+            HandedStage::Greeting => Stage::Greeting,
+            HandedStage::Idle => Stage::Idle,
+            HandedStage::Waiting(_) | HandedStage::Upgrading => Stage::Busy(None),
+            HandedStage::Leaving => Stage::Leaving,
+        };
+        session.protocol = handed.protocol;
+        for chunk in handed.input.chunks(CHUNK_MAX) {
+            session.decoder.push(chunk);
+        }
+        session.output.clone_from(&handed.output);
+        Some(id)
     }
 
     /// An event came for this session. `hung_up`: the client has closed its side.
@@ -222,7 +261,10 @@ impl Sessions {
         }
         session.say(reply);
         if matches!(reply, Reply::Final(_)) && matches!(session.stage, Stage::Busy(_)) {
-            session.stage = Stage::Idle;
+            session.stage = match session.protocol {
+                PROTOCOL_VERSION => Stage::Idle,
+                _ => Stage::Leaving,
+            };
         }
     }
 
@@ -272,6 +314,7 @@ impl Session {
             token,
             peer,
             stage: Stage::Greeting,
+            protocol: PROTOCOL_VERSION,
             decoder: Decoder::new(),
             output: Vec::new(),
             sent: 0,
@@ -322,13 +365,16 @@ impl Session {
             let hello = decode_hello(payload).map_err(|error| refused(&error.to_string()))?;
             // Our own version first, so that a client of another one can tell what it met.
             greet(&mut self.output);
-            if hello.protocol != PROTOCOL_VERSION {
-                return Err(End::Refused(other_version(&hello)));
-            }
+            self.protocol = hello.protocol;
             self.stage = Stage::Idle;
             return Ok(None);
         }
-        match decode_request(payload) {
+        let request = decode_request(payload);
+        let is_upgrade = matches!(&request, Ok(request) if request.command == Command::Upgrade);
+        if self.protocol != PROTOCOL_VERSION && !is_upgrade {
+            return Err(End::Refused(other_version(self.protocol)));
+        }
+        match request {
             Ok(request) => Ok(Some(request)),
             Err(error) => {
                 let error = not_understood(&error.to_string());
@@ -429,16 +475,15 @@ fn busy(reason: &str) -> WireError {
     }
 }
 
-fn other_version(hello: &Hello) -> WireError {
+fn other_version(theirs: u32) -> WireError {
     let ours = env!("CARGO_PKG_VERSION");
-    let theirs: String = hello.program.chars().take(32).collect();
     WireError {
         kind: ErrorKind::Unavailable,
         message: format!(
-            "the daemon is version {ours} (protocol {PROTOCOL_VERSION}), \
-             the client {theirs} (protocol {})",
-            hello.protocol
+            "the daemon is version {ours} (protocol {PROTOCOL_VERSION}), the client speaks protocol {theirs}"
         ),
-        hint: Some("use the client of the daemon's version, or restart the daemon".to_owned()),
+        hint: Some(
+            "`diakonos upgrade` replaces the daemon by the program that is installed".to_owned(),
+        ),
     }
 }

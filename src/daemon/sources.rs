@@ -31,6 +31,8 @@ pub(super) enum Source {
     Inotify,
     /// SIGTERM, SIGINT, SIGHUP and SIGCHLD.
     Signals,
+    /// The pidfd of the program that may follow us, while it reads what it will find.
+    Rehearsal,
     /// The channel to the guardian: it has read, or died.
     Guardian,
     /// The control socket, where clients knock.

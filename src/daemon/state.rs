@@ -252,6 +252,23 @@ impl States {
         left
     }
 
+    /// Whether the last save was written.
+    pub(super) fn is_good(&self) -> bool {
+        self.health == Health::Good
+    }
+
+    /// Whether this program can read all that a daemon has saved here; changes nothing.
+    pub(super) fn rehearse(&self, context: &Context) -> Result<(), String> {
+        for path in files_in(&self.directory, FACTS) {
+            let failed = |reason: String| format!("cannot read {}: {reason}", path.display());
+            let (saved, _) = read_facts(&path, unit_of(&path).as_ref()).map_err(failed)?;
+            if saved.boot_id == *self.boot_id && saved.definition.is_some() {
+                self.definitions(&saved, context)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Nothing of what was put aside runs any more.
     pub(super) fn forget_aside(&self, name: &UnitName) {
         for ending in [FACTS, DEFINITIONS] {
@@ -444,6 +461,7 @@ mod tests {
             attempt: 0,
             starts: vec![],
             last_run: RunId(7),
+            begun: Moment(3),
             failure: None,
             main_ending: None,
         };

@@ -1,19 +1,26 @@
 //! The word to whoever supervises this daemon (systemd above all): that it is ready, and that it is ending.
 //!
-//! Owns what is said by the protocol of sd_notify(3). That nobody hears it harms nothing here, and is told in the log.
-//! What services tell the daemon by the same protocol is not dealt with here.
+//! Owns what is said by the protocol of sd_notify(3), and the note by which commands know that there is such a one.
+//! That nobody hears a word harms nothing here, and is told in the log. What services tell the daemon by the same
+//! protocol is not dealt with here.
 
 use std::ffi::OsString;
+use std::io::ErrorKind;
 use std::path::Path;
 use std::time::Duration;
 
-use crate::sys::notify;
 use crate::sys::process::error_text;
+use crate::sys::{clock, files, notify};
+
+use super::Guarded;
+use super::home::Home;
 
 /// Names the socket that listens, if one does.
 const SOCKET: &str = "NOTIFY_SOCKET";
 /// How long a supervisor may take to hear that the daemon is ready, before its loop begins.
 const PATIENCE: Duration = Duration::from_millis(500);
+/// Bytes of the note: more than a boot's name has.
+const NOTE_LIMIT: usize = 64;
 /// What a supervisor hands to its own child alone; a service that inherited it would speak in the daemon's name.
 const OURS_ALONE: [&str; 7] = [
     SOCKET,
@@ -57,6 +64,29 @@ impl Supervisor {
             ::log::warn!("{word} was not sent to {SOCKET}={socket}: {reason}");
         }
     }
+}
+
+/// Notes who makes the daemon's successor. A command that finds it dead leaves that to its supervisor for a while.
+pub(super) fn note(home: &Home, guarded: Guarded) {
+    let path = home.supervised();
+    let noted = match guarded {
+        Guarded::ByOthers => clock::boot_id().and_then(|boot| std::fs::write(&path, boot)),
+        Guarded::ByUs => std::fs::remove_file(&path),
+    };
+    match noted {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            ::log::warn!("cannot change {}: {}", path.display(), error_text(&error));
+        }
+        _ => {}
+    }
+}
+
+/// Whether somebody was, in this boot of the machine, to make a successor of this home's daemon.
+#[must_use]
+pub fn has_supervisor(home: &Home) -> bool {
+    let note = files::read_regular(&home.supervised(), NOTE_LIMIT);
+    let boot = clock::boot_id().unwrap_or_default();
+    note.is_ok_and(|note| !boot.is_empty() && note.bytes == boot.as_bytes())
 }
 
 /// Whether this variable is no service's, even if its unit asks for it.

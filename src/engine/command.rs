@@ -49,6 +49,8 @@ pub enum Command {
         names: Vec<String>,
     },
     DaemonStatus,
+    /// Make the daemon anew from the program that lies on the disk now.
+    Upgrade,
     /// Stop every service, then the daemon.
     Kill,
 }

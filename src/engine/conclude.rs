@@ -1,9 +1,8 @@
 //! What follows the end of a run: rest, another start at once, or an automatic restart after its delay.
 
 use super::phase::{End, Goal, Phase, Run, Why};
-use super::request::Awaited;
 use super::restart;
-use super::{Cause, Engine, Failure, Outcome, UnitId};
+use super::{Awaited, Cause, Engine, Failure, Outcome, UnitId};
 
 /// `RestartSec=0` too leaves the shell a turn of its loop between two tries: a start that fails at once, again and
 /// again, must not keep everybody else from theirs.

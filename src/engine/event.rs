@@ -2,20 +2,31 @@
 
 use crate::unit::{Unit, UnitName};
 
-use super::{Asker, Facts, RequestId, RunId, UnitId, Verb};
+use super::{Asker, Awaited, Facts, Moment, RequestId, RunId, UnitId, Verb};
 
 #[derive(Clone, Debug)]
 pub enum Event {
     /// A wish. `definitions` are the units read for it: the named ones and, for starts, the stopped or unknown units
     /// that they pull in. They come into force only if the graph that they would make is sound. `absent` says why a
     /// named dependency could not be read.
+    ///
+    /// `first_asked` is set where a client lost the answer and asks again: when it asked first. What has been begun
+    /// since is not begun a second time.
     Request {
         request: RequestId,
         verb: Verb,
         by: Asker,
+        first_asked: Option<Moment>,
         targets: Vec<UnitName>,
         definitions: Vec<Unit>,
         absent: Vec<Absent>,
+    },
+    /// A request that waited when the daemon was replaced: its wishes are marked, its answer is still to come. To be
+    /// told after every unit and before any run.
+    Resumed {
+        request: RequestId,
+        awaited: Awaited,
+        units: Vec<UnitName>,
     },
     /// The client of this request has gone; the work goes on.
     Detached { request: RequestId },

@@ -18,6 +18,8 @@ pub struct Facts {
     pub control: Option<FactRun>,
     /// The unit's youngest run; 0 if there was none. A successor counts on from the highest of all units.
     pub last_run: RunId,
+    /// When it was last started, by whomever; 0 if it never was.
+    pub begun: Moment,
     /// What the phase waits for.
     pub deadline: Option<Moment>,
     pub since: Moment,

@@ -27,6 +27,7 @@ mod phase;
 mod request;
 mod restart;
 mod restore;
+mod resume;
 mod service;
 mod settle;
 mod start;
@@ -51,6 +52,7 @@ pub use graph::find_cycle;
 pub use id::{ChangeId, Moment, RequestId, RunId, UnitId};
 pub use request::unfit;
 pub use restart::{RestartPlan, restart_plan};
+pub use resume::{Awaited, Pending};
 pub use start::commands;
 pub use story::{Cause, Failure, State};
 pub use view::{MainView, View};
@@ -91,6 +93,7 @@ pub struct Engine {
     last_run: u64,
     last_change: u64,
     chance: u64,
+    heritage: Heritage,
 }
 
 /// What the daemon is about.
@@ -103,6 +106,15 @@ enum Mode {
     Hurrying,
     /// The exit was handed out.
     Over,
+}
+
+/// How a predecessor has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Heritage {
+    /// Perhaps between a save and what was to follow it.
+    Torn,
+    /// With everything done that it had asked for.
+    Whole,
 }
 
 /// What became of a process.
@@ -168,6 +180,7 @@ impl Engine {
             last_run: 0,
             last_change: 0,
             chance: seed | 1,
+            heritage: Heritage::Torn,
         }
     }
 
@@ -194,6 +207,7 @@ impl Engine {
                 request,
                 verb,
                 by,
+                first_asked,
                 targets,
                 definitions,
                 absent,
@@ -202,10 +216,16 @@ impl Engine {
                     request,
                     verb,
                     by,
+                    first_asked,
                     targets,
                 };
                 self.on_request(&wish, definitions, &absent);
             }
+            Event::Resumed {
+                request,
+                awaited,
+                units,
+            } => self.on_resumed(request, awaited, &units),
             Event::Detached { request } => self.requests.forget(request),
             Event::Spawned { run, pid } => self.on_spawned(run, pid),
             Event::Executed { run } => self.on_executed(run),

@@ -10,8 +10,8 @@ use crate::unit::{Unit, UnitName};
 use super::graph::{Graph, find_cycle};
 use super::service::Service;
 use super::{
-    Absent, Answer, Asker, Cause, Effect, Engine, FactPhase, Mode, Notice, Outcome, Refusal,
-    RequestId, UNITS_MAX, UnitId, Verb,
+    Absent, Answer, Asker, Awaited, Cause, Effect, Engine, FactPhase, Mode, Moment, Notice,
+    Outcome, Refusal, RequestId, UNITS_MAX, UnitId, Verb,
 };
 
 /// One wish, as it came.
@@ -20,20 +20,16 @@ pub(super) struct Wish {
     pub(super) request: RequestId,
     pub(super) verb: Verb,
     pub(super) by: Asker,
+    /// When its client asked first, if it lost the answer and asks again.
+    pub(super) first_asked: Option<Moment>,
     pub(super) targets: Vec<UnitName>,
-}
-
-/// What a request waits for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Awaited {
-    Up,
-    Down,
-    Reload,
 }
 
 /// Whom a mark has touched.
 #[derive(Debug, Default)]
 pub(super) struct Reach {
+    /// When the wish was first asked, if it is asked again.
+    pub(super) first_asked: Option<Moment>,
     /// Every unit of the wish; notices about them go to its client.
     pub(super) involved: BTreeSet<UnitId>,
     /// Units marked to go down and up again.
@@ -47,16 +43,16 @@ pub(super) struct Reach {
 /// Every request that waits.
 #[derive(Debug, Default)]
 pub(super) struct Requests {
-    open: BTreeMap<RequestId, Open>,
+    pub(super) open: BTreeMap<RequestId, Open>,
 }
 
 #[derive(Debug)]
 pub(super) struct Open {
-    awaited: Awaited,
+    pub(super) awaited: Awaited,
     /// In the order of the answer.
-    units: Vec<UnitId>,
-    pending: BTreeSet<UnitId>,
-    outcomes: BTreeMap<UnitId, Outcome>,
+    pub(super) units: Vec<UnitId>,
+    pub(super) pending: BTreeSet<UnitId>,
+    pub(super) outcomes: BTreeMap<UnitId, Outcome>,
     pub(super) involved: BTreeSet<UnitId>,
 }
 
@@ -96,7 +92,10 @@ impl Engine {
                 units.push(unit);
             }
         }
-        let mut reach = Reach::default();
+        let mut reach = Reach {
+            first_asked: wish.first_asked,
+            ..Reach::default()
+        };
         for (name, text) in left_out {
             reach.left_out.extend(self.id(&name));
             self.notify_one(wish.request, Notice::Warning { text });

@@ -7,7 +7,7 @@ use super::phase::{End, Goal, Group, Left, Phase, Round, Run, Stage, Why, failur
 use super::service::Service;
 use super::{
     Cause, Effect, Engine, Event, FactFailure, FactGoal, FactPhase, FactRun, Facts, Failure,
-    MainView, UnitId, View,
+    Heritage, MainView, UnitId, View,
 };
 
 impl Engine {
@@ -63,6 +63,7 @@ impl Engine {
             main: service.phase.main().map(fact_of),
             control: service.phase.control().map(fact_of),
             last_run: service.last_run,
+            begun: service.begun,
             deadline: self.timers.get(id),
             since: service.since,
             ready_at: service.ready_at,
@@ -122,6 +123,7 @@ impl Engine {
             service.restarts = facts.restarts;
             service.attempt = facts.attempt;
             service.last_run = facts.last_run;
+            service.begun = facts.begun;
             service.starts.clone_from(&facts.starts);
             service.cause = match &service.phase {
                 Phase::Failed(failure) => Cause::Failed(failure.clone()),
@@ -133,7 +135,8 @@ impl Engine {
             self.renew(id);
         }
         // The predecessor may have died before its signals went out.
-        if let Some((left, stage)) = again {
+        let is_torn = self.heritage == Heritage::Torn;
+        if let Some((left, stage)) = again.filter(|_| is_torn) {
             self.send_kill(id, left, stage);
         }
         if watch {

@@ -28,6 +28,8 @@ pub(super) struct Service {
     pub(super) attempt: u32,
     /// The youngest run; 0 if there was none.
     pub(super) last_run: RunId,
+    /// When it was last started; 0 if it never was.
+    pub(super) begun: Moment,
     /// The automatic starts that a limit counts.
     pub(super) starts: Vec<Moment>,
     /// Whom the clients were last told that it waits for.
@@ -49,6 +51,7 @@ impl Service {
             restarts: 0,
             attempt: 0,
             last_run: RunId(0),
+            begun: Moment(0),
             starts: Vec::new(),
             told: None,
         }
@@ -98,6 +101,12 @@ impl Service {
 
     pub(super) fn is_ordered(&self) -> bool {
         !self.newest().after.is_empty() || !self.newest().before.is_empty()
+    }
+
+    /// Whether it was started since a wish was asked that is asked again.
+    pub(super) fn has_begun_since(&self, first_asked: Option<Moment>) -> bool {
+        // In the same millisecond counts: a wish takes less than one to arrive.
+        self.begun > Moment(0) && first_asked.is_some_and(|asked| self.begun >= asked)
     }
 
     /// A start by hand: delays and limits begin anew.

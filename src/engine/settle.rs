@@ -10,8 +10,10 @@ use std::collections::BTreeSet;
 use crate::unit::UnitName;
 
 use super::phase::{Goal, Phase};
-use super::request::{Awaited, Reach};
-use super::{Cause, Engine, FactPhase, Failure, Happening, Notice, Outcome, State, UnitId};
+use super::request::Reach;
+use super::{
+    Awaited, Cause, Engine, FactPhase, Failure, Happening, Notice, Outcome, State, UnitId,
+};
 
 /// Whether a waiting unit may start.
 pub(super) enum Turn {
@@ -43,7 +45,12 @@ impl Engine {
             if !reach.involved.insert(unit) {
                 continue;
             }
-            if targets.contains(&unit) {
+            let is_done = self
+                .service(unit)
+                .is_some_and(|service| service.has_begun_since(reach.first_asked));
+            if is_done {
+                // What became of that start is the answer.
+            } else if targets.contains(&unit) {
                 if let Some(service) = self.service_mut(unit) {
                     service.forget_restarts();
                     self.changed.insert(unit);
@@ -170,10 +177,13 @@ impl Engine {
             let kind = service.kind();
             let runs = kind.starts() || kind.is_up() || kind.ends();
             let taken_along = !targets.contains(&unit);
+            let is_done = service.has_begun_since(reach.first_asked) && service.next.is_none();
             if !runs || (taken_along && service.goal != Goal::Up) || !reach.cycled.insert(unit) {
                 continue;
             }
-            if service.goal != Goal::Cycle {
+            if is_done {
+                // It runs anew already; what requires it may not.
+            } else if service.goal != Goal::Cycle {
                 let was = std::mem::replace(&mut service.goal, Goal::Cycle);
                 self.announce(unit, Some(cause.clone()));
                 if was == Goal::Down && !kind.ends() {
@@ -187,7 +197,7 @@ impl Engine {
                 };
                 self.resolve(unit, Awaited::Reload, &outcome);
             }
-            if taken_along {
+            if taken_along && !is_done {
                 reach.pulled_in.push((unit, cause));
             }
             let Some(name) = self.name(unit) else {

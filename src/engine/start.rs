@@ -3,9 +3,10 @@
 use crate::unit::{Exec, Kind, Service as Definition, Span};
 
 use super::phase::{End, Goal, Phase, Run, Why};
-use super::request::Awaited;
 use super::restart;
-use super::{Cause, Effect, Ending, Engine, Failure, Fate, NoMain, Notice, Outcome, Role, UnitId};
+use super::{
+    Awaited, Cause, Effect, Ending, Engine, Failure, Fate, NoMain, Notice, Outcome, Role, UnitId,
+};
 
 /// What a command's end means.
 enum Verdict {
@@ -37,9 +38,11 @@ impl Engine {
     }
 
     pub(super) fn start(&mut self, unit: UnitId) {
-        let Some(service) = self.service(unit) else {
+        let now = self.now;
+        let Some(service) = self.service_mut(unit) else {
             return;
         };
+        service.begun = now;
         match service.definition() {
             None => self.ready(unit, None),
             Some(definition) if definition.start_pre.is_empty() => self.start_main(unit, 0),

@@ -10,10 +10,10 @@ use crate::unit::{KillMode, Signal, Span};
 
 use super::conclude::cause_of;
 use super::phase::{End, Group, Left, Phase, Round, Run, Stage, Why};
-use super::request::Awaited;
 use super::restart;
 use super::{
-    Cause, Effect, Ending, Engine, FactPhase, Failure, Fate, Notice, Outcome, Role, Target, UnitId,
+    Awaited, Cause, Effect, Ending, Engine, FactPhase, Failure, Fate, Notice, Outcome, Role,
+    Target, UnitId,
 };
 
 /// The shortest wait after SIGKILL. Nothing that a unit says makes the kernel quicker: on a busy machine the end of a

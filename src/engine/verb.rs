@@ -1,21 +1,25 @@
 //! What each verb does with a wish that was found sound.
 
 use super::phase::{Goal, Phase};
-use super::request::{Awaited, Open, Reach, Wish};
+use super::request::{Open, Reach, Wish};
 use super::service::Service;
 use super::{
-    Answer, Cause, Effect, Engine, FactPhase, Happening, Impossible, Mode, Notice, Outcome, Scope,
-    Target, UnitId,
+    Answer, Awaited, Cause, Effect, Engine, FactPhase, Happening, Impossible, Mode, Notice,
+    Outcome, Scope, Target, UnitId,
 };
 
 impl Engine {
     pub(super) fn on_start(&mut self, wish: &Wish, units: &[UnitId], mut reach: Reach) {
         let mut open = Open::new(Awaited::Up, units);
         for unit in units {
-            let up = self
-                .service(*unit)
-                .is_some_and(|s| s.kind().is_up() && s.goal != Goal::Cycle);
-            if up {
+            let Some(service) = self.service(*unit) else {
+                continue;
+            };
+            if service.has_begun_since(wish.first_asked) {
+                if let Some(outcome) = service.became() {
+                    open.settle(*unit, outcome);
+                }
+            } else if service.kind().is_up() && service.goal != Goal::Cycle {
                 open.settle(*unit, Outcome::AlreadyUp);
             }
         }
@@ -60,24 +64,38 @@ impl Engine {
         mut reach: Reach,
     ) {
         let mut open = Open::new(Awaited::Up, units);
-        let mut wanted = Vec::new();
+        let (mut wanted, mut again) = (Vec::new(), Vec::new());
         for unit in units {
+            let Some(service) = self.service(*unit) else {
+                continue;
+            };
             // One that is being stopped counts as down, as for systemd's try-restart.
-            let down = self
-                .service(*unit)
-                .is_none_or(|service| service.goal == Goal::Down);
-            if down && scope == Scope::Running {
+            let down = service.goal == Goal::Down;
+            let done = service.has_begun_since(wish.first_asked) && service.next.is_none();
+            if done {
+                if let Some(outcome) = service.became() {
+                    open.settle(*unit, outcome);
+                }
+                again.push(*unit);
+            } else if down && scope == Scope::Running {
                 open.settle(*unit, Outcome::LeftDown);
             } else {
                 wanted.push(*unit);
             }
         }
         let cause = Cause::Asked(wish.by);
-        self.mark_cycle(&wanted, &cause, &mut reach);
+        again.extend(&wanted);
+        self.mark_cycle(&again, &cause, &mut reach);
         let taken_along = std::mem::take(&mut reach.pulled_in);
         self.mark_up(&wanted, &cause, &mut reach);
         for unit in &reach.cycled {
-            self.mark_required(*unit);
+            // Not for one that this wish has restarted already.
+            if self
+                .service(*unit)
+                .is_some_and(|service| !service.has_begun_since(wish.first_asked))
+            {
+                self.mark_required(*unit);
+            }
         }
         for (unit, cause) in taken_along {
             open.add(unit);
@@ -188,8 +206,13 @@ impl Engine {
         if self.mode == Mode::Over {
             return self.answer(wish.request, Answer::Outcomes(Vec::new()));
         }
-        let again = self.mode != Mode::Serving;
-        self.mode = if again { Mode::Hurrying } else { Mode::Ending };
+        // A client that lost its answer is not one that has lost its patience.
+        let again = self.mode != Mode::Serving && wish.first_asked.is_none();
+        self.mode = match self.mode {
+            Mode::Hurrying => Mode::Hurrying,
+            _ if again => Mode::Hurrying,
+            _ => Mode::Ending,
+        };
         let units: Vec<UnitId> = self
             .services
             .iter()

@@ -21,6 +21,7 @@ pub mod clock;
 pub mod detach;
 pub mod files;
 pub mod fork;
+pub mod image;
 pub mod inotify;
 mod maps;
 pub mod memory;

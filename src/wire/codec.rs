@@ -47,6 +47,7 @@ struct WireRequest {
     wait: Option<String>,
     scope: Option<String>,
     signal: Option<i32>,
+    first_asked_ms: Option<u64>,
 }
 
 const NO_REQUEST: WireRequest = WireRequest {
@@ -57,6 +58,7 @@ const NO_REQUEST: WireRequest = WireRequest {
     wait: None,
     scope: None,
     signal: None,
+    first_asked_ms: None,
 };
 
 /// A payload for [`super::frame`].
@@ -86,6 +88,7 @@ pub fn decode_hello(payload: &[u8]) -> Result<Hello, DecodeError> {
 pub fn encode_request(request: &Request) -> Vec<u8> {
     let mut wire = flatten(&request.command);
     wire.directories = Some(request.directories.clone());
+    wire.first_asked_ms = request.first_asked_ms;
     json::to_string(&wire).into_bytes()
 }
 
@@ -97,6 +100,7 @@ pub fn decode_request(payload: &[u8]) -> Result<Request, DecodeError> {
     let wire: WireRequest = parse(payload, REQUEST)?;
     let verb = required("verb", wire.verb.as_deref())?;
     let command = build(verb, &wire)?;
+    let first_asked_ms = wire.first_asked_ms;
     let directories = at_most(
         "directories",
         DIRECTORIES_MAX,
@@ -109,6 +113,7 @@ pub fn decode_request(payload: &[u8]) -> Result<Request, DecodeError> {
     Ok(Request {
         command,
         directories,
+        first_asked_ms,
     })
 }
 
@@ -146,6 +151,7 @@ fn flatten(command: &Command) -> WireRequest {
         Command::Enable { names } => named("enable", names),
         Command::Disable { names } => named("disable", names),
         Command::DaemonStatus => plain("daemon-status"),
+        Command::Upgrade => plain("upgrade"),
         Command::Kill => plain("kill"),
     }
 }
@@ -187,6 +193,7 @@ fn build(verb: &str, wire: &WireRequest) -> Result<Command, DecodeError> {
             names: names(wire)?,
         },
         "daemon-status" => Command::DaemonStatus,
+        "upgrade" => Command::Upgrade,
         "kill" => Command::Kill,
         unknown => return Err(DecodeError::unknown_verb(unknown)),
     })
@@ -243,7 +250,12 @@ mod tests {
     }
 
     fn commands() -> Vec<Command> {
-        let mut all = vec![Command::List, Command::DaemonStatus, Command::Kill];
+        let mut all = vec![
+            Command::List,
+            Command::DaemonStatus,
+            Command::Upgrade,
+            Command::Kill,
+        ];
         let names = names();
         all.push(Command::Status {
             names: names.clone(),
@@ -296,6 +308,7 @@ mod tests {
             for directories in [vec![], vec!["/a/services".to_owned(), "/ö".to_owned()]] {
                 let request = Request {
                     command: command.clone(),
+                    first_asked_ms: (!directories.is_empty()).then_some(u64::MAX),
                     directories,
                 };
                 assert_eq!(decode_request(&encode_request(&request)), Ok(request));
@@ -329,6 +342,7 @@ mod tests {
                 scope: Scope::Running,
             },
             directories: vec!["/s".to_owned()],
+            first_asked_ms: None,
         };
         assert_eq!(decode_request(text), Ok(request));
         let text = br#"{"verb":"list","later":{"field":[1,2]}}"#;
@@ -365,6 +379,7 @@ mod tests {
             let request = Request {
                 command: Command::Status { names },
                 directories,
+                first_asked_ms: None,
             };
             decode_request(&encode_request(&request)).map(drop)
         };

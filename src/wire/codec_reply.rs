@@ -26,6 +26,7 @@ struct WireReply {
     units: Option<Vec<WireUnit>>,
     daemon: Option<WireDaemon>,
     error: Option<WireFailure>,
+    said: Option<String>,
 }
 
 const NO_REPLY: WireReply = WireReply {
@@ -35,6 +36,7 @@ const NO_REPLY: WireReply = WireReply {
     units: None,
     daemon: None,
     error: None,
+    said: None,
 };
 
 #[derive(Serialize, Deserialize)]
@@ -46,7 +48,7 @@ struct WireProgress {
 }
 
 #[derive(Serialize, Deserialize)]
-struct WireResult {
+pub(super) struct WireResult {
     unit: String,
     kind: String,
     text: String,
@@ -140,6 +142,7 @@ pub fn decode_reply(payload: &[u8]) -> Result<Reply, DecodeError> {
             ))
         }
         "daemon" => Reply::Final(Final::Daemon(required("daemon", wire.daemon)?.rich())),
+        "said" => Reply::Final(Final::Said(required("said", wire.said)?)),
         "error" => Reply::Final(Final::Error(required("error", wire.error)?.rich()?)),
         unknown => return Err(DecodeError::unknown_word("reply", unknown)),
     })
@@ -159,6 +162,10 @@ fn flatten(last: &Final) -> (&'static str, WireReply) {
         Final::Daemon(daemon) => {
             wire.daemon = Some(WireDaemon::from(daemon));
             "daemon"
+        }
+        Final::Said(text) => {
+            wire.said = Some(text.clone());
+            "said"
         }
         Final::Error(error) => {
             wire.error = Some(WireFailure::from(error));
@@ -203,7 +210,7 @@ impl From<&UnitResult> for WireResult {
 }
 
 impl WireResult {
-    fn rich(self) -> Result<UnitResult, DecodeError> {
+    pub(super) fn rich(self) -> Result<UnitResult, DecodeError> {
         Ok(UnitResult {
             unit: self.unit,
             kind: ResultKind::read(&self.kind)?,
@@ -427,6 +434,7 @@ mod tests {
             ErrorKind::NotAllowed,
         ] {
             for hint in [None, Some(TEXT.to_owned())] {
+                check(&Reply::Final(Final::Said(TEXT.to_owned())));
                 check(&Reply::Final(Final::Error(WireError {
                     kind,
                     message: TEXT.to_owned(),

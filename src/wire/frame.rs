@@ -85,6 +85,12 @@ impl Decoder {
         Ok(Some(payload))
     }
 
+    /// What was pushed and not taken out.
+    #[must_use]
+    pub fn rest(&self) -> &[u8] {
+        self.buffer.get(self.start..).unwrap_or_default()
+    }
+
     /// The next frame's length, if the buffer and then `bytes` hold all of its header.
     fn length_with(&self, bytes: &[u8]) -> Option<usize> {
         let held = self.buffer.get(self.start..).unwrap_or_default();

@@ -2,6 +2,10 @@
 //!
 //! A connection: the client's first frame is a [`Hello`], the daemon answers with its own; then requests, each answered
 //! by any number of [`Reply::Progress`] frames and one [`Reply::Final`].
+//!
+//! What every version understands of every other, whatever the protocol: frames, hellos, the request `upgrade`, and as
+//! its answer [`Final::Said`] or [`Final::Error`]. These keep their form for good, so that a daemon of any age can be
+//! replaced. To any other request a client of another protocol gets an error.
 
 use crate::engine::Command;
 
@@ -22,6 +26,9 @@ pub struct Request {
     pub command: Command,
     /// The unit search path, absolute, best first.
     pub directories: Vec<String>,
+    /// Set where the answer was lost with the daemon that was to give it, and the request is sent again: when it was
+    /// first sent, in milliseconds on the machine's monotonic clock.
+    pub first_asked_ms: Option<u64>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,6 +70,8 @@ pub enum Final {
     /// `list` and `status`.
     Units(Vec<UnitStatus>),
     Daemon(DaemonStatus),
+    /// A sentence: of `upgrade`, when it is done.
+    Said(String),
     /// Nothing was done.
     Error(WireError),
 }

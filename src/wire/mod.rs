@@ -9,6 +9,7 @@ mod codec_reply;
 mod definition;
 mod error;
 mod frame;
+mod handover;
 mod message;
 mod notify;
 mod parse;
@@ -21,6 +22,9 @@ pub use codec_reply::{decode_reply, encode_reply};
 pub use definition::{SavedDefinition, decode_definitions, encode_definitions};
 pub use error::DecodeError;
 pub use frame::{CHUNK_MAX, Decoder, FRAME_MAX, FrameError, frame};
+pub use handover::{
+    HandedRequest, HandedSession, HandedStage, Handover, decode_handover, encode_handover,
+};
 pub use message::*;
 pub use notify::{ASSIGNMENTS_MAX, Access, Assignment, DATAGRAM_MAX, parse_notify};
 pub use state::{Saved, decode_saved, encode_saved};

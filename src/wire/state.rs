@@ -66,6 +66,7 @@ struct WireSaved {
     restarts: Option<u32>,
     attempt: Option<u32>,
     last_run: Option<u64>,
+    begun: Option<u64>,
     starts: Option<Vec<u64>>,
     failure: Option<WireFailure>,
     ready_at: Option<u64>,
@@ -130,6 +131,7 @@ pub fn encode_saved(saved: &Saved) -> Vec<u8> {
         restarts: Some(facts.restarts),
         attempt: Some(facts.attempt),
         last_run: Some(facts.last_run.0),
+        begun: Some(facts.begun.0),
         starts: Some(facts.starts.iter().map(|moment| moment.0).collect()),
         failure: facts.failure.as_ref().map(|failure| WireFailure {
             result: failure.result.clone(),
@@ -177,6 +179,7 @@ pub fn decode_saved(payload: &[u8]) -> Result<Saved, DecodeError> {
         restarts: wire.restarts.unwrap_or_default(),
         attempt: wire.attempt.unwrap_or_default(),
         last_run: RunId(wire.last_run.unwrap_or_default()),
+        begun: Moment(wire.begun.unwrap_or_default()),
         starts: starts.into_iter().map(Moment).collect(),
         failure: wire.failure.map(|failure| FactFailure {
             result: failure.result,
@@ -276,6 +279,7 @@ mod tests {
                 restarts: 1,
                 attempt: 2,
                 last_run: RunId(9),
+                begun: Moment(4),
                 starts: vec![Moment(1), Moment(2)],
                 failure: Some(FactFailure {
                     result: "exit-code".to_owned(),

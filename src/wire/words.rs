@@ -1,6 +1,6 @@
 //! The words that stand for closed enums in JSON. A word, once used, never gets another meaning.
 
-use crate::engine::{FactGoal, FactPhase, Role, Scope, Wait};
+use crate::engine::{Awaited, FactGoal, FactPhase, Role, Scope, Wait};
 
 use super::{DecodeError, ErrorKind, ProgressKind, ResultKind};
 
@@ -46,6 +46,12 @@ macro_rules! words {
 words! { Wait, "wait":
     Finished = "finished",
     Accepted = "accepted",
+}
+
+words! { Awaited, "awaited":
+    Up = "up",
+    Down = "down",
+    Reload = "reload",
 }
 
 words! { Scope, "scope":

@@ -34,6 +34,7 @@ fn list() -> Vec<u8> {
     let request = Request {
         command,
         directories,
+        first_asked_ms: None,
     };
     let mut bytes = Vec::new();
     wire::frame(&wire::encode_request(&request), &mut bytes).unwrap();
@@ -77,10 +78,11 @@ fn a_client_of_another_version_is_told_so() {
     let _daemon = bench.daemon();
     let mut stream = bench.connect();
     stream.write_all(&hello(999)).unwrap();
+    stream.write_all(&list()).unwrap();
     match last_reply(&mut stream) {
         Some(Reply::Final(Final::Error(error))) => {
             assert_eq!(error.kind, ErrorKind::Unavailable);
-            assert!(error.message.contains("0.0.1-test"), "{error:?}");
+            assert!(error.message.contains("protocol 999"), "{error:?}");
         }
         other => panic!("{other:?}"),
     }

@@ -501,6 +501,7 @@ impl Client {
         let request = Request {
             command,
             directories,
+            first_asked_ms: None,
         };
         self.send(&wire::encode_request(&request));
     }

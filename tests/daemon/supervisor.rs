@@ -102,3 +102,29 @@ fn no_service_speaks_in_the_daemons_name() {
     assert_eq!(ear.next().unwrap(), "[] [seen]");
     daemon.end();
 }
+
+/// A command that finds a daemon dead leaves its successor to whoever makes it, but not for ever.
+#[test]
+fn commands_know_whether_somebody_makes_successors() {
+    let bench = Bench::new();
+    let note = bench.home().join("supervised");
+    let mut daemon = bench.lone_daemon();
+    assert!(note.exists());
+    bench.service("web", "", "exec sleep 1000", "");
+    bench.start("web").is(ResultKind::Started);
+    let pid = bench.status("web").pid;
+    daemon.signal(9);
+    assert!(!daemon.ended().success());
+    assert!(note.exists());
+
+    // Nobody does.
+    let output = bench.run(&["pid", "web"]);
+    let word = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    assert_eq!(word.parse().ok(), pid, "{output:?}");
+    // What a command starts has a guardian, which makes its own.
+    assert!(!note.exists());
+    assert!(bench.run(&["kill"]).status.success());
+
+    bench.lone_daemon().end();
+    assert!(!note.exists());
+}

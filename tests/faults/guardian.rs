@@ -164,6 +164,15 @@ fn a_successor_that_cannot_begin_is_tried_again_and_again() {
         daemon.log.until("run: ");
         daemon.log.until("exit code 1; a successor comes in");
     }
+    // From here on it would take longer each time, were it not for a client that waits.
+    for _ in 0..4 {
+        daemon.log.until("exit code 1; a successor comes in");
+    }
+    let _waits = bench.connect();
+    let begun_ms = monotonic_ms();
+    daemon.log.until("exit code 1; a successor comes in");
+    daemon.log.until("exit code 1; a successor comes in");
+    assert!(monotonic_ms() - begun_ms < 5_000);
     fs::remove_file(&run).unwrap();
     fs::rename(&away, &run).unwrap();
     daemon.log.until("ready, PID");

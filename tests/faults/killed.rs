@@ -1,15 +1,20 @@
 //! The daemon dies under load, again and again: its services do not notice, and its successor knows them.
+//!
+//! It is killed, crashes and panics; its guardian dies beside it, or with it.
 
+use std::io::Write;
 use std::os::fd::AsFd;
+use std::process::{Child, Command as Program, Stdio};
 
+use diakonos::engine::Command;
 use diakonos::sys::clock::monotonic_ms;
 use diakonos::sys::poll::wait_readable;
-use diakonos::sys::proc;
 use diakonos::sys::process::{Pid, PidFd};
 
-use crate::fleet::{Answers, Care, Fleet, daemon_pid};
-use crate::harness::{Bench, Deadline};
-use crate::tools::from_environment;
+use crate::clients::{asking, hello};
+use crate::fleet::{Answers, Care, Fleet, daemon_pid, guardian_pid};
+use crate::harness::{Bench, Deadline, Lines};
+use crate::tools::{from_environment, window};
 
 const SIGABRT: i32 = 6;
 const SIGKILL: i32 = 9;
@@ -18,67 +23,158 @@ const SIGSEGV: i32 = 11;
 /// Deaths in one game, unless the environment says otherwise.
 const KILLS: u64 = 200;
 const OTHERS: u64 = 20;
+const GUARDIANS: u64 = 4;
 
-/// A signal, until the process is gone: the runtime swallows the first SIGSEGV that no fault has caused.
-fn end_by(process: &PidFd, signal: i32) {
-    let deadline = Deadline::new();
-    for _ in 0..20 {
-        if process.signal(signal).is_err() {
-            break;
-        }
-        if wait_readable(&[process.as_fd()], Some(20)).unwrap()[0] {
-            break;
-        }
+/// A process that is to die.
+struct Victim {
+    pid: Pid,
+    process: PidFd,
+}
+
+impl Victim {
+    fn new(pid: Pid) -> Self {
+        let process = PidFd::open(pid).unwrap();
+        Self { pid, process }
     }
-    deadline.wait(process.as_fd(), &|| "the killed daemon's end".to_owned());
+
+    fn has_ended_within(&self, limit_ms: u64) -> bool {
+        wait_readable(&[self.process.as_fd()], Some(limit_ms)).unwrap()[0]
+    }
+
+    fn signal(&self, signal: i32) {
+        // It may be gone already, which is what is wanted.
+        let _ = self.process.signal(signal);
+    }
+
+    fn await_end(&self) {
+        let what = || format!("the end of PID {}", self.pid);
+        Deadline::new().wait(self.process.as_fd(), &what);
+    }
+
+    /// The runtime swallows the first SIGSEGV that no fault has caused.
+    fn crash(&self, signal: i32) {
+        self.signal(signal);
+        if !self.has_ended_within(20) {
+            self.signal(signal);
+        }
+        self.await_end();
+    }
 }
 
-/// The daemon's parent, where that is a program of ours.
-fn guardian(daemon: Pid) -> Option<Pid> {
-    let parent = proc::stat(daemon).ok()?.ppid?;
-    let program = |pid: Pid| std::fs::read_link(format!("/proc/{pid}/exe")).ok();
-    (program(parent).is_some() && program(parent) == program(daemon)).then_some(parent)
+/// The daemon makes a new one when the old one has died.
+fn guardian(fleet: &Fleet<'_>) -> Victim {
+    let mut client = fleet.bench.client();
+    for _ in 0..4_000 {
+        if let Some(pid) = guardian_pid(&mut client) {
+            return Victim::new(pid);
+        }
+        window(5);
+    }
+    panic!("the daemon has no guardian: {}", fleet.story());
 }
 
-fn play(rounds: u64, answers: Answers, mut die: impl FnMut(&mut Fleet<'_>, Pid) -> Care) {
+fn play(rounds: u64, answers: Answers, mut die: impl FnMut(&mut Fleet<'_>, &Victim), care: Care) {
     let seed = from_environment("DIAKONOS_FAULTS_SEED").unwrap_or_else(monotonic_ms);
     let rounds = from_environment("DIAKONOS_FAULTS_KILLS").unwrap_or(rounds);
     eprintln!("DIAKONOS_FAULTS_SEED={seed}");
     let bench = Bench::new();
     let mut fleet = Fleet::new(&bench, seed);
     fleet.begin();
-    let mut worst = Care::Kept;
     for round in 1..=rounds {
         eprintln!("round {round}");
-        let daemon = daemon_pid(&mut bench.client());
+        let daemon = Victim::new(daemon_pid(&mut bench.client()));
         fleet.load();
-        let care = die(&mut fleet, daemon);
-        if care == Care::Lost {
-            worst = care;
-        }
-        // Nobody reads now, and writers go on until their pipe is full.
+        die(&mut fleet, &daemon);
+        // Perhaps nobody reads now, and writers go on until their pipe is full.
         fleet.write();
         fleet.end_one();
         fleet.succeed((care, answers));
     }
-    fleet.finish(worst);
-}
-
-fn by_signal(daemon: Pid, signal: i32) -> Care {
-    let care = guardian(daemon).map_or(Care::Lost, |_| Care::Kept);
-    end_by(&PidFd::open(daemon).unwrap(), signal);
-    care
+    fleet.finish(care);
 }
 
 #[test]
 fn a_killed_daemon_costs_no_process_no_line_and_no_wish() {
-    play(KILLS, Answers::Some, |_, daemon| by_signal(daemon, SIGKILL));
+    let die = |_: &mut Fleet<'_>, daemon: &Victim| {
+        daemon.signal(SIGKILL);
+        daemon.await_end();
+    };
+    play(KILLS, Answers::Some, die, Care::Kept);
 }
 
 #[test]
 fn a_daemon_that_crashed_costs_as_little() {
-    let signals = [SIGSEGV, SIGABRT];
-    play(OTHERS, Answers::Some, |fleet, daemon| {
-        by_signal(daemon, signals[fleet.seeded.below(2)])
-    });
+    let die = |fleet: &mut Fleet<'_>, daemon: &Victim| {
+        daemon.crash([SIGSEGV, SIGABRT][fleet.seeded.below(2)]);
+    };
+    play(OTHERS, Answers::Some, die, Care::Kept);
+}
+
+/// A kernel that says that it has sent more than it was given: then what is left to be sent is less than nothing, which
+/// is a panic where overflow is looked for. It takes no door in the program for tests.
+struct LyingKernel(Child);
+
+impl LyingKernel {
+    fn about(process: Pid) -> Self {
+        let pid = process.to_string();
+        let mut strace = Program::new("strace");
+        let strace = strace.args(["-p", &pid, "-e", "trace=sendto", "-e", "signal=none"]);
+        let strace = strace.args(["-e", "inject=sendto:retval=1000000", "-o", "/dev/null"]);
+        let mut child = strace.stderr(Stdio::piped()).spawn().unwrap();
+        let stderr = child.stderr.take().unwrap();
+        let mut said = Lines::new(std::os::fd::OwnedFd::from(stderr).into());
+        said.until("attached");
+        Self(child)
+    }
+}
+
+impl Drop for LyingKernel {
+    fn drop(&mut self) {
+        // It ends with the process that it was about.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn a_daemon_that_panicked_costs_as_little() {
+    let die = |fleet: &mut Fleet<'_>, daemon: &Victim| {
+        let _kernel = LyingKernel::about(daemon.pid);
+        let mut stream = fleet.bench.connect();
+        let list = asking(fleet.bench, Command::List);
+        stream.write_all(&hello()).unwrap();
+        while !daemon.has_ended_within(10) {
+            // It may die meanwhile, which is what is wanted.
+            let _ = stream.write_all(&list);
+        }
+        let story = fleet.story();
+        assert!(story.contains("panicked at"), "no panic: {story}");
+    };
+    play(OTHERS, Answers::Some, die, Care::Kept);
+}
+
+#[test]
+fn a_guardian_that_was_killed_is_missed_by_nobody() {
+    let die = |fleet: &mut Fleet<'_>, _: &Victim| {
+        let guardian = guardian(fleet);
+        guardian.signal(SIGKILL);
+        guardian.await_end();
+    };
+    // One daemon ceases to make guardians when so many have died at once.
+    for _ in 0..OTHERS / GUARDIANS {
+        play(GUARDIANS, Answers::All, die, Care::Kept);
+    }
+}
+
+/// Somebody else reaps what ends before the next client brings a daemon, and nobody reads what it says.
+#[test]
+fn a_client_brings_back_both_daemon_and_guardian() {
+    let die = |fleet: &mut Fleet<'_>, daemon: &Victim| {
+        let guardian = guardian(fleet);
+        guardian.signal(SIGKILL);
+        daemon.signal(SIGKILL);
+        guardian.await_end();
+        daemon.await_end();
+    };
+    play(OTHERS, Answers::Some, die, Care::Lost);
 }

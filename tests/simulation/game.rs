@@ -13,7 +13,7 @@ use diakonos::unit::{Unit, UnitName};
 use crate::entropy::Entropy;
 use crate::grammar::{Action, Weights};
 use crate::life::{self, Temper};
-use crate::model::{Check, Client, Known, Model, Office, Saved, Turn, fail};
+use crate::model::{Asked, Check, Client, Known, Model, Office, Saved, Turn, fail};
 use crate::sweep::{self, Scene};
 use crate::trace::{Trace, What};
 use crate::units::{self, Edges};
@@ -232,6 +232,7 @@ impl Game<'_> {
             request,
             verb,
             by,
+            first_asked: None,
             targets,
             definitions,
             absent,
@@ -423,6 +424,7 @@ impl Game<'_> {
             self.pass(u64::from(ms));
         }
         self.nobody_is_unknown()?;
+        let unanswered = self.model.unanswered();
         self.model.daemon_died(&self.saved);
         self.model.office = Office::Handover;
         self.engine = Engine::new(u64::from(entropy.below(1000)));
@@ -443,7 +445,55 @@ impl Game<'_> {
         }
         self.model.office = Office::Held;
         self.keeps_wishes(&saved)?;
-        self.feed(entropy, Event::Tick).map(|_| ())
+        let mut daemon = self.feed(entropy, Event::Tick)?;
+        for asked in unanswered {
+            if daemon == Daemon::Lives && entropy.chance(50) {
+                daemon = self.repeat(entropy, asked)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A client lost its answer with the daemon and asks again. Whoever was started since it asked first stays.
+    fn repeat(&mut self, entropy: &mut Entropy, asked: Asked) -> Result<Daemon, String> {
+        let (definitions, absent) = self.load(asked.verb, &asked.targets);
+        let is_up = |facts: &Facts| facts.goal == FactGoal::Up && facts.phase == FactPhase::Running;
+        let is_same = |name: &UnitName| {
+            let is_this = |unit: &&Unit| unit.name == *name;
+            let force = self.engine.id(name).and_then(|id| self.engine.unit(id));
+            definitions
+                .iter()
+                .find(is_this)
+                .is_none_or(|unit| Some(unit) == force)
+        };
+        let begun = self
+            .facts
+            .values()
+            .filter(|facts| is_up(facts) && facts.begun >= asked.at);
+        let stays: Vec<UnitName> = match asked.verb {
+            Verb::Start | Verb::Restart(_) => begun.map(|facts| facts.unit.clone()).collect(),
+            _ => Vec::new(),
+        };
+        let stays: Vec<UnitName> = stays.into_iter().filter(is_same).collect();
+        let request = RequestId(self.next_request);
+        self.next_request += 1;
+        let event = Event::Request {
+            request,
+            verb: asked.verb,
+            by: Asker::Client { uid: 1000, pid: 77 },
+            first_asked: Some(asked.at),
+            targets: asked.targets,
+            definitions,
+            absent,
+        };
+        let daemon = self.feed(entropy, event)?;
+        let lost = |name: &&UnitName| !self.facts.get(*name).is_some_and(is_up);
+        match stays.iter().find(lost).filter(|_| daemon == Daemon::Lives) {
+            Some(name) => fail(format!(
+                "{name} is stopped by a wish that was fulfilled before"
+            )),
+            None => Ok(daemon),
+        }
     }
 
     /// While a successor takes over, only the model looks: not everybody is there yet.

@@ -77,6 +77,8 @@ pub(crate) enum Known {
 #[derive(Clone, Debug)]
 pub(crate) struct Asked {
     pub(crate) verb: Verb,
+    /// When the client asked first.
+    pub(crate) at: Moment,
     pub(crate) targets: Vec<UnitName>,
     pub(crate) client: Client,
 }
@@ -223,6 +225,14 @@ impl Model {
         refusals_do_nothing(turn)
     }
 
+    /// The wishes whose clients wait.
+    pub(crate) fn unanswered(&self) -> Vec<Asked> {
+        let all = self.requests.values();
+        all.filter(|asked| asked.client == Client::Waits && asked.verb != Verb::Reload)
+            .cloned()
+            .collect()
+    }
+
     /// The daemon died: nobody waits any more; what it had not saved it has not promised.
     pub(crate) fn daemon_died(&mut self, saved: &BTreeMap<UnitName, Saved>) {
         self.requests.clear();
@@ -303,9 +313,11 @@ impl Model {
                 request,
                 verb,
                 targets,
+                first_asked,
                 ..
             } => {
                 let asked = Asked {
+                    at: first_asked.unwrap_or(turn.now),
                     verb: *verb,
                     targets: targets.clone(),
                     client: Client::Waits,
@@ -329,7 +341,7 @@ impl Model {
                 self.know(*run, Known::Over);
                 self.expect(turn, *run, *ending);
             }
-            Event::GroupEmpty { .. } | Event::Tick => {}
+            Event::GroupEmpty { .. } | Event::Resumed { .. } | Event::Tick => {}
             Event::Restored { unit, next, facts } => {
                 let newest = next.as_ref().unwrap_or(unit);
                 self.newest

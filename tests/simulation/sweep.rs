@@ -301,6 +301,6 @@ fn concerns(scene: &Scene<'_>, name: &UnitName, before: &Facts, model: &Model) -
         Event::GroupEmpty { unit } => scene.engine.id(name) == Some(*unit),
         Event::Tick => before.deadline.is_some_and(|at| at <= scene.now),
         Event::Request { .. } | Event::Detached { .. } => false,
-        Event::Restored { .. } => true,
+        Event::Restored { .. } | Event::Resumed { .. } => true,
     }
 }

@@ -98,6 +98,7 @@ fn tell_event(event: &Event, names: &Names<'_>) -> String {
             request,
             verb,
             by,
+            first_asked,
             targets,
             definitions,
             absent,
@@ -105,7 +106,7 @@ fn tell_event(event: &Event, names: &Names<'_>) -> String {
             let read: Vec<&UnitName> = definitions.iter().map(|unit| &unit.name).collect();
             let missing: Vec<&UnitName> = absent.iter().map(|absent| &absent.name).collect();
             format!(
-                "request {request}: {verb:?} {targets:?} by {by:?}, read {read:?}, missing {missing:?}"
+                "request {request}: {verb:?} {targets:?} by {by:?}, first {first_asked:?}, read {read:?}, missing {missing:?}"
             )
         }
         Event::GroupEmpty { unit } => format!("GroupEmpty of {}", told(*unit, names)),
@@ -118,6 +119,7 @@ fn tell_event(event: &Event, names: &Names<'_>) -> String {
             format!("Restored {}: {facts:?}{newer}", unit.name)
         }
         Event::Detached { .. }
+        | Event::Resumed { .. }
         | Event::Spawned { .. }
         | Event::Executed { .. }
         | Event::SpawnFailed { .. }

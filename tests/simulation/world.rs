@@ -521,6 +521,7 @@ fn run_of(event: &Event) -> Option<RunId> {
         | Event::Detached { .. }
         | Event::GroupEmpty { .. }
         | Event::Restored { .. }
+        | Event::Resumed { .. }
         | Event::Tick => None,
     }
 }

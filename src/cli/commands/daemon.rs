@@ -47,10 +47,12 @@ pub(in crate::cli) const DAEMON: Row = Row {
             "--no-guardian",
             "no process that makes a successor should the daemon die",
         ),
-        // The hidden options: how a command that starts the daemon in the background hears of it, and by what a new
-        // guardian finds its daemon.
+        // The hidden options: how a command that starts the daemon in the background hears of it, by what a new
+        // guardian finds its daemon, what the next image of a daemon finds, and whether it could go on with that.
         Choice::value("", "--ready-fd", "N", ""),
         Choice::value("", "--guard", "N", ""),
+        Choice::value("", "--handover", "N", ""),
+        Choice::flag("", "--rehearse", ""),
     ],
     summary: "run the daemon in the foreground",
     help: &[
@@ -123,8 +125,21 @@ fn run(given: &Given) -> Result<Exit, Failure> {
         Ok::<_, Failure>(number.and_then(|fd| i32::try_from(fd).ok()))
     };
     let (ready_fd, channel) = (descriptor("--ready-fd")?, descriptor("--guard")?);
+    let handover = descriptor("--handover")?;
     let is_background = ready_fd.is_some() || channel.is_some();
     let home = find_home()?;
+    if given.flag("--rehearse") {
+        let word = daemon::rehearse(&home).map_err(|reason| Failure::new(Exit::Failed, reason))?;
+        answer(word)?;
+        return Ok(Exit::Done);
+    }
+    if let Some(note) = handover {
+        log_to_stderr();
+        return match daemon::run_successor(home, note) {
+            Ok(_) => Ok(Exit::Done),
+            Err(error) => Err(Failure::new(Exit::Failed, error.to_string())),
+        };
+    }
     let service_directories = if is_background {
         // Its folder is /, which says nothing.
         Vec::new()
@@ -137,7 +152,7 @@ fn run(given: &Given) -> Result<Exit, Failure> {
     let options = daemon::Options {
         home,
         service_directories,
-        // Who is to be told that the daemon is ready looks after it as well, and listens to the process that it started.
+        // Who wants to hear that the daemon is ready looks after it, and hears the process that it has started.
         guarded: if given.flag("--no-guardian") || is_set("NOTIFY_SOCKET") {
             Guarded::ByOthers
         } else {
@@ -236,10 +251,12 @@ fn kill(given: &Given) -> Result<Exit, Failure> {
     let mut waiting = Waiting::new(given, &place, purpose);
     waiting.carry_out(&mut client, Command::Kill)?;
     // A connection closes a little earlier than its process ends.
+    // Should it have died meanwhile, its successor has done it.
+    let last = client.process().into_iter();
     let has_ended = if processes.is_empty() {
         client.wait_for_end(END_MS)
     } else {
-        processes.iter().all(ends)
+        processes.iter().chain(last).all(ends)
     };
     if !has_ended {
         let named = format!(" (PID {})", status.pid);

@@ -11,6 +11,7 @@ pub(super) mod probe;
 pub(super) mod startup;
 pub(super) mod status;
 pub(super) mod up;
+pub(super) mod upgrade;
 pub(super) mod verbs;
 
 use super::args::Given;

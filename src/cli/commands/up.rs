@@ -258,7 +258,7 @@ impl Up<'_> {
     /// Stops what is ours, still showing the logs.
     fn stop(&mut self) -> Result<Exit, Failure> {
         let ended = || Failure::new(Exit::NoDaemon, "the daemon has ended meanwhile");
-        let mut client = self.place.connect()?.ok_or_else(ended)?;
+        let mut client = self.place.connect_or_succeed()?.ok_or_else(ended)?;
         let names = self.family.to_stop(&mut client)?;
         if names.is_empty() {
             self.view.changed();

@@ -10,6 +10,7 @@
 )]
 
 mod order;
+mod repeat;
 mod restart;
 mod start;
 mod stop;
@@ -122,6 +123,20 @@ impl Stage {
 
     /// A client's wish; every file is read that the daemon does not hold as running.
     pub(crate) fn ask(&mut self, verb: Verb, targets: &[&str]) -> RequestId {
+        self.ask_since(None, verb, targets)
+    }
+
+    /// The same wish again, of a client that lost the answer.
+    pub(crate) fn ask_again(&mut self, first: Moment, verb: Verb, targets: &[&str]) -> RequestId {
+        self.ask_since(Some(first), verb, targets)
+    }
+
+    fn ask_since(
+        &mut self,
+        first_asked: Option<Moment>,
+        verb: Verb,
+        targets: &[&str],
+    ) -> RequestId {
         let request = RequestId(self.next_request);
         self.next_request += 1;
         let starts = matches!(verb, Verb::Start | Verb::Restart(_));
@@ -140,6 +155,7 @@ impl Stage {
             request,
             verb,
             by: Asker::Client { uid: 0, pid: 1 },
+            first_asked,
             targets: targets.iter().map(|target| name(target)).collect(),
             definitions,
             absent: Vec::new(),
@@ -153,6 +169,39 @@ impl Stage {
 
     pub(crate) fn stop(&mut self, target: &str) -> RequestId {
         self.ask(Verb::Stop, &[target])
+    }
+
+    /// The daemon dies, and a successor takes every unit and every process back.
+    pub(crate) fn succeed_daemon(&mut self) {
+        let ids: Vec<_> = self.engine.units().collect();
+        let told = |id: &_| {
+            let unit = self.engine.unit(*id).expect("a known unit").clone();
+            (unit, self.engine.facts(*id).expect("its facts"))
+        };
+        let saved: Vec<(Unit, Facts)> = ids.iter().map(told).collect();
+        self.engine = Engine::new(2);
+        self.watched.clear();
+        for (unit, facts) in &saved {
+            let (unit, facts) = (Box::new(unit.clone()), Box::new(facts.clone()));
+            self.feed(Event::Restored {
+                unit,
+                next: None,
+                facts,
+            });
+        }
+        for (_, facts) in &saved {
+            for fact in [facts.main, facts.control].into_iter().flatten() {
+                let run = fact.run;
+                if let (true, Some(pid)) = (self.live.contains_key(&run), fact.pid) {
+                    self.feed(Event::Spawned { run, pid });
+                    self.feed(Event::Executed { run });
+                } else {
+                    let ending = Ending::Unknown;
+                    self.feed(Event::Exited { run, ending });
+                }
+            }
+        }
+        self.feed(Event::Tick);
     }
 
     /// Another file from now on.
