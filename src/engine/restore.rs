@@ -119,7 +119,10 @@ impl Engine {
             service.last_run = facts.last_run;
             service.begun = facts.begun;
             service.starts.clone_from(&facts.starts);
-            service.cause = Cause::Restored;
+            service.cause = match &service.phase {
+                Phase::Failed(failure) => Cause::Failed(failure.clone()),
+                _ => Cause::Restored,
+            };
             service.shown = service.state();
         }
         // The predecessor may have died before its signals went out.
