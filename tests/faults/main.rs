@@ -17,6 +17,7 @@ mod fleet;
 mod guardian;
 #[path = "../daemon/harness.rs"]
 mod harness;
+mod heavy;
 mod idle;
 mod injected;
 mod killed;
