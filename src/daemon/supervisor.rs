@@ -4,8 +4,10 @@
 //! That nobody hears a word harms nothing here, and is told in the log. What services tell the daemon by the same
 //! protocol is not dealt with here.
 
+use std::collections::VecDeque;
 use std::ffi::OsString;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::time::Duration;
 
@@ -19,6 +21,9 @@ use super::home::Home;
 const SOCKET: &str = "NOTIFY_SOCKET";
 /// How long a supervisor may take to hear that the daemon is ready, before its loop begins.
 const PATIENCE: Duration = Duration::from_millis(500);
+/// The first descriptor that a supervisor hands over, and how many may follow.
+const FIRST_GIVEN: i32 = 3;
+const GIVEN_MAX: u32 = 65_536;
 /// Bytes of the note: more than a boot's name has.
 const NOTE_LIMIT: usize = 64;
 /// What a supervisor hands to its own child alone; a service that inherited it would speak in the daemon's name.
@@ -58,11 +63,94 @@ impl Supervisor {
 
     fn say(&self, text: &str, patience: Option<Duration>) {
         let Some(socket) = &self.socket else { return };
-        if let Err(error) = notify::send(socket, text.as_bytes(), patience) {
+        if let Err(error) = notify::send(socket, text.as_bytes(), None, patience) {
             let (socket, reason) = (socket.display(), error_text(&error));
             let word = text.split('=').next().unwrap_or_default();
             ::log::warn!("{word} was not sent to {SOCKET}={socket}: {reason}");
         }
+    }
+}
+
+/// What a supervisor keeps open for this daemon's successor: systemd's store of descriptors. Like a guardian it has the
+/// read ends of the services' output, so that what is in a pipe outlives a writer that ends while nobody reads.
+#[derive(Debug)]
+pub(super) struct Store {
+    socket: OsString,
+    /// What found no room, oldest first.
+    unsent: VecDeque<(String, Option<OwnedFd>)>,
+    health: Health,
+}
+
+/// Whether words arrive: said once when they do not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Health {
+    Good,
+    Failing,
+}
+
+impl Store {
+    /// The supervisor's, if it wants to be spoken to.
+    pub(super) fn find() -> Option<Self> {
+        let socket = Supervisor::find().socket?;
+        let (unsent, health) = (VecDeque::new(), Health::Good);
+        Some(Self {
+            socket,
+            unsent,
+            health,
+        })
+    }
+
+    /// The pipe with this inode is to stay open. A predecessor's end of it is given back: there would be more of them
+    /// with each daemon.
+    pub(super) fn keep(&mut self, inode: u64, reader: BorrowedFd<'_>) {
+        self.forget(inode);
+        // Else it would be closed as soon as its last writer is gone, which is what it is kept for.
+        let text = format!("FDSTORE=1\nFDNAME=log-{inode}\nFDPOLL=0\n");
+        match reader.try_clone_to_owned() {
+            Ok(reader) => self.unsent.push_back((text, Some(reader))),
+            Err(error) => self.failed(&error),
+        }
+        self.send();
+    }
+
+    /// Nothing of use is in it any more.
+    pub(super) fn forget(&mut self, inode: u64) {
+        let text = format!("FDSTOREREMOVE=1\nFDNAME=log-{inode}\n");
+        self.unsent.push_back((text, None));
+        self.send();
+    }
+
+    /// What finds no room is sent with the next word.
+    fn send(&mut self) {
+        while let Some((text, fd)) = self.unsent.front() {
+            let fd = fd.as_ref().map(AsFd::as_fd);
+            match notify::send(&self.socket, text.as_bytes(), fd, None) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return,
+                Err(error) => self.failed(&error),
+                Ok(()) => self.health = Health::Good,
+            }
+            self.unsent.pop_front();
+        }
+    }
+
+    fn failed(&mut self, error: &io::Error) {
+        if self.health == Health::Good {
+            self.health = Health::Failing;
+            let reason = error_text(error);
+            ::log::warn!("output is not kept for a successor by {SOCKET}: {reason}");
+        }
+    }
+}
+
+/// Closes what a supervisor kept for this daemon and gave it again, sd_listen_fds(3): it has copies of its own, and the
+/// pipes are opened by their names. To be called before anything else has opened a descriptor by such a number.
+pub(super) fn close_given() {
+    let number = |name| std::env::var(name).ok().and_then(|text| text.parse().ok());
+    let is_ours = number("LISTEN_PID") == Some(std::process::id());
+    let count = number("LISTEN_FDS").filter(|_| is_ours).unwrap_or(0);
+    for fd in (FIRST_GIVEN..).take(count.min(GIVEN_MAX) as usize) {
+        // One that is not open does not have to be closed.
+        drop(files::take_inherited(fd));
     }
 }
 
