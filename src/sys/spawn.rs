@@ -401,6 +401,33 @@ fn clone(plan: &Plan<'_>, cgroup: Option<BorrowedFd<'_>>) -> io::Result<(Pid, Pi
     Ok((pid, PidFd::from_owned(owned(pidfd.into())?)))
 }
 
+/// Whether a process that is born into this cgroup lives: one that ends at once is, and is looked at. Where none can be
+/// made that way, none dies of it.
+pub(super) fn survives_birth_in(cgroup: BorrowedFd<'_>) -> bool {
+    let arguments = CloneArguments {
+        // Without a signal at its end, nobody else notices it.
+        flags: CLONE_INTO_CGROUP,
+        cgroup: u64::from(cgroup.as_raw_fd().unsigned_abs()),
+        ..CloneArguments::default()
+    };
+    let length = size_of::<CloneArguments>();
+    let _blocked = SignalsBlocked::new();
+    // SAFETY: the arguments outlive the call; without CLONE_VM the child has its own copy of our memory.
+    let result = unsafe { libc::syscall(libc::SYS_clone3, &raw const arguments, length) };
+    if result == 0 {
+        // SAFETY: ends the child, which has run nothing of ours.
+        unsafe { libc::_exit(0) };
+    }
+    let pid = libc::pid_t::try_from(result).unwrap_or(-1);
+    if pid < 0 {
+        return true;
+    }
+    let mut status = 0;
+    // SAFETY: `status` is ours; the child is ours, is not reaped yet, and ends at once.
+    let waited = unsafe { libc::waitpid(pid, &raw mut status, libc::__WALL) };
+    waited != pid || !libc::WIFSIGNALED(status)
+}
+
 fn fork(plan: &Plan<'_>) -> io::Result<(Pid, PidFd)> {
     let _blocked = SignalsBlocked::new();
     // SAFETY: the child calls `child::run`, which makes only system calls and never returns.
