@@ -23,6 +23,7 @@ mod place;
 mod render;
 mod repeat;
 mod stamp;
+mod startup;
 mod style;
 mod table;
 mod text;

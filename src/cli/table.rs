@@ -3,7 +3,7 @@
 
 use super::args::Given;
 use super::commands::{
-    cat, check, daemon, enable, help, list, logs, probe, status, up, upgrade, verbs,
+    cat, check, daemon, enable, help, list, logs, probe, startup, status, up, upgrade, verbs,
 };
 use super::exit::{Exit, Failure};
 
@@ -150,6 +150,8 @@ pub(super) const COMMANDS: &[&Row] = &[
     &daemon::STATUS,
     &upgrade::ROW,
     &daemon::KILL,
+    &startup::STARTUP,
+    &startup::UNSTARTUP,
     &help::HELP,
     &help::VERSION,
 ];

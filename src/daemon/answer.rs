@@ -5,7 +5,7 @@ use crate::sys::process::Step;
 use crate::unit::UnitName;
 use crate::wire::{ErrorKind, Final, Progress, ProgressKind, ResultKind, UnitResult, WireError};
 
-use super::text;
+use super::{leftover, text};
 
 /// The last frame of a request that the engine has answered.
 pub(super) fn last(answer: Answer, engine: &Engine) -> Final {
@@ -67,6 +67,10 @@ fn place_to_mend(unit: &UnitName, outcome: &Outcome, engine: &Engine) -> Option<
     };
     let key = match &*failure.step {
         step if failure.names_key() => step.to_owned(),
+        leftover::STEP => {
+            let then = format!("stop them, then `diakonos start {unit}`");
+            return Some(then);
+        }
         step if step == Step::Exec.name() => role.to_string(),
         _ => return None,
     };

@@ -72,9 +72,7 @@ impl Processes {
         let mut request: process::Spawn<'_> = prepared.spawn;
         request.nofile = Some(self.limits);
         request.cgroup = hold.group.cgroup().map(Cgroup::entrance);
-        if request.cgroup.is_none() {
-            request.lock_limit = Some(hold.invocation.mark().lock_limit);
-        }
+        request.lock_limit = Some(hold.invocation.mark().lock_limit);
         let spawned = process::spawn(&request).map_err(|error| fork_failure(&error))?;
         drop(request);
         hold.group.add_root(spawned.pid);

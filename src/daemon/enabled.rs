@@ -165,7 +165,10 @@ impl Enabled {
         let mut file = File::create(&beside)?;
         file.write_all(text.as_bytes())?;
         file.sync_all()?;
-        fs::rename(&beside, &self.path)
+        fs::rename(&beside, &self.path)?;
+        // Whoever was told that a unit is enabled finds it so after the power failed: the new name is on the disk, too.
+        let folder = self.path.parent().unwrap_or(Path::new("."));
+        File::open(folder)?.sync_all()
     }
 }
 

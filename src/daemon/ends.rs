@@ -1,11 +1,11 @@
 //! How a process comes to run its program, and how it ends: reports and exit statuses become events.
 //!
-//! A failed step is told only once the child is reaped, so that an answer `SpawnFailed` means: there is no process.
+//! A failed step is told only once the child has ended, so that an answer `SpawnFailed` means: there is no process. It
+//! is reaped when what came of its end has been written down: should we die before that, a successor learns it anew.
 
 use std::os::fd::AsFd;
 
 use crate::engine::{Core, Ending, Event, Role, RunId, SpawnFailure, UnitId};
-use crate::sys::clock;
 use crate::sys::process::{ExecStatus, Wait, error_text, read_status};
 use crate::sys::stranger::wait_for_stranger;
 use crate::unit::Kind;
@@ -85,7 +85,7 @@ impl Processes {
         let Some(run) = self.runs.get(&id) else {
             return;
         };
-        let ending = match run.pidfd.wait() {
+        let ending = match run.pidfd.peek() {
             Ok(Wait::StillRunning) => return,
             Ok(Wait::NotOurChild) => match wait_for_stranger(run.pid, &run.pidfd) {
                 Wait::StillRunning => return,
@@ -111,14 +111,15 @@ impl Processes {
                 Event::Exited { run: id, ending }
             }
         };
-        run.close(turn.sources);
+        run.leave(turn.sources);
+        self.ended.push((id, run));
         turn.events.push_back(event);
         self.stirred.insert(unit);
         self.check_group(unit, turn);
     }
 
-    fn main_ended(&mut self, unit: UnitId, ending: Ending) {
-        self.history.entry(unit).or_default().last_end = Some((ending, clock::wall_ms()));
+    pub(super) fn main_ended(&mut self, unit: UnitId, ending: Ending) {
+        self.history.entry(unit).or_default().last_end = Some(ending);
         let log = self.holds.get_mut(&unit).and_then(|hold| hold.log.as_mut());
         if let Some(log) = log {
             log.end(ending, Some(&mut self.intake));

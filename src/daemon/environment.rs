@@ -17,6 +17,7 @@ use crate::unit::{EnvironmentFile, Signal, parse_environment_file};
 
 use super::account::Account;
 use super::spawn::{Order, failure};
+use super::supervisor::is_ours_alone;
 
 const ROOT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 const USER_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
@@ -125,9 +126,10 @@ impl Environment {
         self.set("SHELL", &account.shell.to_string_lossy());
     }
 
-    /// What the daemon has of these; a variable that it does not have is left out.
+    /// What the daemon has of these; a variable that it does not have is left out, and so is one by which its
+    /// supervisor speaks with it.
     fn pass(&mut self, names: &[String]) -> Result<(), SpawnFailure> {
-        for name in names {
+        for name in names.iter().filter(|name| !is_ours_alone(name)) {
             match std::env::var(name) {
                 Ok(value) => self.set(name, &value),
                 Err(std::env::VarError::NotPresent) => {}

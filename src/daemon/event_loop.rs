@@ -30,6 +30,7 @@ use super::processes::{self, Processes};
 use super::request::Waiter;
 use super::session::Sessions;
 use super::sources::{SessionId, Source, Sources};
+use super::supervisor::Supervisor;
 use super::text;
 use super::upgrade::Upgrade;
 
@@ -66,6 +67,7 @@ pub(super) struct Daemon {
     /// Unix milliseconds.
     pub(super) since_ms: u64,
     pub(super) memory: Memory,
+    pub(super) supervisor: Supervisor,
     /// The engine has said that all is over.
     pub(super) over: bool,
     /// The daemon is about to become another program.

@@ -95,20 +95,26 @@ impl Group {
         }
     }
 
-    /// The group that a predecessor made: the cgroup that it wrote down, else one of our own.
+    /// The group that a predecessor made: the cgroup that it wrote down, if that lies in a tree of this name; else one
+    /// of our own.
     pub(super) fn reopen(
-        unit: UnitId,
-        name: &str,
-        path: Option<&str>,
+        (unit, name): (UnitId, &str),
+        path: Option<&Path>,
         tree: Option<&Tree>,
+        tree_name: &str,
     ) -> Self {
-        match path.map(|path| Cgroup::open(path.into())) {
-            Some(Ok(cgroup)) => Self {
+        let opened = path.map(|path| (path, Cgroup::reopen(path, tree_name, name)));
+        match opened {
+            Some((_, Ok(cgroup))) => Self {
                 unit,
                 kind: Kind::Cgroup(cgroup),
                 watch: Watched::Not,
             },
-            Some(Err(_)) | None => {
+            other => {
+                if let Some((path, Err(error))) = &other {
+                    let (path, reason) = (path.display(), error_text(error));
+                    ::log::warn!("{name}: its cgroup {path} is not used: {reason}");
+                }
                 let mut group = Self::new(unit, name, tree);
                 if let Kind::Found(found) = &mut group.kind {
                     found.descent = Descent::Any;

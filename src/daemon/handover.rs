@@ -17,6 +17,7 @@ use crate::wire::{Final, HandedRequest, HandedSession, HandedStage, Handover, de
 
 use super::answer;
 use super::boot::{BootError, Seat};
+use super::context::unit_context;
 use super::event_loop::Daemon;
 use super::home::Home;
 use super::keeper::Keeper;
@@ -43,7 +44,7 @@ pub(super) struct Heritage {
 /// A sentence for the one who wants to be replaced.
 pub(super) fn rehearse(note: File, home: &Home) -> Result<(), String> {
     decode(note).map_err(|reason| format!("cannot read the handover: {reason}"))?;
-    States::new(home.run()).rehearse()
+    States::new(home.run()).rehearse(&unit_context())
 }
 
 fn decode(note: File) -> Result<Handover, String> {

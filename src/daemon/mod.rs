@@ -18,6 +18,7 @@ mod handover;
 mod home;
 mod identity;
 mod keeper;
+mod leftover;
 mod loader;
 mod main_pid;
 mod newborn;
@@ -31,6 +32,7 @@ mod sources;
 mod spawn;
 mod state;
 mod status;
+mod supervisor;
 mod text;
 mod upgrade;
 mod watches;
@@ -62,6 +64,7 @@ use processes::Processes;
 use pump::Intake;
 use session::Sessions;
 use sources::{Source, Sources};
+use supervisor::Supervisor;
 
 /// How to run a daemon.
 #[derive(Debug)]
@@ -177,6 +180,7 @@ fn serve(
         None => {
             daemon.take_back();
             daemon.introduce();
+            daemon.supervisor.ready(daemon.home.root());
             daemon.start_enabled();
         }
         Some(heritage) => {
@@ -236,6 +240,7 @@ fn start(mut seat: Seat, keeper: Keeper) -> Result<(Daemon, Poll), BootError> {
         unfinished: BTreeSet::new(),
         since_ms: clock::wall_ms(),
         memory: Memory::Used,
+        supervisor: Supervisor::find(),
         over: false,
         upgrade: None,
         lock,

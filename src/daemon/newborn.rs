@@ -31,6 +31,11 @@ impl Processes {
         }
         let young = self.young_members(unit, saved);
         let leaders: Vec<Pid> = young.iter().copied().filter(|pid| leads(*pid)).collect();
+        if leaders.is_empty()
+            && let Some(ended) = self.find_ended(unit, saved)
+        {
+            return Some(ended);
+        }
         match (young.as_slice(), leaders.as_slice()) {
             ([one], _) | (_, [one]) => {
                 let pidfd = PidFd::open(*one).ok()?;
@@ -47,6 +52,29 @@ impl Processes {
                 None
             }
         }
+    }
+
+    /// The process that was born, has ended since, and was reaped by nobody: how it ended can still be learnt. It is
+    /// known by the mark of this life of the service.
+    fn find_ended(&self, unit: UnitId, saved: &Saved) -> Option<(Pid, PidFd, u64)> {
+        let limit = self.holds.get(&unit)?.invocation.mark().lock_limit;
+        let parents = [Some(Pid::current()), self.keeper.guardian()];
+        let children = parents.into_iter().flatten().map(proc::children);
+        let is_it = |pid: &Pid| {
+            let is_dead = proc::stat(*pid).is_ok_and(|stat| stat.is_dead());
+            is_dead && leads(*pid) && proc::lock_limit(*pid) == Some(limit)
+        };
+        let ended = children.flat_map(Result::unwrap_or_default).filter(is_it);
+        let held = ended.filter_map(|pid| {
+            let pidfd = PidFd::open(pid).ok()?;
+            let identity = self.identities.of(pid, &pidfd);
+            let is_known = saved.inodes.iter().any(|(_, known)| *known == identity);
+            // Looked at again while it is held: its number has not passed to another.
+            (!is_known && is_it(&pid)).then_some((pid, pidfd, identity))
+        });
+        let mut found: Vec<_> = held.collect();
+        let one = found.pop();
+        one.filter(|_| found.is_empty())
     }
 
     /// Members that were born since the unit began to start.

@@ -15,8 +15,8 @@ use crate::engine::{Effect, Ending, Engine, Event, Role, RunId, SpawnFailure, Ta
 use crate::sys::cgroup::Tree;
 use crate::sys::process::{Pid, PidFd, error_text, reap_orphans};
 use crate::sys::users;
-use crate::unit::{Signal, UnitName};
-use crate::wire::Saved;
+use crate::unit::{Signal, Unit};
+use crate::wire::{Saved, SavedDefinition};
 
 use super::account::Account;
 use super::environment::Invocation;
@@ -24,6 +24,7 @@ use super::group::{Group, Watched, is_gone};
 use super::home::Home;
 use super::identity::{Identities, Invocations};
 use super::keeper::Keeper;
+use super::leftover::Leftovers;
 use super::main_pid::Finding;
 use super::pump::{Intake, UnitLog};
 use super::settling::is_rest;
@@ -53,8 +54,8 @@ pub(super) struct ProcessStatus<'a> {
     pub(super) cgroup: Option<&'a Path>,
     /// Bytes of output that could not be written, since the daemon began.
     pub(super) log_lost: u64,
-    /// How the last main process ended, and when (unix milliseconds).
-    pub(super) last_end: Option<(Ending, u64)>,
+    /// How the last main process ended.
+    pub(super) last_end: Option<Ending>,
 }
 
 /// See the module.
@@ -74,8 +75,8 @@ pub(super) struct Processes {
     pub(super) watches: Watches,
     pub(super) states: States,
     pub(super) history: BTreeMap<UnitId, History>,
-    /// Processes of a predecessor whose units could not be read, by name.
-    pub(super) leftovers: BTreeMap<UnitName, Vec<Leftover>>,
+    /// What a predecessor left and could not be taken back.
+    pub(super) leftovers: Leftovers,
     /// Units that may have come to rest.
     pub(super) stirred: BTreeSet<UnitId>,
     pub(super) intake: Intake,
@@ -83,6 +84,8 @@ pub(super) struct Processes {
     pub(super) rehearsing: Option<Pid>,
     /// Whom a successor gets from what we leave.
     pub(super) keeper: Keeper,
+    /// Runs whose processes have ended: to be reaped once that has been written down.
+    pub(super) ended: Vec<(RunId, Run)>,
 }
 
 /// One process that we watch until its end.
@@ -127,8 +130,9 @@ impl Run {
 /// How we came to a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Origin {
+    /// It was started as what it is, by us or by a predecessor.
     Spawned,
-    /// A forking service has left it behind, or a predecessor started it.
+    /// It lived already: a forking service has left it behind, or a predecessor has.
     Found,
 }
 
@@ -150,18 +154,11 @@ pub(super) struct Hold {
     pub(super) log: Option<UnitLog>,
 }
 
-/// A process that nobody watches, and by which number it is known.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Leftover {
-    pub(super) pid: Pid,
-    pub(super) identity: u64,
-}
-
 /// What outlives a unit's holding.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct History {
     pub(super) log_lost: u64,
-    pub(super) last_end: Option<(Ending, u64)>,
+    pub(super) last_end: Option<Ending>,
 }
 
 impl Processes {
@@ -193,11 +190,12 @@ impl Processes {
             watches: Watches::new(sources),
             states: States::new(home.run()),
             history: BTreeMap::new(),
-            leftovers: BTreeMap::new(),
+            leftovers: Leftovers::default(),
             stirred: BTreeSet::new(),
             intake,
             rehearsing: None,
             keeper: Keeper::default(),
+            ended: Vec::new(),
         }
     }
 
@@ -278,7 +276,8 @@ impl Processes {
             sources,
             events,
         };
-        let runs = self.runs.values().map(|run| run.pid);
+        let ended = self.ended.iter().map(|(_, run)| run);
+        let runs = self.runs.values().chain(ended).map(|run| run.pid);
         let known: BTreeSet<Pid> = runs.chain(self.rehearsing).collect();
         reap_orphans(|pid| known.contains(&pid));
         let is_waiting = |hold: &Hold| hold.group.watched() != Watched::Not;
@@ -303,6 +302,10 @@ impl Processes {
             sources,
             events,
         };
+        for (_, run) in std::mem::take(&mut self.ended) {
+            // One that was not our child is reaped by whose it is.
+            let _ = run.pidfd.wait();
+        }
         for unit in std::mem::take(&mut self.stirred) {
             let state = engine.view(unit).map(|view| view.state);
             if is_rest(state) {
@@ -321,21 +324,35 @@ impl Processes {
             .into_iter()
             .flatten()
             .map(|run| run.run);
-        let inodes = ids
-            .filter_map(|id| Some((id, self.runs.get(&id)?.identity)))
+        let living = ids.filter_map(|id| Some((id, self.runs.get(&id)?.identity)));
+        let ended = self.ended.iter().filter(|(_, run)| run.unit == unit);
+        let inodes = living
+            .chain(ended.map(|(id, run)| (*id, run.identity)))
             .collect();
         let hold = self.holds.get(&unit);
-        let cgroup = hold.and_then(|hold| hold.group.path());
+        let ProcessStatus {
+            cgroup,
+            log_lost,
+            last_end,
+        } = self.status(unit);
+        let next = engine.next_unit(unit);
         let saved = Saved {
             facts,
             file: definition.path.display().to_string(),
             hash: definition.hash,
+            definition: Some(definition.fingerprint()),
+            next: next.map(Unit::fingerprint),
             boot_id: self.states.boot_id().to_owned(),
             inodes,
             cgroup: cgroup.map(|path| path.display().to_string()),
             invocation: hold.map(|hold| hold.invocation.text().to_owned()),
+            last_end,
+            log_lost,
         };
-        self.states.save(unit, &saved);
+        self.states.save(unit, &saved, || {
+            let both = [Some(definition), next].into_iter().flatten();
+            both.map(SavedDefinition::of).collect()
+        });
     }
 
     /// What is known of a unit's processes and log.
@@ -409,10 +426,10 @@ impl Processes {
 }
 
 impl Run {
-    /// Lets the loop forget it.
-    pub(super) fn close(self, sources: &mut Sources) {
+    /// Lets the loop forget it. Its process, which has ended, is still to be reaped.
+    pub(super) fn leave(&mut self, sources: &mut Sources) {
         sources.remove(self.exit, self.pidfd.as_fd());
-        if let Some(birth) = self.birth {
+        if let Some(birth) = self.birth.take() {
             sources.remove(birth.token, birth.status.as_fd());
         }
     }

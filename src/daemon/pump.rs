@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use mio::Token;
 
 use crate::engine::{Core, Ending, RunId, UnitId};
-use crate::log::{self, Appended, Limits, Mark, Stream, Writer};
+use crate::log::{self, Appended, Limits, Mark, Marked, Stream, Writer};
 use crate::sys::process::error_text;
 use crate::sys::{clock, files};
 use crate::unit::LogLimits;
@@ -161,10 +161,14 @@ impl UnitLog {
         self.mark(run, Mark::Begin { pid });
     }
 
-    /// A predecessor has marked that this main process began.
-    pub(super) fn resume(&mut self, run: RunId) {
-        self.main = Some(run);
+    /// Goes on with a main process that a predecessor began: marks what it had no time to.
+    pub(super) fn resume(&mut self, run: RunId, pid: u32) {
         self.run = run;
+        match log::marked(&self.directory, &self.name, run.0) {
+            Ok(Marked::Nothing) => self.begin(run, pid),
+            Ok(Marked::Begun) | Err(_) => self.main = Some(run),
+            Ok(Marked::Ended) => {}
+        }
     }
 
     /// Takes what is left in the pipes and marks the main process's end, if one has begun.

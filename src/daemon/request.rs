@@ -192,6 +192,9 @@ impl Daemon {
     pub(super) fn ask(&mut self, verb: Verb, by: Asker, loaded: Loaded) -> RequestId {
         let request = RequestId(self.next_request);
         self.next_request += 1;
+        if verb == Verb::Shutdown {
+            self.supervisor.stopping();
+        }
         self.events.push_back(Event::Request {
             request,
             verb,
@@ -381,6 +384,7 @@ impl Daemon {
         status.home = self.home.root().display().to_string();
         status.clients = u32::try_from(self.sessions.len()).unwrap_or(u32::MAX);
         status.abilities = self.processes.abilities();
+        status.unreadable = self.processes.leftovers.told();
         status.guardian = self.processes.keeper.guardian().map(Pid::as_raw);
         status
     }

@@ -5,28 +5,30 @@
 
 use std::collections::VecDeque;
 use std::os::fd::AsFd;
+use std::os::unix::process::parent_id;
 use std::path::Path;
 
 use crate::engine::{
-    Ending, Engine, Event, FactPhase, FactRun, Facts, Moment, Role, RunId, SpawnFailure, UnitId,
+    Ending, Engine, Event, FactPhase, FactRun, Facts, Moment, Role, SpawnFailure, UnitId,
 };
+use crate::sys::clock;
 use crate::sys::process::{Pid, PidFd, error_text};
-use crate::sys::{clock, proc};
-use crate::unit::{Service, Unit, UnitName};
+use crate::unit::{Context, Service, Unit};
 use crate::wire::Saved;
-
-use super::event_loop::Daemon;
-use super::loader::read_file;
 
 use super::account::Account;
 use super::births::streams;
 use super::environment::Invocation;
+use super::event_loop::Daemon;
 use super::group::Group;
 use super::keeper::Keeper;
-use super::processes::{Hold, Leftover, Processes, Run, Turn};
+use super::loader::read_file;
+use super::processes::{History, Hold, Origin, Processes, Run, Turn};
 use super::pump::UnitLog;
+use super::settling::is_rest;
 use super::sources::{Source, Sources};
 use super::spawn::{Fifos, failure};
+use super::state::Definitions;
 
 impl Daemon {
     /// Takes back whatever a predecessor left. To be called once, at boot, before any request.
@@ -39,99 +41,75 @@ impl Daemon {
             context,
             ..
         } = self;
-        let load = |saved: &Saved| {
-            let unit = read_file(&saved.facts.unit, Path::new(&saved.file), context)?;
-            if unit.hash != saved.hash {
-                ::log::warn!("{}: its file has changed since it was started", unit.name);
-            }
-            Ok(Box::new(unit))
-        };
-        processes.restore(engine, sources, events, load);
+        processes.restore(engine, sources, (events, context));
+        // Children that were inherited with our PID, and that nobody has told of.
+        processes.orphans(engine, sources, events);
         self.settle();
     }
 }
 
 impl Processes {
-    /// Takes back whatever a predecessor left in `run/`. `load` reads a unit's file, or says why it cannot be read. To
-    /// be called once, at boot, before any request; the events that follow are queued.
-    pub(super) fn restore(
+    /// Takes back whatever a predecessor left in `run/`; the events that follow are queued.
+    fn restore(
         &mut self,
         engine: &mut Engine,
         sources: &mut Sources,
-        events: &mut VecDeque<Event>,
-        mut load: impl FnMut(&Saved) -> Result<Box<Unit>, String>,
+        (events, context): (&mut VecDeque<Event>, &Context),
     ) {
+        let left = self.states.predecessor();
+        engine.count_on_from(left.last_run);
+        self.note_leftovers(&left);
         let mut taken = Vec::new();
-        let (predecessors, last_run) = self.states.predecessors();
-        engine.count_on_from(last_run);
-        for (saved, slot) in predecessors {
-            match load(&saved) {
-                Ok(unit) => {
-                    let facts = Box::new(saved.facts.clone());
-                    engine.handle(
-                        Moment(clock::monotonic_ms()),
-                        Event::Restored { unit, facts },
-                    );
-                    taken.push((saved, slot));
+        for (saved, slot) in left.units {
+            let definitions = match self.definitions(&saved, context) {
+                Ok(definitions) => definitions,
+                Err(reason) => {
+                    self.leave(&saved, &reason);
+                    continue;
                 }
-                Err(reason) => self.leave(&saved, &reason),
+            };
+            engine.handle(
+                Moment(clock::monotonic_ms()),
+                Event::Restored {
+                    unit: definitions.in_force.clone(),
+                    next: definitions.next.clone(),
+                    facts: Box::new(saved.facts.clone()),
+                },
+            );
+            if let Some(id) = engine.id(&saved.facts.unit) {
+                self.states.resume(id, slot, &definitions);
+                taken.push((id, saved));
             }
         }
-        for (saved, slot) in taken {
+        // Those that run come first: they must not lack the descriptors that the others take for a moment.
+        taken.sort_by_key(|(_, saved)| saved.facts.main.is_none() && saved.facts.control.is_none());
+        for (id, saved) in taken {
             let turn = &mut Turn {
                 engine,
                 sources,
                 events,
             };
-            if let Some(id) = turn.engine.id(&saved.facts.unit) {
-                self.states.resume(id, slot);
-                self.take_back(id, &saved, turn);
-            }
+            let (log_lost, last_end) = (saved.log_lost, saved.last_end);
+            self.history.insert(id, History { log_lost, last_end });
+            self.take_back(id, &saved, turn);
         }
         // Whatever is due by now, and whatever waited for its turn, is so again.
         events.push_back(Event::Tick);
     }
 
-    /// A unit whose file cannot be read: its processes run on unwatched, and keep a second copy from being started.
-    fn leave(&mut self, saved: &Saved, reason: &str) {
-        let runs = [saved.facts.main, saved.facts.control]
-            .into_iter()
-            .flatten();
-        let found = runs.filter_map(|run| self.find(run, saved));
-        let is_alive = |pid| proc::stat(pid).is_ok_and(|stat| !stat.is_dead());
-        let alive = found.filter(|(pid, ..)| is_alive(*pid));
-        let left: Vec<Leftover> = alive
-            .map(|(pid, _, identity)| Leftover { pid, identity })
-            .collect();
+    /// What the unit was started with; where that was not kept, what its file says.
+    fn definitions(&self, saved: &Saved, context: &Context) -> Result<Definitions, String> {
+        let reason = match self.states.definitions(saved, context) {
+            Ok(definitions) => return Ok(definitions),
+            Err(reason) => reason,
+        };
         let name = &saved.facts.unit;
-        let pids: Vec<String> = left.iter().map(|left| left.pid.to_string()).collect();
-        if pids.is_empty() {
-            ::log::warn!("{name} is not taken over: {reason}");
-        } else {
-            let pids = pids.join(", ");
-            ::log::error!("{name} is not taken over, PID {pids} runs on unwatched: {reason}");
-            self.leftovers.insert(name.clone(), left);
+        let unit = read_file(name, Path::new(&saved.file), context)
+            .map_err(|error| format!("its definition is lost ({reason}), and {error}"))?;
+        if unit.hash != saved.hash {
+            ::log::warn!("{name}: its definition is lost ({reason}), its file counts as it is now");
         }
-    }
-
-    /// Whether a process of an earlier daemon still does this unit's work.
-    pub(super) fn refuse_second_copy(&mut self, name: &UnitName) -> Result<(), SpawnFailure> {
-        let Some(left) = self.leftovers.get(name) else {
-            return Ok(());
-        };
-        let identities = self.identities;
-        let lives = |left: &&Leftover| {
-            let is_dead = proc::stat(left.pid).map_or(true, |stat| stat.is_dead());
-            let same = |pidfd: PidFd| identities.of(left.pid, &pidfd) == left.identity;
-            !is_dead && PidFd::open(left.pid).is_ok_and(same)
-        };
-        if let Some(left) = left.iter().find(lives) {
-            let pid = left.pid;
-            let reason = format!("PID {pid}, which an earlier daemon started, still runs");
-            return Err(failure("predecessor", 0, reason));
-        }
-        self.leftovers.remove(name);
-        Ok(())
+        Ok(Definitions::instead(unit))
     }
 
     fn take_back(&mut self, id: UnitId, saved: &Saved, turn: &mut Turn<'_>) {
@@ -144,17 +122,18 @@ impl Processes {
         self.reopen_hold(id, (unit, service), saved, turn);
         let finds_main = facts.phase == FactPhase::FindingMain;
         for run in [facts.main, facts.control].into_iter().flatten() {
-            match self.find(run, saved) {
-                Some(found) => self.hold_again((id, run), found, turn),
+            let known = self.find(run, saved);
+            let found = known.or_else(|| self.find_newborn(id, run, saved));
+            match found {
+                Some(found) => self.hold_again((id, run), found, facts.phase, turn),
                 // The first process of a forking service has done its duty.
                 None if finds_main && run.role == Role::Start => {}
-                None if run.pid.is_none() => self.take_newborn((id, run), saved, turn),
                 None => {
-                    let ending = Ending::Unknown;
-                    turn.events.push_back(Event::Exited {
-                        run: run.run,
-                        ending,
-                    });
+                    let (run, role, ending) = (run.run, run.role, Ending::Unknown);
+                    if role == Role::Start {
+                        self.main_ended(id, ending);
+                    }
+                    turn.events.push_back(Event::Exited { run, ending });
                 }
             }
         }
@@ -162,26 +141,17 @@ impl Processes {
             self.find_main(id, main.run, turn);
         }
         self.stirred.insert(id);
-    }
-
-    /// The process of a run that was wished for, if it was born; else the engine is told that there is none.
-    fn take_newborn(&mut self, (id, run): (UnitId, FactRun), saved: &Saved, turn: &mut Turn<'_>) {
-        let Some(found) = self.find_newborn(id, run, saved) else {
-            let ending = Ending::Unknown;
-            let run = run.run;
-            return turn.events.push_back(Event::Exited { run, ending });
-        };
-        let log = self.holds.get_mut(&id).and_then(|hold| hold.log.as_mut());
-        if let (Some(log), Role::Start) = (log, run.role) {
-            log.begin(run.run, found.0.as_raw());
+        if is_rest(engine.view(id).map(|view| view.state)) {
+            self.settle_unit(id, turn);
         }
-        self.hold_again((id, run), found, turn);
     }
 
-    /// The process of a run, if it is the one that was written down; it may have ended and be unreaped, and then its
-    /// handle tells how.
-    fn find(&self, run: FactRun, saved: &Saved) -> Option<(Pid, PidFd, u64)> {
-        let pid = run.pid.and_then(Pid::from_raw)?;
+    /// The process of a run, if it is the one that was written down and has not been reaped.
+    pub(super) fn find(&self, run: FactRun, saved: &Saved) -> Option<(Pid, PidFd, u64)> {
+        let pid = run
+            .pid
+            .and_then(Pid::from_raw)
+            .filter(|pid| !is_family(*pid))?;
         let (_, expected) = *saved.inodes.iter().find(|(id, _)| *id == run.run)?;
         let pidfd = PidFd::open(pid).ok()?;
         let identity = self.identities.of(pid, &pidfd);
@@ -198,7 +168,8 @@ impl Processes {
         let name = unit.name.as_str();
         let known = saved.invocation.as_deref().and_then(Invocation::from_text);
         let invocation = known.unwrap_or_else(|| self.invocations.next());
-        let mut group = Group::reopen(id, name, saved.cgroup.as_deref(), self.tree.as_ref());
+        let path = saved.cgroup.as_deref().map(Path::new);
+        let mut group = Group::reopen((id, name), path, self.tree.as_ref(), &self.home.tree_name());
         group.add_mark(invocation.mark());
         let has_log = !streams(service).is_empty();
         let log = has_log.then(|| UnitLog::new(name, &self.home.logs(), service.log));
@@ -224,6 +195,7 @@ impl Processes {
         &mut self,
         (unit, run): (UnitId, FactRun),
         (pid, pidfd, identity): (Pid, PidFd, u64),
+        phase: FactPhase,
         turn: &mut Turn<'_>,
     ) {
         let id = run.run;
@@ -236,8 +208,15 @@ impl Processes {
         };
         if let Some(hold) = self.holds.get_mut(&unit) {
             hold.group.add_root(pid);
+            if let (Some(log), Role::Start, None) = (&mut hold.log, run.role, run.pid) {
+                log.begin(id, pid.as_raw());
+            }
         }
-        let found = Run::found((unit, run.role), (pid, pidfd), exit, identity);
+        let mut found = Run::found((unit, run.role), (pid, pidfd), exit, identity);
+        if phase == FactPhase::Starting {
+            // A forking service's first process may still hand its duty on.
+            found.origin = Origin::Spawned;
+        }
         self.runs.insert(id, found);
         turn.events.push_back(Event::Spawned {
             run: id,
@@ -245,7 +224,15 @@ impl Processes {
         });
         // Its report went to the predecessor. A program that was not executed after all ends by itself.
         turn.events.push_back(Event::Executed { run: id });
+        // One that has ended meanwhile is a child of ours, or of whoever reaps for us: its status is read at once,
+        // while nobody has reaped it.
+        self.exit(id, turn);
     }
+}
+
+/// Whom no service can be: the first process, ourselves, and who made us.
+fn is_family(pid: Pid) -> bool {
+    [1, std::process::id(), parent_id()].contains(&pid.as_raw())
 }
 
 fn reopen_pipes(
@@ -271,12 +258,12 @@ fn reopen_pipes(
 
 /// Bytes in the pipes are the present main process's, if it had begun.
 fn resume(log: &mut UnitLog, facts: &Facts) {
-    let begun = facts
-        .main
-        .filter(|main| main.role == Role::Start && main.pid.is_some());
-    let run: Option<RunId> = begun.map(|main| main.run);
-    match (run, facts.control) {
-        (Some(run), _) => log.resume(run),
+    let main = facts.main.filter(|main| main.role == Role::Start);
+    match (
+        main.and_then(|main| Some((main.run, main.pid?))),
+        facts.control,
+    ) {
+        (Some((run, pid)), _) => log.resume(run, pid),
         (None, Some(control)) => log.attribute(control.run),
         (None, None) => {}
     }

@@ -1,34 +1,38 @@
-//! What a successor must know, on disk: one file for each unit in `run/`, written in place.
+//! What a successor must know, on disk: two files for each unit in `run/`, written in place.
 //!
-//! Owns the files `run/NAME.state`, not their form (`wire`) and not their meaning (`engine`). A save is one write of
-//! one of two slots: whole or absent, whenever the daemon is killed; nothing is renamed and nothing synced, since the
-//! facts outlive the daemon and not the machine. The cost of a save follows the one unit that changed.
+//! Owns the files `run/NAME.state` (the facts) and `run/NAME.unit` (the definitions that the facts name), not their
+//! form (`wire`) and not their meaning (`engine`). A save is one write of one of two slots: whole or absent, whenever
+//! the daemon is killed; nothing is renamed and nothing synced, since the facts outlive the daemon and not the machine.
+//! The cost of a save follows the one unit that changed; definitions are written when they change, before the facts
+//! that name them, and the slot before them stays: a successor finds what its facts name in one of the two.
 //!
-//! A unit at rest keeps its file while the daemon lives: "stopped by hand", "failed, and why" and "has run" are facts
+//! A unit at rest keeps its files while the daemon lives: "stopped by hand", "failed, and why" and "has run" are facts
 //! that a successor needs as much as a PID. When the daemon ends in order everything is stopped, and the files go.
 
 use std::collections::BTreeMap;
-use std::fs::OpenOptions;
 use std::io;
 use std::os::fd::AsFd;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use crate::engine::{RunId, UnitId};
 use crate::sys::process::error_text;
 use crate::sys::{clock, files};
-use crate::unit::UnitName;
+use crate::unit::{Context, Unit, UnitName};
 use crate::wire::slot::{self, Slot};
-use crate::wire::{Saved, decode_saved, encode_saved};
+use crate::wire::{
+    Saved, SavedDefinition, decode_definitions, decode_saved, encode_definitions, encode_saved,
+};
 
-/// The ending of the files' names.
-const ENDING: &str = "state";
+/// The endings of the files' names.
+const FACTS: &str = "state";
+const DEFINITIONS: &str = "unit";
 /// The file in which the youngest run's number outlives all units.
 const LAST_RUN: &str = "last-run";
+/// The folder for what cannot be read.
+const ASIDE: &str = "unreadable";
 /// Bytes of one file: two of the largest slots, and those that they grew out of.
 const FILE_LIMIT: usize = 4 * 1024 * 1024;
-
-/// Bytes of that file: more than a number has digits.
+/// Bytes of the file of the last run: more than a number has digits.
 const LAST_RUN_LIMIT: usize = 32;
 
 /// The files, and what was written last to each.
@@ -40,11 +44,14 @@ pub(super) struct States {
     health: Health,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Kept {
-    slot: Slot,
+    facts: Option<Slot>,
     /// Of the payload: the same facts are not written twice.
     hash: u64,
+    definitions: Option<Slot>,
+    /// Those in the newest slot, by their fingerprints.
+    written: [Option<u64>; 2],
 }
 
 /// Whether writing works: said once when it ceases to, and once when it works again.
@@ -52,6 +59,48 @@ struct Kept {
 enum Health {
     Good,
     Failing,
+}
+
+/// All that a predecessor left.
+#[derive(Debug)]
+pub(super) struct Predecessor {
+    /// By the names of the units.
+    pub(super) units: Vec<(Saved, Slot)>,
+    pub(super) last_run: RunId,
+    /// Units of which nobody knows how they are.
+    pub(super) unreadable: Vec<Unreadable>,
+    /// The same, and an earlier daemon has found it out.
+    pub(super) aside: Vec<PathBuf>,
+}
+
+/// A file that cannot be read.
+#[derive(Debug)]
+pub(super) struct Unreadable {
+    /// By the file's name, if that is one.
+    pub(super) unit: Option<UnitName>,
+    /// For the reader: which file, why, and where it is now.
+    pub(super) text: String,
+}
+
+/// What a service was started with, and what comes next.
+#[derive(Debug)]
+pub(super) struct Definitions {
+    pub(super) in_force: Box<Unit>,
+    pub(super) next: Option<Box<Unit>>,
+    place: Option<Slot>,
+    written: [Option<u64>; 2],
+}
+
+impl Definitions {
+    /// One that was not kept, and is in force for want of a better.
+    pub(super) fn instead(in_force: Unit) -> Self {
+        Self {
+            in_force: Box::new(in_force),
+            next: None,
+            place: None,
+            written: [None; 2],
+        }
+    }
 }
 
 impl States {
@@ -70,72 +119,82 @@ impl States {
         &self.boot_id
     }
 
-    /// Writes a unit's state, unless it is what was written last. A failure is told in the log; the next save tries
-    /// again.
-    pub(super) fn save(&mut self, unit: UnitId, saved: &Saved) {
+    /// Writes a unit's state, unless it is what was written last; before that its definitions, if they are others than
+    /// those written last. A failure is told in the log; the next save tries again.
+    pub(super) fn save(
+        &mut self,
+        unit: UnitId,
+        saved: &Saved,
+        definitions: impl FnOnce() -> Vec<SavedDefinition>,
+    ) {
         let payload = encode_saved(saved);
         let hash = hash_of(&payload);
-        if self.kept.get(&unit).is_some_and(|kept| kept.hash == hash) {
+        let mut kept = self.kept.remove(&unit).unwrap_or_default();
+        if kept.facts.is_some() && kept.hash == hash {
+            self.kept.insert(unit, kept);
             return;
         }
-        match self.write(unit, &saved.facts.unit, &payload) {
-            Ok(slot) => {
-                self.kept.insert(unit, Kept { slot, hash });
-                if self.health == Health::Failing {
-                    self.health = Health::Good;
-                    ::log::info!("the services' state is written again");
-                }
-            }
-            Err(error) if self.health == Health::Good => {
-                self.health = Health::Failing;
-                let path = self.path(saved.facts.unit.as_str());
-                let reason = error_text(&error);
-                ::log::error!(
-                    "writing {}: {reason}; a successor would not know",
-                    path.display()
-                );
-            }
-            Err(_) => {}
-        }
-    }
-
-    fn write(&self, unit: UnitId, name: &UnitName, payload: &[u8]) -> io::Result<Slot> {
-        let mut options = OpenOptions::new();
-        options.write(true).create(true).mode(0o600);
-        let slot = match self.kept.get(&unit) {
-            Some(kept) => kept.slot.next(payload),
-            // What lies there is of a predecessor, and judged by now.
-            None => {
-                options.truncate(true);
-                Slot::first(payload)
-            }
-        };
-        let slot = slot.ok_or(io::ErrorKind::FileTooLarge)?;
-        let file = options.open(self.path(name.as_str()))?;
-        let bytes = slot.encode(payload);
-        let offset = u64::try_from(slot.offset()).map_err(|_| io::ErrorKind::FileTooLarge)?;
-        let written = files::write_at(file.as_fd(), &bytes, offset)?;
-        if written == bytes.len() {
-            Ok(slot)
+        let name = saved.facts.unit.as_str();
+        let named = [saved.definition, saved.next];
+        let has_all = named
+            .iter()
+            .all(|one| one.is_none() || kept.written.contains(one));
+        let defined = if has_all {
+            Ok(())
         } else {
-            Err(io::ErrorKind::StorageFull.into())
-        }
+            self.define(name, &mut kept, definitions())
+        };
+        let path = self.path(name, FACTS);
+        let stated = match write(&path, kept.facts, &payload) {
+            Ok(slot) => {
+                (kept.facts, kept.hash) = (Some(slot), hash);
+                Ok(())
+            }
+            Err(error) => Err((path, error)),
+        };
+        self.kept.insert(unit, kept);
+        self.report(defined.and(stated));
     }
 
-    /// Goes on in the file that a predecessor left: what is in it stands until the next save is whole.
-    pub(super) fn resume(&mut self, unit: UnitId, slot: Slot) {
-        self.kept.insert(unit, Kept { slot, hash: 0 });
+    /// Definitions that are longer than any file may be are left to the unit's own file.
+    fn define(
+        &self,
+        name: &str,
+        kept: &mut Kept,
+        definitions: Vec<SavedDefinition>,
+    ) -> Result<(), (PathBuf, io::Error)> {
+        let path = self.path(name, DEFINITIONS);
+        match write(&path, kept.definitions, &encode_definitions(&definitions)) {
+            Ok(slot) => kept.definitions = Some(slot),
+            Err(error) if error.kind() == io::ErrorKind::FileTooLarge => {
+                ::log::warn!("{name}: its definition is too long to be kept for a successor");
+            }
+            Err(error) => return Err((path, error)),
+        }
+        kept.written = fingerprints(&definitions);
+        Ok(())
+    }
+
+    fn report(&mut self, result: Result<(), (PathBuf, io::Error)>) {
+        match (self.health, result) {
+            (Health::Good, Err((path, error))) => {
+                self.health = Health::Failing;
+                let (path, reason) = (path.display(), error_text(&error));
+                ::log::error!("writing {path}: {reason}; a successor would not know");
+            }
+            (Health::Failing, Ok(())) => {
+                self.health = Health::Good;
+                ::log::info!("the services' state is written again");
+            }
+            (Health::Good, Ok(())) | (Health::Failing, Err(_)) => {}
+        }
     }
 
     /// Forgets a unit: nothing of it is left that a successor would have to know.
     pub(super) fn remove(&mut self, unit: UnitId, name: &UnitName) {
         self.kept.remove(&unit);
-        match std::fs::remove_file(self.path(name.as_str())) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                let path = self.path(name.as_str());
-                ::log::warn!("removing {}: {}", path.display(), error_text(&error));
-            }
-            _ => {}
+        for ending in [FACTS, DEFINITIONS] {
+            remove(&self.path(name.as_str(), ending));
         }
     }
 
@@ -153,39 +212,44 @@ impl States {
     }
 
     fn kept_last_run(&self) -> RunId {
-        let content = files::read_regular(&self.directory.join(LAST_RUN), LAST_RUN_LIMIT);
-        let text = content.ok().and_then(|c| String::from_utf8(c.bytes).ok());
+        let bytes = files::read_own(&self.directory.join(LAST_RUN), LAST_RUN_LIMIT);
+        let text = bytes.ok().and_then(|bytes| String::from_utf8(bytes).ok());
         RunId(text.and_then(|text| text.trim().parse().ok()).unwrap_or(0))
     }
 
-    /// What a predecessor left, by the names of its units, and the number of its youngest run. What belongs to
-    /// another boot of the machine, or is garbage, is removed: it tells nothing more than that number.
-    pub(super) fn predecessors(&self) -> (Vec<(Saved, Slot)>, RunId) {
-        let mut last_run = self.kept_last_run();
-        let Ok(entries) = std::fs::read_dir(&self.directory) else {
-            return (Vec::new(), last_run);
+    /// What a predecessor left. What belongs to another boot of the machine is removed: it tells nothing more than the
+    /// number of its youngest run. What cannot be read may be of this boot, and is kept aside.
+    pub(super) fn predecessor(&self) -> Predecessor {
+        let mut left = Predecessor {
+            units: Vec::new(),
+            last_run: self.kept_last_run(),
+            unreadable: Vec::new(),
+            aside: files_in(&self.directory.join(ASIDE), FACTS),
         };
-        let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
-        let mut paths: Vec<PathBuf> = paths
-            .filter(|path| path.extension().is_some_and(|ending| ending == ENDING))
-            .collect();
-        paths.sort_unstable();
-        let mut found = Vec::new();
-        for path in paths {
-            let one = read(&path);
-            if let Ok((saved, _)) = &one {
-                last_run = last_run.max(saved.facts.last_run);
-            }
-            match one {
-                Ok(one) if one.0.boot_id == *self.boot_id => found.push(one),
-                Ok(_) => drop(std::fs::remove_file(&path)),
+        for path in files_in(&self.directory, FACTS) {
+            let unit = unit_of(&path);
+            match read_facts(&path, unit.as_ref()) {
+                Ok((saved, slot)) => {
+                    left.last_run = left.last_run.max(saved.facts.last_run);
+                    if saved.boot_id == *self.boot_id {
+                        left.units.push((saved, slot));
+                    } else {
+                        remove(&path);
+                    }
+                }
                 Err(reason) => {
-                    ::log::warn!("{}: {reason}; it is removed", path.display());
-                    drop(std::fs::remove_file(&path));
+                    let text = self.set_aside(&path, &reason);
+                    left.unreadable.push(Unreadable { unit, text });
                 }
             }
         }
-        (found, last_run)
+        // Of a unit that was never saved, or of another boot.
+        for path in files_in(&self.directory, DEFINITIONS) {
+            if path.with_extension(FACTS).symlink_metadata().is_err() {
+                remove(&path);
+            }
+        }
+        left
     }
 
     /// Whether the last save was written.
@@ -194,25 +258,172 @@ impl States {
     }
 
     /// Whether this program can read all that a daemon has saved here; changes nothing.
-    pub(super) fn rehearse(&self) -> Result<(), String> {
-        let entries = std::fs::read_dir(&self.directory).map_err(|error| error_text(&error))?;
-        let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
-        for path in paths.filter(|path| path.extension().is_some_and(|ending| ending == ENDING)) {
-            read(&path).map_err(|reason| format!("cannot read {}: {reason}", path.display()))?;
+    pub(super) fn rehearse(&self, context: &Context) -> Result<(), String> {
+        for path in files_in(&self.directory, FACTS) {
+            let cannot = |reason| format!("cannot read {}: {reason}", path.display());
+            let (saved, _) = read_facts(&path, unit_of(&path).as_ref()).map_err(cannot)?;
+            self.definitions(&saved, context)?;
         }
         Ok(())
     }
 
-    fn path(&self, name: &str) -> PathBuf {
-        self.directory.join(format!("{name}.{ENDING}"))
+    /// Nothing of what was put aside runs any more.
+    pub(super) fn forget_aside(&self, name: &UnitName) {
+        for ending in [FACTS, DEFINITIONS] {
+            remove(&self.directory.join(ASIDE).join(format!("{name}.{ending}")));
+        }
+    }
+
+    /// Moves a file, and the definitions beside it, out of the way of those that are written.
+    fn set_aside(&self, path: &Path, reason: &str) -> String {
+        let folder = self.directory.join(ASIDE);
+        let shown = path.display();
+        let moved = files::private_directory(&folder).and_then(|()| {
+            let beside = path.with_extension(DEFINITIONS);
+            if let Some(name) = beside.file_name() {
+                // There need not be any.
+                let _ = std::fs::rename(&beside, folder.join(name));
+            }
+            let aside = folder.join(path.file_name().unwrap_or_default());
+            std::fs::rename(path, &aside).map(|()| aside)
+        });
+        match moved {
+            Ok(aside) => format!("{shown}: {reason}; kept as {}", aside.display()),
+            Err(error) => format!("{shown}: {reason}; not moved: {}", error_text(&error)),
+        }
+    }
+
+    /// The definitions that the facts name.
+    ///
+    /// # Errors
+    /// Why the one in force cannot be had. That a newer one cannot is told in the log.
+    pub(super) fn definitions(
+        &self,
+        saved: &Saved,
+        context: &Context,
+    ) -> Result<Definitions, String> {
+        let in_force = saved
+            .definition
+            .ok_or("the daemon before did not keep it")?;
+        let name = &saved.facts.unit;
+        let path = self.path(name.as_str(), DEFINITIONS);
+        let place = |reason: String| format!("{}: {reason}", path.display());
+        let bytes = files::read_own(&path, FILE_LIMIT);
+        let bytes = bytes.map_err(|error| place(error_text(&error)))?;
+        let mut found = Vec::new();
+        let mut refused = None;
+        for (_, payload) in slot::whole(&bytes) {
+            match decode_definitions(payload) {
+                Ok(definitions) => found.extend(definitions),
+                Err(error) => refused = Some(error.to_string()),
+            }
+        }
+        let find = |wanted: u64| {
+            let known = found.iter().find(|one| one.fingerprint == wanted);
+            let missing = || {
+                refused
+                    .clone()
+                    .unwrap_or_else(|| "nothing whole in it".to_owned())
+            };
+            let unit = known
+                .ok_or_else(missing)
+                .and_then(|one| one.unit(name, context));
+            unit.map(Box::new).map_err(place)
+        };
+        let next = saved.next.map(find).transpose().unwrap_or_else(|reason| {
+            ::log::warn!("{name}: its newer definition is lost: {reason}");
+            None
+        });
+        let in_force = find(in_force)?;
+        let newest = slot::newest(&bytes);
+        let read = newest.and_then(|(_, payload)| decode_definitions(payload).ok());
+        Ok(Definitions {
+            in_force,
+            next,
+            place: newest.map(|(slot, _)| slot),
+            written: fingerprints(&read.unwrap_or_default()),
+        })
+    }
+
+    /// Goes on in the files that a predecessor left: what is in them stands until the next save is whole.
+    pub(super) fn resume(&mut self, unit: UnitId, facts: Slot, definitions: &Definitions) {
+        let kept = Kept {
+            facts: Some(facts),
+            hash: 0,
+            definitions: definitions.place,
+            written: definitions.written,
+        };
+        self.kept.insert(unit, kept);
+    }
+
+    fn path(&self, name: &str, ending: &str) -> PathBuf {
+        self.directory.join(format!("{name}.{ending}"))
     }
 }
 
-fn read(path: &Path) -> Result<(Saved, Slot), String> {
-    let content = files::read_regular(path, FILE_LIMIT).map_err(|error| error_text(&error))?;
-    let (slot, payload) = slot::newest(&content.bytes).ok_or("nothing whole in it")?;
+/// The files of a folder with this ending, sorted.
+fn files_in(folder: &Path, ending: &str) -> Vec<PathBuf> {
+    let Ok(entries) = std::fs::read_dir(folder) else {
+        return Vec::new();
+    };
+    let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
+    let mut paths: Vec<PathBuf> = paths
+        .filter(|path| path.extension().is_some_and(|found| found == ending))
+        .collect();
+    paths.sort_unstable();
+    paths
+}
+
+/// Whose file this is, by its name.
+pub(super) fn unit_of(path: &Path) -> Option<UnitName> {
+    let stem = path.file_stem()?.to_str()?;
+    UnitName::parse(&format!("{stem}.service")).ok()
+}
+
+fn fingerprints(definitions: &[SavedDefinition]) -> [Option<u64>; 2] {
+    let at = |index: usize| definitions.get(index).map(|one| one.fingerprint);
+    [at(0), at(1)]
+}
+
+/// Writes the slot that follows `before`, or the first one. Where there is none before, what lies there is of a
+/// predecessor, and judged by now.
+fn write(path: &Path, before: Option<Slot>, payload: &[u8]) -> io::Result<Slot> {
+    let slot = match before {
+        Some(before) => before.next(payload),
+        None => Slot::first(payload),
+    };
+    let slot = slot.ok_or(io::ErrorKind::FileTooLarge)?;
+    let file = files::open_own(path)?;
+    if before.is_none() {
+        file.set_len(0)?;
+    }
+    let bytes = slot.encode(payload);
+    let offset = u64::try_from(slot.offset()).map_err(|_| io::ErrorKind::FileTooLarge)?;
+    let written = files::write_at(file.as_fd(), &bytes, offset)?;
+    if written == bytes.len() {
+        Ok(slot)
+    } else {
+        Err(io::ErrorKind::StorageFull.into())
+    }
+}
+
+fn read_facts(path: &Path, unit: Option<&UnitName>) -> Result<(Saved, Slot), String> {
+    let bytes = files::read_own(path, FILE_LIMIT).map_err(|error| error_text(&error))?;
+    let (slot, payload) = slot::newest(&bytes).ok_or("nothing whole in it")?;
     let saved = decode_saved(payload).map_err(|error| error.to_string())?;
+    if unit != Some(&saved.facts.unit) {
+        return Err(format!("it is the state of {}", saved.facts.unit));
+    }
     Ok((saved, slot))
+}
+
+fn remove(path: &Path) {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            ::log::warn!("removing {}: {}", path.display(), error_text(&error));
+        }
+        _ => {}
+    }
 }
 
 /// FNV-1a.
@@ -226,7 +437,11 @@ fn hash_of(bytes: &[u8]) -> u64 {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
-    use crate::engine::{FactGoal, FactPhase, Facts, Moment, RunId};
+    use std::fs;
+
+    use crate::daemon::unit_context;
+    use crate::engine::{FactGoal, FactPhase, Facts, Moment};
+    use crate::unit;
 
     use super::*;
 
@@ -252,39 +467,172 @@ mod tests {
             facts,
             file: "/units/web.service".to_owned(),
             hash: 1,
+            definition: None,
+            next: None,
             boot_id: boot_id.to_owned(),
             inodes: vec![],
             cgroup: None,
             invocation: None,
+            last_end: None,
+            log_lost: 0,
         }
+    }
+
+    fn folder(name: &str) -> PathBuf {
+        let name = format!("diakonos-state-{name}-{}", std::process::id());
+        let folder = std::env::temp_dir().join(name);
+        fs::create_dir_all(&folder).unwrap();
+        folder
+    }
+
+    fn definition(program: &str) -> Unit {
+        let text = format!("[service]\nExecStart = \"{program}\"");
+        let name = UnitName::parse("web").unwrap();
+        unit::parse(
+            &text,
+            Path::new("/units/web.service"),
+            &name,
+            &unit_context(),
+        )
+        .unwrap()
+    }
+
+    fn save(states: &mut States, saved: &Saved) {
+        states.save(UnitId(1), saved, Vec::new);
     }
 
     #[test]
     fn a_successor_reads_the_last_save_and_nothing_of_another_boot() {
-        let name = format!("diakonos-state-{}", std::process::id());
-        let folder = std::env::temp_dir().join(name);
-        std::fs::create_dir_all(&folder).unwrap();
+        let folder = folder("last");
         let mut states = States::new(folder.clone());
         let boot = states.boot_id().to_owned();
         for restarts in 0..5 {
-            states.save(UnitId(1), &saved("web", &boot, restarts));
+            save(&mut states, &saved("web", &boot, restarts));
         }
-        states.save(UnitId(2), &saved("old", "another boot", 0));
-        std::fs::write(folder.join("torn.state"), "rubbish").unwrap();
+        states.save(UnitId(2), &saved("old", "another boot", 0), Vec::new);
+        fs::write(folder.join("of-nobody.unit"), "").unwrap();
 
         let mut successor = States::new(folder.clone());
-        let (found, last_run) = successor.predecessors();
-        assert_eq!((found.len(), last_run), (1, RunId(7)));
-        let (last, slot) = &found[0];
+        let left = successor.predecessor();
+        assert_eq!((left.units.len(), left.last_run), (1, RunId(7)));
+        assert!(left.unreadable.is_empty());
+        let (last, slot) = &left.units[0];
         assert_eq!(last, &saved("web", &boot, 4));
-        assert!(!folder.join("old.state").exists() && !folder.join("torn.state").exists());
-        successor.resume(UnitId(9), *slot);
-        successor.save(UnitId(9), &saved("web", &boot, 5));
-        assert_eq!(successor.predecessors().0[0].0.facts.restarts, 5);
+        assert!(!folder.join("old.state").exists() && !folder.join("of-nobody.unit").exists());
+        let definitions = Definitions::instead(definition("/bin/web"));
+        successor.resume(UnitId(9), *slot, &definitions);
+        successor.save(UnitId(9), &saved("web", &boot, 5), Vec::new);
+        assert_eq!(successor.predecessor().units[0].0.facts.restarts, 5);
         successor.remove(UnitId(9), &UnitName::parse("web").unwrap());
-        assert_eq!(successor.predecessors(), (vec![], RunId(0)));
         successor.keep_last_run(RunId(12));
-        assert_eq!(successor.predecessors(), (vec![], RunId(12)));
-        std::fs::remove_dir_all(&folder).unwrap();
+        let left = successor.predecessor();
+        assert_eq!((left.units, left.last_run), (vec![], RunId(12)));
+        fs::remove_dir_all(&folder).unwrap();
+    }
+
+    /// Whichever of the two writes was the last one before the kill.
+    #[test]
+    fn definitions_that_the_facts_name_are_found_between_the_two_writes() {
+        let folder = folder("definitions");
+        let mut states = States::new(folder.clone());
+        let context = unit_context();
+        let units: Vec<Unit> = (0..4)
+            .map(|count| definition(&format!("/bin/{count}")))
+            .collect();
+        let boot = states.boot_id().to_owned();
+        let facts = |in_force: &Unit, next: Option<&Unit>| Saved {
+            definition: Some(in_force.fingerprint()),
+            next: next.map(Unit::fingerprint),
+            ..saved("web", &boot, 0)
+        };
+        let steps = [
+            (0, None),
+            (0, Some(1)),
+            (1, None),
+            (2, None),
+            (2, Some(3)),
+            (2, Some(0)),
+        ];
+        let mut before: Option<Saved> = None;
+        for (in_force, next) in steps {
+            let in_force: &Unit = &units[in_force];
+            let next: Option<&Unit> = next.map(|next| &units[next]);
+            let now = facts(in_force, next);
+            states.save(UnitId(1), &now, || {
+                let both = [Some(in_force), next].into_iter().flatten();
+                both.map(SavedDefinition::of).collect()
+            });
+            let found = states.definitions(&now, &context).unwrap();
+            assert_eq!((&*found.in_force, found.next.as_deref()), (in_force, next));
+            if let Some(before) = &before {
+                let found = states.definitions(before, &context).unwrap();
+                assert_eq!(Some(found.in_force.fingerprint()), before.definition);
+                assert_eq!(found.next.map(|next| next.fingerprint()), before.next);
+            }
+            before = Some(now);
+        }
+        fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_kept_aside_and_told_by_name() {
+        let folder = folder("aside");
+        let mut states = States::new(folder.clone());
+        let boot = states.boot_id().to_owned();
+        save(&mut states, &saved("sound", &boot, 0));
+        let copy = fs::read(folder.join("sound.state")).unwrap();
+        fs::write(folder.join("open.state"), &copy).unwrap();
+        let wide = std::os::unix::fs::PermissionsExt::from_mode(0o666);
+        fs::set_permissions(folder.join("open.state"), wide).unwrap();
+        fs::write(folder.join("copied.state"), &copy).unwrap();
+        fs::write(folder.join("rubbish.state"), "rubbish").unwrap();
+        fs::write(folder.join("rubbish.unit"), "rubbish").unwrap();
+        fs::write(folder.join("empty.state"), "").unwrap();
+        fs::write(folder.join("torn.state"), &copy[..copy.len() / 2]).unwrap();
+        let newer = String::from_utf8(encode_saved(&saved("newer", &boot, 0))).unwrap();
+        let newer = newer.replacen("\"version\":2", "\"version\":99", 1);
+        let slot = Slot::first(newer.as_bytes()).unwrap();
+        fs::write(folder.join("newer.state"), slot.encode(newer.as_bytes())).unwrap();
+        let huge = fs::File::create(folder.join("huge.state")).unwrap();
+        huge.set_len(1 << 40).unwrap();
+        fs::create_dir_all(folder.join("folder.state/below")).unwrap();
+        files::make_fifo(&folder.join("pipe.state"), 0o600, None).unwrap();
+        std::os::unix::fs::symlink(folder.join("sound.state"), folder.join("link.state")).unwrap();
+        fs::write(folder.join("no name.state"), "").unwrap();
+
+        let left = states.predecessor();
+        assert_eq!(left.units, [(saved("sound", &boot, 0), left.units[0].1)]);
+        let told: Vec<&str> = left
+            .unreadable
+            .iter()
+            .map(|one| one.text.as_str())
+            .collect();
+        for (name, reason) in [
+            ("copied", "it is the state of sound"),
+            ("empty", "nothing whole in it"),
+            ("folder", "it is not a regular file"),
+            ("huge", "File too large"),
+            ("link", "it is a symbolic link"),
+            (
+                "newer",
+                "it is of version 99, and this program knows none beyond 2",
+            ),
+            ("no name", "nothing whole in it"),
+            ("open", "others may write to it"),
+            ("pipe", "it is not a regular file"),
+            ("rubbish", "nothing whole in it"),
+            ("torn", "nothing whole in it"),
+        ] {
+            let path = folder.join(format!("{name}.state"));
+            let aside = folder.join(ASIDE).join(format!("{name}.state"));
+            let (path, aside) = (path.display(), aside.display());
+            let line = format!("{path}: {reason}; kept as {aside}");
+            assert!(told.contains(&line.as_str()), "{line}\n{told:#?}");
+        }
+        let named = left.unreadable.iter().filter(|one| one.unit.is_some());
+        assert_eq!((named.count(), told.len()), (10, 11));
+        assert!(folder.join(ASIDE).join("rubbish.unit").exists());
+        assert!(states.predecessor().unreadable.is_empty());
+        fs::remove_dir_all(&folder).unwrap();
     }
 }

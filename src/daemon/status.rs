@@ -48,7 +48,7 @@ impl<'a> Surroundings<'a> {
 pub(super) fn unit(id: UnitId, around: &Surroundings<'_>) -> Option<UnitStatus> {
     let view = around.engine.view(id)?;
     let process = around.processes.status(id);
-    let last_end = process.last_end.map(|(ending, _)| ending.to_string());
+    let last_end = process.last_end.map(|ending| ending.to_string());
     Some(UnitStatus {
         state: view.state.word().to_owned(),
         active: view.state.active_state().to_owned(),

@@ -47,7 +47,12 @@ pub enum Event {
     /// A predecessor's unit. First every unit is told, one after the other, with nothing in between; then each run in
     /// their facts: as `Spawned` (its process lives and goes by its old id; `Executed` too if it has got that far), or
     /// as `Exited`. Nothing is stepped before the first event of another kind; end with a `Tick`.
-    Restored { unit: Box<Unit>, facts: Box<Facts> },
+    /// `next` is the newer definition that waits for the next start.
+    Restored {
+        unit: Box<Unit>,
+        next: Option<Box<Unit>>,
+        facts: Box<Facts>,
+    },
     /// Time has passed: whatever is due happens.
     Tick,
 }

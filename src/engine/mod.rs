@@ -234,7 +234,7 @@ impl Engine {
             Event::MainFound { run, pid } => self.on_main(run, Happening::MainFound(pid)),
             Event::MainMissing { run, reason } => self.on_main(run, Happening::MainMissing(reason)),
             Event::GroupEmpty { unit } => self.happen(unit, Happening::GroupEmpty),
-            Event::Restored { unit, facts } => return self.on_restored(unit, &facts),
+            Event::Restored { unit, next, facts } => return self.on_restored((unit, next), &facts),
             Event::Tick => self.on_tick(),
         }
         self.settle();
@@ -264,6 +264,12 @@ impl Engine {
     #[must_use]
     pub fn unit(&self, id: UnitId) -> Option<&Unit> {
         self.services.get(&id).map(|service| &*service.unit)
+    }
+
+    /// The newer definition that comes into force with the unit's next start, if there is one.
+    #[must_use]
+    pub fn next_unit(&self, id: UnitId) -> Option<&Unit> {
+        self.services.get(&id)?.next.as_deref()
     }
 
     /// Every unit, in the order of their names.

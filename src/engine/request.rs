@@ -208,22 +208,24 @@ impl Engine {
 
     /// Takes a definition over: at once where nothing runs under the old one, else from the next start.
     fn define(&mut self, unit: Unit) {
-        if let Some(service) = self
-            .id(&unit.name)
-            .and_then(|id| self.services.get_mut(&id))
-        {
-            let kind = service.kind();
-            if kind.rests() || kind == FactPhase::Waiting || kind == FactPhase::Backoff {
-                *service.unit = unit;
-                service.next = None;
-            } else if unit == *service.unit {
-                service.next = None;
-            } else {
-                service.next = Some(Box::new(unit));
-            }
+        let Some(id) = self.id(&unit.name) else {
+            self.add(Box::new(unit));
+            return;
+        };
+        let Some(service) = self.service_mut(id) else {
+            return;
+        };
+        if unit == *service.newest() {
             return;
         }
-        self.add(Box::new(unit));
+        if service.is_free() {
+            *service.unit = unit;
+        } else if unit == *service.unit {
+            service.next = None;
+        } else {
+            service.next = Some(Box::new(unit));
+        }
+        self.changed.insert(id);
     }
 
     pub(super) fn add(&mut self, unit: Box<Unit>) -> UnitId {

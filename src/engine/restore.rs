@@ -4,6 +4,7 @@ use crate::unit::{KillMode, Unit};
 
 use super::graph::find_cycle;
 use super::phase::{End, Goal, Group, Left, Phase, Round, Run, Stage, Why, failure_word};
+use super::service::Service;
 use super::{
     Cause, Effect, Engine, Event, FactFailure, FactGoal, FactPhase, FactRun, Facts, Failure,
     Heritage, MainView, UnitId, View,
@@ -79,7 +80,11 @@ impl Engine {
 
     /// Takes a predecessor's unit over as its facts say. Nothing is stepped until the first event of another kind, when
     /// all units are there. Facts that contradict each other make a unit that rests.
-    pub(super) fn on_restored(&mut self, unit: Box<Unit>, facts: &Facts) {
+    pub(super) fn on_restored(
+        &mut self,
+        (unit, next): (Box<Unit>, Option<Box<Unit>>),
+        facts: &Facts,
+    ) {
         if self.names.contains_key(&unit.name) || self.services.len() >= super::UNITS_MAX {
             return;
         }
@@ -112,6 +117,7 @@ impl Engine {
                 FactGoal::Cycle => Goal::Cycle,
             };
             service.phase = phase;
+            service.next = next;
             service.since = facts.since;
             service.ready_at = facts.ready_at;
             service.restarts = facts.restarts;
@@ -124,6 +130,9 @@ impl Engine {
                 _ => Cause::Restored,
             };
             service.shown = service.state();
+        }
+        if self.service(id).is_some_and(Service::is_free) {
+            self.renew(id);
         }
         // The predecessor may have died before its signals went out.
         let is_torn = self.heritage == Heritage::Torn;
@@ -147,11 +156,11 @@ impl Engine {
         while let Some(cycle) = find_cycle(self.services.values().map(|s| s.newest())) {
             let unit = self
                 .services
-                .values_mut()
-                .find(|service| cycle.contains(&service.unit.name) && service.is_ordered());
-            let Some(service) = unit else { break };
-            service.unit.after.clear();
-            service.unit.before.clear();
+                .iter_mut()
+                .find(|(_, service)| cycle.contains(&service.unit.name) && service.is_ordered());
+            let Some((id, service)) = unit else { break };
+            service.forget_order();
+            self.changed.insert(*id);
         }
         self.rebuild_graph();
     }

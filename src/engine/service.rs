@@ -62,6 +62,12 @@ impl Service {
         self.next.as_deref().unwrap_or(&self.unit)
     }
 
+    /// Nothing runs under the definition in force: a newer one takes its place at once.
+    pub(super) fn is_free(&self) -> bool {
+        let kind = self.kind();
+        kind.rests() || matches!(kind, FactPhase::Waiting | FactPhase::Backoff)
+    }
+
     /// What `[service]` says; `None` for a group.
     pub(super) fn definition(&self) -> Option<&Definition> {
         self.unit.service.as_deref()
@@ -86,8 +92,15 @@ impl Service {
         self.kind().ends() || self.awaits_stop()
     }
 
+    /// The newest definition's own order, for good.
+    pub(super) fn forget_order(&mut self) {
+        let newest = self.next.as_mut().unwrap_or(&mut self.unit);
+        newest.after.clear();
+        newest.before.clear();
+    }
+
     pub(super) fn is_ordered(&self) -> bool {
-        !self.unit.after.is_empty() || !self.unit.before.is_empty()
+        !self.newest().after.is_empty() || !self.newest().before.is_empty()
     }
 
     /// Whether it was started since a wish was asked that is asked again.

@@ -15,6 +15,7 @@ mod cursor;
 mod entry;
 pub mod index;
 mod index_writer;
+mod marks;
 mod merge;
 mod outcome;
 mod paths;
@@ -27,6 +28,7 @@ mod writer;
 
 pub use entry::{Content, Entry, LINE_BYTES_MAX, LineEnd};
 pub use index::{Ending, Mark, Stream};
+pub use marks::{Marked, marked};
 pub use merge::Merge;
 pub use outcome::{Appended, Failure};
 pub use reader::{Filter, Mode, Reader, Start};

@@ -10,9 +10,9 @@ use std::fs;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
-use rustix::fs::{Access, AtFlags, CWD, Mode, OFlags, accessat, open, openat};
+use rustix::fs::{Access, AtFlags, CWD, Mode, OFlags, accessat, fstatfs, open, openat};
 use rustix::io::Errno;
 
 use super::files;
@@ -26,6 +26,8 @@ const ROUNDS_MAX: usize = 8;
 /// How many members are held at once while they are signalled.
 const HELD_MEMBERS: usize = 16;
 const SIGKILL: i32 = 9;
+/// The type of the file system, statfs(2).
+const CGROUP2_MAGIC: i64 = 0x6367_7270;
 
 /// Why no cgroups can be made here.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -107,7 +109,7 @@ impl Tree {
     /// # Errors
     /// What mkdir(2) gives: `ENAMETOOLONG`, `EAGAIN` when there may be no more groups; `EMFILE`.
     pub fn make(&self, service: &str) -> io::Result<Cgroup> {
-        let path = self.path.join(escape(service));
+        let path = Cgroup::place(&self.path, service);
         // Refused while it is populated, and when there is none.
         let _ = remove_groups(&path, 0);
         match fs::create_dir(&path) {
@@ -219,12 +221,37 @@ pub enum Entrance<'a> {
 }
 
 impl Cgroup {
+    /// Where the group of a service lies in a tree, if there is one.
+    #[must_use]
+    pub fn place(tree: &Path, service: &str) -> PathBuf {
+        tree.join(escape(service))
+    }
+
     /// Opens a group that is there, wherever it lies.
     ///
     /// # Errors
     /// What open(2) gives.
     pub fn open(path: PathBuf) -> io::Result<Self> {
         Self::open_with(path, Past::Killed)
+    }
+
+    /// Opens the group that a predecessor has made for a service, in whatever tree of that name: the path is what it
+    /// wrote down, and may be anything.
+    ///
+    /// # Errors
+    /// A sentence, where this is no such group; else what open(2) gives.
+    pub fn reopen(path: &Path, tree: &str, service: &str) -> io::Result<Self> {
+        let own = Path::new(&escape(tree)).join(escape(service));
+        let mut parts = path.components();
+        let is_plain = parts.all(|part| matches!(part, Component::RootDir | Component::Normal(_)));
+        if !is_plain || !path.is_absolute() || !path.ends_with(own) {
+            return Err(io::Error::other("it is not the service's own"));
+        }
+        let group = Self::open(path.to_owned())?;
+        if fstatfs(&group.directory)?.f_type != CGROUP2_MAGIC {
+            return Err(io::Error::other("it is no cgroup"));
+        }
+        Ok(group)
     }
 
     fn open_with(path: PathBuf, past: Past) -> io::Result<Self> {

@@ -7,7 +7,7 @@ use std::ffi::CStr;
 use std::fs::{DirBuilder, symlink_metadata};
 use std::io::{self, Read};
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::Path;
 
 use rustix::fs::{
@@ -169,6 +169,35 @@ pub fn reopen_nonblocking(fd: BorrowedFd<'_>) -> io::Result<OwnedFd> {
     let path = format!("/proc/self/fd/{}", fd.as_raw_fd());
     let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     Ok(open(path, flags, Mode::empty())?)
+}
+
+/// Opens a file of our own for writing, which is made when missing, for us alone. Neither follows a link nor waits for
+/// the reader of a FIFO.
+///
+/// # Errors
+/// `ELOOP` for a link, `ENXIO` for a FIFO, `EISDIR`, `ENOSPC`, `EMFILE`.
+pub fn open_own(path: &Path) -> io::Result<std::fs::File> {
+    let how = OFlags::WRONLY | OFlags::CREATE;
+    let flags = how | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::NOCTTY | OFlags::CLOEXEC;
+    Ok(open(path, flags, Mode::from_raw_mode(0o600))?.into())
+}
+
+/// As [`read_regular`], but only what nobody else can have written.
+///
+/// # Errors
+/// As there; besides, a sentence where the file is a link, or another user's, or may be written by others.
+pub fn read_own(path: &Path, limit: usize) -> io::Result<Vec<u8>> {
+    let found = symlink_metadata(path)?;
+    let reason = if found.is_symlink() {
+        "it is a symbolic link"
+    } else if found.uid() != geteuid().as_raw() {
+        "it belongs to another user"
+    } else if found.mode() & 0o022 != 0 {
+        "others may write to it"
+    } else {
+        return read_regular(path, limit).map(|content| content.bytes);
+    };
+    Err(io::Error::new(io::ErrorKind::PermissionDenied, reason))
 }
 
 /// One read(2), begun again when a signal interrupts it. 0 is the end of the file.

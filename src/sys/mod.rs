@@ -25,6 +25,7 @@ pub mod image;
 pub mod inotify;
 mod maps;
 pub mod memory;
+pub mod notify;
 pub mod poll;
 pub mod proc;
 pub mod process;

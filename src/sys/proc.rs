@@ -6,6 +6,8 @@
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 
 use nix::libc;
 
@@ -210,6 +212,31 @@ pub fn rss_bytes(pid: Pid) -> io::Result<u64> {
         .ok_or_else(|| io::ErrorKind::InvalidData.into())
 }
 
+/// The processes that have this file open for writing, as far as we may look into them, by rising PID.
+#[must_use]
+pub fn writers(path: &Path) -> Vec<Pid> {
+    let identity = |found: fs::Metadata| (found.dev(), found.ino());
+    let Ok(wanted) = fs::metadata(path).map(identity) else {
+        return Vec::new();
+    };
+    let has_it = |entry: fs::DirEntry| {
+        let writes = entry.metadata().is_ok_and(|link| link.mode() & 0o200 != 0);
+        writes
+            && fs::metadata(entry.path())
+                .map(identity)
+                .is_ok_and(|found| found == wanted)
+    };
+    let holds = |pid: &Pid| {
+        let entries = fs::read_dir(format!("/proc/{pid}/fd"));
+        entries.is_ok_and(|entries| entries.flatten().any(has_it))
+    };
+    all()
+        .into_iter()
+        .map(|stat| stat.pid)
+        .filter(holds)
+        .collect()
+}
+
 /// Whether the environment that the process was started with holds exactly this entry, `NAME=value`. One that
 /// cannot be read, or that the process has overwritten, holds nothing.
 #[must_use]
@@ -220,8 +247,10 @@ pub fn has_environment(pid: Pid, entry: &[u8]) -> bool {
     holds_entry(file.take(ENVIRONMENT_LIMIT), entry)
 }
 
-/// The hard limit on file locks; `None` where there is none, or it cannot be read.
-fn lock_limit(pid: Pid) -> Option<u64> {
+/// The hard limit on file locks; `None` where there is none, or it cannot be read. That of one that has ended can be
+/// read until it is reaped.
+#[must_use]
+pub fn lock_limit(pid: Pid) -> Option<u64> {
     let mut buffer = [0_u8; LIMITS_BYTES];
     let path = format!("/proc/{pid}/limits");
     let length = read_whole(&mut File::open(path).ok()?, &mut buffer).ok()?;

@@ -143,7 +143,19 @@ impl PidFd {
     /// # Errors
     /// `EINVAL` before Linux 5.4.
     pub fn wait(&self) -> io::Result<Wait> {
-        let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
+        self.wait_by(WaitIdOptions::empty())
+    }
+
+    /// Fetches the exit status and leaves the process unreaped: [`Self::wait`] gives it once more.
+    ///
+    /// # Errors
+    /// `EINVAL` before Linux 5.4.
+    pub fn peek(&self) -> io::Result<Wait> {
+        self.wait_by(WaitIdOptions::NOWAIT)
+    }
+
+    fn wait_by(&self, options: WaitIdOptions) -> io::Result<Wait> {
+        let options = options | WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
         let status = match waitid(WaitId::PidFd(self.0.as_fd()), options) {
             Ok(None) => return Ok(Wait::StillRunning),
             Ok(Some(status)) => status,

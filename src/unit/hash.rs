@@ -1,8 +1,12 @@
-//! The content hash of a unit: whether the file on disk still is the one that was read.
+//! The hashes of a unit: of its files, whether those on disk still are the ones that were read; and of all that it
+//! says, by which one definition is told from another.
 //!
 //! Owns the hash (FNV-1a, 64 bits); which files belong to a unit is `search.rs`. It tells change, not intent: a
 //! file made to collide on purpose would only hide a change from its own author.
 
+use std::hash::{Hash, Hasher};
+
+use super::Unit;
 use super::report::Source;
 
 const OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
@@ -14,6 +18,28 @@ pub(super) fn of_sources(sources: &[Source]) -> u64 {
         // No UTF-8 holds this byte, so that bytes moved from one file to the next make a difference.
         step(add(hash, source.text.as_bytes()), 0xff)
     })
+}
+
+impl Unit {
+    /// A number for all that the definition says: the same for equal definitions, as long as one program computes it.
+    #[must_use]
+    pub fn fingerprint(&self) -> u64 {
+        let mut hasher = Fnv(OFFSET);
+        self.hash(&mut hasher);
+        hasher.finish()
+    }
+}
+
+struct Fnv(u64);
+
+impl Hasher for Fnv {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0 = add(self.0, bytes);
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
 }
 
 fn add(hash: u64, bytes: &[u8]) -> u64 {

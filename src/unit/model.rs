@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use super::{Signal, Span, UnitName};
 
 /// A unit: a service, or (without [`Unit::service`]) a group that is nothing but its dependencies.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Unit {
     pub name: UnitName,
     /// The file it was read from, absolute.
@@ -30,14 +30,14 @@ pub struct Unit {
 }
 
 /// `StartLimitIntervalSec=` and `StartLimitBurst=` as written; what absence means is the engine's.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct StartLimit {
     pub interval: Option<Span>,
     /// At most 10,000.
     pub burst: Option<u32>,
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Install {
     pub wanted_by: Vec<UnitName>,
     pub required_by: Vec<UnitName>,
@@ -45,7 +45,7 @@ pub struct Install {
 }
 
 /// A key that is known but not acted on yet, or not with this value, with where it stands.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Unhonoured {
     pub section: &'static str,
     pub key: &'static str,
@@ -64,7 +64,7 @@ impl fmt::Display for Unhonoured {
     }
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Service {
     pub kind: Kind,
     pub remain_after_exit: bool,
@@ -98,7 +98,7 @@ pub struct Service {
 }
 
 /// `Type=`, systemd.service(5).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
     /// Behaves as `Exec`: up once `execve` has worked.
     Simple,
@@ -108,7 +108,7 @@ pub enum Kind {
 }
 
 /// One command line of an `Exec*=` key.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Exec {
     /// Absolute, or a bare name that is looked up in the service's `PATH`.
     pub program: String,
@@ -125,7 +125,7 @@ pub struct Exec {
     pub privileged: bool,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Restart {
     pub policy: Policy,
     /// `RestartSec=` as written. Absent: the delay grows by itself.
@@ -142,7 +142,7 @@ pub struct Restart {
 }
 
 /// `Restart=`, systemd.service(5).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Policy {
     No,
     Always,
@@ -154,13 +154,13 @@ pub enum Policy {
 }
 
 /// A list of exit codes and signals: `SuccessExitStatus=` and its kin.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct StatusSet {
     pub codes: Vec<u8>,
     pub signals: Vec<Signal>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Kill {
     pub mode: KillMode,
     pub signal: Signal,
@@ -168,7 +168,7 @@ pub struct Kill {
 }
 
 /// `KillMode=`, systemd.kill(5).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum KillMode {
     ControlGroup,
     Mixed,
@@ -176,7 +176,7 @@ pub enum KillMode {
     None,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum WorkingDirectory {
     /// `~`, and the default: the home of the service's user.
     Home,
@@ -184,7 +184,7 @@ pub enum WorkingDirectory {
     Path { path: PathBuf, optional: bool },
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct EnvironmentFile {
     /// Absolute; read at each start.
     pub path: PathBuf,
@@ -192,13 +192,13 @@ pub struct EnvironmentFile {
     pub optional: bool,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Input {
     Null,
     File(PathBuf),
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Output {
     /// The service's log; standard output and standard error share one pipe, so that their order is kept.
     Log,
@@ -213,7 +213,7 @@ pub enum Output {
 }
 
 /// `LogMaxSize=` and `LogMaxFiles=`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct LogLimits {
     /// Bytes of one file, at least 4096.
     pub max_size: u64,

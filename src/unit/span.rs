@@ -24,7 +24,7 @@ const UNITS: [(&[&str], u64); 10] = [
 ];
 
 /// A length of time as a unit file gives it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Span {
     Finite(Duration),
     /// `infinity`.

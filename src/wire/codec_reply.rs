@@ -93,6 +93,7 @@ struct WireDaemon {
     failed: u32,
     clients: u32,
     abilities: Vec<String>,
+    unreadable: Option<Vec<String>>,
     guardian: Option<u32>,
 }
 
@@ -306,7 +307,7 @@ same_fields!(
         abilities,
         guardian,
     }
-    later {}
+    later { unreadable }
 );
 
 #[cfg(test)]
@@ -422,6 +423,7 @@ mod tests {
             failed: 5,
             clients: 6,
             abilities: vec!["cgroups: yes".to_owned()],
+            unreadable: vec!["run/web.state: nothing whole in it".to_owned()],
             guardian: Some(7),
         })));
         for kind in [

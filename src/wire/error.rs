@@ -23,8 +23,8 @@ pub enum DecodeError {
     OutOfRange { field: &'static str },
     /// A list or text longer than it may be.
     Long { field: &'static str, limit: usize },
-    /// A saved state of a version that this program cannot read.
-    UnknownVersion(u32),
+    /// A saved state of a version that this program cannot read, since it is newer than the program.
+    UnknownVersion { found: u32, newest: u32 },
 }
 
 /// How much of a stranger's word is repeated to the reader, in characters.
@@ -63,7 +63,12 @@ impl fmt::Display for DecodeError {
             Self::UnknownWord { field, word } => write!(f, "unknown {field} `{word}`"),
             Self::OutOfRange { field } => write!(f, "`{field}` is out of range"),
             Self::Long { field, limit } => write!(f, "`{field}` is longer than {limit}"),
-            Self::UnknownVersion(version) => write!(f, "unknown version {version}"),
+            Self::UnknownVersion { found, newest } => {
+                write!(
+                    f,
+                    "it is of version {found}, and this program knows none beyond {newest}"
+                )
+            }
         }
     }
 }

@@ -160,6 +160,8 @@ pub struct DaemonStatus {
     pub clients: u32,
     /// What the machine lets the daemon do, one line each: "cgroups: yes, under …", "user switching: no, not root".
     pub abilities: Vec<String>,
+    /// What the daemon before left and could not be taken over, one line each: which file, why, and where it is now.
+    pub unreadable: Vec<String>,
     /// Who makes a successor should the daemon die; older daemons have none.
     pub guardian: Option<u32>,
 }

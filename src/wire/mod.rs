@@ -6,6 +6,7 @@
 
 mod codec;
 mod codec_reply;
+mod definition;
 mod error;
 mod frame;
 mod handover;
@@ -18,6 +19,7 @@ mod words;
 
 pub use codec::{decode_hello, decode_request, encode_hello, encode_request};
 pub use codec_reply::{decode_reply, encode_reply};
+pub use definition::{SavedDefinition, decode_definitions, encode_definitions};
 pub use error::DecodeError;
 pub use frame::{CHUNK_MAX, Decoder, FRAME_MAX, FrameError, frame};
 pub use handover::{

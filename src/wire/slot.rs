@@ -78,10 +78,13 @@ impl Slot {
 /// The newest whole slot of a file, with its payload. `None` if there is none: the file is new, or garbage.
 #[must_use]
 pub fn newest(file: &[u8]) -> Option<(Slot, &[u8])> {
+    whole(file).max_by_key(|(slot, _)| slot.sequence)
+}
+
+/// Every whole slot, in no order: beside the newest the one before it, and what they grew out of.
+pub fn whole(file: &[u8]) -> impl Iterator<Item = (Slot, &[u8])> {
     let places = (0..file.len()).step_by(SIZE_MIN);
-    places
-        .filter_map(|offset| read(file, offset))
-        .max_by_key(|(slot, _)| slot.sequence)
+    places.filter_map(|offset| read(file, offset))
 }
 
 /// The slot that begins at `offset`, if one does and it is whole.

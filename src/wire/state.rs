@@ -1,8 +1,8 @@
 //! The saved state's form: what a successor must know of one unit, as JSON.
 //!
 //! Owns the flat form and its limits. What the facts mean is the engine's; where they are kept is the daemon's, in the
-//! slots of `slot.rs`. A state of another version is refused: whoever changes the meaning of a field raises the
-//! version.
+//! slots of `slot.rs`. A state of a newer version is refused, an older one is read: whoever adds a field that matters
+//! or changes the meaning of one raises the version.
 
 use miniserde::{Deserialize, Serialize, json};
 
@@ -23,18 +23,27 @@ pub struct Saved {
     pub file: String,
     /// [`crate::unit::Unit::hash`] of the definition in force.
     pub hash: u64,
+    /// Which [`super::SavedDefinition`] is in force; nothing before version 2.
+    pub definition: Option<u64>,
+    /// Which one comes into force with the next start, if there is a newer one.
+    pub next: Option<u64>,
     /// The boot that the moments, PIDs and inodes belong to.
     pub boot_id: String,
     /// The pidfd's inode of each run (its start time before Linux 6.9): which process it is, while the machine is up.
+    /// Of one that has just ended, too: it may still lie there unreaped.
     pub inodes: Vec<(RunId, u64)>,
     /// The cgroup's folder, if there is one.
     pub cgroup: Option<String>,
     /// The mark in the environment of the present life's processes, `INVOCATION_ID`.
     pub invocation: Option<String>,
+    /// How the last main process ended, if one did.
+    pub last_end: Option<Ending>,
+    /// Bytes of output that could not be written.
+    pub log_lost: u64,
 }
 
 /// The version of this form.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 /// Moments of starts, at most: the highest `StartLimitBurst=`, and the one over it.
 const STARTS_MAX: usize = 10_001;
 /// Runs of one unit that live at once, at most.
@@ -64,10 +73,14 @@ struct WireSaved {
     main_ending: Option<WireEnding>,
     file: Option<String>,
     hash: Option<u64>,
+    definition: Option<u64>,
+    next: Option<u64>,
     boot_id: Option<String>,
     inodes: Option<Vec<WireInode>>,
     cgroup: Option<String>,
     invocation: Option<String>,
+    last_end: Option<WireEnding>,
+    log_lost: Option<u64>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -128,10 +141,14 @@ pub fn encode_saved(saved: &Saved) -> Vec<u8> {
         main_ending: facts.main_ending.map(flatten_ending),
         file: Some(saved.file.clone()),
         hash: Some(saved.hash),
+        definition: saved.definition,
+        next: saved.next,
         boot_id: Some(saved.boot_id.clone()),
         inodes: Some(inodes.collect()),
         cgroup: saved.cgroup.clone(),
         invocation: saved.invocation.clone(),
+        last_end: saved.last_end.map(flatten_ending),
+        log_lost: (saved.log_lost > 0).then_some(saved.log_lost),
     };
     json::to_string(&wire).into_bytes()
 }
@@ -143,8 +160,11 @@ pub fn encode_saved(saved: &Saved) -> Vec<u8> {
 pub fn decode_saved(payload: &[u8]) -> Result<Saved, DecodeError> {
     let wire: WireSaved = parse(payload, SAVED)?;
     let version = required("version", wire.version)?;
-    if version != VERSION {
-        return Err(DecodeError::UnknownVersion(version));
+    if !(1..=VERSION).contains(&version) {
+        return Err(DecodeError::UnknownVersion {
+            found: version,
+            newest: VERSION,
+        });
     }
     let starts = at_most("starts", STARTS_MAX, wire.starts.unwrap_or_default())?;
     let inodes = at_most("inodes", RUNS_MAX, wire.inodes.unwrap_or_default())?;
@@ -172,6 +192,8 @@ pub fn decode_saved(payload: &[u8]) -> Result<Saved, DecodeError> {
         facts,
         file: required("file", wire.file)?,
         hash: required("hash", wire.hash)?,
+        definition: wire.definition,
+        next: wire.next,
         boot_id: required("boot_id", wire.boot_id)?,
         inodes: inodes
             .iter()
@@ -179,6 +201,8 @@ pub fn decode_saved(payload: &[u8]) -> Result<Saved, DecodeError> {
             .collect(),
         cgroup: wire.cgroup,
         invocation: wire.invocation,
+        last_end: wire.last_end.map(ending),
+        log_lost: wire.log_lost.unwrap_or_default(),
     })
 }
 
@@ -269,10 +293,14 @@ mod tests {
             },
             file: "/s/odd.service".to_owned(),
             hash: u64::MAX - 1,
+            definition: Some(u64::MAX),
+            next: Some(0),
             boot_id: "b007".to_owned(),
             inodes: vec![(RunId(8), u64::MAX)],
             cgroup: Some("/sys/fs/cgroup/diakonos/odd".to_owned()),
             invocation: Some("0123456789abcdef0123456789abcdef".to_owned()),
+            last_end: Some(Ending::Code(3)),
+            log_lost: 12,
         }
     }
 
@@ -332,6 +360,7 @@ mod tests {
         for ending in endings {
             let mut saved = saved(FactPhase::StopPost, FactGoal::Up, Role::Start);
             saved.facts.main_ending = ending;
+            saved.last_end = ending;
             assert_eq!(decode_saved(&encode_saved(&saved)), Ok(saved));
         }
     }
@@ -361,7 +390,10 @@ mod tests {
     fn a_refusal_names_what_is_wrong() {
         let refused = |text: &str| decode_saved(text.as_bytes()).unwrap_err().to_string();
         assert_eq!(refused("{}"), "`version` is missing");
-        assert_eq!(refused(r#"{"version":2}"#), "unknown version 2");
+        assert_eq!(
+            refused(r#"{"version":3}"#),
+            "it is of version 3, and this program knows none beyond 2"
+        );
         assert_eq!(
             refused(r#"{"version":1,"unit":"../etc","goal":"up"}"#),
             "`unit` is out of range"

@@ -129,34 +129,32 @@ impl Bench {
 
     /// The same without a guardian.
     pub(crate) fn lone_daemon_after(&self, command: &str) -> Daemon<'_> {
+        let mut daemon = self.shell_before_daemon(command);
+        daemon.log.until("ready, PID");
+        daemon
+    }
+
+    /// The same, while the shell may still be at its command.
+    pub(crate) fn shell_before_daemon(&self, command: &str) -> Daemon<'_> {
         let script = format!("{command}; exec \"$0\" \"$@\"");
         let mut shell = Program::new("/bin/sh");
         let words = ["-c", &script, PROGRAM, "daemon", "--no-guardian"];
-        self.daemon_by(shell.args(words))
+        self.begin_daemon(shell.args(words))
     }
 
-    /// A daemon of a copy of the program, which a test replaces.
-    pub(crate) fn daemon_of(&self, program: &Path, words: &[&str]) -> Daemon<'_> {
-        self.daemon_by(Program::new(program).arg("daemon").args(words))
+    /// A daemon that this starts.
+    pub(crate) fn daemon_by(&self, program: &mut Program) -> Daemon<'_> {
+        let mut daemon = self.begin_daemon(program);
+        daemon.log.until("ready, PID");
+        daemon
     }
 
-    /// Has a shell make a file with what a script prints, `$0` being the program under test, and moves it there whole.
-    /// No process of ours ever has it open for writing: it is to be executed.
-    pub(crate) fn install(&self, path: &Path, script: &str) {
-        let new = path.with_extension("new");
-        let script = format!("{{ {script}; }} > \"$1\" && chmod 755 \"$1\" && mv \"$1\" \"$2\"");
-        let mut shell = Program::new("/bin/sh");
-        let shell = shell.args(["-c", &script, PROGRAM]).args([&new, path]);
-        assert!(shell.status().unwrap().success());
-    }
-
-    fn daemon_by(&self, program: &mut Program) -> Daemon<'_> {
+    fn begin_daemon(&self, program: &mut Program) -> Daemon<'_> {
         let program = self.environment(program);
         let program = program.stdin(Stdio::null()).stdout(Stdio::null());
         let mut child = program.stderr(Stdio::piped()).spawn().unwrap();
         let stderr = child.stderr.take().unwrap();
-        let mut log = Lines::new(File::from(std::os::fd::OwnedFd::from(stderr)));
-        log.until("ready, PID");
+        let log = Lines::new(File::from(std::os::fd::OwnedFd::from(stderr)));
         Daemon {
             bench: self,
             child: Some(child),

@@ -20,12 +20,12 @@ fn framed(payload: &[u8]) -> Vec<u8> {
     bytes
 }
 
-fn hello() -> Vec<u8> {
+pub(crate) fn hello() -> Vec<u8> {
     let (protocol, program) = (PROTOCOL_VERSION, "test".to_owned());
     framed(&wire::encode_hello(&Hello { protocol, program }))
 }
 
-fn asking(bench: &Bench, command: Command) -> Vec<u8> {
+pub(crate) fn asking(bench: &Bench, command: Command) -> Vec<u8> {
     let directories = vec![bench.units().display().to_string()];
     framed(&wire::encode_request(&Request {
         command,

@@ -164,6 +164,15 @@ fn a_successor_that_cannot_begin_is_tried_again_and_again() {
         daemon.log.until("run: ");
         daemon.log.until("exit code 1; a successor comes in");
     }
+    // From here on it would take longer each time, were it not for a client that waits.
+    for _ in 0..4 {
+        daemon.log.until("exit code 1; a successor comes in");
+    }
+    let _waits = bench.connect();
+    let begun_ms = monotonic_ms();
+    daemon.log.until("exit code 1; a successor comes in");
+    daemon.log.until("exit code 1; a successor comes in");
+    assert!(monotonic_ms() - begun_ms < 5_000);
     fs::remove_file(&run).unwrap();
     fs::rename(&away, &run).unwrap();
     daemon.log.until("ready, PID");
@@ -357,5 +366,73 @@ fn a_guardian_that_is_stopped_holds_nobody_up() {
     kill(daemon.pid());
     bench.client().ask(start("s1")).is(ResultKind::Started);
     assert_eq!(bench.status("s2").pid, s2);
+    daemon.end();
+}
+
+#[test]
+fn guardians_that_die_at_once_are_not_made_for_ever() {
+    let bench = Bench::new();
+    bench.service("web", "", "exec sleep 1000", "");
+    in_background(&bench, "web");
+    let daemon = bench.daemon_pid();
+    let mut killed = 0;
+    while let Some(guardian) = daemon_status(&bench).guardian {
+        kill(pid(guardian));
+        killed += 1;
+        assert!(killed < 10);
+        await_that("the daemon has noticed", || {
+            daemon_status(&bench).guardian != Some(guardian)
+        });
+    }
+    assert_eq!(said(&bench, "there is no other one"), 1);
+    assert_eq!(bench.daemon_pid(), daemon);
+    assert_eq!(bench.status("web").state, "running");
+    assert!(bench.run(&["kill"]).status.success());
+}
+
+/// A daemon that is killed on its way out has removed it already.
+#[test]
+fn a_socket_that_is_gone_is_made_again() {
+    let bench = Bench::new();
+    let mut daemon = bench.daemon();
+    bench.service("web", "", "exec sleep 1000", "");
+    bench.start("web").is(ResultKind::Started);
+    fs::remove_file(bench.home().join("control.sock")).unwrap();
+    for _ in 0..2 {
+        kill(bench.daemon_pid());
+        daemon.log.until("ready, PID");
+        assert_eq!(bench.status("web").state, "running");
+    }
+    daemon.end();
+}
+
+#[test]
+fn with_few_descriptors_everything_is_taken_back_all_the_same() {
+    let bench = Bench::new();
+    let mut daemon = bench.daemon_after("ulimit -n 64");
+    let names: Vec<String> = (0..20).map(|count| format!("s{count}")).collect();
+    for name in &names {
+        bench.service(name, "", "exec sleep 1000", "");
+    }
+    let (wait, found) = (Wait::Finished, Vec::new());
+    bench.client().ask(Command::Start { names, found, wait });
+    let states = || {
+        let Final::Units(units) = bench.client().ask(Command::List).last else {
+            panic!("no list");
+        };
+        let one = |unit: diakonos::wire::UnitStatus| (unit.name, unit.state, unit.pid);
+        units.into_iter().map(one).collect::<Vec<_>>()
+    };
+    let before = states();
+    let running = |states: &[(String, String, Option<u32>)]| {
+        states.iter().filter(|(_, _, pid)| pid.is_some()).count()
+    };
+    assert!((1..20).contains(&running(&before)), "{before:?}");
+    for _ in 0..3 {
+        kill(bench.daemon_pid());
+        daemon.log.until("ready, PID");
+        assert_eq!(states(), before);
+    }
+    bench.stop("*");
     daemon.end();
 }

@@ -13,6 +13,7 @@
 mod clients;
 mod descriptors;
 mod disk;
+mod fleet;
 mod guardian;
 #[path = "../daemon/harness.rs"]
 mod harness;

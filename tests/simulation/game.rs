@@ -13,7 +13,7 @@ use diakonos::unit::{Unit, UnitName};
 use crate::entropy::Entropy;
 use crate::grammar::{Action, Weights};
 use crate::life::{self, Temper};
-use crate::model::{Asked, Check, Client, Known, Model, Office, Turn, fail};
+use crate::model::{Asked, Check, Client, Known, Model, Office, Saved, Turn, fail};
 use crate::sweep::{self, Scene};
 use crate::trace::{Trace, What};
 use crate::units::{self, Edges};
@@ -33,7 +33,7 @@ struct Game<'a> {
     /// How many names there are.
     count: usize,
     /// What `run/` holds.
-    saved: BTreeMap<UnitName, (Unit, Facts)>,
+    saved: BTreeMap<UnitName, Saved>,
     /// Every unit's facts as they are now.
     facts: BTreeMap<UnitName, Facts>,
     /// So many effects and saves from now the daemon dies.
@@ -382,8 +382,11 @@ impl Game<'_> {
         let of = |id| self.engine.unit(id).cloned();
         match effect {
             Effect::Save { unit } => {
+                let newer = self.engine.next_unit(*unit);
                 if let (Some(unit), Some(facts)) = (of(*unit), self.engine.facts(*unit)) {
-                    self.saved.insert(facts.unit.clone(), (unit, facts));
+                    let next = newer.cloned();
+                    let saved = Saved { unit, next, facts };
+                    self.saved.insert(saved.facts.unit.clone(), saved);
                 }
             }
             Effect::Spawn(spawn) => {
@@ -427,17 +430,13 @@ impl Game<'_> {
         self.engine = Engine::new(u64::from(entropy.below(1000)));
         self.facts.clear();
         let saved = self.saved.clone();
-        for (unit, facts) in saved.values() {
-            let restored = Event::Restored {
-                unit: Box::new(unit.clone()),
-                facts: Box::new(facts.clone()),
-            };
-            self.hand_back(entropy, restored)?;
+        for one in saved.values() {
+            self.hand_back(entropy, one.restored())?;
         }
         // The shell finds the processes before it tells of any: signals of a stop under way reach them.
         let mut found = Vec::new();
-        for (name, (_, facts)) in &saved {
-            for fact in [facts.main, facts.control].into_iter().flatten() {
+        for (name, one) in &saved {
+            for fact in one.runs() {
                 found.extend(self.world.adopt(name, fact));
             }
         }
@@ -528,12 +527,8 @@ impl Game<'_> {
             if !asked || spared || !self.world.is_born(*run) {
                 continue;
             }
-            let known = self.saved.get(&record.unit).is_some_and(|(_, facts)| {
-                [facts.main, facts.control]
-                    .into_iter()
-                    .flatten()
-                    .any(|fact| fact.run == *run)
-            });
+            let saved = self.saved.get(&record.unit);
+            let known = saved.is_some_and(|one| one.runs().any(|fact| fact.run == *run));
             if !known {
                 return fail(format!(
                     "run {run} of {} lives and stands in no facts",
@@ -545,8 +540,8 @@ impl Game<'_> {
     }
 
     /// A successor wants what its predecessor wanted.
-    fn keeps_wishes(&self, saved: &BTreeMap<UnitName, (Unit, Facts)>) -> Check {
-        for (name, (_, old)) in saved {
+    fn keeps_wishes(&self, saved: &BTreeMap<UnitName, Saved>) -> Check {
+        for (name, Saved { facts: old, .. }) in saved {
             let Some(new) = self.facts.get(name) else {
                 return fail(format!("{name} was saved and is not known any more"));
             };
@@ -570,12 +565,16 @@ impl Game<'_> {
     /// What is saved and read back by a successor to whom nothing has happened is saved the same again.
     fn compare(&mut self) -> Check {
         let mut other = Engine::new(7);
-        for (unit, facts) in self.saved.values() {
-            let (unit, facts) = (Box::new(unit.clone()), Box::new(facts.clone()));
-            other.handle(self.now, Event::Restored { unit, facts });
+        for saved in self.saved.values() {
+            other.handle(self.now, saved.restored());
         }
-        for (name, (_, facts)) in &self.saved {
-            let restored = other.id(name).and_then(|id| other.facts(id));
+        for (name, saved) in &self.saved {
+            let id = other.id(name);
+            let definitions = id.map(|id| (other.unit(id), other.next_unit(id)));
+            if definitions != Some((Some(&saved.unit), saved.next.as_ref())) {
+                return fail(format!("{name}: its definitions are not what was saved"));
+            }
+            let (facts, restored) = (&saved.facts, id.and_then(|id| other.facts(id)));
             if restored.as_ref() != Some(facts) {
                 return fail(format!("{name}: {facts:?} reads back as {restored:?}"));
             }

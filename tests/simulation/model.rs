@@ -6,9 +6,9 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use diakonos::engine::{
-    Answer, Cause, Change, ChangeId, Effect, Ending, Engine, Event, FactGoal, FactPhase, Facts,
-    Failure, Moment, Outcome, RequestId, Role, RunId, Scope, Spawn, State, Target, UnitId, Verb,
-    find_cycle,
+    Answer, Cause, Change, ChangeId, Effect, Ending, Engine, Event, FactGoal, FactPhase, FactRun,
+    Facts, Failure, Moment, Outcome, RequestId, Role, RunId, Scope, Spawn, State, Target, UnitId,
+    Verb, find_cycle,
 };
 use diakonos::unit::{Kill, KillMode, Kind, Signal, Unit, UnitName};
 
@@ -87,6 +87,33 @@ pub(crate) struct Asked {
 pub(crate) enum Client {
     Waits,
     Gone,
+}
+
+/// What a daemon has written down of one unit.
+#[derive(Clone, Debug)]
+pub(crate) struct Saved {
+    pub(crate) unit: Unit,
+    /// The newer definition, if there is one.
+    pub(crate) next: Option<Unit>,
+    pub(crate) facts: Facts,
+}
+
+impl Saved {
+    pub(crate) fn newest(&self) -> &Unit {
+        self.next.as_ref().unwrap_or(&self.unit)
+    }
+
+    pub(crate) fn runs(&self) -> impl Iterator<Item = FactRun> + use<> {
+        [self.facts.main, self.facts.control].into_iter().flatten()
+    }
+
+    pub(crate) fn restored(&self) -> Event {
+        Event::Restored {
+            unit: Box::new(self.unit.clone()),
+            next: self.next.clone().map(Box::new),
+            facts: Box::new(self.facts.clone()),
+        }
+    }
 }
 
 /// One event, and what the engine made of it.
@@ -207,32 +234,31 @@ impl Model {
             .collect()
     }
 
-    pub(crate) fn daemon_died(&mut self, saved: &BTreeMap<UnitName, (Unit, Facts)>) {
+    pub(crate) fn daemon_died(&mut self, saved: &BTreeMap<UnitName, Saved>) {
         self.requests.clear();
         self.states.clear();
         self.newest.clear();
         self.auto_starts = saved
             .iter()
-            .map(|(name, (_, facts))| (name.clone(), facts.starts.iter().copied().collect()))
+            .map(|(name, one)| (name.clone(), one.facts.starts.iter().copied().collect()))
             .collect();
         self.last_change = None;
         self.expected.clear();
         self.shutdowns = 0;
         self.has_exited = false;
-        // Requirements of a definition that had been replaced but was still in force count again.
+        // What was defined and not saved yet is forgotten: an edge that it had dropped is back.
         let wanted: BTreeSet<&UnitName> = saved
             .values()
-            .filter(|(_, facts)| facts.goal != FactGoal::Down)
-            .flat_map(|(unit, _)| &unit.requires)
+            .filter(|one| one.facts.goal != FactGoal::Down)
+            .flat_map(|one| &one.newest().requires)
             .collect();
         self.forbidden.retain(|name| {
-            let is_down = |(_, facts): &(Unit, Facts)| facts.goal == FactGoal::Down;
+            let is_down = |one: &Saved| one.facts.goal == FactGoal::Down;
             !wanted.contains(name) && saved.get(name).is_none_or(is_down)
         });
-        // The definitions that are saved are those in force: an edge that a newer one had dropped is back.
         let definitions = saved.iter();
         self.newest
-            .extend(definitions.map(|(name, (unit, _))| (name.clone(), unit.clone())));
+            .extend(definitions.map(|(name, one)| (name.clone(), one.newest().clone())));
         // Of different ages they may make a ring of order: the engine then forgets some of it.
         if find_cycle(self.newest.values()).is_some() {
             for unit in self.newest.values_mut() {
@@ -240,16 +266,15 @@ impl Model {
                 unit.before.clear();
             }
         }
-        for (unit, facts) in saved.values() {
-            if facts.goal != FactGoal::Down {
-                let needed = self.pulled_in(std::slice::from_ref(&unit.name));
+        for one in saved.values() {
+            if one.facts.goal != FactGoal::Down {
+                let needed = self.pulled_in(std::slice::from_ref(&one.unit.name));
                 self.forbidden.retain(|name| !needed.contains(name));
             }
         }
         let kept: BTreeSet<RunId> = saved
             .values()
-            .flat_map(|(_, facts)| [facts.main, facts.control])
-            .flatten()
+            .flat_map(Saved::runs)
             .map(|fact| fact.run)
             .collect();
         // A run that was neither saved nor born has never been.
@@ -317,10 +342,11 @@ impl Model {
                 self.expect(turn, *run, *ending);
             }
             Event::GroupEmpty { .. } | Event::Resumed { .. } | Event::Tick => {}
-            Event::Restored { unit, facts } => {
+            Event::Restored { unit, next, facts } => {
+                let newest = next.as_ref().unwrap_or(unit);
                 self.newest
                     .entry(unit.name.clone())
-                    .or_insert_with(|| (**unit).clone());
+                    .or_insert_with(|| (**newest).clone());
                 for fact in [facts.main, facts.control].into_iter().flatten() {
                     if let Some(record) = self.runs.get_mut(&fact.run) {
                         record.known = Known::Asked;

@@ -4,9 +4,9 @@
 use std::collections::BTreeMap;
 
 use diakonos::engine::{Engine, Event, FactGoal, FactPhase, Facts, Moment, RunId, State, View};
-use diakonos::unit::{Unit, UnitName};
+use diakonos::unit::UnitName;
 
-use crate::model::{Check, Known, Model, fail};
+use crate::model::{Check, Known, Model, Saved, fail};
 
 /// Everything that can be looked at.
 #[derive(Debug)]
@@ -14,7 +14,7 @@ pub(crate) struct Scene<'a> {
     pub(crate) now: Moment,
     pub(crate) event: &'a Event,
     pub(crate) engine: &'a Engine,
-    pub(crate) saved: &'a BTreeMap<UnitName, (Unit, Facts)>,
+    pub(crate) saved: &'a BTreeMap<UnitName, Saved>,
     /// Every unit's facts before and after the event.
     pub(crate) before: &'a BTreeMap<UnitName, Facts>,
     pub(crate) after: &'a BTreeMap<UnitName, Facts>,
@@ -90,14 +90,26 @@ fn shown_as_published(view: &View<'_>, model: &Model) -> Check {
 
 /// What a successor would read is what is true now.
 fn is_saved(scene: &Scene<'_>, facts: &Facts) -> Check {
-    match scene.saved.get(&facts.unit) {
-        Some((_, saved)) if saved != facts => fail(format!(
-            "{}: facts changed and were not saved: {saved:?} -> {facts:?}",
-            facts.unit
-        )),
-        None if !rests(facts.phase) => fail(format!("{} was never saved: {facts:?}", facts.unit)),
-        _ => Ok(()),
+    let name = &facts.unit;
+    let Some(saved) = scene.saved.get(name) else {
+        return match rests(facts.phase) {
+            true => Ok(()),
+            false => fail(format!("{name} was never saved: {facts:?}")),
+        };
+    };
+    if saved.facts != *facts {
+        let saved = &saved.facts;
+        return fail(format!(
+            "{name}: facts changed and were not saved: {saved:?} -> {facts:?}"
+        ));
     }
+    let id = scene.engine.id(name);
+    let in_force = id.and_then(|id| scene.engine.unit(id));
+    let next = id.and_then(|id| scene.engine.next_unit(id));
+    if (in_force, next) != (Some(&saved.unit), saved.next.as_ref()) {
+        return fail(format!("{name}: a definition changed and was not saved"));
+    }
+    Ok(())
 }
 
 fn goal_fits_phase(facts: &Facts, model: &Model) -> Check {

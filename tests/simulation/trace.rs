@@ -110,7 +110,14 @@ fn tell_event(event: &Event, names: &Names<'_>) -> String {
             )
         }
         Event::GroupEmpty { unit } => format!("GroupEmpty of {}", told(*unit, names)),
-        Event::Restored { unit, facts } => format!("Restored {}: {facts:?}", unit.name),
+        Event::Restored { unit, next, facts } => {
+            let newer = if next.is_some() {
+                ", with a newer definition"
+            } else {
+                ""
+            };
+            format!("Restored {}: {facts:?}{newer}", unit.name)
+        }
         Event::Detached { .. }
         | Event::Resumed { .. }
         | Event::Spawned { .. }

@@ -39,6 +39,11 @@ pub(in crate::cli) const DAEMON: Row = Row {
     options: &[
         Choice::flag(
             "",
+            "--background",
+            "start it in the background, unless it runs; returns when it is ready",
+        ),
+        Choice::flag(
+            "",
             "--no-guardian",
             "no process that makes a successor should the daemon die",
         ),
@@ -55,15 +60,21 @@ pub(in crate::cli) const DAEMON: Row = Row {
          standard error; one in the background logs to daemon.log in its home.",
         "SIGTERM and Ctrl-C stop all services in order and then the daemon; a second one does not wait. There is one \
          daemon for one home: a second one does not start.",
+        "This process stays as the guardian of the daemon that it makes: should that die, it makes a successor at once. \
+         --no-guardian leaves that to whoever started it, and so does a set NOTIFY_SOCKET, to which the daemon says when \
+         it is ready and when it is stopping, sd_notify(3).",
     ],
     examples: &[(
         "DIAKONOS_HOME=/tmp/try diakonos daemon",
         "a daemon with a home of its own",
     )],
-    exits: &[(
-        Exit::Failed,
-        "it could not start; the reason is on standard error",
-    )],
+    exits: &[
+        (
+            Exit::Failed,
+            "it could not start; the reason is on standard error",
+        ),
+        (Exit::NotAllowed, "another daemon serves this home"),
+    ],
     run,
 };
 
@@ -105,6 +116,10 @@ pub(in crate::cli) const KILL: Row = Row {
 };
 
 fn run(given: &Given) -> Result<Exit, Failure> {
+    if given.flag("--background") {
+        Place::find(given)?.connect_or_start()?;
+        return Ok(Exit::Done);
+    }
     let descriptor = |option| {
         let number = given.number(option, 1 << 20)?;
         Ok::<_, Failure>(number.and_then(|fd| i32::try_from(fd).ok()))
@@ -137,7 +152,9 @@ fn run(given: &Given) -> Result<Exit, Failure> {
     let options = daemon::Options {
         home,
         service_directories,
-        guarded: if given.flag("--no-guardian") {
+        // Who is to be told that the daemon is ready looks after it as well, and listens to the process that it
+        // started.
+        guarded: if given.flag("--no-guardian") || is_set("NOTIFY_SOCKET") {
             Guarded::ByOthers
         } else {
             Guarded::ByUs
@@ -155,16 +172,22 @@ fn run(given: &Given) -> Result<Exit, Failure> {
         // Whoever started it in the background hears it by the descriptor.
         Err(_) if is_background => Err(Failure::silent(Exit::Failed)),
         Err(error) => {
-            let failure = Failure::new(Exit::Failed, error.to_string());
+            let text = error.to_string();
             Err(match error {
-                BootError::Locked { .. } => {
-                    failure.hint("`diakonos daemon-status` shows it, `diakonos kill` ends it")
+                // A supervisor that starts the daemon sees by the code that trying again will not help.
+                BootError::Locked { .. } => Failure::new(Exit::NotAllowed, text)
+                    .hint("`diakonos daemon-status` shows it, `diakonos kill` ends it"),
+                BootError::Failed { doing: "use", .. } => {
+                    Failure::new(Exit::Failed, text).hint(hint)
                 }
-                BootError::Failed { doing: "use", .. } => failure.hint(hint),
-                BootError::Failed { .. } => failure,
+                BootError::Failed { .. } => Failure::new(Exit::Failed, text),
             })
         }
     }
+}
+
+fn is_set(variable: &str) -> bool {
+    std::env::var_os(variable).is_some_and(|value| !value.is_empty())
 }
 
 /// The daemon narrates to standard error: a terminal, an outer supervisor, or `daemon.log`.

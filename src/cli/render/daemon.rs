@@ -43,6 +43,9 @@ pub(in crate::cli) fn daemon(status: &DaemonStatus, memory: Option<u64>, page: P
     for (place, ability) in status.abilities.iter().enumerate() {
         line(if place == 0 { "machine" } else { "" }, &clean(ability));
     }
+    for (place, unreadable) in status.unreadable.iter().enumerate() {
+        line(if place == 0 { "lost" } else { "" }, &clean(unreadable));
+    }
     out
 }
 
@@ -61,6 +64,7 @@ pub(in crate::cli) fn daemon_json(status: &DaemonStatus, memory: Option<u64>) ->
         ("clients", Json::Number(u64::from(status.clients))),
         ("memory_bytes", Json::number(memory)),
         ("abilities", Json::texts(&status.abilities)),
+        ("unreadable", Json::texts(&status.unreadable)),
     ])
 }
 
@@ -86,6 +90,11 @@ mod tests {
             abilities: vec![
                 "cgroups: yes, under /sys/fs/cgroup/diakonos".to_owned(),
                 "user switching: yes".to_owned(),
+            ],
+            unreadable: vec![
+                "/root/.diakonos/run/web.state: nothing whole in it; kept as \
+                 /root/.diakonos/run/unreadable/web.state"
+                    .to_owned(),
             ],
             guardian: Some(4_710),
         };

@@ -2,9 +2,9 @@
 //! before.
 //!
 //! Owns the loop that waits for the daemon's end, for signals and for what the daemon has to say; the lock, the
-//! listening socket and the read ends of log FIFOs, all of which are the daemon's, too. It does next to nothing, so that
-//! nothing in it can go wrong, and allocates next to nothing: its pages are the daemon's as long as neither writes to
-//! them.
+//! listening socket and the read ends of log FIFOs, all of which are the daemon's, too. It does next to nothing, so
+//! that nothing in it can go wrong, and allocates next to nothing: its pages are the daemon's as long as neither writes
+//! to them.
 
 pub(super) mod message;
 mod patience;
@@ -79,15 +79,16 @@ pub(super) fn inherit(home: &Home, channel: i32) -> Option<Guardian> {
     prepare_process();
     let channel = Channel::from_owned(files::take_inherited(channel).ok()?);
     let mut buffer = [0; MESSAGE_MAX];
-    let ready = wait_readable(&[channel.as_fd()], Some(SEAT_MS)).ok()?;
-    let Passed { length, fds } = channel.receive(&mut buffer).ok().filter(|_| ready[0])?;
+    wait_readable(&[channel.as_fd()], Some(SEAT_MS)).ok()?;
+    let Passed { length, fds } = channel.receive(&mut buffer).ok()?;
     let Some(Message::Seat(note)) = Message::decode(buffer.get(..length)?) else {
         return None;
     };
     let [lock, listener] = <[OwnedFd; 2]>::try_from(fds).ok()?;
     let pid = Pid::from_raw(note.pid)?;
-    // It is the daemon's: while its end is open, so is the process, and its number is its own.
     let pidfd = PidFd::open(pid).ok()?;
+    // Somebody is there who hears us, and so that number is still the daemon's.
+    channel.send(&[0], &[]).ok()?;
     let seat = Seat {
         home: home.clone(),
         lock: File::from(lock),
@@ -100,7 +101,7 @@ pub(super) fn inherit(home: &Home, channel: i32) -> Option<Guardian> {
     guardian.ward = Some(Ward {
         pid,
         pidfd,
-        channel,
+        channel: Some(channel),
         born_ms: clock::monotonic_ms(),
         stage: Stage::Busy,
         ending: None,
@@ -125,11 +126,10 @@ pub(super) struct Guardian {
     signals: SignalFd,
     ward: Option<Ward>,
     held: Vec<Held>,
+    /// When the next daemon is due; counts only while there is none.
     patience: Patience,
     /// When children that have ended are to be reaped.
     reap_ms: Option<u64>,
-    /// When the next daemon is due; counts only while there is none.
-    due_ms: u64,
     /// A signal that came while there was no daemon, or that ended one before it was through.
     pending: Option<i32>,
     /// How many daemons there were.
@@ -140,7 +140,8 @@ pub(super) struct Guardian {
 struct Ward {
     pid: Pid,
     pidfd: PidFd,
-    channel: Channel,
+    /// Nothing once the daemon has closed its end, as it does when it dies.
+    channel: Option<Channel>,
     born_ms: u64,
     stage: Stage,
     /// It was told to end.
@@ -165,29 +166,27 @@ struct Held {
     _reader: OwnedFd,
 }
 
-impl Ward {
-    /// Becomes this program, which finds the daemon by its channel. If that cannot be, all is as before.
-    fn replace_us(&self, program: &Path) {
-        let fd = self.channel.as_fd().as_raw_fd();
-        let words = [
-            CString::new(program.as_os_str().as_bytes()),
-            Ok(c"daemon".to_owned()),
-            Ok(GUARD_OPTION.to_owned()),
-            CString::new(fd.to_string()),
-        ];
-        let words: Vec<CString> = words.into_iter().flatten().collect();
-        let Some(path) = words.first().filter(|_| words.len() == 4) else {
-            return;
-        };
-        let become_it = |()| fork::become_program(path, &words).map(|never| match never {});
-        let result: io::Result<()> = self.channel.keep_over_exec(true).and_then(become_it);
-        if let Err(error) = result {
-            let (path, reason) = (program.display(), error_text(&error));
-            ::log::error!("the guardian cannot become {path}: {reason}; it goes on as it is");
-        }
-        // Only after a failure.
-        let _ = self.channel.keep_over_exec(false);
+/// Becomes this program, which finds the daemon by the channel. If that cannot be, all is as before.
+fn become_guardian(program: &Path, channel: &Channel) {
+    let fd = channel.as_fd().as_raw_fd();
+    let words = [
+        CString::new(program.as_os_str().as_bytes()),
+        Ok(c"daemon".to_owned()),
+        Ok(GUARD_OPTION.to_owned()),
+        CString::new(fd.to_string()),
+    ];
+    let words: Vec<CString> = words.into_iter().flatten().collect();
+    let Some(path) = words.first().filter(|_| words.len() == 4) else {
+        return;
+    };
+    let become_it = |()| fork::become_program(path, &words).map(|never| match never {});
+    let result: io::Result<()> = channel.keep_over_exec(true).and_then(become_it);
+    if let Err(error) = result {
+        let (path, reason) = (program.display(), error_text(&error));
+        ::log::error!("the guardian cannot become {path}: {reason}; it goes on as it is");
     }
+    // Only after a failure.
+    let _ = channel.keep_over_exec(false);
 }
 
 impl Seat {
@@ -225,7 +224,6 @@ impl Guardian {
             held: Vec::new(),
             patience: Patience::default(),
             reap_ms: None,
-            due_ms: 0,
             pending: None,
             generation: 0,
         })
@@ -235,7 +233,7 @@ impl Guardian {
     pub(super) fn run(mut self) -> Result<Post, BootError> {
         loop {
             let now_ms = clock::monotonic_ms();
-            if self.ward.is_none() && (self.pending.is_some() || self.due_ms <= now_ms) {
+            if self.ward.is_none() && (self.pending.is_some() || self.patience.due_ms() <= now_ms) {
                 match self.beget(now_ms) {
                     Ok(None) => {}
                     Ok(Some(channel)) => return Ok(self.go_forth(channel)),
@@ -245,7 +243,7 @@ impl Guardian {
                     }
                     Err(error) => {
                         ::log::error!("{error}");
-                        self.due_ms = self.patience.next(now_ms, now_ms, Fault::Its);
+                        self.patience.died(now_ms, now_ms, Fault::NeverServed);
                         // Or it would be tried again and again.
                         self.pending = None;
                     }
@@ -273,7 +271,7 @@ impl Guardian {
         self.ward = Some(Ward {
             pid,
             pidfd,
-            channel: ours,
+            channel: Some(ours),
             born_ms: now_ms,
             stage: Stage::Starting,
             ending,
@@ -293,19 +291,25 @@ impl Guardian {
         let due_ms = if self.ward.is_some() {
             self.reap_ms
         } else {
-            Some(self.due_ms)
+            Some(self.patience.due_ms())
         };
         let timeout_ms = due_ms.map(|due_ms| due_ms.saturating_sub(clock::monotonic_ms()));
         let waited = match &self.ward {
             Some(ward) => {
-                let fds = [
-                    self.signals.as_fd(),
-                    ward.pidfd.as_fd(),
-                    ward.channel.as_fd(),
-                ];
-                wait_readable(&fds, timeout_ms)
+                let (signals, pidfd) = (self.signals.as_fd(), ward.pidfd.as_fd());
+                match &ward.channel {
+                    Some(channel) => wait_readable(&[signals, pidfd, channel.as_fd()], timeout_ms),
+                    None => wait_readable(&[signals, pidfd], timeout_ms),
+                }
             }
-            None => wait_readable(&[self.signals.as_fd()], timeout_ms),
+            None => {
+                let (signals, door) = (self.signals.as_fd(), self.seat.listener.as_fd());
+                if self.patience.hears_knocks() {
+                    wait_readable(&[signals, door], timeout_ms)
+                } else {
+                    wait_readable(&[signals], timeout_ms)
+                }
+            }
         };
         let ready = waited.unwrap_or_default();
         // What it has said before comes before what happened then.
@@ -313,10 +317,11 @@ impl Guardian {
         if ready.first() == Some(&true) {
             self.take_signals();
         }
-        if ready.get(1) == Some(&true) {
-            if let Some(ended) = self.bury() {
-                return Turn::Over(ended);
-            }
+        let other = ready.get(1) == Some(&true);
+        if other && self.ward.is_none() {
+            self.patience.knocked();
+        } else if let Some(ended) = other.then(|| self.bury()).flatten() {
+            return Turn::Over(ended);
         }
         self.reap();
         Turn::Again
@@ -326,10 +331,14 @@ impl Guardian {
     fn listen(&mut self) {
         let mut buffer = [0; MESSAGE_MAX];
         while let Some(ward) = &mut self.ward {
-            let Ok(Passed { length, mut fds }) = ward.channel.receive(&mut buffer) else {
+            let Some(channel) = &ward.channel else {
+                return;
+            };
+            let Ok(Passed { length, mut fds }) = channel.receive(&mut buffer) else {
                 return;
             };
             let Some(bytes) = buffer.get(..length).filter(|bytes| !bytes.is_empty()) else {
+                ward.channel = None;
                 return;
             };
             match Message::decode(bytes) {
@@ -350,7 +359,7 @@ impl Guardian {
                 Some(Message::Busy) => ward.stage = Stage::Busy,
                 Some(Message::Over) => ward.stage = Stage::Over,
                 Some(Message::Seat(note)) => self.seat.take_over(note, fds),
-                Some(Message::Successor(program)) => ward.replace_us(&program),
+                Some(Message::Successor(program)) => become_guardian(&program, channel),
                 None => {}
             }
         }
@@ -445,14 +454,14 @@ impl Guardian {
                 ..
             }
         );
-        let fault = if has_served && from_outside {
-            Fault::Others
-        } else {
-            Fault::Its
+        let fault = match (has_served, from_outside) {
+            (true, true) => Fault::None,
+            (true, false) => Fault::Served,
+            (false, _) => Fault::NeverServed,
         };
-        self.due_ms = self.patience.next(ward.born_ms, now_ms, fault);
+        self.patience.died(ward.born_ms, now_ms, fault);
         let (pid, how) = (ward.pid, ending(wait));
-        let in_ms = self.due_ms.saturating_sub(now_ms);
+        let in_ms = self.patience.due_ms().saturating_sub(now_ms);
         match (ward.ending, has_served) {
             (Some(_), false) => {
                 ::log::error!("the daemon (PID {pid}) ended before it served: {how}");
@@ -467,7 +476,7 @@ impl Guardian {
             }
             (None, _) => {
                 ::log::error!(
-                    "the daemon (PID {pid}) has died: {how}; a successor comes in {in_ms} ms"
+                    "the daemon (PID {pid}) has died: {how}; a successor comes in {in_ms} ms at the latest"
                 );
             }
         }

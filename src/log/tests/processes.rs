@@ -2,6 +2,7 @@
 
 use std::process::{Child, Command, Stdio};
 
+use super::super::{Ending, Mark, Marked};
 use super::*;
 use crate::log::index::{self, Record};
 
@@ -45,6 +46,27 @@ fn numbers(entries: &[Entry]) -> Vec<u64> {
         .iter()
         .map(|text| text.parse().unwrap())
         .collect()
+}
+
+#[test]
+fn a_successor_learns_which_marks_of_a_run_there_are() {
+    let folder = Folder::new();
+    let marked = |run| super::super::marked(&folder.0, "web", run).unwrap();
+    assert_eq!(marked(7), Marked::Nothing);
+    let mut writer = folder.writer(200, 3);
+    writer.mark(1, 7, Mark::Begin { pid: 99 });
+    assert_eq!((marked(7), marked(8)), (Marked::Begun, Marked::Nothing));
+    writer.append(2, Stream::Out, 7, b"a line\n");
+    assert_eq!(marked(7), Marked::Begun);
+    // The newest file may have no record yet.
+    for _ in 0..40 {
+        writer.append(3, Stream::Out, 7, b"one of many lines\n");
+        assert_eq!(marked(7), Marked::Begun);
+    }
+    writer.mark(4, 7, Mark::End(Ending::Exited { code: 1 }));
+    assert_eq!((marked(7), marked(8)), (Marked::Ended, Marked::Nothing));
+    writer.mark(5, 8, Mark::Begin { pid: 100 });
+    assert_eq!((marked(7), marked(8)), (Marked::Ended, Marked::Begun));
 }
 
 #[test]

@@ -1,0 +1,175 @@
+//! What a predecessor left and nobody can take back: its files are torn, foreign or newer than this program.
+//!
+//! Such a unit's processes, if there are any, run on unwatched and are signalled by nobody: nothing is done on a doubt.
+//! They keep a second copy from being started.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use crate::engine::SpawnFailure;
+use crate::sys::cgroup::{Cgroup, Tree};
+use crate::sys::proc;
+use crate::sys::process::{Pid, PidFd};
+use crate::unit::UnitName;
+use crate::wire::Saved;
+
+use super::processes::Processes;
+use super::spawn::failure;
+use super::state::{Predecessor, unit_of};
+
+/// The step that fails where a predecessor's process does the unit's work.
+pub(super) const STEP: &str = "predecessor";
+/// So many files that cannot be read are told of one by one.
+const TOLD_MAX: usize = 100;
+/// So many processes are told of by their numbers.
+const PIDS_MAX: usize = 10;
+
+/// What could not be taken back.
+#[derive(Debug, Default)]
+pub(super) struct Leftovers {
+    units: BTreeMap<UnitName, Leftover>,
+    /// The trees that the services of this home are in: ours, and those of daemons in other places.
+    trees: Vec<PathBuf>,
+    /// For the reader, one line each, as far as they are told; and how many more there are.
+    told: Vec<String>,
+    more: usize,
+}
+
+/// Where processes of one unit may be, besides those that have its log's pipe open.
+#[derive(Debug)]
+enum Leftover {
+    /// In a cgroup of its name.
+    Anywhere,
+    /// In the cgroup that was written down, and those that were written down with their identities.
+    Known(Option<PathBuf>, Vec<(Pid, u64)>),
+}
+
+impl Leftovers {
+    fn tell(&mut self, text: String) {
+        if self.told.len() < TOLD_MAX {
+            self.told.push(text);
+        } else {
+            self.more += 1;
+        }
+    }
+
+    /// What `daemon-status` tells.
+    pub(super) fn told(&self) -> Vec<String> {
+        let mut told = self.told.clone();
+        if self.more > 0 {
+            told.push(format!("and {} more", self.more));
+        }
+        told
+    }
+}
+
+impl Processes {
+    /// Tells of what cannot be read.
+    pub(super) fn note_leftovers(&mut self, left: &Predecessor) {
+        let groups = left
+            .units
+            .iter()
+            .filter_map(|(saved, _)| saved.cgroup.as_deref());
+        let trees = groups.filter_map(|group| Path::new(group).parent());
+        let mut trees: BTreeSet<&Path> = trees.collect();
+        trees.extend(self.tree.as_ref().map(Tree::path));
+        self.leftovers.trees = trees.into_iter().map(Path::to_owned).collect();
+        for unreadable in &left.unreadable {
+            ::log::error!("{}", unreadable.text);
+            self.leftovers.tell(unreadable.text.clone());
+            self.suspect(unreadable.unit.clone());
+        }
+        for path in &left.aside {
+            let text = format!("{}: could not be read by an earlier daemon", path.display());
+            self.leftovers.tell(text);
+            self.suspect(unit_of(path));
+        }
+    }
+
+    fn suspect(&mut self, unit: Option<UnitName>) {
+        let known = unit.map(|unit| (unit, Leftover::Anywhere));
+        self.leftovers.units.extend(known);
+    }
+
+    /// A unit of which the definition is lost.
+    pub(super) fn leave(&mut self, saved: &Saved, reason: &str) {
+        let facts = &saved.facts;
+        let name = &facts.unit;
+        let runs = [facts.main, facts.control].into_iter().flatten();
+        let found = runs.filter_map(|run| self.find(run, saved));
+        let tree = self.home.tree_name();
+        let is_ours = |path: &&Path| Cgroup::reopen(path, &tree, name.as_str()).is_ok();
+        let group = saved.cgroup.as_deref().map(Path::new).filter(is_ours);
+        let leftover = Leftover::Known(
+            group.map(Path::to_owned),
+            found.map(|(pid, _, identity)| (pid, identity)).collect(),
+        );
+        let text = match shown(&self.living(name, &leftover)) {
+            None => format!("{name} is not taken over: {reason}"),
+            Some(pids) => format!("{name} is not taken over, {pids} runs on unwatched: {reason}"),
+        };
+        ::log::error!("{text}");
+        self.leftovers.tell(text);
+        self.leftovers.units.insert(name.clone(), leftover);
+    }
+
+    /// Whether a process of an earlier daemon still does this unit's work.
+    pub(super) fn refuse_second_copy(&mut self, name: &UnitName) -> Result<(), SpawnFailure> {
+        let Some(leftover) = self.leftovers.units.get(name) else {
+            return Ok(());
+        };
+        if let Some(pids) = shown(&self.living(name, leftover)) {
+            let reason = format!("{pids}, which an earlier daemon started, still runs");
+            return Err(failure(STEP, 0, reason));
+        }
+        self.leftovers.units.remove(name);
+        self.states.forget_aside(name);
+        Ok(())
+    }
+
+    fn living(&self, name: &UnitName, leftover: &Leftover) -> BTreeSet<Pid> {
+        let mut living: BTreeSet<Pid> = match leftover {
+            Leftover::Anywhere => {
+                let trees = self.leftovers.trees.iter();
+                let groups = trees.map(|tree| Cgroup::place(tree, name.as_str()));
+                groups.flat_map(members).collect()
+            }
+            Leftover::Known(group, processes) => {
+                let known = processes.iter().filter(|(pid, identity)| {
+                    let same = |pidfd: PidFd| self.identities.of(*pid, &pidfd) == *identity;
+                    PidFd::open(*pid).is_ok_and(same)
+                });
+                let known = known.map(|(pid, _)| *pid);
+                group
+                    .iter()
+                    .cloned()
+                    .flat_map(members)
+                    .chain(known)
+                    .collect()
+            }
+        };
+        living.extend(proc::writers(&self.fifos(name.as_str()).out));
+        living.retain(|pid| proc::stat(*pid).is_ok_and(|stat| !stat.is_dead()));
+        living
+    }
+}
+
+fn members(group: PathBuf) -> Vec<Pid> {
+    let members = Cgroup::open(group).and_then(|group| group.procs());
+    members.unwrap_or_default()
+}
+
+/// `PID 1, 2`; nothing if there is none.
+fn shown(pids: &BTreeSet<Pid>) -> Option<String> {
+    let more = if pids.len() > PIDS_MAX {
+        " and others"
+    } else {
+        ""
+    };
+    let shown: Vec<String> = pids
+        .iter()
+        .take(PIDS_MAX)
+        .map(ToString::to_string)
+        .collect();
+    (!shown.is_empty()).then(|| format!("PID {}{more}", shown.join(", ")))
+}

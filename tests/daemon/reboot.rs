@@ -1,0 +1,142 @@
+//! The machine reboots: what lies in `run/` is of an earlier boot, and what is enabled starts.
+
+use std::fs;
+use std::os::fd::AsFd;
+
+use diakonos::engine::Command;
+use diakonos::sys::poll::wait_readable;
+use diakonos::sys::process::PidFd;
+use diakonos::wire::slot::{Slot, newest};
+use diakonos::wire::{ResultKind, Saved, decode_saved, encode_saved};
+
+use crate::harness::{Bench, Daemon, PATIENCE_MS};
+
+const EARLIER: &str = "00000000-1111-2222-3333-444444444444";
+
+fn enable(bench: &Bench, name: &str) {
+    let names = vec![name.to_owned()];
+    let done = bench.client().ask(Command::Enable { names });
+    done.is(ResultKind::Enabled);
+}
+
+/// Everything ends at once, and what is left on the disk is of another boot.
+fn crash_the_machine(bench: &Bench, daemon: &mut Daemon<'_>, edit: impl Fn(&mut Saved)) {
+    daemon.signal(9);
+    assert!(!daemon.ended().success());
+    for pid in bench.processes() {
+        let Ok(process) = PidFd::open(pid) else {
+            continue;
+        };
+        process.signal(9).unwrap();
+        let ended = wait_readable(&[process.as_fd()], Some(PATIENCE_MS)).unwrap();
+        assert!(ended[0], "PID {pid} lives");
+    }
+    let mut states = 0;
+    for entry in fs::read_dir(bench.home().join("run")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_none_or(|ending| ending != "state") {
+            continue;
+        }
+        let bytes = fs::read(&path).unwrap();
+        let mut saved = decode_saved(newest(&bytes).unwrap().1).unwrap();
+        saved.boot_id = EARLIER.to_owned();
+        edit(&mut saved);
+        let payload = encode_saved(&saved);
+        fs::write(&path, Slot::first(&payload).unwrap().encode(&payload)).unwrap();
+        states += 1;
+    }
+    assert!(states > 0, "nothing was written down");
+}
+
+#[test]
+fn what_is_enabled_starts_with_what_it_requires_and_nothing_else() {
+    let bench = Bench::new();
+    let mut ear = bench.ear();
+    let mut daemon = bench.daemon();
+    bench.sleeper("database", "");
+    bench.sleeper("web", "Requires = [\"database\"]\nAfter = [\"database\"]");
+    bench.sleeper("loose", "");
+    enable(&bench, "web");
+    for name in ["web", "loose"] {
+        bench.start(name).is(ResultKind::Started);
+    }
+    assert_eq!(ear.take(3), ["up database", "up web", "up loose"]);
+    let run = bench.status("web").run.unwrap();
+    crash_the_machine(&bench, &mut daemon, |_| {});
+
+    let mut daemon = bench.daemon();
+    daemon.until("web", "running");
+    assert_eq!(ear.take(2), ["up database", "up web"]);
+    let web = bench.status("web");
+    // It is a start like any other, and logs count their runs on.
+    assert_eq!(web.restarts, 0);
+    assert!(web.run.unwrap() > run);
+    assert_eq!(bench.status("loose").state, "stopped");
+    assert!(!bench.home().join("run/loose.state").exists());
+    daemon.end();
+}
+
+/// As systemd has it: `stop` is for now, `disable` is for good.
+#[test]
+fn what_is_enabled_and_was_stopped_by_hand_or_had_failed_starts_again() {
+    let bench = Bench::new();
+    let mut ear = bench.ear();
+    let mut daemon = bench.daemon();
+    bench.sleeper("stopped", "");
+    let gate = bench.path("gate");
+    let script = format!(
+        "echo up failed > $EAR; test -e {} || exit 1; exec sleep 1000",
+        gate.display()
+    );
+    bench.service("failed", "", &script, "");
+    for name in ["stopped", "failed"] {
+        enable(&bench, name);
+        bench.start(name);
+    }
+    bench.stop("stopped").is(ResultKind::Stopped);
+    if bench.status("failed").state != "failed" {
+        daemon.until("failed", "failed");
+    }
+    let mut before = ear.take(3);
+    before.sort();
+    assert_eq!(before, ["down stopped", "up failed", "up stopped"]);
+    crash_the_machine(&bench, &mut daemon, |_| {});
+
+    fs::write(&gate, "").unwrap();
+    let daemon = bench.daemon();
+    let mut after = ear.take(2);
+    after.sort();
+    assert_eq!(after, ["up failed", "up stopped"]);
+    daemon.end();
+}
+
+/// The numbers of an earlier boot belong to anybody now.
+#[test]
+fn whoever_has_a_number_of_an_earlier_boot_is_left_alone() {
+    let bench = Bench::new();
+    let mut daemon = bench.daemon();
+    bench.service("web", "", "exec sleep 1000", "");
+    bench.start("web").is(ResultKind::Started);
+    let mut stranger = std::process::Command::new("sleep")
+        .arg("1000")
+        .spawn()
+        .unwrap();
+    let pid = stranger.id();
+    crash_the_machine(&bench, &mut daemon, |saved| {
+        if let Some(main) = &mut saved.facts.main {
+            main.pid = Some(pid);
+        }
+    });
+    // What else such a machine leaves: a socket that nobody listens on, a pipe without a writer.
+    assert!(bench.home().join("control.sock").exists());
+    diakonos::sys::files::make_fifo(&bench.home().join("run/gone.out"), 0o600, None).unwrap();
+
+    let daemon = bench.daemon();
+    bench.start("web").is(ResultKind::Started);
+    assert_ne!(bench.status("web").pid, Some(pid));
+    bench.stop("web").is(ResultKind::Stopped);
+    assert!(stranger.try_wait().unwrap().is_none(), "it was ended");
+    stranger.kill().unwrap();
+    stranger.wait().unwrap();
+    daemon.end();
+}

@@ -1,0 +1,64 @@
+//! The real binary in a virtual machine: Debian's cloud kernel 6.1, which lacks the newest calls, and a system of its
+//! own, in which the program may do everything, PID 1 is ours, and the power may fail.
+//!
+//! The scripts in `guest/` are the cases: each runs in the first process of a machine and reports `CHECK name ok` or
+//! `CHECK name failed: why` on its console. Software emulation is enough, and nothing here needs root, but it needs
+//! programs and a kernel that few machines have, so these tests are run on demand only:
+//!
+//! ```text
+//! apt-get install qemu-system-x86 busybox-static cpio e2fsprogs
+//! tests/vm/kernel target/tmp/vm-kernel
+//! cargo test --test vm -- --ignored
+//! ```
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stderr,
+    reason = "a test fails by panicking, and then says what the machine said"
+)]
+
+mod machine;
+
+use machine::Machine;
+
+/// A kernel on which a process is told from others by its start time, and how a stranger ended is soon forgotten.
+#[test]
+#[ignore = "needs qemu and a kernel, see tests/vm/main.rs"]
+fn a_successor_on_an_older_kernel() {
+    Machine::new("takeover").boot("takeover");
+}
+
+/// The same kernel, and a guardian: it keeps what a dead daemon had not read, output and how a process ended.
+#[test]
+#[ignore = "needs qemu and a kernel, see tests/vm/main.rs"]
+fn a_guardian_on_an_older_kernel() {
+    Machine::new("guardian").boot("guardian");
+}
+
+/// The power fails while services run. The next boot starts what is enabled and trusts no number of the old one.
+#[test]
+#[ignore = "needs qemu and a kernel, see tests/vm/main.rs"]
+fn a_reboot() {
+    let machine = Machine::new("reboot").with_disk();
+    machine.boot("power-fails");
+    machine.boot("power-returns");
+}
+
+#[test]
+#[ignore = "needs qemu and a kernel, see tests/vm/main.rs"]
+fn groups_where_the_controllers_are() {
+    Machine::new("groups").boot("groups");
+}
+
+#[test]
+#[ignore = "needs qemu and a kernel, see tests/vm/main.rs"]
+fn the_guardian_as_the_first_process() {
+    Machine::new("first").boot("first");
+}
+
+#[test]
+#[ignore = "needs qemu and a kernel, see tests/vm/main.rs"]
+fn an_ordinary_user_without_groups() {
+    Machine::new("user").boot("user");
+}
