@@ -122,12 +122,14 @@ impl Processes {
         self.reopen_hold(id, (unit, service), saved, turn);
         let finds_main = facts.phase == FactPhase::FindingMain;
         for run in [facts.main, facts.control].into_iter().flatten() {
+            // The first process of a forking service has done its duty; the main one is looked for below.
+            if finds_main && run.role == Role::Start {
+                continue;
+            }
             let known = self.find(run, saved);
             let found = known.or_else(|| self.find_newborn(id, run, saved));
             match found {
                 Some(found) => self.hold_again((id, run), found, facts.phase, turn),
-                // The first process of a forking service has done its duty.
-                None if finds_main && run.role == Role::Start => {}
                 None => {
                     let (run, role, ending) = (run.run, run.role, Ending::Unknown);
                     if role == Role::Start {
