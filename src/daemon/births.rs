@@ -5,7 +5,7 @@ use std::io;
 use std::os::fd::AsFd;
 use std::path::PathBuf;
 
-use crate::engine::{Event, Role, Spawn, SpawnFailure, UnitId};
+use crate::engine::{Event, Spawn, SpawnFailure, UnitId};
 use crate::log::Stream;
 use crate::sys::cgroup::Cgroup;
 use crate::sys::process::{self, Spawned, error_text};
@@ -44,7 +44,7 @@ impl Processes {
         let exec = command(service, spawn.role, spawn.index).ok_or_else(unknown)?;
         // A service that is held already only comes back: it takes nothing that it did not have.
         let is_new = !self.holds.contains_key(&spawn.unit);
-        if is_new && matches!(spawn.role, Role::StartPre | Role::Start) {
+        if is_new && spawn.role.begins() {
             files::has_room_for(SPARE_DESCRIPTORS).map_err(|error| fork_failure(&error))?;
         }
         self.refuse_second_copy(&unit.name)?;
@@ -52,7 +52,7 @@ impl Processes {
         let fifos = self.fifos(unit.name.as_str());
         self.open_hold(spawn, (unit, service));
         self.open_pipes((spawn.unit, service), &fifos, &owner, turn)?;
-        if matches!(spawn.role, Role::StartPre | Role::Start) {
+        if spawn.role.begins() {
             // By its mark and its group a successor finds the newborn, should we die before its PID is saved.
             self.save(spawn.unit, turn.engine);
         }
@@ -142,6 +142,7 @@ impl Processes {
             group: Group::new(spawn.unit, name, tree),
             invocation: invocations.next(),
             started_ms: 0,
+            youngest: None,
             log: None,
         });
         if is_first(service, spawn) && !is_new {
@@ -151,6 +152,7 @@ impl Processes {
             hold.started_ms = clock::wall_ms();
             hold.group.add_mark(hold.invocation.mark());
         }
+        hold.youngest = Some(spawn.run);
         if hold.log.is_none() && !streams(service).is_empty() {
             hold.log = Some(UnitLog::new(name, &logs, service.log));
         }

@@ -4,7 +4,8 @@
 //! Such a one must not get a twin. It is found by its group, its age and its session, since each process that we start
 //! leads a session of its own.
 
-use crate::engine::{FactRun, Role, UnitId};
+use crate::engine::{FactRun, UnitId};
+use crate::sys::proc::Stat;
 use crate::sys::process::{Pid, PidFd};
 use crate::sys::{clock, proc};
 use crate::wire::Saved;
@@ -25,8 +26,7 @@ impl Processes {
         run: FactRun,
         saved: &Saved,
     ) -> Option<(Pid, PidFd, u64)> {
-        // What else has no PID runs beside the service, and a second time does no harm.
-        if run.pid.is_some() || !matches!(run.role, Role::StartPre | Role::Start) {
+        if run.pid.is_some() || !run.role.begins() {
             return None;
         }
         let young = self.young_members(unit, saved);
@@ -61,8 +61,8 @@ impl Processes {
         let parents = [Some(Pid::current()), self.keeper.guardian()];
         let children = parents.into_iter().flatten().map(proc::children);
         let is_it = |pid: &Pid| {
-            let is_dead = proc::stat(*pid).is_ok_and(|stat| stat.is_dead());
-            is_dead && leads(*pid) && proc::lock_limit(*pid) == Some(limit)
+            let is_it = |stat: Stat| stat.is_dead() && is_young(stat, saved) && leads(*pid);
+            proc::stat(*pid).is_ok_and(is_it) && proc::lock_limit(*pid) == Some(limit)
         };
         let ended = children.flat_map(Result::unwrap_or_default).filter(is_it);
         let held = ended.filter_map(|pid| {
@@ -83,12 +83,9 @@ impl Processes {
             .holds
             .get(&unit)
             .and_then(|hold| hold.group.members().ok());
-        let suspended_ms = clock::boottime_ms().saturating_sub(clock::monotonic_ms());
-        let since_ms = saved.facts.since.0.saturating_add(suspended_ms);
-        let tick = proc::ticks_per_second();
         let is_young = |pid: &Pid| {
             let stat = proc::stat(*pid).ok().filter(|stat| !stat.is_dead());
-            stat.is_some_and(|stat| stat.start_ticks * 1000 / tick + TICK_MS >= since_ms)
+            stat.is_some_and(|stat| is_young(stat, saved))
         };
         members
             .unwrap_or_default()
@@ -96,6 +93,13 @@ impl Processes {
             .filter(is_young)
             .collect()
     }
+}
+
+/// Whether it was born since the unit began to start.
+fn is_young(stat: Stat, saved: &Saved) -> bool {
+    let suspended_ms = clock::boottime_ms().saturating_sub(clock::monotonic_ms());
+    let since_ms = saved.facts.since.0.saturating_add(suspended_ms);
+    stat.start_ticks * 1000 / proc::ticks_per_second() + TICK_MS >= since_ms
 }
 
 fn leads(pid: Pid) -> bool {

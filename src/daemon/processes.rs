@@ -11,7 +11,9 @@ use std::path::Path;
 
 use mio::Token;
 
-use crate::engine::{Effect, Ending, Engine, Event, Role, RunId, SpawnFailure, Target, UnitId};
+use crate::engine::{
+    Effect, Ending, Engine, Event, FactRun, Role, RunId, SpawnFailure, Target, UnitId,
+};
 use crate::sys::cgroup::Tree;
 use crate::sys::process::{Pid, PidFd, error_text, reap_orphans};
 use crate::sys::users;
@@ -151,6 +153,8 @@ pub(super) struct Hold {
     /// The present life of the service, and when it began (unix milliseconds).
     pub(super) invocation: Invocation,
     pub(super) started_ms: u64,
+    /// The youngest run that bears its mark.
+    pub(super) youngest: Option<RunId>,
     pub(super) log: Option<UnitLog>,
 }
 
@@ -330,6 +334,11 @@ impl Processes {
             .chain(ended.map(|(id, run)| (*id, run.identity)))
             .collect();
         let hold = self.holds.get(&unit);
+        // Before a life's first process is prepared, the mark is still that of the life before.
+        let unborn = |run: &FactRun| run.pid.is_none() && run.role.begins();
+        let unborn = facts.control.filter(unborn).or(facts.main.filter(unborn));
+        let is_of_it = |hold: &&Hold| unborn.is_none_or(|run| hold.youngest == Some(run.run));
+        let invocation = hold.filter(is_of_it).map(|hold| &hold.invocation);
         let ProcessStatus {
             cgroup,
             log_lost,
@@ -345,7 +354,7 @@ impl Processes {
             boot_id: self.states.boot_id().to_owned(),
             inodes,
             cgroup: cgroup.map(|path| path.display().to_string()),
-            invocation: hold.map(|hold| hold.invocation.text().to_owned()),
+            invocation: invocation.map(|invocation| invocation.text().to_owned()),
             last_end,
             log_lost,
         };

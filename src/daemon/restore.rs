@@ -177,6 +177,7 @@ impl Processes {
             group,
             invocation,
             started_ms: 0,
+            youngest: None,
             log,
         };
         if let Some(log) = &mut hold.log {

@@ -9,7 +9,7 @@ use std::fs::File;
 use std::io::{self, Read as _, Write as _};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use mio::Token;
 
@@ -236,7 +236,7 @@ impl Daemon {
     }
 
     /// Becomes the program. Whoever returns from here has not, and this is why.
-    fn become_it(&mut self, program: &PathBuf, file: [i64; 5], upgrading: &[SessionId]) -> String {
+    fn become_it(&mut self, program: &Path, file: [i64; 5], upgrading: &[SessionId]) -> String {
         let units: Vec<_> = self.engine.units().collect();
         for unit in units {
             self.processes.save(unit, &self.engine);

@@ -60,6 +60,14 @@ pub enum Role {
     StopPost,
 }
 
+impl Role {
+    /// Whether the service's life is at stake with it: what else there is runs beside, and a second time does no harm.
+    #[must_use]
+    pub fn begins(self) -> bool {
+        matches!(self, Self::StartPre | Self::Start)
+    }
+}
+
 /// How the service's run went, in systemd.exec(5)'s words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RunResult {

@@ -1,5 +1,5 @@
-//! Requests that outlive their daemon: what a repeated wish is answered with, and how one that waits is carried from one
-//! image of the daemon to the next.
+//! Requests that outlive their daemon: what a repeated wish is answered with, and how one that waits is carried from
+//! one image of the daemon to the next.
 
 use std::collections::BTreeSet;
 

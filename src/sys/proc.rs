@@ -247,8 +247,8 @@ pub fn has_environment(pid: Pid, entry: &[u8]) -> bool {
     holds_entry(file.take(ENVIRONMENT_LIMIT), entry)
 }
 
-/// The hard limit on file locks; `None` where there is none, or it cannot be read. That of one that has ended can be read
-/// until it is reaped.
+/// The hard limit on file locks; `None` where there is none, or it cannot be read. That of one that has ended can be
+/// read until it is reaped.
 #[must_use]
 pub fn lock_limit(pid: Pid) -> Option<u64> {
     let mut buffer = [0_u8; LIMITS_BYTES];

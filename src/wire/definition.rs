@@ -1,4 +1,5 @@
-//! The form of the definitions that a successor needs: what a service was started with, whatever has become of its file.
+//! The form of the definitions that a successor needs: what a service was started with, whatever has become of its
+//! file.
 //!
 //! Owns the flat form and its limits. The text is a unit file again, in which everything is resolved: specifiers, and
 //! what other units ask of this one.

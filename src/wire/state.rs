@@ -1,8 +1,8 @@
 //! The saved state's form: what a successor must know of one unit, as JSON.
 //!
 //! Owns the flat form and its limits. What the facts mean is the engine's; where they are kept is the daemon's, in the
-//! slots of `slot.rs`. A state of a newer version is refused, an older one is read: whoever adds a field that matters or
-//! changes the meaning of one raises the version.
+//! slots of `slot.rs`. A state of a newer version is refused, an older one is read: whoever adds a field that matters
+//! or changes the meaning of one raises the version.
 
 use miniserde::{Deserialize, Serialize, json};
 

@@ -142,22 +142,8 @@ impl Bench {
         self.begin_daemon(shell.args(words))
     }
 
-    /// A daemon of a copy of the program, which a test replaces.
-    pub(crate) fn daemon_of(&self, program: &Path, words: &[&str]) -> Daemon<'_> {
-        self.daemon_by(Program::new(program).arg("daemon").args(words))
-    }
-
-    /// Has a shell make a file with what a script prints, `$0` being the program under test, and moves it there whole.
-    /// No process of ours ever has it open for writing: it is to be executed.
-    pub(crate) fn install(&self, path: &Path, script: &str) {
-        let new = path.with_extension("new");
-        let script = format!("{{ {script}; }} > \"$1\" && chmod 755 \"$1\" && mv \"$1\" \"$2\"");
-        let mut shell = Program::new("/bin/sh");
-        let shell = shell.args(["-c", &script, PROGRAM]).args([&new, path]);
-        assert!(shell.status().unwrap().success());
-    }
-
-    fn daemon_by(&self, program: &mut Program) -> Daemon<'_> {
+    /// A daemon that this starts.
+    pub(crate) fn daemon_by(&self, program: &mut Program) -> Daemon<'_> {
         let mut daemon = self.begin_daemon(program);
         daemon.log.until("ready, PID");
         daemon

@@ -411,8 +411,8 @@ impl Guardian {
         memory::give_back();
     }
 
-    /// Reaps whoever has ended and was left to us, while a daemon serves; a status that nobody has asked for is kept for
-    /// a successor. How many there were.
+    /// Reaps whoever has ended and was left to us, while a daemon serves; a status that nobody has asked for is kept
+    /// for a successor. How many there were.
     fn reap(&mut self) -> usize {
         let Some(ward) = self
             .ward

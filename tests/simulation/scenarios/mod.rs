@@ -183,11 +183,8 @@ impl Stage {
         self.watched.clear();
         for (unit, facts) in &saved {
             let (unit, facts) = (Box::new(unit.clone()), Box::new(facts.clone()));
-            self.feed(Event::Restored {
-                unit,
-                next: None,
-                facts,
-            });
+            let next = None;
+            self.feed(Event::Restored { unit, next, facts });
         }
         for (_, facts) in &saved {
             for fact in [facts.main, facts.control].into_iter().flatten() {
