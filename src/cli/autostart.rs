@@ -24,7 +24,8 @@ use crate::sys::detach::{Detached, start_detached};
 use crate::sys::files;
 use crate::sys::inotify::{self, Inotify, Watch};
 use crate::sys::poll::wait_readable;
-use crate::sys::process::error_text;
+use crate::sys::proc;
+use crate::sys::process::{Pid, error_text};
 
 /// How long a daemon may take from its start until it listens.
 const START_MS: u64 = 30_000;
@@ -126,34 +127,42 @@ impl Place {
         let watch = watch(home)?;
         // A rival would keep the supervisor's own daemon from starting.
         if has_supervisor(home)
-            && let Ok(connected) = self.await_socket(&watch, None, SUPERVISOR_MS)
+            && let Ok(Some(connected)) = self.await_socket(&watch, None, SUPERVISOR_MS)
         {
             return Ok(connected);
         }
-        match start(home)? {
-            Word::Ready => {
-                let client = self.connect()?.ok_or_else(|| died(home))?;
-                let fresh = true;
-                Ok(Connected { client, fresh })
+        let deadline_ms = monotonic_ms().saturating_add(LISTEN_MS);
+        loop {
+            let pid = match start(home)? {
+                Word::Ready => {
+                    let client = self.connect()?.ok_or_else(|| died(home))?;
+                    let fresh = true;
+                    return Ok(Connected { client, fresh });
+                }
+                Word::Locked(pid) => pid,
+            };
+            let left_ms = deadline_ms.saturating_sub(monotonic_ms());
+            if let Some(connected) = self.await_socket(&watch, pid, left_ms)? {
+                return Ok(connected);
             }
-            Word::Locked(pid) => self.await_socket(&watch, pid, LISTEN_MS),
         }
     }
 
-    /// Another daemon, not started by a command, is on its way: its socket comes, or it is stuck.
+    /// Another daemon, not started by a command, is on its way: its socket comes, or it is stuck. Nothing if it was on
+    /// its way out: one that was killed has its lock until the last of its descriptors is closed.
     fn await_socket(
         &self,
         watch: &Inotify,
         pid: Option<u32>,
         patience_ms: u64,
-    ) -> Result<Connected, Failure> {
+    ) -> Result<Option<Connected>, Failure> {
         let deadline_ms = monotonic_ms().saturating_add(patience_ms);
         let mut buffer = vec![0; inotify::BUFFER_BYTES];
         mention("waiting for the daemon to listen …");
         loop {
             if let Some(client) = self.connect()? {
                 let fresh = false;
-                return Ok(Connected { client, fresh });
+                return Ok(Some(Connected { client, fresh }));
             }
             let left_ms = deadline_ms.saturating_sub(monotonic_ms());
             if left_ms == 0 {
@@ -169,6 +178,9 @@ impl Place {
                 .read(&mut buffer)
                 .is_ok_and(|events| !events.is_empty())
             {}
+            if pid.and_then(Pid::from_raw).is_some_and(has_died) {
+                return Ok(None);
+            }
         }
         let named = pid.map(|pid| format!(" (PID {pid})")).unwrap_or_default();
         let (home, waited) = (self.home.root().display(), span(patience_ms));
@@ -177,6 +189,10 @@ impl Place {
         Err(Failure::new(Exit::NoDaemon, message)
             .hint("it is not replaced while it lives; look at daemon.log, or end that process"))
     }
+}
+
+fn has_died(pid: Pid) -> bool {
+    proc::stat(pid).map_or(true, |stat| stat.is_dead())
 }
 
 /// Whether a daemon has died and left facts for a successor: one that ends in order leaves none.

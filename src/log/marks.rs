@@ -9,8 +9,8 @@ use super::cursor::BLOCK_RECORDS;
 use super::index::{self, Mark, RECORD_STEP, Record, What};
 use super::paths::Paths;
 
-/// So many files are looked at: one that has just been begun is empty, and a rotation that was cut short leaves a number
-/// free.
+/// So many files are looked at: one that has just been begun is empty, and a rotation that was cut short leaves a
+/// number free.
 const FILES: u32 = 3;
 
 /// What the index of service `name` in `directory` tells of its youngest runs.
