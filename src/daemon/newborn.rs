@@ -15,6 +15,7 @@ use super::processes::Processes;
 const SIGKILL: i32 = 9;
 /// A process's age is counted in ticks of the kernel, which are so long at most, in milliseconds.
 const TICK_MS: u64 = 20;
+const LOOKS_MAX: usize = 4;
 
 impl Processes {
     /// The process of a run that was wished for and has no PID yet, if it was born after all. Where several could be
@@ -29,27 +30,36 @@ impl Processes {
         if run.pid.is_some() || !run.role.begins() {
             return None;
         }
+        // One that ends between two looks is found by the next, as what it is then.
+        (0..LOOKS_MAX)
+            .find_map(|_| self.look_for_newborn(unit, saved))
+            .flatten()
+    }
+
+    /// One look; nothing if it has to be repeated.
+    fn look_for_newborn(&self, unit: UnitId, saved: &Saved) -> Option<Option<(Pid, PidFd, u64)>> {
         let young = self.young_members(unit, saved);
         let leaders: Vec<Pid> = young.iter().copied().filter(|pid| leads(*pid)).collect();
         if leaders.is_empty()
             && let Some(ended) = self.find_ended(unit, saved)
         {
-            return Some(ended);
+            return Some(Some(ended));
         }
         match (young.as_slice(), leaders.as_slice()) {
+            ([], _) => Some(None),
             ([one], _) | (_, [one]) => {
                 let pidfd = PidFd::open(*one).ok()?;
                 let identity = self.identities.of(*one, &pidfd);
                 // Looked for again while it is held: its number has not passed to another.
                 let is_still = self.young_members(unit, saved).contains(one);
-                is_still.then_some((*one, pidfd, identity))
+                is_still.then_some(Some((*one, pidfd, identity)))
             }
             _ => {
                 for pidfd in young.into_iter().filter_map(|pid| PidFd::open(pid).ok()) {
                     // One that has ended meanwhile is what is wanted.
                     let _ = pidfd.signal(SIGKILL);
                 }
-                None
+                Some(None)
             }
         }
     }
