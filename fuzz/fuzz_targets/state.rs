@@ -4,12 +4,15 @@
 #![no_main]
 
 use diakonos::wire::slot::{self, Slot};
-use diakonos::wire::{decode_saved, encode_saved};
+use diakonos::wire::{decode_definitions, decode_saved, encode_definitions, encode_saved};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
     if let Ok(saved) = decode_saved(bytes) {
         assert_eq!(decode_saved(&encode_saved(&saved)), Ok(saved));
+    }
+    if let Ok(definitions) = decode_definitions(bytes) {
+        assert_eq!(decode_definitions(&encode_definitions(&definitions)), Ok(definitions));
     }
     let mut file = bytes.to_vec();
     let found = slot::newest(bytes);

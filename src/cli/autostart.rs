@@ -18,7 +18,7 @@ use super::output::{aside, hint_line};
 use super::place::{Place, home_hint};
 use super::text::{clean, span};
 use super::wait::{MENTION_MS, mention};
-use crate::daemon::Home;
+use crate::daemon::{Home, has_supervisor};
 use crate::sys::clock::monotonic_ms;
 use crate::sys::detach::{Detached, start_detached};
 use crate::sys::files;
@@ -30,6 +30,10 @@ use crate::sys::process::error_text;
 const START_MS: u64 = 30_000;
 /// How long a daemon that holds its lock already may take until it listens.
 const LISTEN_MS: u64 = 10_000;
+/// How long a supervisor may take until the successor of a daemon that died listens: until then none is made here.
+const SUPERVISOR_MS: u64 = 3_000;
+/// How soon a socket on which nobody listened is tried again.
+const AGAIN_MS: u64 = 50;
 /// The descriptor on which the daemon says that it listens.
 const READY_FD: &CStr = c"3";
 /// What is read of the line that it says.
@@ -120,29 +124,44 @@ impl Place {
             return Ok(Connected { client, fresh });
         }
         let watch = watch(home)?;
+        // A rival would keep the supervisor's own daemon from starting.
+        if has_supervisor(home)
+            && let Ok(connected) = self.await_socket(&watch, None, SUPERVISOR_MS)
+        {
+            return Ok(connected);
+        }
         match start(home)? {
             Word::Ready => {
                 let client = self.connect()?.ok_or_else(|| died(home))?;
                 let fresh = true;
                 Ok(Connected { client, fresh })
             }
-            Word::Locked(pid) => self.await_socket(&watch, pid),
+            Word::Locked(pid) => self.await_socket(&watch, pid, LISTEN_MS),
         }
     }
 
     /// Another daemon, not started by a command, is on its way: its socket comes, or it is stuck.
-    fn await_socket(&self, watch: &Inotify, pid: Option<u32>) -> Result<Connected, Failure> {
-        let deadline_ms = monotonic_ms().saturating_add(LISTEN_MS);
+    fn await_socket(
+        &self,
+        watch: &Inotify,
+        pid: Option<u32>,
+        patience_ms: u64,
+    ) -> Result<Connected, Failure> {
+        let deadline_ms = monotonic_ms().saturating_add(patience_ms);
         let mut buffer = vec![0; inotify::BUFFER_BYTES];
-        mention("a daemon runs; waiting for it to listen …");
+        mention("waiting for the daemon to listen …");
         loop {
             if let Some(client) = self.connect()? {
                 let fresh = false;
                 return Ok(Connected { client, fresh });
             }
             let left_ms = deadline_ms.saturating_sub(monotonic_ms());
-            let ready = wait_readable(&[watch.as_fd()], Some(left_ms));
-            if left_ms == 0 || !ready.is_ok_and(|ready| ready.contains(&true)) {
+            if left_ms == 0 {
+                break;
+            }
+            // A socket is seen a moment before somebody listens on it, so it is tried again without a reason, too.
+            let failed = wait_readable(&[watch.as_fd()], Some(left_ms.min(AGAIN_MS))).is_err();
+            if failed {
                 break;
             }
             // What it was does not matter: each is a reason to try again.
@@ -152,7 +171,7 @@ impl Place {
             {}
         }
         let named = pid.map(|pid| format!(" (PID {pid})")).unwrap_or_default();
-        let (home, waited) = (self.home.root().display(), span(LISTEN_MS));
+        let (home, waited) = (self.home.root().display(), span(patience_ms));
         let message =
             format!("a daemon{named} holds {home} but nobody listens on its socket after {waited}");
         Err(Failure::new(Exit::NoDaemon, message)

@@ -21,6 +21,7 @@ use crate::sys::{clock, files, image, memory};
 use crate::unit::{Context, SearchPath};
 use crate::wire::{Progress, Reply};
 
+use super::Guarded;
 use super::account::Account;
 use super::answer;
 use super::enabled::Enabled;
@@ -30,7 +31,7 @@ use super::processes::{self, Processes};
 use super::request::Waiter;
 use super::session::Sessions;
 use super::sources::{SessionId, Source, Sources};
-use super::supervisor::Supervisor;
+use super::supervisor::{self, Supervisor};
 use super::text;
 use super::upgrade::Upgrade;
 
@@ -116,6 +117,7 @@ impl Daemon {
     pub(super) fn end(&mut self) {
         self.processes.finish(&self.engine, &mut self.sources);
         self.processes.keeper.over();
+        supervisor::note(&self.home, Guarded::ByUs);
         let socket = self.home.socket();
         if let Err(error) = fs::remove_file(&socket) {
             ::log::warn!("cannot remove {}: {}", socket.display(), error_text(&error));

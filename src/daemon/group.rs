@@ -111,7 +111,10 @@ impl Group {
                 watch: Watched::Not,
             },
             other => {
-                if let Some((path, Err(error))) = &other {
+                // One that is gone had nobody in it: systemd clears away such ones when the daemon dies.
+                if let Some((path, Err(error))) = &other
+                    && error.kind() != io::ErrorKind::NotFound
+                {
                     let (path, reason) = (path.display(), error_text(error));
                     ::log::warn!("{name}: its cgroup {path} is not used: {reason}");
                 }

@@ -69,7 +69,7 @@ pub(super) fn receive(home: Home, note: i32) -> Result<(Seat, Keeper, Heritage),
                 .map(|pid| Keeper::of(pid, channel))
                 .unwrap_or_default()
         }
-        None => Keeper::default(),
+        None => Keeper::of_supervisor(),
     };
     let seat = Seat {
         home,

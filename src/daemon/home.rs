@@ -84,6 +84,12 @@ impl Home {
         self.root.join("lock")
     }
 
+    /// There while whoever has started the daemon makes its successor, too; says in which boot of the machine.
+    #[must_use]
+    pub fn supervised(&self) -> PathBuf {
+        self.root.join("supervised")
+    }
+
     /// FIFOs and the facts that a successor needs.
     #[must_use]
     pub fn run(&self) -> PathBuf {

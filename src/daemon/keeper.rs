@@ -20,6 +20,7 @@ use crate::sys::{clock, files};
 use super::guardian::GUARD_OPTION;
 use super::guardian::message::{Message, Note};
 use super::sources::{Source, Sources};
+use super::supervisor::Store;
 
 /// A guardian that lives no longer than this has died at once.
 const QUICK_MS: u64 = 10_000;
@@ -30,6 +31,8 @@ const QUICK_MAX: u32 = 5;
 #[derive(Debug, Default)]
 pub(super) struct Keeper {
     link: Option<Link>,
+    /// Of a daemon without a guardian, where its supervisor has one.
+    store: Option<Store>,
     /// How many guardians have died one after the other, each soon after it was made.
     quick: u32,
 }
@@ -69,7 +72,18 @@ impl Keeper {
             since_ms: clock::monotonic_ms(),
         };
         let link = Some(link);
-        Self { link, quick: 0 }
+        Self {
+            link,
+            ..Self::default()
+        }
+    }
+
+    /// Of a daemon whose successors others make.
+    pub(super) fn of_supervisor() -> Self {
+        Self {
+            store: Store::find(),
+            ..Self::default()
+        }
     }
 
     /// Who keeps for us, if somebody does.
@@ -110,14 +124,26 @@ impl Keeper {
 
     /// The read end of a FIFO: it is to stay open when we die, so that what is in it outlives its writer.
     pub(super) fn hold(&mut self, reader: BorrowedFd<'_>) {
-        if let (Some(link), Ok(key)) = (&mut self.link, files::inode(reader)) {
+        let Ok(key) = files::inode(reader) else {
+            return;
+        };
+        if let Some(link) = &mut self.link {
             link.say(Message::Hold(key), &[reader]);
+        }
+        if let Some(store) = &mut self.store {
+            store.keep(key, reader);
         }
     }
 
     /// It is about to be closed, and nothing of use is in it.
     pub(super) fn release(&mut self, reader: BorrowedFd<'_>) {
-        if let (Some(link), Ok(key)) = (&mut self.link, files::inode(reader)) {
+        let Ok(key) = files::inode(reader) else {
+            return;
+        };
+        if let Some(store) = &mut self.store {
+            store.forget(key);
+        }
+        if let Some(link) = &mut self.link {
             let before = link.unsent.len();
             link.unsent
                 .retain(|unsent| unsent.message != Message::Hold(key));

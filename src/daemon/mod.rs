@@ -53,6 +53,7 @@ pub use context::unit_context;
 pub use environment::default_path;
 pub use guardian::Ended;
 pub use home::Home;
+pub use supervisor::has_supervisor;
 
 use boot::{Ready, Seat};
 use enabled::Enabled;
@@ -95,6 +96,9 @@ pub enum Guarded {
 /// The daemon could not start; nothing was started then.
 pub fn run(options: Options) -> Result<Ended, BootError> {
     let ready = Ready::take(options.ready_fd);
+    if options.guarded == Guarded::ByOthers {
+        supervisor::close_given();
+    }
     let seat = match boot::take_seat(options.home, options.service_directories) {
         Ok(seat) => seat,
         Err(error) => {
@@ -102,8 +106,9 @@ pub fn run(options: Options) -> Result<Ended, BootError> {
             return Err(error);
         }
     };
+    supervisor::note(&seat.home, options.guarded);
     match options.guarded {
-        Guarded::ByOthers => serve(seat, ready, Keeper::default(), None),
+        Guarded::ByOthers => serve(seat, ready, Keeper::of_supervisor(), None),
         Guarded::ByUs => follow(guardian::guard(seat, ready)?),
     }
 }

@@ -26,6 +26,9 @@ const DRAIN_BYTES: usize = 1024 * 1024;
 /// Bytes of one batch: what a pipe of the usual size holds.
 const BUFFER_BYTES: usize = 64 * 1024;
 
+/// A batch of so many bytes means that the writer was about to wait for us: its pipe is worth enlarging.
+const LOUD_BYTES: usize = BUFFER_BYTES / 2;
+
 /// How far a pipe was read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Pumped {
@@ -80,6 +83,15 @@ struct Pipe {
     path: PathBuf,
     reader: OwnedFd,
     token: Token,
+    size: Size,
+}
+
+/// How large a pipe's buffer is. Few services need more than the usual one, and what all pipes of a user may have
+/// together is bounded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Size {
+    Usual,
+    Large,
 }
 
 impl UnitLog {
@@ -135,6 +147,7 @@ impl UnitLog {
             path: path.to_owned(),
             reader,
             token,
+            size: Size::Usual,
         });
         Ok(())
     }
@@ -211,7 +224,10 @@ impl UnitLog {
             };
             match self.take_batch(at, intake) {
                 Ok(0) => return Pumped::End,
-                Ok(count) => taken += count,
+                Ok(count) => {
+                    taken += count;
+                    self.enlarge(at, count);
+                }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Pumped::Empty,
                 Err(error) => {
                     ::log::warn!("{}: reading its output: {}", self.name, error_text(&error));
@@ -220,6 +236,14 @@ impl UnitLog {
             }
         }
         Pumped::More
+    }
+
+    fn enlarge(&mut self, at: usize, count: usize) {
+        let pipe = self.pipes.get_mut(at);
+        if let Some(pipe) = pipe.filter(|pipe| count >= LOUD_BYTES && pipe.size == Size::Usual) {
+            files::enlarge_pipe(pipe.reader.as_fd());
+            pipe.size = Size::Large;
+        }
     }
 
     /// From the pipe to the log; what the log does not take is taken from the pipe all the same.

@@ -225,8 +225,8 @@ impl Processes {
         });
         // Its report went to the predecessor. A program that was not executed after all ends by itself.
         turn.events.push_back(Event::Executed { run: id });
-        // One that has ended meanwhile is a child of ours, or of whoever reaps for us: its status is read at once, while
-        // nobody has reaped it.
+        // One that has ended meanwhile is a child of ours, or of whoever reaps for us: its status is read at once,
+        // while nobody has reaped it.
         self.exit(id, turn);
     }
 }

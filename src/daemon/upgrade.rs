@@ -79,6 +79,7 @@ impl Upgrade {
             Stage::Rehearsing(_) | Stage::Due => {
                 self.deadline_ms.saturating_sub(clock::monotonic_ms())
             }
+            // What ended before the guardian was told is ready now.
             Stage::Announced => 0,
         }
     }
@@ -164,41 +165,41 @@ impl Daemon {
             return;
         };
         let is_late = upgrade.deadline_ms <= clock::monotonic_ms();
-        let step = match upgrade.stage {
-            Stage::Rehearsing(rehearsal) => match self.rehearsed(rehearsal, is_late) {
-                Ok(stage) => Ok(stage),
-                Err(reason) => Err(format!("{}: {reason}", upgrade.program.display())),
-            },
-            // A birth under way tells how far it came on a pipe that is this image's own.
-            Stage::Due if !self.processes.is_between_births() => match is_late {
-                true => Err("a service was being started all the while".to_owned()),
-                false => Ok(Stage::Due),
-            },
-            Stage::Due => {
+        if let Stage::Rehearsing(rehearsal) = upgrade.stage {
+            match self.rehearsed(rehearsal, is_late) {
+                Ok(stage) => upgrade.stage = stage,
+                Err(reason) => {
+                    let reason = format!("{}: {reason}", upgrade.program.display());
+                    return self.give_up(upgrade.sessions, &reason);
+                }
+            }
+        }
+        // A birth under way tells how far it came on a pipe that is this image's own.
+        let rests = self.events.is_empty() && self.processes.is_between_births();
+        match upgrade.stage {
+            Stage::Due if rests => {
                 self.processes.keeper.busy();
-                Ok(Stage::Announced)
+                upgrade.stage = Stage::Announced;
             }
-            Stage::Announced => {
-                let may = self.events.is_empty() && self.processes.is_between_births();
-                match self.processes.keeper.has_said_all() && may {
-                    true => Err(self.become_it(&upgrade.program, upgrade.file, &upgrade.sessions)),
-                    false if is_late => Err("it did not come to rest".to_owned()),
-                    false => Ok(Stage::Announced),
-                }
+            Stage::Announced if rests && self.processes.keeper.has_said_all() => {
+                let reason = self.become_it(&upgrade.program, upgrade.file, &upgrade.sessions);
+                return self.give_up(upgrade.sessions, &reason);
             }
-        };
-        match step {
-            Ok(stage) => {
-                upgrade.stage = stage;
-                self.upgrade = Some(upgrade);
+            Stage::Due | Stage::Announced if is_late => {
+                let reason = "services were being started all the while";
+                return self.give_up(upgrade.sessions, reason);
             }
-            Err(reason) => {
-                ::log::error!("not upgraded: {reason}");
-                self.processes.keeper.ready();
-                for session in upgrade.sessions {
-                    self.finish(session, Final::Error(refused(&reason)));
-                }
-            }
+            Stage::Rehearsing(_) | Stage::Due | Stage::Announced => {}
+        }
+        self.upgrade = Some(upgrade);
+    }
+
+    /// All is as it was before.
+    fn give_up(&mut self, sessions: Vec<SessionId>, reason: &str) {
+        ::log::error!("not upgraded: {reason}");
+        self.processes.keeper.ready();
+        for session in sessions {
+            self.finish(session, Final::Error(refused(reason)));
         }
     }
 

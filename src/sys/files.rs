@@ -18,8 +18,9 @@ use rustix::io::{Errno, retry_on_intr};
 use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_setpipe_size, pipe_with, splice, tee};
 use rustix::process::{Resource, geteuid, getrlimit};
 
-/// The size that a FIFO's buffer is given where the kernel allows it. Memory is taken only for what lies in it.
-const FIFO_BYTES: usize = 256 * 1024;
+/// The size to which a pipe's buffer is enlarged where the kernel allows it. Memory is taken only for what lies in it,
+/// but all of it counts against what the user's pipes may have together, `pipe-user-pages-soft` of proc_sys_fs(5).
+const LARGE_PIPE_BYTES: usize = 256 * 1024;
 
 /// Makes a FIFO with exactly this mode and, where given, owner (uid, gid). One that exists already is kept, with
 /// what lies in it, and gets mode and owner.
@@ -56,8 +57,7 @@ fn is_fifo(found: &Stat) -> bool {
     FileType::from_raw_mode(found.st_mode) == FileType::Fifo
 }
 
-/// Opens a FIFO for reading only, nonblocking, so that end of file comes when its last writer is gone. Its buffer is
-/// enlarged where the kernel allows it.
+/// Opens a FIFO for reading only, nonblocking, so that end of file comes when its last writer is gone.
 ///
 /// # Errors
 /// `InvalidInput` when it is no FIFO; else what open(2) gives.
@@ -67,9 +67,13 @@ pub fn open_fifo_reader(path: &Path) -> io::Result<OwnedFd> {
     if !is_fifo(&fstat(&reader)?) {
         return Err(Errno::INVAL.into());
     }
-    // A user's allowance for pipes may be spent; the usual 64 KiB then have to do.
-    let _ = fcntl_setpipe_size(&reader, FIFO_BYTES);
     Ok(reader)
+}
+
+/// Gives a pipe a larger buffer than the usual 64 KiB, where the user's allowance for pipes is not spent.
+pub fn enlarge_pipe(pipe: BorrowedFd<'_>) {
+    // Without it the pipe works all the same.
+    let _ = fcntl_setpipe_size(pipe, LARGE_PIPE_BYTES);
 }
 
 /// The number of the file that is open here: no other one of its file system has it while somebody has it open.

@@ -3,22 +3,32 @@
 //! Owns how the datagram is sent. What is said, and when, is the daemon's.
 
 use std::ffi::OsStr;
-use std::io;
+use std::io::{self, IoSlice};
+use std::mem::MaybeUninit;
+use std::os::fd::BorrowedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::time::Duration;
 
+use rustix::cmsg_space;
 use rustix::io::{Errno, retry_on_intr};
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
-use rustix::net::{AddressFamily, SendFlags, SocketAddrUnix, SocketFlags, SocketType};
-use rustix::net::{sendto, socket_with};
+use rustix::net::{
+    AddressFamily, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketAddrUnix,
+    SocketFlags, SocketType, sendmsg_addr, socket_with,
+};
 
-/// Sends one datagram to `address`: a path, or a name in the abstract space behind an `@`. Where many wait to be read
-/// there, this waits as long as `patience` says, or not at all.
+/// Sends one datagram to `address`: a path, or a name in the abstract space behind an `@`; with it a copy of `fd`.
+/// Where many wait to be read there, this waits as long as `patience` says, or not at all.
 ///
 /// # Errors
 /// `InvalidInput` for an address that is neither, or too long; `WouldBlock` if it was not taken in time; else what
 /// socket(2) and sendto(2) give.
-pub fn send(address: &OsStr, text: &[u8], patience: Option<Duration>) -> io::Result<()> {
+pub fn send(
+    address: &OsStr,
+    text: &[u8],
+    fd: Option<BorrowedFd<'_>>,
+    patience: Option<Duration>,
+) -> io::Result<()> {
     let bytes = address.as_bytes();
     let address = match bytes {
         [b'/', _, ..] => SocketAddrUnix::new(bytes),
@@ -33,7 +43,14 @@ pub fn send(address: &OsStr, text: &[u8], patience: Option<Duration>) -> io::Res
         Some(_) => set_socket_timeout(&socket, Timeout::Send, patience)?,
         None => flags |= SendFlags::DONTWAIT,
     }
-    retry_on_intr(|| sendto(&socket, text, flags, &address))?;
+    let fds = fd.as_slice();
+    let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(1))];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    if !fds.is_empty() && !control.push(SendAncillaryMessage::ScmRights(fds)) {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    let text = [IoSlice::new(text)];
+    retry_on_intr(|| sendmsg_addr(&socket, &address, &text, &mut control, flags))?;
     Ok(())
 }
 
@@ -59,7 +76,7 @@ mod tests {
         let scratch = Scratch::new();
         let path = scratch.path("notify");
         let socket = UnixDatagram::bind(&path).unwrap();
-        send(path.as_os_str(), b"READY=1", None).unwrap();
+        send(path.as_os_str(), b"READY=1", None, None).unwrap();
         assert_eq!(heard(&socket), "READY=1");
 
         let name = format!("diakonos-notify-{}", std::process::id());
@@ -68,6 +85,7 @@ mod tests {
         send(
             &OsString::from(format!("@{name}")),
             b"STOPPING=1",
+            None,
             Some(Duration::from_secs(9)),
         )
         .unwrap();
@@ -78,9 +96,9 @@ mod tests {
     fn what_is_no_address_or_has_no_listener_is_an_error() {
         let long = format!("/{}", "x".repeat(200));
         for address in ["", "/", "@", "relative", "vsock:2:1", &long] {
-            let error = send(OsStr::new(address), b"READY=1", None).unwrap_err();
+            let error = send(OsStr::new(address), b"READY=1", None, None).unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::InvalidInput, "{address}");
         }
-        assert!(send(OsStr::new("/nonexistent/socket"), b"READY=1", None).is_err());
+        assert!(send(OsStr::new("/nonexistent/socket"), b"READY=1", None, None).is_err());
     }
 }

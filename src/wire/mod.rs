@@ -9,6 +9,8 @@ mod codec_reply;
 mod definition;
 mod error;
 mod frame;
+#[cfg(test)]
+mod golden;
 mod handover;
 mod message;
 mod notify;

@@ -142,6 +142,21 @@ impl Bench {
         self.begin_daemon(shell.args(words))
     }
 
+    /// A daemon of a copy of the program, which a test replaces.
+    pub(crate) fn daemon_of(&self, program: &Path, words: &[&str]) -> Daemon<'_> {
+        self.daemon_by(Program::new(program).arg("daemon").args(words))
+    }
+
+    /// Has a shell make a file with what a script prints, `$0` being the program under test, and moves it there whole.
+    /// No process of ours ever has it open for writing: it is to be executed.
+    pub(crate) fn install(&self, path: &Path, script: &str) {
+        let new = path.with_extension("new");
+        let script = format!("{{ {script}; }} > \"$1\" && chmod 755 \"$1\" && mv \"$1\" \"$2\"");
+        let mut shell = Program::new("/bin/sh");
+        let shell = shell.args(["-c", &script, PROGRAM]).args([&new, path]);
+        assert!(shell.status().unwrap().success());
+    }
+
     fn daemon_by(&self, program: &mut Program) -> Daemon<'_> {
         let mut daemon = self.begin_daemon(program);
         daemon.log.until("ready, PID");
@@ -471,7 +486,7 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    fn hello(&mut self, protocol: u32) {
+    pub(crate) fn hello(&mut self, protocol: u32) {
         let program = "test".to_owned();
         let hello = Hello { protocol, program };
         self.send(&wire::encode_hello(&hello));

@@ -20,10 +20,11 @@ mod limits;
 mod order;
 mod reboot;
 mod remains;
-
+mod repeat;
 mod restart;
 mod startup;
 mod supervisor;
 mod takeover;
 mod up;
+mod upgrade;
 mod words;

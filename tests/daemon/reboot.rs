@@ -52,7 +52,7 @@ fn crash_the_machine(bench: &Bench, daemon: &mut Daemon<'_>, edit: impl Fn(&mut 
 fn what_is_enabled_starts_with_what_it_requires_and_nothing_else() {
     let bench = Bench::new();
     let mut ear = bench.ear();
-    let mut daemon = bench.daemon();
+    let mut daemon = bench.lone_daemon();
     bench.sleeper("database", "");
     bench.sleeper("web", "Requires = [\"database\"]\nAfter = [\"database\"]");
     bench.sleeper("loose", "");
@@ -64,7 +64,7 @@ fn what_is_enabled_starts_with_what_it_requires_and_nothing_else() {
     let run = bench.status("web").run.unwrap();
     crash_the_machine(&bench, &mut daemon, |_| {});
 
-    let mut daemon = bench.daemon();
+    let mut daemon = bench.lone_daemon();
     daemon.until("web", "running");
     assert_eq!(ear.take(2), ["up database", "up web"]);
     let web = bench.status("web");
@@ -81,7 +81,7 @@ fn what_is_enabled_starts_with_what_it_requires_and_nothing_else() {
 fn what_is_enabled_and_was_stopped_by_hand_or_had_failed_starts_again() {
     let bench = Bench::new();
     let mut ear = bench.ear();
-    let mut daemon = bench.daemon();
+    let mut daemon = bench.lone_daemon();
     bench.sleeper("stopped", "");
     let gate = bench.path("gate");
     let script = format!(
@@ -103,7 +103,7 @@ fn what_is_enabled_and_was_stopped_by_hand_or_had_failed_starts_again() {
     crash_the_machine(&bench, &mut daemon, |_| {});
 
     fs::write(&gate, "").unwrap();
-    let daemon = bench.daemon();
+    let daemon = bench.lone_daemon();
     let mut after = ear.take(2);
     after.sort();
     assert_eq!(after, ["up failed", "up stopped"]);
@@ -114,7 +114,7 @@ fn what_is_enabled_and_was_stopped_by_hand_or_had_failed_starts_again() {
 #[test]
 fn whoever_has_a_number_of_an_earlier_boot_is_left_alone() {
     let bench = Bench::new();
-    let mut daemon = bench.daemon();
+    let mut daemon = bench.lone_daemon();
     bench.service("web", "", "exec sleep 1000", "");
     bench.start("web").is(ResultKind::Started);
     let mut stranger = std::process::Command::new("sleep")
@@ -131,7 +131,7 @@ fn whoever_has_a_number_of_an_earlier_boot_is_left_alone() {
     assert!(bench.home().join("control.sock").exists());
     diakonos::sys::files::make_fifo(&bench.home().join("run/gone.out"), 0o600, None).unwrap();
 
-    let daemon = bench.daemon();
+    let daemon = bench.lone_daemon();
     bench.start("web").is(ResultKind::Started);
     assert_ne!(bench.status("web").pid, Some(pid));
     bench.stop("web").is(ResultKind::Stopped);

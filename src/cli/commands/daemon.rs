@@ -152,7 +152,7 @@ fn run(given: &Given) -> Result<Exit, Failure> {
     let options = daemon::Options {
         home,
         service_directories,
-        // Who is to be told that the daemon is ready looks after it as well, and listens to the process that it started.
+        // Who wants to hear that the daemon is ready looks after it, and hears the process that it has started.
         guarded: if given.flag("--no-guardian") || is_set("NOTIFY_SOCKET") {
             Guarded::ByOthers
         } else {

@@ -63,6 +63,8 @@ pub(super) fn systemd(subject: &Subject, manager: Manager) -> String {
          [Service]\n\
          Type=notify\n\
          NotifyAccess=main\n\
+         # What a service wrote just before it and the daemon died is kept for the successor, who reads it.\n\
+         FileDescriptorStoreMax=16384\n\
          {user}\
          {environment}\
          ExecStart={program} daemon --no-guardian\n\

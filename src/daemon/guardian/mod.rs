@@ -20,10 +20,12 @@ use std::path::Path;
 use crate::sys::channel::{Channel, Passed};
 use crate::sys::fork::{self, Fork};
 use crate::sys::poll::wait_readable;
-use crate::sys::process::{Pid, PidFd, Wait, become_subreaper, error_text, reap_orphans};
+use crate::sys::process::{
+    Pid, PidFd, REAP_LIMIT, Wait, become_subreaper, error_text, reap_orphans,
+};
 use crate::sys::signals::{SIGCHLD, SIGHUP, SIGINT, SIGTERM, SignalFd};
 use crate::sys::stranger::wait_for_stranger;
-use crate::sys::{clock, files, process};
+use crate::sys::{clock, files, memory};
 
 use super::boot::{BootError, Ready, Seat, prepare_process};
 use super::ends::ending;
@@ -32,9 +34,9 @@ use super::keeper::Keeper;
 use message::{MESSAGE_MAX, Message, Note};
 use patience::{Fault, Patience};
 
-/// How long a child that is not the daemon stays unreaped once it has ended: where the kernel forgets the status with
-/// the process, the daemon has so long to look at it.
-const REAP_MS: u64 = 1_000;
+/// How long after something has happened we reap and give memory back. Where the kernel forgets a status with its
+/// process, the daemon has about so long to look at it.
+const REST_MS: u64 = 1_000;
 
 /// The option by which a new process learns of the channel that it is to guard.
 pub(super) const GUARD_OPTION: &CStr = c"--guard";
@@ -128,8 +130,8 @@ pub(super) struct Guardian {
     held: Vec<Held>,
     /// When the next daemon is due; counts only while there is none.
     patience: Patience,
-    /// When children that have ended are to be reaped.
-    reap_ms: Option<u64>,
+    /// When what has happened is long enough ago to rest.
+    rest_ms: Option<u64>,
     /// A signal that came while there was no daemon, or that ended one before it was through.
     pending: Option<i32>,
     /// How many daemons there were.
@@ -223,7 +225,7 @@ impl Guardian {
             ward: None,
             held: Vec::new(),
             patience: Patience::default(),
-            reap_ms: None,
+            rest_ms: None,
             pending: None,
             generation: 0,
         })
@@ -289,7 +291,7 @@ impl Guardian {
     /// Waits for something, and sees to it.
     fn turn(&mut self) -> Turn {
         let due_ms = if self.ward.is_some() {
-            self.reap_ms
+            self.rest_ms
         } else {
             Some(self.patience.due_ms())
         };
@@ -323,7 +325,11 @@ impl Guardian {
         } else if let Some(ended) = other.then(|| self.bury()).flatten() {
             return Turn::Over(ended);
         }
-        self.reap();
+        if ready.contains(&true) {
+            let due_ms = clock::monotonic_ms().saturating_add(REST_MS);
+            self.rest_ms.get_or_insert(due_ms);
+        }
+        self.rest();
         Turn::Again
     }
 
@@ -353,8 +359,6 @@ impl Guardian {
                     self.ready = Ready::default();
                     let generation = self.generation;
                     self.held.retain(|held| held.generation == generation);
-                    // It may be that something has ended long ago.
-                    self.reap_later();
                 }
                 Some(Message::Busy) => ward.stage = Stage::Busy,
                 Some(Message::Over) => ward.stage = Stage::Over,
@@ -380,7 +384,7 @@ impl Guardian {
     fn take_signals(&mut self) {
         while let Ok(Some(received)) = self.signals.read() {
             match (received.signal, &mut self.ward) {
-                (SIGCHLD, _) => self.reap_later(),
+                (SIGCHLD, _) => {}
                 (signal, Some(ward)) => {
                     if signal != SIGHUP {
                         ward.ending = Some(signal);
@@ -394,31 +398,35 @@ impl Guardian {
         }
     }
 
-    fn reap_later(&mut self) {
-        let due_ms = clock::monotonic_ms().saturating_add(REAP_MS);
-        self.reap_ms.get_or_insert(due_ms);
+    /// Does what has time until it is quiet, and then sleeps for good.
+    fn rest(&mut self) {
+        let now_ms = clock::monotonic_ms();
+        if self.rest_ms.is_none_or(|due_ms| due_ms > now_ms) {
+            return;
+        }
+        self.rest_ms = None;
+        if self.reap() == REAP_LIMIT {
+            self.rest_ms = Some(now_ms);
+        }
+        memory::give_back();
     }
 
-    /// Reaps whoever has ended and was left to us, when it is time to, and while a daemon serves. A status that nobody
-    /// has asked for is kept for a successor.
-    fn reap(&mut self) {
-        let (Some(due_ms), Some(ward)) = (self.reap_ms, &self.ward) else {
-            return;
+    /// Reaps whoever has ended and was left to us, while a daemon serves; a status that nobody has asked for is kept for
+    /// a successor. How many there were.
+    fn reap(&mut self) -> usize {
+        let Some(ward) = self
+            .ward
+            .as_ref()
+            .filter(|ward| ward.stage == Stage::Serving)
+        else {
+            return 0;
         };
-        if due_ms > clock::monotonic_ms() {
-            return;
-        }
-        self.reap_ms = None;
-        if ward.stage != Stage::Serving {
-            return;
-        }
         let has_ended = || wait_readable(&[ward.pidfd.as_fd()], Some(0));
         // When the daemon ends its children become ours in the same moment: those are its successor's.
-        let is_kept =
-            |pid| pid == ward.pid || has_ended().map_or(true, |ended| ended.contains(&true));
-        if reap_orphans(is_kept).len() == process::REAP_LIMIT {
-            self.reap_later();
-        }
+        reap_orphans(|pid| {
+            pid == ward.pid || has_ended().map_or(true, |ended| ended.contains(&true))
+        })
+        .len()
     }
 
     /// Sees how the daemon has ended. The answer: what is left to do for us, if there is to be no other one.
@@ -438,7 +446,6 @@ impl Guardian {
         }
         self.listen();
         let ward = self.ward.take()?;
-        self.reap_ms = None;
         if wait == Wait::Exited(0) || ward.stage == Stage::Over {
             return Some(Ended::InOrder);
         }

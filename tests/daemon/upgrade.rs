@@ -1,0 +1,337 @@
+//! `upgrade`: the daemon becomes another program, and neither services nor clients notice.
+
+use std::fs::{self, File};
+use std::io::{Read, Write};
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixListener;
+use std::path::PathBuf;
+use std::process::Output;
+
+use diakonos::engine::Command;
+use diakonos::sys::files;
+use diakonos::sys::process::{Pid, PidFd};
+use diakonos::wire::{
+    self, Decoder, Final, Hello, PROTOCOL_VERSION, ResultKind, decode_hello, encode_hello,
+};
+
+use crate::harness::{Bench, Daemon, Deadline, read_payload, start};
+
+/// The program itself, once more.
+const SAME: &str = "cat \"$0\"";
+
+/// A daemon of a program that the test may replace.
+fn begin<'b>(bench: &'b Bench, words: &[&str]) -> (Daemon<'b>, PathBuf) {
+    let program = bench.path("diakonos");
+    bench.install(&program, SAME);
+    (bench.daemon_of(&program, words), program)
+}
+
+fn upgrade(bench: &Bench) -> Output {
+    bench.run(&["upgrade"])
+}
+
+fn succeeded(output: &Output) {
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success() && said.starts_with("upgraded: "),
+        "{output:?}"
+    );
+}
+
+fn fifo(bench: &Bench, name: &str) -> File {
+    let path = bench.path(name);
+    files::make_fifo(&path, 0o600, None).unwrap();
+    File::options().read(true).write(true).open(path).unwrap()
+}
+
+#[test]
+fn services_and_clients_go_on() {
+    for words in [&[][..], &["--no-guardian"]] {
+        let bench = Bench::new();
+        let (mut daemon, program) = begin(&bench, words);
+        let mut ear = bench.ear();
+        let mut go = fifo(&bench, "go");
+        let count = "i=0; while :; do i=$((i+1)); echo line $i; done";
+        bench.service("count", "", count, "LogMaxFiles = 500");
+        let once = format!(
+            "echo once > $EAR; read line < {}",
+            bench.path("go").display()
+        );
+        bench.service("once", "", &once, "Type = \"oneshot\"");
+        let stubborn = "trap 'echo term > $EAR' TERM; echo up > $EAR; while :; do sleep 0.02; done";
+        bench.service("stubborn", "", stubborn, "TimeoutStopSec = 3");
+        bench.service(
+            "again",
+            "",
+            "exit 3",
+            "Restart = \"always\"\nRestartSec = 2",
+        );
+        bench.start("count").is(ResultKind::Started);
+        bench.start("stubborn").is(ResultKind::Started);
+        ear.until("up");
+        let starting = bench.begin(&["start", "once"]);
+        ear.until("once");
+        let stopping = bench.begin(&["stop", "stubborn"]);
+        ear.until("term");
+        let mut follows = bench.client();
+        follows.request(start("once"));
+        bench.start("again");
+        let before = ["count", "once", "stubborn", "again"].map(|name| bench.status(name));
+        let pid = daemon.pid();
+
+        for round in 0..3 {
+            bench.install(&program, SAME);
+            succeeded(&upgrade(&bench));
+            assert_eq!(daemon.pid(), pid);
+            daemon.log.until("upgraded: ");
+            for old in &before[..3] {
+                let new = bench.status(&old.name);
+                let life = |status: &wire::UnitStatus| (status.pid, status.run, status.restarts);
+                assert_eq!(life(&new), life(old), "{} after {round}", old.name);
+            }
+        }
+        let deadline = |status: &wire::UnitStatus| status.deadline_ms.unwrap();
+        let (old, new) = (deadline(&before[2]), deadline(&bench.status("stubborn")));
+        assert!(old.abs_diff(new) < 200, "{old} {new}");
+
+        go.write_all(b"\n").unwrap();
+        assert!(starting.wait_with_output().unwrap().status.success());
+        follows.done().is(ResultKind::Completed);
+        let output = stopping.wait_with_output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        assert_eq!(
+            bench.status("stubborn").state,
+            "failed",
+            "it was killed at its deadline"
+        );
+        daemon.until("again", "starting");
+        bench.stop("again");
+        bench.stop("count").is(ResultKind::Stopped);
+        numbered(&bench, "count");
+        assert_eq!(ear.all().matches("term").count(), 1, "one signal is enough");
+        daemon.end();
+    }
+}
+
+/// Every line is in the log once, and in order.
+fn numbered(bench: &Bench, name: &str) {
+    let output = bench.run(&["logs", "-n", "all", name]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    let lines = text.lines().filter_map(|line| line.split("line ").nth(1));
+    let mut expected = 1;
+    for line in lines {
+        assert_eq!(line.parse(), Ok(expected), "of {name}");
+        expected += 1;
+    }
+    assert!(expected > 10);
+}
+
+#[test]
+fn a_program_that_cannot_go_on_is_refused_and_nothing_has_happened() {
+    let bench = Bench::new();
+    let (mut daemon, program) = begin(&bench, &[]);
+    bench.service("web", "", "exec sleep 1000", "");
+    bench.start("web").is(ResultKind::Started);
+    let (before, pid) = (bench.status("web").pid, daemon.pid());
+    let bad = [
+        ("echo no program", "Exec format error"),
+        (
+            "echo '#!/bin/sh'; echo 'echo ouch >&2; exit 1'",
+            "exit code 1: ouch",
+        ),
+        ("echo '#!/bin/sh'; echo 'echo hello'", "no program of ours"),
+        (
+            "echo '#!/bin/sh'; echo 'kill -11 $$'",
+            "killed by signal 11",
+        ),
+        ("head -c 20000 \"$0\"", "diakonos: "),
+        ("printf ''", "diakonos: "),
+    ];
+    for (script, reason) in bad {
+        bench.install(&program, script);
+        let output = upgrade(&bench);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{script}: {output:?}");
+        assert!(
+            said.contains(reason) && said.contains("not upgraded"),
+            "{script}: {said}"
+        );
+        daemon.log.until("not upgraded");
+    }
+    fs::remove_file(&program).unwrap();
+    let output = upgrade(&bench);
+    assert!(
+        String::from_utf8_lossy(&output.stderr).contains("No such file"),
+        "{output:?}"
+    );
+    assert_eq!((bench.status("web").pid, daemon.pid()), (before, pid));
+    bench.install(&program, SAME);
+    succeeded(&upgrade(&bench));
+    assert_eq!((bench.status("web").pid, daemon.pid()), (before, pid));
+    bench.stop("web").is(ResultKind::Stopped);
+    daemon.end();
+}
+
+/// Half a request before, the other half after; and requests that were sent ahead.
+#[test]
+fn what_clients_have_sent_is_not_lost() {
+    let bench = Bench::new();
+    let (daemon, _) = begin(&bench, &[]);
+    let mut go = fifo(&bench, "go");
+    let once = format!("read line < {}", bench.path("go").display());
+    bench.service("once", "", &once, "Type = \"oneshot\"");
+    let mut ahead = bench.client();
+    ahead.request(start("once"));
+    ahead.request(Command::List);
+    let mut torn = bench.client();
+    let mut frame = Vec::new();
+    wire::frame(b"{\"verb\":\"list\"}", &mut frame).unwrap();
+    assert!(torn.try_write(&frame[..7]));
+    let mut silent = bench.connect();
+    succeeded(&upgrade(&bench));
+    assert!(torn.try_write(&frame[7..]));
+    assert!(matches!(torn.done().last, Final::Units(units) if units.len() == 1));
+    go.write_all(b"\n").unwrap();
+    ahead.done().is(ResultKind::Completed);
+    assert!(matches!(ahead.done().last, Final::Units(_)));
+    let mut hello = Vec::new();
+    let greeting = Hello {
+        protocol: PROTOCOL_VERSION,
+        program: "test".to_owned(),
+    };
+    wire::frame(&encode_hello(&greeting), &mut hello).unwrap();
+    silent.write_all(&hello).unwrap();
+    let payload = read_payload(&mut silent, &mut Decoder::new()).unwrap();
+    assert_eq!(decode_hello(&payload).unwrap().protocol, PROTOCOL_VERSION);
+    daemon.end();
+}
+
+/// Its parent is the same process as before, so that its status is known.
+#[test]
+fn a_service_that_ends_meanwhile_leaves_its_status() {
+    let bench = Bench::new();
+    let (mut daemon, _) = begin(&bench, &["--no-guardian"]);
+    let mut go = fifo(&bench, "go");
+    for number in 0..8 {
+        let script = format!("read line < {}; exit 7", bench.path("go").display());
+        bench.service(&format!("s{number}"), "", &script, "");
+        bench.start(&format!("s{number}")).is(ResultKind::Started);
+    }
+    let upgrading = bench.begin(&["upgrade"]);
+    for _ in 0..8 {
+        go.write_all(b"\n").unwrap();
+    }
+    succeeded(&upgrading.wait_with_output().unwrap());
+    for number in 0..8 {
+        let name = format!("s{number}");
+        while bench.status(&name).state == "running" {
+            daemon.log.next();
+        }
+        let status = bench.status(&name);
+        assert!(status.cause.contains("exit code 7"), "{status:?}");
+    }
+    daemon.end();
+}
+
+/// Whatever a client speaks, it may have the daemon replaced; and nothing else.
+#[test]
+fn a_client_of_another_protocol_can_upgrade() {
+    let bench = Bench::new();
+    let (daemon, _) = begin(&bench, &[]);
+    for (verb, answer) in [("upgrade", "upgraded: "), ("list", "speaks protocol 999")] {
+        let mut stream = bench.connect();
+        let mut bytes = Vec::new();
+        let text = "{\"protocol\":999,\"program\":\"9.9.9\",\"later\":[1]}";
+        wire::frame(text.as_bytes(), &mut bytes).unwrap();
+        let text = format!("{{\"verb\":\"{verb}\",\"later\":{{}}}}");
+        wire::frame(text.as_bytes(), &mut bytes).unwrap();
+        stream.write_all(&bytes).unwrap();
+        let mut decoder = Decoder::new();
+        read_payload(&mut stream, &mut decoder).unwrap();
+        let payload = read_payload(&mut stream, &mut decoder).unwrap();
+        let text = String::from_utf8(payload).unwrap();
+        assert!(text.contains(answer), "{verb}: {text}");
+        assert_eq!(
+            read_payload(&mut stream, &mut decoder),
+            None,
+            "and that was all"
+        );
+    }
+    daemon.end();
+}
+
+/// Plays a daemon that says this hello, and answers one request with this.
+fn pretend(bench: &Bench, hello: &str, answer: &str) -> Output {
+    fs::create_dir_all(bench.home()).unwrap();
+    let socket = bench.home().join("control.sock");
+    let listener = UnixListener::bind(&socket).unwrap();
+    let client = bench.begin(&["list"]);
+    Deadline::new().wait(listener.as_fd(), &|| "a client".to_owned());
+    let (mut stream, _) = listener.accept().unwrap();
+    let mut bytes = Vec::new();
+    for text in [hello, answer] {
+        wire::frame(text.as_bytes(), &mut bytes).unwrap();
+    }
+    let mut decoder = Decoder::new();
+    read_payload(&mut stream, &mut decoder).unwrap();
+    stream.write_all(&bytes).unwrap();
+    let output = client.wait_with_output().unwrap();
+    // Until it has gone.
+    let _ = stream.read_to_end(&mut Vec::new());
+    fs::remove_file(&socket).unwrap();
+    output
+}
+
+#[test]
+fn a_client_that_meets_an_older_daemon_says_so_and_what_to_do() {
+    let bench = Bench::new();
+    let said = |output: &Output| String::from_utf8_lossy(&output.stderr).into_owned();
+    let answer = "{\"reply\":\"units\",\"units\":[]}";
+    let output = pretend(&bench, "{\"protocol\":0,\"program\":\"0.0.9\"}", answer);
+    assert_eq!(output.status.code(), Some(5));
+    let text = said(&output);
+    assert!(
+        text.contains("0.0.9") && text.contains("`diakonos upgrade`"),
+        "{text}"
+    );
+    let hello = format!("{{\"protocol\":{PROTOCOL_VERSION},\"program\":\"0.0.9\"}}");
+    let output = pretend(&bench, &hello, answer);
+    assert!(
+        output.status.success(),
+        "it is served all the same: {output:?}"
+    );
+    let text = said(&output);
+    assert!(
+        text.contains("0.0.9") && text.contains("`diakonos upgrade`"),
+        "{text}"
+    );
+}
+
+#[test]
+fn the_guardian_becomes_the_new_program_too_and_guards_on() {
+    let bench = Bench::new();
+    let (mut daemon, program) = begin(&bench, &[]);
+    let count = "i=0; while :; do i=$((i+1)); echo line $i; done";
+    bench.service("count", "", count, "LogMaxFiles = 500");
+    bench.start("count").is(ResultKind::Started);
+    let before = bench.status("count");
+    bench.install(&program, SAME);
+    succeeded(&upgrade(&bench));
+    for _ in 0..2 {
+        let old = PidFd::open(daemon.pid()).unwrap();
+        old.signal(9).unwrap();
+        daemon.log.until("ready, PID");
+        let after = bench.status("count");
+        assert_eq!((after.pid, after.run), (before.pid, before.run));
+        succeeded(&upgrade(&bench));
+    }
+    let guardian = daemon.started();
+    let image = |pid: Pid| fs::read_link(format!("/proc/{pid}/exe")).unwrap();
+    assert_eq!(
+        (image(guardian), image(daemon.pid())),
+        (program.clone(), program)
+    );
+    bench.stop("count").is(ResultKind::Stopped);
+    numbered(&bench, "count");
+    daemon.end();
+}
