@@ -177,7 +177,8 @@ impl Daemon {
             }
         }
         // It was told so meanwhile, and the next image would not know.
-        if self.engine.is_ending() {
+        let is_rehearsed = !matches!(upgrade.stage, Stage::Rehearsing(_));
+        if is_rehearsed && self.engine.is_ending() {
             return self.give_up(upgrade.sessions, ENDING);
         }
         // A birth under way tells how far it came on a pipe that is this image's own.
