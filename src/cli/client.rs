@@ -233,6 +233,11 @@ impl Client {
         Ok(Some(reply))
     }
 
+    /// The daemon's number, as it is known to us.
+    pub(super) fn pid(&self) -> Option<u32> {
+        self.pid
+    }
+
     /// The daemon's process, to wait for its end.
     pub(super) fn process(&self) -> Option<&PidFd> {
         self.process.as_ref()

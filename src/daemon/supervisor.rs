@@ -154,10 +154,12 @@ pub(super) fn close_given() {
     }
 }
 
-/// Notes who makes the daemon's successor. A command that finds it dead leaves that to its supervisor for a while.
+/// Notes who makes the daemon's successor. A command that finds it dead leaves that to its supervisor for a while. One
+/// that has no word to be told writes the note itself, as the `run` program for runit does.
 pub(super) fn note(home: &Home, guarded: Guarded) {
     let path = home.supervised();
     let noted = match guarded {
+        Guarded::ByOthers if Supervisor::find().socket.is_none() => return,
         Guarded::ByOthers => clock::boot_id().and_then(|boot| std::fs::write(&path, boot)),
         Guarded::ByUs => std::fs::remove_file(&path),
     };
@@ -174,7 +176,7 @@ pub(super) fn note(home: &Home, guarded: Guarded) {
 pub fn has_supervisor(home: &Home) -> bool {
     let note = files::read_regular(&home.supervised(), NOTE_LIMIT);
     let boot = clock::boot_id().unwrap_or_default();
-    note.is_ok_and(|note| !boot.is_empty() && note.bytes == boot.as_bytes())
+    note.is_ok_and(|note| !boot.is_empty() && note.bytes.trim_ascii_end() == boot.as_bytes())
 }
 
 /// Whether this variable is no service's, even if its unit asks for it.

@@ -12,6 +12,7 @@ use std::ptr;
 
 use nix::libc;
 use rustix::io::fcntl_dupfd_cloexec;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::cgroup::Entrance;
 use super::child::{self, Plan, Stream};
@@ -235,6 +236,7 @@ fn spawn_from(first: Way, spawn: &Spawn<'_>) -> io::Result<Spawned> {
         Entrance::AtBirth(fd) | Entrance::ByItself(fd) => fd,
     });
     let mut way = first;
+    let _lent = spawn.lock_limit.and_then(Lent::new);
     let (pid, pidfd) = loop {
         let plan = Plan {
             enters: cgroup
@@ -255,6 +257,32 @@ fn spawn_from(first: Way, spawn: &Spawn<'_>) -> io::Result<Spawned> {
         };
     };
     Ok(Spawned { pid, pidfd, status })
+}
+
+/// A mark that we bear ourselves for a moment, so that a child has it from the first moment of its life on: as the soft
+/// limit on file locks, which anybody may raise again.
+struct Lent {
+    before: Rlimit,
+}
+
+impl Lent {
+    /// Nothing where we bear a lower mark ourselves.
+    fn new(mark: u64) -> Option<Self> {
+        let before = getrlimit(Resource::Locks);
+        let lent = Rlimit {
+            current: Some(mark),
+            maximum: before.maximum,
+        };
+        setrlimit(Resource::Locks, lent).ok()?;
+        Some(Self { before })
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        // Not above the hard limit, as it was before.
+        let _ = setrlimit(Resource::Locks, self.before.clone());
+    }
 }
 
 /// No way would fare better. Anything else may come of the cgroup, and the child's own attempt then names that step.

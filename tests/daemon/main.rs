@@ -24,6 +24,7 @@ mod repeat;
 mod restart;
 mod startup;
 mod supervisor;
+mod systemd;
 mod takeover;
 mod up;
 mod upgrade;

@@ -130,7 +130,8 @@ fn no_service_speaks_in_the_daemons_name() {
 fn commands_know_whether_somebody_makes_successors() {
     let bench = Bench::new();
     let note = bench.home().join("supervised");
-    let mut daemon = bench.lone_daemon();
+    let (_ear, export) = Ear::new(&bench);
+    let mut daemon = bench.lone_daemon_after(&export);
     assert!(note.exists());
     bench.service("web", "", "exec sleep 1000", "");
     bench.start("web").is(ResultKind::Started);
@@ -147,7 +148,7 @@ fn commands_know_whether_somebody_makes_successors() {
     assert!(!note.exists());
     assert!(bench.run(&["kill"]).status.success());
 
-    bench.lone_daemon().end();
+    bench.lone_daemon_after(&export).end();
     assert!(!note.exists());
 }
 

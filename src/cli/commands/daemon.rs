@@ -242,8 +242,10 @@ fn kill(given: &Given) -> Result<Exit, Failure> {
     let Final::Daemon(status) = client.ask(Command::DaemonStatus, &place.directories)? else {
         return Err(other_answer());
     };
-    // Their numbers are still their own: it has just answered.
+    // Their numbers are still their own, since it has just answered; but one from another PID namespace has others there.
+    let is_near = client.pid() == Some(status.pid);
     let pids = [Some(status.pid), status.guardian].into_iter().flatten();
+    let pids = pids.filter(|_| is_near);
     let processes: Vec<PidFd> = pids
         .filter_map(|pid| PidFd::open(Pid::from_raw(pid)?).ok())
         .collect();

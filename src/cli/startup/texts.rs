@@ -149,6 +149,8 @@ pub(super) fn runit(subject: &Subject) -> String {
          {exports}\
          [ -d \"$DIAKONOS_HOME\" ] || mkdir -p -m 0700 \"$DIAKONOS_HOME\"\n\
          exec >>\"$DIAKONOS_HOME/daemon.log\" 2>&1\n\
+         # Commands that find no daemon then wait for the one that is made here.\n\
+         cat /proc/sys/kernel/random/boot_id >\"$DIAKONOS_HOME/supervised\"\n\
          exec {program} daemon --no-guardian\n"
     )
 }
