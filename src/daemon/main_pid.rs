@@ -172,8 +172,8 @@ impl Processes {
         }
     }
 
-    /// `GuessMainPID=`: the only member that is no member's child. It is ours, or, where a predecessor began this start,
-    /// whoever's adopts orphans for us.
+    /// `GuessMainPID=`: the only member that is no member's child. It is ours, or, where a predecessor began this
+    /// start, the child of whoever adopts orphans for us.
     fn guess(&self, hold: &Hold, unit: UnitId) -> Verdict {
         let Ok(members) = hold.group.members() else {
             return Verdict::Wait;

@@ -101,13 +101,20 @@ impl Processes {
 
     /// What the unit was started with; where that was not kept, what its file says.
     fn definitions(&self, saved: &Saved, context: &Context) -> Result<Definitions, String> {
+        let name = &saved.facts.unit;
+        let read = read_file(name, Path::new(&saved.file), context);
+        // Most files still say what was kept, and in far fewer words.
+        if let (Ok(unit), None) = (&read, saved.next)
+            && saved.definition == Some(unit.fingerprint())
+        {
+            return Ok(self.states.unchanged(unit.clone()));
+        }
         let reason = match self.states.definitions(saved, context) {
             Ok(definitions) => return Ok(definitions),
             Err(reason) => reason,
         };
-        let name = &saved.facts.unit;
-        let unit = read_file(name, Path::new(&saved.file), context)
-            .map_err(|error| format!("its definition is lost ({reason}), and {error}"))?;
+        let unit =
+            read.map_err(|error| format!("its definition is lost ({reason}), and {error}"))?;
         if unit.hash != saved.hash {
             ::log::warn!("{name}: its definition is lost ({reason}), its file counts as it is now");
         }

@@ -347,6 +347,22 @@ impl States {
         })
     }
 
+    /// The definitions, where the only one is known to be this.
+    pub(super) fn unchanged(&self, in_force: Unit) -> Definitions {
+        let bytes = files::read_own(&self.path(in_force.name.as_str(), DEFINITIONS), FILE_LIMIT);
+        let bytes = bytes.unwrap_or_default();
+        let fingerprint = in_force.fingerprint();
+        let holds_it = |payload: &[u8]| payload_has(payload, fingerprint);
+        match slot::newest(&bytes).filter(|(_, payload)| holds_it(payload)) {
+            Some((slot, _)) => Definitions {
+                place: Some(slot),
+                written: [Some(fingerprint), None],
+                ..Definitions::instead(in_force)
+            },
+            None => Definitions::instead(in_force),
+        }
+    }
+
     /// Goes on in the files that a predecessor left: what is in them stands until the next save is whole.
     pub(super) fn resume(&mut self, unit: UnitId, facts: Slot, definitions: &Definitions) {
         let kept = Kept {
@@ -380,6 +396,13 @@ fn files_in(folder: &Path, ending: &str) -> Vec<PathBuf> {
 pub(super) fn unit_of(path: &Path) -> Option<UnitName> {
     let stem = path.file_stem()?.to_str()?;
     UnitName::parse(&format!("{stem}.service")).ok()
+}
+
+/// Whether saved definitions have this one among them, without reading them all.
+fn payload_has(payload: &[u8], fingerprint: u64) -> bool {
+    let number = format!("\"fingerprint\":{fingerprint},");
+    let mut places = payload.windows(number.len());
+    places.any(|place| place == number.as_bytes())
 }
 
 fn fingerprints(definitions: &[SavedDefinition]) -> [Option<u64>; 2] {

@@ -129,13 +129,12 @@ impl Tree {
 
     /// How newborns fare in a group that is new: the first one shows it, by a child that only ends.
     fn newborns(&self, group: &Cgroup) -> Past {
-        let known = self.newborns.get();
-        let past = known.unwrap_or_else(|| match spawn::survives_birth_in(group.fd()) {
-            true => Past::None,
-            false => Past::Killed,
-        });
-        self.newborns.set(Some(past));
-        past
+        if self.newborns.get().is_none() {
+            let survives = spawn::survives_birth_in(group.fd());
+            let past = |survives| if survives { Past::None } else { Past::Killed };
+            self.newborns.set(survives.map(past));
+        }
+        self.newborns.get().unwrap_or(Past::None)
     }
 
     /// Removes the tree with all groups in it.

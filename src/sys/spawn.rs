@@ -429,9 +429,9 @@ fn clone(plan: &Plan<'_>, cgroup: Option<BorrowedFd<'_>>) -> io::Result<(Pid, Pi
     Ok((pid, PidFd::from_owned(owned(pidfd.into())?)))
 }
 
-/// Whether a process that is born into this cgroup lives: one that ends at once is, and is looked at. Where none can be
-/// made that way, none dies of it.
-pub(super) fn survives_birth_in(cgroup: BorrowedFd<'_>) -> bool {
+/// Whether a process that is born into this cgroup lives: one that ends at once is, and is looked at. `None` where none
+/// can be made that way, now or ever.
+pub(super) fn survives_birth_in(cgroup: BorrowedFd<'_>) -> Option<bool> {
     let arguments = CloneArguments {
         // Without a signal at its end, nobody else notices it.
         flags: CLONE_INTO_CGROUP,
@@ -446,14 +446,11 @@ pub(super) fn survives_birth_in(cgroup: BorrowedFd<'_>) -> bool {
         // SAFETY: ends the child, which has run nothing of ours.
         unsafe { libc::_exit(0) };
     }
-    let pid = libc::pid_t::try_from(result).unwrap_or(-1);
-    if pid < 0 {
-        return true;
-    }
+    let pid = libc::pid_t::try_from(result).ok().filter(|pid| *pid > 0)?;
     let mut status = 0;
     // SAFETY: `status` is ours; the child is ours, is not reaped yet, and ends at once.
     let waited = unsafe { libc::waitpid(pid, &raw mut status, libc::__WALL) };
-    waited != pid || !libc::WIFSIGNALED(status)
+    (waited == pid).then_some(!libc::WIFSIGNALED(status))
 }
 
 fn fork(plan: &Plan<'_>) -> io::Result<(Pid, PidFd)> {

@@ -196,6 +196,9 @@ fn the_definition_that_waits_for_the_next_start_is_not_lost() {
     let stop = format!("ExecStop = [\"/bin/sh\", \"-c\", \"{wait}\"]");
     bench.service("web", "", "exec sleep 1000", &stop);
     bench.start("web").is(ResultKind::Started);
+    // A successor goes on in the files of the first daemon.
+    die(&mut daemon);
+    let mut daemon = bench.lone_daemon();
     let file = bench.service("web", "", "echo new > $EAR; exec sleep 1000", "");
     let mut client = bench.client();
     client.request(Command::Restart {

@@ -1,8 +1,25 @@
 //! System calls of the daemon that fail when they should not: strace(1) makes them. It has to be there, and allowed.
 
+use std::sync::OnceLock;
+
+use diakonos::sys::cgroup::Tree;
 use diakonos::wire::ResultKind;
 
 use crate::harness::{Bench, Daemon};
+
+/// Which call makes the first service's process: where there are cgroups, the first one shows that newborns live there.
+fn first_birth() -> u32 {
+    static FIRST: OnceLock<u32> = OnceLock::new();
+    *FIRST.get_or_init(
+        || match Tree::open(&format!("injected-{}", std::process::id())) {
+            Ok(tree) => {
+                tree.remove().unwrap();
+                2
+            }
+            Err(_) => 1,
+        },
+    )
+}
 
 /// A daemon whose calls fail as `injection` says, such as `clone3:error=EAGAIN:when=1`; of those that take a path, only
 /// the calls about `path`.
@@ -34,7 +51,11 @@ fn a_failed_clone_is_told_and_tried_again() {
         ("ENOMEM", "Cannot allocate memory"),
     ] {
         let bench = Bench::new();
-        let mut daemon = daemon(&bench, &format!("clone3:error={error}:when=1"), None);
+        let mut daemon = daemon(
+            &bench,
+            &format!("clone3:error={error}:when={}", first_birth()),
+            None,
+        );
         bench.service("web", "", "exec sleep 1000", AGAIN);
         bench.client().request(crate::harness::start("web"));
         let line = daemon.until("web", "restarting");
@@ -50,7 +71,11 @@ fn a_failed_clone_is_told_and_tried_again() {
 #[test]
 fn a_failed_clone_without_a_policy_fails_the_start() {
     let bench = Bench::new();
-    let daemon = daemon(&bench, "clone3:error=EAGAIN:when=1", None);
+    let daemon = daemon(
+        &bench,
+        &format!("clone3:error=EAGAIN:when={}", first_birth()),
+        None,
+    );
     bench.sleeper("web", "");
     let done = bench.start("web");
     let text = &done.is(ResultKind::Failed).result().text;
@@ -102,7 +127,7 @@ fn what_a_start_needs_fails_only_that_start() {
             "Too many open files in system",
         ),
         (
-            "clone3:error=EAGAIN:when=2",
+            &format!("clone3:error=EAGAIN:when={}", first_birth() + 1),
             None,
             "Resource temporarily unavailable",
         ),
