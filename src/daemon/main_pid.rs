@@ -172,15 +172,16 @@ impl Processes {
         }
     }
 
-    /// `GuessMainPID=`: the only member that has become our child.
+    /// `GuessMainPID=`: the only member that is no member's child. It is ours, or, where a predecessor began this start,
+    /// whoever's adopts orphans for us.
     fn guess(&self, hold: &Hold, unit: UnitId) -> Verdict {
         let Ok(members) = hold.group.members() else {
             return Verdict::Wait;
         };
-        let us = Pid::current();
-        let is_ours = |pid: &Pid| proc::stat(*pid).is_ok_and(|stat| stat.ppid == Some(us));
+        let is_member = |pid: Option<Pid>| pid.is_some_and(|pid| members.contains(&pid));
+        let is_head = |pid: &Pid| proc::stat(*pid).is_ok_and(|stat| !is_member(stat.ppid));
         let is_known = |pid: Pid| self.runs.values().any(|run| run.pid == pid);
-        let mut candidates: Vec<Pid> = members.iter().copied().filter(is_ours).collect();
+        let mut candidates: Vec<Pid> = members.iter().copied().filter(is_head).collect();
         candidates.extend(self.strays(unit));
         candidates.retain(|pid| !is_known(*pid));
         candidates.dedup();

@@ -23,6 +23,7 @@ use super::event_loop::Daemon;
 use super::group::Group;
 use super::keeper::Keeper;
 use super::loader::read_file;
+use super::newborn::Scan;
 use super::processes::{History, Hold, Origin, Processes, Run, Turn};
 use super::pump::UnitLog;
 use super::settling::is_rest;
@@ -83,6 +84,7 @@ impl Processes {
         }
         // Those that run come first: they must not lack the descriptors that the others take for a moment.
         taken.sort_by_key(|(_, saved)| saved.facts.main.is_none() && saved.facts.control.is_none());
+        let mut scan = Scan::default();
         for (id, saved) in taken {
             let turn = &mut Turn {
                 engine,
@@ -91,7 +93,7 @@ impl Processes {
             };
             let (log_lost, last_end) = (saved.log_lost, saved.last_end);
             self.history.insert(id, History { log_lost, last_end });
-            self.take_back(id, &saved, turn);
+            self.take_back(id, &saved, &mut scan, turn);
         }
         // Whatever is due by now, and whatever waited for its turn, is so again.
         events.push_back(Event::Tick);
@@ -112,7 +114,7 @@ impl Processes {
         Ok(Definitions::instead(unit))
     }
 
-    fn take_back(&mut self, id: UnitId, saved: &Saved, turn: &mut Turn<'_>) {
+    fn take_back(&mut self, id: UnitId, saved: &Saved, scan: &mut Scan, turn: &mut Turn<'_>) {
         let facts = &saved.facts;
         let engine = turn.engine;
         let Some(unit) = engine.unit(id) else { return };
@@ -122,12 +124,14 @@ impl Processes {
         self.reopen_hold(id, (unit, service), saved, turn);
         let finds_main = facts.phase == FactPhase::FindingMain;
         for run in [facts.main, facts.control].into_iter().flatten() {
+            // The first process of a forking service has done its duty; the main one is looked for below.
+            if finds_main && run.role == Role::Start {
+                continue;
+            }
             let known = self.find(run, saved);
-            let found = known.or_else(|| self.find_newborn(id, run, saved));
+            let found = known.or_else(|| self.find_newborn(id, run, (saved, scan)));
             match found {
                 Some(found) => self.hold_again((id, run), found, facts.phase, turn),
-                // The first process of a forking service has done its duty.
-                None if finds_main && run.role == Role::Start => {}
                 None => {
                     let (run, role, ending) = (run.run, run.role, Ending::Unknown);
                     if role == Role::Start {

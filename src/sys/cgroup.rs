@@ -17,6 +17,7 @@ use rustix::io::Errno;
 
 use super::files;
 use super::process::{Pid, PidFd, error_text};
+use super::spawn;
 
 /// How deep services may nest groups of their own; deeper ones are not looked into.
 const DEPTH_LIMIT: usize = 32;
@@ -62,6 +63,8 @@ fn refused(operation: &str, path: &Path, error: &io::Error) -> Unavailable {
 #[derive(Debug)]
 pub struct Tree {
     path: PathBuf,
+    /// What the past of our own group, in which all newborns' parent lives, means for them; `None` before the first.
+    newborns: Cell<Option<Past>>,
 }
 
 impl Tree {
@@ -94,7 +97,8 @@ impl Tree {
                 return Err(refused("cannot write to", &file, &error.into()));
             }
         }
-        Ok(Self { path })
+        let newborns = Cell::new(None);
+        Ok(Self { path, newborns })
     }
 
     /// Where it lies in the file system.
@@ -113,10 +117,25 @@ impl Tree {
         // Refused while it is populated, and when there is none.
         let _ = remove_groups(&path, 0);
         match fs::create_dir(&path) {
-            Ok(()) => Cgroup::open_with(path, Past::None),
+            Ok(()) => {
+                let group = Cgroup::open_with(path, Past::None)?;
+                group.past.set(self.newborns(&group));
+                Ok(group)
+            }
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Cgroup::open(path),
             Err(error) => Err(error),
         }
+    }
+
+    /// How newborns fare in a group that is new: the first one shows it, by a child that only ends.
+    fn newborns(&self, group: &Cgroup) -> Past {
+        let known = self.newborns.get();
+        let past = known.unwrap_or_else(|| match spawn::survives_birth_in(group.fd()) {
+            true => Past::None,
+            false => Past::Killed,
+        });
+        self.newborns.set(Some(past));
+        past
     }
 
     /// Removes the tree with all groups in it.
@@ -203,11 +222,11 @@ pub struct Cgroup {
 
 /// Whether `cgroup.kill` may have been written to a group. The kernel (6.18) compares how often that was done with how
 /// often it was done to the group of the newborn's *parent*, and where the two differ, a process that is cloned into
-/// the group dies at birth.
+/// the group dies at birth. So a daemon whose own group was killed once has no child that way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Past {
     None,
-    /// It was, or the group is a predecessor's, of which we cannot know.
+    /// It was, to this group or to ours; or the group is a predecessor's, of which we cannot know.
     Killed,
 }
 
@@ -612,6 +631,32 @@ mod tests {
                 }
                 let anew = own.0.make("again").unwrap();
                 assert!(matches!(anew.entrance(), Entrance::AtBirth(_)));
+            },
+        );
+    }
+
+    /// Somebody has written `cgroup.kill` to the group that the daemon was put into later.
+    #[test]
+    fn a_daemon_whose_own_group_was_killed_before_has_children_all_the_same() {
+        alone(
+            "sys::cgroup::tests::a_daemon_whose_own_group_was_killed_before_has_children_all_the_same",
+            || {
+                let Some(own) = Own::open() else { return };
+                let outer = own.0.make("outer").unwrap();
+                outer.kill_at_once().unwrap();
+                let home = own.0.path().parent().unwrap().join("cgroup.procs");
+                fs::write(outer.path().join("cgroup.procs"), "0").unwrap();
+                let inner = Tree::open("inner").unwrap();
+                assert_eq!(inner.path().parent(), Some(outer.path()));
+                for name in ["one", "two"] {
+                    let group = inner.make(name).unwrap();
+                    let (main, pid) = spawn_into(&group, "echo $$; exec sleep 1000");
+                    assert_eq!((group.procs().unwrap(), pid), (vec![main.pid], main.pid));
+                    assert_eq!(main.pidfd.wait().unwrap(), Wait::StillRunning);
+                    group.kill().unwrap();
+                    await_end(&main.pidfd);
+                }
+                fs::write(home, "0").unwrap();
             },
         );
     }

@@ -247,7 +247,7 @@ pub fn has_environment(pid: Pid, entry: &[u8]) -> bool {
     holds_entry(file.take(ENVIRONMENT_LIMIT), entry)
 }
 
-/// The hard limit on file locks; `None` where there is none, or it cannot be read. That of one that has ended can be
+/// The soft limit on file locks; `None` where there is none, or it cannot be read. That of one that has ended can be
 /// read until it is reaped.
 #[must_use]
 pub fn lock_limit(pid: Pid) -> Option<u64> {
@@ -260,8 +260,8 @@ pub fn lock_limit(pid: Pid) -> Option<u64> {
 fn parse_lock_limit(limits: &[u8]) -> Option<u64> {
     let mut lines = limits.split(|byte| *byte == b'\n');
     let values = lines.find_map(|line| line.strip_prefix(LOCK_LINE))?;
-    let hard = std::str::from_utf8(values).ok()?;
-    hard.split_ascii_whitespace().nth(1)?.parse().ok()
+    let soft = std::str::from_utf8(values).ok()?;
+    soft.split_ascii_whitespace().next()?.parse().ok()
 }
 
 /// Looks for an entry among those that NULs separate, a piece at a time.
@@ -614,9 +614,9 @@ mod tests {
     fn the_limit_on_locks_is_read() {
         let text = "Limit  Soft Limit  Hard Limit  Units\nMax file size  1  2  bytes\n\
                     Max file locks            12345                67890                locks     \n";
-        assert_eq!(parse_lock_limit(text.as_bytes()), Some(67_890));
-        let unlimited = text.replace("67890", "unlimited");
-        for garbage in [&unlimited, "", "Max file locks ", "Max file locks 1"] {
+        assert_eq!(parse_lock_limit(text.as_bytes()), Some(12_345));
+        let unlimited = text.replace("12345", "unlimited");
+        for garbage in [&unlimited, "", "Max file locks ", "Max file locks x"] {
             assert_eq!(parse_lock_limit(garbage.as_bytes()), None, "{garbage:?}");
         }
     }

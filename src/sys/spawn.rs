@@ -12,6 +12,7 @@ use std::ptr;
 
 use nix::libc;
 use rustix::io::fcntl_dupfd_cloexec;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::cgroup::Entrance;
 use super::child::{self, Plan, Stream};
@@ -235,6 +236,7 @@ fn spawn_from(first: Way, spawn: &Spawn<'_>) -> io::Result<Spawned> {
         Entrance::AtBirth(fd) | Entrance::ByItself(fd) => fd,
     });
     let mut way = first;
+    let _lent = spawn.lock_limit.and_then(Lent::new);
     let (pid, pidfd) = loop {
         let plan = Plan {
             enters: cgroup
@@ -255,6 +257,32 @@ fn spawn_from(first: Way, spawn: &Spawn<'_>) -> io::Result<Spawned> {
         };
     };
     Ok(Spawned { pid, pidfd, status })
+}
+
+/// A mark that we bear ourselves for a moment, so that a child has it from the first moment of its life on: as the soft
+/// limit on file locks, which anybody may raise again.
+struct Lent {
+    before: Rlimit,
+}
+
+impl Lent {
+    /// Nothing where we bear a lower mark ourselves.
+    fn new(mark: u64) -> Option<Self> {
+        let before = getrlimit(Resource::Locks);
+        let lent = Rlimit {
+            current: Some(mark),
+            maximum: before.maximum,
+        };
+        setrlimit(Resource::Locks, lent).ok()?;
+        Some(Self { before })
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        // Not above the hard limit, as it was before.
+        let _ = setrlimit(Resource::Locks, self.before.clone());
+    }
 }
 
 /// No way would fare better. Anything else may come of the cgroup, and the child's own attempt then names that step.
@@ -399,6 +427,33 @@ fn clone(plan: &Plan<'_>, cgroup: Option<BorrowedFd<'_>>) -> io::Result<(Pid, Pi
     }
     let pid = Pid::from_kernel(result).ok_or_else(io::Error::last_os_error)?;
     Ok((pid, PidFd::from_owned(owned(pidfd.into())?)))
+}
+
+/// Whether a process that is born into this cgroup lives: one that ends at once is, and is looked at. Where none can be
+/// made that way, none dies of it.
+pub(super) fn survives_birth_in(cgroup: BorrowedFd<'_>) -> bool {
+    let arguments = CloneArguments {
+        // Without a signal at its end, nobody else notices it.
+        flags: CLONE_INTO_CGROUP,
+        cgroup: u64::from(cgroup.as_raw_fd().unsigned_abs()),
+        ..CloneArguments::default()
+    };
+    let length = size_of::<CloneArguments>();
+    let _blocked = SignalsBlocked::new();
+    // SAFETY: the arguments outlive the call; without CLONE_VM the child has its own copy of our memory.
+    let result = unsafe { libc::syscall(libc::SYS_clone3, &raw const arguments, length) };
+    if result == 0 {
+        // SAFETY: ends the child, which has run nothing of ours.
+        unsafe { libc::_exit(0) };
+    }
+    let pid = libc::pid_t::try_from(result).unwrap_or(-1);
+    if pid < 0 {
+        return true;
+    }
+    let mut status = 0;
+    // SAFETY: `status` is ours; the child is ours, is not reaped yet, and ends at once.
+    let waited = unsafe { libc::waitpid(pid, &raw mut status, libc::__WALL) };
+    waited != pid || !libc::WIFSIGNALED(status)
 }
 
 fn fork(plan: &Plan<'_>) -> io::Result<(Pid, PidFd)> {

@@ -215,6 +215,32 @@ fn the_definition_that_waits_for_the_next_start_is_not_lost() {
     assert_eq!(ear.next().unwrap(), "new");
 }
 
+/// Its first process has ended, and which of its children is the main one was not written down.
+#[test]
+fn the_main_process_of_a_forking_service_is_found_by_a_successor() {
+    let bench = Bench::new();
+    let mut daemon = bench.lone_daemon();
+    let script = "sh -c \"sleep 1000 & exec sleep 1000\" &";
+    bench.service("web", "", script, "Type = \"forking\"");
+    bench.start("web").is(ResultKind::Started);
+    let before = bench.status("web");
+    die(&mut daemon);
+    edit(&bench, "web", |saved| {
+        saved.facts.phase = FactPhase::FindingMain;
+        saved.facts.ready_at = None;
+        saved.facts.main.as_mut().unwrap().pid = None;
+        saved.inodes.clear();
+    });
+    if before.cgroup.is_none() {
+        // Marks tell who belongs together, and not who is whose child.
+        return;
+    }
+    let mut daemon = bench.lone_daemon();
+    daemon.until("web", "running");
+    assert_eq!(bench.status("web").pid, before.pid);
+    bench.stop("web").is(ResultKind::Stopped);
+}
+
 /// The log knows runs by their numbers, and outlives daemons.
 #[test]
 fn runs_are_numbered_on_from_one_daemon_to_the_next() {

@@ -202,25 +202,20 @@ impl<'b> Fleet<'b> {
     }
 
     fn act(&mut self, client: &mut Client) {
+        let name = self.hand();
+        // Two wishes on two connections have no order, and one may be in the other's way.
+        let is_free = !matches!(self.known[&name], Known::Nothing);
         match self.seeded.below(10) {
             0..=2 => self.write(),
-            3 | 4 => {
-                let name = self.hand();
-                // Two wishes on two connections have no order.
-                if !matches!(self.known[&name], Known::Nothing) {
-                    self.wish(client, &name);
-                }
-            }
             5 | 6 => self.end_one(),
-            7 => {
-                let name = self.hand();
+            3 | 4 if is_free => self.wish(client, &name),
+            7 if is_free => {
                 let verb = ["start", "stop", "restart"][self.seeded.below(3)];
                 self.clients
                     .push((format!("{verb} {name}"), self.bench.begin(&[verb, &name])));
                 self.known.insert(name, Known::Nothing);
             }
-            _ => {
-                let name = self.hand();
+            8.. if is_free => {
                 let wish = match self.seeded.below(3) {
                     0 => start(&name),
                     1 => stop(&name),
@@ -229,6 +224,7 @@ impl<'b> Fleet<'b> {
                 self.known.insert(name, Known::Nothing);
                 self.bench.client().request(wish);
             }
+            _ => {}
         }
     }
 

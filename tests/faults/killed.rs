@@ -24,6 +24,7 @@ const SIGSEGV: i32 = 11;
 const KILLS: u64 = 200;
 const OTHERS: u64 = 20;
 const GUARDIANS: u64 = 4;
+const UPGRADES: u64 = 50;
 
 /// A process that is to die.
 struct Victim {
@@ -164,6 +165,28 @@ fn a_guardian_that_was_killed_is_missed_by_nobody() {
     for _ in 0..OTHERS / GUARDIANS {
         play(GUARDIANS, Answers::All, die, Care::Kept);
     }
+}
+
+#[test]
+fn fifty_upgrades_cost_nothing_and_no_client_notices() {
+    let die = |fleet: &mut Fleet<'_>, daemon: &Victim| {
+        let output = fleet.bench.run(&["upgrade"]);
+        assert!(output.status.success(), "{output:?}\n{}", fleet.story());
+        assert_eq!(daemon_pid(&mut fleet.bench.client()), daemon.pid);
+    };
+    play(UPGRADES, Answers::All, die, Care::Kept);
+}
+
+#[test]
+fn a_daemon_killed_while_it_is_upgraded_costs_as_little() {
+    let die = |fleet: &mut Fleet<'_>, daemon: &Victim| {
+        let upgrade = fleet.bench.begin(&["upgrade"]);
+        window(fleet.seeded.below(100) as u64);
+        daemon.signal(SIGKILL);
+        daemon.await_end();
+        upgrade.wait_with_output().unwrap();
+    };
+    play(OTHERS, Answers::Some, die, Care::Kept);
 }
 
 /// Somebody else reaps what ends before the next client brings a daemon, and nobody reads what it says.
