@@ -100,7 +100,7 @@ fn a_killed_daemon_costs_no_process_no_line_and_no_wish() {
         daemon.signal(SIGKILL);
         daemon.await_end();
     };
-    play(KILLS, Answers::Some, die, Care::Kept);
+    play(KILLS, Answers::All, die, Care::Kept);
 }
 
 #[test]
@@ -108,7 +108,7 @@ fn a_daemon_that_crashed_costs_as_little() {
     let die = |fleet: &mut Fleet<'_>, daemon: &Victim| {
         daemon.crash([SIGSEGV, SIGABRT][fleet.seeded.below(2)]);
     };
-    play(OTHERS, Answers::Some, die, Care::Kept);
+    play(OTHERS, Answers::All, die, Care::Kept);
 }
 
 /// A kernel that says that it has sent more than it was given: then what is left to be sent is less than nothing, which
@@ -151,7 +151,7 @@ fn a_daemon_that_panicked_costs_as_little() {
         let story = fleet.story();
         assert!(story.contains("panicked at"), "no panic: {story}");
     };
-    play(OTHERS, Answers::Some, die, Care::Kept);
+    play(OTHERS, Answers::All, die, Care::Kept);
 }
 
 #[test]
@@ -186,7 +186,7 @@ fn a_daemon_killed_while_it_is_upgraded_costs_as_little() {
         daemon.await_end();
         upgrade.wait_with_output().unwrap();
     };
-    play(OTHERS, Answers::Some, die, Care::Kept);
+    play(OTHERS, Answers::All, die, Care::Kept);
 }
 
 /// Somebody else reaps what ends before the next client brings a daemon, and nobody reads what it says.
