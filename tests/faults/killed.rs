@@ -76,7 +76,6 @@ fn guardian(fleet: &Fleet<'_>) -> Victim {
 
 fn play(rounds: u64, answers: Answers, mut die: impl FnMut(&mut Fleet<'_>, &Victim), care: Care) {
     let seed = from_environment("DIAKONOS_FAULTS_SEED").unwrap_or_else(monotonic_ms);
-    let rounds = from_environment("DIAKONOS_FAULTS_KILLS").unwrap_or(rounds);
     eprintln!("DIAKONOS_FAULTS_SEED={seed}");
     let bench = Bench::new();
     let mut fleet = Fleet::new(&bench, seed);
@@ -100,7 +99,8 @@ fn a_killed_daemon_costs_no_process_no_line_and_no_wish() {
         daemon.signal(SIGKILL);
         daemon.await_end();
     };
-    play(KILLS, Answers::All, die, Care::Kept);
+    let kills = from_environment("DIAKONOS_FAULTS_KILLS").unwrap_or(KILLS);
+    play(kills, Answers::All, die, Care::Kept);
 }
 
 #[test]
