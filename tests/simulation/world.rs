@@ -317,7 +317,8 @@ impl World {
                     }
                 }
                 Stage::Running { ends_at } => {
-                    if process.was_told || !process.lasts || ends_at.is_some() {
+                    let is_on_its_own = process.run.is_none();
+                    if process.was_told || !process.lasts || is_on_its_own || ends_at.is_some() {
                         *ends_at = Some(ends_at.map_or(now, |at| at.min(now.plus_ms(1000))));
                     }
                 }
