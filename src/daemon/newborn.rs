@@ -56,7 +56,7 @@ impl Processes {
         run: FactRun,
         (saved, scan): (&Saved, &mut Scan),
     ) -> Option<(Pid, PidFd, u64)> {
-        if run.pid.is_some() || !run.role.begins() {
+        if !run.is_unborn(saved.facts.phase) {
             return None;
         }
         let mark = self.holds.get(&unit)?.invocation.mark().lock_limit;

@@ -335,7 +335,7 @@ impl Processes {
             .collect();
         let hold = self.holds.get(&unit);
         // Before a life's first process is prepared, the mark is still that of the life before.
-        let unborn = |run: &FactRun| run.pid.is_none() && run.role.begins();
+        let unborn = |run: &FactRun| run.is_unborn(facts.phase);
         let unborn = facts.control.filter(unborn).or(facts.main.filter(unborn));
         let is_of_it = |hold: &&Hold| unborn.is_none_or(|run| hold.youngest == Some(run.run));
         let invocation = hold.filter(is_of_it).map(|hold| &hold.invocation);

@@ -188,7 +188,7 @@ impl Processes {
             group,
             invocation,
             started_ms: 0,
-            youngest: None,
+            youngest: saved.facts.main.or(saved.facts.control).map(|run| run.run),
             log,
         };
         if let Some(log) = &mut hold.log {

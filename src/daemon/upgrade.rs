@@ -37,6 +37,8 @@ const REHEARSE_OPTION: &str = "--rehearse";
 const HANDOVER_OPTION: &str = "--handover";
 /// Options with a number that was one image's own.
 const SPENT_OPTIONS: [&str; 3] = [HANDOVER_OPTION, "--ready-fd", "--guard"];
+/// Why a daemon that was told to end is not replaced.
+const ENDING: &str = "it is about to end";
 const SIGKILL: i32 = 9;
 const UMASK: u32 = 0o077;
 
@@ -93,7 +95,7 @@ impl Daemon {
             return;
         }
         let begun = if self.engine.is_ending() {
-            Err("it is about to end".to_owned())
+            Err(ENDING.to_owned())
         } else {
             self.rehearse()
         };
@@ -173,6 +175,11 @@ impl Daemon {
                     return self.give_up(upgrade.sessions, &reason);
                 }
             }
+        }
+        // It was told so meanwhile, and the next image would not know.
+        let is_rehearsed = !matches!(upgrade.stage, Stage::Rehearsing(_));
+        if is_rehearsed && self.engine.is_ending() {
+            return self.give_up(upgrade.sessions, ENDING);
         }
         // A birth under way tells how far it came on a pipe that is this image's own.
         let rests = self.events.is_empty() && self.processes.is_between_births();

@@ -61,7 +61,7 @@ pub enum Role {
 }
 
 impl Role {
-    /// Whether the service's life is at stake with it: what else there is runs beside, and a second time does no harm.
+    /// Whether it leads to a running service.
     #[must_use]
     pub fn begins(self) -> bool {
         matches!(self, Self::StartPre | Self::Start)

@@ -83,3 +83,12 @@ pub struct FactRun {
     /// Unknown between the intent and the birth.
     pub pid: Option<u32>,
 }
+
+impl FactRun {
+    /// Whether nothing is known of a birth that the service's life depends on. What else there is runs beside, and a
+    /// second time does no harm; and who is sought as a main process was born by another one.
+    #[must_use]
+    pub fn is_unborn(&self, phase: FactPhase) -> bool {
+        self.pid.is_none() && self.role.begins() && phase != FactPhase::FindingMain
+    }
+}

@@ -115,7 +115,7 @@ fn systemd_restarts_a_daemon_and_no_service() {
     let mut ear: Lines = bench.ear();
     prepare(&bench);
     let script = "i=0; while :; do i=$((i + 1)); echo $i; done";
-    bench.service("web", "", script, "Restart = \"always\"");
+    bench.service("web", "", script, "LogMaxSize = \"1G\"");
     let machine = Machine::boot(&bench);
     assert_eq!(ear.next().unwrap(), "ready");
     let service_dir = bench.units().display().to_string();

@@ -8,6 +8,7 @@ use std::process::{Command as Program, Stdio};
 use diakonos::engine::{Command, Wait};
 use diakonos::sys::clock::monotonic_ms;
 use diakonos::sys::poll::wait_readable;
+use diakonos::sys::proc;
 use diakonos::sys::process::{PidFd, raise_nofile};
 use diakonos::wire::{Final, ResultKind, UnitStatus};
 
@@ -31,8 +32,9 @@ fn all(bench: &Bench) -> Vec<UnitStatus> {
 
 #[test]
 fn a_thousand_services_are_taken_back_at_once() {
-    /// Of which a build with optimization needs a tenth; this is what a busy machine may add to one without.
-    const LIMIT_MS: u64 = 5_000;
+    /// What the successor may compute until it has answered, which a busy machine does not change. A build with
+    /// optimization is back within half a second by the clock; one without checks every step and does not inline.
+    const LIMIT_MS: u64 = if cfg!(debug_assertions) { 8_000 } else { 1_000 };
     /// Descriptors that the daemon holds for one of them.
     const EACH: u64 = 6;
     let (_, descriptors) = raise_nofile();
@@ -58,21 +60,21 @@ fn a_thousand_services_are_taken_back_at_once() {
             .collect()
     };
     let before = pids(all(&bench));
-    let mut took_ms = Vec::new();
-    for _ in 0..3 {
+    let (mut took_ms, mut computed_ms) = (Vec::new(), Vec::new());
+    for _ in 0..2 {
         let process = PidFd::open(bench.daemon_pid()).unwrap();
         let begun_ms = monotonic_ms();
         process.signal(9).unwrap();
         Deadline::new().wait(process.as_fd(), &|| "the killed daemon's end".to_owned());
         let after = pids(all(&bench));
         took_ms.push(monotonic_ms() - begun_ms);
+        let ticks = proc::stat(bench.daemon_pid()).unwrap().cpu_ticks;
+        computed_ms.push(ticks * 1_000 / proc::ticks_per_second());
         assert_eq!(after, before);
     }
-    eprintln!("{count} services are taken back, and told of, in {took_ms:?} ms");
-    assert!(
-        took_ms.iter().all(|took| *took < LIMIT_MS),
-        "{took_ms:?} ms"
-    );
+    eprintln!("{count} services are back in {took_ms:?} ms, computing {computed_ms:?} ms");
+    let is_quick = |computed: &u64| *computed < LIMIT_MS;
+    assert!(computed_ms.iter().all(is_quick), "{computed_ms:?} ms");
     bench.stop("*");
     daemon.end();
 }

@@ -76,7 +76,6 @@ fn guardian(fleet: &Fleet<'_>) -> Victim {
 
 fn play(rounds: u64, answers: Answers, mut die: impl FnMut(&mut Fleet<'_>, &Victim), care: Care) {
     let seed = from_environment("DIAKONOS_FAULTS_SEED").unwrap_or_else(monotonic_ms);
-    let rounds = from_environment("DIAKONOS_FAULTS_KILLS").unwrap_or(rounds);
     eprintln!("DIAKONOS_FAULTS_SEED={seed}");
     let bench = Bench::new();
     let mut fleet = Fleet::new(&bench, seed);
@@ -100,7 +99,8 @@ fn a_killed_daemon_costs_no_process_no_line_and_no_wish() {
         daemon.signal(SIGKILL);
         daemon.await_end();
     };
-    play(KILLS, Answers::Some, die, Care::Kept);
+    let kills = from_environment("DIAKONOS_FAULTS_KILLS").unwrap_or(KILLS);
+    play(kills, Answers::All, die, Care::Kept);
 }
 
 #[test]
@@ -108,7 +108,7 @@ fn a_daemon_that_crashed_costs_as_little() {
     let die = |fleet: &mut Fleet<'_>, daemon: &Victim| {
         daemon.crash([SIGSEGV, SIGABRT][fleet.seeded.below(2)]);
     };
-    play(OTHERS, Answers::Some, die, Care::Kept);
+    play(OTHERS, Answers::All, die, Care::Kept);
 }
 
 /// A kernel that says that it has sent more than it was given: then what is left to be sent is less than nothing, which
@@ -151,7 +151,7 @@ fn a_daemon_that_panicked_costs_as_little() {
         let story = fleet.story();
         assert!(story.contains("panicked at"), "no panic: {story}");
     };
-    play(OTHERS, Answers::Some, die, Care::Kept);
+    play(OTHERS, Answers::All, die, Care::Kept);
 }
 
 #[test]
@@ -186,7 +186,7 @@ fn a_daemon_killed_while_it_is_upgraded_costs_as_little() {
         daemon.await_end();
         upgrade.wait_with_output().unwrap();
     };
-    play(OTHERS, Answers::Some, die, Care::Kept);
+    play(OTHERS, Answers::All, die, Care::Kept);
 }
 
 /// Somebody else reaps what ends before the next client brings a daemon, and nobody reads what it says.

@@ -242,7 +242,7 @@ fn kill(given: &Given) -> Result<Exit, Failure> {
     let Final::Daemon(status) = client.ask(Command::DaemonStatus, &place.directories)? else {
         return Err(other_answer());
     };
-    // Their numbers are still their own, since it has just answered; but one from another PID namespace has others there.
+    // Their numbers are still their own, since it has just answered; in another PID namespace they are others.
     let is_near = client.pid() == Some(status.pid);
     let pids = [Some(status.pid), status.guardian].into_iter().flatten();
     let pids = pids.filter(|_| is_near);

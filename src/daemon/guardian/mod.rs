@@ -20,12 +20,10 @@ use std::path::Path;
 use crate::sys::channel::{Channel, Passed};
 use crate::sys::fork::{self, Fork};
 use crate::sys::poll::wait_readable;
-use crate::sys::process::{
-    Pid, PidFd, REAP_LIMIT, Wait, become_subreaper, error_text, reap_orphans,
-};
+use crate::sys::process::{Pid, PidFd, Wait, become_subreaper, error_text, reap_orphans};
 use crate::sys::signals::{SIGCHLD, SIGHUP, SIGINT, SIGTERM, SignalFd};
 use crate::sys::stranger::wait_for_stranger;
-use crate::sys::{clock, files, memory};
+use crate::sys::{clock, files, memory, proc};
 
 use super::boot::{BootError, Ready, Seat, prepare_process};
 use super::ends::ending;
@@ -132,6 +130,8 @@ pub(super) struct Guardian {
     patience: Patience,
     /// When what has happened is long enough ago to rest.
     rest_ms: Option<u64>,
+    /// Who had ended when we rested last.
+    ended: Vec<Pid>,
     /// A signal that came while there was no daemon, or that ended one before it was through.
     pending: Option<i32>,
     /// How many daemons there were.
@@ -226,6 +226,7 @@ impl Guardian {
             held: Vec::new(),
             patience: Patience::default(),
             rest_ms: None,
+            ended: Vec::new(),
             pending: None,
             generation: 0,
         })
@@ -405,28 +406,28 @@ impl Guardian {
             return;
         }
         self.rest_ms = None;
-        if self.reap() == REAP_LIMIT {
-            self.rest_ms = Some(now_ms);
+        self.reap();
+        if !self.ended.is_empty() {
+            self.rest_ms = Some(now_ms.saturating_add(REST_MS));
         }
         memory::give_back();
     }
 
-    /// Reaps whoever has ended and was left to us, while a daemon serves; a status that nobody has asked for is kept
-    /// for a successor. How many there were.
-    fn reap(&mut self) -> usize {
-        let Some(ward) = self
-            .ward
-            .as_ref()
-            .filter(|ward| ward.stage == Stage::Serving)
-        else {
-            return 0;
-        };
+    /// Reaps whoever had ended and was left to us when we rested before, while a daemon serves; a status that nobody
+    /// has asked for is kept for a successor.
+    fn reap(&mut self) {
+        let Some(ward) = &self.ward else { return };
+        if ward.stage != Stage::Serving {
+            return;
+        }
         let has_ended = || wait_readable(&[ward.pidfd.as_fd()], Some(0));
         // When the daemon ends its children become ours in the same moment: those are its successor's.
         reap_orphans(|pid| {
-            pid == ward.pid || has_ended().map_or(true, |ended| ended.contains(&true))
-        })
-        .len()
+            !self.ended.contains(&pid) || has_ended().map_or(true, |ended| ended.contains(&true))
+        });
+        let is_dead = |pid: &Pid| proc::stat(*pid).is_ok_and(|stat| stat.is_dead());
+        let own = proc::children(self.own).unwrap_or_default().into_iter();
+        self.ended = own.filter(|pid| *pid != ward.pid).filter(is_dead).collect();
     }
 
     /// Sees how the daemon has ended. The answer: what is left to do for us, if there is to be no other one.
