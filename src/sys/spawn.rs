@@ -281,7 +281,7 @@ impl Lent {
 impl Drop for Lent {
     fn drop(&mut self) {
         // Not above the hard limit, as it was before.
-        let _ = setrlimit(Resource::Locks, self.before.clone());
+        let _ = setrlimit(Resource::Locks, self.before);
     }
 }
 
