@@ -11,6 +11,7 @@
 )]
 
 mod child;
+mod lent;
 mod spawn;
 #[cfg(test)]
 mod testing;
