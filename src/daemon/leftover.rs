@@ -45,7 +45,7 @@ enum Leftover {
 }
 
 impl Leftovers {
-    fn tell(&mut self, text: String) {
+    pub(super) fn tell(&mut self, text: String) {
         if self.told.len() < TOLD_MAX {
             self.told.push(text);
         } else {

@@ -100,7 +100,7 @@ impl Processes {
     }
 
     /// What the unit was started with; where that was not kept, what its file says.
-    fn definitions(&self, saved: &Saved, context: &Context) -> Result<Definitions, String> {
+    fn definitions(&mut self, saved: &Saved, context: &Context) -> Result<Definitions, String> {
         let name = &saved.facts.unit;
         let read = read_file(name, Path::new(&saved.file), context);
         // Most files still say what was kept, and in far fewer words.
@@ -115,9 +115,16 @@ impl Processes {
         };
         let unit =
             read.map_err(|error| format!("its definition is lost ({reason}), and {error}"))?;
-        if unit.hash != saved.hash {
-            ::log::warn!("{name}: its definition is lost ({reason}), its file counts as it is now");
+        let since = match unit.hash == saved.hash {
+            true => "",
+            false => ", which has changed since it was started",
+        };
+        if saved.definition.is_some() || !since.is_empty() {
+            let text = format!("{name}: its definition is lost ({reason}); its file counts{since}");
+            ::log::warn!("{text}");
+            self.leftovers.tell(text);
         }
+        self.states.set_definitions_aside(name);
         Ok(Definitions::instead(unit))
     }
 

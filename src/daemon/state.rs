@@ -281,10 +281,8 @@ impl States {
         let folder = self.directory.join(ASIDE);
         let shown = path.display();
         let moved = files::private_directory(&folder).and_then(|()| {
-            let beside = path.with_extension(DEFINITIONS);
-            if let Some(name) = beside.file_name() {
-                // There need not be any.
-                let _ = std::fs::rename(&beside, folder.join(name));
+            if let Some(unit) = unit_of(path) {
+                self.set_definitions_aside(&unit);
             }
             let aside = folder.join(path.file_name().unwrap_or_default());
             std::fs::rename(path, &aside).map(|()| aside)
@@ -292,6 +290,19 @@ impl States {
         match moved {
             Ok(aside) => format!("{shown}: {reason}; kept as {}", aside.display()),
             Err(error) => format!("{shown}: {reason}; not moved: {}", error_text(&error)),
+        }
+    }
+
+    /// The same for definitions alone, if there are any.
+    pub(super) fn set_definitions_aside(&self, name: &UnitName) {
+        let folder = self.directory.join(ASIDE);
+        let path = self.path(name.as_str(), DEFINITIONS);
+        if path.symlink_metadata().is_err() || files::private_directory(&folder).is_err() {
+            return;
+        }
+        let aside = folder.join(path.file_name().unwrap_or_default());
+        if let Err(error) = std::fs::rename(&path, &aside) {
+            ::log::warn!("{} is not moved: {}", path.display(), error_text(&error));
         }
     }
 
@@ -359,7 +370,12 @@ impl States {
                 written: [Some(fingerprint), None],
                 ..Definitions::instead(in_force)
             },
-            None => Definitions::instead(in_force),
+            None => {
+                let path = self.path(in_force.name.as_str(), DEFINITIONS);
+                ::log::warn!("{} is unreadable, and is written anew", path.display());
+                self.set_definitions_aside(&in_force.name);
+                Definitions::instead(in_force)
+            }
         }
     }
 

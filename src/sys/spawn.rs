@@ -403,17 +403,14 @@ fn clone(plan: &Plan<'_>, cgroup: Option<BorrowedFd<'_>>) -> io::Result<(Pid, Pi
     Ok((pid, PidFd::from_owned(owned(pidfd.into())?)))
 }
 
-/// Whether a process that is born into this cgroup lives: one that ends at once is, and is looked at. `None` where none
-/// can be made that way, now or ever.
+/// Whether a process that is born into this cgroup lives; `None` where none can be made so. Nobody else notices it.
 pub(super) fn survives_birth_in(cgroup: BorrowedFd<'_>) -> Option<bool> {
     let arguments = CloneArguments {
-        // Without a signal at its end, nobody else notices it.
         flags: CLONE_INTO_CGROUP,
         cgroup: u64::from(cgroup.as_raw_fd().unsigned_abs()),
         ..CloneArguments::default()
     };
-    let length = size_of::<CloneArguments>();
-    let _blocked = SignalsBlocked::new();
+    let (length, _blocked) = (size_of::<CloneArguments>(), SignalsBlocked::new());
     // SAFETY: the arguments outlive the call; without CLONE_VM the child has its own copy of our memory.
     let result = unsafe { libc::syscall(libc::SYS_clone3, &raw const arguments, length) };
     if result == 0 {

@@ -185,6 +185,33 @@ fn a_definition_that_is_lost_in_run_is_read_from_its_file() {
     assert_eq!(daemon_status(&bench).unreadable, [""; 0]);
 }
 
+/// What is in the way of the definitions does not stay there, whether the unit's file says the same or not.
+#[test]
+fn a_definition_is_written_anew_where_something_else_lies() {
+    for text in [None, Some("[service]\nExecStart = \"/bin/sleep 999\"\n")] {
+        let bench = Bench::new();
+        let pid = spoiled(&bench, |state| {
+            let kept = state.with_extension("unit");
+            fs::remove_file(&kept).unwrap();
+            fs::create_dir_all(kept.join("below")).unwrap();
+        });
+        if let Some(text) = text {
+            bench.file("web", text);
+        }
+        let mut daemon = bench.lone_daemon();
+        assert_eq!(bench.status("web").pid, Some(pid));
+        assert_eq!(
+            daemon_status(&bench).unreadable.len(),
+            usize::from(text.is_some())
+        );
+        bench.stop("web").is(ResultKind::Stopped);
+        assert!(bench.home().join("run/web.unit").is_file());
+        die(&mut daemon);
+        let _daemon = bench.lone_daemon();
+        assert_eq!(bench.status("web").state, "stopped");
+    }
+}
+
 /// A number that has passed to somebody else, and the daemon's own family.
 #[test]
 fn nobody_is_signalled_for_bearing_a_number_that_was_written_down() {
