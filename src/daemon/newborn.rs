@@ -19,8 +19,8 @@ const SIGKILL: i32 = 9;
 const TICK_MS: u64 = 20;
 const LOOKS_MAX: usize = 4;
 
-/// All processes that bear a mark, by the mark; looked up once, when the first newborn is sought: whoever died has no more
-/// children.
+/// All processes that bear a mark, by the mark; looked up once, when the first newborn is sought: whoever died has no
+/// more children.
 #[derive(Debug, Default)]
 pub(super) struct Scan(Option<BTreeMap<u64, Vec<Pid>>>);
 

@@ -12,11 +12,11 @@ use std::ptr;
 
 use nix::libc;
 use rustix::io::fcntl_dupfd_cloexec;
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::cgroup::Entrance;
 use super::child::{self, Plan, Stream};
 use super::files;
+use super::lent::Lent;
 use super::process::{Identity, Pid, PidFd, owned};
 
 /// Descriptors that the child moves to 0, 1, 2 or 3 are kept from here upwards, so that no move overwrites another.
@@ -257,32 +257,6 @@ fn spawn_from(first: Way, spawn: &Spawn<'_>) -> io::Result<Spawned> {
         };
     };
     Ok(Spawned { pid, pidfd, status })
-}
-
-/// A mark that we bear ourselves for a moment, so that a child has it from the first moment of its life on: as the soft
-/// limit on file locks, which anybody may raise again.
-struct Lent {
-    before: Rlimit,
-}
-
-impl Lent {
-    /// Nothing where we bear a lower mark ourselves.
-    fn new(mark: u64) -> Option<Self> {
-        let before = getrlimit(Resource::Locks);
-        let lent = Rlimit {
-            current: Some(mark),
-            maximum: before.maximum,
-        };
-        setrlimit(Resource::Locks, lent).ok()?;
-        Some(Self { before })
-    }
-}
-
-impl Drop for Lent {
-    fn drop(&mut self) {
-        // Not above the hard limit, as it was before.
-        let _ = setrlimit(Resource::Locks, self.before.clone());
-    }
 }
 
 /// No way would fare better. Anything else may come of the cgroup, and the child's own attempt then names that step.
