@@ -23,6 +23,7 @@ pub mod files;
 pub mod fork;
 pub mod image;
 pub mod inotify;
+mod lent;
 mod maps;
 pub mod memory;
 pub mod notify;
