@@ -1,9 +1,11 @@
-//! A mark that a child has from the first moment of its life on. What a mark is stands in `proc.rs`.
+//! A life's mark on this process itself, while a child that is to bear it is made.
+//!
+//! What the mark is for is `spawn`'s to say (`Spawn::lock_limit`).
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// A mark that we bear ourselves for a moment, as the soft limit on file locks, which anybody may raise again.
-#[derive(Debug)]
+/// A mark that we bear ourselves for a moment, so that a child has it from the first moment of its life on: as the soft
+/// limit on file locks, which anybody may raise again.
 pub(super) struct Lent {
     before: Rlimit,
 }

@@ -11,6 +11,7 @@
 )]
 
 mod child;
+mod lent;
 mod spawn;
 #[cfg(test)]
 mod testing;
@@ -23,7 +24,6 @@ pub mod files;
 pub mod fork;
 pub mod image;
 pub mod inotify;
-mod lent;
 mod maps;
 pub mod memory;
 pub mod notify;

@@ -238,16 +238,25 @@ impl Bench {
 
 impl Drop for Bench {
     fn drop(&mut self) {
-        // A daemon in the background, if the test did not come to its end.
-        let daemons = marked(&format!("DIAKONOS_HOME={}", self.home().display()));
         let left = self.processes();
-        let both = daemons.iter().chain(&left);
-        let held: Vec<PidFd> = both.filter_map(|pid| PidFd::open(*pid).ok()).collect();
-        for process in &held {
-            let _ = process.signal(9);
-        }
-        for process in &held {
-            let _ = wait_readable(&[process.as_fd()], Some(PATIENCE_MS));
+        // A daemon in the background, if the test did not come to its end. It and its guardian make each other anew
+        // until both are killed before either has looked.
+        loop {
+            let mut both = marked(&format!("DIAKONOS_HOME={}", self.home().display()));
+            both.extend(self.processes());
+            let held: Vec<PidFd> = both
+                .iter()
+                .filter_map(|pid| PidFd::open(*pid).ok())
+                .collect();
+            if held.is_empty() {
+                break;
+            }
+            for process in &held {
+                let _ = process.signal(9);
+            }
+            for process in &held {
+                let _ = wait_readable(&[process.as_fd()], Some(PATIENCE_MS));
+            }
         }
         // A daemon that was killed has left its cgroups.
         if let Ok(tree) = Tree::open(&Home::new(self.home()).tree_name()) {
