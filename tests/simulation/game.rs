@@ -616,11 +616,20 @@ impl Game<'_> {
             let ticks = self.engine.next_deadline().is_some_and(|at| at <= self.now);
             if !self.world.reports().is_empty() || ticks {
                 self.go_on(entropy)?;
-            } else if self.is_settled() || !self.sleep() {
+            } else if self.is_settled() || (!self.sleep() && !self.end_the_unwatched()) {
                 return self.has_settled();
             }
         }
         fail("the game does not settle")
+    }
+
+    /// Whoever the daemon does not watch ends, in the end: a stop without a limit and without SIGKILL waits for that.
+    /// Whether there was anybody.
+    fn end_the_unwatched(&mut self) -> bool {
+        let facts = self.facts.values();
+        let watched = facts.flat_map(|facts| [facts.main, facts.control].into_iter().flatten());
+        let watched = watched.map(|run| run.run).collect();
+        self.world.end_all_but(self.now, &watched)
     }
 
     fn is_settled(&self) -> bool {

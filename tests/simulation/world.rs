@@ -4,7 +4,7 @@
 //! Owns what is alive. It decides nothing and knows nothing of phases. What the daemon knows of it (reports under way,
 //! watched groups, searches for a main process) is lost when the daemon dies; processes are not.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use diakonos::engine::{
     Ending, Event, FactRun, Moment, NoMain, Role, RunId, Spawn, Target, UnitId,
@@ -317,8 +317,7 @@ impl World {
                     }
                 }
                 Stage::Running { ends_at } => {
-                    let is_on_its_own = process.run.is_none();
-                    if process.was_told || !process.lasts || is_on_its_own || ends_at.is_some() {
+                    if process.was_told || !process.lasts || ends_at.is_some() {
                         *ends_at = Some(ends_at.map_or(now, |at| at.min(now.plus_ms(1000))));
                     }
                 }
@@ -329,6 +328,20 @@ impl World {
             search.finds_stranger = false;
         }
         self.advance(now);
+    }
+
+    /// Whether there was anybody.
+    pub(crate) fn end_all_but(&mut self, now: Moment, watched: &BTreeSet<RunId>) -> bool {
+        let mut some = false;
+        for process in self.processes.values_mut() {
+            let is_watched = process.run.is_some_and(|run| watched.contains(&run));
+            if let (false, Stage::Running { ends_at }) = (is_watched, &mut process.stage) {
+                *ends_at = Some(now);
+                some = true;
+            }
+        }
+        self.advance(now);
+        some
     }
 
     fn deliver(&mut self, now: Moment, pid: u32, signal: Signal) {
