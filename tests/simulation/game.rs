@@ -460,11 +460,11 @@ impl Game<'_> {
         let is_up = |facts: &Facts| facts.goal == FactGoal::Up && facts.phase == FactPhase::Running;
         let is_same = |name: &UnitName| {
             let is_this = |unit: &&Unit| unit.name == *name;
-            let force = self.engine.id(name).and_then(|id| self.engine.unit(id));
-            definitions
-                .iter()
-                .find(is_this)
-                .is_none_or(|unit| Some(unit) == force)
+            let id = self.engine.id(name);
+            let force = id.and_then(|id| self.engine.unit(id));
+            let waits = id.and_then(|id| self.engine.next_unit(id));
+            let read = definitions.iter().find(is_this);
+            waits.is_none() && read.is_none_or(|unit| Some(unit) == force)
         };
         let begun = self
             .facts
