@@ -18,7 +18,7 @@ use super::output::{aside, hint_line};
 use super::place::{Place, home_hint};
 use super::text::{clean, span};
 use super::wait::{MENTION_MS, mention};
-use crate::daemon::{Home, has_supervisor};
+use crate::daemon::{Home, has_heritage, has_supervisor};
 use crate::sys::clock::monotonic_ms;
 use crate::sys::detach::{Detached, start_detached};
 use crate::sys::files;
@@ -193,15 +193,6 @@ impl Place {
 
 fn has_died(pid: Pid) -> bool {
     proc::stat(pid).map_or(true, |stat| stat.is_dead())
-}
-
-/// Whether a daemon has died and left facts for a successor: one that ends in order leaves none.
-fn has_heritage(home: &Home) -> bool {
-    let Ok(entries) = std::fs::read_dir(home.run()) else {
-        return false;
-    };
-    let mut names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-    names.any(|name| name.ends_with(".state"))
 }
 
 /// Takes the lock of all who start a daemon; says so if that takes its time.

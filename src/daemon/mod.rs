@@ -53,6 +53,7 @@ pub use context::unit_context;
 pub use environment::default_path;
 pub use guardian::Ended;
 pub use home::Home;
+pub use state::has_heritage;
 pub use supervisor::has_supervisor;
 
 use boot::{Ready, Seat};

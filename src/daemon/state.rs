@@ -23,6 +23,8 @@ use crate::wire::{
     Saved, SavedDefinition, decode_definitions, decode_saved, encode_definitions, encode_saved,
 };
 
+use super::home::Home;
+
 /// The endings of the files' names.
 const FACTS: &str = "state";
 const DEFINITIONS: &str = "unit";
@@ -393,6 +395,16 @@ impl States {
     fn path(&self, name: &str, ending: &str) -> PathBuf {
         self.directory.join(format!("{name}.{ending}"))
     }
+}
+
+/// Whether a daemon of this boot of the machine has died and left facts for a successor: one that ends in order leaves
+/// none, and what is of an earlier boot is nobody's any more. What cannot be read counts.
+#[must_use]
+pub fn has_heritage(home: &Home) -> bool {
+    let boot_id = clock::boot_id().unwrap_or_default();
+    files_in(&home.run(), FACTS).iter().any(|path| {
+        read_facts(path, unit_of(path).as_ref()).map_or(true, |(saved, _)| saved.boot_id == boot_id)
+    })
 }
 
 /// The files of a folder with this ending, sorted.

@@ -110,6 +110,22 @@ fn what_is_enabled_and_was_stopped_by_hand_or_had_failed_starts_again() {
     daemon.end();
 }
 
+/// A look, or the wish that nothing runs, is no reason to start what is enabled.
+#[test]
+fn after_a_reboot_only_a_command_that_needs_a_daemon_starts_one() {
+    let bench = Bench::new();
+    let mut daemon = bench.lone_daemon();
+    bench.sleeper("web", "");
+    enable(&bench, "web");
+    bench.start("web").is(ResultKind::Started);
+    crash_the_machine(&bench, &mut daemon, |_| {});
+    let output = bench.run(&["kill"]);
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(said.contains("no daemon runs"), "{output:?}");
+    assert_eq!(bench.run(&["daemon-status"]).status.code(), Some(5));
+    assert!(bench.processes().is_empty());
+}
+
 /// The numbers of an earlier boot belong to anybody now.
 #[test]
 fn whoever_has_a_number_of_an_earlier_boot_is_left_alone() {
