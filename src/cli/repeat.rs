@@ -11,6 +11,8 @@ use crate::wire::{Final, Request};
 
 /// Daemons that may die in a row as soon as they are spoken to, before it is thought to be the wish that kills them.
 const LOSSES_MAX: u32 = 50;
+/// Daemons that an upgrade may cost: it may be the new program that dies, and each try would end one more.
+const UPGRADE_LOSSES_MAX: u32 = 3;
 /// A connection that has lived so long was not killed by what was asked on it.
 const LIVELY_MS: u64 = 1_000;
 
@@ -53,15 +55,21 @@ impl Losses {
         }
     }
 
-    /// One more; whether it is worth trying again.
-    fn count(&mut self) -> bool {
+    /// One more, while this was wanted; whether it is worth trying again.
+    fn count(&mut self, command: Option<&Command>) -> bool {
+        let is_upgrade = matches!(command, Some(Command::Upgrade));
         let lived_ms = monotonic_ms().saturating_sub(self.connected_ms);
-        self.in_a_row = if lived_ms > LIVELY_MS {
+        self.in_a_row = if lived_ms > LIVELY_MS && !is_upgrade {
             1
         } else {
             self.in_a_row.saturating_add(1)
         };
-        self.in_a_row <= LOSSES_MAX
+        let most = if is_upgrade {
+            UPGRADE_LOSSES_MAX
+        } else {
+            LOSSES_MAX
+        };
+        self.in_a_row <= most
     }
 }
 
@@ -76,7 +84,7 @@ impl Client {
             let message = format!("the daemon{named} ended before it answered: {}", unknown.0);
             return Err(Failure::new(Exit::NoDaemon, message).hint(unknown.1));
         }
-        if !self.losses.count() {
+        if !self.losses.count(command) {
             return Err(failure);
         }
         let is_kill = matches!(command, Some(Command::Kill));
@@ -145,4 +153,30 @@ fn starts_a_daemon(command: &Command) -> bool {
         command,
         Command::Start { .. } | Command::Restart { .. } | Command::Enable { .. }
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tries(command: &Command, connected_ms: u64) -> usize {
+        let mut losses = Losses {
+            in_a_row: 0,
+            connected_ms,
+        };
+        let again = std::iter::from_fn(|| losses.count(Some(command)).then_some(()));
+        again.take(1_000).count()
+    }
+
+    #[test]
+    fn an_upgrade_whose_program_dies_is_soon_given_up() {
+        assert_eq!(tries(&Command::Upgrade, monotonic_ms()), 3);
+        assert_eq!(tries(&Command::Upgrade, 0), 3);
+    }
+
+    #[test]
+    fn other_wishes_survive_a_row_of_deaths() {
+        assert_eq!(tries(&Command::List, u64::MAX), 50);
+        assert_eq!(tries(&Command::List, 0), 1_000);
+    }
 }

@@ -59,7 +59,7 @@ pub use supervisor::has_supervisor;
 use boot::{Ready, Seat};
 use enabled::Enabled;
 use event_loop::{Daemon, Memory};
-use guardian::Post;
+use guardian::{Inherited, Post};
 use handover::Heritage;
 use keeper::Keeper;
 use processes::Processes;
@@ -121,9 +121,11 @@ pub fn run(options: Options) -> Result<Ended, BootError> {
 /// # Errors
 /// As [`run`]: the daemon has died before it could say more, and another one could not start.
 pub fn run_guardian(options: Options, channel: i32) -> Result<Ended, BootError> {
+    boot::prepare_process();
     match guardian::inherit(&options.home, channel) {
-        Some(guardian) => follow(guardian.run()?),
-        None => run(options),
+        Inherited::Guarded(guardian) => follow(guardian.run()?),
+        Inherited::Over => Ok(Ended::InOrder),
+        Inherited::Dead => run(options),
     }
 }
 

@@ -115,7 +115,10 @@ impl Store {
 
     /// Nothing of use is in it any more.
     pub(super) fn forget(&mut self, inode: u64) {
-        let text = format!("FDSTOREREMOVE=1\nFDNAME=log-{inode}\n");
+        let name = format!("FDNAME=log-{inode}\n");
+        // A supervisor that reads no more must not cost a descriptor for each pipe that ever was.
+        self.unsent.retain(|(text, _)| !text.contains(&name));
+        let text = format!("FDSTOREREMOVE=1\n{name}");
         self.unsent.push_back((text, None));
         self.send();
     }
@@ -182,4 +185,38 @@ pub fn has_supervisor(home: &Home) -> bool {
 /// Whether this variable is no service's, even if its unit asks for it.
 pub(super) fn is_ours_alone(name: &str) -> bool {
     OURS_ALONE.contains(&name)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+    use std::os::linux::net::SocketAddrExt as _;
+    use std::os::unix::net::{SocketAddr, UnixDatagram};
+
+    use super::*;
+
+    #[test]
+    fn a_supervisor_that_reads_nothing_costs_no_descriptor_of_a_pipe_that_is_gone() {
+        let name = format!("diakonos-store-{}", std::process::id());
+        let address = SocketAddr::from_abstract_name(&name).unwrap();
+        let _ear = UnixDatagram::bind_addr(&address).unwrap();
+        let mut store = Store {
+            socket: format!("@{name}").into(),
+            unsent: VecDeque::new(),
+            health: Health::Good,
+        };
+        let (reader, _writer) = files::pipe().unwrap();
+        let mut inode = 0;
+        while store.unsent.len() < 20 {
+            inode += 1;
+            store.keep(inode, reader.as_fd());
+            store.forget(inode);
+        }
+        assert!(store.unsent.iter().all(|(_, fd)| fd.is_none()));
+        // The newest wish about a pipe is the one that counts.
+        store.keep(inode, reader.as_fd());
+        let (last, fd) = store.unsent.back().unwrap();
+        assert!(last.starts_with("FDSTORE=1\n") && fd.is_some());
+    }
 }

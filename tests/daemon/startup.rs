@@ -173,6 +173,24 @@ fn what_is_not_ours_is_left_as_it_is() {
     }
 }
 
+/// Somebody else has made a service of that name, and enabled it.
+#[test]
+fn a_link_to_what_is_not_ours_stays() {
+    for kind in KINDS {
+        let bench = Bench::new();
+        let machine = bench.path("machine");
+        on(&bench, "startup", kind);
+        let found = entries(&machine);
+        for path in found.iter().filter(|path| !path.is_symlink()) {
+            fs::write(path, "[Service]\n").unwrap();
+        }
+        let (code, nothing, _) = on(&bench, "unstartup", "");
+        assert_eq!(code, Some(0));
+        assert!(nothing.starts_with("nothing to remove"), "{nothing}");
+        assert_eq!(entries(&machine), found, "{kind}");
+    }
+}
+
 #[test]
 fn print_shows_all_and_does_nothing() {
     let bench = Bench::new();

@@ -173,7 +173,13 @@ impl Made {
         let path = self.place(plan);
         match self {
             Self::File { mode, text, .. } => find_file(&path, (*mode, text), &plan.mark),
-            Self::Link { target, .. } => find_link(&path, target),
+            Self::Link { target, .. } => match find_link(&path, target)? {
+                Found::Same if leads_to_foreign(plan)? => {
+                    let reason = "what it leads to is not ours".to_owned();
+                    Ok(Found::Foreign(reason))
+                }
+                found => Ok(found),
+            },
             Self::Lines { begin, line, end } => {
                 if plan.root.is_some() {
                     let message = "a crontab can be changed on the running machine only";
@@ -236,6 +242,21 @@ fn find_link(path: &Path, target: &Path) -> Result<Found, Failure> {
         }
         Err(error) => Err(failed("look at", path, &error)),
     }
+}
+
+/// Whether what a link of this name leads to is somebody else's, none of it ours.
+fn leads_to_foreign(plan: &Plan) -> Result<bool, Failure> {
+    let mut is_foreign = false;
+    for made in &plan.made {
+        if let Made::File { mode, text, .. } = made {
+            match find_file(&made.place(plan), (*mode, text), &plan.mark)? {
+                Found::Same | Found::Ours => return Ok(false),
+                Found::Foreign(_) => is_foreign = true,
+                Found::Nothing => {}
+            }
+        }
+    }
+    Ok(is_foreign)
 }
 
 fn is_missing(error: &io::Error) -> bool {

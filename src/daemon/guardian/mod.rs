@@ -6,6 +6,7 @@
 //! that nothing in it can go wrong, and allocates next to nothing: its pages are the daemon's as long as neither writes
 //! to them.
 
+mod inherit;
 pub(super) mod message;
 mod patience;
 
@@ -23,12 +24,12 @@ use crate::sys::poll::wait_readable;
 use crate::sys::process::{Pid, PidFd, Wait, become_subreaper, error_text, reap_orphans};
 use crate::sys::signals::{SIGCHLD, SIGHUP, SIGINT, SIGTERM, SignalFd};
 use crate::sys::stranger::wait_for_stranger;
-use crate::sys::{clock, files, memory, proc};
+use crate::sys::{clock, memory, proc};
 
-use super::boot::{BootError, Ready, Seat, prepare_process};
+use super::boot::{BootError, Ready, Seat};
 use super::ends::ending;
-use super::home::Home;
 use super::keeper::Keeper;
+pub(super) use inherit::{Inherited, inherit};
 use message::{MESSAGE_MAX, Message, Note};
 use patience::{Fault, Patience};
 
@@ -38,8 +39,6 @@ const REST_MS: u64 = 1_000;
 
 /// The option by which a new process learns of the channel that it is to guard.
 pub(super) const GUARD_OPTION: &CStr = c"--guard";
-/// How long a daemon may take to say who it is.
-const SEAT_MS: u64 = 10_000;
 
 /// How a daemon ended that is to have no successor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,42 +70,6 @@ pub(super) fn guard(seat: Seat, ready: Ready) -> Result<Post, BootError> {
             Err(error)
         }
     }
-}
-
-/// Takes up the guard of a daemon that is the other end of this inherited channel. Nothing if it has not said who it is
-/// before it died.
-pub(super) fn inherit(home: &Home, channel: i32) -> Option<Guardian> {
-    prepare_process();
-    let channel = Channel::from_owned(files::take_inherited(channel).ok()?);
-    let mut buffer = [0; MESSAGE_MAX];
-    wait_readable(&[channel.as_fd()], Some(SEAT_MS)).ok()?;
-    let Passed { length, fds } = channel.receive(&mut buffer).ok()?;
-    let Some(Message::Seat(note)) = Message::decode(buffer.get(..length)?) else {
-        return None;
-    };
-    let [lock, listener] = <[OwnedFd; 2]>::try_from(fds).ok()?;
-    let pid = Pid::from_raw(note.pid)?;
-    let pidfd = PidFd::open(pid).ok()?;
-    // Somebody is there who hears us, and so that number is still the daemon's.
-    channel.send(&[0], &[]).ok()?;
-    let seat = Seat {
-        home: home.clone(),
-        lock: File::from(lock),
-        listener: UnixListener::from(listener),
-        nofile: note.nofile,
-        directories: note.directories,
-    };
-    let mut guardian = Guardian::new(seat, Ready::default()).ok()?;
-    guardian.generation = 1;
-    guardian.ward = Some(Ward {
-        pid,
-        pidfd,
-        channel: Some(channel),
-        born_ms: clock::monotonic_ms(),
-        stage: Stage::Busy,
-        ending: None,
-    });
-    Some(guardian)
 }
 
 fn failed(object: &str, error: io::Error) -> BootError {
