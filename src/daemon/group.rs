@@ -207,8 +207,9 @@ impl Group {
         }
     }
 
-    /// Waits for the end of the last member from now on. Whoever asks looks at [`Self::is_empty`] afterwards.
-    pub(super) fn watch(&mut self, why: Watched, sources: &mut Sources, watches: &mut Watches) {
+    /// Waits for the end of the last member from now on. Whoever asks looks at [`Self::is_empty`] afterwards, and has
+    /// members held if there are any.
+    pub(super) fn watch(&mut self, why: Watched, watches: &mut Watches) {
         let is_new = self.watch == Watched::Not;
         if self.watch != Watched::Asked {
             self.watch = why;
@@ -222,8 +223,7 @@ impl Group {
                     ::log::warn!("watching {}: {}", path.display(), error_text(&error));
                 }
             }
-            Kind::Cgroup(_) => {}
-            Kind::Found(_) => self.hold_members(sources),
+            Kind::Cgroup(_) | Kind::Found(_) => {}
         }
     }
 
@@ -377,7 +377,8 @@ mod tests {
         let mut child = marked(&marker);
         let pid = Pid::from_raw(child.id()).unwrap();
         assert_eq!(group.members().unwrap(), [pid]);
-        group.watch(Watched::Asked, &mut sources, &mut watches);
+        group.watch(Watched::Asked, &mut watches);
+        group.hold_members(&mut sources);
         group.signal(SIGKILL).unwrap();
         child.wait().unwrap();
         assert!(group.is_empty());

@@ -68,8 +68,8 @@ impl Processes {
         // The first process has just left a child, which may soon leave session and environment behind as well.
         hold.group.remember_members();
         // When the last process goes, nobody is left who could write the file.
-        hold.group
-            .watch(Watched::Ours, turn.sources, &mut self.watches);
+        hold.group.watch(Watched::Ours, &mut self.watches);
+        hold.group.hold_members(turn.sources);
         self.finding.insert(run, Finding { unit, file });
         self.look_for_main(run, turn);
     }

@@ -14,9 +14,7 @@ use super::watches::Purpose;
 impl Processes {
     pub(super) fn watch_group(&mut self, unit: UnitId, turn: &mut Turn<'_>) {
         match self.holds.get_mut(&unit) {
-            Some(hold) => hold
-                .group
-                .watch(Watched::Asked, turn.sources, &mut self.watches),
+            Some(hold) => hold.group.watch(Watched::Asked, &mut self.watches),
             None => turn.events.push_back(Event::GroupEmpty { unit }),
         }
         self.check_group(unit, turn);
@@ -32,7 +30,12 @@ impl Processes {
         if watched == Watched::Not {
             return;
         }
-        if has_run || !hold.group.is_empty() {
+        if has_run {
+            // Its end makes us look again, and who else is there is asked only then: where members are found, a look
+            // costs as much as there are processes.
+            return;
+        }
+        if !hold.group.is_empty() {
             hold.group.hold_members(turn.sources);
             return;
         }
@@ -92,10 +95,13 @@ impl Processes {
             return;
         };
         if hold.group.watched() == Watched::Not {
-            hold.group
-                .watch(Watched::Ours, turn.sources, &mut self.watches);
+            hold.group.watch(Watched::Ours, &mut self.watches);
         }
-        if hold.group.watched() == Watched::Asked || !hold.group.is_empty() {
+        if hold.group.watched() == Watched::Asked {
+            return;
+        }
+        if !hold.group.is_empty() {
+            hold.group.hold_members(turn.sources);
             return;
         }
         let pumped = hold.log.as_mut().map(|log| log.drain(&mut self.intake));

@@ -341,13 +341,13 @@ fn without_a_guardian_there_is_one_process() {
 /// The daemon does not wait for a guardian that does not read.
 #[test]
 fn a_guardian_that_is_stopped_holds_nobody_up() {
-    const SERVICES: usize = 400;
     let bench = Bench::new();
+    let services = Bench::crowd(400);
     let daemon = bench.daemon();
     let guardian = daemon.started();
     let before = entries(guardian, "fd");
     signal(guardian, STOP);
-    let names: Vec<String> = (0..SERVICES).map(|count| format!("s{count}")).collect();
+    let names: Vec<String> = (0..services).map(|count| format!("s{count}")).collect();
     for name in &names {
         bench.service(name, "", "exec sleep 1000", "");
     }
@@ -357,7 +357,7 @@ fn a_guardian_that_is_stopped_holds_nobody_up() {
     assert!(done.results().iter().all(|one| is_up(one.kind)), "{done:?}");
     bench.stop("s1*");
     signal(guardian, CONTINUE);
-    let left = (0..SERVICES).filter(|count| !format!("{count}").starts_with('1'));
+    let left = (0..services).filter(|count| !format!("{count}").starts_with('1'));
     let left = left.count();
     await_that("the guardian holds what runs", || {
         entries(guardian, "fd") == before + left

@@ -38,8 +38,9 @@ fn a_thousand_services_are_taken_back_at_once() {
     /// Descriptors that the daemon holds for one of them.
     const EACH: u64 = 6;
     let (_, descriptors) = raise_nofile();
-    let count = usize::try_from(descriptors / EACH).unwrap().min(1_000);
     let bench = Bench::new();
+    let count = usize::try_from(descriptors / EACH).unwrap();
+    let count = Bench::crowd(count.min(1_000));
     let daemon = bench.daemon();
     let names: Vec<String> = (0..count).map(|number| format!("s{number}")).collect();
     for name in &names {
