@@ -49,8 +49,10 @@ pub(super) struct States {
 #[derive(Debug, Default)]
 struct Kept {
     facts: Option<Slot>,
-    /// Of the payload: the same facts are not written twice.
-    hash: u64,
+    /// Of the payload, once it and all that it names are written: the same facts are not written twice.
+    hash: Option<u64>,
+    /// Why what is on disk is not what was to be saved last: the file and the reason.
+    stale: Option<Box<str>>,
     definitions: Option<Slot>,
     /// Those in the newest slot, by their fingerprints.
     written: [Option<u64>; 2],
@@ -132,8 +134,10 @@ impl States {
         let payload = encode_saved(saved);
         let hash = hash_of(&payload);
         let mut kept = self.kept.remove(&unit).unwrap_or_default();
-        if kept.facts.is_some() && kept.hash == hash {
+        if kept.facts.is_some() && kept.hash == Some(hash) {
+            kept.stale = None;
             self.kept.insert(unit, kept);
+            self.report();
             return;
         }
         let name = saved.facts.unit.as_str();
@@ -149,13 +153,18 @@ impl States {
         let path = self.path(name, FACTS);
         let stated = match write(&path, kept.facts, &payload) {
             Ok(slot) => {
-                (kept.facts, kept.hash) = (Some(slot), hash);
+                // Facts without their definitions are better than none, and are written again with them.
+                (kept.facts, kept.hash) = (Some(slot), defined.is_ok().then_some(hash));
                 Ok(())
             }
             Err(error) => Err((path, error)),
         };
+        let text = |(path, error): (PathBuf, io::Error)| -> Box<str> {
+            format!("{}: {}", path.display(), error_text(&error)).into()
+        };
+        kept.stale = defined.and(stated).err().map(text);
         self.kept.insert(unit, kept);
-        self.report(defined.and(stated));
+        self.report();
     }
 
     /// Definitions that are longer than any file may be are left to the unit's own file.
@@ -177,18 +186,18 @@ impl States {
         Ok(())
     }
 
-    fn report(&mut self, result: Result<(), (PathBuf, io::Error)>) {
-        match (self.health, result) {
-            (Health::Good, Err((path, error))) => {
+    fn report(&mut self) {
+        let stale = self.kept.values().find_map(|kept| kept.stale.as_deref());
+        match (self.health, stale) {
+            (Health::Good, Some(reason)) => {
+                ::log::error!("writing {reason}; a successor would not know");
                 self.health = Health::Failing;
-                let (path, reason) = (path.display(), error_text(&error));
-                ::log::error!("writing {path}: {reason}; a successor would not know");
             }
-            (Health::Failing, Ok(())) => {
-                self.health = Health::Good;
+            (Health::Failing, None) => {
                 ::log::info!("the services' state is written again");
+                self.health = Health::Good;
             }
-            (Health::Good, Ok(())) | (Health::Failing, Err(_)) => {}
+            (Health::Good, None) | (Health::Failing, Some(_)) => {}
         }
     }
 
@@ -254,9 +263,9 @@ impl States {
         left
     }
 
-    /// Whether the last save was written.
+    /// Whether every unit's last save was written.
     pub(super) fn is_good(&self) -> bool {
-        self.health == Health::Good
+        self.kept.values().all(|kept| kept.stale.is_none())
     }
 
     /// Whether this program can read all that a daemon has saved here; changes nothing.
@@ -385,7 +394,8 @@ impl States {
     pub(super) fn resume(&mut self, unit: UnitId, facts: Slot, definitions: &Definitions) {
         let kept = Kept {
             facts: Some(facts),
-            hash: 0,
+            hash: None,
+            stale: None,
             definitions: definitions.place,
             written: definitions.written,
         };
@@ -624,6 +634,38 @@ mod tests {
             }
             before = Some(now);
         }
+        fs::remove_dir_all(&folder).unwrap();
+    }
+
+    /// A folder in a file's place fails a write as a full disk does.
+    #[test]
+    fn a_save_that_failed_is_not_good_until_it_is_written_itself() {
+        let folder = folder("stale");
+        let mut states = States::new(folder.clone());
+        let boot = states.boot_id().to_owned();
+        fs::create_dir_all(folder.join("web.unit")).unwrap();
+        let unit = definition("/bin/web");
+        let web = Saved {
+            definition: Some(unit.fingerprint()),
+            ..saved("web", &boot, 0)
+        };
+        let define = || vec![SavedDefinition::of(&unit)];
+        states.save(UnitId(1), &web, define);
+        assert!(!states.is_good());
+        states.save(UnitId(2), &saved("other", &boot, 0), Vec::new);
+        assert!(!states.is_good(), "another unit's save says nothing of it");
+        fs::remove_dir(folder.join("web.unit")).unwrap();
+        // The same facts: what failed was the definition.
+        states.save(UnitId(1), &web, define);
+        assert!(states.is_good());
+        let found = states.definitions(&web, &unit_context()).unwrap();
+        assert_eq!(*found.in_force, unit);
+
+        fs::create_dir_all(folder.join("third.state")).unwrap();
+        states.save(UnitId(3), &saved("third", &boot, 0), Vec::new);
+        assert!(!states.is_good());
+        states.remove(UnitId(3), &UnitName::parse("third").unwrap());
+        assert!(states.is_good());
         fs::remove_dir_all(&folder).unwrap();
     }
 
