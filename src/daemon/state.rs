@@ -11,7 +11,6 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
 use crate::engine::{RunId, UnitId};
@@ -24,6 +23,7 @@ use crate::wire::{
 };
 
 use super::home::Home;
+use super::slot_file::{remove, write};
 
 /// The endings of the files' names.
 const FACTS: &str = "state";
@@ -51,8 +51,8 @@ struct Kept {
     facts: Option<Slot>,
     /// Of the payload, once it and all that it names are written: the same facts are not written twice.
     hash: Option<u64>,
-    /// Why what is on disk is not what was to be saved last: the file and the reason.
-    stale: Option<Box<str>>,
+    /// Why what is on disk is not what was to be saved last.
+    stale: Option<(PathBuf, io::Error)>,
     definitions: Option<Slot>,
     /// Those in the newest slot, by their fingerprints.
     written: [Option<u64>; 2],
@@ -159,10 +159,7 @@ impl States {
             }
             Err(error) => Err((path, error)),
         };
-        let text = |(path, error): (PathBuf, io::Error)| -> Box<str> {
-            format!("{}: {}", path.display(), error_text(&error)).into()
-        };
-        kept.stale = defined.and(stated).err().map(text);
+        kept.stale = stated.and(defined).err();
         self.kept.insert(unit, kept);
         self.report();
     }
@@ -187,10 +184,11 @@ impl States {
     }
 
     fn report(&mut self) {
-        let stale = self.kept.values().find_map(|kept| kept.stale.as_deref());
+        let stale = self.kept.values().find_map(|kept| kept.stale.as_ref());
         match (self.health, stale) {
-            (Health::Good, Some(reason)) => {
-                ::log::error!("writing {reason}; a successor would not know");
+            (Health::Good, Some((path, error))) => {
+                let (path, reason) = (path.display(), error_text(error));
+                ::log::error!("writing {path}: {reason}; a successor would not know");
                 self.health = Health::Failing;
             }
             (Health::Failing, None) => {
@@ -268,16 +266,23 @@ impl States {
         self.kept.values().all(|kept| kept.stale.is_none())
     }
 
-    /// Whether this program can read all that a daemon has saved here; changes nothing.
-    pub(super) fn rehearse(&self, context: &Context) -> Result<(), String> {
-        for path in files_in(&self.directory, FACTS) {
-            let failed = |reason: String| format!("cannot read {}: {reason}", path.display());
-            let (saved, _) = read_facts(&path, unit_of(&path).as_ref()).map_err(failed)?;
-            if saved.boot_id == *self.boot_id && saved.definition.is_some() {
-                self.definitions(&saved, context)?;
-            }
-        }
-        Ok(())
+    /// Why a successor would know nothing at all of a unit: the file that cannot be written.
+    pub(super) fn unknown(&self, unit: UnitId) -> Option<&(PathBuf, io::Error)> {
+        let kept = self.kept.get(&unit)?;
+        kept.stale.as_ref().filter(|_| kept.facts.is_none())
+    }
+
+    /// What a daemon has saved here of this boot, or why it cannot be read; changes nothing.
+    pub(super) fn saved(&self) -> impl Iterator<Item = Result<Saved, String>> {
+        let read = |path: PathBuf| match read_facts(&path, unit_of(&path).as_ref()) {
+            Ok((saved, _)) => Ok(saved),
+            Err(reason) => Err(format!("cannot read {}: {reason}", path.display())),
+        };
+        let all = files_in(&self.directory, FACTS).into_iter().map(read);
+        all.filter(|one| {
+            one.as_ref()
+                .map_or(true, |saved| saved.boot_id == *self.boot_id)
+        })
     }
 
     /// Nothing of what was put aside runs any more.
@@ -448,28 +453,6 @@ fn fingerprints(definitions: &[SavedDefinition]) -> [Option<u64>; 2] {
     [at(0), at(1)]
 }
 
-/// Writes the slot that follows `before`, or the first one. Where there is none before, what lies there is of a
-/// predecessor, and judged by now.
-fn write(path: &Path, before: Option<Slot>, payload: &[u8]) -> io::Result<Slot> {
-    let slot = match before {
-        Some(before) => before.next(payload),
-        None => Slot::first(payload),
-    };
-    let slot = slot.ok_or(io::ErrorKind::FileTooLarge)?;
-    let file = files::open_own(path)?;
-    if before.is_none() {
-        file.set_len(0)?;
-    }
-    let bytes = slot.encode(payload);
-    let offset = u64::try_from(slot.offset()).map_err(|_| io::ErrorKind::FileTooLarge)?;
-    let written = files::write_at(file.as_fd(), &bytes, offset)?;
-    if written == bytes.len() {
-        Ok(slot)
-    } else {
-        Err(io::ErrorKind::StorageFull.into())
-    }
-}
-
 fn read_facts(path: &Path, unit: Option<&UnitName>) -> Result<(Saved, Slot), String> {
     let bytes = files::read_own(path, FILE_LIMIT).map_err(|error| error_text(&error))?;
     let (slot, payload) = slot::newest(&bytes).ok_or("nothing whole in it")?;
@@ -478,15 +461,6 @@ fn read_facts(path: &Path, unit: Option<&UnitName>) -> Result<(Saved, Slot), Str
         return Err(format!("it is the state of {}", saved.facts.unit));
     }
     Ok((saved, slot))
-}
-
-fn remove(path: &Path) {
-    match std::fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            ::log::warn!("removing {}: {}", path.display(), error_text(&error));
-        }
-        _ => {}
-    }
 }
 
 /// FNV-1a.
