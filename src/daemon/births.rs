@@ -55,6 +55,13 @@ impl Processes {
         if spawn.role.begins() {
             // By its mark and its group a successor finds the newborn, should we die before its PID is saved.
             self.save(spawn.unit, turn.engine);
+            // One that would not know of it at all would take it for stopped, and start it a second time.
+            if let Some((path, error)) = self.states.unknown(spawn.unit) {
+                let errno = error.raw_os_error().unwrap_or(0);
+                let (path, reason) = (path.display(), error_text(error));
+                let then = "a daemon that dies would not know of it";
+                return Err(failure("state", errno, format!("{path}: {reason}; {then}")));
+            }
         }
         let Some(hold) = self.holds.get_mut(&spawn.unit) else {
             return Err(unknown());

@@ -23,6 +23,7 @@ use super::home::Home;
 use super::keeper::Keeper;
 use super::processes::Processes;
 use super::request::Waiter;
+use super::restore;
 use super::session::{Session, Sessions, Stage};
 use super::sources::{SessionId, Source};
 use super::state::States;
@@ -44,7 +45,7 @@ pub(super) struct Heritage {
 /// A sentence for the one who wants to be replaced.
 pub(super) fn rehearse(note: File, home: &Home) -> Result<(), String> {
     decode(note).map_err(|reason| format!("cannot read the handover: {reason}"))?;
-    States::new(home.run()).rehearse(&unit_context())
+    restore::rehearse(&States::new(home.run()), &unit_context())
 }
 
 fn decode(note: File) -> Result<Handover, String> {

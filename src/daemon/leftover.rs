@@ -75,8 +75,14 @@ impl Processes {
         trees.extend(self.tree.as_ref().map(Tree::path));
         self.leftovers.trees = trees.into_iter().map(Path::to_owned).collect();
         for unreadable in &left.unreadable {
-            ::log::error!("{}", unreadable.text);
-            self.leftovers.tell(unreadable.text.clone());
+            let name = unreadable.unit.as_ref();
+            let living = name.map(|name| self.living(name, &Leftover::Anywhere));
+            let text = match living.as_ref().and_then(shown) {
+                None => unreadable.text.clone(),
+                Some(pids) => format!("{}; {pids} runs on unwatched", unreadable.text),
+            };
+            ::log::error!("{text}");
+            self.leftovers.tell(text);
             self.suspect(unreadable.unit.clone());
         }
         for path in &left.aside {

@@ -28,6 +28,7 @@ mod request;
 mod restore;
 mod session;
 mod settling;
+mod slot_file;
 mod sources;
 mod spawn;
 mod state;

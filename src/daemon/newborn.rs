@@ -74,7 +74,13 @@ impl Processes {
                     }
                 }
                 Look::Several(pids) => {
-                    for pidfd in pids.into_iter().filter_map(|pid| PidFd::open(pid).ok()) {
+                    let open = |pid: Pid| Some((pid, PidFd::open(pid).ok()?));
+                    let held: Vec<(Pid, PidFd)> = pids.into_iter().filter_map(open).collect();
+                    // Looked for again while they are held: their numbers have not passed to others.
+                    let Look::Several(still) = self.look(unit, saved, bearers) else {
+                        continue;
+                    };
+                    for (_, pidfd) in held.iter().filter(|(pid, _)| still.contains(pid)) {
                         // One that has ended meanwhile is what is wanted.
                         let _ = pidfd.signal(SIGKILL);
                     }

@@ -29,7 +29,11 @@ use super::pump::UnitLog;
 use super::settling::is_rest;
 use super::sources::{Source, Sources};
 use super::spawn::{Fifos, failure};
-use super::state::Definitions;
+use super::state::{Definitions, States};
+
+const SIGTERM: i32 = 15;
+/// So many services that were taken back are told of by their names.
+const TOLD_MAX: usize = 20;
 
 impl Daemon {
     /// Takes back whatever a predecessor left. To be called once, at boot, before any request.
@@ -85,7 +89,8 @@ impl Processes {
         // Those that run come first: they must not lack the descriptors that the others take for a moment.
         taken.sort_by_key(|(_, saved)| saved.facts.main.is_none() && saved.facts.control.is_none());
         let mut scan = Scan::default();
-        for (id, saved) in taken {
+        for (id, saved) in &taken {
+            let id = *id;
             let turn = &mut Turn {
                 engine,
                 sources,
@@ -93,10 +98,39 @@ impl Processes {
             };
             let (log_lost, last_end) = (saved.log_lost, saved.last_end);
             self.history.insert(id, History { log_lost, last_end });
-            self.take_back(id, &saved, &mut scan, turn);
+            self.take_back(id, saved, &mut scan, turn);
         }
+        self.tell_taken(&taken);
         // Whatever is due by now, and whatever waited for its turn, is so again.
         events.push_back(Event::Tick);
+    }
+
+    /// One line for those who wonder what became of their services.
+    fn tell_taken(&self, taken: &[(UnitId, Saved)]) {
+        if taken.is_empty() {
+            return;
+        }
+        let alive = |(id, saved): &(UnitId, Saved)| {
+            let is_main = |run: &&Run| run.unit == *id && run.role == Role::Start;
+            let run = self.runs.values().find(is_main);
+            let run = run.or_else(|| self.runs.values().find(|run| run.unit == *id))?;
+            Some(format!("{} (PID {})", saved.facts.unit, run.pid))
+        };
+        let mut alive: Vec<String> = taken.iter().filter_map(alive).collect();
+        let (count, rest) = (alive.len(), taken.len() - alive.len());
+        if count > TOLD_MAX {
+            alive.truncate(TOLD_MAX);
+            alive.push(format!("and {} more", count - TOLD_MAX));
+        }
+        let (services, colon) = match count {
+            0 => ("services", ""),
+            1 => ("service", ": "),
+            _ => ("services", ": "),
+        };
+        let alive = alive.join(", ");
+        ::log::info!(
+            "took back {count} running {services} of the daemon before{colon}{alive}; {rest} at rest"
+        );
     }
 
     /// What the unit was started with; where that was not kept, what its file says.
@@ -113,8 +147,7 @@ impl Processes {
             Ok(definitions) => return Ok(definitions),
             Err(reason) => reason,
         };
-        let unit =
-            read.map_err(|error| format!("its definition is lost ({reason}), and {error}"))?;
+        let unit = in_its_place(read, &reason)?;
         let since = match unit.hash == saved.hash {
             true => "",
             false => ", which has changed since it was started",
@@ -221,7 +254,22 @@ impl Processes {
         let exit = match turn.sources.add(pidfd.as_fd(), Source::Exit(id)) {
             Ok(exit) => exit,
             Err(error) => {
-                ::log::error!("PID {pid} cannot be watched: {}", error_text(&error));
+                let reason = error_text(&error);
+                ::log::error!("PID {pid} cannot be watched and is stopped: {reason}");
+                // Nobody would learn of its end, so that it counts as ended, and what is left in its group is stopped
+                // before anything is started in its place.
+                if let Some(hold) = self.holds.get_mut(&unit) {
+                    hold.group.add_root(pid);
+                }
+                // One that has ended meanwhile is what is wanted.
+                let _ = pidfd.signal(SIGTERM);
+                if run.role == Role::Start {
+                    self.main_ended(unit, Ending::Unknown);
+                }
+                turn.events.push_back(Event::Exited {
+                    run: id,
+                    ending: Ending::Unknown,
+                });
                 return;
             }
         };
@@ -247,6 +295,27 @@ impl Processes {
         // while nobody has reaped it.
         self.exit(id, turn);
     }
+}
+
+/// Whether this program can take back all that a daemon has saved; changes nothing.
+///
+/// # Errors
+/// What cannot be read, and why.
+pub(super) fn rehearse(states: &States, context: &Context) -> Result<(), String> {
+    for saved in states.saved() {
+        let saved = saved?;
+        if let Err(reason) = states.definitions(&saved, context) {
+            let name = &saved.facts.unit;
+            let read = read_file(name, Path::new(&saved.file), context);
+            in_its_place(read, &reason).map_err(|error| format!("{name}: {error}"))?;
+        }
+    }
+    Ok(())
+}
+
+/// Where what a unit was started with is lost for this `reason`, its file counts.
+fn in_its_place(read: Result<Unit, String>, reason: &str) -> Result<Unit, String> {
+    read.map_err(|error| format!("its definition is lost ({reason}), and {error}"))
 }
 
 /// Whom no service can be: the first process, ourselves, and who made us.

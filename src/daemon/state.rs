@@ -11,7 +11,6 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
 use crate::engine::{RunId, UnitId};
@@ -24,6 +23,7 @@ use crate::wire::{
 };
 
 use super::home::Home;
+use super::slot_file::{remove, write};
 
 /// The endings of the files' names.
 const FACTS: &str = "state";
@@ -49,8 +49,10 @@ pub(super) struct States {
 #[derive(Debug, Default)]
 struct Kept {
     facts: Option<Slot>,
-    /// Of the payload: the same facts are not written twice.
-    hash: u64,
+    /// Of the payload, once it and all that it names are written: the same facts are not written twice.
+    hash: Option<u64>,
+    /// Why what is on disk is not what was to be saved last.
+    stale: Option<(PathBuf, io::Error)>,
     definitions: Option<Slot>,
     /// Those in the newest slot, by their fingerprints.
     written: [Option<u64>; 2],
@@ -132,8 +134,10 @@ impl States {
         let payload = encode_saved(saved);
         let hash = hash_of(&payload);
         let mut kept = self.kept.remove(&unit).unwrap_or_default();
-        if kept.facts.is_some() && kept.hash == hash {
+        if kept.facts.is_some() && kept.hash == Some(hash) {
+            kept.stale = None;
             self.kept.insert(unit, kept);
+            self.report();
             return;
         }
         let name = saved.facts.unit.as_str();
@@ -149,13 +153,15 @@ impl States {
         let path = self.path(name, FACTS);
         let stated = match write(&path, kept.facts, &payload) {
             Ok(slot) => {
-                (kept.facts, kept.hash) = (Some(slot), hash);
+                // Facts without their definitions are better than none, and are written again with them.
+                (kept.facts, kept.hash) = (Some(slot), defined.is_ok().then_some(hash));
                 Ok(())
             }
             Err(error) => Err((path, error)),
         };
+        kept.stale = stated.and(defined).err();
         self.kept.insert(unit, kept);
-        self.report(defined.and(stated));
+        self.report();
     }
 
     /// Definitions that are longer than any file may be are left to the unit's own file.
@@ -177,18 +183,19 @@ impl States {
         Ok(())
     }
 
-    fn report(&mut self, result: Result<(), (PathBuf, io::Error)>) {
-        match (self.health, result) {
-            (Health::Good, Err((path, error))) => {
-                self.health = Health::Failing;
-                let (path, reason) = (path.display(), error_text(&error));
+    fn report(&mut self) {
+        let stale = self.kept.values().find_map(|kept| kept.stale.as_ref());
+        match (self.health, stale) {
+            (Health::Good, Some((path, error))) => {
+                let (path, reason) = (path.display(), error_text(error));
                 ::log::error!("writing {path}: {reason}; a successor would not know");
+                self.health = Health::Failing;
             }
-            (Health::Failing, Ok(())) => {
-                self.health = Health::Good;
+            (Health::Failing, None) => {
                 ::log::info!("the services' state is written again");
+                self.health = Health::Good;
             }
-            (Health::Good, Ok(())) | (Health::Failing, Err(_)) => {}
+            (Health::Good, None) | (Health::Failing, Some(_)) => {}
         }
     }
 
@@ -254,21 +261,28 @@ impl States {
         left
     }
 
-    /// Whether the last save was written.
+    /// Whether every unit's last save was written.
     pub(super) fn is_good(&self) -> bool {
-        self.health == Health::Good
+        self.kept.values().all(|kept| kept.stale.is_none())
     }
 
-    /// Whether this program can read all that a daemon has saved here; changes nothing.
-    pub(super) fn rehearse(&self, context: &Context) -> Result<(), String> {
-        for path in files_in(&self.directory, FACTS) {
-            let failed = |reason: String| format!("cannot read {}: {reason}", path.display());
-            let (saved, _) = read_facts(&path, unit_of(&path).as_ref()).map_err(failed)?;
-            if saved.boot_id == *self.boot_id && saved.definition.is_some() {
-                self.definitions(&saved, context)?;
-            }
-        }
-        Ok(())
+    /// Why a successor would know nothing at all of a unit: the file that cannot be written.
+    pub(super) fn unknown(&self, unit: UnitId) -> Option<&(PathBuf, io::Error)> {
+        let kept = self.kept.get(&unit)?;
+        kept.stale.as_ref().filter(|_| kept.facts.is_none())
+    }
+
+    /// What a daemon has saved here of this boot, or why it cannot be read; changes nothing.
+    pub(super) fn saved(&self) -> impl Iterator<Item = Result<Saved, String>> {
+        let read = |path: PathBuf| match read_facts(&path, unit_of(&path).as_ref()) {
+            Ok((saved, _)) => Ok(saved),
+            Err(reason) => Err(format!("cannot read {}: {reason}", path.display())),
+        };
+        let all = files_in(&self.directory, FACTS).into_iter().map(read);
+        all.filter(|one| {
+            one.as_ref()
+                .map_or(true, |saved| saved.boot_id == *self.boot_id)
+        })
     }
 
     /// Nothing of what was put aside runs any more.
@@ -385,7 +399,8 @@ impl States {
     pub(super) fn resume(&mut self, unit: UnitId, facts: Slot, definitions: &Definitions) {
         let kept = Kept {
             facts: Some(facts),
-            hash: 0,
+            hash: None,
+            stale: None,
             definitions: definitions.place,
             written: definitions.written,
         };
@@ -438,28 +453,6 @@ fn fingerprints(definitions: &[SavedDefinition]) -> [Option<u64>; 2] {
     [at(0), at(1)]
 }
 
-/// Writes the slot that follows `before`, or the first one. Where there is none before, what lies there is of a
-/// predecessor, and judged by now.
-fn write(path: &Path, before: Option<Slot>, payload: &[u8]) -> io::Result<Slot> {
-    let slot = match before {
-        Some(before) => before.next(payload),
-        None => Slot::first(payload),
-    };
-    let slot = slot.ok_or(io::ErrorKind::FileTooLarge)?;
-    let file = files::open_own(path)?;
-    if before.is_none() {
-        file.set_len(0)?;
-    }
-    let bytes = slot.encode(payload);
-    let offset = u64::try_from(slot.offset()).map_err(|_| io::ErrorKind::FileTooLarge)?;
-    let written = files::write_at(file.as_fd(), &bytes, offset)?;
-    if written == bytes.len() {
-        Ok(slot)
-    } else {
-        Err(io::ErrorKind::StorageFull.into())
-    }
-}
-
 fn read_facts(path: &Path, unit: Option<&UnitName>) -> Result<(Saved, Slot), String> {
     let bytes = files::read_own(path, FILE_LIMIT).map_err(|error| error_text(&error))?;
     let (slot, payload) = slot::newest(&bytes).ok_or("nothing whole in it")?;
@@ -468,15 +461,6 @@ fn read_facts(path: &Path, unit: Option<&UnitName>) -> Result<(Saved, Slot), Str
         return Err(format!("it is the state of {}", saved.facts.unit));
     }
     Ok((saved, slot))
-}
-
-fn remove(path: &Path) {
-    match std::fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            ::log::warn!("removing {}: {}", path.display(), error_text(&error));
-        }
-        _ => {}
-    }
 }
 
 /// FNV-1a.
@@ -624,6 +608,38 @@ mod tests {
             }
             before = Some(now);
         }
+        fs::remove_dir_all(&folder).unwrap();
+    }
+
+    /// A folder in a file's place fails a write as a full disk does.
+    #[test]
+    fn a_save_that_failed_is_not_good_until_it_is_written_itself() {
+        let folder = folder("stale");
+        let mut states = States::new(folder.clone());
+        let boot = states.boot_id().to_owned();
+        fs::create_dir_all(folder.join("web.unit")).unwrap();
+        let unit = definition("/bin/web");
+        let web = Saved {
+            definition: Some(unit.fingerprint()),
+            ..saved("web", &boot, 0)
+        };
+        let define = || vec![SavedDefinition::of(&unit)];
+        states.save(UnitId(1), &web, define);
+        assert!(!states.is_good());
+        states.save(UnitId(2), &saved("other", &boot, 0), Vec::new);
+        assert!(!states.is_good(), "another unit's save says nothing of it");
+        fs::remove_dir(folder.join("web.unit")).unwrap();
+        // The same facts: what failed was the definition.
+        states.save(UnitId(1), &web, define);
+        assert!(states.is_good());
+        let found = states.definitions(&web, &unit_context()).unwrap();
+        assert_eq!(*found.in_force, unit);
+
+        fs::create_dir_all(folder.join("third.state")).unwrap();
+        states.save(UnitId(3), &saved("third", &boot, 0), Vec::new);
+        assert!(!states.is_good());
+        states.remove(UnitId(3), &UnitName::parse("third").unwrap());
+        assert!(states.is_good());
         fs::remove_dir_all(&folder).unwrap();
     }
 

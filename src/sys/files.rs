@@ -11,8 +11,8 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::Path;
 
 use rustix::fs::{
-    AtFlags, CWD, FileType, FlockOperation, Gid, Mode, OFlags, Stat, Uid, chmod, chownat,
-    fcntl_getfl, fcntl_setfl, flock, fstat, mkfifoat, open,
+    AtFlags, CWD, FallocateFlags, FileType, FlockOperation, Gid, Mode, OFlags, Stat, Uid, chmod,
+    chownat, fallocate, fcntl_getfl, fcntl_setfl, flock, fstat, mkfifoat, open,
 };
 use rustix::io::{Errno, retry_on_intr};
 use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_setpipe_size, pipe_with, splice, tee};
@@ -184,6 +184,19 @@ pub fn open_own(path: &Path) -> io::Result<std::fs::File> {
     let how = OFlags::WRONLY | OFlags::CREATE;
     let flags = how | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::NOCTTY | OFlags::CLOEXEC;
     Ok(open(path, flags, Mode::from_raw_mode(0o600))?.into())
+}
+
+/// Has the disk set aside the first `length` bytes of a file, which does not get longer by it. Nothing happens where
+/// the filesystem cannot do that.
+///
+/// # Errors
+/// `ENOSPC`, `EDQUOT`, `EFBIG`, `EIO`.
+pub fn reserve(fd: BorrowedFd<'_>, length: usize) -> io::Result<()> {
+    let length = u64::try_from(length).map_err(|_| io::ErrorKind::FileTooLarge)?;
+    match retry_on_intr(|| fallocate(fd, FallocateFlags::KEEP_SIZE, 0, length)) {
+        Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => Ok(()),
+        result => Ok(result?),
+    }
 }
 
 /// As [`read_regular`], but only what nobody else can have written.

@@ -45,6 +45,12 @@ impl Slot {
         Some(Self { sequence, size })
     }
 
+    /// Bytes that the slot takes.
+    #[must_use]
+    pub fn size(self) -> usize {
+        self.size
+    }
+
     /// Where in the file the slot begins, in bytes.
     #[must_use]
     pub fn offset(self) -> usize {

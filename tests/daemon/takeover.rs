@@ -37,7 +37,12 @@ fn a_service_runs_on_and_can_be_stopped() {
     let before = bench.status("web");
     die(&mut daemon);
 
-    let _daemon = bench.lone_daemon();
+    let mut daemon = bench.shell_before_daemon(":");
+    let told = daemon.log.until("took back");
+    let pid = before.pid.unwrap();
+    let expected =
+        format!("took back 1 running service of the daemon before: web (PID {pid}); 0 at rest");
+    assert!(told.contains(&expected), "{told}");
     let after = bench.status("web");
     assert_eq!((after.pid, after.run), (before.pid, before.run));
     bench.stop("web").is(ResultKind::Stopped);

@@ -100,6 +100,67 @@ fn a_full_disk_costs_log_bytes_and_nothing_else() {
     });
 }
 
+/// What runs and is not written down is lost to a successor, and started a second time.
+#[test]
+fn a_service_that_cannot_be_written_down_is_not_started() {
+    let probe = Command::new("unshare").args(["-rm", "true"]).output();
+    if !probe.unwrap().status.success() {
+        return;
+    }
+    let bench = Bench::new();
+    let run = bench.home().join("run");
+    let mut builder = DirBuilder::new();
+    builder.recursive(true).mode(0o700).create(&run).unwrap();
+    let mount = format!(
+        "exec unshare -rm /bin/sh -c 'mount -t tmpfs -o size=256k,mode=700 none {} && \
+         exec \"$0\" \"$@\"' \"$0\" \"$@\"",
+        run.display()
+    );
+    let daemon = bench.daemon_after(&mount);
+    let mut ear = bench.ear();
+    bench.sleeper("before", "");
+    bench.sleeper("after", "");
+    let in_run = |name: &str| seen_by(daemon.pid(), &run.join(name));
+    let client = |words: &[&str]| {
+        let told = bench.run(words);
+        let (out, error) = (told.stdout, told.stderr);
+        let said = format!(
+            "{}{}",
+            String::from_utf8_lossy(&out),
+            String::from_utf8_lossy(&error)
+        );
+        (told.status.success(), said)
+    };
+    let (good, said) = client(&["start", "before"]);
+    assert!(good, "{said}");
+    assert_eq!(ear.next().unwrap(), "up before");
+    let filled = fs::write(in_run("filler"), vec![0; 1 << 20]);
+    assert_eq!(filled.unwrap_err().kind(), std::io::ErrorKind::StorageFull);
+
+    let (good, said) = client(&["start", "after"]);
+    assert!(
+        !good && said.contains("after.state: No space left on device"),
+        "{said}"
+    );
+    assert!(
+        said.contains("a daemon that dies would not know of it"),
+        "{said}"
+    );
+    assert!(!in_run("after.state").exists(), "an empty file is a riddle");
+    // What a failed start runs too, ExecStopPost=.
+    assert_eq!(ear.next().unwrap(), "down after");
+    // Its file has room for what follows.
+    let (good, said) = client(&["restart", "before"]);
+    assert!(good, "{said}");
+    assert_eq!(ear.take(2), ["down before", "up before"]);
+
+    fs::remove_file(in_run("filler")).unwrap();
+    let (good, said) = client(&["start", "after"]);
+    assert!(good, "{said}");
+    assert_eq!(ear.next().unwrap(), "up after");
+    daemon.end();
+}
+
 /// An ordinary user can have this anywhere. A process that goes beyond it is killed, unless it has seen to that.
 #[test]
 fn a_limit_on_the_size_of_files_costs_log_bytes_and_nothing_else() {
