@@ -263,7 +263,8 @@ impl Daemon {
                 }
                 SIGHUP => ::log::info!("SIGHUP: nothing to do"),
                 _ => {
-                    ::log::info!("signal {signal}: stopping every service, then the daemon");
+                    let name = text::signal_name(signal);
+                    ::log::info!("{name}: stopping every service, then the daemon");
                     self.ask(
                         Verb::Shutdown,
                         Asker::Signal,
