@@ -3,9 +3,11 @@
 //! Owns what is dropped and how that is told. Where nobody reads (a full pipe, a terminal after Ctrl-S), a line is
 //! dropped and counted, and the next line that finds room comes after one that says how many are missing.
 
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::fd::{AsFd as _, BorrowedFd};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::PathBuf;
 
 use super::text::{count, timestamp};
 use crate::sys::files::reopen_nonblocking;
@@ -13,6 +15,7 @@ use crate::sys::poll::is_writable;
 
 /// What is written at once, in bytes: a pipe that is writable has room for as much, `PIPE_BUF` of pipe(7).
 const PIECE_BYTES: usize = 4096;
+const EIO: i32 = 5;
 
 /// Writes lines to a descriptor, if there is room.
 pub(super) struct Unwaiting {
@@ -26,6 +29,8 @@ pub(super) struct Unwaiting {
     dropping: bool,
     /// What was written last was no line end.
     within_line: bool,
+    /// The file to go on in when the terminal has closed.
+    instead: Option<PathBuf>,
 }
 
 impl Unwaiting {
@@ -48,7 +53,31 @@ impl Unwaiting {
             dropped: 0,
             dropping: false,
             within_line: false,
+            instead: None,
         })
+    }
+
+    /// Goes on at the end of this file when what it writes to is a terminal that has closed.
+    pub(super) fn or_else(self, path: PathBuf) -> Self {
+        Self {
+            instead: Some(path),
+            ..self
+        }
+    }
+
+    /// Whether lines go to the other file from now on, where they begin with one that says so.
+    fn has_moved(&mut self) -> bool {
+        let Some(path) = self.instead.take() else {
+            return false;
+        };
+        let mut options = OpenOptions::new();
+        let opened = options.append(true).create(true).mode(0o600).open(path);
+        let Ok(file) = opened else { return false };
+        self.file = file;
+        self.regular = true;
+        let time = timestamp((self.clock)());
+        let text = format!("{time} [WARN] the terminal has closed: the log goes on here\n");
+        self.file.write_all(text.as_bytes()).is_ok()
     }
 
     fn line(&mut self, line: &[u8]) {
@@ -93,12 +122,18 @@ impl Unwaiting {
                         rest = rest.get(length..).unwrap_or_default();
                     }
                     Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    Err(error) if is_gone(&error) && self.has_moved() => rest = piece,
                     Err(_) => return false,
                 }
             }
         }
         true
     }
+}
+
+/// `EIO`: the terminal has closed.
+fn is_gone(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(EIO)
 }
 
 impl Write for Unwaiting {

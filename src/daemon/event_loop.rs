@@ -106,6 +106,7 @@ impl Daemon {
             self.processes.settle(engine, sources, &mut self.events);
             self.sessions.flush(&mut self.sources);
             self.note_detached();
+            self.guard_again();
             if let Err(error) = self.processes.keeper.watch(&mut self.sources) {
                 ::log::error!("cannot watch the guardian: {}", error_text(&error));
             }
@@ -143,6 +144,25 @@ impl Daemon {
                 "the guardian (PID {died}) has died, and there is no other one: {reason}; should this daemon die, the \
                  next command makes a successor"
             ),
+        }
+    }
+
+    /// How long until a guardian is to be tried again; an upgrade needs none before it is through.
+    fn guard_again_in_ms(&self) -> Option<u64> {
+        let again_ms = self.processes.keeper.again_ms();
+        let again_ms = again_ms.filter(|_| self.upgrade.is_none())?;
+        Some(again_ms.saturating_sub(clock::monotonic_ms()))
+    }
+
+    /// Makes the guardian that could not be made before, if that is due.
+    fn guard_again(&mut self) {
+        if self.guard_again_in_ms() != Some(0) {
+            return;
+        }
+        // Why not has been said.
+        if let Ok(pid) = self.processes.keeper.renew() {
+            ::log::info!("PID {pid} is the guardian now");
+            self.introduce();
         }
     }
 
@@ -203,7 +223,8 @@ impl Daemon {
         let due = self.engine.next_deadline();
         let timeout_ms = due.map(|due| due.since_ms(now()));
         let upgrade_ms = self.upgrade.as_ref().map(|upgrade| upgrade.timeout_ms());
-        let soonest = timeout_ms.into_iter().chain(upgrade_ms).min()?;
+        let others = upgrade_ms.into_iter().chain(self.guard_again_in_ms());
+        let soonest = timeout_ms.into_iter().chain(others).min()?;
         Some(Duration::from_millis(soonest))
     }
 
@@ -221,7 +242,10 @@ impl Daemon {
 
     fn serve(&mut self, source: Source, hung_up: bool, heard: &mut Vec<SessionId>) {
         match source {
-            Source::Listener => self.sessions.accept(&self.listener, &mut self.sources),
+            Source::Listener => {
+                self.sessions.accept(&self.listener, &mut self.sources);
+                self.processes.keeper.hasten();
+            }
             Source::Signals => self.take_signals(),
             Source::Guardian => self.look_at_guardian(),
             // It is looked at when the turn ends.
@@ -263,7 +287,8 @@ impl Daemon {
                 }
                 SIGHUP => ::log::info!("SIGHUP: nothing to do"),
                 _ => {
-                    ::log::info!("signal {signal}: stopping every service, then the daemon");
+                    let name = text::signal_name(signal);
+                    ::log::info!("{name}: stopping every service, then the daemon");
                     self.ask(
                         Verb::Shutdown,
                         Asker::Signal,

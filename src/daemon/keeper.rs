@@ -26,6 +26,8 @@ use super::supervisor::Store;
 const QUICK_MS: u64 = 10_000;
 /// So many that die at once are enough.
 const QUICK_MAX: u32 = 5;
+/// How long after a guardian could not be made it is tried again.
+const AGAIN_MS: u64 = 60_000;
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -35,6 +37,8 @@ pub(super) struct Keeper {
     store: Option<Store>,
     /// How many guardians have died one after the other, each soon after it was made.
     quick: u32,
+    /// When another one is to be tried, since there is none that should be; monotonic.
+    again_ms: Option<u64>,
 }
 
 #[derive(Debug)]
@@ -213,12 +217,27 @@ impl Keeper {
         Some(guardian)
     }
 
+    /// When [`Keeper::renew`] is to be tried again, monotonic milliseconds; nothing while that is not wanted.
+    pub(super) fn again_ms(&self) -> Option<u64> {
+        self.again_ms
+    }
+
+    /// It is worth while to try again now, unless those that were made have died at once.
+    pub(super) fn hasten(&mut self) {
+        if self.again_ms.is_some() && self.quick < QUICK_MAX {
+            self.again_ms = Some(clock::monotonic_ms());
+        }
+    }
+
     /// Makes another guardian, of our own program in a process of its own. It has to be told everything.
     ///
     /// # Errors
-    /// A sentence without subject: why there is none.
+    /// A sentence without subject: why there is none. It is to be tried again at [`Keeper::again_ms`].
     pub(super) fn renew(&mut self) -> Result<Pid, String> {
-        if self.quick >= QUICK_MAX {
+        let now_ms = clock::monotonic_ms();
+        let is_again = self.again_ms.is_some_and(|again_ms| again_ms <= now_ms);
+        self.again_ms = Some(now_ms.saturating_add(AGAIN_MS));
+        if self.quick >= QUICK_MAX && !is_again {
             return Err(format!("{QUICK_MAX} have died at once"));
         }
         let made = Channel::pair().and_then(|(ours, theirs)| Ok((ours, start(theirs)?)));

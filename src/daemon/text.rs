@@ -3,13 +3,19 @@
 use std::time::Duration;
 
 use crate::engine::{Asker, Cause, Impossible, Refusal};
-use crate::unit::Span;
+use crate::unit::{Signal, Span};
 
 use super::account::Account;
 
 /// "1min 30s", "250ms".
 pub(super) fn span(ms: u64) -> String {
     Span::Finite(Duration::from_millis(ms)).to_string()
+}
+
+/// `SIGTERM`; the bare number where there is no name.
+pub(super) fn signal_name(number: i32) -> String {
+    let signal = Signal::from_number(number);
+    signal.map_or_else(|| number.to_string(), |signal| signal.to_string())
 }
 
 /// A cause with the name of the user who asked, whom the engine knows by number only. It can only be root or our own:

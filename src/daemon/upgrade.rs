@@ -16,7 +16,7 @@ use mio::Token;
 use crate::sys::fork::become_program;
 use crate::sys::image::{Exec, at_exec, file_state, memory_file, own_program};
 use crate::sys::process::{
-    self, ExecStatus, Pid, PidFd, Spawn, Stdio, Wait, error_text, read_status,
+    self, ExecStatus, Pid, PidFd, Spawn, Stdio, Wait, error_text, kill_group, read_status,
 };
 use crate::sys::{clock, files};
 use crate::wire::{ErrorKind, Final, WireError, encode_handover};
@@ -24,6 +24,7 @@ use crate::wire::{ErrorKind, Final, WireError, encode_handover};
 use super::answer;
 use super::event_loop::Daemon;
 use super::sources::{SessionId, Source};
+use super::text;
 
 /// How long the new program may take to read everything, and this daemon to come to a point where it can be replaced.
 const PATIENCE_MS: u64 = 20_000;
@@ -60,8 +61,10 @@ enum Stage {
     Rehearsing(Rehearsal),
     /// It can go on; the guardian is to reap nobody from here on.
     Due,
-    /// It is told so, and what ended before is looked at once more.
+    /// It is told so, and there is still something to wait for.
     Announced,
+    /// It is told so and all rests: what ended before it was told is looked at once more.
+    Looking,
 }
 
 /// The new program, in a process of its own.
@@ -78,11 +81,11 @@ impl Upgrade {
     /// How long the loop may sleep.
     pub(super) fn timeout_ms(&self) -> u64 {
         match self.stage {
-            Stage::Rehearsing(_) | Stage::Due => {
+            Stage::Rehearsing(_) | Stage::Due | Stage::Announced => {
                 self.deadline_ms.saturating_sub(clock::monotonic_ms())
             }
             // What ended before the guardian was told is ready now.
-            Stage::Announced => 0,
+            Stage::Looking => 0,
         }
     }
 }
@@ -183,19 +186,23 @@ impl Daemon {
         }
         // A birth under way tells how far it came on a pipe that is this image's own.
         let rests = self.events.is_empty() && self.processes.is_between_births();
+        if rests && matches!(upgrade.stage, Stage::Due) {
+            self.processes.keeper.busy();
+            upgrade.stage = Stage::Announced;
+        }
+        let is_still = rests && self.processes.keeper.has_said_all();
         match upgrade.stage {
-            Stage::Due if rests => {
-                self.processes.keeper.busy();
-                upgrade.stage = Stage::Announced;
-            }
-            Stage::Announced if rests && self.processes.keeper.has_said_all() => {
+            Stage::Looking if is_still => {
                 let reason = self.become_it(&upgrade.program, upgrade.file, &upgrade.sessions);
                 return self.give_up(upgrade.sessions, &reason);
             }
-            Stage::Due | Stage::Announced if is_late => {
+            Stage::Due | Stage::Announced | Stage::Looking if is_late => {
                 let reason = "services were being started all the while";
                 return self.give_up(upgrade.sessions, reason);
             }
+            Stage::Announced if is_still => upgrade.stage = Stage::Looking,
+            // Events tell when a birth is through and when the guardian has read.
+            Stage::Looking => upgrade.stage = Stage::Announced,
             Stage::Rehearsing(_) | Stage::Due | Stage::Announced => {}
         }
         self.upgrade = Some(upgrade);
@@ -212,18 +219,23 @@ impl Daemon {
 
     /// Looks what the rehearsal has come to.
     fn rehearsed(&mut self, rehearsal: Rehearsal, is_late: bool) -> Result<Stage, String> {
-        let mut wait = rehearsal.pidfd.wait().map_err(|error| error_text(&error))?;
-        if wait == Wait::StillRunning {
-            if !is_late {
-                return Ok(Stage::Rehearsing(rehearsal));
-            }
-            // It is reaped as an orphan.
-            let _ = rehearsal.pidfd.signal(SIGKILL);
-            wait = Wait::NotOurChild;
+        let peeked = rehearsal.pidfd.peek();
+        if matches!(peeked, Ok(Wait::StillRunning)) && !is_late {
+            return Ok(Stage::Rehearsing(rehearsal));
         }
+        // Whoever it has started is of no use any more. As long as it is not reaped the group's number is its own.
+        let _ = kill_group(rehearsal.pid);
+        let _ = rehearsal.pidfd.signal(SIGKILL);
+        // One that has not ended yet is reaped as an orphan.
+        let waited = match peeked {
+            Ok(Wait::StillRunning) => Ok(Wait::StillRunning),
+            Ok(_) => rehearsal.pidfd.wait(),
+            Err(error) => Err(error),
+        };
         self.sources
             .remove(rehearsal.token, rehearsal.pidfd.as_fd());
         self.processes.rehearsing = None;
+        let wait = waited.map_err(|error| error_text(&error))?;
         if let Ok(ExecStatus::Failed { errno, .. }) = read_status(rehearsal.status.as_fd()) {
             return Err(process::errno_text(errno));
         }
@@ -235,7 +247,9 @@ impl Daemon {
                 Err(format!("it ended with exit code {code}"))
             }
             Wait::Exited(code) => Err(format!("it ended with exit code {code}: {words}")),
-            Wait::Signaled { signal, .. } => Err(format!("it was killed by signal {signal}")),
+            Wait::Signaled { signal, .. } => {
+                Err(format!("it was killed by {}", text::signal_name(signal)))
+            }
             Wait::NotOurChild | Wait::StillRunning => {
                 Err("it did not say in time whether it can go on".to_owned())
             }

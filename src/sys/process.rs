@@ -255,6 +255,21 @@ fn ended_child(kind: libc::idtype_t, id: u32, options: i32) -> Option<Pid> {
     }
 }
 
+/// Sends SIGKILL to all of the process group that `leader` leads, as every process does that `spawn` has made; to those
+/// as well whose parent has died. As long as the leader is not reaped, the group's number is nobody else's.
+///
+/// # Errors
+/// `ESRCH`: there is no such group. `EPERM`: none of it is ours to signal.
+pub fn kill_group(leader: Pid) -> io::Result<()> {
+    let raw = i32::try_from(leader.as_raw()).ok();
+    let group = raw.and_then(rustix::process::Pid::from_raw);
+    let group = group.ok_or(rustix::io::Errno::SRCH)?;
+    Ok(rustix::process::kill_process_group(
+        group,
+        rustix::process::Signal::KILL,
+    )?)
+}
+
 /// Sets which permission bits new files do not get, 0 to 0o777.
 pub fn set_umask(mask: u32) {
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(mask & 0o777));

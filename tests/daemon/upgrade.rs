@@ -151,10 +151,7 @@ fn a_program_that_cannot_go_on_is_refused_and_nothing_has_happened() {
             "exit code 1: ouch",
         ),
         ("echo '#!/bin/sh'; echo 'echo hello'", "no program of ours"),
-        (
-            "echo '#!/bin/sh'; echo 'kill -11 $$'",
-            "killed by signal 11",
-        ),
+        ("echo '#!/bin/sh'; echo 'kill -11 $$'", "killed by SIGSEGV"),
         ("head -c 20000 \"$0\"", "diakonos: "),
         ("printf ''", "diakonos: "),
     ];
@@ -180,6 +177,25 @@ fn a_program_that_cannot_go_on_is_refused_and_nothing_has_happened() {
     succeeded(&upgrade(&bench));
     assert_eq!((bench.status("web").pid, daemon.pid()), (before, pid));
     bench.stop("web").is(ResultKind::Stopped);
+    daemon.end();
+}
+
+/// Not even those that have outlived their parent.
+#[test]
+fn a_refused_program_leaves_nobody_behind() {
+    let bench = Bench::new();
+    let (daemon, program) = begin(&bench, &[]);
+    let told = bench.path("left");
+    let left = format!("(sleep 103 & echo $! > {}); exit 3", told.display());
+    install(&program, &format!("echo '#!/bin/sh'; echo '{left}'"));
+    let said = upgrade(&bench).stderr;
+    assert!(String::from_utf8_lossy(&said).contains("exit code 3"));
+    let left = fs::read_to_string(told).unwrap().trim().parse().unwrap();
+    if let Ok(left) = PidFd::open(Pid::from_raw(left).unwrap()) {
+        Deadline::new().wait(left.as_fd(), &|| {
+            "the end of what it has started".to_owned()
+        });
+    }
     daemon.end();
 }
 

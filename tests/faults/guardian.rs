@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::fd::AsFd;
+use std::process::Command as Program;
 
 use diakonos::engine::{Command, Wait};
 use diakonos::sys::clock::monotonic_ms;
@@ -367,6 +368,32 @@ fn a_guardian_that_is_stopped_holds_nobody_up() {
     bench.client().ask(start("s1")).is(ResultKind::Started);
     assert_eq!(bench.status("s2").pid, s2);
     daemon.end();
+}
+
+#[test]
+fn a_guardian_that_could_not_be_made_is_tried_again_when_a_client_comes() {
+    let bench = Bench::new();
+    bench.service("web", "", "exec sleep 1000", "");
+    in_background(&bench, "web");
+    let (old, daemon) = (guardian(&bench), bench.daemon_pid());
+    let limit = |soft: &str| {
+        let (pid, soft) = (format!("--pid={daemon}"), format!("--nofile={soft}:"));
+        let status = Program::new("prlimit").args([pid, soft]).status();
+        assert!(status.unwrap().success());
+    };
+    limit("3");
+    kill(old);
+    await_that("there is none", || {
+        said(&bench, "there is no other one: Too many open files") == 1
+    });
+    limit("200");
+    await_that("there is another one", || {
+        daemon_status(&bench).guardian.is_some()
+    });
+    kill(daemon);
+    bench.client().ask(Command::List);
+    assert_ne!(bench.daemon_pid(), daemon);
+    assert!(bench.run(&["kill"]).status.success());
 }
 
 #[test]

@@ -1,7 +1,8 @@
 //! A daemon whose log nobody reads.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::os::fd::{AsFd as _, OwnedFd};
+use std::process::{Command as Program, Stdio};
 
 use diakonos::sys::process::{Pid, PidFd};
 use diakonos::wire::ResultKind;
@@ -38,4 +39,27 @@ fn a_log_that_nobody_reads_keeps_nobody_waiting() {
     process.signal(15).unwrap();
     Deadline::new().wait(process.as_fd(), &|| "the daemon's end".to_owned());
     assert!(daemon.wait().unwrap().success());
+}
+
+#[test]
+fn the_log_of_a_daemon_whose_terminal_has_closed_goes_on_in_its_home() {
+    let bench = Bench::new();
+    let command = format!("exec {} daemon", env!("CARGO_BIN_EXE_diakonos"));
+    let mut terminal = Program::new("script");
+    let terminal = terminal.args(["-qfc", &command, "/dev/null"]);
+    let terminal = terminal.env("DIAKONOS_HOME", bench.home());
+    let terminal = terminal.stdin(Stdio::null()).stdout(Stdio::piped());
+    let mut terminal = terminal.spawn().unwrap();
+    let screen = OwnedFd::from(terminal.stdout.take().unwrap());
+    Lines::new(File::from(screen)).until("ready, PID");
+    terminal.kill().unwrap();
+    terminal.wait().unwrap();
+
+    bench.service("web", "", "exec sleep 1000", "");
+    bench.start("web").is(ResultKind::Started);
+    let log = fs::read_to_string(bench.home().join("daemon.log")).unwrap();
+    let moved = "the terminal has closed: the log goes on here";
+    assert!(log.lines().next().unwrap().contains(moved), "{log}");
+    assert!(log.contains("web: "), "{log}");
+    assert!(bench.run(&["kill"]).status.success());
 }

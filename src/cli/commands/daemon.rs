@@ -18,7 +18,7 @@ use crate::cli::table::{Choice, Count, Group, Row};
 use crate::cli::text::span;
 use crate::cli::usage::proportional_memory;
 use crate::cli::wait::Waiting;
-use crate::daemon::{self, BootError, Ended, Guarded};
+use crate::daemon::{self, BootError, Ended, Guarded, Home};
 use crate::engine::Command;
 use crate::sys::clock;
 use crate::sys::poll::wait_readable;
@@ -134,7 +134,7 @@ fn run(given: &Given) -> Result<Exit, Failure> {
         return Ok(Exit::Done);
     }
     if let Some(note) = handover {
-        log_to_stderr();
+        log_to_stderr(&home);
         return match daemon::run_successor(home, note) {
             Ok(_) => Ok(Exit::Done),
             Err(error) => Err(Failure::new(Exit::Failed, error.to_string())),
@@ -147,7 +147,7 @@ fn run(given: &Given) -> Result<Exit, Failure> {
         let place = Place::find(given)?;
         place.directories.iter().map(PathBuf::from).collect()
     };
-    log_to_stderr();
+    log_to_stderr(&home);
     let hint = home_hint(home.root());
     let options = daemon::Options {
         home,
@@ -189,8 +189,9 @@ fn is_set(variable: &str) -> bool {
     std::env::var_os(variable).is_some_and(|value| !value.is_empty())
 }
 
-/// The daemon narrates to standard error: a terminal, an outer supervisor, or `daemon.log`.
-fn log_to_stderr() {
+/// The daemon narrates to standard error: a terminal, an outer supervisor, or `daemon.log`. Where a terminal closes, it
+/// goes on in `daemon.log`.
+fn log_to_stderr(home: &Home) {
     let config = ConfigBuilder::new()
         .set_time_level(LevelFilter::Off)
         .set_target_level(LevelFilter::Off)
@@ -202,6 +203,7 @@ fn log_to_stderr() {
         // Standard error is closed: nobody reads it.
         return;
     };
+    let out = out.or_else(home.root().join("daemon.log"));
     let stamped = Stamped::new(out, clock::wall_ms);
     let lines = std::io::LineWriter::with_capacity(LINE_BYTES, stamped);
     // It fails only when a logger is set already, which then does as well.

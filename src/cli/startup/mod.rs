@@ -158,7 +158,11 @@ impl Subject {
         let configuration = configuration.unwrap_or_else(|| user.home.join(".config"));
         let is_usual = home.root() == user.home.join(".diakonos");
         for directory in &service_directories {
-            plain(Path::new(directory))?;
+            if plain(Path::new(directory))?.contains(':') {
+                let message = format!("{directory}: a `:` parts folders in DIAKONOS_SERVICE_DIR");
+                return Err(Failure::new(Exit::Failed, message)
+                    .hint("name a folder without one, a symlink for instance"));
+            }
         }
         Ok(Self {
             program: plain(&program)?,
@@ -284,12 +288,36 @@ fn runit_folder(root: Option<&Path>) -> &'static Path {
 
 /// A path that every kind of file can hold.
 fn plain(path: &Path) -> Result<String, Failure> {
-    let text = path
-        .to_str()
-        .filter(|text| !text.contains(char::is_control));
-    text.map(str::to_owned).ok_or_else(|| {
-        let shown = path.display();
-        let message = format!("{shown}: this path is not UTF-8, or has control characters in it");
-        Failure::new(Exit::Failed, message)
-    })
+    let refused = |reason: &str| {
+        let message = format!("{}: this path {reason}", path.display());
+        Err(Failure::new(Exit::Failed, message))
+    };
+    match path.to_str() {
+        None => refused("is not UTF-8"),
+        Some(text) if text.contains(char::is_control) => refused("has control characters in it"),
+        // systemd goes on with the next line.
+        Some(text) if text.ends_with('\\') => refused("ends with a backslash"),
+        // Some crons read `\\%` as `\%`, others as `\` and the end of the command.
+        Some(text) if text.contains("\\%") => refused("has a backslash before a `%`"),
+        Some(text) => Ok(text.to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_that_a_file_cannot_hold_is_refused() {
+        for (path, reason) in [
+            ("/a\nb", "control characters"),
+            ("/ends\\", "ends with a backslash"),
+            ("/a\\%b", "backslash before a `%`"),
+        ] {
+            let failure = plain(Path::new(path)).err();
+            let said = failure.map(|failure| failure.message);
+            assert!(said.is_some_and(|said| said.contains(reason)), "{path}");
+        }
+        assert!(plain(Path::new("/a\\b c%d'e\"f")).is_ok());
+    }
 }

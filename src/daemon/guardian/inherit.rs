@@ -3,6 +3,7 @@
 //! Owns the first words between the two. What follows is the guardian's usual life.
 
 use std::fs::File;
+use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::net::UnixListener;
 
@@ -33,18 +34,24 @@ pub(in crate::daemon) fn inherit(home: &Home, channel: i32) -> Inherited {
     let Ok(channel) = files::take_inherited(channel).map(Channel::from_owned) else {
         return Inherited::Dead;
     };
-    match take_up(home, &channel) {
-        Some(mut guardian) => {
-            if let Some(ward) = &mut guardian.ward {
-                ward.channel = Some(channel);
-            }
-            Inherited::Guarded(Box::new(guardian))
-        }
-        None if is_over(&channel) => Inherited::Over,
-        None => Inherited::Dead,
+    let mut guardian = take_up(home, &channel);
+    if let Some(ward) = guardian
+        .as_mut()
+        .and_then(|guardian| guardian.ward.as_mut())
+    {
+        ward.channel = Some(channel);
+    } else if hear_out(&channel, guardian.as_mut()) {
+        return Inherited::Over;
+    } else if guardian.is_some() {
+        // It is due at once.
+        ::log::warn!("the daemon died before it was guarded; a successor takes over");
     }
+    guardian.map_or(Inherited::Dead, |guardian| {
+        Inherited::Guarded(Box::new(guardian))
+    })
 }
 
+/// The guardian of whoever says who it is; one without a daemon, if that has died since.
 fn take_up(home: &Home, channel: &Channel) -> Option<Guardian> {
     let mut buffer = [0; MESSAGE_MAX];
     wait_readable(&[channel.as_fd()], Some(SEAT_MS)).ok()?;
@@ -54,9 +61,14 @@ fn take_up(home: &Home, channel: &Channel) -> Option<Guardian> {
     };
     let [lock, listener] = <[OwnedFd; 2]>::try_from(fds).ok()?;
     let pid = Pid::from_raw(note.pid)?;
-    let pidfd = PidFd::open(pid).ok()?;
+    let pidfd = PidFd::open(pid);
     // Somebody is there who hears us, and so that number is still the daemon's.
-    channel.send(&[0], &[]).ok()?;
+    let pidfd = match channel.send(&[0], &[]) {
+        Ok(()) => Some(pidfd.ok()?),
+        // Nobody has the other end any more, which is closed by death alone.
+        Err(error) if is_end(&error) => None,
+        Err(_) => return None,
+    };
     let seat = Seat {
         home: home.clone(),
         lock: File::from(lock),
@@ -66,7 +78,7 @@ fn take_up(home: &Home, channel: &Channel) -> Option<Guardian> {
     };
     let mut guardian = Guardian::new(seat, Ready::default()).ok()?;
     guardian.generation = 1;
-    guardian.ward = Some(Ward {
+    guardian.ward = pidfd.map(|pidfd| Ward {
         pid,
         pidfd,
         channel: None,
@@ -77,14 +89,29 @@ fn take_up(home: &Home, channel: &Channel) -> Option<Guardian> {
     Some(guardian)
 }
 
-/// Whether a daemon that is gone has said before that it ends in order.
-fn is_over(channel: &Channel) -> bool {
+fn is_end(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset
+    )
+}
+
+/// Takes what a daemon that is gone has said before, and keeps for its successor what is to be kept. Whether it has
+/// said that it ends in order.
+fn hear_out(channel: &Channel, mut guardian: Option<&mut Guardian>) -> bool {
     let mut buffer = [0; MESSAGE_MAX];
-    while let Ok(passed) = channel.receive(&mut buffer) {
-        match buffer.get(..passed.length) {
-            None | Some([]) => return false,
-            Some(bytes) if Message::decode(bytes) == Some(Message::Over) => return true,
-            Some(_) => {}
+    while let Ok(Passed { length, mut fds }) = channel.receive(&mut buffer) {
+        let Some(bytes) = buffer.get(..length).filter(|bytes| !bytes.is_empty()) else {
+            return false;
+        };
+        match (Message::decode(bytes), &mut guardian) {
+            (Some(Message::Over), _) => return true,
+            (Some(Message::Hold(key)), Some(guardian)) => {
+                if let Some(reader) = fds.pop() {
+                    guardian.hold(key, reader);
+                }
+            }
+            _ => {}
         }
     }
     false
@@ -100,25 +127,35 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_daemon_that_ended_before_it_was_guarded_has_no_successor_if_that_was_in_order() {
+    fn a_daemon_that_died_before_it_was_guarded_has_a_successor_unless_that_was_in_order() {
         let home = Home::new("/nonexistent".into());
         for over in [true, false] {
             let (ours, theirs) = Channel::pair().unwrap();
             let note = Note {
                 pid: std::process::id(),
+                nofile: (5, 6),
                 ..Note::default()
             };
             let (reader, writer) = files::pipe().unwrap();
             let fds = [reader.as_fd(), writer.as_fd()];
             ours.send(&Message::Seat(note).encode(), &fds).unwrap();
+            ours.send(&Message::Hold(7).encode(), &fds[..1]).unwrap();
             ours.send(&Message::Ready.encode(), &[]).unwrap();
             if over {
                 ours.send(&Message::Over.encode(), &[]).unwrap();
             }
             drop(ours);
-            let inherited = inherit(&home, OwnedFd::from(theirs).into_raw_fd());
-            assert_eq!(matches!(inherited, Inherited::Over), over);
-            assert_eq!(matches!(inherited, Inherited::Dead), !over);
+            let fd = OwnedFd::from(theirs).into_raw_fd();
+            match inherit(&home, fd) {
+                Inherited::Over => assert!(over),
+                Inherited::Guarded(guardian) => {
+                    assert!(!over && guardian.ward.is_none());
+                    assert_eq!(guardian.seat.nofile, (5, 6));
+                    assert_eq!(guardian.held.len(), 1);
+                    assert_eq!(guardian.patience.due_ms(), 0);
+                }
+                Inherited::Dead => panic!("it has said who it is"),
+            }
         }
     }
 }
