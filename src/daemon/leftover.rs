@@ -10,12 +10,15 @@ use crate::engine::SpawnFailure;
 use crate::sys::cgroup::{Cgroup, Tree};
 use crate::sys::proc;
 use crate::sys::process::{Pid, PidFd};
-use crate::unit::UnitName;
-use crate::wire::Saved;
+use crate::unit::{UnitName, glob};
+use crate::wire::{ResultKind, Saved, UnitResult, UnitStatus};
 
+use super::event_loop::Daemon;
+use super::loader::{Loaded, Loader};
 use super::processes::Processes;
 use super::spawn::failure;
 use super::state::{Predecessor, unit_of};
+use super::status;
 
 /// The step that fails where a predecessor's process does the unit's work.
 pub(super) const STEP: &str = "predecessor";
@@ -42,6 +45,20 @@ enum Leftover {
     Anywhere,
     /// In the cgroup that was written down, and those that were written down with their identities.
     Known(Option<PathBuf>, Vec<(Pid, u64)>),
+}
+
+impl Daemon {
+    /// The units of which nothing is known but that processes of them run.
+    pub(super) fn only_left(&self, loader: &Loader<'_>) -> Vec<UnitStatus> {
+        let left = self.processes.all_left_over().into_iter();
+        left.filter(|(name, _)| self.engine.id(name).is_none())
+            .map(|(name, pids)| {
+                let unit = loader.read_named(&name).ok();
+                let found = (self.enabled.contains(&name), &pids);
+                status::not_loaded(&name, unit.as_ref(), found)
+            })
+            .collect()
+    }
 }
 
 impl Leftovers {
@@ -125,12 +142,90 @@ impl Processes {
             return Ok(());
         };
         if let Some(pids) = shown(&self.living(name, leftover)) {
-            let reason = format!("{pids}, which an earlier daemon started, still runs");
-            return Err(failure(STEP, 0, reason));
+            return Err(failure(STEP, 0, still_runs(&pids)));
         }
         self.leftovers.units.remove(name);
         self.states.forget_aside(name);
         Ok(())
+    }
+
+    /// The processes of this unit that nobody watches.
+    pub(super) fn left_over(&self, name: &UnitName) -> BTreeSet<Pid> {
+        let leftover = self.leftovers.units.get(name);
+        leftover.map_or_else(BTreeSet::new, |leftover| self.living(name, leftover))
+    }
+
+    /// Every unit that has such processes.
+    fn all_left_over(&self) -> BTreeMap<UnitName, BTreeSet<Pid>> {
+        let units = self.leftovers.units.iter();
+        units
+            .map(|(name, leftover)| (name.clone(), self.living(name, leftover)))
+            .filter(|(_, pids)| !pids.is_empty())
+            .collect()
+    }
+
+    /// What is known of a unit's processes in `run/` is not to be replaced by what the engine believes.
+    pub(super) fn is_left(&self, name: &UnitName) -> bool {
+        self.leftovers.units.contains_key(name)
+    }
+
+    /// Takes those out of `names` that are units with such processes; they may have no file any more.
+    pub(super) fn part_with_left(&self, names: &mut Vec<String>) -> Vec<UnitResult> {
+        let mut refused = Vec::new();
+        names.retain(|name| {
+            let name = UnitName::parse(name).ok();
+            let result = name.and_then(|name| self.refusal(&name));
+            let is_none = result.is_none();
+            refused.extend(result);
+            is_none
+        });
+        refused
+    }
+
+    /// The refusals of those such units that a pattern among `names` means.
+    pub(super) fn left_that_match(&self, names: &[String]) -> Vec<UnitResult> {
+        let is_meant = |unit: &&UnitName| {
+            let mut patterns = names.iter().filter(|name| glob::is_pattern(name));
+            patterns.any(|name| glob::matches(name, unit.as_str()))
+        };
+        let units = self.leftovers.units.keys().filter(is_meant);
+        units.filter_map(|unit| self.refusal(unit)).collect()
+    }
+
+    /// Takes such units out of a request: the engine believes that they are down, and would do something about that.
+    pub(super) fn without_left(&self, mut loaded: Loaded, refused: Vec<UnitResult>) -> Loaded {
+        let Loaded {
+            targets, failed, ..
+        } = &mut loaded;
+        failed.extend(refused);
+        targets.retain(|name| {
+            let result = self.refusal(name);
+            let is_none = result.is_none();
+            let is_new = |result: &UnitResult| failed.iter().all(|known| known.unit != result.unit);
+            let result = result.filter(is_new);
+            failed.extend(result);
+            is_none
+        });
+        loaded
+    }
+
+    fn refusal(&self, name: &UnitName) -> Option<UnitResult> {
+        let pids = self.left_over(name);
+        let numbers: Vec<String> = pids
+            .iter()
+            .take(PIDS_MAX)
+            .map(ToString::to_string)
+            .collect();
+        let numbers = numbers.join(" ");
+        Some(UnitResult {
+            unit: name.to_string(),
+            kind: ResultKind::Failed,
+            text: still_runs(&shown(&pids)?),
+            retry_ms: None,
+            hint: Some(format!(
+                "nothing was signalled; `kill {numbers}`, then `diakonos start {name}`"
+            )),
+        })
     }
 
     fn living(&self, name: &UnitName, leftover: &Leftover) -> BTreeSet<Pid> {
@@ -163,6 +258,10 @@ impl Processes {
 fn members(group: PathBuf) -> Vec<Pid> {
     let members = Cgroup::open(group).and_then(|group| group.procs());
     members.unwrap_or_default()
+}
+
+fn still_runs(pids: &str) -> String {
+    format!("{pids}, which an earlier daemon started, still runs")
 }
 
 /// `PID 1, 2`; nothing if there is none.

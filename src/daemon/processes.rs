@@ -324,6 +324,10 @@ impl Processes {
         let (Some(facts), Some(definition)) = (engine.facts(unit), engine.unit(unit)) else {
             return;
         };
+        // What is known of its processes is better than that it is down, and would be replaced by that.
+        if definition.service.is_some() && self.is_left(&definition.name) {
+            return;
+        }
         let ids = [facts.main, facts.control]
             .into_iter()
             .flatten()
@@ -394,6 +398,7 @@ impl Processes {
             if let Some(definition) = engine
                 .unit(unit)
                 .filter(|_| !self.holds.contains_key(&unit))
+                && self.left_over(&definition.name).is_empty()
             {
                 self.states.remove(unit, &definition.name);
             }

@@ -119,23 +119,39 @@ impl Daemon {
         };
         let now_finished = |verb, loaded| Course::Ask(verb, loaded, Wait::Finished);
         Ok(match command {
-            Command::List => Course::Answer(Final::Units(self.all_units())),
+            Command::List => Course::Answer(Final::Units(self.all_units(path))),
             Command::Status { names } => {
                 let targets = loader.resolve(&names, Among::LoadedAndFiles)?;
                 Course::Answer(Final::Units(self.some_units(&targets, path)?))
             }
             Command::DaemonStatus => Course::Answer(Final::Daemon(self.own_status())),
-            Command::Start { names, found, wait } => {
+            Command::Start {
+                mut names,
+                found,
+                wait,
+            } => {
+                let left = self.processes.part_with_left(&mut names);
                 let meant = loader.meant(&names, &found, Among::LoadedAndFiles)?;
                 let loaded = loader.for_start(meant, Reading::IfDown)?;
-                Course::Ask(Verb::Start, loaded, wait)
+                Course::Ask(Verb::Start, self.processes.without_left(loaded, left), wait)
             }
-            Command::Restart { names, wait, scope } => {
+            Command::Restart {
+                mut names,
+                wait,
+                scope,
+            } => {
+                let left = self.processes.part_with_left(&mut names);
                 let meant = loader.meant(&names, &[], Among::Loaded)?;
                 let loaded = loader.for_start(meant, Reading::Always)?;
+                let loaded = self.processes.without_left(loaded, left);
                 Course::Ask(Verb::Restart(scope), loaded, wait)
             }
-            Command::Stop { names, wait } => Course::Ask(Verb::Stop, known(&names)?, wait),
+            Command::Stop { mut names, wait } => {
+                let mut left = self.processes.part_with_left(&mut names);
+                left.extend(self.processes.left_that_match(&names));
+                let loaded = self.processes.without_left(known(&names)?, left);
+                Course::Ask(Verb::Stop, loaded, wait)
+            }
             Command::Reload { names } => now_finished(Verb::Reload, known(&names)?),
             Command::Reset { names } => now_finished(Verb::Reset, known(&names)?),
             Command::Signal { names, signal } => now_finished(Verb::Signal(signal), known(&names)?),
@@ -346,11 +362,15 @@ impl Daemon {
         Ok(Final::Results(results))
     }
 
-    fn all_units(&self) -> Vec<UnitStatus> {
+    /// The loaded ones, and those that only have a left-over.
+    fn all_units(&self, path: &SearchPath) -> Vec<UnitStatus> {
         let surroundings = self.surroundings();
         let ids = self.engine.units();
-        ids.filter_map(|id| status::unit(id, &surroundings))
-            .collect()
+        let mut units: Vec<UnitStatus> = ids
+            .filter_map(|id| status::unit(id, &surroundings))
+            .collect();
+        units.extend(self.only_left(&self.loader(path)));
+        units
     }
 
     /// In the order asked. One that is not loaded is read for its description, and is down.
@@ -367,7 +387,9 @@ impl Daemon {
                 Some(status) => Ok(status),
                 None => {
                     let unit = loader.read_named(name)?;
-                    Ok(status::not_loaded(&unit, self.enabled.contains(name)))
+                    let pids = self.processes.left_over(name);
+                    let found = (self.enabled.contains(name), &pids);
+                    Ok(status::not_loaded(name, Some(&unit), found))
                 }
             }
         });

@@ -168,7 +168,11 @@ impl Processes {
         let Some(service) = unit.service.as_deref() else {
             return;
         };
-        self.reopen_hold(id, (unit, service), saved, turn);
+        // What is in the cgroup of one that is down is what was left of it, and not ours to signal.
+        let is_down = facts.main.is_none() && facts.control.is_none();
+        if !(is_down && self.is_left(&unit.name)) {
+            self.reopen_hold(id, (unit, service), saved, turn);
+        }
         let finds_main = facts.phase == FactPhase::FindingMain;
         for run in [facts.main, facts.control].into_iter().flatten() {
             // The first process of a forking service has done its duty; the main one is looked for below.

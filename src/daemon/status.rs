@@ -1,8 +1,11 @@
 //! How things stand, for `list`, `status` and `daemon-status`. Only looks.
 
+use std::collections::BTreeSet;
+
 use crate::engine::{Cause, Engine, Moment, State, UnitId};
 use crate::sys::clock;
-use crate::unit::{self, Unit};
+use crate::sys::process::Pid;
+use crate::unit::{self, Unit, UnitName};
 use crate::wire::{DaemonStatus, PROTOCOL_VERSION, UnitStatus};
 
 use super::account::Account;
@@ -49,7 +52,8 @@ pub(super) fn unit(id: UnitId, around: &Surroundings<'_>) -> Option<UnitStatus> 
     let view = around.engine.view(id)?;
     let process = around.processes.status(id);
     let last_end = process.last_end.map(|ending| ending.to_string());
-    Some(UnitStatus {
+    let left = around.processes.left_over(&view.unit.name);
+    let status = UnitStatus {
         state: view.state.word().to_owned(),
         active: view.state.active_state().to_owned(),
         phase: view.phase.to_owned(),
@@ -65,7 +69,18 @@ pub(super) fn unit(id: UnitId, around: &Surroundings<'_>) -> Option<UnitStatus> 
         cgroup: process.cgroup.map(|path| path.display().to_string()),
         log_lost: process.log_lost,
         ..described(view.unit, around.enabled.contains(&view.unit.name))
-    })
+    };
+    Some(with_left(status, &left))
+}
+
+/// Whatever the engine believes of the unit, these run.
+fn with_left(mut status: UnitStatus, left: &BTreeSet<Pid>) -> UnitStatus {
+    if !left.is_empty() {
+        status.left_over = left.iter().map(|pid| pid.as_raw()).collect();
+        "what an earlier daemon started runs on, and nobody watches it"
+            .clone_into(&mut status.cause);
+    }
+    status
 }
 
 /// Why a unit is as it is: why its present life began, and what came of that since.
@@ -80,15 +95,25 @@ fn why(origin: Option<&Cause>, cause: &Cause, ours: &Account) -> String {
     }
 }
 
-/// A unit that has a file and nothing else.
-pub(super) fn not_loaded(unit: &Unit, enabled: bool) -> UnitStatus {
-    UnitStatus {
+/// A unit that the engine does not know: it has a file, or processes of an earlier daemon, or both.
+pub(super) fn not_loaded(
+    name: &UnitName,
+    unit: Option<&Unit>,
+    (enabled, left): (bool, &BTreeSet<Pid>),
+) -> UnitStatus {
+    let unknown = || UnitStatus {
+        name: name.to_string(),
+        enabled,
+        ..UnitStatus::default()
+    };
+    let status = UnitStatus {
         state: State::Stopped.word().to_owned(),
         active: State::Stopped.active_state().to_owned(),
         phase: "dead".to_owned(),
         cause: "not started since the daemon began".to_owned(),
-        ..described(unit, enabled)
-    }
+        ..unit.map_or_else(unknown, |unit| described(unit, enabled))
+    };
+    with_left(status, left)
 }
 
 /// What a unit's definition says of it.

@@ -79,6 +79,7 @@ struct WireUnit {
     cgroup: Option<String>,
     log_lost: u64,
     documentation: Option<Vec<String>>,
+    left_over: Option<Vec<u32>>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -289,7 +290,7 @@ same_fields!(
         cgroup,
         log_lost,
     }
-    later { documentation }
+    later { documentation, left_over }
 );
 
 same_fields!(
@@ -346,6 +347,7 @@ mod tests {
             kind: "simple".to_owned(),
             cgroup: Some("/sys/fs/cgroup/diakonos/web".to_owned()),
             log_lost: 9,
+            left_over: vec![1, u32::MAX],
         }
     }
 

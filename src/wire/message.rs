@@ -143,6 +143,8 @@ pub struct UnitStatus {
     pub cgroup: Option<String>,
     /// Log bytes that could not be written.
     pub log_lost: u64,
+    /// Processes that an earlier daemon started, and that nobody watches.
+    pub left_over: Vec<u32>,
 }
 
 /// `daemon-status`. Sizes are bytes.

@@ -12,7 +12,7 @@ use diakonos::sys::files;
 use diakonos::sys::process::{Pid, PidFd};
 use diakonos::wire::{DaemonStatus, Final, ResultKind};
 
-use crate::harness::{Bench, Deadline};
+use crate::harness::{Bench, Deadline, exists};
 use crate::takeover::{die, edit};
 
 fn daemon_status(bench: &Bench) -> DaemonStatus {
@@ -88,6 +88,107 @@ fn a_service_whose_state_is_rubbish_is_named_and_not_started_twice() {
     let _daemon = bench.lone_daemon();
     bench.restart("web").is(ResultKind::Started);
     assert_eq!(daemon_status(&bench).unreadable, [""; 0]);
+}
+
+/// The exit code of a command, and all that it says.
+fn said(bench: &Bench, words: &[&str]) -> (Option<i32>, String) {
+    let output = bench.run(words);
+    let text = [output.stdout, output.stderr].concat();
+    (
+        output.status.code(),
+        String::from_utf8_lossy(&text).into_owned(),
+    )
+}
+
+/// What runs on unwatched is shown by whatever looks, with its file and without, and is not called down.
+#[test]
+fn what_is_left_over_is_shown_and_never_said_to_be_down() {
+    let bench = Bench::new();
+    let pid = spoiled(&bench, |state| fs::write(state, "").unwrap());
+    let mut daemon = bench.lone_daemon();
+    let shown = format!("PID {pid} of an earlier daemon, unwatched");
+    for gone in [false, true] {
+        if gone {
+            fs::remove_file(bench.units().join("web.service")).unwrap();
+        }
+        let (code, text) = said(&bench, &["list"]);
+        assert!(
+            code == Some(0) && text.contains(&format!("web: {shown}")),
+            "{text}"
+        );
+        let (code, text) = said(&bench, &["status", "web"]);
+        let line = format!("left over  {shown}: its saved state could not be read");
+        assert!(code == Some(3) && text.contains(&line), "{text}");
+        assert!(!text.contains("nothing of it is left"), "{text}");
+        for words in [&["list", "--json"][..], &["status", "web", "--json"]] {
+            let (_, text) = said(&bench, words);
+            let text: String = text.split_whitespace().collect();
+            assert!(text.contains(&format!("\"left_over\":[{pid}]")), "{text}");
+        }
+        for verb in ["stop", "restart", "start"] {
+            let (code, text) = said(&bench, &[verb, "web"]);
+            let reason = format!("PID {pid}, which an earlier daemon started, still runs");
+            assert!(code == Some(1) && text.contains(&reason), "{verb}: {text}");
+            assert!(
+                text.contains(&format!("`kill {pid}`, then `diakonos start web`")),
+                "{text}"
+            );
+        }
+    }
+    let (code, text) = said(&bench, &["stop", "--all"]);
+    assert!(
+        code == Some(1) && text.contains(&format!("PID {pid}")),
+        "{text}"
+    );
+    assert_eq!(bench.status("sound").state, "stopped");
+
+    let (code, text) = said(&bench, &["kill"]);
+    assert!(
+        code == Some(1) && text.contains(&format!("web (PID {pid})")),
+        "{text}"
+    );
+    assert!(!text.contains("no service is left"), "{text}");
+    assert!(daemon.ended().success());
+    assert!(exists(pid), "it was signalled");
+    kill(pid);
+    let _daemon = bench.lone_daemon();
+    assert!(!said(&bench, &["list"]).1.contains("earlier daemon"));
+    let (code, text) = said(&bench, &["kill"]);
+    assert!(
+        code == Some(0) && text.contains("no service is left"),
+        "{text}"
+    );
+}
+
+/// That a start was refused, alone or for a unit that needs it, does not make the next daemon take it for its own.
+#[test]
+fn what_is_left_over_is_not_signalled_by_the_daemon_after_the_next() {
+    let bench = Bench::new();
+    bench.service(
+        "top",
+        "Requires = \"web\"\nAfter = \"web\"",
+        "exec sleep 1000",
+        "",
+    );
+    let pid = spoiled(&bench, |state| fs::write(state, "").unwrap());
+    for _ in 0..3 {
+        let mut daemon = bench.lone_daemon();
+        bench.start("web").is(ResultKind::Failed);
+        bench.start("top").is(ResultKind::Failed);
+        bench.restart("web").is(ResultKind::Failed);
+        bench.stop("web").is(ResultKind::Failed);
+        assert_eq!(bench.status("web").left_over, [pid]);
+        die(&mut daemon);
+    }
+    let mut daemon = bench.lone_daemon();
+    bench.restart("web").is(ResultKind::Failed);
+    daemon.signal(15);
+    assert!(daemon.ended().success());
+    assert!(exists(pid), "it was signalled");
+    kill(pid);
+    let _daemon = bench.lone_daemon();
+    bench.start("top").is(ResultKind::Started);
+    assert_eq!(bench.status("web").state, "running");
 }
 
 /// Whatever lies there, the daemon is ready, and the sound service is its own again.

@@ -15,7 +15,7 @@ use crate::cli::place::{Place, find_home, home_hint};
 use crate::cli::render;
 use crate::cli::stamp::Stamped;
 use crate::cli::table::{Choice, Count, Group, Row};
-use crate::cli::text::span;
+use crate::cli::text::{clean, span};
 use crate::cli::usage::proportional_memory;
 use crate::cli::wait::Waiting;
 use crate::daemon::{self, BootError, Ended, Guarded, Home};
@@ -23,7 +23,7 @@ use crate::engine::Command;
 use crate::sys::clock;
 use crate::sys::poll::wait_readable;
 use crate::sys::process::{Pid, PidFd};
-use crate::wire::Final;
+use crate::wire::{Final, UnitStatus};
 
 /// What is kept of a line of the daemon's log until it is whole; a longer one is written in parts.
 const LINE_BYTES: usize = 512;
@@ -107,6 +107,10 @@ pub(in crate::cli) const KILL: Row = Row {
     examples: &[],
     exits: &[
         (Exit::Done, "no daemon runs any more, or none did"),
+        (
+            Exit::Failed,
+            "it has ended, but what an earlier daemon started runs on",
+        ),
         (
             Exit::OutOfTime,
             "everything is down, but the daemon did not end",
@@ -251,6 +255,8 @@ fn kill(given: &Given) -> Result<Exit, Failure> {
     let processes: Vec<PidFd> = pids
         .filter_map(|pid| PidFd::open(Pid::from_raw(pid)?).ok())
         .collect();
+    let mut left = client.units(Command::List, &place.directories)?;
+    left.retain(|unit| !unit.left_over.is_empty());
     let purpose = "stop all services and the daemon".to_owned();
     let mut waiting = Waiting::new(given, &place, purpose);
     waiting.carry_out(&mut client, Command::Kill)?;
@@ -270,8 +276,25 @@ fn kill(given: &Given) -> Result<Exit, Failure> {
         );
         return Err(Failure::new(Exit::OutOfTime, message));
     }
+    if !left.is_empty() {
+        return Err(left_behind(&left));
+    }
     answer("the daemon has ended; no service is left\n")?;
     Ok(Exit::Done)
+}
+
+/// What the daemon could neither watch nor stop.
+fn left_behind(units: &[UnitStatus]) -> Failure {
+    let named = units.iter().filter_map(|unit| {
+        let pids = render::pids(&unit.left_over)?;
+        Some(format!("{} ({pids})", clean(&unit.name)))
+    });
+    let named: Vec<String> = named.collect();
+    let message = format!(
+        "the daemon has ended, but what an earlier one started runs on unwatched: {}",
+        named.join(", ")
+    );
+    Failure::new(Exit::Failed, message).hint("nothing of it was signalled; `kill PID` ends it")
 }
 
 /// Waits for the end of the daemon's process. Whether it came in time.

@@ -10,6 +10,7 @@ use crate::cli::place::Place;
 use crate::cli::render;
 use crate::cli::table::{Choice, Count, Group, Row};
 use crate::cli::units;
+use crate::wire::UnitStatus;
 
 /// Log lines that are shown.
 const LOG_LINES: u64 = 10;
@@ -51,7 +52,9 @@ fn run(given: &Given) -> Result<Exit, Failure> {
     let mut items = if names.is_empty() {
         let templates = units::Templates::Hidden;
         let mut items = units::gather(&place, client.as_mut(), templates)?;
-        items.retain(|item| item.status.state != "stopped");
+        let is_idle =
+            |status: &UnitStatus| status.state == "stopped" && status.left_over.is_empty();
+        items.retain(|item| !is_idle(&item.status));
         items
     } else {
         units::look_up(&place, client.as_mut(), &names)?

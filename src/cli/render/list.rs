@@ -1,6 +1,6 @@
 //! `list`: the table of units and what is to be said below it.
 
-use super::{Page, is_up, restarts_in};
+use super::{Page, is_up, left_over, restarts_in};
 use crate::cli::json::Json;
 use crate::cli::style::{Tone, state_tone};
 use crate::cli::text::{Align, Cell, clean, columns, fit, percent, size, span};
@@ -131,7 +131,9 @@ fn row(item: &Item, page: Page) -> Vec<Cell> {
 fn note(item: &Item, page: Page) -> Option<String> {
     let status = &item.status;
     let name = clean(&status.name);
-    let (tone, text, next) = if let Some(fault) = &item.fault {
+    let (tone, text, next) = if let Some(left) = left_over(status) {
+        (Tone::Bad, left, format!("diakonos status {name}"))
+    } else if let Some(fault) = &item.fault {
         (Tone::Bad, clean(fault), "diakonos check".to_owned())
     } else if status.state == "failed" {
         (
@@ -170,6 +172,8 @@ pub(super) fn fields(item: &Item, now_ms: u64) -> Vec<(&'static str, Json)> {
     let since = Some(status.since_ms).filter(|ms| *ms > 0);
     let up_ms = now_ms.saturating_sub(status.since_ms);
     let uptime_ms = Some(up_ms).filter(|_| is_up(status));
+    let left_over = status.left_over.iter();
+    let left_over = left_over.map(|pid| Json::Number(u64::from(*pid)));
     let cpu = uptime_ms.and_then(|ms| cpu_tenths(&item.usage, ms));
     vec![
         ("name", Json::text(&status.name)),
@@ -199,6 +203,7 @@ pub(super) fn fields(item: &Item, now_ms: u64) -> Vec<(&'static str, Json)> {
         ("file", Json::text(&status.file)),
         ("file_changed", Json::Bool(status.file_changed)),
         ("log_lost_bytes", Json::Number(status.log_lost)),
+        ("left_over", Json::List(left_over.collect())),
         (
             "error",
             item.fault.as_deref().map_or(Json::Null, Json::text),
@@ -279,6 +284,7 @@ pub(super) mod tests {
         waiting.status.waits_for = vec!["web".to_owned()];
         let mut stopped = item("zebra", "stopped", "inactive");
         stopped.status.since_ms = 0;
+        stopped.status.left_over = vec![17_174, 17_175];
         vec![broken, crash, database, web, waiting, stopped]
     }
 

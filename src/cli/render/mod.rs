@@ -24,6 +24,32 @@ pub(super) struct Page {
 }
 
 /// Whether its main process, or what stands for it, is up.
+/// So many processes are told of by their numbers.
+const PIDS_MAX: usize = 10;
+
+/// What an earlier daemon left of the unit, if anything.
+fn left_over(status: &UnitStatus) -> Option<String> {
+    let pids = pids(&status.left_over)?;
+    Some(format!(
+        "{pids} of an earlier daemon, unwatched: its saved state could not be read"
+    ))
+}
+
+/// `PID 1, 2`; nothing if there is none.
+pub(super) fn pids(pids: &[u32]) -> Option<String> {
+    let shown: Vec<String> = pids
+        .iter()
+        .take(PIDS_MAX)
+        .map(ToString::to_string)
+        .collect();
+    let more = if pids.len() > PIDS_MAX {
+        " and others"
+    } else {
+        ""
+    };
+    (!shown.is_empty()).then(|| format!("PID {}{more}", shown.join(", ")))
+}
+
 fn is_up(status: &UnitStatus) -> bool {
     matches!(status.state.as_str(), "running" | "reloading" | "exited")
 }

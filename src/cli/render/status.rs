@@ -1,7 +1,7 @@
 //! `status`: one unit in full.
 
 use super::list::{Item, fields};
-use super::{Page, is_up, restarts_in};
+use super::{Page, is_up, left_over, restarts_in};
 use crate::cli::json::Json;
 use crate::cli::style::{Palette, Tone, state_tone};
 use crate::cli::text::{clean, count, date, fit, percent, size, span, span_fine};
@@ -75,6 +75,9 @@ fn state(lines: &mut Lines, item: &Item, page: Page) {
     if let Some(fault) = &item.fault {
         lines.add("error", &lines.palette.paint(Tone::Bad, &clean(fault)));
     }
+    if let Some(left) = left_over(status) {
+        lines.add("left over", &lines.palette.paint(Tone::Bad, &left));
+    }
     if !status.cause.is_empty() {
         lines.add("why", &clean(&status.cause));
     }
@@ -100,7 +103,9 @@ fn file(lines: &mut Lines, item: &Item) {
     if !status.kind.is_empty() {
         lines.add("kind", &clean(&status.kind));
     }
-    lines.add("file", &format!("{} ({enabled})", clean(&status.file)));
+    if !status.file.is_empty() {
+        lines.add("file", &format!("{} ({enabled})", clean(&status.file)));
+    }
     if status.file_changed {
         let text = "the file has changed since it was started; `restart` applies it";
         lines.more(&lines.palette.paint(Tone::Busy, text));
