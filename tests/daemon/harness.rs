@@ -231,18 +231,6 @@ impl Bench {
     }
 
     /// Every process that has this bench's ear in its environment.
-    /// So many services as this user's daemon can stop in seconds: without cgroups each of them is looked for among all
-    /// processes.
-    pub(crate) fn crowd(with_cgroups: usize) -> usize {
-        const WITHOUT: usize = 100;
-        let made = Tree::open("diakonos-tests-look").and_then(|tree| tree.remove());
-        if made.is_ok() {
-            with_cgroups
-        } else {
-            with_cgroups.min(WITHOUT)
-        }
-    }
-
     pub(crate) fn processes(&self) -> Vec<Pid> {
         marked(&format!("EAR={}", self.path("ear").display()))
     }

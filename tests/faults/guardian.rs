@@ -343,7 +343,7 @@ fn without_a_guardian_there_is_one_process() {
 #[test]
 fn a_guardian_that_is_stopped_holds_nobody_up() {
     let bench = Bench::new();
-    let services = Bench::crowd(400);
+    let services = crate::tools::crowd(400);
     let daemon = bench.daemon();
     let guardian = daemon.started();
     let before = entries(guardian, "fd");

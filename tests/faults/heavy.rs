@@ -40,7 +40,7 @@ fn a_thousand_services_are_taken_back_at_once() {
     let (_, descriptors) = raise_nofile();
     let bench = Bench::new();
     let count = usize::try_from(descriptors / EACH).unwrap();
-    let count = Bench::crowd(count.min(1_000));
+    let count = crate::tools::crowd(count.min(1_000));
     let daemon = bench.daemon();
     let names: Vec<String> = (0..count).map(|number| format!("s{number}")).collect();
     for name in &names {
