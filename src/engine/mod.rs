@@ -23,6 +23,7 @@ mod graph;
 mod id;
 #[cfg(debug_assertions)]
 mod invariants;
+mod kill;
 mod phase;
 mod request;
 mod restart;
