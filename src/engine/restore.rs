@@ -48,6 +48,10 @@ impl Engine {
             | Phase::StopPost { end, .. } => Some(end),
             _ => None,
         };
+        let lost = match &service.phase {
+            Phase::StartPost { lost, .. } => *lost,
+            _ => None,
+        };
         let failure = match (&service.phase, end.map(|end| &end.why)) {
             (Phase::Failed(failure), _) | (_, Some(Why::Failed(failure))) => Some(failure),
             _ => None,
@@ -74,7 +78,7 @@ impl Engine {
                 result: failure_word(failure).to_owned(),
                 text: failure.to_string(),
             }),
-            main_ending: end.and_then(|end| end.main),
+            main_ending: end.and_then(|end| end.main).or(lost),
         })
     }
 
@@ -212,7 +216,11 @@ impl Engine {
             (FactPhase::Starting, Some(main), _) => Phase::Starting { main },
             (FactPhase::FindingMain, Some(main), _) => Phase::FindingMain { main },
             (FactPhase::StartPre, _, Some(control)) => Phase::StartPre { control },
-            (FactPhase::StartPost, main, Some(control)) => Phase::StartPost { main, control },
+            (FactPhase::StartPost, main, Some(control)) => Phase::StartPost {
+                main,
+                control,
+                lost: facts.main_ending,
+            },
             (FactPhase::Reloading, main, Some(control)) => Phase::Reloading { main, control },
             (FactPhase::StopCommand, main, Some(control)) => {
                 Phase::StopCommand { main, control, end }
