@@ -8,7 +8,7 @@ use super::print::word;
 use super::stream::{self, Stream};
 use super::value;
 use super::{Exec, Input, Kill, KillMode, Kind, LogLimits, Output, Service, Signal, Span, Unit};
-use super::{WorkingDirectory, restart};
+use super::{Readiness, WorkingDirectory, restart};
 
 /// What `Type=` can be; nothing where this version does not act on it.
 pub(super) const KINDS: [(&str, Option<Kind>); 6] = [
@@ -53,6 +53,7 @@ pub(super) fn read(reader: &mut Reader) -> Service {
     let (timeout_start, timeout_stop) = timeouts(reader, kind);
     let service = Service {
         kind,
+        readiness: Readiness::default(),
         remain_after_exit: reader.flag("RemainAfterExit").unwrap_or(false),
         pid_file: reader.one(SERVICE, "PIDFile", value::pid_file),
         start_pre: execs(reader, "ExecStartPre"),
