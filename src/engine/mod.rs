@@ -24,6 +24,7 @@ mod happening;
 mod id;
 #[cfg(debug_assertions)]
 mod invariants;
+mod kill;
 mod phase;
 mod request;
 mod restart;

@@ -10,6 +10,7 @@ mod form;
 pub mod glob;
 mod hash;
 mod keys;
+mod kill;
 mod lint;
 mod model;
 mod name;
@@ -33,6 +34,7 @@ pub use environment::{EnvironmentError, EnvironmentFault, parse_environment_file
 pub use exec::swallowed_hint;
 pub use form::{Bound, Form};
 pub use keys::{Key, keys};
+pub use kill::{Kill, KillMode};
 pub use lint::{Warning, lint};
 pub use model::*;
 pub use name::{NameError, UnitName};

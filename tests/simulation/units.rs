@@ -86,11 +86,7 @@ fn plain() -> Service {
         },
         timeout_start: Span::from_secs(90),
         timeout_stop: Span::from_secs(10),
-        kill: Kill {
-            mode: KillMode::ControlGroup,
-            signal: Signal::TERM,
-            send_sigkill: true,
-        },
+        kill: Kill::default(),
         user: None,
         group: None,
         supplementary_groups: Vec::new(),
@@ -206,6 +202,10 @@ fn draw_service(entropy: &mut Entropy) -> Service {
     ]);
     service.kill.send_sigkill = !entropy.chance(15);
     service.kill.signal = entropy.pick(&[Signal::TERM, Signal::TERM, Signal::INT]);
+    if entropy.chance(10) {
+        service.kill.restart_signal = Some(Signal::HUP);
+        service.kill.send_sighup = entropy.chance(50);
+    }
     service
 }
 
