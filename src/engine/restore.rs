@@ -187,11 +187,7 @@ impl Engine {
             (None, FactGoal::Down | FactGoal::Cycle) => Why::Asked,
         };
         let end = End::new(why, facts.main_ending);
-        let mode = self.definition(id).map(|d| d.kill.mode);
-        let left = match mode {
-            Some(KillMode::ControlGroup | KillMode::Mixed) => Left::watched(main, control),
-            Some(KillMode::Process | KillMode::None) | None => Left::settled(main, control),
-        };
+        let left = self.left_of(id, main, control);
         let killing = |stage: Stage, round: Round, end: End| Phase::Killing {
             left,
             stage,
@@ -216,11 +212,14 @@ impl Engine {
             (FactPhase::Starting, Some(main), _) => Phase::Starting { main },
             (FactPhase::FindingMain, Some(main), _) => Phase::FindingMain { main },
             (FactPhase::StartPre, _, Some(control)) => Phase::StartPre { control },
-            (FactPhase::StartPost, main, Some(control)) => Phase::StartPost {
-                main,
-                control,
-                lost: facts.main_ending,
-            },
+            (FactPhase::StartPost, main, Some(control)) => {
+                let lost = facts.main_ending;
+                Phase::StartPost {
+                    main,
+                    control,
+                    lost,
+                }
+            }
             (FactPhase::Reloading, main, Some(control)) => Phase::Reloading { main, control },
             (FactPhase::StopCommand, main, Some(control)) => {
                 Phase::StopCommand { main, control, end }
@@ -240,6 +239,14 @@ impl Engine {
                 | FactPhase::StopPost,
                 ..,
             ) => lost(),
+        }
+    }
+
+    /// What a kill that is under way waits for.
+    fn left_of(&self, id: UnitId, main: Option<Run>, control: Option<Run>) -> Left {
+        match self.definition(id).map(|d| d.kill.mode) {
+            Some(KillMode::ControlGroup | KillMode::Mixed) => Left::watched(main, control),
+            Some(KillMode::Process | KillMode::None) | None => Left::settled(main, control),
         }
     }
 

@@ -17,6 +17,7 @@ mod name;
 mod nearest;
 mod parse;
 mod print;
+mod readiness;
 mod report;
 mod restart;
 mod search;
@@ -40,6 +41,7 @@ pub use name::{NameError, UnitName};
 pub use nearest::{did_you_mean, nearest};
 pub use parse::parse;
 pub use print::{same_meaning, to_toml};
+pub use readiness::Readiness;
 pub use report::{Problem, Report};
 pub use search::{
     Found, Listed, Listing, LoadError, SearchPath, Skipped, files, hash_on_disk, load, load_file,

@@ -6,7 +6,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use super::{Kill, Signal, Span, UnitName};
+use super::{Kill, Readiness, Signal, Span, UnitName};
 
 /// A unit: a service, or (without [`Unit::service`]) a group that is nothing but its dependencies.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -67,6 +67,7 @@ impl fmt::Display for Unhonoured {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Service {
     pub kind: Kind,
+    pub readiness: Readiness,
     pub remain_after_exit: bool,
     /// Absolute.
     pub pid_file: Option<PathBuf>,

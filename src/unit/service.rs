@@ -7,7 +7,7 @@ use super::parse::Reader;
 use super::print::word;
 use super::stream::{self, Stream};
 use super::value;
-use super::{Exec, Input, Kind, LogLimits, Output, Service, Span, Unit};
+use super::{Exec, Input, Kind, LogLimits, Output, Readiness, Service, Span, Unit};
 use super::{WorkingDirectory, kill, restart};
 
 /// What `Type=` can be; nothing where this version does not act on it.
@@ -46,6 +46,7 @@ pub(super) fn read(reader: &mut Reader) -> Service {
     let (timeout_start, timeout_stop) = timeouts(reader, kind);
     let service = Service {
         kind,
+        readiness: Readiness::default(),
         remain_after_exit: reader.flag("RemainAfterExit").unwrap_or(false),
         pid_file: reader.one(SERVICE, "PIDFile", value::pid_file),
         start_pre: execs(reader, "ExecStartPre"),

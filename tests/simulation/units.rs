@@ -5,8 +5,8 @@
 use std::path::PathBuf;
 
 use diakonos::unit::{
-    Exec, Input, Install, Kill, KillMode, Kind, LogLimits, Output, Policy, Restart, Service,
-    Signal, Span, StartLimit, StatusSet, Unit, UnitName, WorkingDirectory,
+    Exec, Input, Install, Kill, KillMode, Kind, LogLimits, Output, Policy, Readiness, Restart,
+    Service, Signal, Span, StartLimit, StatusSet, Unit, UnitName, WorkingDirectory,
 };
 
 use crate::entropy::Entropy;
@@ -64,6 +64,7 @@ pub(crate) fn exec(program: &str) -> Exec {
 fn plain() -> Service {
     Service {
         kind: Kind::Simple,
+        readiness: Readiness::Executed,
         remain_after_exit: false,
         pid_file: None,
         start_pre: Vec::new(),
@@ -167,6 +168,9 @@ fn draw_edge(entropy: &mut Entropy, unit: &mut Unit, index: usize, other: usize,
 fn draw_service(entropy: &mut Entropy) -> Service {
     let mut service = plain();
     service.kind = entropy.pick(&[Kind::Simple, Kind::Exec, Kind::Oneshot, Kind::Forking]);
+    if matches!(service.kind, Kind::Simple | Kind::Exec) && entropy.chance(40) {
+        service.readiness = Readiness::Notify;
+    }
     service.remain_after_exit = entropy.chance(25);
     if service.kind == Kind::Forking && entropy.chance(50) {
         service.pid_file = Some(PathBuf::from("/run/main.pid"));
