@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use diakonos::unit::{
-    Context, Exec, Install, KillMode, Kind, Policy, Restart, Service, Signal, Span, StartLimit,
-    Unit, UnitName, parse,
+    Context, Exec, Install, KillMode, Kind, Policy, Readiness, Restart, Service, Signal, Span,
+    StartLimit, Unit, UnitName, parse,
 };
 
 use crate::entropy::Entropy;
@@ -146,6 +146,9 @@ fn draw_edge(entropy: &mut Entropy, unit: &mut Unit, index: usize, other: usize,
 fn draw_service(entropy: &mut Entropy) -> Service {
     let mut service = plain();
     service.kind = entropy.pick(&[Kind::Simple, Kind::Exec, Kind::Oneshot, Kind::Forking]);
+    if matches!(service.kind, Kind::Simple | Kind::Exec) && entropy.chance(40) {
+        service.readiness = Readiness::Notify;
+    }
     service.remain_after_exit = entropy.chance(25);
     if service.kind == Kind::Forking && entropy.chance(50) {
         service.pid_file = Some(PathBuf::from("/run/main.pid"));
@@ -177,6 +180,10 @@ fn draw_service(entropy: &mut Entropy) -> Service {
     ]);
     service.kill.send_sigkill = !entropy.chance(15);
     service.kill.signal = entropy.pick(&[Signal::TERM, Signal::TERM, Signal::INT]);
+    if entropy.chance(10) {
+        service.kill.restart_signal = Some(Signal::HUP);
+        service.kill.send_sighup = entropy.chance(50);
+    }
     service
 }
 
