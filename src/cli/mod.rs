@@ -10,6 +10,7 @@ mod client;
 mod commands;
 mod exit;
 mod family;
+mod first;
 #[cfg(test)]
 mod golden;
 mod help;

@@ -10,6 +10,7 @@
 
 mod boot;
 mod clients;
+mod container;
 mod ending;
 mod files;
 mod harness;
