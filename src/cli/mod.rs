@@ -23,6 +23,7 @@ mod patient;
 mod place;
 mod render;
 mod repeat;
+mod silence;
 mod stamp;
 mod startup;
 mod style;

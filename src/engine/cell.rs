@@ -16,6 +16,7 @@ pub enum Input {
     Halt,
     Reload,
     Executed,
+    Ready,
     MainEnded,
     ControlEnded,
     MainFound,
@@ -46,12 +47,16 @@ pub enum Action {
     RunReload,
     /// The program runs: enough for `simple` and `exec`.
     Launched,
+    /// The main process says that it is ready.
+    MainReady,
     /// The process of a start under way ended.
     FirstEnded,
     /// The search for a main process was a predecessor's and found none before that died.
     FindAgain,
     /// The main process of a unit that is up ended by itself.
     MainLost,
+    /// The main process ended while `ExecStartPost=` still runs.
+    NoteLoss,
     /// The main process ended while the unit goes down.
     NoteMain,
     NextStartPre,
@@ -77,12 +82,13 @@ pub enum Action {
 
 impl Input {
     /// Every input, in the order of the table's columns.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Wake,
         Self::Begin,
         Self::Halt,
         Self::Reload,
         Self::Executed,
+        Self::Ready,
         Self::MainEnded,
         Self::ControlEnded,
         Self::MainFound,
@@ -122,6 +128,7 @@ fn resting(input: Input) -> Action {
         | Input::Halt
         | Input::Reload
         | Input::Executed
+        | Input::Ready
         | Input::MainEnded
         | Input::ControlEnded
         | Input::MainFound
@@ -138,6 +145,7 @@ fn waiting(input: Input) -> Action {
         Input::Wake
         | Input::Reload
         | Input::Executed
+        | Input::Ready
         | Input::MainEnded
         | Input::ControlEnded
         | Input::MainFound
@@ -155,6 +163,7 @@ fn backing_off(input: Input) -> Action {
         Input::Begin
         | Input::Reload
         | Input::Executed
+        | Input::Ready
         | Input::MainEnded
         | Input::ControlEnded
         | Input::MainFound
@@ -168,11 +177,12 @@ fn starting(phase: FactPhase, input: Input) -> Action {
         (_, Input::Due) => Action::StartTooLong,
         (_, Input::GroupEmpty) => Action::Ignore,
         (FactPhase::Starting, Input::Executed) => Action::Launched,
-        (_, Input::Executed) => Action::Ignore,
+        (FactPhase::Starting, Input::Ready) => Action::MainReady,
+        (_, Input::Executed | Input::Ready) => Action::Ignore,
         (FactPhase::StartPre, Input::ControlEnded) => Action::NextStartPre,
         (FactPhase::StartPost, Input::ControlEnded) => Action::NextStartPost,
         (FactPhase::Starting, Input::MainEnded) => Action::FirstEnded,
-        (FactPhase::StartPost, Input::MainEnded) => Action::MainLost,
+        (FactPhase::StartPost, Input::MainEnded) => Action::NoteLoss,
         (FactPhase::FindingMain, Input::MainEnded) => Action::FindAgain,
         (FactPhase::FindingMain, Input::MainFound) => Action::NameMain,
         (FactPhase::FindingMain, Input::MainMissing) => Action::GoOnWithoutMain,
@@ -198,7 +208,7 @@ fn up(phase: FactPhase, input: Input) -> Action {
         (_, Input::GroupEmpty) => Action::Ignore,
         (FactPhase::Reloading, Input::ControlEnded) => Action::NextReload,
         (FactPhase::Reloading, Input::Due) => Action::ReloadTooLong,
-        (_, Input::Executed) => Action::Ignore,
+        (_, Input::Executed | Input::Ready) => Action::Ignore,
         (
             _,
             Input::Wake
@@ -227,7 +237,7 @@ fn ending(phase: FactPhase, input: Input) -> Action {
         (_, Input::GroupEmpty) if kills => Action::GroupGone,
         (_, Input::GroupEmpty) => Action::Ignore,
         // A program that was on its way when the stop came.
-        (_, Input::Executed) => Action::Ignore,
+        (_, Input::Executed | Input::Ready) => Action::Ignore,
         (
             _,
             Input::Wake

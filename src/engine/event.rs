@@ -34,6 +34,9 @@ pub enum Event {
     Spawned { run: RunId, pid: u32 },
     /// `execve` worked.
     Executed { run: RunId },
+    /// The main process is ready in the way that its [`crate::unit::Readiness`] names. It may come before `Executed`,
+    /// more than once, and from one that waits for nothing or is on its way down: then it means nothing.
+    Ready { run: RunId },
     /// There is no process (any more): a step before or at `execve` failed. Nothing else follows for this run.
     SpawnFailed { run: RunId, failure: SpawnFailure },
     /// The process has ended and is reaped.

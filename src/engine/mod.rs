@@ -20,9 +20,11 @@ mod effect;
 mod event;
 mod facts;
 mod graph;
+mod happening;
 mod id;
 #[cfg(debug_assertions)]
 mod invariants;
+mod kill;
 mod phase;
 mod request;
 mod restart;
@@ -31,6 +33,7 @@ mod resume;
 mod service;
 mod settle;
 mod start;
+mod start_post;
 mod stop;
 mod story;
 mod story_text;
@@ -59,6 +62,7 @@ pub use view::{MainView, View};
 
 use crate::unit::{Span, Unit, UnitName};
 use graph::Graph;
+use happening::{Fate, Happening};
 use phase::{End, Phase, Run};
 use request::Requests;
 use service::Service;
@@ -115,47 +119,6 @@ enum Heritage {
     Torn,
     /// With everything done that it had asked for.
     Whole,
-}
-
-/// What became of a process.
-#[derive(Clone, Debug)]
-enum Fate {
-    Ended(Ending),
-    Unborn(SpawnFailure),
-}
-
-/// An [`Input`] with what it brings along.
-#[derive(Clone, Debug)]
-enum Happening {
-    Wake(Cause),
-    Begin,
-    Halt,
-    Reload,
-    Executed,
-    MainEnded(Fate),
-    ControlEnded(Fate),
-    MainFound(u32),
-    MainMissing(NoMain),
-    GroupEmpty,
-    Due,
-}
-
-impl Happening {
-    fn input(&self) -> Input {
-        match self {
-            Self::Wake(_) => Input::Wake,
-            Self::Begin => Input::Begin,
-            Self::Halt => Input::Halt,
-            Self::Reload => Input::Reload,
-            Self::Executed => Input::Executed,
-            Self::MainEnded(_) => Input::MainEnded,
-            Self::ControlEnded(_) => Input::ControlEnded,
-            Self::MainFound(_) => Input::MainFound,
-            Self::MainMissing(_) => Input::MainMissing,
-            Self::GroupEmpty => Input::GroupEmpty,
-            Self::Due => Input::Due,
-        }
-    }
 }
 
 impl Engine {
@@ -229,6 +192,7 @@ impl Engine {
             Event::Detached { request } => self.requests.forget(request),
             Event::Spawned { run, pid } => self.on_spawned(run, pid),
             Event::Executed { run } => self.on_executed(run),
+            Event::Ready { run } => self.on_ready(run),
             Event::SpawnFailed { run, failure } => self.on_fate(run, Fate::Unborn(failure)),
             Event::Exited { run, ending } => self.on_fate(run, Fate::Ended(ending)),
             Event::MainFound { run, pid } => self.on_main(run, Happening::MainFound(pid)),
@@ -296,6 +260,12 @@ impl Engine {
         }
     }
 
+    fn on_ready(&mut self, run: RunId) {
+        if let Some((unit, true)) = self.owner(run) {
+            self.happen(unit, Happening::Ready);
+        }
+    }
+
     /// A process is gone. One that its unit does not wait for any more is only forgotten.
     fn on_fate(&mut self, run: RunId, fate: Fate) {
         let owner = self.owner(run);
@@ -352,9 +322,11 @@ impl Engine {
             (Action::Abort | Action::Stop, _) => self.stop(unit),
             (Action::RunReload, _) => self.run_reload(unit),
             (Action::Launched, _) => self.launched(unit),
+            (Action::MainReady, _) => self.main_ready(unit),
             (Action::FirstEnded, Happening::MainEnded(fate)) => self.first_ended(unit, fate),
             (Action::FindAgain, _) => self.find_main(unit),
             (Action::MainLost, Happening::MainEnded(fate)) => self.main_lost(unit, &fate),
+            (Action::NoteLoss, Happening::MainEnded(fate)) => self.note_loss(unit, &fate),
             (Action::NoteMain, Happening::MainEnded(fate)) => self.note_main(unit, &fate),
             (Action::NextStartPre, Happening::ControlEnded(fate)) => {
                 self.next_start_pre(unit, fate)

@@ -159,8 +159,24 @@ fn stepped_ms(restart: &Restart, delay: u64, attempt: u32) -> u64 {
     {
         let from = delay as f64;
         let growth = max as f64 / from;
-        (from * growth.powf(f64::from(attempt) / f64::from(restart.steps))).round() as u64
+        (from * power(growth, attempt, restart.steps) + 0.5) as u64
     }
+}
+
+/// `base` to the power of `part ÷ whole`, which is between 0 and 1: the exponent in binary, a square root for each
+/// digit. The C library has this in a part of its own, which nothing else of ours would need.
+fn power(base: f64, part: u32, whole: u32) -> f64 {
+    let (mut rest, whole) = (u64::from(part), u64::from(whole));
+    let (mut root, mut result) = (base, 1.0);
+    for _ in 0..f64::MANTISSA_DIGITS {
+        root = root.sqrt();
+        rest *= 2;
+        if rest >= whole {
+            rest -= whole;
+            result *= root;
+        }
+    }
+    result
 }
 
 /// Milliseconds of a span; an infinite one is as long as can be counted.

@@ -48,6 +48,10 @@ impl Engine {
             | Phase::StopPost { end, .. } => Some(end),
             _ => None,
         };
+        let lost = match &service.phase {
+            Phase::StartPost { lost, .. } => *lost,
+            _ => None,
+        };
         let failure = match (&service.phase, end.map(|end| &end.why)) {
             (Phase::Failed(failure), _) | (_, Some(Why::Failed(failure))) => Some(failure),
             _ => None,
@@ -74,7 +78,7 @@ impl Engine {
                 result: failure_word(failure).to_owned(),
                 text: failure.to_string(),
             }),
-            main_ending: end.and_then(|end| end.main),
+            main_ending: end.and_then(|end| end.main).or(lost),
         })
     }
 
@@ -106,7 +110,9 @@ impl Engine {
             _ => false,
         };
         let again = match &phase {
-            Phase::Killing { left, stage, .. } => Some((*left, *stage)),
+            Phase::Killing {
+                left, stage, round, ..
+            } => Some((*left, (*stage, *round))),
             _ => None,
         };
         if let Some(service) = self.service_mut(id) {
@@ -136,8 +142,8 @@ impl Engine {
         }
         // The predecessor may have died before its signals went out.
         let is_torn = self.heritage == Heritage::Torn;
-        if let Some((left, stage)) = again.filter(|_| is_torn) {
-            self.send_kill(id, left, stage);
+        if let Some((left, how)) = again.filter(|_| is_torn) {
+            self.send_kill(id, left, how);
         }
         if watch {
             self.batch.push(Effect::WatchGroup { unit: id });
@@ -181,11 +187,7 @@ impl Engine {
             (None, FactGoal::Down | FactGoal::Cycle) => Why::Asked,
         };
         let end = End::new(why, facts.main_ending);
-        let mode = self.definition(id).map(|d| d.kill.mode);
-        let left = match mode {
-            Some(KillMode::ControlGroup | KillMode::Mixed) => Left::watched(main, control),
-            Some(KillMode::Process | KillMode::None) | None => Left::settled(main, control),
-        };
+        let left = self.left_of(id, main, control);
         let killing = |stage: Stage, round: Round, end: End| Phase::Killing {
             left,
             stage,
@@ -210,7 +212,14 @@ impl Engine {
             (FactPhase::Starting, Some(main), _) => Phase::Starting { main },
             (FactPhase::FindingMain, Some(main), _) => Phase::FindingMain { main },
             (FactPhase::StartPre, _, Some(control)) => Phase::StartPre { control },
-            (FactPhase::StartPost, main, Some(control)) => Phase::StartPost { main, control },
+            (FactPhase::StartPost, main, Some(control)) => {
+                let lost = facts.main_ending;
+                Phase::StartPost {
+                    main,
+                    control,
+                    lost,
+                }
+            }
             (FactPhase::Reloading, main, Some(control)) => Phase::Reloading { main, control },
             (FactPhase::StopCommand, main, Some(control)) => {
                 Phase::StopCommand { main, control, end }
@@ -230,6 +239,14 @@ impl Engine {
                 | FactPhase::StopPost,
                 ..,
             ) => lost(),
+        }
+    }
+
+    /// What a kill that is under way waits for.
+    fn left_of(&self, id: UnitId, main: Option<Run>, control: Option<Run>) -> Left {
+        match self.definition(id).map(|d| d.kill.mode) {
+            Some(KillMode::ControlGroup | KillMode::Mixed) => Left::watched(main, control),
+            Some(KillMode::Process | KillMode::None) | None => Left::settled(main, control),
         }
     }
 

@@ -1,6 +1,6 @@
 //! The way up: a start's turn, its commands, readiness, reload, automatic restart.
 
-use crate::unit::{Exec, Kind, Service as Definition, Span};
+use crate::unit::{Exec, Kind, Readiness, Service as Definition, Span};
 
 use super::phase::{End, Goal, Phase, Run, Why};
 use super::restart;
@@ -9,7 +9,7 @@ use super::{
 };
 
 /// What a command's end means.
-enum Verdict {
+pub(super) enum Verdict {
     Good,
     Bad(Failure),
     /// It was wished for by a daemon that died before it was born.
@@ -83,14 +83,35 @@ impl Engine {
         }
     }
 
-    /// The program runs. For a process that is its own main process that is all there is to wait for.
+    /// The program runs. For a process that is its own main process that is all there is to wait for, unless its unit
+    /// says how it becomes ready.
     pub(super) fn launched(&mut self, unit: UnitId) {
         let Some(Phase::Starting { main }) = self.phase(unit).cloned() else {
             return;
         };
-        match self.definition(unit).map(|definition| definition.kind) {
-            Some(Kind::Simple | Kind::Exec) => self.start_post_or_ready(unit, Some(main)),
-            Some(Kind::Oneshot | Kind::Forking) | None => {}
+        let Some(definition) = self.definition(unit) else {
+            return;
+        };
+        match (definition.kind, &definition.readiness) {
+            (Kind::Simple | Kind::Exec, Readiness::Executed) => {
+                self.start_post_or_ready(unit, Some(main));
+            }
+            (Kind::Simple | Kind::Exec, Readiness::Notify) | (Kind::Oneshot | Kind::Forking, _) => {
+            }
+        }
+    }
+
+    /// The main process says that it is ready. Whoever does not wait for that has not asked for it.
+    pub(super) fn main_ready(&mut self, unit: UnitId) {
+        let Some(Phase::Starting { main }) = self.phase(unit).cloned() else {
+            return;
+        };
+        let awaits = self.definition(unit).is_some_and(|definition| {
+            matches!(definition.kind, Kind::Simple | Kind::Exec)
+                && definition.readiness != Readiness::Executed
+        });
+        if awaits {
+            self.start_post_or_ready(unit, Some(main));
         }
     }
 
@@ -176,42 +197,36 @@ impl Engine {
 
     fn start_post_or_ready(&mut self, unit: UnitId, main: Option<Run>) {
         if self.has(unit, Role::StartPost, 0) {
-            self.start_post(unit, main, 0);
+            self.start_post(unit, (main, None), 0);
         } else {
             self.ready(unit, main);
         }
     }
 
-    fn start_post(&mut self, unit: UnitId, main: Option<Run>, index: usize) {
+    pub(super) fn start_post(
+        &mut self,
+        unit: UnitId,
+        (main, lost): (Option<Run>, Option<Ending>),
+        index: usize,
+    ) {
         if let Some(service) = self.service_mut(unit) {
             service.phase = Phase::Running { main };
         }
         let control = self.spawn(unit, Role::StartPost, index, None);
-        self.enter(unit, Phase::StartPost { main, control }, None);
+        self.enter(
+            unit,
+            Phase::StartPost {
+                main,
+                control,
+                lost,
+            },
+            None,
+        );
         self.arm_start(unit);
     }
 
-    pub(super) fn next_start_post(&mut self, unit: UnitId, fate: Fate) {
-        let Some(Phase::StartPost { main, control }) = self.phase(unit).cloned() else {
-            return;
-        };
-        match self.judge_command(unit, control, fate) {
-            Verdict::Again => self.start_post(unit, main, control.index),
-            Verdict::Bad(failure) => {
-                if let Some(service) = self.service_mut(unit) {
-                    service.phase = Phase::Running { main };
-                }
-                self.end_run(unit, End::new(Why::Failed(failure), None));
-            }
-            Verdict::Good if self.has(unit, Role::StartPost, control.index + 1) => {
-                self.start_post(unit, main, control.index + 1);
-            }
-            Verdict::Good => self.ready(unit, main),
-        }
-    }
-
     /// The start is complete.
-    fn ready(&mut self, unit: UnitId, main: Option<Run>) {
+    pub(super) fn ready(&mut self, unit: UnitId, main: Option<Run>) {
         let now = self.now;
         let Some(service) = self.service_mut(unit) else {
             return;
@@ -347,7 +362,7 @@ impl Engine {
         }
     }
 
-    fn judge_command(&mut self, unit: UnitId, run: Run, fate: Fate) -> Verdict {
+    pub(super) fn judge_command(&mut self, unit: UnitId, run: Run, fate: Fate) -> Verdict {
         let forgiven = self
             .definition(unit)
             .is_some_and(|d| forgives(d, run.role, run.index));

@@ -123,7 +123,7 @@ static KEYS: [Key; 186] = [
     now("service", "PIDFile", Form::PidFile, ""),
     later("service", "GuessMainPID", Form::Flag, "true"),
     later("service", "Instances", Form::Integer(0, 1_000), ""),
-    later("service", "IgnoreUnsupported", Form::Keys, ""),
+    now("service", "IgnoreUnsupported", Form::Keys, ""),
     // Commands.
     later("service", "ExecCondition", Form::Commands, ""),
     now("service", "ExecStartPre", Form::Commands, ""),
@@ -196,9 +196,9 @@ static KEYS: [Key; 186] = [
     ),
     now("service", "KillSignal", Form::Signal, "SIGTERM"),
     now("service", "SendSIGKILL", Form::Flag, "true"),
-    later("service", "SendSIGHUP", Form::Flag, "false"),
-    later("service", "RestartKillSignal", Form::Signal, "KillSignal="),
-    later("service", "FinalKillSignal", Form::Signal, "SIGKILL"),
+    now("service", "SendSIGHUP", Form::Flag, "false"),
+    now("service", "RestartKillSignal", Form::Signal, "KillSignal="),
+    now("service", "FinalKillSignal", Form::Signal, "SIGKILL"),
     later("service", "WatchdogSignal", Form::Signal, "SIGABRT"),
     later("service", "ReloadSignal", Form::Signal, "SIGHUP"),
     // Who and where.

@@ -10,12 +10,14 @@ mod form;
 pub mod glob;
 mod hash;
 mod keys;
+mod kill;
 mod lint;
 mod model;
 mod name;
 mod nearest;
 mod parse;
 mod print;
+mod readiness;
 mod report;
 mod restart;
 mod search;
@@ -32,12 +34,14 @@ pub use environment::{EnvironmentError, EnvironmentFault, parse_environment_file
 pub use exec::swallowed_hint;
 pub use form::{Bound, Form};
 pub use keys::{Key, keys};
+pub use kill::{Kill, KillMode};
 pub use lint::{Warning, lint};
 pub use model::*;
 pub use name::{NameError, UnitName};
 pub use nearest::{did_you_mean, nearest};
 pub use parse::parse;
 pub use print::{same_meaning, to_toml};
+pub use readiness::Readiness;
 pub use report::{Problem, Report};
 pub use search::{
     Found, Listed, Listing, LoadError, SearchPath, Skipped, files, hash_on_disk, load, load_file,

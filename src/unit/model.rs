@@ -6,7 +6,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use super::{Signal, Span, UnitName};
+use super::{Kill, Readiness, Signal, Span, UnitName};
 
 /// A unit: a service, or (without [`Unit::service`]) a group that is nothing but its dependencies.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -54,6 +54,21 @@ pub struct Unhonoured {
     pub line: u32,
 }
 
+impl Unit {
+    /// The keys that keep it from being started: what this version does not act on, but for what may be ignored.
+    pub fn refused_keys(&self) -> impl Iterator<Item = &Unhonoured> {
+        self.unhonoured.iter().filter(|key| !self.ignores(key))
+    }
+
+    /// Whether the unit is to be started without this key.
+    #[must_use]
+    pub fn ignores(&self, key: &Unhonoured) -> bool {
+        let service = self.service.as_deref();
+        key.section == "service"
+            && service.is_some_and(|service| service.ignore_unsupported.contains(&key.key))
+    }
+}
+
 impl fmt::Display for Unhonoured {
     /// `MemoryMax`, or `Type="notify"`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -67,6 +82,7 @@ impl fmt::Display for Unhonoured {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Service {
     pub kind: Kind,
+    pub readiness: Readiness,
     pub remain_after_exit: bool,
     /// Absolute.
     pub pid_file: Option<PathBuf>,
@@ -95,6 +111,8 @@ pub struct Service {
     pub stdout: Output,
     pub stderr: Output,
     pub log: LogLimits,
+    /// `IgnoreUnsupported=`: keys of `[service]` that it goes on without where they cannot be honoured.
+    pub ignore_unsupported: Vec<&'static str>,
 }
 
 /// `Type=`, systemd.service(5).
@@ -158,22 +176,6 @@ pub enum Policy {
 pub struct StatusSet {
     pub codes: Vec<u8>,
     pub signals: Vec<Signal>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Kill {
-    pub mode: KillMode,
-    pub signal: Signal,
-    pub send_sigkill: bool,
-}
-
-/// `KillMode=`, systemd.kill(5).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum KillMode {
-    ControlGroup,
-    Mixed,
-    Process,
-    None,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -80,6 +80,7 @@ struct WireUnit {
     log_lost: u64,
     documentation: Option<Vec<String>>,
     left_over: Option<Vec<u32>>,
+    forgone: Option<Vec<String>>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -290,7 +291,7 @@ same_fields!(
         cgroup,
         log_lost,
     }
-    later { documentation, left_over }
+    later { documentation, left_over, forgone }
 );
 
 same_fields!(
@@ -348,6 +349,7 @@ mod tests {
             cgroup: Some("/sys/fs/cgroup/diakonos/web".to_owned()),
             log_lost: 9,
             left_over: vec![1, u32::MAX],
+            forgone: vec!["Nice=5: why".to_owned()],
         }
     }
 

@@ -16,6 +16,7 @@ mod files;
 mod harness;
 mod home;
 mod kinds;
+mod lenience;
 mod lifecycle;
 mod limits;
 mod order;

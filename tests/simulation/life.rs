@@ -61,6 +61,8 @@ pub(crate) struct Life {
     pub(crate) run: Course,
     /// Left behind: when the program begins, or (the first process of a forking service) when it ends.
     pub(crate) children: Vec<Course>,
+    /// It says that it is ready this much after its program began; never in some.
+    pub(crate) ready_ms: Option<u64>,
 }
 
 /// From the order to the running program.
@@ -130,10 +132,17 @@ pub(crate) fn draw(entropy: &mut Entropy, temper: &Temper, role: Role, kind: Kin
         child.ends_after_ms = entropy.chance(40).then(|| draw_span(entropy));
         children.push(child);
     }
+    let ready_ms = if entropy.chance(temper.exec_lags) {
+        let never = entropy.chance(temper.hangs);
+        (!never).then(|| draw_span(entropy))
+    } else {
+        Some(0)
+    };
     Life {
         birth,
         run,
         children,
+        ready_ms,
     }
 }
 

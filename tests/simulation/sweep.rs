@@ -294,6 +294,7 @@ fn concerns(scene: &Scene<'_>, name: &UnitName, before: &Facts, model: &Model) -
         | Event::MainMissing { run, .. }
         | Event::MainFound { run, .. }
         | Event::Spawned { run, .. }
+        | Event::Ready { run }
         | Event::Executed { run } => model
             .runs
             .get(run)

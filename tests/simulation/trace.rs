@@ -122,6 +122,7 @@ fn tell_event(event: &Event, names: &Names<'_>) -> String {
         | Event::Resumed { .. }
         | Event::Spawned { .. }
         | Event::Executed { .. }
+        | Event::Ready { .. }
         | Event::SpawnFailed { .. }
         | Event::Exited { .. }
         | Event::MainFound { .. }
