@@ -14,6 +14,7 @@ use crate::unit::{Output, Service, Unit};
 
 use super::account::Account;
 use super::group::Group;
+use super::machine::Limited;
 use super::processes::{Birth, Hold, Origin, Processes, Run, Turn};
 use super::pump::UnitLog;
 use super::sources::Source;
@@ -51,6 +52,7 @@ impl Processes {
         let owner = Account::of_service(service, &self.ours)?;
         let fifos = self.fifos(unit.name.as_str());
         self.open_hold(spawn, (unit, service));
+        self.limit_group(spawn, service, &owner)?;
         self.open_pipes((spawn.unit, service), &fifos, &owner, turn)?;
         if spawn.role.begins() {
             // By its mark and its group a successor finds the newborn, should we die before its PID is saved.
@@ -151,6 +153,7 @@ impl Processes {
             started_ms: 0,
             youngest: None,
             log: None,
+            limited: Limited::default(),
         });
         if is_first(service, spawn) && !is_new {
             hold.invocation = self.invocations.next();

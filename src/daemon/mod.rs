@@ -19,7 +19,9 @@ mod home;
 mod identity;
 mod keeper;
 mod leftover;
+mod limits;
 mod loader;
+mod machine;
 mod main_pid;
 mod newborn;
 mod processes;
@@ -229,6 +231,7 @@ fn start(mut seat: Seat, keeper: Keeper) -> Result<(Daemon, Poll), BootError> {
     let mut processes = Processes::new(&home, &mut sources, nofile, intake);
     processes.keeper = keeper;
     processes.keeper.watch(&mut sources).map_err(failed)?;
+    processes.switch_on_controllers();
     let enabled = Enabled::read(home.enabled());
     let seed = clock::wall_ms() ^ u64::from(process::Pid::current().as_raw()).rotate_left(32);
     let daemon = Daemon {

@@ -27,6 +27,7 @@ use super::home::Home;
 use super::identity::{Identities, Invocations};
 use super::keeper::Keeper;
 use super::leftover::Leftovers;
+use super::machine::{Limited, Machine};
 use super::main_pid::Finding;
 use super::pump::{Intake, UnitLog};
 use super::settling::is_rest;
@@ -68,7 +69,8 @@ pub(super) struct Processes {
     /// The limits on descriptors that services get back.
     pub(super) limits: (u64, u64),
     pub(super) tree: Option<Tree>,
-    tree_text: String,
+    /// What is limited in the tree's groups, or why there is no tree.
+    pub(super) machine: Machine,
     pub(super) identities: Identities,
     pub(super) invocations: Invocations,
     pub(super) runs: BTreeMap<RunId, Run>,
@@ -156,6 +158,7 @@ pub(super) struct Hold {
     /// The youngest run that bears its mark.
     pub(super) youngest: Option<RunId>,
     pub(super) log: Option<UnitLog>,
+    pub(super) limited: Limited,
 }
 
 /// What outlives a unit's holding.
@@ -173,19 +176,16 @@ impl Processes {
         limits: (u64, u64),
         intake: Intake,
     ) -> Self {
-        let (tree, tree_text) = match Tree::open(&home.tree_name()) {
-            Ok(tree) => {
-                let text = format!("cgroups: yes, under {}", tree.path().display());
-                (Some(tree), text)
-            }
-            Err(reason) => (None, format!("cgroups: no, tracking by session: {reason}")),
+        let (tree, machine) = match Tree::open(&home.tree_name()) {
+            Ok(tree) => (Some(tree), Machine::default()),
+            Err(reason) => (None, Machine::without_groups(reason.to_string())),
         };
         Self {
             home: home.clone(),
             ours: Account::ours(),
             limits,
             tree,
-            tree_text,
+            machine,
             identities: Identities::of_this_kernel(),
             invocations: Invocations::new(),
             runs: BTreeMap::new(),
@@ -205,12 +205,14 @@ impl Processes {
 
     /// What the machine lets us do, one line each, for `daemon-status`.
     pub(super) fn abilities(&self) -> Vec<String> {
+        let groups = self.tree.as_ref().map(Tree::path);
+        let [groups, limits] = self.machine.abilities(groups);
         let switching = if users::effective_uid() == 0 {
             "user switching: yes".to_owned()
         } else {
             format!("user switching: no, not root but {}", self.ours.name)
         };
-        vec![self.tree_text.clone(), switching]
+        vec![groups, limits, switching]
     }
 
     /// Carries out an effect that concerns processes; others are not for here.
@@ -404,6 +406,7 @@ impl Processes {
             }
         }
         if let (Some(tree), true) = (&self.tree, self.holds.is_empty()) {
+            tree.switch_off();
             // Somebody else's group in it keeps it, which is as it should be.
             let _ = tree.remove();
         }

@@ -23,6 +23,7 @@ use super::event_loop::Daemon;
 use super::group::Group;
 use super::keeper::Keeper;
 use super::loader::read_file;
+use super::machine::Limited;
 use super::newborn::Scan;
 use super::processes::{History, Hold, Origin, Processes, Run, Turn};
 use super::pump::UnitLog;
@@ -234,6 +235,7 @@ impl Processes {
             started_ms: 0,
             youngest: saved.facts.main.or(saved.facts.control).map(|run| run.run),
             log,
+            limited: Limited::taken_over(service),
         };
         if let Some(log) = &mut hold.log {
             let fifos = self.fifos(name);

@@ -17,6 +17,7 @@ mod nearest;
 mod parse;
 mod print;
 mod report;
+mod resources;
 mod restart;
 mod search;
 mod service;
@@ -39,6 +40,7 @@ pub use nearest::{did_you_mean, nearest};
 pub use parse::parse;
 pub use print::{same_meaning, to_toml};
 pub use report::{Problem, Report};
+pub use resources::*;
 pub use search::{
     Found, Listed, Listing, LoadError, SearchPath, Skipped, files, hash_on_disk, load, load_file,
 };

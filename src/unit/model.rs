@@ -6,7 +6,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use super::{Signal, Span, UnitName};
+use super::{Resources, Signal, Span, UnitName};
 
 /// A unit: a service, or (without [`Unit::service`]) a group that is nothing but its dependencies.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -95,6 +95,8 @@ pub struct Service {
     pub stdout: Output,
     pub stderr: Output,
     pub log: LogLimits,
+    /// What all processes together may use; for most services nothing is said of it.
+    pub resources: Option<Box<Resources>>,
 }
 
 /// `Type=`, systemd.service(5).

@@ -8,7 +8,7 @@ use super::print::word;
 use super::stream::{self, Stream};
 use super::value;
 use super::{Exec, Input, Kill, KillMode, Kind, LogLimits, Output, Service, Signal, Span, Unit};
-use super::{WorkingDirectory, restart};
+use super::{WorkingDirectory, resources, restart};
 
 /// What `Type=` can be; nothing where this version does not act on it.
 pub(super) const KINDS: [(&str, Option<Kind>); 6] = [
@@ -83,6 +83,7 @@ pub(super) fn read(reader: &mut Reader) -> Service {
         stdout: now(reader, "StandardOutput", Output::Log, stream::output),
         stderr: now(reader, "StandardError", Output::Log, stream::error_output),
         log: log(reader),
+        resources: resources::read(reader),
     };
     check_commands(reader, &service);
     service
