@@ -193,17 +193,9 @@ pub(super) fn cpu_tenths(usage: &Usage, running_ms: u64) -> Option<u64> {
     cpu_ms.saturating_mul(1000).checked_div(running_ms)
 }
 
-/// A process's own memory and its share of what it has in common with others, in bytes; what it holds in all where
-/// the kernel does not tell.
+/// See [`proc::proportional_bytes`].
 pub(super) fn proportional_memory(pid: u32) -> Option<u64> {
-    let text = read(Path::new(&format!("/proc/{pid}/smaps_rollup"))).unwrap_or_default();
-    let line = text.lines().find_map(|line| line.strip_prefix("Pss:"));
-    let kilobytes =
-        line.and_then(|line| line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok());
-    match kilobytes {
-        Some(kilobytes) => Some(kilobytes * 1024),
-        None => proc::rss_bytes(Pid::from_raw(pid)?).ok(),
-    }
+    proc::proportional_bytes(Pid::from_raw(pid)?).ok()
 }
 
 #[cfg(test)]

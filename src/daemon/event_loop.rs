@@ -94,6 +94,7 @@ impl Daemon {
             for (source, hung_up) in self.due(&ready) {
                 self.serve(source, hung_up, &mut heard);
             }
+            self.mind_memory();
             if self.sessions.is_anyone_waiting() {
                 self.sessions.accept(&self.listener, &mut self.sources);
             }
@@ -223,8 +224,13 @@ impl Daemon {
         let due = self.engine.next_deadline();
         let timeout_ms = due.map(|due| due.since_ms(now()));
         let upgrade_ms = self.upgrade.as_ref().map(|upgrade| upgrade.timeout_ms());
-        let others = upgrade_ms.into_iter().chain(self.guard_again_in_ms());
-        let soonest = timeout_ms.into_iter().chain(others).min()?;
+        let memory_ms = self.processes.memory_due_ms();
+        let memory_ms = memory_ms.map(|due| due.saturating_sub(clock::monotonic_ms()));
+        let others = [upgrade_ms, memory_ms, self.guard_again_in_ms()];
+        let soonest = timeout_ms
+            .into_iter()
+            .chain(others.into_iter().flatten())
+            .min()?;
         Some(Duration::from_millis(soonest))
     }
 

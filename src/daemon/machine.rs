@@ -11,7 +11,9 @@ use crate::sys::process::Pid;
 use crate::unit::{Resources, Service};
 
 use super::account::Account;
+use super::group::Group;
 use super::limits::{self, Ground, Refused};
+use super::memory::Known;
 use super::processes::Processes;
 use super::spawn::{failure, is_first};
 
@@ -27,13 +29,30 @@ pub(super) struct Machine {
 pub(super) struct Limited {
     /// The keys that are in force.
     resources: Option<Box<Resources>>,
+    pub(super) memory: Known,
 }
 
 impl Limited {
     /// A predecessor's group: what is in force is what that one had written down.
-    pub(super) fn taken_over(service: &Service) -> Self {
-        let resources = service.resources.clone();
-        Self { resources }
+    pub(super) fn taken_over(service: &Service, kills: Option<u64>) -> Self {
+        Self {
+            resources: service.resources.clone(),
+            memory: Known::of_predecessor(kills),
+        }
+    }
+}
+
+impl Limited {
+    /// The service is restarted for its use of memory: it is not to be slowed down on its way.
+    pub(super) fn let_go(&mut self, group: &Group) {
+        let Some(resources) = self.resources.as_deref_mut() else {
+            return;
+        };
+        resources.restart_memory_max = None;
+        if let Some(cgroup) = group.cgroup() {
+            // Where that does not work it only takes longer.
+            let _ = cgroup.set(c"memory.high", "max");
+        }
     }
 }
 
@@ -119,16 +138,18 @@ impl Processes {
         {
             return Err(refused(first));
         }
-        let before = hold.limited.resources.as_deref();
-        let Some(group) = hold.group.cgroup() else {
-            return Ok(());
-        };
-        if before != wanted {
-            let applied = limits::apply(group, before, wanted);
-            applied.map_err(|error| refused(&error))?;
-            hold.limited.resources = service.resources.clone();
+        if let Some(group) = hold.group.cgroup() {
+            let before = hold.limited.resources.as_deref();
+            if before != wanted {
+                let applied = limits::apply(group, before, wanted);
+                applied.map_err(|error| refused(&error))?;
+                hold.limited.resources = service.resources.clone();
+            }
+            limits::delegate(group, wanted, owner).map_err(|error| refused(&error))?;
         }
-        limits::delegate(group, wanted, owner).map_err(|error| refused(&error))?;
+        let memory = &mut hold.limited.memory;
+        *memory = Known::default();
+        memory.begin((spawn.unit, service), &hold.group, &mut self.watches);
         Ok(())
     }
 }

@@ -23,6 +23,7 @@ mod limits;
 mod loader;
 mod machine;
 mod main_pid;
+mod memory;
 mod newborn;
 mod processes;
 mod pump;

@@ -83,6 +83,8 @@ pub(super) struct Processes {
     pub(super) leftovers: Leftovers,
     /// Units that may have come to rest.
     pub(super) stirred: BTreeSet<UnitId>,
+    /// Units that use more memory than `RestartMemoryMax=` lets them.
+    pub(super) heavy: BTreeSet<UnitId>,
     pub(super) intake: Intake,
     /// A child that is no service: the program that may follow us reads what it will find.
     pub(super) rehearsing: Option<Pid>,
@@ -196,6 +198,7 @@ impl Processes {
             history: BTreeMap::new(),
             leftovers: Leftovers::default(),
             stirred: BTreeSet::new(),
+            heavy: BTreeSet::new(),
             intake,
             rehearsing: None,
             keeper: Keeper::default(),
@@ -363,6 +366,7 @@ impl Processes {
             invocation: invocation.map(|invocation| invocation.text().to_owned()),
             last_end,
             log_lost,
+            oom_kills: hold.and_then(|hold| hold.limited.memory.kills()),
         };
         self.states.save(unit, &saved, || {
             let both = [Some(definition), next].into_iter().flatten();

@@ -185,7 +185,8 @@ impl Processes {
             match found {
                 Some(found) => self.hold_again((id, run), found, facts.phase, turn),
                 None => {
-                    let (run, role, ending) = (run.run, run.role, Ending::Unknown);
+                    let (run, role) = (run.run, run.role);
+                    let (ending, _) = self.explained(id, Ending::Unknown);
                     if role == Role::Start {
                         self.main_ended(id, ending);
                     }
@@ -235,7 +236,7 @@ impl Processes {
             started_ms: 0,
             youngest: saved.facts.main.or(saved.facts.control).map(|run| run.run),
             log,
-            limited: Limited::taken_over(service),
+            limited: Limited::taken_over(service, saved.oom_kills),
         };
         if let Some(log) = &mut hold.log {
             let fifos = self.fifos(name);
@@ -246,6 +247,8 @@ impl Processes {
             }
             resume(log, &saved.facts);
         }
+        let memory = &mut hold.limited.memory;
+        memory.begin((id, service), &hold.group, &mut self.watches);
         self.holds.insert(id, hold);
     }
 

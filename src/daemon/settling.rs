@@ -65,6 +65,7 @@ impl Processes {
         for purpose in purposes {
             match purpose {
                 Purpose::Group(unit) => self.look_again(unit, turn),
+                Purpose::Memory(unit) => self.memory_event(unit, turn),
                 Purpose::PidFile(run) => self.look_for_main(run, turn),
             }
         }
@@ -109,6 +110,7 @@ impl Processes {
             return;
         }
         hold.group.unwatch(turn.sources, &mut self.watches);
+        self.watches.remove(Purpose::Memory(unit));
         if let Err(error) = hold.group.remove() {
             ::log::warn!("removing the cgroup of unit {unit}: {}", error_text(&error));
         }

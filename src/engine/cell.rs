@@ -16,11 +16,14 @@ pub enum Input {
     Halt,
     Reload,
     Executed,
+    Ready,
     MainEnded,
     ControlEnded,
     MainFound,
     MainMissing,
     GroupEmpty,
+    /// The kernel has killed a process of the unit for want of memory.
+    OomKill,
     /// The phase's deadline has passed.
     Due,
 }
@@ -46,6 +49,8 @@ pub enum Action {
     RunReload,
     /// The program runs: enough for `simple` and `exec`.
     Launched,
+    /// The main process says that it is ready.
+    MainReady,
     /// The process of a start under way ended.
     FirstEnded,
     /// The search for a main process was a predecessor's and found none before that died.
@@ -73,21 +78,25 @@ pub enum Action {
     KillTooLong,
     StopPostTooLong,
     AutoRestart,
+    /// `OOMPolicy=` decides.
+    OutOfMemory,
 }
 
 impl Input {
     /// Every input, in the order of the table's columns.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::Wake,
         Self::Begin,
         Self::Halt,
         Self::Reload,
         Self::Executed,
+        Self::Ready,
         Self::MainEnded,
         Self::ControlEnded,
         Self::MainFound,
         Self::MainMissing,
         Self::GroupEmpty,
+        Self::OomKill,
         Self::Due,
     ];
 }
@@ -117,11 +126,12 @@ fn resting(input: Input) -> Action {
     match input {
         Input::Wake => Action::Queue,
         // What was left behind on purpose (KillMode=process) may end at any time.
-        Input::GroupEmpty => Action::Ignore,
+        Input::GroupEmpty | Input::OomKill => Action::Ignore,
         Input::Begin
         | Input::Halt
         | Input::Reload
         | Input::Executed
+        | Input::Ready
         | Input::MainEnded
         | Input::ControlEnded
         | Input::MainFound
@@ -134,10 +144,11 @@ fn waiting(input: Input) -> Action {
     match input {
         Input::Begin => Action::Start,
         Input::Halt => Action::Drop,
-        Input::GroupEmpty => Action::Ignore,
+        Input::GroupEmpty | Input::OomKill => Action::Ignore,
         Input::Wake
         | Input::Reload
         | Input::Executed
+        | Input::Ready
         | Input::MainEnded
         | Input::ControlEnded
         | Input::MainFound
@@ -150,11 +161,12 @@ fn backing_off(input: Input) -> Action {
     match input {
         Input::Wake => Action::Queue,
         Input::Halt => Action::Drop,
-        Input::GroupEmpty => Action::Ignore,
+        Input::GroupEmpty | Input::OomKill => Action::Ignore,
         Input::Due => Action::AutoRestart,
         Input::Begin
         | Input::Reload
         | Input::Executed
+        | Input::Ready
         | Input::MainEnded
         | Input::ControlEnded
         | Input::MainFound
@@ -166,9 +178,11 @@ fn starting(phase: FactPhase, input: Input) -> Action {
     match (phase, input) {
         (_, Input::Halt) => Action::Abort,
         (_, Input::Due) => Action::StartTooLong,
+        (_, Input::OomKill) => Action::OutOfMemory,
         (_, Input::GroupEmpty) => Action::Ignore,
         (FactPhase::Starting, Input::Executed) => Action::Launched,
-        (_, Input::Executed) => Action::Ignore,
+        (FactPhase::Starting, Input::Ready) => Action::MainReady,
+        (_, Input::Executed | Input::Ready) => Action::Ignore,
         (FactPhase::StartPre, Input::ControlEnded) => Action::NextStartPre,
         (FactPhase::StartPost, Input::ControlEnded) => Action::NextStartPost,
         (FactPhase::Starting, Input::MainEnded) => Action::FirstEnded,
@@ -192,13 +206,15 @@ fn starting(phase: FactPhase, input: Input) -> Action {
 fn up(phase: FactPhase, input: Input) -> Action {
     match (phase, input) {
         (_, Input::Halt) => Action::Stop,
+        (FactPhase::Running | FactPhase::Reloading, Input::OomKill) => Action::OutOfMemory,
+        (_, Input::OomKill) => Action::Ignore,
         (FactPhase::Running, Input::Reload) => Action::RunReload,
         (FactPhase::Running | FactPhase::Reloading, Input::MainEnded) => Action::MainLost,
         (FactPhase::Running | FactPhase::Reloading, Input::GroupEmpty) => Action::GroupLost,
         (_, Input::GroupEmpty) => Action::Ignore,
         (FactPhase::Reloading, Input::ControlEnded) => Action::NextReload,
         (FactPhase::Reloading, Input::Due) => Action::ReloadTooLong,
-        (_, Input::Executed) => Action::Ignore,
+        (_, Input::Executed | Input::Ready) => Action::Ignore,
         (
             _,
             Input::Wake
@@ -226,8 +242,9 @@ fn ending(phase: FactPhase, input: Input) -> Action {
         (_, Input::Due) => Action::KillTooLong,
         (_, Input::GroupEmpty) if kills => Action::GroupGone,
         (_, Input::GroupEmpty) => Action::Ignore,
+        (_, Input::OomKill) => Action::Ignore,
         // A program that was on its way when the stop came.
-        (_, Input::Executed) => Action::Ignore,
+        (_, Input::Executed | Input::Ready) => Action::Ignore,
         (
             _,
             Input::Wake

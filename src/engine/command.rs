@@ -93,4 +93,6 @@ pub enum Asker {
     Boot,
     /// A signal to the daemon.
     Signal,
+    /// The daemon itself, for a service that has grown past `RestartMemoryMax=`.
+    Memory,
 }

@@ -20,9 +20,12 @@ mod effect;
 mod event;
 mod facts;
 mod graph;
+mod happening;
 mod id;
 #[cfg(debug_assertions)]
 mod invariants;
+mod kill;
+mod memory;
 mod phase;
 mod request;
 mod restart;
@@ -59,6 +62,7 @@ pub use view::{MainView, View};
 
 use crate::unit::{Span, Unit, UnitName};
 use graph::Graph;
+use happening::{Fate, Happening};
 use phase::{End, Phase, Run};
 use request::Requests;
 use service::Service;
@@ -115,47 +119,6 @@ enum Heritage {
     Torn,
     /// With everything done that it had asked for.
     Whole,
-}
-
-/// What became of a process.
-#[derive(Clone, Debug)]
-enum Fate {
-    Ended(Ending),
-    Unborn(SpawnFailure),
-}
-
-/// An [`Input`] with what it brings along.
-#[derive(Clone, Debug)]
-enum Happening {
-    Wake(Cause),
-    Begin,
-    Halt,
-    Reload,
-    Executed,
-    MainEnded(Fate),
-    ControlEnded(Fate),
-    MainFound(u32),
-    MainMissing(NoMain),
-    GroupEmpty,
-    Due,
-}
-
-impl Happening {
-    fn input(&self) -> Input {
-        match self {
-            Self::Wake(_) => Input::Wake,
-            Self::Begin => Input::Begin,
-            Self::Halt => Input::Halt,
-            Self::Reload => Input::Reload,
-            Self::Executed => Input::Executed,
-            Self::MainEnded(_) => Input::MainEnded,
-            Self::ControlEnded(_) => Input::ControlEnded,
-            Self::MainFound(_) => Input::MainFound,
-            Self::MainMissing(_) => Input::MainMissing,
-            Self::GroupEmpty => Input::GroupEmpty,
-            Self::Due => Input::Due,
-        }
-    }
 }
 
 impl Engine {
@@ -229,11 +192,14 @@ impl Engine {
             Event::Detached { request } => self.requests.forget(request),
             Event::Spawned { run, pid } => self.on_spawned(run, pid),
             Event::Executed { run } => self.on_executed(run),
+            Event::Ready { run } => self.on_ready(run),
             Event::SpawnFailed { run, failure } => self.on_fate(run, Fate::Unborn(failure)),
             Event::Exited { run, ending } => self.on_fate(run, Fate::Ended(ending)),
             Event::MainFound { run, pid } => self.on_main(run, Happening::MainFound(pid)),
             Event::MainMissing { run, reason } => self.on_main(run, Happening::MainMissing(reason)),
             Event::GroupEmpty { unit } => self.happen(unit, Happening::GroupEmpty),
+            Event::OomKilled { unit } => self.happen(unit, Happening::OomKill),
+            Event::Limited { unit, resources } => self.limited(unit, resources),
             Event::Restored { unit, next, facts } => return self.on_restored((unit, next), &facts),
             Event::Tick => self.on_tick(),
         }
@@ -296,6 +262,12 @@ impl Engine {
         }
     }
 
+    fn on_ready(&mut self, run: RunId) {
+        if let Some((unit, true)) = self.owner(run) {
+            self.happen(unit, Happening::Ready);
+        }
+    }
+
     /// A process is gone. One that its unit does not wait for any more is only forgotten.
     fn on_fate(&mut self, run: RunId, fate: Fate) {
         let owner = self.owner(run);
@@ -352,6 +324,7 @@ impl Engine {
             (Action::Abort | Action::Stop, _) => self.stop(unit),
             (Action::RunReload, _) => self.run_reload(unit),
             (Action::Launched, _) => self.launched(unit),
+            (Action::MainReady, _) => self.main_ready(unit),
             (Action::FirstEnded, Happening::MainEnded(fate)) => self.first_ended(unit, fate),
             (Action::FindAgain, _) => self.find_main(unit),
             (Action::MainLost, Happening::MainEnded(fate)) => self.main_lost(unit, &fate),
@@ -372,6 +345,7 @@ impl Engine {
             (Action::GoOnWithoutMain, Happening::MainMissing(reason)) => {
                 self.go_on_without_main(unit, reason);
             }
+            (Action::OutOfMemory, _) => self.out_of_memory(unit),
             (Action::GroupLost, _) => self.group_lost(unit),
             (Action::GroupGone, _) => self.group_gone(unit),
             (Action::StartTooLong, _) => self.start_too_long(unit),

@@ -36,12 +36,14 @@ pub(super) fn is_clean(service: &Service, ending: Ending) -> bool {
             true
         }
         Ending::Code(_) | Ending::Signal { .. } => listed(&service.restart.success, ending),
-        Ending::Unknown => false,
+        // Whoever calls SIGKILL a success does not mean this one.
+        Ending::OomKilled | Ending::Unknown => false,
     }
 }
 
 fn listed(set: &StatusSet, ending: Ending) -> bool {
     match ending {
+        Ending::OomKilled => set.signals.contains(&Signal::KILL),
         Ending::Code(code) => set.codes.contains(&code),
         Ending::Signal { number, .. } => set
             .signals
@@ -72,9 +74,9 @@ pub(super) fn is_wanted(restart: &Restart, why: &Why, main: Option<Ending>) -> b
         Policy::Always => true,
         Policy::OnSuccess => failure.is_none(),
         Policy::OnFailure => failure.is_some(),
-        Policy::OnAbnormal => {
-            failure.is_some_and(|failure| is_signal(failure) || is_timeout(failure))
-        }
+        Policy::OnAbnormal => failure.is_some_and(|failure| {
+            is_signal(failure) || is_timeout(failure) || failure_word(failure) == "oom-kill"
+        }),
         Policy::OnAbort => failure.is_some_and(is_signal),
     }
 }
@@ -110,6 +112,7 @@ pub(super) fn is_hopeless(failure: &Failure) -> bool {
         | Failure::MainTimeout { .. }
         | Failure::StopTimeout { .. }
         | Failure::NoMain { .. }
+        | Failure::OutOfMemory
         | Failure::Dependency { .. }
         | Failure::StartLimit { .. }
         | Failure::Remains
@@ -159,8 +162,24 @@ fn stepped_ms(restart: &Restart, delay: u64, attempt: u32) -> u64 {
     {
         let from = delay as f64;
         let growth = max as f64 / from;
-        (from * growth.powf(f64::from(attempt) / f64::from(restart.steps))).round() as u64
+        (from * power(growth, attempt, restart.steps) + 0.5) as u64
     }
+}
+
+/// `base` to the power of `part ÷ whole`, which is between 0 and 1: the exponent in binary, a square root for each
+/// digit. The C library has this in a part of its own, which nothing else of ours would need.
+fn power(base: f64, part: u32, whole: u32) -> f64 {
+    let (mut rest, whole) = (u64::from(part), u64::from(whole));
+    let (mut root, mut result) = (base, 1.0);
+    for _ in 0..f64::MANTISSA_DIGITS {
+        root = root.sqrt();
+        rest *= 2;
+        if rest >= whole {
+            rest -= whole;
+            result *= root;
+        }
+    }
+    result
 }
 
 /// Milliseconds of a span; an infinite one is as long as can be counted.

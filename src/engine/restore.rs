@@ -106,7 +106,9 @@ impl Engine {
             _ => false,
         };
         let again = match &phase {
-            Phase::Killing { left, stage, .. } => Some((*left, *stage)),
+            Phase::Killing {
+                left, stage, round, ..
+            } => Some((*left, (*stage, *round))),
             _ => None,
         };
         if let Some(service) = self.service_mut(id) {
@@ -136,8 +138,8 @@ impl Engine {
         }
         // The predecessor may have died before its signals went out.
         let is_torn = self.heritage == Heritage::Torn;
-        if let Some((left, stage)) = again.filter(|_| is_torn) {
-            self.send_kill(id, left, stage);
+        if let Some((left, how)) = again.filter(|_| is_torn) {
+            self.send_kill(id, left, how);
         }
         if watch {
             self.batch.push(Effect::WatchGroup { unit: id });

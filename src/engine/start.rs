@@ -1,6 +1,6 @@
 //! The way up: a start's turn, its commands, readiness, reload, automatic restart.
 
-use crate::unit::{Exec, Kind, Service as Definition, Span};
+use crate::unit::{Exec, Kind, Readiness, Service as Definition, Span};
 
 use super::phase::{End, Goal, Phase, Run, Why};
 use super::restart;
@@ -83,14 +83,35 @@ impl Engine {
         }
     }
 
-    /// The program runs. For a process that is its own main process that is all there is to wait for.
+    /// The program runs. For a process that is its own main process that is all there is to wait for, unless its unit
+    /// says how it becomes ready.
     pub(super) fn launched(&mut self, unit: UnitId) {
         let Some(Phase::Starting { main }) = self.phase(unit).cloned() else {
             return;
         };
-        match self.definition(unit).map(|definition| definition.kind) {
-            Some(Kind::Simple | Kind::Exec) => self.start_post_or_ready(unit, Some(main)),
-            Some(Kind::Oneshot | Kind::Forking) | None => {}
+        let Some(definition) = self.definition(unit) else {
+            return;
+        };
+        match (definition.kind, &definition.readiness) {
+            (Kind::Simple | Kind::Exec, Readiness::Executed) => {
+                self.start_post_or_ready(unit, Some(main));
+            }
+            (Kind::Simple | Kind::Exec, Readiness::Notify) | (Kind::Oneshot | Kind::Forking, _) => {
+            }
+        }
+    }
+
+    /// The main process says that it is ready. Whoever does not wait for that has not asked for it.
+    pub(super) fn main_ready(&mut self, unit: UnitId) {
+        let Some(Phase::Starting { main }) = self.phase(unit).cloned() else {
+            return;
+        };
+        let awaits = self.definition(unit).is_some_and(|definition| {
+            matches!(definition.kind, Kind::Simple | Kind::Exec)
+                && definition.readiness != Readiness::Executed
+        });
+        if awaits {
+            self.start_post_or_ready(unit, Some(main));
         }
     }
 

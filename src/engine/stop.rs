@@ -2,18 +2,17 @@
 //!
 //! The steps are systemd.service(5)'s and systemd.kill(5)'s: `ExecStop=` (only after a successful start, also when the
 //! service ended by itself), `KillSignal=` and SIGCONT, SIGKILL after `TimeoutStopSec=`, `ExecStopPost=` always, and
-//! once more whatever that left.
+//! once more whatever that left. Which signals these are is `kill.rs`'s.
 
 use std::time::Duration;
 
-use crate::unit::{KillMode, Signal, Span};
+use crate::unit::{KillMode, Span};
 
 use super::conclude::cause_of;
-use super::phase::{End, Group, Left, Phase, Round, Run, Stage, Why};
+use super::phase::{End, Group, Left, Phase, Round, Stage, Why};
 use super::restart;
 use super::{
-    Awaited, Cause, Effect, Ending, Engine, FactPhase, Failure, Fate, Notice, Outcome, Role,
-    Target, UnitId,
+    Awaited, Cause, Effect, Ending, Engine, FactPhase, Failure, Fate, Notice, Outcome, Role, UnitId,
 };
 
 /// The shortest wait after SIGKILL. Nothing that a unit says makes the kernel quicker: on a busy machine the end of a
@@ -128,7 +127,7 @@ impl Engine {
             }
             KillMode::None => (Left::settled(None, None), Stage::Gentle),
         };
-        self.send_kill(unit, left, stage);
+        self.send_kill(unit, left, (stage, round));
         if left.group == Group::Watched {
             self.batch.push(Effect::WatchGroup { unit });
         }
@@ -151,50 +150,6 @@ impl Engine {
         if !self.takes_time() {
             self.harden(unit);
         }
-    }
-
-    /// The signals of a kill, to whom it is about.
-    pub(super) fn send_kill(&mut self, unit: UnitId, left: Left, stage: Stage) {
-        let Some(definition) = self.definition(unit) else {
-            return;
-        };
-        let (mode, gentle) = (definition.kill.mode, definition.kill.signal);
-        let whole = left.group == Group::Watched
-            && (mode == KillMode::ControlGroup || stage == Stage::Hard);
-        let targets = if whole {
-            vec![Target::Group]
-        } else {
-            targets(left)
-        };
-        match stage {
-            Stage::Gentle => self.signal_gently(unit, &targets, gentle),
-            Stage::Hard => {
-                for target in targets {
-                    self.signal(unit, target, Signal::KILL);
-                }
-            }
-        }
-    }
-
-    fn signal_gently(&mut self, unit: UnitId, targets: &[Target], signal: Signal) {
-        for target in targets {
-            self.signal(unit, *target, signal);
-        }
-        // A stopped process cannot act on its signal: systemd.kill(5).
-        if signal != Signal::KILL && signal != Signal::CONT {
-            for target in targets {
-                self.signal(unit, *target, Signal::CONT);
-            }
-        }
-    }
-
-    fn signal(&mut self, unit: UnitId, to: Target, signal: Signal) {
-        self.batch.push(Effect::Signal { unit, to, signal });
-    }
-
-    /// Ends a command that nobody waits for any more.
-    pub(super) fn kill_run(&mut self, unit: UnitId, run: Run) {
-        self.signal(unit, Target::Run(run.id), Signal::KILL);
     }
 
     /// The main process ended while the unit was up, or while its `ExecStartPost=` ran.
@@ -375,7 +330,7 @@ impl Engine {
         else {
             return;
         };
-        self.send_kill(unit, left, Stage::Hard);
+        self.send_kill(unit, left, (Stage::Hard, round));
         self.enter(
             unit,
             Phase::Killing {
@@ -484,12 +439,4 @@ impl Engine {
         self.service(unit)
             .is_some_and(|service| service.kind() == kind)
     }
-}
-
-fn targets(left: Left) -> Vec<Target> {
-    [left.main, left.control]
-        .into_iter()
-        .flatten()
-        .map(|run| Target::Run(run.id))
-        .collect()
 }

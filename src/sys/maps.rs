@@ -3,13 +3,24 @@
 use std::fs;
 use std::ops::Range;
 
-/// The mappings of this program's file and its libraries' that nobody can have written to: code and constants, not
-/// what was relocated.
-pub(super) fn own_code() -> Vec<Range<u64>> {
-    let Ok(maps) = fs::read_to_string("/proc/self/maps") else {
-        return Vec::new();
-    };
-    maps.lines().filter_map(code_range).collect()
+/// What of our memory can be had again, or is not needed.
+#[derive(Debug, Default)]
+pub(super) struct Own {
+    /// The mappings of this program's file and its libraries' that nobody can have written to: code and constants, not
+    /// what was relocated.
+    pub(super) code: Vec<Range<u64>>,
+    /// The stack of the process's first thread.
+    pub(super) stack: Option<Range<u64>>,
+}
+
+/// Reads the map; nothing where there is no `/proc`.
+pub(super) fn own() -> Own {
+    let maps = fs::read_to_string("/proc/self/maps").unwrap_or_default();
+    let stack = maps.lines().find(|line| line.ends_with("[stack]"));
+    Own {
+        code: maps.lines().filter_map(code_range).collect(),
+        stack: stack.and_then(|line| parse_range(line.split(' ').next()?)),
+    }
 }
 
 /// The range of one line of the map if it is code of a file, or constants from the file's beginning.
@@ -23,6 +34,10 @@ fn code_range(line: &str) -> Option<Range<u64>> {
     if !unwritten || !words.nth(2)?.trim_start().starts_with('/') {
         return None;
     }
+    parse_range(range)
+}
+
+fn parse_range(range: &str) -> Option<Range<u64>> {
     let (start, end) = range.split_once('-')?;
     Some(u64::from_str_radix(start, 16).ok()?..u64::from_str_radix(end, 16).ok()?)
 }
@@ -44,7 +59,8 @@ mod tests {
     }
 
     #[test]
-    fn this_program_has_code() {
-        assert!(!super::own_code().is_empty());
+    fn this_program_has_code_and_a_stack() {
+        let own = super::own();
+        assert!(!own.code.is_empty() && own.stack.is_some());
     }
 }

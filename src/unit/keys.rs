@@ -196,9 +196,9 @@ static KEYS: [Key; 186] = [
     ),
     now("service", "KillSignal", Form::Signal, "SIGTERM"),
     now("service", "SendSIGKILL", Form::Flag, "true"),
-    later("service", "SendSIGHUP", Form::Flag, "false"),
-    later("service", "RestartKillSignal", Form::Signal, "KillSignal="),
-    later("service", "FinalKillSignal", Form::Signal, "SIGKILL"),
+    now("service", "SendSIGHUP", Form::Flag, "false"),
+    now("service", "RestartKillSignal", Form::Signal, "KillSignal="),
+    now("service", "FinalKillSignal", Form::Signal, "SIGKILL"),
     later("service", "WatchdogSignal", Form::Signal, "SIGABRT"),
     later("service", "ReloadSignal", Form::Signal, "SIGHUP"),
     // Who and where.

@@ -6,7 +6,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use super::{Resources, Signal, Span, UnitName};
+use super::{Kill, Readiness, Resources, Signal, Span, UnitName};
 
 /// A unit: a service, or (without [`Unit::service`]) a group that is nothing but its dependencies.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -67,6 +67,7 @@ impl fmt::Display for Unhonoured {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Service {
     pub kind: Kind,
+    pub readiness: Readiness,
     pub remain_after_exit: bool,
     /// Absolute.
     pub pid_file: Option<PathBuf>,
@@ -160,22 +161,6 @@ pub enum Policy {
 pub struct StatusSet {
     pub codes: Vec<u8>,
     pub signals: Vec<Signal>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Kill {
-    pub mode: KillMode,
-    pub signal: Signal,
-    pub send_sigkill: bool,
-}
-
-/// `KillMode=`, systemd.kill(5).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum KillMode {
-    ControlGroup,
-    Mixed,
-    Process,
-    None,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -4,7 +4,7 @@
 //! are all keys that this version acts on, defaults too; those it does not act on are named in comments.
 
 use super::restart::POLICIES;
-use super::service::{KILL_MODES, KINDS};
+use super::service::KINDS;
 use super::stream::{input_word, output_word};
 use super::words::quote;
 use super::{Exec, Restart, Service, Span, StatusSet, Unit, UnitName, WorkingDirectory, size};
@@ -108,14 +108,14 @@ fn command(exec: &Exec) -> String {
 }
 
 /// The file as it grows.
-struct Page(String);
+pub(super) struct Page(String);
 
 impl Page {
-    fn bare(&mut self, key: &str, value: &str) {
+    pub(super) fn bare(&mut self, key: &str, value: &str) {
         self.0.push_str(&format!("{key} = {value}\n"));
     }
 
-    fn text(&mut self, key: &str, text: &str) {
+    pub(super) fn text(&mut self, key: &str, text: &str) {
         self.bare(key, &string(text));
     }
 
@@ -171,9 +171,7 @@ impl Page {
         self.restart(&service.restart);
         self.span("TimeoutStartSec", Some(service.timeout_start));
         self.span("TimeoutStopSec", Some(service.timeout_stop));
-        self.text("KillMode", word(&KILL_MODES, &service.kill.mode));
-        self.text("KillSignal", &service.kill.signal.to_string());
-        self.bare("SendSIGKILL", &service.kill.send_sigkill.to_string());
+        self.kill(&service.kill);
         self.surroundings(service);
         self.text("StandardInput", &literal(&input_word(&service.stdin)));
         self.text("StandardOutput", &literal(&output_word(&service.stdout)));

@@ -7,8 +7,8 @@ use super::parse::Reader;
 use super::print::word;
 use super::stream::{self, Stream};
 use super::value;
-use super::{Exec, Input, Kill, KillMode, Kind, LogLimits, Output, Service, Signal, Span, Unit};
-use super::{WorkingDirectory, resources, restart};
+use super::{Exec, Input, Kind, LogLimits, Output, Readiness, Service, Span, Unit};
+use super::{WorkingDirectory, kill, resources, restart};
 
 /// What `Type=` can be; nothing where this version does not act on it.
 pub(super) const KINDS: [(&str, Option<Kind>); 6] = [
@@ -18,13 +18,6 @@ pub(super) const KINDS: [(&str, Option<Kind>); 6] = [
     ("forking", Some(Kind::Forking)),
     ("notify", None),
     ("notify-reload", None),
-];
-
-pub(super) const KILL_MODES: [(&str, KillMode); 4] = [
-    ("control-group", KillMode::ControlGroup),
-    ("mixed", KillMode::Mixed),
-    ("process", KillMode::Process),
-    ("none", KillMode::None),
 ];
 
 const TIMEOUT_START: Span = Span::from_secs(90);
@@ -53,6 +46,7 @@ pub(super) fn read(reader: &mut Reader) -> Service {
     let (timeout_start, timeout_stop) = timeouts(reader, kind);
     let service = Service {
         kind,
+        readiness: Readiness::default(),
         remain_after_exit: reader.flag("RemainAfterExit").unwrap_or(false),
         pid_file: reader.one(SERVICE, "PIDFile", value::pid_file),
         start_pre: execs(reader, "ExecStartPre"),
@@ -64,7 +58,7 @@ pub(super) fn read(reader: &mut Reader) -> Service {
         restart: restart::read(reader, kind),
         timeout_start,
         timeout_stop,
-        kill: kill(reader),
+        kill: kill::read(reader),
         user: reader.one(SERVICE, "User", value::account),
         group: reader.one(SERVICE, "Group", value::account),
         supplementary_groups: reader.many(SERVICE, "SupplementaryGroups", value::account),
@@ -125,16 +119,6 @@ fn timeouts(reader: &mut Reader, kind: Kind) -> (Span, Span) {
         Kind::Simple | Kind::Exec | Kind::Forking => TIMEOUT_START,
     });
     (start, limit("TimeoutStopSec").unwrap_or(TIMEOUT_STOP))
-}
-
-fn kill(reader: &mut Reader) -> Kill {
-    let mode = reader.one(SERVICE, "KillMode", |v, _| value::choice(v, &KILL_MODES));
-    let signal = reader.one(SERVICE, "KillSignal", |v, _| value::signal(v));
-    Kill {
-        mode: mode.unwrap_or(KillMode::ControlGroup),
-        signal: signal.unwrap_or(Signal::TERM),
-        send_sigkill: reader.flag("SendSIGKILL").unwrap_or(true),
-    }
 }
 
 /// Reads a stream; one that is not acted on is noted, and the default stands in for it.

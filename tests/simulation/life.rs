@@ -61,6 +61,8 @@ pub(crate) struct Life {
     pub(crate) run: Course,
     /// Left behind: when the program begins, or (the first process of a forking service) when it ends.
     pub(crate) children: Vec<Course>,
+    /// It says that it is ready this much after its program began; never in some.
+    pub(crate) ready_ms: Option<u64>,
 }
 
 /// From the order to the running program.
@@ -130,17 +132,24 @@ pub(crate) fn draw(entropy: &mut Entropy, temper: &Temper, role: Role, kind: Kin
         child.ends_after_ms = entropy.chance(40).then(|| draw_span(entropy));
         children.push(child);
     }
+    let ready_ms = if entropy.chance(temper.exec_lags) {
+        let never = entropy.chance(temper.hangs);
+        (!never).then(|| draw_span(entropy))
+    } else {
+        Some(0)
+    };
     Life {
         birth,
         run,
         children,
+        ready_ms,
     }
 }
 
 /// A way to die.
 pub(crate) fn draw_ending(entropy: &mut Entropy) -> Ending {
     let signal = |number, core| Ending::Signal { number, core };
-    match entropy.below(9) {
+    match entropy.below(10) {
         0 => Ending::Code(1),
         1 => Ending::Code(0),
         2 => signal(9, Core::None),
@@ -148,6 +157,7 @@ pub(crate) fn draw_ending(entropy: &mut Entropy) -> Ending {
         4 => SIGTERM_DEATH,
         5 => signal(1, Core::None),
         6 => Ending::Code(entropy.pick(&[3, 4, 7])),
+        8 => Ending::OomKilled,
         7 => Ending::Code(u8::try_from(entropy.below(256)).unwrap_or(0)),
         _ => Ending::Unknown,
     }

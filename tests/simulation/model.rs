@@ -341,7 +341,12 @@ impl Model {
                 self.know(*run, Known::Over);
                 self.expect(turn, *run, *ending);
             }
-            Event::GroupEmpty { .. } | Event::Resumed { .. } | Event::Tick => {}
+            Event::Ready { .. }
+            | Event::GroupEmpty { .. }
+            | Event::OomKilled { .. }
+            | Event::Limited { .. }
+            | Event::Resumed { .. }
+            | Event::Tick => {}
             Event::Restored { unit, next, facts } => {
                 let newest = next.as_ref().unwrap_or(unit);
                 self.newest

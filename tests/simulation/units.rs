@@ -5,8 +5,8 @@
 use std::path::PathBuf;
 
 use diakonos::unit::{
-    Exec, Input, Install, Kill, KillMode, Kind, LogLimits, Output, Policy, Restart, Service,
-    Signal, Span, StartLimit, StatusSet, Unit, UnitName, WorkingDirectory,
+    Exec, Input, Install, Kill, KillMode, Kind, LogLimits, Output, Policy, Readiness, Restart,
+    Service, Signal, Span, StartLimit, StatusSet, Unit, UnitName, WorkingDirectory,
 };
 
 use crate::entropy::Entropy;
@@ -64,6 +64,7 @@ pub(crate) fn exec(program: &str) -> Exec {
 fn plain() -> Service {
     Service {
         kind: Kind::Simple,
+        readiness: Readiness::Executed,
         remain_after_exit: false,
         pid_file: None,
         start_pre: Vec::new(),
@@ -85,11 +86,7 @@ fn plain() -> Service {
         },
         timeout_start: Span::from_secs(90),
         timeout_stop: Span::from_secs(10),
-        kill: Kill {
-            mode: KillMode::ControlGroup,
-            signal: Signal::TERM,
-            send_sigkill: true,
-        },
+        kill: Kill::default(),
         user: None,
         group: None,
         supplementary_groups: Vec::new(),
@@ -105,6 +102,7 @@ fn plain() -> Service {
             max_size: 10 << 20,
             max_files: 5,
         },
+        resources: None,
     }
 }
 
@@ -171,6 +169,9 @@ fn draw_edge(entropy: &mut Entropy, unit: &mut Unit, index: usize, other: usize,
 fn draw_service(entropy: &mut Entropy) -> Service {
     let mut service = plain();
     service.kind = entropy.pick(&[Kind::Simple, Kind::Exec, Kind::Oneshot, Kind::Forking]);
+    if matches!(service.kind, Kind::Simple | Kind::Exec) && entropy.chance(40) {
+        service.readiness = Readiness::Notify;
+    }
     service.remain_after_exit = entropy.chance(25);
     if service.kind == Kind::Forking && entropy.chance(50) {
         service.pid_file = Some(PathBuf::from("/run/main.pid"));
@@ -202,6 +203,10 @@ fn draw_service(entropy: &mut Entropy) -> Service {
     ]);
     service.kill.send_sigkill = !entropy.chance(15);
     service.kill.signal = entropy.pick(&[Signal::TERM, Signal::TERM, Signal::INT]);
+    if entropy.chance(10) {
+        service.kill.restart_signal = Some(Signal::HUP);
+        service.kill.send_sighup = entropy.chance(50);
+    }
     service
 }
 

@@ -51,6 +51,8 @@ pub(crate) struct Process {
     was_told: bool,
     /// A main process, which is to run for ever.
     lasts: bool,
+    /// When it is going to say that it is ready; what it has said waits in its socket for any daemon.
+    word: Word,
     /// Whether the daemon that began it still reads its exec status.
     has_status_pipe: bool,
     /// Whether its exit status can be learned.
@@ -67,6 +69,18 @@ enum Stage {
     Running {
         ends_at: Option<Moment>,
     },
+}
+
+/// What a process says of itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Word {
+    Never,
+    /// This much after its program has begun.
+    Later {
+        after_ms: u64,
+    },
+    At(Moment),
+    Said,
 }
 
 #[derive(Debug)]
@@ -171,6 +185,9 @@ impl World {
         let is_start = spawn.role == Role::Start;
         process.daemonises = is_start && kind == Kind::Forking;
         process.lasts = is_start && matches!(kind, Kind::Simple | Kind::Exec);
+        if !process.lasts {
+            process.word = Word::Never;
+        }
         self.processes.insert(pid, process);
         self.inbox.push(Event::Spawned { run, pid });
         self.advance(now);
@@ -297,6 +314,9 @@ impl World {
         if matches!(process.stage, Stage::Running { .. }) {
             events.push(Event::Executed { run });
         }
+        if process.word == Word::Said {
+            events.push(Event::Ready { run });
+        }
         events
     }
 
@@ -312,11 +332,17 @@ impl World {
             match &mut process.stage {
                 Stage::BeforeExec { at, birth } => {
                     *at = Some(now);
+                    if process.lasts {
+                        process.word = Word::Later { after_ms: 0 };
+                    }
                     if matches!(birth, Birth::Exec { .. }) {
                         *birth = Birth::Exec { after_ms: Some(0) };
                     }
                 }
                 Stage::Running { ends_at } => {
+                    if process.lasts && process.word != Word::Said {
+                        process.word = Word::At(now);
+                    }
                     if process.was_told || !process.lasts || ends_at.is_some() {
                         *ends_at = Some(ends_at.map_or(now, |at| at.min(now.plus_ms(1000))));
                     }
@@ -385,6 +411,13 @@ impl World {
             return;
         };
         let birth = match &process.stage {
+            Stage::Running { .. } if process.word == Word::At(now) => {
+                process.word = Word::Said;
+                if let Some(run) = process.run {
+                    self.inbox.push(Event::Ready { run });
+                }
+                return;
+            }
             Stage::Running { .. } => {
                 let ending = process.course.ending;
                 return self.end(pid, ending);
@@ -404,6 +437,9 @@ impl World {
         }
         let ends_at = process.course.ends_after_ms.map(|ms| now.plus_ms(ms));
         process.stage = Stage::Running { ends_at };
+        if let Word::Later { after_ms } = process.word {
+            process.word = Word::At(now.plus_ms(after_ms));
+        }
         if let Some(run) = process.run {
             self.inbox.push(Event::Executed { run });
         }
@@ -438,6 +474,7 @@ impl World {
                     children: Vec::new(),
                     was_told,
                     lasts: true,
+                    word: Word::Never,
                     has_status_pipe: false,
                     tells_ending: true,
                 },
@@ -509,6 +546,10 @@ impl Process {
             children: life.children,
             was_told: false,
             lasts: false,
+            word: match life.ready_ms {
+                Some(after_ms) => Word::Later { after_ms },
+                None => Word::Never,
+            },
             has_status_pipe: true,
             tells_ending: true,
         }
@@ -517,7 +558,10 @@ impl Process {
     fn due(&self) -> Option<Moment> {
         match &self.stage {
             Stage::BeforeExec { at, .. } => *at,
-            Stage::Running { ends_at } => *ends_at,
+            Stage::Running { ends_at } => match self.word {
+                Word::At(at) => Some(ends_at.map_or(at, |end| end.min(at))),
+                Word::Never | Word::Later { .. } | Word::Said => *ends_at,
+            },
         }
     }
 }
@@ -527,6 +571,7 @@ fn run_of(event: &Event) -> Option<RunId> {
     match event {
         Event::Spawned { run, .. }
         | Event::Executed { run }
+        | Event::Ready { run }
         | Event::SpawnFailed { run, .. }
         | Event::Exited { run, .. }
         | Event::MainFound { run, .. }
@@ -534,6 +579,8 @@ fn run_of(event: &Event) -> Option<RunId> {
         Event::Request { .. }
         | Event::Detached { .. }
         | Event::GroupEmpty { .. }
+        | Event::OomKilled { .. }
+        | Event::Limited { .. }
         | Event::Restored { .. }
         | Event::Resumed { .. }
         | Event::Tick => None,

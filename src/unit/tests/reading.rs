@@ -58,7 +58,10 @@ fn defaults_are_those_of_the_contract() {
     let kill = Kill {
         mode: KillMode::ControlGroup,
         signal: Signal::TERM,
+        restart_signal: None,
+        send_sighup: false,
         send_sigkill: true,
+        final_signal: Signal::KILL,
     };
     assert_eq!(service.kill, kill);
     let restart = service.restart;

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use diakonos::engine::{Ending, Event, Failure, Impossible, NoMain, Outcome, Role, State, Verb};
-use diakonos::unit::{Kind, Unit};
+use diakonos::unit::{Kind, Readiness, Unit};
 
 use super::{Stage, signal, with};
 use crate::units::{exec, service};
@@ -27,6 +27,62 @@ fn a_simple_service_is_up_once_its_program_runs() {
         stage.path("a"),
         [State::Waiting, State::Starting, State::Running]
     );
+}
+
+#[test]
+fn a_service_that_says_when_it_is_ready_is_up_then() {
+    let mut stage = Stage::new(vec![with(service("a"), |s| {
+        s.readiness = Readiness::Notify;
+        s.start_post = vec![exec("/after")];
+    })]);
+    let request = stage.start("a");
+    let run = stage.launch("a", Role::Start);
+    assert_eq!(stage.state("a"), State::Starting);
+    assert!(!stage.has_run("a", Role::StartPost));
+    stage.succeed_daemon();
+    assert_eq!(stage.state("a"), State::Starting, "a successor waits on");
+    stage.feed(Event::Ready { run });
+    stage.succeed("a", Role::StartPost);
+    stage.feed(Event::Ready { run });
+    assert_eq!(stage.state("a"), State::Running, "and not a second time");
+    assert_eq!(
+        stage.outcome(request, "a"),
+        None,
+        "the client went with its daemon"
+    );
+}
+
+#[test]
+fn a_service_that_never_becomes_ready_has_failed() {
+    let mut stage = Stage::new(vec![with(service("a"), |s| {
+        s.readiness = Readiness::Notify;
+    })]);
+    let request = stage.start("a");
+    let run = stage.launch("a", Role::Start);
+    stage.pass(90_000);
+    stage.end(run, signal(15));
+    let failure = Failure::StartTimeout {
+        role: Role::Start,
+        limit_ms: 90_000,
+    };
+    assert_eq!(
+        stage.outcome(request, "a"),
+        Some(Outcome::Failed {
+            failure,
+            retry_ms: None
+        })
+    );
+}
+
+#[test]
+fn what_waits_for_nothing_is_not_made_ready() {
+    for kind in [Kind::Oneshot, Kind::Forking] {
+        let mut stage = Stage::new(vec![of(kind)]);
+        stage.start("a");
+        let run = stage.launch("a", Role::Start);
+        stage.feed(Event::Ready { run });
+        assert_eq!(stage.state("a"), State::Starting, "{kind:?}");
+    }
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! The way down: signals, time limits, `KillMode=`, `ExecStop=` and `ExecStopPost=`.
 
-use diakonos::engine::{Ending, Failure, Notice, Outcome, Role, RunResult, State, Target};
+use diakonos::engine::{
+    Ending, Failure, Notice, Outcome, Role, RunResult, Scope, State, Target, Verb,
+};
 use diakonos::unit::{KillMode, Signal, Span, Unit};
 
 use super::{Stage, signal, with};
@@ -40,6 +42,58 @@ fn the_kill_signal_can_be_another_one() {
     stage.signals();
     stage.stop("a");
     assert_eq!(stage.signals(), [(Target::Group, 2), (Target::Group, 18)]);
+}
+
+/// systemd.kill(5): `RestartKillSignal=` is for a restart that somebody asked for, and for its first signal only.
+#[test]
+fn a_restart_can_have_a_signal_of_its_own() {
+    let unit = with(service("a"), |s| {
+        s.kill.restart_signal = Signal::from_number(10);
+        s.stop_post = vec![exec("/bin/after")];
+    });
+    let mut stage = Stage::new(vec![unit]);
+    let run = stage.bring_up("a");
+    stage.signals();
+    stage.ask(Verb::Restart(Scope::All), &["a"]);
+    assert_eq!(stage.signals(), [(Target::Group, 10), (Target::Group, 18)]);
+    stage.end(run, signal(10));
+    stage.crowd("a");
+    stage.succeed("a", Role::StopPost);
+    assert_eq!(stage.signals(), [(Target::Group, 15), (Target::Group, 18)]);
+    stage.uncrowd("a");
+    stage.launch("a", Role::Start);
+    assert_eq!(stage.state("a"), State::Running);
+    stage.signals();
+    stage.stop("a");
+    assert_eq!(stage.signals(), [(Target::Group, 15), (Target::Group, 18)]);
+}
+
+#[test]
+fn a_sighup_can_follow_and_the_last_signal_can_be_another_one() {
+    let unit = with(service("a"), |s| {
+        s.kill.send_sighup = true;
+        s.kill.final_signal = Signal::INT;
+    });
+    let mut stage = Stage::new(vec![unit]);
+    stage.bring_up("a");
+    stage.signals();
+    stage.stop("a");
+    let gentle = [15, 18, 1].map(|number| (Target::Group, number));
+    assert_eq!(stage.signals(), gentle);
+    stage.pass(10_000);
+    assert_eq!(stage.signals(), [(Target::Group, 2)]);
+}
+
+/// A second shutdown does not wait for a core dump either.
+#[test]
+fn who_is_in_a_hurry_sends_sigkill() {
+    let unit = with(service("a"), |s| s.kill.final_signal = Signal::INT);
+    let mut stage = Stage::new(vec![unit]);
+    stage.bring_up("a");
+    stage.ask(Verb::Shutdown, &[]);
+    stage.signals();
+    stage.ask(Verb::Shutdown, &[]);
+    assert_eq!(stage.signals(), [(Target::Group, 9)]);
 }
 
 #[test]

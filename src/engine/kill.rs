@@ -1,0 +1,76 @@
+//! Which signals a unit's processes get, and in which order: systemd.kill(5). When they get them is `stop.rs`'s.
+
+use crate::unit::{Kill, KillMode, Signal};
+
+use super::phase::{Goal, Group, Left, Round, Run, Stage};
+use super::{Effect, Engine, Mode, Target, UnitId};
+
+impl Engine {
+    /// The signals of a kill, to whom it is about.
+    pub(super) fn send_kill(&mut self, unit: UnitId, left: Left, (stage, round): (Stage, Round)) {
+        let Some(kill) = self.definition(unit).map(|definition| definition.kill) else {
+            return;
+        };
+        let whole = left.group == Group::Watched
+            && (kill.mode == KillMode::ControlGroup || stage == Stage::Hard);
+        let targets = if whole {
+            vec![Target::Group]
+        } else {
+            targets(left)
+        };
+        match stage {
+            Stage::Gentle => self.signal_gently(unit, &targets, (kill, round)),
+            Stage::Hard => {
+                let signal = match self.mode {
+                    Mode::Hurrying => Signal::KILL,
+                    Mode::Serving | Mode::Ending | Mode::Over => kill.final_signal,
+                };
+                for target in targets {
+                    self.signal(unit, target, signal);
+                }
+            }
+        }
+    }
+
+    fn signal_gently(&mut self, unit: UnitId, targets: &[Target], (kill, round): (Kill, Round)) {
+        // systemd.kill(5): `RestartKillSignal=` is for a restart that was asked for.
+        let restarts = round == Round::Main
+            && self
+                .service(unit)
+                .is_some_and(|service| service.goal == Goal::Cycle);
+        let signal = match kill.restart_signal {
+            Some(signal) if restarts => signal,
+            Some(_) | None => kill.signal,
+        };
+        let mut signals = vec![signal];
+        // A stopped process cannot act on its signal.
+        if signal != Signal::KILL && signal != Signal::CONT {
+            signals.push(Signal::CONT);
+        }
+        if kill.send_sighup && signal != Signal::HUP {
+            signals.push(Signal::HUP);
+        }
+        for signal in signals {
+            for target in targets {
+                self.signal(unit, *target, signal);
+            }
+        }
+    }
+
+    fn signal(&mut self, unit: UnitId, to: Target, signal: Signal) {
+        self.batch.push(Effect::Signal { unit, to, signal });
+    }
+
+    /// Ends a command that nobody waits for any more.
+    pub(super) fn kill_run(&mut self, unit: UnitId, run: Run) {
+        self.signal(unit, Target::Run(run.id), Signal::KILL);
+    }
+}
+
+fn targets(left: Left) -> Vec<Target> {
+    [left.main, left.control]
+        .into_iter()
+        .flatten()
+        .map(|run| Target::Run(run.id))
+        .collect()
+}
