@@ -33,6 +33,15 @@ pub(super) struct Limited {
 }
 
 impl Limited {
+    pub(super) fn resources(&self) -> Option<&Resources> {
+        self.resources.as_deref()
+    }
+
+    /// The group holds these now.
+    pub(super) fn hold(&mut self, resources: Option<Box<Resources>>) {
+        self.resources = resources;
+    }
+
     /// A predecessor's group: what is in force is what that one had written down.
     pub(super) fn taken_over(service: &Service, kills: Option<u64>) -> Self {
         Self {

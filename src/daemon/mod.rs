@@ -30,6 +30,7 @@ mod pump;
 mod request;
 mod restore;
 mod session;
+mod set;
 mod settling;
 mod slot_file;
 mod sources;

@@ -144,6 +144,15 @@ impl Resources {
         self.limits.sort_by_key(place);
     }
 
+    /// What limits the service, each `KEY=VALUE`, for readers.
+    #[must_use]
+    pub fn texts(&self) -> Vec<String> {
+        let memory = self.restart_memory_max.map(size::show);
+        let memory = memory.map(|size| format!("RestartMemoryMax={size}"));
+        let limits = self.limits.iter().map(ToString::to_string);
+        limits.chain(memory).collect()
+    }
+
     /// These keys as lines of a unit file.
     pub(super) fn lines(&self) -> Vec<(&'static str, String)> {
         let mut lines: Vec<(&'static str, String)> = self

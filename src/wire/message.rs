@@ -98,6 +98,8 @@ pub enum ResultKind {
     Reloaded,
     Signaled,
     ResetDone,
+    /// Limits were changed.
+    Set,
     LeftDown,
     Failed,
     Superseded,
@@ -145,6 +147,8 @@ pub struct UnitStatus {
     pub log_lost: u64,
     /// Processes that an earlier daemon started, and that nobody watches.
     pub left_over: Vec<u32>,
+    /// What its processes together may use, each `KEY=VALUE`.
+    pub limits: Vec<String>,
 }
 
 /// `daemon-status`. Sizes are bytes.

@@ -43,28 +43,28 @@ is_slowed() {
     is_at_most "$USED" 660 && is_at_least "$USED" 100
 }
 
-unit hungry 'ExecStart = "/bin/sh /units/eat.sh 200"
-MemoryMax = "32M"
+unit hungry 'ExecStart = "/bin/sh /units/eat.sh 40"
+MemoryMax = "16M"
 MemorySwapMax = 0
 OOMPolicy = "kill"
 ExecStopPost = ["/bin/sh", "-c", "echo $SERVICE_RESULT $EXIT_CODE $EXIT_STATUS >/tmp/hungry"]'
-unit parent 'ExecStart = ["/bin/sh", "-c", "sh /units/eat.sh 200; sleep 1000"]
-MemoryMax = "32M"
+unit parent 'ExecStart = ["/bin/sh", "-c", "sh /units/eat.sh 40; sleep 1000"]
+MemoryMax = "16M"
 MemorySwapMax = 0'
-unit robust 'ExecStart = ["/bin/sh", "-c", "sh /units/eat.sh 200; sleep 1000"]
-MemoryMax = "32M"
+unit robust 'ExecStart = ["/bin/sh", "-c", "sh /units/eat.sh 40; sleep 1000"]
+MemoryMax = "16M"
 MemorySwapMax = 0
 OOMPolicy = "continue"'
 unit killed 'ExecStart = "sleep 1000"
-MemoryMax = "32M"'
+MemoryMax = "16M"'
 unit busy 'ExecStart = ["/bin/sh", "-c", "while :; do :; done"]
 CPUQuota = "20%"
 CPUWeight = 50'
-unit bomb 'ExecStart = ["/bin/sh", "-c", "f() { f | f & }; while :; do f; sleep 1; done"]
+unit bomb 'ExecStart = ["/bin/sh", "-c", "f() { f | f & }; while :; do (f) 2>/dev/null; sleep 0.1; done"]
 TasksMax = 20
 TimeoutStopSec = 1'
-unit greedy 'ExecStart = ["/bin/sh", "-c", "sleep 8; exec sh /units/eat.sh 60"]
-RestartMemoryMax = "24M"'
+unit greedy 'ExecStart = ["/bin/sh", "-c", "sleep 6; exec sh /units/eat.sh 30"]
+RestartMemoryMax = "12M"'
 unit divided 'ExecStart = ["/bin/sh", "-c", "echo $$ >/tmp/divided; exec sleep 1000"]
 User = "user"
 Delegate = true'
@@ -111,7 +111,7 @@ d stop busy
 d start bomb
 comes bomb-is-full grep -x -E '1[5-9]|20' "$(field bomb cgroup)/pids.current"
 holds bomb-is-bounded grep -x 20 "$(field bomb cgroup)/pids.max"
-holds tasks-are-told says bomb 'tasks'
+holds limit-is-told says bomb 'TasksMax=20'
 holds bomb-stops d stop bomb
 
 d start greedy
