@@ -28,6 +28,7 @@ mod pump;
 mod request;
 mod restore;
 mod session;
+mod setting;
 mod settling;
 mod slot_file;
 mod sources;
