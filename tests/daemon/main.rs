@@ -11,6 +11,7 @@
 mod boot;
 mod bounds;
 mod clients;
+mod container;
 mod ending;
 mod files;
 mod harness;
