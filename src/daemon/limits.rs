@@ -1,7 +1,7 @@
 //! A service's limits on its whole group: what they are to the kernel, and whether this machine can hold them.
 //!
-//! Owns the way from the keys of systemd.resource-control(5) to the files of cgroup v2. A group that goes on with another
-//! definition gets back what the old one had limited.
+//! Owns the way from the keys of systemd.resource-control(5) to the files of cgroup v2. A group that goes on with
+//! another definition gets back what the old one had limited.
 
 use std::ffi::CStr;
 use std::fs;
@@ -13,7 +13,8 @@ use crate::sys::cgroup::Cgroup;
 use crate::sys::controllers::Controllers;
 use crate::sys::process::error_text;
 use crate::unit::{
-    Amount, Bandwidth, CpuWeight, Delegate, Direction, Limit, MemoryLimit, OomPolicy, Resources,
+    Amount, Bandwidth, CpuWeight, Delegate, Direction, GroupLimit, MemoryLimit, OomPolicy,
+    Resources,
 };
 
 use super::account::Account;
@@ -120,7 +121,7 @@ pub(super) fn apply(
     let new = wanted.map_or(&[][..], |wanted| &wanted.limits);
     for limit in old {
         let stays = new.iter().any(|other| other.key() == limit.key());
-        if !stays || matches!(limit, Limit::IoBandwidth(..)) {
+        if !stays || matches!(limit, GroupLimit::IoBandwidth(..)) {
             lift(group, limit)?;
         }
     }
@@ -160,7 +161,7 @@ pub(super) fn delegate(
 }
 
 /// Puts one limit into force.
-pub(super) fn hold(group: &Cgroup, limit: &Limit) -> Result<(), Refused> {
+pub(super) fn hold(group: &Cgroup, limit: &GroupLimit) -> Result<(), Refused> {
     let orders = orders(limit).map_err(|reason| Refused::new(limit.key(), reason))?;
     for Order { file, text } in orders {
         match group.set(file, &text) {
@@ -181,24 +182,28 @@ pub(super) fn hold(group: &Cgroup, limit: &Limit) -> Result<(), Refused> {
 }
 
 /// Takes one limit back.
-fn lift(group: &Cgroup, limit: &Limit) -> Result<(), Refused> {
+fn lift(group: &Cgroup, limit: &GroupLimit) -> Result<(), Refused> {
     let free = match limit {
-        Limit::Memory(MemoryLimit::Min, _) => Limit::Memory(MemoryLimit::Min, Amount::Exact(0)),
-        Limit::Memory(MemoryLimit::Low, _) => Limit::Memory(MemoryLimit::Low, Amount::Exact(0)),
-        Limit::Memory(kind, _) => Limit::Memory(*kind, Amount::Infinite),
-        Limit::TasksMax(_) => Limit::TasksMax(Amount::Infinite),
-        Limit::CpuWeight(_) => Limit::CpuWeight(CpuWeight::Exact(IO_WEIGHT)),
-        Limit::IoWeight(_) => Limit::IoWeight(IO_WEIGHT),
-        Limit::CpuQuota(_) => {
+        GroupLimit::Memory(MemoryLimit::Min, _) => {
+            GroupLimit::Memory(MemoryLimit::Min, Amount::Exact(0))
+        }
+        GroupLimit::Memory(MemoryLimit::Low, _) => {
+            GroupLimit::Memory(MemoryLimit::Low, Amount::Exact(0))
+        }
+        GroupLimit::Memory(kind, _) => GroupLimit::Memory(*kind, Amount::Infinite),
+        GroupLimit::TasksMax(_) => GroupLimit::TasksMax(Amount::Infinite),
+        GroupLimit::CpuWeight(_) => GroupLimit::CpuWeight(CpuWeight::Exact(IO_WEIGHT)),
+        GroupLimit::IoWeight(_) => GroupLimit::IoWeight(IO_WEIGHT),
+        GroupLimit::CpuQuota(_) => {
             let written = group.set(c"cpu.max", "max");
             return written.map_err(|error| Refused::failed(limit.key(), &error));
         }
-        Limit::IoBandwidth(direction, all) => {
+        GroupLimit::IoBandwidth(direction, all) => {
             let unlimited = all.iter().map(|one| Bandwidth {
                 bytes: u64::MAX,
                 ..one.clone()
             });
-            Limit::IoBandwidth(*direction, unlimited.collect())
+            GroupLimit::IoBandwidth(*direction, unlimited.collect())
         }
     };
     hold(group, &free)
@@ -209,7 +214,7 @@ fn watch_memory(group: &Cgroup, wanted: Option<&Resources>) -> Result<(), Refuse
     let threshold = wanted.and_then(|wanted| wanted.restart_memory_max);
     let high = wanted.and_then(|wanted| {
         wanted.limits.iter().find_map(|limit| match limit {
-            Limit::Memory(MemoryLimit::High, amount) => bytes(*amount).ok(),
+            GroupLimit::Memory(MemoryLimit::High, amount) => bytes(*amount).ok(),
             _ => None,
         })
     });
@@ -223,9 +228,9 @@ fn watch_memory(group: &Cgroup, wanted: Option<&Resources>) -> Result<(), Refuse
 }
 
 /// What a limit is to the kernel; a sentence where that cannot be told.
-fn orders(limit: &Limit) -> Result<Vec<Order>, String> {
+fn orders(limit: &GroupLimit) -> Result<Vec<Order>, String> {
     Ok(match limit {
-        Limit::Memory(kind, amount) => {
+        GroupLimit::Memory(kind, amount) => {
             let file = match kind {
                 MemoryLimit::Max => c"memory.max",
                 MemoryLimit::High => c"memory.high",
@@ -235,20 +240,20 @@ fn orders(limit: &Limit) -> Result<Vec<Order>, String> {
             };
             vec![order(file, text(*amount, bytes)?)]
         }
-        Limit::CpuQuota(share) => {
+        GroupLimit::CpuQuota(share) => {
             let quota = u64::from(*share) * CPU_PERIOD_US / 100;
             vec![order(c"cpu.max", format!("{quota} {CPU_PERIOD_US}"))]
         }
-        Limit::CpuWeight(CpuWeight::Idle) => vec![order(c"cpu.idle", "1")],
-        Limit::CpuWeight(CpuWeight::Exact(weight)) => {
+        GroupLimit::CpuWeight(CpuWeight::Idle) => vec![order(c"cpu.idle", "1")],
+        GroupLimit::CpuWeight(CpuWeight::Exact(weight)) => {
             vec![
                 order(c"cpu.idle", "0"),
                 order(c"cpu.weight", weight.to_string()),
             ]
         }
-        Limit::TasksMax(amount) => vec![order(c"pids.max", text(*amount, tasks)?)],
-        Limit::IoWeight(weight) => vec![order(c"io.weight", format!("default {weight}"))],
-        Limit::IoBandwidth(direction, all) => {
+        GroupLimit::TasksMax(amount) => vec![order(c"pids.max", text(*amount, tasks)?)],
+        GroupLimit::IoWeight(weight) => vec![order(c"io.weight", format!("default {weight}"))],
+        GroupLimit::IoBandwidth(direction, all) => {
             let word = match direction {
                 Direction::Read => "rbps",
                 Direction::Write => "wbps",
@@ -340,8 +345,8 @@ fn numbers(device: u64) -> (u64, u64) {
 }
 
 /// BFQ has a file of its own and a smaller range: what is above the default is drawn together, as systemd does it.
-fn weigh_by_bfq(group: &Cgroup, limit: &Limit) -> Result<(), Refused> {
-    let Limit::IoWeight(weight) = limit else {
+fn weigh_by_bfq(group: &Cgroup, limit: &GroupLimit) -> Result<(), Refused> {
+    let GroupLimit::IoWeight(weight) = limit else {
         return Ok(());
     };
     let written = group.set(c"io.bfq.weight", &bfq_weight(*weight).to_string());

@@ -12,6 +12,7 @@ use crate::unit::{Resources, Service};
 
 use super::account::Account;
 use super::group::Group;
+use super::lenience::Lenience;
 use super::limits::{self, Ground, Refused};
 use super::memory::Known;
 use super::processes::Processes;
@@ -130,6 +131,7 @@ impl Processes {
         spawn: &Spawn,
         service: &Service,
         owner: &Account,
+        lenience: &mut Lenience<'_>,
     ) -> Result<(), SpawnFailure> {
         let Some(hold) = self.holds.get_mut(&spawn.unit) else {
             return Ok(());
@@ -137,24 +139,32 @@ impl Processes {
         if !is_first(service, spawn) {
             return Ok(());
         }
-        let wanted = service.resources.as_deref();
-        let refused = |refused: &Refused| {
+        let mut wanted = service.resources.clone();
+        let mut forgo = |wanted: &mut Option<Box<Resources>>, refused: Refused| {
             let Refused { key, reason, errno } = refused;
-            failure(key, *errno, format!("{key}=: {reason}"))
+            lenience.forgo(key, failure(key, errno, format!("{key}: {reason}")))?;
+            if let Some(wanted) = wanted {
+                wanted.forget(key);
+            }
+            Ok(())
         };
-        if let Some(wanted) = wanted
-            && let Some(first) = self.machine.ground().refusals(wanted).first()
-        {
-            return Err(refused(first));
+        if let Some(given) = service.resources.as_deref() {
+            for refused in self.machine.ground().refusals(given) {
+                forgo(&mut wanted, refused)?;
+            }
         }
         if let Some(group) = hold.group.cgroup() {
-            let before = hold.limited.resources.as_deref();
-            if before != wanted {
-                let applied = limits::apply(group, before, wanted);
-                applied.map_err(|error| refused(&error))?;
-                hold.limited.resources = service.resources.clone();
+            // Each refusal takes a key away.
+            while hold.limited.resources != wanted {
+                let before = hold.limited.resources.as_deref();
+                match limits::apply(group, before, wanted.as_deref()) {
+                    Ok(()) => hold.limited.resources.clone_from(&wanted),
+                    Err(refused) => forgo(&mut wanted, refused)?,
+                }
             }
-            limits::delegate(group, wanted, owner).map_err(|error| refused(&error))?;
+            if let Err(refused) = limits::delegate(group, wanted.as_deref(), owner) {
+                forgo(&mut wanted, refused)?;
+            }
         }
         let memory = &mut hold.limited.memory;
         *memory = Known::default();

@@ -1,10 +1,10 @@
 //! `set`: other limits for services that run.
 //!
-//! Owns the check of the whole request before any of it is done, and the way of a new limit into the kernel and into the
-//! definition in force. The unit's file stays as it is, and holds again from the next start that reads it.
+//! Owns the check of the whole request before any of it is done, and the way of a new limit into the kernel and into
+//! the definition in force. The unit's file stays as it is, and holds again from the next start that reads it.
 
 use crate::engine::{Event, UnitId};
-use crate::unit::{Limit, Resources, UnitName, parse_limit};
+use crate::unit::{GroupLimit, Resources, UnitName, parse_limit};
 use crate::wire::{ErrorKind, Final, ResultKind, WireError};
 
 use super::answer;
@@ -48,7 +48,7 @@ impl Daemon {
     }
 
     /// What the service is to have, if it runs and the machine can limit that.
-    fn target<'a>(&self, name: &'a UnitName, new: &[Limit]) -> Result<Target<'a>, WireError> {
+    fn target<'a>(&self, name: &'a UnitName, new: &[GroupLimit]) -> Result<Target<'a>, WireError> {
         let error = |message: String, hint: &str| {
             answer::error(ErrorKind::Failed, message, Some(hint.to_owned()))
         };
@@ -97,7 +97,7 @@ impl Daemon {
     }
 }
 
-fn shown(limits: &[Limit]) -> String {
+fn shown(limits: &[GroupLimit]) -> String {
     let texts: Vec<String> = limits.iter().map(ToString::to_string).collect();
     texts.join(", ")
 }

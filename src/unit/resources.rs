@@ -25,7 +25,7 @@ const SERVICE: &str = "service";
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Resources {
     /// In the order of the keys, each once.
-    pub limits: Vec<Limit>,
+    pub limits: Vec<GroupLimit>,
     pub oom_policy: Option<OomPolicy>,
     pub delegate: Delegate,
     /// Bytes.
@@ -34,7 +34,7 @@ pub struct Resources {
 
 /// One limit on all processes of a service.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Limit {
+pub enum GroupLimit {
     Memory(MemoryLimit, Amount),
     /// Per cent of one processor, at least 1; can pass 100.
     CpuQuota(u32),
@@ -137,11 +137,22 @@ impl Resources {
     }
 
     /// Puts a limit in the place of the one with the same key, if there is one.
-    pub fn set(&mut self, limit: Limit) {
+    pub fn set(&mut self, limit: GroupLimit) {
         self.limits.retain(|known| known.key() != limit.key());
         self.limits.push(limit);
-        let place = |limit: &Limit| LIMITS.iter().position(|key| *key == limit.key());
+        let place = |limit: &GroupLimit| LIMITS.iter().position(|key| *key == limit.key());
         self.limits.sort_by_key(place);
+    }
+
+    /// Takes a key away.
+    pub fn forget(&mut self, key: &str) {
+        self.limits.retain(|known| known.key() != key);
+        match key {
+            "OOMPolicy" => self.oom_policy = None,
+            "Delegate" => self.delegate = Delegate::No,
+            "RestartMemoryMax" => self.restart_memory_max = None,
+            _ => {}
+        }
     }
 
     /// What limits the service, each `KEY=VALUE`, for readers.
@@ -178,7 +189,7 @@ impl Resources {
     }
 }
 
-impl Limit {
+impl GroupLimit {
     /// The key of the unit file.
     #[must_use]
     pub fn key(&self) -> &'static str {
@@ -245,7 +256,7 @@ impl Limit {
     }
 }
 
-impl fmt::Display for Limit {
+impl fmt::Display for GroupLimit {
     /// `MemoryMax=64M`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}={}", self.key(), self.value())
@@ -286,7 +297,7 @@ pub(super) fn read(reader: &mut Reader) -> Option<Box<Resources>> {
 ///
 /// # Errors
 /// What is wrong with it.
-pub fn parse_limit(text: &str) -> Result<Limit, String> {
+pub fn parse_limit(text: &str) -> Result<GroupLimit, String> {
     let Some((key, written)) = text.split_once('=') else {
         return Err(format!(
             "`{}` sets nothing: write KEY=VALUE",
@@ -319,22 +330,22 @@ pub fn parse_limit(text: &str) -> Result<Limit, String> {
     })
 }
 
-fn limit(key: &'static str, value: &Value) -> Result<Limit, Fault> {
+fn limit(key: &'static str, value: &Value) -> Result<GroupLimit, Fault> {
     let form = find(SERVICE, key).map_or(Form::Line, |key| key.form);
     let amount = || amount(form, value);
     let weight = || weight(form, value);
     Ok(match key {
-        "MemoryMax" => Limit::Memory(MemoryLimit::Max, amount()?),
-        "MemoryHigh" => Limit::Memory(MemoryLimit::High, amount()?),
-        "MemorySwapMax" => Limit::Memory(MemoryLimit::SwapMax, amount()?),
-        "MemoryMin" => Limit::Memory(MemoryLimit::Min, amount()?),
-        "MemoryLow" => Limit::Memory(MemoryLimit::Low, amount()?),
-        "CPUQuota" => Limit::CpuQuota(quota(form, value)?),
-        "CPUWeight" => Limit::CpuWeight(weight()?),
-        "TasksMax" => Limit::TasksMax(amount()?),
-        "IOWeight" => Limit::IoWeight(value::number(value, 1, 10_000)?),
-        "IOReadBandwidthMax" => Limit::IoBandwidth(Direction::Read, bandwidths(form, value)?),
-        _ => Limit::IoBandwidth(Direction::Write, bandwidths(form, value)?),
+        "MemoryMax" => GroupLimit::Memory(MemoryLimit::Max, amount()?),
+        "MemoryHigh" => GroupLimit::Memory(MemoryLimit::High, amount()?),
+        "MemorySwapMax" => GroupLimit::Memory(MemoryLimit::SwapMax, amount()?),
+        "MemoryMin" => GroupLimit::Memory(MemoryLimit::Min, amount()?),
+        "MemoryLow" => GroupLimit::Memory(MemoryLimit::Low, amount()?),
+        "CPUQuota" => GroupLimit::CpuQuota(quota(form, value)?),
+        "CPUWeight" => GroupLimit::CpuWeight(weight()?),
+        "TasksMax" => GroupLimit::TasksMax(amount()?),
+        "IOWeight" => GroupLimit::IoWeight(value::number(value, 1, 10_000)?),
+        "IOReadBandwidthMax" => GroupLimit::IoBandwidth(Direction::Read, bandwidths(form, value)?),
+        _ => GroupLimit::IoBandwidth(Direction::Write, bandwidths(form, value)?),
     })
 }
 

@@ -3,12 +3,13 @@
 //! Owns its keys' reading, their defaults and what they demand of each other; the restart keys are `restart.rs`.
 
 use super::exec::commands;
+use super::form;
 use super::parse::Reader;
 use super::print::word;
 use super::stream::{self, Stream};
 use super::value;
 use super::{Exec, Input, Kind, LogLimits, Output, Readiness, Service, Span, Unit};
-use super::{WorkingDirectory, kill, resources, restart};
+use super::{WorkingDirectory, kill, limits, resources, restart, scheduling};
 
 /// What `Type=` can be; nothing where this version does not act on it.
 pub(super) const KINDS: [(&str, Option<Kind>); 6] = [
@@ -78,6 +79,9 @@ pub(super) fn read(reader: &mut Reader) -> Service {
         stderr: now(reader, "StandardError", Output::Log, stream::error_output),
         log: log(reader),
         resources: resources::read(reader),
+        limits: limits::read(reader),
+        scheduling: scheduling::read(reader),
+        ignore_unsupported: reader.many(SERVICE, "IgnoreUnsupported", |v, _| form::key(v)),
     };
     check_commands(reader, &service);
     service

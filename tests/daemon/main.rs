@@ -9,14 +9,18 @@
 )]
 
 mod boot;
+mod bounds;
 mod clients;
+mod container;
 mod ending;
 mod files;
 mod harness;
 mod home;
 mod kinds;
+mod lenience;
 mod lifecycle;
 mod limits;
+mod memory;
 mod order;
 mod reboot;
 mod remains;
