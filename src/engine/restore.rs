@@ -3,11 +3,11 @@
 use crate::unit::{KillMode, Unit};
 
 use super::graph::find_cycle;
-use super::phase::{End, Goal, Group, Left, Phase, Round, Run, Stage, Why, failure_word};
+use super::phase::{End, Goal, Group, Left, Phase, Round, Run, SKIPPED, Stage, Why, failure_word};
 use super::service::Service;
 use super::{
-    Cause, Effect, Engine, Event, FactFailure, FactGoal, FactPhase, FactRun, Facts, Failure,
-    Heritage, MainView, UnitId, View,
+    Cause, Effect, Ending, Engine, Event, FactFailure, FactGoal, FactPhase, FactRun, Facts,
+    Failure, Heritage, MainView, UnitId, View,
 };
 
 impl Engine {
@@ -34,6 +34,7 @@ impl Engine {
             control: service.phase.control().map(|control| control.id),
             restarts: service.restarts,
             deadline: self.timers.get(id),
+            awaits: self.awaits(id),
             waits_for: self.waits_for(id),
         })
     }
@@ -49,7 +50,14 @@ impl Engine {
             _ => None,
         };
         let failure = match (&service.phase, end.map(|end| &end.why)) {
-            (Phase::Failed(failure), _) | (_, Some(Why::Failed(failure))) => Some(failure),
+            (Phase::Failed(failure), _) | (_, Some(Why::Failed(failure))) => Some(FactFailure {
+                result: failure_word(failure).to_owned(),
+                text: failure.to_string(),
+            }),
+            (_, Some(Why::Skipped(ending))) => Some(FactFailure {
+                result: SKIPPED.to_owned(),
+                text: ending.to_string(),
+            }),
             _ => None,
         };
         Some(Facts {
@@ -70,10 +78,7 @@ impl Engine {
             restarts: service.restarts,
             attempt: service.attempt,
             starts: service.starts.clone(),
-            failure: failure.map(|failure| FactFailure {
-                result: failure_word(failure).to_owned(),
-                text: failure.to_string(),
-            }),
+            failure,
             main_ending: end.and_then(|end| end.main),
         })
     }
@@ -177,7 +182,10 @@ impl Engine {
         let group = self
             .service(id)
             .is_some_and(|service| service.definition().is_none());
+        let is_skipped = facts.failure.as_ref().is_some_and(|f| f.result == SKIPPED);
         let why = match (&failure, facts.goal) {
+            // With which exit code is forgotten.
+            (Some(_), _) if is_skipped => Why::Skipped(Ending::Unknown),
             (Some(failure), _) => Why::Failed(failure.clone()),
             (None, FactGoal::Up) => Why::Finished,
             (None, FactGoal::Down | FactGoal::Cycle) => Why::Asked,

@@ -17,6 +17,7 @@ mod name;
 mod nearest;
 mod parse;
 mod print;
+mod probe;
 mod readiness;
 mod report;
 mod restart;
@@ -41,6 +42,7 @@ pub use name::{NameError, UnitName};
 pub use nearest::{did_you_mean, nearest};
 pub use parse::parse;
 pub use print::{same_meaning, to_toml};
+pub use probe::{Endpoint, Page, Probe};
 pub use readiness::Readiness;
 pub use report::{Problem, Report};
 pub use search::{

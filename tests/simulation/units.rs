@@ -67,6 +67,7 @@ fn plain() -> Service {
         readiness: Readiness::Executed,
         remain_after_exit: false,
         pid_file: None,
+        condition: Vec::new(),
         start_pre: Vec::new(),
         start: vec![exec("/bin/main")],
         start_post: Vec::new(),
