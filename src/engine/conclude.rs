@@ -122,7 +122,7 @@ impl Engine {
             Why::Finished if asked => (Phase::Stopped, Outcome::Stopped),
             Why::Finished => (Phase::Completed, Outcome::Completed),
             Why::Skipped(_) if asked => (Phase::Stopped, Outcome::Stopped),
-            Why::Skipped(ending) => (Phase::Completed, Outcome::Skipped { ending }),
+            Why::Skipped(how) => (Phase::Completed, Outcome::Skipped { how }),
             Why::Failed(failure) => {
                 let outcome = Outcome::Failed {
                     failure: failure.clone(),
@@ -149,7 +149,7 @@ pub(super) fn cause_of(end: &End) -> Option<Cause> {
         (Why::Failed(failure), _) => Some(Cause::Failed(failure.clone())),
         (Why::Finished, Some(ending)) => Some(Cause::Ended(ending)),
         (Why::Finished, None) => Some(Cause::Gone),
-        (Why::Skipped(ending), _) => Some(Cause::Skipped(*ending)),
+        (Why::Skipped(how), _) => Some(Cause::Skipped(how.clone())),
         (Why::Asked, _) => None,
     }
 }

@@ -170,7 +170,7 @@ pub enum Outcome {
     Completed,
     /// Its `ExecCondition=` has ended so: there was nothing to do.
     Skipped {
-        ending: Ending,
+        how: Box<str>,
     },
     Stopped,
     AlreadyDown,

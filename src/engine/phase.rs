@@ -136,8 +136,8 @@ pub(super) enum Why {
     Asked,
     /// By itself, and well.
     Finished,
-    /// Its `ExecCondition=` has ended so: there is nothing to do.
-    Skipped(Ending),
+    /// Its `ExecCondition=` has ended so (in words): there is nothing to do.
+    Skipped(Box<str>),
     Failed(Failure),
 }
 

@@ -6,8 +6,8 @@ use super::graph::find_cycle;
 use super::phase::{End, Goal, Group, Left, Phase, Round, Run, SKIPPED, Stage, Why, failure_word};
 use super::service::Service;
 use super::{
-    Cause, Effect, Ending, Engine, Event, FactFailure, FactGoal, FactPhase, FactRun, Facts,
-    Failure, Heritage, MainView, UnitId, View,
+    Cause, Effect, Engine, Event, FactFailure, FactGoal, FactPhase, FactRun, Facts, Failure,
+    Heritage, MainView, UnitId, View,
 };
 
 impl Engine {
@@ -54,9 +54,9 @@ impl Engine {
                 result: failure_word(failure).to_owned(),
                 text: failure.to_string(),
             }),
-            (_, Some(Why::Skipped(ending))) => Some(FactFailure {
+            (_, Some(Why::Skipped(how))) => Some(FactFailure {
                 result: SKIPPED.to_owned(),
-                text: ending.to_string(),
+                text: how.as_ref().to_owned(),
             }),
             _ => None,
         };
@@ -182,13 +182,13 @@ impl Engine {
         let group = self
             .service(id)
             .is_some_and(|service| service.definition().is_none());
-        let is_skipped = facts.failure.as_ref().is_some_and(|f| f.result == SKIPPED);
-        let why = match (&failure, facts.goal) {
-            // With which exit code is forgotten.
-            (Some(_), _) if is_skipped => Why::Skipped(Ending::Unknown),
-            (Some(failure), _) => Why::Failed(failure.clone()),
-            (None, FactGoal::Up) => Why::Finished,
-            (None, FactGoal::Down | FactGoal::Cycle) => Why::Asked,
+        let why = match (&facts.failure, &failure, facts.goal) {
+            (Some(skipped), ..) if skipped.result == SKIPPED => {
+                Why::Skipped(skipped.text.as_str().into())
+            }
+            (_, Some(failure), _) => Why::Failed(failure.clone()),
+            (_, None, FactGoal::Up) => Why::Finished,
+            (_, None, FactGoal::Down | FactGoal::Cycle) => Why::Asked,
         };
         let end = End::new(why, facts.main_ending);
         let mode = self.definition(id).map(|d| d.kill.mode);

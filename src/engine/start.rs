@@ -83,7 +83,10 @@ impl Engine {
         let (role, index) = (control.role, control.index);
         let fate = match self.judge_condition(unit, control, fate) {
             Ok(fate) => fate,
-            Err(ending) => return self.end_run(unit, End::new(Why::Skipped(ending), None)),
+            Err(ending) => {
+                let why = Why::Skipped(ending.to_string().into());
+                return self.end_run(unit, End::new(why, None));
+            }
         };
         match self.judge_command(unit, control, fate) {
             Verdict::Again => self.before_main(unit, role, index),

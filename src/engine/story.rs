@@ -42,8 +42,8 @@ pub enum Cause {
     },
     /// It became ready.
     Ready,
-    /// Its `ExecCondition=` said that there is nothing to do.
-    Skipped(Ending),
+    /// Its `ExecCondition=` said that there is nothing to do, by ending so.
+    Skipped(Box<str>),
     /// Its process ended by itself.
     Ended(Ending),
     Failed(Failure),

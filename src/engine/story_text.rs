@@ -58,8 +58,8 @@ impl fmt::Display for Cause {
             Self::Ordered => f.write_str("its turn came"),
             Self::AutoRestart { attempt } => write!(f, "automatic restart {attempt}"),
             Self::Ready => f.write_str("it became ready"),
-            Self::Skipped(ending) => {
-                write!(f, "skipped, its ExecCondition is not met: {ending}")
+            Self::Skipped(how) => {
+                write!(f, "skipped, its ExecCondition is not met: {how}")
             }
             Self::Ended(Ending::Code(0)) => f.write_str("it ended by itself, exit code 0"),
             Self::Ended(ending) => write!(f, "it ended by itself: {ending}"),
