@@ -27,6 +27,8 @@ pub(super) enum Purpose {
     Memory(UnitId),
     /// A PID file that is to appear.
     PidFile(RunId),
+    /// A file whose appearance tells that a service is ready.
+    Ready(RunId),
 }
 
 /// The descriptor and its watches.

@@ -82,6 +82,7 @@ struct WireUnit {
     left_over: Option<Vec<u32>>,
     limits: Option<Vec<String>>,
     forgone: Option<Vec<String>>,
+    awaits: Option<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -292,7 +293,7 @@ same_fields!(
         cgroup,
         log_lost,
     }
-    later { documentation, left_over, forgone, limits }
+    later { documentation, left_over, forgone, awaits, limits }
 );
 
 same_fields!(
@@ -352,6 +353,7 @@ mod tests {
             left_over: vec![1, u32::MAX],
             limits: vec!["MemoryMax=1M".to_owned()],
             forgone: vec!["Nice=5: why".to_owned()],
+            awaits: TEXT.to_owned(),
         }
     }
 

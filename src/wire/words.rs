@@ -125,6 +125,7 @@ words! { FactPhase, "phase":
 }
 
 words! { Role, "role":
+    Condition = "condition",
     StartPre = "start-pre",
     Start = "start",
     StartPost = "start-post",
