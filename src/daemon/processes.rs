@@ -27,9 +27,10 @@ use super::home::Home;
 use super::identity::{Identities, Invocations};
 use super::keeper::Keeper;
 use super::leftover::Leftovers;
+use super::lenience::Forgone;
 use super::main_pid::Finding;
 use super::pump::{Intake, UnitLog};
-use super::readiness::Awaiting;
+use super::readiness::{Awaiting, Before};
 use super::settling::is_rest;
 use super::sources::{Source, Sources};
 use super::spawn::Objects;
@@ -59,6 +60,8 @@ pub(super) struct ProcessStatus<'a> {
     pub(super) log_lost: u64,
     /// How the last main process ended.
     pub(super) last_end: Option<Ending>,
+    /// What it goes without.
+    pub(super) forgone: &'a [Box<str>],
 }
 
 /// See the module.
@@ -77,9 +80,12 @@ pub(super) struct Processes {
     pub(super) finding: BTreeMap<RunId, Finding>,
     /// Starts that wait until their main process is ready.
     pub(super) awaiting: BTreeMap<RunId, Awaiting>,
+    /// What these starts have found, or have made ready for them.
+    pub(super) before: BTreeMap<UnitId, Before>,
     pub(super) watches: Watches,
     pub(super) states: States,
     pub(super) history: BTreeMap<UnitId, History>,
+    pub(super) forgone: Forgone,
     /// What a predecessor left and could not be taken back.
     pub(super) leftovers: Leftovers,
     /// Units that may have come to rest.
@@ -195,9 +201,11 @@ impl Processes {
             holds: BTreeMap::new(),
             finding: BTreeMap::new(),
             awaiting: BTreeMap::new(),
+            before: BTreeMap::new(),
             watches: Watches::new(sources),
             states: States::new(home.run()),
             history: BTreeMap::new(),
+            forgone: Forgone::default(),
             leftovers: Leftovers::default(),
             stirred: BTreeSet::new(),
             intake,
@@ -369,6 +377,7 @@ impl Processes {
             cgroup,
             log_lost,
             last_end,
+            ..
         } = self.status(unit);
         let next = engine.next_unit(unit);
         let saved = Saved {
@@ -401,6 +410,7 @@ impl Processes {
                 .log_lost
                 .saturating_add(log.map_or(0, UnitLog::lost_bytes)),
             last_end: history.last_end,
+            forgone: self.forgone.of(unit),
         }
     }
 

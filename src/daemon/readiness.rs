@@ -4,6 +4,8 @@
 //! Owns when and how often is looked: where the world tells (its log, a file, a descriptor), only when it tells; else
 //! again and again, at intervals that grow. The looks themselves are `probe`'s.
 
+use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use crate::engine::{Event, RunId, Spawn, SpawnFailure, UnitId};
@@ -25,9 +27,6 @@ const FIRST_DELAY_MS: u64 = 20;
 const MAX_DELAY_MS: u64 = 1_000;
 /// How long one look may take; then it has failed, and another one follows.
 const ATTEMPT_MS: u64 = 5_000;
-/// File times come from a coarser clock than ours and may be older by as much, in milliseconds.
-const FILE_TIME_SLACK_MS: u64 = 50;
-
 /// A start whose main process runs and is not ready.
 #[derive(Debug)]
 pub(super) struct Awaiting {
@@ -39,6 +38,32 @@ pub(super) struct Awaiting {
     delay_ms: u64,
     /// Why the last look has failed, as it was told.
     reason: String,
+}
+
+/// What was there before the main process was born.
+#[derive(Debug)]
+pub(super) enum Before {
+    /// The file that the service is to make: one of an earlier life, which does not count.
+    File(Stamp),
+}
+
+/// Which file it is, and when it was changed last, made or moved there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Stamp {
+    device: u64,
+    inode: u64,
+    changed: (i64, i64),
+}
+
+impl Stamp {
+    fn of(path: &Path) -> io::Result<Self> {
+        let found = path.metadata()?;
+        Ok(Self {
+            device: found.dev(),
+            inode: found.ino(),
+            changed: (found.ctime(), found.ctime_nsec()),
+        })
+    }
 }
 
 impl Awaiting {
@@ -71,6 +96,7 @@ impl Processes {
         spawn: &Spawn,
         service: &Service,
     ) -> Result<(), SpawnFailure> {
+        self.before.remove(&spawn.unit);
         match &service.readiness {
             Readiness::Executed | Readiness::Notify | Readiness::Descriptor(_) => Ok(()),
             Readiness::Log(text) => {
@@ -82,10 +108,17 @@ impl Processes {
                 }
                 Ok(())
             }
-            Readiness::Probe(probe) => probe::check(probe).map_err(|reason| {
-                let reason = format!("ReadyWhen={probe}: {reason}");
-                failure("ReadyWhen", 0, reason)
-            }),
+            Readiness::Probe(probe) => {
+                if let Probe::File(path) = &**probe
+                    && let Ok(stamp) = Stamp::of(path)
+                {
+                    self.before.insert(spawn.unit, Before::File(stamp));
+                }
+                probe::check(probe).map_err(|reason| {
+                    let reason = format!("ReadyWhen={probe}: {reason}");
+                    failure("ReadyWhen", 0, reason)
+                })
+            }
         }
     }
 
@@ -108,6 +141,7 @@ impl Processes {
             return;
         };
         self.watches.remove(Purpose::Ready(run));
+        self.before.remove(&awaiting.unit);
         let hold = self.holds.get_mut(&awaiting.unit);
         if let Some(log) = hold.and_then(|hold| hold.log.as_mut()) {
             log.look_no_more();
@@ -217,11 +251,11 @@ impl Processes {
         let purpose = Purpose::Ready(run);
         let folder = nearest_folder(path).unwrap_or(Path::new("/"));
         let watched = self.watches.add(folder, Watch::Created, purpose);
-        let since_ms = self.holds.get(&unit).map_or(0, |hold| hold.started_ms);
-        match (age(path), watched) {
-            (Ok(changed_ms), _) if changed_ms.saturating_add(FILE_TIME_SLACK_MS) >= since_ms => {
-                self.is_ready(run, turn);
-            }
+        // Of a start that a predecessor began nobody knows what was there before.
+        let before = self.before.get(&unit);
+        let before = before.map(|Before::File(stamp)| *stamp);
+        match (Stamp::of(path), watched) {
+            (Ok(stamp), _) if before != Some(stamp) => self.is_ready(run, turn),
             (found, watched) => {
                 let reason = match found {
                     Ok(_) => "it is older than this start".to_owned(),
@@ -263,15 +297,4 @@ fn logged<'t>(unit: UnitId, turn: &Turn<'t>) -> Option<(&'t str, UnitId)> {
         Readiness::Log(text) => Some((text, unit)),
         _ => None,
     }
-}
-
-/// When the file was changed, made or moved here, unix milliseconds.
-fn age(path: &Path) -> std::io::Result<u64> {
-    use std::os::unix::fs::MetadataExt;
-    let found = path.metadata()?;
-    let changed_ms = found
-        .ctime()
-        .saturating_mul(1_000)
-        .saturating_add(found.ctime_nsec() / 1_000_000);
-    Ok(u64::try_from(changed_ms).unwrap_or(0))
 }

@@ -49,6 +49,10 @@ impl Engine {
             | Phase::StopPost { end, .. } => Some(end),
             _ => None,
         };
+        let lost = match &service.phase {
+            Phase::StartPost { lost, .. } => *lost,
+            _ => None,
+        };
         let failure = match (&service.phase, end.map(|end| &end.why)) {
             (Phase::Failed(failure), _) | (_, Some(Why::Failed(failure))) => Some(FactFailure {
                 result: failure_word(failure).to_owned(),
@@ -79,7 +83,7 @@ impl Engine {
             attempt: service.attempt,
             starts: service.starts.clone(),
             failure,
-            main_ending: end.and_then(|end| end.main),
+            main_ending: end.and_then(|end| end.main).or(lost),
         })
     }
 
@@ -182,20 +186,8 @@ impl Engine {
         let group = self
             .service(id)
             .is_some_and(|service| service.definition().is_none());
-        let why = match (&facts.failure, &failure, facts.goal) {
-            (Some(skipped), ..) if skipped.result == SKIPPED => {
-                Why::Skipped(skipped.text.as_str().into())
-            }
-            (_, Some(failure), _) => Why::Failed(failure.clone()),
-            (_, None, FactGoal::Up) => Why::Finished,
-            (_, None, FactGoal::Down | FactGoal::Cycle) => Why::Asked,
-        };
-        let end = End::new(why, facts.main_ending);
-        let mode = self.definition(id).map(|d| d.kill.mode);
-        let left = match mode {
-            Some(KillMode::ControlGroup | KillMode::Mixed) => Left::watched(main, control),
-            Some(KillMode::Process | KillMode::None) | None => Left::settled(main, control),
-        };
+        let end = End::new(why_of(facts, failure.as_ref()), facts.main_ending);
+        let left = self.left_of(id, main, control);
         let killing = |stage: Stage, round: Round, end: End| Phase::Killing {
             left,
             stage,
@@ -220,7 +212,14 @@ impl Engine {
             (FactPhase::Starting, Some(main), _) => Phase::Starting { main },
             (FactPhase::FindingMain, Some(main), _) => Phase::FindingMain { main },
             (FactPhase::StartPre, _, Some(control)) => Phase::StartPre { control },
-            (FactPhase::StartPost, main, Some(control)) => Phase::StartPost { main, control },
+            (FactPhase::StartPost, main, Some(control)) => {
+                let lost = facts.main_ending;
+                Phase::StartPost {
+                    main,
+                    control,
+                    lost,
+                }
+            }
             (FactPhase::Reloading, main, Some(control)) => Phase::Reloading { main, control },
             (FactPhase::StopCommand, main, Some(control)) => {
                 Phase::StopCommand { main, control, end }
@@ -243,6 +242,14 @@ impl Engine {
         }
     }
 
+    /// What a kill that is under way waits for.
+    fn left_of(&self, id: UnitId, main: Option<Run>, control: Option<Run>) -> Left {
+        match self.definition(id).map(|d| d.kill.mode) {
+            Some(KillMode::ControlGroup | KillMode::Mixed) => Left::watched(main, control),
+            Some(KillMode::Process | KillMode::None) | None => Left::settled(main, control),
+        }
+    }
+
     fn adopt(&mut self, unit: UnitId, fact: FactRun) -> Run {
         self.runs.insert(fact.run, unit);
         self.last_run = self.last_run.max(fact.run.0);
@@ -252,6 +259,18 @@ impl Engine {
             index: fact.index,
             pid: fact.pid,
         }
+    }
+}
+
+/// Why the run ends, or did.
+fn why_of(facts: &Facts, failure: Option<&Failure>) -> Why {
+    match (&facts.failure, failure, facts.goal) {
+        (Some(skipped), ..) if skipped.result == SKIPPED => {
+            Why::Skipped(skipped.text.as_str().into())
+        }
+        (_, Some(failure), _) => Why::Failed(failure.clone()),
+        (_, None, FactGoal::Up) => Why::Finished,
+        (_, None, FactGoal::Down | FactGoal::Cycle) => Why::Asked,
     }
 }
 

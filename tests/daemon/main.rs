@@ -10,14 +10,17 @@
 
 mod boot;
 mod clients;
+mod container;
 mod ending;
 mod files;
 mod harness;
 mod home;
 mod kinds;
+mod lenience;
 mod lifecycle;
 mod limits;
 mod order;
+mod ready;
 mod reboot;
 mod remains;
 mod repeat;
