@@ -30,6 +30,7 @@ mod readiness;
 mod request;
 mod restore;
 mod session;
+mod setting;
 mod settling;
 mod slot_file;
 mod sources;

@@ -11,13 +11,14 @@ use std::path::{Path, PathBuf};
 
 use crate::engine::{Role, Spawn, SpawnFailure};
 use crate::log::Stream;
-use crate::sys::process::{self, Directory, OpenMode, Setting, Stdio, Step, errno_text};
+use crate::sys::process::{self, Directory, OpenMode, Stdio, Step, errno_text};
 use crate::unit::words::expand;
 use crate::unit::{Exec, Input, Output, Service, Unit, WorkingDirectory, swallowed_hint};
 
 use super::account::Account;
 use super::environment::{Environment, Invocation};
 use super::lenience::Lenience;
+use super::setting::setting;
 
 /// `ENOENT`.
 const NOT_FOUND: i32 = 2;
@@ -162,9 +163,7 @@ pub(super) fn prepare(
         cgroup: None,
         nofile: None,
         lock_limit: None,
-        setting: Setting {
-            tolerated: lenience.tolerated(),
-        },
+        setting: setting(service, lenience),
     };
     Ok(Prepared { spawn, objects })
 }
@@ -185,7 +184,15 @@ impl Objects {
                 let reason = format!("{} {}: {cause}", step.name(), self.account);
                 return failure(step.name(), errno, reason);
             }
-            Step::Cgroup | Step::Session | Step::DescriptorLimit => {
+            Step::Cgroup
+            | Step::Session
+            | Step::DescriptorLimit
+            | Step::OomScoreAdjust
+            | Step::Limit(_)
+            | Step::Nice
+            | Step::CpuAffinity
+            | Step::CpuScheduling
+            | Step::IoScheduling => {
                 return failure(step.name(), errno, cause);
             }
         };

@@ -28,6 +28,7 @@ pub mod files;
 pub mod fork;
 pub mod image;
 pub mod inotify;
+pub mod machine;
 mod maps;
 pub mod memory;
 pub mod notify;

@@ -6,7 +6,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use super::{Kill, Readiness, Signal, Span, UnitName};
+use super::{Kill, Limit, Readiness, Scheduling, Signal, Span, UnitName};
 
 /// A unit: a service, or (without [`Unit::service`]) a group that is nothing but its dependencies.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -112,6 +112,9 @@ pub struct Service {
     pub stdout: Output,
     pub stderr: Output,
     pub log: LogLimits,
+    /// In the order of `getrlimit`'s numbers, each resource at most once.
+    pub limits: Vec<Limit>,
+    pub scheduling: Option<Box<Scheduling>>,
     /// `IgnoreUnsupported=`: keys of `[service]` that it goes on without where they cannot be honoured.
     pub ignore_unsupported: Vec<&'static str>,
 }

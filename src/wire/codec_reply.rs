@@ -80,8 +80,8 @@ struct WireUnit {
     log_lost: u64,
     documentation: Option<Vec<String>>,
     left_over: Option<Vec<u32>>,
-    awaits: Option<String>,
     forgone: Option<Vec<String>>,
+    awaits: Option<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -292,7 +292,7 @@ same_fields!(
         cgroup,
         log_lost,
     }
-    later { documentation, left_over, awaits, forgone }
+    later { documentation, left_over, forgone, awaits }
 );
 
 same_fields!(
@@ -350,8 +350,8 @@ mod tests {
             cgroup: Some("/sys/fs/cgroup/diakonos/web".to_owned()),
             log_lost: 9,
             left_over: vec![1, u32::MAX],
-            awaits: TEXT.to_owned(),
             forgone: vec!["Nice=5: why".to_owned()],
+            awaits: TEXT.to_owned(),
         }
     }
 

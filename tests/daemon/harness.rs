@@ -36,10 +36,6 @@ impl Deadline {
         Self(monotonic_ms() + PATIENCE_MS)
     }
 
-    pub(crate) fn is_over(self) -> bool {
-        monotonic_ms() >= self.0
-    }
-
     /// Waits until `fd` is readable; panics with `what` at the deadline.
     pub(crate) fn wait(self, fd: BorrowedFd<'_>, what: &dyn Fn() -> String) {
         let left = self.0.saturating_sub(monotonic_ms());

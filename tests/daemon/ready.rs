@@ -6,11 +6,12 @@ use std::net::{TcpListener, TcpStream};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixListener;
 
+use diakonos::sys::clock::monotonic_ms;
 use diakonos::sys::files::make_fifo;
 use diakonos::wire::ResultKind;
 use rustix::net::{AddressFamily, SocketType, bind, getsockname, listen, socket};
 
-use crate::harness::{Bench, Client, Daemon, Deadline, start};
+use crate::harness::{Bench, Client, Daemon, Deadline, PATIENCE_MS, start};
 
 /// A port at which nobody listens, and that nobody else can take.
 fn quiet_port() -> (OwnedFd, u16) {
@@ -54,14 +55,14 @@ fn starting(bench: &Bench, daemon: &mut Daemon<'_>, name: &str) -> Client {
 
 /// Waits until `status` says why the service is not ready.
 fn awaits(bench: &Bench, name: &str, reason: &str) {
-    let deadline = Deadline::new();
+    let until_ms = monotonic_ms() + PATIENCE_MS;
     loop {
         let status = bench.status(name);
         assert_eq!(status.state, "starting", "{status:?}");
         if status.awaits.ends_with(reason) {
             return;
         }
-        assert!(!deadline.is_over(), "in vain: {reason}, {status:?}");
+        assert!(monotonic_ms() < until_ms, "in vain: {reason}, {status:?}");
     }
 }
 
@@ -103,8 +104,8 @@ fn a_service_that_is_never_ready_fails_and_says_what_it_lacked() {
     assert_eq!(bench.processes(), []);
 
     // A stop in the midst of it leaves nothing behind, and nor does an end.
-    let ready = format!("ReadyWhen = \"exec:/bin/sh -c 'echo look > $EAR; sleep 1000'\"");
-    bench.service("slow", "", "exec sleep 1000", &ready);
+    let ready = "ReadyWhen = \"exec:/bin/sh -c 'echo look > $EAR; sleep 1000'\"";
+    bench.service("slow", "", "exec sleep 1000", ready);
     let mut ear = bench.ear();
     let _client = starting(&bench, &mut daemon, "slow");
     assert_eq!(ear.next().unwrap(), "look");
@@ -112,7 +113,7 @@ fn a_service_that_is_never_ready_fails_and_says_what_it_lacked() {
     assert_eq!(bench.processes(), []);
 
     let gate = Gate::new(&bench);
-    bench.service("brief", "", &format!("read go < {}", gate.path), &ready);
+    bench.service("brief", "", &format!("read go < {}", gate.path), ready);
     let mut client = starting(&bench, &mut daemon, "brief");
     assert_eq!(ear.next().unwrap(), "look");
     gate.open();
