@@ -448,6 +448,9 @@ impl Processes {
                 self.keeper.hold(reader);
             }
         }
+        for reader in self.before.values().filter_map(Before::reader) {
+            self.keeper.hold(reader);
+        }
     }
 
     fn signal(&mut self, unit: UnitId, to: Target, signal: Signal) {

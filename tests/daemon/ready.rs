@@ -250,6 +250,42 @@ fn a_log_is_ready_when_it_says_so() {
     assert_eq!(log, b"server is ready\nserver is\nserver is ready");
 }
 
+#[test]
+fn a_newline_on_a_descriptor_tells() {
+    let bench = Bench::new();
+    let mut daemon = bench.daemon();
+    let gate = Gate::new(&bench);
+    let path = &gate.path;
+    for number in [3, 9] {
+        let script = format!(
+            "read go < {path}; printf almost >&{number}; echo half > $EAR; read go < {path}; \
+             echo >&{number}; exec sleep 1000"
+        );
+        bench.service("web", "", &script, &format!("ReadyWhen = 'fd:{number}'"));
+        let mut ear = bench.ear();
+        let mut client = starting(&bench, &mut daemon, "web");
+        gate.open();
+        assert_eq!(ear.next().unwrap(), "half");
+        let fifo = bench.home().join("run/web.ready");
+        assert!(fifo.exists());
+        assert_eq!(bench.status("web").awaits, format!("ReadyWhen=fd:{number}"));
+        gate.open();
+        client.done().is(ResultKind::Started);
+        assert!(!fifo.exists());
+        bench.stop("web").is(ResultKind::Stopped);
+    }
+
+    let keys = "ReadyWhen = 'fd:3'\nTimeoutStartSec = '500ms'";
+    bench.service("shy", "", "exec 3>&-; exec sleep 1000", keys);
+    let done = bench.start("shy");
+    let text = &done.is(ResultKind::Failed).result().text;
+    assert_eq!(
+        text,
+        "not ready within 500 ms: ReadyWhen=fd:3: it was closed without a newline"
+    );
+    assert!(!bench.home().join("run/shy.ready").exists());
+}
+
 /// Whatever a start waits for, a successor waits for it on, and what came while none was there counts.
 #[test]
 fn a_successor_waits_on() {
@@ -266,17 +302,31 @@ fn a_successor_waits_on() {
          echo said > $EAR; exec sleep 1000"
     );
     bench.service("log", "", &script, log);
+    let script =
+        format!("echo up > $EAR; read go < {path}; echo >&3; echo said > $EAR; exec sleep 1000");
+    bench.service("line", "", &script, "ReadyWhen = 'fd:3'");
     let mut ear = bench.ear();
     let _web = starting(&bench, &mut daemon, "web");
+    let _line = starting(&bench, &mut daemon, "line");
+    assert_eq!(ear.next().unwrap(), "up");
     let _log = starting(&bench, &mut daemon, "log");
     assert_eq!(ear.next().unwrap(), "up");
     awaits(&bench, "web", "Connection refused");
     daemon.signal(9);
     daemon.ended();
-    gate.open();
-    assert_eq!(ear.next().unwrap(), "said");
+    for _ in 0..2 {
+        gate.open();
+        assert_eq!(ear.next().unwrap(), "said");
+    }
     let mut daemon = bench.lone_daemon();
-    daemon.until("log", "running");
+    let mut ready: Vec<String> = (0..2)
+        .map(|_| daemon.log.until("starting -> running"))
+        .collect();
+    ready.sort_by_key(|line| line.contains("log: "));
+    assert!(
+        ready[0].contains("line: ") && ready[1].contains("log: "),
+        "{ready:?}"
+    );
     awaits(&bench, "web", "Connection refused");
     listen(&server, 8).unwrap();
     daemon.until("web", "running");
