@@ -17,6 +17,7 @@ use super::lenience::Lenience;
 use super::machine::Limited;
 use super::processes::{Birth, Hold, Origin, Processes, Run, Turn};
 use super::pump::UnitLog;
+use super::readiness::Before;
 use super::sources::Source;
 use super::spawn::{Fifos, Objects, Order, command, failure, is_first, prepare};
 
@@ -56,7 +57,7 @@ impl Processes {
         self.limit_group(spawn, service, &owner, &mut lenience)?;
         self.open_pipes((spawn.unit, service), &fifos, &owner, turn)?;
         if spawn.role == Role::Start {
-            self.prepare_readiness(spawn, service)?;
+            self.prepare_readiness(spawn, (unit, service), &owner, turn)?;
         }
         if spawn.role.begins() {
             // By its mark and its group a successor finds the newborn, should we die before its PID is saved.
@@ -85,6 +86,9 @@ impl Processes {
         self.forgone.add(spawn.unit, unit, lenience.into_reasons());
         let mut request: process::Spawn<'_> = prepared.spawn;
         hold.endow(&mut request, self.limits);
+        if spawn.role == Role::Start {
+            request.setting.fifo = self.before.get(&spawn.unit).and_then(Before::placed);
+        }
         let spawned = process::spawn(&request).map_err(|error| fork_failure(&error))?;
         drop(request);
         hold.group.add_root(spawned.pid);

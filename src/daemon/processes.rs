@@ -31,7 +31,7 @@ use super::lenience::Forgone;
 use super::machine::{Limited, Machine};
 use super::main_pid::Finding;
 use super::pump::{Intake, UnitLog};
-use super::readiness::Awaiting;
+use super::readiness::{Awaiting, Before};
 use super::settling::is_rest;
 use super::sources::{Source, Sources};
 use super::spawn::Objects;
@@ -82,6 +82,8 @@ pub(super) struct Processes {
     pub(super) finding: BTreeMap<RunId, Finding>,
     /// Starts that wait until their main process is ready.
     pub(super) awaiting: BTreeMap<RunId, Awaiting>,
+    /// What these starts have found, or have made ready for them.
+    pub(super) before: BTreeMap<UnitId, Before>,
     pub(super) watches: Watches,
     pub(super) states: States,
     pub(super) history: BTreeMap<UnitId, History>,
@@ -201,6 +203,7 @@ impl Processes {
             holds: BTreeMap::new(),
             finding: BTreeMap::new(),
             awaiting: BTreeMap::new(),
+            before: BTreeMap::new(),
             watches: Watches::new(sources),
             states: States::new(home.run()),
             history: BTreeMap::new(),
@@ -451,6 +454,9 @@ impl Processes {
             for reader in log.readers() {
                 self.keeper.hold(reader);
             }
+        }
+        for reader in self.before.values().filter_map(Before::reader) {
+            self.keeper.hold(reader);
         }
     }
 

@@ -186,6 +186,7 @@ impl Objects {
             }
             Step::Cgroup
             | Step::Session
+            | Step::ReadyDescriptor
             | Step::DescriptorLimit
             | Step::OomScoreAdjust
             | Step::Limit(_)

@@ -22,6 +22,7 @@ mod lifecycle;
 mod limits;
 mod memory;
 mod order;
+mod ready;
 mod reboot;
 mod remains;
 mod repeat;
