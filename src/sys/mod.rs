@@ -24,6 +24,7 @@ pub mod channel;
 pub mod clock;
 pub mod detach;
 pub mod files;
+pub mod folders;
 pub mod fork;
 pub mod image;
 pub mod inotify;

@@ -63,6 +63,7 @@ pub(crate) fn exec(program: &str) -> Exec {
 }
 
 /// As the parser reads it, so that every key has its default.
+#[allow(clippy::expect_used, reason = "a game without units is none")]
 fn plain() -> Service {
     static PLAIN: OnceLock<Service> = OnceLock::new();
     let read = || {
