@@ -53,6 +53,10 @@ impl Processes {
         let owner = Account::of_service(service, &self.ours, &mut lenience)?;
         let fifos = self.fifos(unit.name.as_str());
         self.open_hold(spawn, (unit, service));
+        if is_first(service, spawn) {
+            let unit = (spawn.unit, service);
+            self.standing.begin(unit, &owner, &mut lenience)?;
+        }
         self.open_pipes((spawn.unit, service), &fifos, &owner, turn)?;
         if spawn.role.begins() {
             // By its mark and its group a successor finds the newborn, should we die before its PID is saved.

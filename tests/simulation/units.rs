@@ -75,6 +75,8 @@ fn plain() -> Service {
             runtime: PathBuf::from("/run"),
             state: PathBuf::from("/var/lib"),
             logs: PathBuf::from("/var/log"),
+            cache: PathBuf::from("/var/cache"),
+            configuration: PathBuf::from("/etc"),
         };
         let text = "[service]\nExecStart = '/bin/main'";
         let unit = parse(text, Path::new("/plain.service"), &name("plain"), &context);
