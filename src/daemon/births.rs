@@ -5,9 +5,8 @@ use std::io;
 use std::os::fd::AsFd;
 use std::path::PathBuf;
 
-use crate::engine::{Event, Spawn, SpawnFailure, UnitId};
+use crate::engine::{Event, Role, Spawn, SpawnFailure, UnitId};
 use crate::log::Stream;
-use crate::sys::cgroup::Cgroup;
 use crate::sys::process::{self, Spawned, error_text};
 use crate::sys::{clock, files};
 use crate::unit::{Output, Service, Unit};
@@ -58,6 +57,9 @@ impl Processes {
             self.standing.begin(unit, &owner, &mut lenience)?;
         }
         self.open_pipes((spawn.unit, service), &fifos, &owner, turn)?;
+        if spawn.role == Role::Start {
+            self.prepare_readiness(spawn, service)?;
+        }
         if spawn.role.begins() {
             // By its mark and its group a successor finds the newborn, should we die before its PID is saved.
             self.save(spawn.unit, turn.engine);
@@ -84,9 +86,7 @@ impl Processes {
         let prepared = prepare(order, &fifos, &mut lenience)?;
         self.forgone.add(spawn.unit, unit, lenience.into_reasons());
         let mut request: process::Spawn<'_> = prepared.spawn;
-        request.nofile = Some(self.limits);
-        request.cgroup = hold.group.cgroup().map(Cgroup::entrance);
-        request.lock_limit = Some(hold.invocation.mark().lock_limit);
+        hold.endow(&mut request, self.limits);
         let spawned = process::spawn(&request).map_err(|error| fork_failure(&error))?;
         drop(request);
         hold.group.add_root(spawned.pid);

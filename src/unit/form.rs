@@ -6,6 +6,7 @@
 use super::exec::commands;
 use super::file::Node;
 use super::keys::find;
+use super::probe;
 use super::report::Fault;
 use super::size;
 use super::specifier::Scope;
@@ -217,7 +218,8 @@ impl Form {
             Self::Input => stream::input(value, scope).map(drop),
             Self::Output => stream::output(value, scope).map(drop),
             Self::ErrorOutput => stream::error_output(value, scope).map(drop),
-            Self::Ready | Self::Check => probe(self, value, scope),
+            Self::Ready => probe::ready_when(value, scope).map(drop),
+            Self::Check => probe::check(value, scope).map(drop),
             Self::Cpus => scheduling::processors(value).map(drop),
             Self::Limit(bound) => limits::limit(value, bound).map(drop),
             Self::Capabilities => capability(value),
@@ -347,26 +349,4 @@ fn capability(value: &Value) -> Result<(), Fault> {
             Err(fault(value, message).hint("such as \"CAP_NET_BIND_SERVICE\""))
         }
     }
-}
-
-/// The forms of `ReadyWhen=` and `Check=`.
-fn probe(form: Form, value: &Value, scope: &Scope) -> Result<(), Fault> {
-    let text = value::expanded(value, scope)?;
-    let (kind, rest) = text.split_once(':').unwrap_or((&text, ""));
-    let right = match kind {
-        "notify" | "fd" | "log" if form == Form::Check => false,
-        "notify" => text == "notify",
-        "fd" => rest.parse::<u16>().is_ok_and(|number| number >= 3),
-        "log" | "exec" => !rest.is_empty(),
-        "tcp" => is_address(rest) && rest.contains(':') && !rest.starts_with(['/', '@']),
-        "unix" => rest.starts_with('/') || rest.len() > 1 && rest.starts_with('@'),
-        "file" => rest.starts_with('/'),
-        "http" => rest.starts_with("http://") || rest.starts_with("//"),
-        _ => false,
-    };
-    if right {
-        return Ok(());
-    }
-    let message = format!("`{}` is no such check", shorten(&text));
-    Err(fault(value, message).hint(format!("expected {}", form.describe())))
 }

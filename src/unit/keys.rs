@@ -125,7 +125,7 @@ static KEYS: [Key; 192] = [
     later("service", "Instances", Form::Integer(0, 1_000), ""),
     now("service", "IgnoreUnsupported", Form::Keys, ""),
     // Commands.
-    later("service", "ExecCondition", Form::Commands, ""),
+    now("service", "ExecCondition", Form::Commands, ""),
     now("service", "ExecStartPre", Form::Commands, ""),
     now("service", "ExecStart", Form::Commands, ""),
     now("service", "ExecStartPost", Form::Commands, ""),
@@ -186,7 +186,7 @@ static KEYS: [Key; 192] = [
         "none; main for notify",
     ),
     later("service", "WatchdogSec", Form::Span, "0"),
-    later("service", "ReadyWhen", Form::Ready, ""),
+    now("service", "ReadyWhen", Form::Ready, ""),
     // Stopping.
     now(
         "service",

@@ -86,6 +86,7 @@ pub struct Service {
     pub remain_after_exit: bool,
     /// Absolute.
     pub pid_file: Option<PathBuf>,
+    pub condition: Vec<Exec>,
     pub start_pre: Vec<Exec>,
     /// Exactly one, but for `oneshot`: any number.
     pub start: Vec<Exec>,

@@ -7,7 +7,10 @@ use super::restart::POLICIES;
 use super::service::KINDS;
 use super::stream::{input_word, output_word};
 use super::words::quote;
-use super::{Exec, Restart, Service, Span, StatusSet, Unit, UnitName, WorkingDirectory, size};
+use super::{
+    Exec, Probe, Readiness, Restart, Service, Span, StatusSet, Unit, UnitName, WorkingDirectory,
+    size,
+};
 
 /// Writes a unit as a file that reads back as the same unit.
 #[must_use]
@@ -168,6 +171,8 @@ impl Page {
         self.bare("RemainAfterExit", &service.remain_after_exit.to_string());
         let pid_file = service.pid_file.as_ref().map(|path| path.to_string_lossy());
         self.optional("PIDFile", pid_file.as_deref());
+        self.readiness(&service.readiness);
+        self.commands("ExecCondition", &service.condition);
         self.commands("ExecStartPre", &service.start_pre);
         self.commands("ExecStart", &service.start);
         self.commands("ExecStartPost", &service.start_post);
@@ -190,6 +195,22 @@ impl Page {
         }
         let ignored = service.ignore_unsupported.iter();
         self.list("IgnoreUnsupported", ignored.map(|key| (*key).to_owned()));
+    }
+
+    fn readiness(&mut self, readiness: &Readiness) {
+        let exec = match readiness {
+            Readiness::Executed => return,
+            Readiness::Probe(probe) => match &**probe {
+                Probe::Exec(exec) => Some(exec),
+                _ => None,
+            },
+            _ => None,
+        };
+        let text = match exec {
+            Some(exec) => format!("exec:{}", command(exec)),
+            None => literal(&readiness.to_string()),
+        };
+        self.text("ReadyWhen", &text);
     }
 
     fn restart(&mut self, restart: &Restart) {
