@@ -6,20 +6,25 @@
 mod environment;
 mod exec;
 mod file;
+mod folders;
 mod form;
 pub mod glob;
 mod hash;
 mod keys;
 mod kill;
+mod limits;
 mod lint;
 mod model;
 mod name;
 mod nearest;
 mod parse;
 mod print;
+mod probe;
 mod readiness;
 mod report;
+mod resources;
 mod restart;
+mod scheduling;
 mod search;
 mod service;
 mod signal;
@@ -32,17 +37,22 @@ pub mod words;
 
 pub use environment::{EnvironmentError, EnvironmentFault, parse_environment_file};
 pub use exec::swallowed_hint;
+pub use folders::{Folders, Preserve, Purpose};
 pub use form::{Bound, Form};
 pub use keys::{Key, keys};
 pub use kill::{Kill, KillMode};
+pub use limits::{Limit, Resource};
 pub use lint::{Warning, lint};
 pub use model::*;
 pub use name::{NameError, UnitName};
 pub use nearest::{did_you_mean, nearest};
 pub use parse::parse;
 pub use print::{same_meaning, to_toml};
+pub use probe::{Endpoint, Page, Probe};
 pub use readiness::Readiness;
 pub use report::{Problem, Report};
+pub use resources::*;
+pub use scheduling::{CpuScheduling, IoScheduling, Scheduling};
 pub use search::{
     Found, Listed, Listing, LoadError, SearchPath, Skipped, files, hash_on_disk, load, load_file,
 };
