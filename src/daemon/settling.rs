@@ -65,6 +65,7 @@ impl Processes {
         for purpose in purposes {
             match purpose {
                 Purpose::Group(unit) => self.look_again(unit, turn),
+                Purpose::Freeze(unit) => self.look_whether_frozen(unit, turn),
                 Purpose::PidFile(run) => self.look_for_main(run, turn),
             }
         }

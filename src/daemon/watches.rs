@@ -23,6 +23,8 @@ const READS_MAX: usize = 64;
 pub(super) enum Purpose {
     /// A cgroup that is to become empty.
     Group(UnitId),
+    /// A cgroup that is to stand still.
+    Freeze(UnitId),
     /// A PID file that is to appear.
     PidFile(RunId),
 }

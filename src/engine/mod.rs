@@ -19,6 +19,7 @@ mod conclude;
 mod effect;
 mod event;
 mod facts;
+mod freeze;
 mod graph;
 mod happening;
 mod id;
@@ -198,6 +199,10 @@ impl Engine {
             Event::MainFound { run, pid } => self.on_main(run, Happening::MainFound(pid)),
             Event::MainMissing { run, reason } => self.on_main(run, Happening::MainMissing(reason)),
             Event::GroupEmpty { unit } => self.happen(unit, Happening::GroupEmpty),
+            Event::Frozen { unit } => self.on_frozen(unit),
+            Event::FreezeFailed { unit, reason } => self.on_freeze_failed(unit, &reason),
+            Event::Thawed { unit } => self.on_thawed(unit),
+            Event::ThawFailed { unit, reason } => self.on_thaw_failed(unit, &reason),
             Event::Restored { unit, next, facts } => return self.on_restored((unit, next), &facts),
             Event::Tick => self.on_tick(),
         }

@@ -22,6 +22,7 @@ pub mod clock;
 pub mod detach;
 pub mod files;
 pub mod fork;
+mod freezer;
 pub mod image;
 pub mod inotify;
 mod maps;

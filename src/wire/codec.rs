@@ -147,6 +147,8 @@ fn flatten(command: &Command) -> WireRequest {
             signal: Some(signal.number()),
             ..named("signal", names)
         },
+        Command::Freeze { names } => named("freeze", names),
+        Command::Thaw { names } => named("thaw", names),
         Command::Reset { names } => named("reset", names),
         Command::Enable { names } => named("enable", names),
         Command::Disable { names } => named("disable", names),
@@ -182,6 +184,12 @@ fn build(verb: &str, wire: &WireRequest) -> Result<Command, DecodeError> {
         "signal" => Command::Signal {
             names: names(wire)?,
             signal: signal(wire)?,
+        },
+        "freeze" => Command::Freeze {
+            names: names(wire)?,
+        },
+        "thaw" => Command::Thaw {
+            names: names(wire)?,
         },
         "reset" => Command::Reset {
             names: names(wire)?,
@@ -264,6 +272,12 @@ mod tests {
             names: names.clone(),
         });
         all.push(Command::Reset {
+            names: names.clone(),
+        });
+        all.push(Command::Freeze {
+            names: names.clone(),
+        });
+        all.push(Command::Thaw {
             names: names.clone(),
         });
         all.push(Command::Enable {

@@ -80,6 +80,7 @@ struct WireUnit {
     log_lost: u64,
     documentation: Option<Vec<String>>,
     left_over: Option<Vec<u32>>,
+    frozen_ms: Option<u64>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -289,6 +290,7 @@ same_fields!(
         kind,
         cgroup,
         log_lost,
+        frozen_ms,
     }
     later { documentation, left_over }
 );
@@ -347,6 +349,7 @@ mod tests {
             kind: "simple".to_owned(),
             cgroup: Some("/sys/fs/cgroup/diakonos/web".to_owned()),
             log_lost: 9,
+            frozen_ms: Some(1_700_000_000_000),
             left_over: vec![1, u32::MAX],
         }
     }
