@@ -27,6 +27,7 @@ use super::home::Home;
 use super::identity::{Identities, Invocations};
 use super::keeper::Keeper;
 use super::leftover::Leftovers;
+use super::lenience::Forgone;
 use super::main_pid::Finding;
 use super::pump::{Intake, UnitLog};
 use super::settling::is_rest;
@@ -58,6 +59,8 @@ pub(super) struct ProcessStatus<'a> {
     pub(super) log_lost: u64,
     /// How the last main process ended.
     pub(super) last_end: Option<Ending>,
+    /// What it goes without.
+    pub(super) forgone: &'a [Box<str>],
 }
 
 /// See the module.
@@ -77,6 +80,7 @@ pub(super) struct Processes {
     pub(super) watches: Watches,
     pub(super) states: States,
     pub(super) history: BTreeMap<UnitId, History>,
+    pub(super) forgone: Forgone,
     /// What a predecessor left and could not be taken back.
     pub(super) leftovers: Leftovers,
     /// Units that may have come to rest.
@@ -194,6 +198,7 @@ impl Processes {
             watches: Watches::new(sources),
             states: States::new(home.run()),
             history: BTreeMap::new(),
+            forgone: Forgone::default(),
             leftovers: Leftovers::default(),
             stirred: BTreeSet::new(),
             intake,
@@ -349,6 +354,7 @@ impl Processes {
             cgroup,
             log_lost,
             last_end,
+            ..
         } = self.status(unit);
         let next = engine.next_unit(unit);
         let saved = Saved {
@@ -381,6 +387,7 @@ impl Processes {
                 .log_lost
                 .saturating_add(log.map_or(0, UnitLog::lost_bytes)),
             last_end: history.last_end,
+            forgone: self.forgone.of(unit),
         }
     }
 

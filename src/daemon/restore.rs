@@ -22,6 +22,7 @@ use super::environment::Invocation;
 use super::event_loop::Daemon;
 use super::group::Group;
 use super::keeper::Keeper;
+use super::lenience::Lenience;
 use super::loader::read_file;
 use super::newborn::Scan;
 use super::processes::{History, Hold, Origin, Processes, Run, Turn};
@@ -333,7 +334,7 @@ fn reopen_pipes(
     (log, ours): (&mut UnitLog, &Account),
     (sources, keeper): (&mut Sources, &mut Keeper),
 ) -> Result<(), SpawnFailure> {
-    let owner = Account::of_service(service, ours)?;
+    let owner = Account::of_service(service, ours, &mut Lenience::of(service))?;
     for stream in streams(service) {
         let path = fifos.path(stream);
         log.open_pipe((unit, stream), path, owner.owner(), (sources, keeper))

@@ -17,6 +17,8 @@ use crate::unit::{Exec, Input, Output, Service, Unit, WorkingDirectory, swallowe
 
 use super::account::Account;
 use super::environment::{Environment, Invocation};
+use super::lenience::Lenience;
+use super::setting::setting;
 
 /// `ENOENT`.
 const NOT_FOUND: i32 = 2;
@@ -108,7 +110,11 @@ pub(super) fn is_first(service: &Service, spawn: &Spawn) -> bool {
 }
 
 /// Works out all that the command needs. Reads environment files; nothing lasting is done.
-pub(super) fn prepare(order: Order<'_>, fifos: &Fifos) -> Result<Prepared, SpawnFailure> {
+pub(super) fn prepare(
+    order: Order<'_>,
+    fifos: &Fifos,
+    lenience: &mut Lenience<'_>,
+) -> Result<Prepared, SpawnFailure> {
     let Order {
         service,
         exec,
@@ -155,6 +161,7 @@ pub(super) fn prepare(order: Order<'_>, fifos: &Fifos) -> Result<Prepared, Spawn
         cgroup: None,
         nofile: None,
         lock_limit: None,
+        setting: setting(service, lenience),
     };
     Ok(Prepared { spawn, objects })
 }
@@ -175,7 +182,15 @@ impl Objects {
                 let reason = format!("{} {}: {cause}", step.name(), self.account);
                 return failure(step.name(), errno, reason);
             }
-            Step::Cgroup | Step::Session | Step::DescriptorLimit => {
+            Step::Cgroup
+            | Step::Session
+            | Step::DescriptorLimit
+            | Step::OomScoreAdjust
+            | Step::Limit(_)
+            | Step::Nice
+            | Step::CpuAffinity
+            | Step::CpuScheduling
+            | Step::IoScheduling => {
                 return failure(step.name(), errno, cause);
             }
         };
@@ -408,7 +423,7 @@ mod tests {
             out: "/r/web.out".into(),
             err: "/r/web.err".into(),
         };
-        let Prepared { spawn, .. } = prepare(order, &fifos)?;
+        let Prepared { spawn, .. } = prepare(order, &fifos, &mut Lenience::of(service))?;
         let texts = |all: &[CString]| all.iter().map(|c| c.to_str().unwrap().to_owned()).collect();
         Ok((texts(&spawn.argv), texts(&spawn.environment)))
     }

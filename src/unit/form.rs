@@ -7,10 +7,11 @@ use super::exec::commands;
 use super::file::Node;
 use super::keys::find;
 use super::report::Fault;
+use super::size;
 use super::specifier::Scope;
 use super::stream;
 use super::value::{self, Value, fault, items, shorten, text, wrong_type};
-use super::{Span, size};
+use super::{limits, scheduling};
 
 /// What a key takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,7 +77,8 @@ pub enum Form {
 pub enum Bound {
     Count,
     Size,
-    Span,
+    Seconds,
+    Micros,
     Nice,
 }
 
@@ -198,7 +200,7 @@ impl Form {
             Self::Links => link(value, scope).map(drop),
             Self::Texts | Self::Conditions => value::expanded(value, scope).map(drop),
             Self::Names => value::name(value, scope).map(drop),
-            Self::Keys => key(value),
+            Self::Keys => key(value).map(drop),
             Self::Account | Self::Accounts => value::account(value, scope).map(drop),
             Self::Path => value::path(value, scope).map(drop),
             Self::Paths => rooted(value, scope),
@@ -211,7 +213,8 @@ impl Form {
             Self::Output => stream::output(value, scope).map(drop),
             Self::ErrorOutput => stream::error_output(value, scope).map(drop),
             Self::Ready | Self::Check => probe(self, value, scope),
-            Self::Cpus => cpus(value),
+            Self::Cpus => scheduling::processors(value).map(drop),
+            Self::Limit(bound) => limits::limit(value, bound).map(drop),
             Self::Capabilities => capability(value),
             Self::Commands | Self::Environment | Self::Statuses => Ok(()),
             _ => self.check_quantity(value),
@@ -241,8 +244,6 @@ impl Form {
             (Self::Memory, None) => {
                 is_share(share) || written == "infinity" || size::parse(written).is_some()
             }
-            (Self::Limit(bound), Some(number)) => number.is_some() || bound == Bound::Nice,
-            (Self::Limit(bound), None) => limit(written, bound),
             (Self::Addresses, Some(number)) => number.is_some_and(is_port),
             (Self::Addresses, None) => is_address(written),
             (Self::Bandwidths, None) => is_bandwidth(written),
@@ -293,10 +294,11 @@ fn word(value: &Value, words: &'static [&'static str]) -> Result<(), Fault> {
     Err(value::unknown_word(value, word, words))
 }
 
-fn key(value: &Value) -> Result<(), Fault> {
+/// The name of a key of `[service]`.
+pub(super) fn key(value: &Value) -> Result<&'static str, Fault> {
     let name = text(value)?;
-    if find("service", name).is_some() {
-        return Ok(());
+    if let Some(key) = find("service", name) {
+        return Ok(key.name);
     }
     let known = super::keys().iter().filter(|key| key.section == "service");
     let near = super::nearest(name, known.map(|key| key.name));
@@ -321,22 +323,6 @@ fn folder(value: &Value, scope: &Scope) -> Result<(), Fault> {
     Ok(())
 }
 
-fn limit(text: &str, bound: Bound) -> bool {
-    let one = |part: &str| match bound {
-        _ if part == "infinity" => true,
-        Bound::Count => part.parse::<u64>().is_ok(),
-        Bound::Size => size::parse(part).is_some(),
-        Bound::Span => Span::parse(part).is_ok(),
-        Bound::Nice => part
-            .parse::<i8>()
-            .is_ok_and(|nice| (-20..=40).contains(&nice)),
-    };
-    match text.split_once(':') {
-        Some((soft, hard)) => one(soft) && one(hard),
-        None => one(text),
-    }
-}
-
 /// A port, `HOST:PORT`, `[ADDRESS]:PORT`, an absolute path or an abstract name.
 fn is_address(text: &str) -> bool {
     if text.starts_with('/') || text.len() > 1 && text.starts_with('@') {
@@ -349,31 +335,6 @@ fn is_address(text: &str) -> bool {
 fn is_bandwidth(text: &str) -> bool {
     let (device, bytes) = text.trim().rsplit_once([' ', '\t']).unwrap_or_default();
     device.starts_with('/') && size::parse(bytes).is_some()
-}
-
-fn cpus(value: &Value) -> Result<(), Fault> {
-    let text = match value.get_ref() {
-        Node::Integer(_) => return value::integer(value, 0, 65_535).map(drop),
-        _ => text(value)?,
-    };
-    let cpu = |part: &str| part.parse::<u16>().ok();
-    let right = text == "numa"
-        || text
-            .split([',', ' '])
-            .filter(|part| !part.is_empty())
-            .all(|part| match part.split_once('-') {
-                Some((first, last)) => {
-                    matches!((cpu(first), cpu(last)), (Some(a), Some(b)) if a <= b)
-                }
-                None => cpu(part).is_some(),
-            });
-    match right {
-        true => Ok(()),
-        false => Err(fault(
-            value,
-            "expected processor numbers and ranges, such as \"0-3,8\"",
-        )),
-    }
 }
 
 fn capability(value: &Value) -> Result<(), Fault> {

@@ -6,7 +6,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use super::{Kill, Readiness, Signal, Span, UnitName};
+use super::{Kill, Limit, Readiness, Scheduling, Signal, Span, UnitName};
 
 /// A unit: a service, or (without [`Unit::service`]) a group that is nothing but its dependencies.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -54,6 +54,21 @@ pub struct Unhonoured {
     pub line: u32,
 }
 
+impl Unit {
+    /// The keys that keep it from being started: what this version does not act on, but for what may be ignored.
+    pub fn refused_keys(&self) -> impl Iterator<Item = &Unhonoured> {
+        self.unhonoured.iter().filter(|key| !self.ignores(key))
+    }
+
+    /// Whether the unit is to be started without this key.
+    #[must_use]
+    pub fn ignores(&self, key: &Unhonoured) -> bool {
+        let service = self.service.as_deref();
+        key.section == "service"
+            && service.is_some_and(|service| service.ignore_unsupported.contains(&key.key))
+    }
+}
+
 impl fmt::Display for Unhonoured {
     /// `MemoryMax`, or `Type="notify"`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -96,6 +111,11 @@ pub struct Service {
     pub stdout: Output,
     pub stderr: Output,
     pub log: LogLimits,
+    /// In the order of `getrlimit`'s numbers, each resource at most once.
+    pub limits: Vec<Limit>,
+    pub scheduling: Option<Box<Scheduling>>,
+    /// `IgnoreUnsupported=`: keys of `[service]` that it goes on without where they cannot be honoured.
+    pub ignore_unsupported: Vec<&'static str>,
 }
 
 /// `Type=`, systemd.service(5).

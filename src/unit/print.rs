@@ -119,6 +119,12 @@ impl Page {
         self.bare(key, &string(text));
     }
 
+    fn number(&mut self, key: &str, number: Option<impl ToString>) {
+        if let Some(number) = number {
+            self.bare(key, &number.to_string());
+        }
+    }
+
     fn list(&mut self, key: &str, items: impl IntoIterator<Item = String>) {
         let items: Vec<String> = items.into_iter().map(|item| string(&item)).collect();
         if !items.is_empty() {
@@ -178,6 +184,12 @@ impl Page {
         self.text("StandardError", &literal(&output_word(&service.stderr)));
         self.text("LogMaxSize", &size::show(service.log.max_size));
         self.bare("LogMaxFiles", &service.log.max_files.to_string());
+        self.scheduling(service);
+        for limit in &service.limits {
+            self.text(limit.key(), &limit.value());
+        }
+        let ignored = service.ignore_unsupported.iter();
+        self.list("IgnoreUnsupported", ignored.map(|key| (*key).to_owned()));
     }
 
     fn restart(&mut self, restart: &Restart) {
@@ -192,6 +204,24 @@ impl Page {
         self.statuses("SuccessExitStatus", &restart.success);
         self.statuses("RestartPreventExitStatus", &restart.prevent);
         self.statuses("RestartForceExitStatus", &restart.force);
+    }
+
+    fn scheduling(&mut self, service: &Service) {
+        let Some(scheduling) = &service.scheduling else {
+            return;
+        };
+        self.number("Nice", scheduling.nice);
+        self.number("OOMScoreAdjust", scheduling.oom_score_adjust);
+        let cpus = scheduling.cpus.iter();
+        self.list("CPUAffinity", cpus.map(ToString::to_string));
+        if let Some(cpu) = scheduling.cpu {
+            self.text("CPUSchedulingPolicy", cpu.word());
+            self.number("CPUSchedulingPriority", cpu.priority());
+        }
+        if let Some(io) = scheduling.io {
+            self.text("IOSchedulingClass", io.word());
+            self.number("IOSchedulingPriority", io.priority());
+        }
     }
 
     /// Who runs it, where, and with which environment.

@@ -3,12 +3,13 @@
 //! Owns its keys' reading, their defaults and what they demand of each other; the restart keys are `restart.rs`.
 
 use super::exec::commands;
+use super::form;
 use super::parse::Reader;
 use super::print::word;
 use super::stream::{self, Stream};
 use super::value;
 use super::{Exec, Input, Kind, LogLimits, Output, Readiness, Service, Span, Unit};
-use super::{WorkingDirectory, kill, restart};
+use super::{WorkingDirectory, kill, limits, restart, scheduling};
 
 /// What `Type=` can be; nothing where this version does not act on it.
 pub(super) const KINDS: [(&str, Option<Kind>); 6] = [
@@ -77,6 +78,9 @@ pub(super) fn read(reader: &mut Reader) -> Service {
         stdout: now(reader, "StandardOutput", Output::Log, stream::output),
         stderr: now(reader, "StandardError", Output::Log, stream::error_output),
         log: log(reader),
+        limits: limits::read(reader),
+        scheduling: scheduling::read(reader),
+        ignore_unsupported: reader.many(SERVICE, "IgnoreUnsupported", |v, _| form::key(v)),
     };
     check_commands(reader, &service);
     service

@@ -81,6 +81,7 @@ struct WireUnit {
     documentation: Option<Vec<String>>,
     left_over: Option<Vec<u32>>,
     frozen_ms: Option<u64>,
+    forgone: Option<Vec<String>>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -292,7 +293,7 @@ same_fields!(
         log_lost,
         frozen_ms,
     }
-    later { documentation, left_over }
+    later { documentation, left_over, forgone }
 );
 
 same_fields!(
@@ -351,6 +352,7 @@ mod tests {
             log_lost: 9,
             frozen_ms: Some(1_700_000_000_000),
             left_over: vec![1, u32::MAX],
+            forgone: vec!["Nice=5: why".to_owned()],
         }
     }
 

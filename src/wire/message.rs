@@ -149,6 +149,8 @@ pub struct UnitStatus {
     pub log_lost: u64,
     /// Processes that an earlier daemon started, and that nobody watches.
     pub left_over: Vec<u32>,
+    /// What it goes without, by `IgnoreUnsupported=`: each names a key and says why it is not honoured.
+    pub forgone: Vec<String>,
 }
 
 /// `daemon-status`. Sizes are bytes.

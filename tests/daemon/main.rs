@@ -9,13 +9,16 @@
 )]
 
 mod boot;
+mod bounds;
 mod clients;
+mod container;
 mod ending;
 mod files;
 mod freeze;
 mod harness;
 mod home;
 mod kinds;
+mod lenience;
 mod lifecycle;
 mod limits;
 mod order;

@@ -209,6 +209,7 @@ pub(super) fn fields(item: &Item, now_ms: u64) -> Vec<(&'static str, Json)> {
         ("file_changed", Json::Bool(status.file_changed)),
         ("log_lost_bytes", Json::Number(status.log_lost)),
         ("left_over", Json::List(left_over.collect())),
+        ("forgone", Json::texts(&status.forgone)),
         (
             "error",
             item.fault.as_deref().map_or(Json::Null, Json::text),
