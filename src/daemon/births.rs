@@ -52,6 +52,7 @@ impl Processes {
         let fifos = self.fifos(unit.name.as_str());
         self.open_hold(spawn, (unit, service));
         self.open_pipes((spawn.unit, service), &fifos, &owner, turn)?;
+        self.open_ear((spawn.unit, service), owner.uid, turn)?;
         if spawn.role.begins() {
             // By its mark and its group a successor finds the newborn, should we die before its PID is saved.
             self.save(spawn.unit, turn.engine);
@@ -158,6 +159,7 @@ impl Processes {
         if is_first(service, spawn) || is_new {
             hold.started_ms = clock::wall_ms();
             hold.group.add_mark(hold.invocation.mark());
+            self.ears.forget_words(spawn.unit);
         }
         hold.youngest = Some(spawn.run);
         if hold.log.is_none() && !streams(service).is_empty() {

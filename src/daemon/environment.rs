@@ -16,6 +16,7 @@ use crate::sys::process::error_text;
 use crate::unit::{EnvironmentFile, Signal, parse_environment_file};
 
 use super::account::Account;
+use super::notify;
 use super::spawn::{Order, failure};
 use super::supervisor::is_ours_alone;
 
@@ -91,6 +92,9 @@ impl Environment {
         }
         environment.set(INVOCATION, invocation.text());
         environment.set("DIAKONOS_UNIT", unit.name.as_str());
+        if let Some(address) = notify::address(service, invocation) {
+            environment.set("NOTIFY_SOCKET", &address);
+        }
         if let Some(pid) = spawn.main_pid {
             environment.set("MAINPID", &pid.to_string());
         }

@@ -28,6 +28,7 @@ use super::identity::{Identities, Invocations};
 use super::keeper::Keeper;
 use super::leftover::Leftovers;
 use super::main_pid::Finding;
+use super::notify::Ears;
 use super::pump::{Intake, UnitLog};
 use super::settling::is_rest;
 use super::sources::{Source, Sources};
@@ -58,6 +59,8 @@ pub(super) struct ProcessStatus<'a> {
     pub(super) log_lost: u64,
     /// How the last main process ended.
     pub(super) last_end: Option<Ending>,
+    /// What the service says of itself.
+    pub(super) said: Option<&'a str>,
 }
 
 /// See the module.
@@ -86,6 +89,8 @@ pub(super) struct Processes {
     pub(super) rehearsing: Option<Pid>,
     /// Whom a successor gets from what we leave.
     pub(super) keeper: Keeper,
+    /// Where services speak of themselves.
+    pub(super) ears: Ears,
     /// Runs whose processes have ended: to be reaped once that has been written down.
     pub(super) ended: Vec<(RunId, Run)>,
 }
@@ -199,6 +204,7 @@ impl Processes {
             intake,
             rehearsing: None,
             keeper: Keeper::default(),
+            ears: Ears::default(),
             ended: Vec::new(),
         }
     }
@@ -254,7 +260,13 @@ impl Processes {
             events,
         };
         match source {
-            Source::Exit(run) => self.exit(run, turn),
+            Source::Notify(unit) => return self.hear(unit, turn),
+            Source::Exit(run) => {
+                if self.hear_last_words(run, turn) == Progress::More {
+                    return Progress::More;
+                }
+                self.exit(run, turn);
+            }
             Source::ExecStatus(run) => self.exec_status(run, turn),
             Source::LogPipe(unit, stream) => return self.pump(unit, stream),
             Source::Member(unit) => self.look_again(unit, turn),
@@ -306,6 +318,7 @@ impl Processes {
             sources,
             events,
         };
+        self.take_words();
         for (_, run) in std::mem::take(&mut self.ended) {
             // One that was not our child is reaped by whose it is.
             let _ = run.pidfd.wait();
@@ -347,6 +360,7 @@ impl Processes {
             cgroup,
             log_lost,
             last_end,
+            said,
         } = self.status(unit);
         let next = engine.next_unit(unit);
         let saved = Saved {
@@ -361,6 +375,7 @@ impl Processes {
             invocation: invocation.map(|invocation| invocation.text().to_owned()),
             last_end,
             log_lost,
+            said: said.map(str::to_owned),
         };
         self.states.save(unit, &saved, || {
             let both = [Some(definition), next].into_iter().flatten();
@@ -379,6 +394,7 @@ impl Processes {
                 .log_lost
                 .saturating_add(log.map_or(0, UnitLog::lost_bytes)),
             last_end: history.last_end,
+            said: self.ears.said(unit),
         }
     }
 
@@ -406,15 +422,6 @@ impl Processes {
         if let (Some(tree), true) = (&self.tree, self.holds.is_empty()) {
             // Somebody else's group in it keeps it, which is as it should be.
             let _ = tree.remove();
-        }
-    }
-
-    /// Has the guardian hold every log pipe.
-    pub(super) fn keep_pipes(&mut self) {
-        for log in self.holds.values().filter_map(|hold| hold.log.as_ref()) {
-            for reader in log.readers() {
-                self.keeper.hold(reader);
-            }
         }
     }
 

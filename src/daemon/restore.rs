@@ -61,6 +61,7 @@ impl Processes {
         sources: &mut Sources,
         (events, context): (&mut VecDeque<Event>, &Context),
     ) {
+        self.ears.inherit(self.keeper.take_inherited());
         let left = self.states.predecessor();
         engine.count_on_from(left.last_run);
         self.note_leftovers(&left);
@@ -98,8 +99,10 @@ impl Processes {
             };
             let (log_lost, last_end) = (saved.log_lost, saved.last_end);
             self.history.insert(id, History { log_lost, last_end });
+            self.ears.remember(id, saved.said.as_deref());
             self.take_back(id, saved, &mut scan, turn);
         }
+        self.ears.disinherit();
         self.tell_taken(&taken);
         // Whatever is due by now, and whatever waited for its turn, is so again.
         events.push_back(Event::Tick);
@@ -245,6 +248,11 @@ impl Processes {
             resume(log, &saved.facts);
         }
         self.holds.insert(id, hold);
+        let opened = Account::of_service(service, &self.ours)
+            .and_then(|owner| self.open_ear((id, service), owner.uid, turn));
+        if let Err(failed) = opened {
+            ::log::error!("{name}: it is not heard any more: {}", failed.reason);
+        }
     }
 
     fn hold_again(

@@ -92,12 +92,8 @@ impl Engine {
         let Some(definition) = self.definition(unit) else {
             return;
         };
-        match (definition.kind, &definition.readiness) {
-            (Kind::Simple | Kind::Exec, Readiness::Executed) => {
-                self.start_post_or_ready(unit, Some(main));
-            }
-            (Kind::Simple | Kind::Exec, Readiness::Notify) | (Kind::Oneshot | Kind::Forking, _) => {
-            }
+        if definition.kind.is_main() && definition.readiness == Readiness::Executed {
+            self.start_post_or_ready(unit, Some(main));
         }
     }
 
@@ -107,8 +103,7 @@ impl Engine {
             return;
         };
         let awaits = self.definition(unit).is_some_and(|definition| {
-            matches!(definition.kind, Kind::Simple | Kind::Exec)
-                && definition.readiness != Readiness::Executed
+            definition.kind.is_main() && definition.readiness != Readiness::Executed
         });
         if awaits {
             self.start_post_or_ready(unit, Some(main));

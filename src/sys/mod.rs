@@ -20,6 +20,7 @@ pub mod cgroup;
 pub mod channel;
 pub mod clock;
 pub mod detach;
+pub mod ear;
 pub mod files;
 pub mod fork;
 pub mod image;

@@ -179,7 +179,7 @@ static KEYS: [Key; 186] = [
     later("service", "TimeoutAbortSec", Form::Span, "TimeoutStopSec="),
     later("service", "RuntimeMaxSec", Form::Span, "infinity"),
     // Readiness.
-    later(
+    now(
         "service",
         "NotifyAccess",
         Form::Word(&["none", "main", "exec", "all"]),

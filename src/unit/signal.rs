@@ -25,6 +25,7 @@ pub struct Signal(u8);
 impl Signal {
     pub const HUP: Self = Self(1);
     pub const INT: Self = Self(2);
+    pub const ABRT: Self = Self(6);
     pub const KILL: Self = Self(9);
     pub const PIPE: Self = Self(13);
     pub const TERM: Self = Self(15);

@@ -80,6 +80,7 @@ struct WireUnit {
     log_lost: u64,
     documentation: Option<Vec<String>>,
     left_over: Option<Vec<u32>>,
+    said: Option<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -290,7 +291,7 @@ same_fields!(
         cgroup,
         log_lost,
     }
-    later { documentation, left_over }
+    later { documentation, left_over, said }
 );
 
 same_fields!(
@@ -348,6 +349,7 @@ mod tests {
             cgroup: Some("/sys/fs/cgroup/diakonos/web".to_owned()),
             log_lost: 9,
             left_over: vec![1, u32::MAX],
+            said: TEXT.to_owned(),
         }
     }
 

@@ -145,6 +145,8 @@ pub struct UnitStatus {
     pub log_lost: u64,
     /// Processes that an earlier daemon started, and that nobody watches.
     pub left_over: Vec<u32>,
+    /// What the service says of itself, sd_notify(3); empty if nothing.
+    pub said: String,
 }
 
 /// `daemon-status`. Sizes are bytes.

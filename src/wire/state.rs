@@ -40,6 +40,8 @@ pub struct Saved {
     pub last_end: Option<Ending>,
     /// Bytes of output that could not be written.
     pub log_lost: u64,
+    /// What the service has said of itself last, sd_notify(3).
+    pub said: Option<String>,
 }
 
 /// The version of this form.
@@ -81,6 +83,7 @@ struct WireSaved {
     invocation: Option<String>,
     last_end: Option<WireEnding>,
     log_lost: Option<u64>,
+    said: Option<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -149,6 +152,7 @@ pub fn encode_saved(saved: &Saved) -> Vec<u8> {
         invocation: saved.invocation.clone(),
         last_end: saved.last_end.map(flatten_ending),
         log_lost: (saved.log_lost > 0).then_some(saved.log_lost),
+        said: saved.said.clone(),
     };
     json::to_string(&wire).into_bytes()
 }
@@ -203,6 +207,7 @@ pub fn decode_saved(payload: &[u8]) -> Result<Saved, DecodeError> {
         invocation: wire.invocation,
         last_end: wire.last_end.map(ending),
         log_lost: wire.log_lost.unwrap_or_default(),
+        said: wire.said,
     })
 }
 
@@ -301,6 +306,7 @@ mod tests {
             invocation: Some("0123456789abcdef0123456789abcdef".to_owned()),
             last_end: Some(Ending::Code(3)),
             log_lost: 12,
+            said: Some("50 % done".to_owned()),
         }
     }
 

@@ -17,6 +17,7 @@ mod home;
 mod kinds;
 mod lifecycle;
 mod limits;
+mod notify;
 mod order;
 mod reboot;
 mod remains;

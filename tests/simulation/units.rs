@@ -65,6 +65,7 @@ fn plain() -> Service {
     Service {
         kind: Kind::Simple,
         readiness: Readiness::Executed,
+        oversight: None,
         remain_after_exit: false,
         pid_file: None,
         start_pre: Vec::new(),
@@ -232,7 +233,7 @@ fn draw_restart(entropy: &mut Entropy, kind: Kind) -> Restart {
     let policy = match kind {
         // systemd.service(5): these two are the only ones that a oneshot may not have.
         Kind::Oneshot => entropy.pick(&[Policy::No, Policy::OnFailure, Policy::OnAbnormal]),
-        Kind::Simple | Kind::Exec | Kind::Forking => entropy.pick(&[
+        _ => entropy.pick(&[
             Policy::No,
             Policy::Always,
             Policy::OnFailure,

@@ -184,7 +184,7 @@ impl World {
         let mut process = Process::born(&unit.name, run, life, now);
         let is_start = spawn.role == Role::Start;
         process.daemonises = is_start && kind == Kind::Forking;
-        process.lasts = is_start && matches!(kind, Kind::Simple | Kind::Exec);
+        process.lasts = is_start && kind.is_main();
         if !process.lasts {
             process.word = Word::Never;
         }
