@@ -16,6 +16,7 @@ use super::client::Client;
 use super::exit::{Exit, Failure};
 use super::output::{aside, hint_line};
 use super::place::{Place, home_hint};
+use super::silence::silence;
 use super::text::{clean, span};
 use super::wait::{MENTION_MS, mention};
 use crate::daemon::{Home, has_heritage, has_supervisor};
@@ -182,12 +183,7 @@ impl Place {
                 return Ok(None);
             }
         }
-        let named = pid.map(|pid| format!(" (PID {pid})")).unwrap_or_default();
-        let (home, waited) = (self.home.root().display(), span(patience_ms));
-        let message =
-            format!("a daemon{named} holds {home} but nobody listens on its socket after {waited}");
-        Err(Failure::new(Exit::NoDaemon, message)
-            .hint("it is not replaced while it lives; look at daemon.log, or end that process"))
+        Err(silence(&self.home, patience_ms))
     }
 }
 
@@ -203,6 +199,7 @@ fn lock(path: &Path) -> Result<OwnedFd, Failure> {
             Exit::NoDaemon,
             format!("cannot lock {}: {reason}", path.display()),
         )
+        .hint("so no daemon can be started; services of one that died run on")
     };
     if let Some(lock) = files::lock_exclusive(path).map_err(failed)? {
         return Ok(lock);

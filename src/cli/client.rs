@@ -13,8 +13,10 @@ use std::time::Duration;
 use super::exit::{Exit, Failure};
 use super::place::{Place, home_hint};
 use super::repeat::{Losses, Wish};
-use super::text::{clean, span};
+use super::silence::silence;
+use super::text::clean;
 use super::wait::{MENTION_MS, mention};
+use crate::daemon::Home;
 use crate::engine::Command;
 use crate::sys::clock::monotonic_ms;
 use crate::sys::poll::wait_readable;
@@ -29,8 +31,6 @@ use crate::wire::{
 const ANSWER_MS: u64 = 10_000;
 /// How long a request may take to be written.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
-
-const STARVED: &str = "it may be stopped or starved; its log is daemon.log in its home";
 
 /// A connection on which hello has been said.
 #[derive(Debug)]
@@ -71,7 +71,7 @@ impl Client {
     /// Connects to the daemon of this place and greets it.
     pub(super) fn connect(place: &Place, tolerance: Tolerance) -> Result<Self, ConnectError> {
         let socket = place.home.socket();
-        let stream = reach(&socket).map_err(|error| not_reached(&socket, &error))?;
+        let stream = reach(&socket).map_err(|error| not_reached(&place.home, &error))?;
         let pid = peer(stream.as_fd()).ok().and_then(|peer| peer.pid);
         let mut client = Self {
             place: place.clone(),
@@ -105,7 +105,7 @@ impl Client {
         let written = self.write(&encode_hello(&hello));
         let payload = match self.payload(ANSWER_MS) {
             Ok(Some(payload)) => payload,
-            Ok(None) => return Err(self.silent(ANSWER_MS)),
+            Ok(None) => return Err(silence(&self.place.home, ANSWER_MS)),
             Err(failure) => return Err(written.err().unwrap_or(failure)),
         };
         let theirs = decode_hello(&payload)
@@ -193,7 +193,7 @@ impl Client {
                 Some(Reply::Final(Final::Error(error))) => return Err(error.into()),
                 Some(Reply::Final(last)) => return Ok(last),
                 Some(Reply::Progress(_)) => {}
-                None => return Err(self.silent(ANSWER_MS)),
+                None => return Err(silence(&self.place.home, ANSWER_MS)),
             }
         }
     }
@@ -321,15 +321,6 @@ impl Client {
             .unwrap_or_default()
     }
 
-    fn silent(&self, waited_ms: u64) -> Failure {
-        let waited = span(waited_ms);
-        let message = format!(
-            "the daemon{} runs but did not answer within {waited}",
-            self.named()
-        );
-        Failure::new(Exit::NoDaemon, message).hint(STARVED)
-    }
-
     fn hung_up(&self) -> Failure {
         let message = format!(
             "the daemon{} closed the connection before it answered",
@@ -374,20 +365,17 @@ fn reach(socket: &Path) -> io::Result<UnixStream> {
     })
 }
 
-fn not_reached(socket: &Path, error: &io::Error) -> ConnectError {
+fn not_reached(home: &Home, error: &io::Error) -> ConnectError {
+    let socket = home.socket();
     let path = socket.display();
     let failure = match error.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => return ConnectError::Absent,
-        io::ErrorKind::TimedOut => {
-            let waited = span(ANSWER_MS);
-            let message = format!("the daemon behind {path} does not answer: waited for {waited}");
-            Failure::new(Exit::NoDaemon, message).hint(STARVED)
-        }
+        io::ErrorKind::TimedOut => silence(home, ANSWER_MS),
         kind => {
             let (exit, reason) = match kind {
                 io::ErrorKind::PermissionDenied => (Exit::NotAllowed, error_text(error)),
                 io::ErrorKind::NotADirectory => {
-                    let home = socket.parent().unwrap_or(socket).display();
+                    let home = home.root().display();
                     (Exit::NoDaemon, format!("{home} is no folder"))
                 }
                 io::ErrorKind::InvalidInput => {

@@ -105,7 +105,7 @@ pub(super) fn with_dependencies(place: &Place, names: &[String]) -> Vec<String> 
 
 /// What `up` has started, and what it knows of it.
 pub(super) struct Family {
-    /// Those that were down before.
+    /// Those that it is to stop: what was down before.
     ours: Vec<String>,
     /// As they were when last looked at.
     statuses: Vec<UnitStatus>,
@@ -139,19 +139,24 @@ pub(super) struct Look {
 
 impl Family {
     /// Before anything is started: what is up already, or on its way there, is not ours.
-    pub(super) fn new(client: &mut Client, members: Vec<String>) -> Result<Self, Failure> {
+    pub(super) fn of_the_down(client: &mut Client, members: Vec<String>) -> Result<Self, Failure> {
         let before = client.units(Command::List, &[])?;
         let was_down = |name: &String| {
             let status = before.iter().find(|status| status.name == *name);
             status.is_none_or(is_down)
         };
-        Ok(Self {
-            ours: members.into_iter().filter(was_down).collect(),
+        Ok(Self::of_all(members.into_iter().filter(was_down).collect()))
+    }
+
+    /// All of them are ours, whatever they were.
+    pub(super) fn of_all(members: Vec<String>) -> Self {
+        Self {
+            ours: members,
             statuses: Vec::new(),
             mains: Vec::new(),
             ended: Vec::new(),
             lost_one: false,
-        })
+        }
     }
 
     /// What polls readable when a main process ends, in the order that [`Family::note_ends`] expects.
@@ -248,13 +253,22 @@ impl Family {
         let Some(status) = self.statuses.iter().find(|status| status.name == name) else {
             return 1;
         };
-        let otherwise = u8::from(status.state == "failed");
-        match last_ending(&place.home.logs(), name) {
+        let least = u8::from(status.state == "failed");
+        // The log may tell of an earlier life of the daemon.
+        let ending = status.last_end.as_ref();
+        let code = match ending.and_then(|_| last_ending(&place.home.logs(), name)) {
             Some(Ending::Exited { code }) => u8::try_from(code).unwrap_or(1),
             Some(Ending::Signaled { signal }) => u8::try_from(128 + signal).unwrap_or(1),
             Some(Ending::Unknown) => 1,
-            None => otherwise,
-        }
+            None => 0,
+        };
+        code.max(least)
+    }
+
+    /// Whether this unit has failed, as far as was seen when last looked.
+    pub(super) fn has_failed(&self, name: &str) -> bool {
+        let status = self.statuses.iter().find(|status| status.name == name);
+        status.is_some_and(|status| status.state == "failed")
     }
 
     /// Those of ours that the daemon knows and that are not down.

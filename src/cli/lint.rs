@@ -143,11 +143,16 @@ impl Graph {
     pub(super) fn findings(&self, unit: &Unit) -> Vec<Finding> {
         let mut findings = Vec::new();
         for unhonoured in &unit.unhonoured {
+            let (weight, then) = if unit.ignores(unhonoured) {
+                (Weight::Warning, "the unit goes without")
+            } else {
+                (Weight::Error, "so `start` refuses the unit")
+            };
             let message = format!(
-                "line {}: {} is not supported by this version, so `start` refuses the unit",
-                unhonoured.line, unhonoured
+                "line {}: {unhonoured} is not supported by this version, {then}",
+                unhonoured.line
             );
-            findings.push(Finding::new(Weight::Error, message));
+            findings.push(Finding::new(weight, message));
         }
         self.dependencies(unit, &mut findings);
         for warning in unit::lint(unit) {

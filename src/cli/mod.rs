@@ -10,6 +10,7 @@ mod client;
 mod commands;
 mod exit;
 mod family;
+mod first;
 #[cfg(test)]
 mod golden;
 mod help;
@@ -22,6 +23,7 @@ mod patient;
 mod place;
 mod render;
 mod repeat;
+mod silence;
 mod stamp;
 mod startup;
 mod style;

@@ -9,6 +9,7 @@ use crate::sys::process::{Identity, error_text};
 use crate::sys::users::{self, User};
 use crate::unit::Service;
 
+use super::lenience::Lenience;
 use super::spawn::failure;
 
 /// `EPERM`.
@@ -28,9 +29,12 @@ pub(super) struct Account {
 
 impl Account {
     /// Who the service is to run as, and who owns its pipes, where `ours` is who we are.
-    pub(super) fn of_service(service: &Service, ours: &Self) -> Result<Self, SpawnFailure> {
+    pub(super) fn of_service(
+        service: &Service,
+        ours: &Self,
+        lenience: &mut Lenience<'_>,
+    ) -> Result<Self, SpawnFailure> {
         let mut account = ours.clone();
-
         if let Some(text) = &service.user {
             let found = users::lookup(text).map_err(|error| failed("User", text, &error))?;
             let user = found.ok_or_else(|| unknown("User", text))?;
@@ -45,7 +49,8 @@ impl Account {
         }
         let is_switch = (account.uid, account.gid) != (ours.uid, ours.gid) || !groups.is_empty();
         if is_switch && users::effective_uid() != 0 {
-            return Err(not_root(service, &ours.name));
+            not_root(service, &ours.name, lenience)?;
+            return Ok(ours.clone());
         }
         // Root's own group list is set even where nothing else changes: what the daemon was started with is not the
         // service's business once it names a user.
@@ -128,19 +133,19 @@ fn failed(key: &'static str, text: &str, error: &std::io::Error) -> SpawnFailure
     failure(key, errno, reason)
 }
 
-fn not_root(service: &Service, we: &str) -> SpawnFailure {
-    let mut wanted = Vec::new();
-    wanted.extend(service.user.as_ref().map(|user| format!("User={user}")));
-    wanted.extend(service.group.as_ref().map(|group| format!("Group={group}")));
-    if !service.supplementary_groups.is_empty() {
-        wanted.push(format!(
-            "SupplementaryGroups={}",
-            service.supplementary_groups.join(" ")
-        ));
+/// Fails by the first of the keys that may not be ignored.
+fn not_root(service: &Service, we: &str, lenience: &mut Lenience<'_>) -> Result<(), SpawnFailure> {
+    let groups = &service.supplementary_groups;
+    let groups = Some(groups.join(" ")).filter(|_| !groups.is_empty());
+    let wanted = [
+        ("User", service.user.clone()),
+        ("Group", service.group.clone()),
+        ("SupplementaryGroups", groups),
+    ];
+    for (key, text) in wanted {
+        let Some(text) = text else { continue };
+        let reason = format!("{key}={text}: only root may switch users, this daemon runs as {we}");
+        lenience.forgo(key, failure(key, NOT_PERMITTED, reason))?;
     }
-    let reason = format!(
-        "{}: only root may switch users, this daemon runs as {we}",
-        wanted.join(", ")
-    );
-    failure("User", NOT_PERMITTED, reason)
+    Ok(())
 }

@@ -14,6 +14,7 @@ use crate::unit::{Output, Service, Unit};
 
 use super::account::Account;
 use super::group::Group;
+use super::lenience::Lenience;
 use super::processes::{Birth, Hold, Origin, Processes, Run, Turn};
 use super::pump::UnitLog;
 use super::sources::Source;
@@ -48,7 +49,8 @@ impl Processes {
             files::has_room_for(SPARE_DESCRIPTORS).map_err(|error| fork_failure(&error))?;
         }
         self.refuse_second_copy(&unit.name)?;
-        let owner = Account::of_service(service, &self.ours)?;
+        let mut lenience = Lenience::of(service);
+        let owner = Account::of_service(service, &self.ours, &mut lenience)?;
         let fifos = self.fifos(unit.name.as_str());
         self.open_hold(spawn, (unit, service));
         self.open_pipes((spawn.unit, service), &fifos, &owner, turn)?;
@@ -76,7 +78,8 @@ impl Processes {
             account,
             invocation: &hold.invocation,
         };
-        let prepared = prepare(order, &fifos)?;
+        let prepared = prepare(order, &fifos, &mut lenience)?;
+        self.forgone.add(spawn.unit, unit, lenience.into_reasons());
         let mut request: process::Spawn<'_> = prepared.spawn;
         request.nofile = Some(self.limits);
         request.cgroup = hold.group.cgroup().map(Cgroup::entrance);
@@ -160,6 +163,7 @@ impl Processes {
             hold.started_ms = clock::wall_ms();
             hold.group.add_mark(hold.invocation.mark());
             self.ears.forget_words(spawn.unit);
+            self.forgone.begin(spawn.unit, unit);
         }
         hold.youngest = Some(spawn.run);
         if hold.log.is_none() && !streams(service).is_empty() {

@@ -43,16 +43,25 @@ impl Processes {
         let Some(birth) = &run.birth else {
             return Report::Pending;
         };
-        let report = match read_status(birth.status.as_fd()) {
-            Ok(ExecStatus::Pending) => return Report::Pending,
-            Ok(ExecStatus::Executed) => Report::Executed,
-            Ok(ExecStatus::Failed { step, errno }) => {
-                Report::Failed(birth.objects.failure(step, errno))
-            }
-            Err(error) => {
-                let errno = error.raw_os_error().unwrap_or(0);
-                Report::Failed(failure("status pipe", errno, error_text(&error)))
-            }
+        let report = loop {
+            break match read_status(birth.status.as_fd()) {
+                Ok(ExecStatus::Pending) => return Report::Pending,
+                Ok(ExecStatus::Tolerated { step, errno }) => {
+                    let reason = birth.objects.failure(step, errno).reason;
+                    if let Some(unit) = turn.engine.unit(run.unit) {
+                        self.forgone.add(run.unit, unit, vec![reason]);
+                    }
+                    continue;
+                }
+                Ok(ExecStatus::Executed) => Report::Executed,
+                Ok(ExecStatus::Failed { step, errno }) => {
+                    Report::Failed(birth.objects.failure(step, errno))
+                }
+                Err(error) => {
+                    let errno = error.raw_os_error().unwrap_or(0);
+                    Report::Failed(failure("status pipe", errno, error_text(&error)))
+                }
+            };
         };
         if let Some(birth) = run.birth.take() {
             turn.sources.remove(birth.token, birth.status.as_fd());

@@ -357,7 +357,10 @@ impl Daemon {
             Effect::Notify { request, notice } => {
                 self.tell(request, answer::progress(notice, now()));
             }
-            Effect::Answer { request, answer } => self.answered(request, answer),
+            Effect::Answer { request, answer } => {
+                self.tell_forgone(request, &answer);
+                self.answered(request, answer);
+            }
             Effect::Exit => self.over = true,
         }
     }

@@ -19,6 +19,7 @@ mod home;
 mod identity;
 mod keeper;
 mod leftover;
+mod lenience;
 mod loader;
 mod main_pid;
 mod newborn;

@@ -27,6 +27,7 @@ use super::home::Home;
 use super::identity::{Identities, Invocations};
 use super::keeper::Keeper;
 use super::leftover::Leftovers;
+use super::lenience::Forgone;
 use super::main_pid::Finding;
 use super::notify::Ears;
 use super::pump::{Intake, UnitLog};
@@ -61,6 +62,8 @@ pub(super) struct ProcessStatus<'a> {
     pub(super) last_end: Option<Ending>,
     /// What the service says of itself.
     pub(super) said: Option<&'a str>,
+    /// What it goes without.
+    pub(super) forgone: &'a [Box<str>],
 }
 
 /// See the module.
@@ -80,6 +83,7 @@ pub(super) struct Processes {
     pub(super) watches: Watches,
     pub(super) states: States,
     pub(super) history: BTreeMap<UnitId, History>,
+    pub(super) forgone: Forgone,
     /// What a predecessor left and could not be taken back.
     pub(super) leftovers: Leftovers,
     /// Units that may have come to rest.
@@ -199,6 +203,7 @@ impl Processes {
             watches: Watches::new(sources),
             states: States::new(home.run()),
             history: BTreeMap::new(),
+            forgone: Forgone::default(),
             leftovers: Leftovers::default(),
             stirred: BTreeSet::new(),
             intake,
@@ -361,6 +366,7 @@ impl Processes {
             log_lost,
             last_end,
             said,
+            ..
         } = self.status(unit);
         let next = engine.next_unit(unit);
         let saved = Saved {
@@ -395,6 +401,7 @@ impl Processes {
                 .saturating_add(log.map_or(0, UnitLog::lost_bytes)),
             last_end: history.last_end,
             said: self.ears.said(unit),
+            forgone: self.forgone.of(unit),
         }
     }
 

@@ -13,7 +13,7 @@ use crate::engine::{
 };
 use crate::sys::clock;
 use crate::sys::process::{Pid, PidFd, error_text};
-use crate::unit::{Context, Service, Unit};
+use crate::unit::{Context, NotifyAccess, Service, Unit};
 use crate::wire::Saved;
 
 use super::account::Account;
@@ -22,6 +22,7 @@ use super::environment::Invocation;
 use super::event_loop::Daemon;
 use super::group::Group;
 use super::keeper::Keeper;
+use super::lenience::Lenience;
 use super::loader::read_file;
 use super::newborn::Scan;
 use super::processes::{History, Hold, Origin, Processes, Run, Turn};
@@ -248,7 +249,14 @@ impl Processes {
             resume(log, &saved.facts);
         }
         self.holds.insert(id, hold);
-        let opened = Account::of_service(service, &self.ours)
+        self.listen_again((id, name), service, turn);
+    }
+
+    fn listen_again(&mut self, (id, name): (UnitId, &str), service: &Service, turn: &mut Turn<'_>) {
+        if service.oversight().access == NotifyAccess::None {
+            return;
+        }
+        let opened = Account::of_service(service, &self.ours, &mut Lenience::of(service))
             .and_then(|owner| self.open_ear((id, service), owner.uid, turn));
         if let Err(failed) = opened {
             ::log::error!("{name}: it is not heard any more: {}", failed.reason);
@@ -341,7 +349,7 @@ fn reopen_pipes(
     (log, ours): (&mut UnitLog, &Account),
     (sources, keeper): (&mut Sources, &mut Keeper),
 ) -> Result<(), SpawnFailure> {
-    let owner = Account::of_service(service, ours)?;
+    let owner = Account::of_service(service, ours, &mut Lenience::of(service))?;
     for stream in streams(service) {
         let path = fifos.path(stream);
         log.open_pipe((unit, stream), path, owner.owner(), (sources, keeper))

@@ -11,12 +11,13 @@ use std::path::{Path, PathBuf};
 
 use crate::engine::{Role, Spawn, SpawnFailure};
 use crate::log::Stream;
-use crate::sys::process::{self, Directory, OpenMode, Stdio, Step, errno_text};
+use crate::sys::process::{self, Directory, OpenMode, Setting, Stdio, Step, errno_text};
 use crate::unit::words::expand;
 use crate::unit::{Exec, Input, Output, Service, Unit, WorkingDirectory, swallowed_hint};
 
 use super::account::Account;
 use super::environment::{Environment, Invocation};
+use super::lenience::Lenience;
 
 /// `ENOENT`.
 const NOT_FOUND: i32 = 2;
@@ -108,7 +109,11 @@ pub(super) fn is_first(service: &Service, spawn: &Spawn) -> bool {
 }
 
 /// Works out all that the command needs. Reads environment files; nothing lasting is done.
-pub(super) fn prepare(order: Order<'_>, fifos: &Fifos) -> Result<Prepared, SpawnFailure> {
+pub(super) fn prepare(
+    order: Order<'_>,
+    fifos: &Fifos,
+    lenience: &mut Lenience<'_>,
+) -> Result<Prepared, SpawnFailure> {
     let Order {
         service,
         exec,
@@ -155,6 +160,9 @@ pub(super) fn prepare(order: Order<'_>, fifos: &Fifos) -> Result<Prepared, Spawn
         cgroup: None,
         nofile: None,
         lock_limit: None,
+        setting: Setting {
+            tolerated: lenience.tolerated(),
+        },
     };
     Ok(Prepared { spawn, objects })
 }
@@ -408,7 +416,7 @@ mod tests {
             out: "/r/web.out".into(),
             err: "/r/web.err".into(),
         };
-        let Prepared { spawn, .. } = prepare(order, &fifos)?;
+        let Prepared { spawn, .. } = prepare(order, &fifos, &mut Lenience::of(service))?;
         let texts = |all: &[CString]| all.iter().map(|c| c.to_str().unwrap().to_owned()).collect();
         Ok((texts(&spawn.argv), texts(&spawn.environment)))
     }

@@ -109,7 +109,7 @@ impl Definitions {
 
 impl States {
     pub(super) fn new(directory: PathBuf) -> Self {
-        let boot_id = clock::boot_id().unwrap_or_default().into();
+        let boot_id = clock::world_id().unwrap_or_default().into();
         Self {
             directory,
             boot_id,
@@ -118,7 +118,7 @@ impl States {
         }
     }
 
-    /// The boot of the machine that all moments, PIDs and inodes belong to.
+    /// The boot of the machine, or the life of the container, that all moments, PIDs and inodes belong to.
     pub(super) fn boot_id(&self) -> &str {
         &self.boot_id
     }
@@ -416,7 +416,7 @@ impl States {
 /// none, and what is of an earlier boot is nobody's any more. What cannot be read counts.
 #[must_use]
 pub fn has_heritage(home: &Home) -> bool {
-    let boot_id = clock::boot_id().unwrap_or_default();
+    let boot_id = clock::world_id().unwrap_or_default();
     files_in(&home.run(), FACTS).iter().any(|path| {
         read_facts(path, unit_of(path).as_ref()).map_or(true, |(saved, _)| saved.boot_id == boot_id)
     })

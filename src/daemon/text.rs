@@ -49,7 +49,10 @@ pub(super) fn refusal_hint(refusal: &Refusal) -> Option<String> {
         } => Some(format!(
             "with `Wants` in place of `Requires`, {needed_by} would start without {unit}"
         )),
-        Refusal::Unhonoured { .. } => Some("take these lines out of the unit file".to_owned()),
+        Refusal::Unhonoured { .. } => Some(
+            "take these lines out of the unit file, or name the keys in IgnoreUnsupported= of [service]"
+                .to_owned(),
+        ),
         Refusal::Template { .. }
         | Refusal::Unknown { .. }
         | Refusal::TooMany

@@ -16,7 +16,7 @@ use mio::Token;
 use crate::sys::fork::become_program;
 use crate::sys::image::{Exec, at_exec, file_state, memory_file, own_program};
 use crate::sys::process::{
-    self, ExecStatus, Pid, PidFd, Spawn, Stdio, Wait, error_text, kill_group, read_status,
+    self, ExecStatus, Pid, PidFd, Setting, Spawn, Stdio, Wait, error_text, kill_group, read_status,
 };
 use crate::sys::{clock, files};
 use crate::wire::{ErrorKind, Final, WireError, encode_handover};
@@ -146,6 +146,7 @@ impl Daemon {
             cgroup: None,
             nofile: None,
             lock_limit: None,
+            setting: Setting::default(),
         })
         .map_err(failed)?;
         let watched = self.sources.add(spawned.pidfd.as_fd(), Source::Rehearsal);

@@ -55,6 +55,8 @@ pub enum Action {
     FindAgain,
     /// The main process of a unit that is up ended by itself.
     MainLost,
+    /// The main process ended while `ExecStartPost=` still runs.
+    NoteLoss,
     /// The main process ended while the unit goes down.
     NoteMain,
     NextStartPre,
@@ -180,7 +182,7 @@ fn starting(phase: FactPhase, input: Input) -> Action {
         (FactPhase::StartPre, Input::ControlEnded) => Action::NextStartPre,
         (FactPhase::StartPost, Input::ControlEnded) => Action::NextStartPost,
         (FactPhase::Starting, Input::MainEnded) => Action::FirstEnded,
-        (FactPhase::StartPost, Input::MainEnded) => Action::MainLost,
+        (FactPhase::StartPost, Input::MainEnded) => Action::NoteLoss,
         (FactPhase::FindingMain, Input::MainEnded) => Action::FindAgain,
         (FactPhase::FindingMain, Input::MainFound) => Action::NameMain,
         (FactPhase::FindingMain, Input::MainMissing) => Action::GoOnWithoutMain,

@@ -33,7 +33,7 @@ pub struct Facts {
     pub starts: Vec<Moment>,
     /// How the run that ends, or ended last, failed.
     pub failure: Option<FactFailure>,
-    /// How the main process of the run that ends has ended, if it has.
+    /// How the main process of the run that ends, or whose `ExecStartPost=` still runs, has ended, if it has.
     pub main_ending: Option<Ending>,
 }
 

@@ -33,6 +33,7 @@ mod resume;
 mod service;
 mod settle;
 mod start;
+mod start_post;
 mod stop;
 mod story;
 mod story_text;
@@ -325,6 +326,7 @@ impl Engine {
             (Action::FirstEnded, Happening::MainEnded(fate)) => self.first_ended(unit, fate),
             (Action::FindAgain, _) => self.find_main(unit),
             (Action::MainLost, Happening::MainEnded(fate)) => self.main_lost(unit, &fate),
+            (Action::NoteLoss, Happening::MainEnded(fate)) => self.note_loss(unit, &fate),
             (Action::NoteMain, Happening::MainEnded(fate)) => self.note_main(unit, &fate),
             (Action::NextStartPre, Happening::ControlEnded(fate)) => {
                 self.next_start_pre(unit, fate)

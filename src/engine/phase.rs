@@ -41,6 +41,8 @@ pub(super) enum Phase {
     StartPost {
         main: Option<Run>,
         control: Run,
+        /// How the main process ended meanwhile: what `ExecStartPost=` began is not cut short.
+        lost: Option<Ending>,
     },
     /// Up. A group has no process; a forking service may have one that nobody can name.
     Running {
@@ -290,7 +292,7 @@ impl Phase {
             Self::Starting { main } | Self::FindingMain { main } => (Some(main), None),
             Self::StartPre { control } | Self::StopPost { control, .. } => (None, Some(control)),
             Self::Running { main } => (main.as_mut(), None),
-            Self::StartPost { main, control }
+            Self::StartPost { main, control, .. }
             | Self::Reloading { main, control }
             | Self::StopCommand { main, control, .. } => (main.as_mut(), Some(control)),
             Self::Killing { left, .. } => (left.main.as_mut(), left.control.as_mut()),

@@ -353,11 +353,8 @@ pub fn unfit(unit: &Unit) -> Option<Refusal> {
             unit: unit.name.clone(),
         });
     }
-    if unit.unhonoured.is_empty() {
-        return None;
-    }
-    let keys = unit.unhonoured.iter().map(ToString::to_string).collect();
-    Some(Refusal::Unhonoured {
+    let keys: Vec<String> = unit.refused_keys().map(ToString::to_string).collect();
+    (!keys.is_empty()).then(|| Refusal::Unhonoured {
         unit: unit.name.clone(),
         keys,
     })

@@ -48,6 +48,10 @@ impl Engine {
             | Phase::StopPost { end, .. } => Some(end),
             _ => None,
         };
+        let lost = match &service.phase {
+            Phase::StartPost { lost, .. } => *lost,
+            _ => None,
+        };
         let failure = match (&service.phase, end.map(|end| &end.why)) {
             (Phase::Failed(failure), _) | (_, Some(Why::Failed(failure))) => Some(failure),
             _ => None,
@@ -74,7 +78,7 @@ impl Engine {
                 result: failure_word(failure).to_owned(),
                 text: failure.to_string(),
             }),
-            main_ending: end.and_then(|end| end.main),
+            main_ending: end.and_then(|end| end.main).or(lost),
         })
     }
 
@@ -183,11 +187,7 @@ impl Engine {
             (None, FactGoal::Down | FactGoal::Cycle) => Why::Asked,
         };
         let end = End::new(why, facts.main_ending);
-        let mode = self.definition(id).map(|d| d.kill.mode);
-        let left = match mode {
-            Some(KillMode::ControlGroup | KillMode::Mixed) => Left::watched(main, control),
-            Some(KillMode::Process | KillMode::None) | None => Left::settled(main, control),
-        };
+        let left = self.left_of(id, main, control);
         let killing = |stage: Stage, round: Round, end: End| Phase::Killing {
             left,
             stage,
@@ -212,7 +212,14 @@ impl Engine {
             (FactPhase::Starting, Some(main), _) => Phase::Starting { main },
             (FactPhase::FindingMain, Some(main), _) => Phase::FindingMain { main },
             (FactPhase::StartPre, _, Some(control)) => Phase::StartPre { control },
-            (FactPhase::StartPost, main, Some(control)) => Phase::StartPost { main, control },
+            (FactPhase::StartPost, main, Some(control)) => {
+                let lost = facts.main_ending;
+                Phase::StartPost {
+                    main,
+                    control,
+                    lost,
+                }
+            }
             (FactPhase::Reloading, main, Some(control)) => Phase::Reloading { main, control },
             (FactPhase::StopCommand, main, Some(control)) => {
                 Phase::StopCommand { main, control, end }
@@ -232,6 +239,14 @@ impl Engine {
                 | FactPhase::StopPost,
                 ..,
             ) => lost(),
+        }
+    }
+
+    /// What a kill that is under way waits for.
+    fn left_of(&self, id: UnitId, main: Option<Run>, control: Option<Run>) -> Left {
+        match self.definition(id).map(|d| d.kill.mode) {
+            Some(KillMode::ControlGroup | KillMode::Mixed) => Left::watched(main, control),
+            Some(KillMode::Process | KillMode::None) | None => Left::settled(main, control),
         }
     }
 

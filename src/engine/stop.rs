@@ -34,6 +34,7 @@ impl Engine {
 
     /// The run is to end, or its main process has: `ExecStop=` first if the start had been complete.
     pub(super) fn end_run(&mut self, unit: UnitId, end: End) {
+        let end = self.with_loss(unit, end);
         let Some(service) = self.service(unit) else {
             return;
         };
@@ -152,15 +153,13 @@ impl Engine {
         }
     }
 
-    /// The main process ended while the unit was up, or while its `ExecStartPost=` ran.
+    /// The main process ended while the unit was up.
     pub(super) fn main_lost(&mut self, unit: UnitId, fate: &Fate) {
         let Some(service) = self.service_mut(unit) else {
             return;
         };
         match &mut service.phase {
-            Phase::Running { main }
-            | Phase::Reloading { main, .. }
-            | Phase::StartPost { main, .. } => *main = None,
+            Phase::Running { main } | Phase::Reloading { main, .. } => *main = None,
             _ => {}
         }
         let reloading = service.kind() == FactPhase::Reloading;

@@ -15,9 +15,9 @@ use std::path::{Component, Path, PathBuf};
 use rustix::fs::{Access, AtFlags, CWD, Mode, OFlags, accessat, fstatfs, open, openat};
 use rustix::io::Errno;
 
+use super::birth;
 use super::files;
 use super::process::{Pid, PidFd, error_text};
-use super::spawn;
 
 /// How deep services may nest groups of their own; deeper ones are not looked into.
 const DEPTH_LIMIT: usize = 32;
@@ -130,7 +130,7 @@ impl Tree {
     /// How newborns fare in a group that is new: the first one shows it, by a child that only ends.
     fn newborns(&self, group: &Cgroup) -> Past {
         if self.newborns.get().is_none() {
-            let survives = spawn::survives_birth_in(group.fd());
+            let survives = birth::survives_birth_in(group.fd());
             let past = |survives| if survives { Past::None } else { Past::Killed };
             self.newborns.set(survives.map(past));
         }

@@ -15,7 +15,9 @@ use nix::libc;
 use rustix::process::{Resource, Rlimit, setrlimit};
 
 use super::process::Identity;
-use super::spawn::{Directory, REPORT_LENGTH, Step};
+use super::setting::Setting;
+use super::spawn::Directory;
+use super::step::{REPORT_LENGTH, Step};
 
 /// Exit code of a child that could not become its program; the report says why, so nobody needs to read it.
 const EXIT_FAILED: i32 = 127;
@@ -46,6 +48,7 @@ pub(super) struct Plan<'a> {
     pub(super) lock_limit: Option<u64>,
     /// A descriptor that the program is to find as number 3.
     pub(super) passed: Option<RawFd>,
+    pub(super) setting: &'a Setting,
     /// The status pipe's write end, close-on-exec.
     pub(super) report: RawFd,
 }
@@ -123,7 +126,7 @@ fn become_program(plan: &Plan<'_>) -> Result<Infallible, Failure> {
         set_limit(Resource::Nofile, soft, hard).map_err(at(Step::DescriptorLimit))?;
     }
     if let Some(identity) = plan.identity {
-        take_identity(identity)?;
+        take_identity(plan, identity)?;
     }
     set_streams(plan, Rights::Services)?;
     if let Some(directory) = plan.directory {
@@ -163,6 +166,17 @@ fn errno() -> i32 {
     io::Error::last_os_error()
         .raw_os_error()
         .unwrap_or(libc::EIO)
+}
+
+/// Goes on without a step that is tolerated, and says so.
+fn settle(plan: &Plan<'_>, step: Step, result: Result<(), i32>) -> Result<(), Failure> {
+    match result {
+        Err(errno) if plan.setting.tolerated.contains(&step) => {
+            report(plan.report, step.tolerated_number(), errno);
+            Ok(())
+        }
+        other => other.map_err(at(step)),
+    }
 }
 
 fn at(step: Step) -> impl Fn(i32) -> Failure {
@@ -290,11 +304,11 @@ mod calls {
 }
 
 /// Groups first, the user last: after it the right to change the others is gone.
-fn take_identity(identity: &Identity) -> Result<(), Failure> {
+fn take_identity(plan: &Plan<'_>, identity: &Identity) -> Result<(), Failure> {
     let (uid, gid, groups) = (identity.uid, identity.gid, identity.groups.as_slice());
     // SAFETY: the list and its true length are given; the kernel only reads it.
     let result = unsafe { libc::syscall(calls::SETGROUPS, groups.len(), groups.as_ptr()) };
-    check(result).map_err(at(Step::Groups))?;
+    settle(plan, Step::Groups, check(result).map(drop))?;
     // SAFETY: the call takes three integers.
     let result = unsafe { libc::syscall(calls::SETRESGID, gid, gid, gid) };
     check(result).map_err(at(Step::Group))?;

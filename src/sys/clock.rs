@@ -4,8 +4,15 @@
 
 use std::fs;
 use std::io;
+use std::path::Path;
 
 use rustix::time::{ClockId, clock_gettime};
+
+use super::proc;
+use super::process::Pid;
+
+/// The PID namespace of the machine itself, namespaces(7); the kernel gives it this number at every boot.
+const MACHINES_OWN: &str = "pid:[4026531836]";
 
 /// Milliseconds of `CLOCK_MONOTONIC`: counts from boot, never steps, stands still while the machine is suspended.
 #[must_use]
@@ -43,6 +50,25 @@ pub fn boot_id() -> io::Result<String> {
     Ok(text)
 }
 
+/// What PIDs, start times and moments belong to: this boot of the machine, and where we are in a container, this life
+/// of the container: the boot's id and when its first process was started. Equal texts, same world.
+///
+/// # Errors
+/// As [`boot_id`].
+pub fn world_id() -> io::Result<String> {
+    let boot = boot_id()?;
+    let namespace = fs::read_link("/proc/self/ns/pid").unwrap_or_default();
+    if namespace == Path::new(MACHINES_OWN) || namespace == Path::new("") {
+        return Ok(boot);
+    }
+    // It may be hidden from other users, and then is for as long as there is this container.
+    let first = Pid::from_raw(1).and_then(|first| proc::stat(first).ok());
+    Ok(match first {
+        Some(first) => format!("{boot}+{}", first.start_ticks),
+        None => boot,
+    })
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
@@ -64,5 +90,12 @@ mod tests {
         let id = boot_id().unwrap();
         assert_eq!(id.len(), 36);
         assert_eq!(id, boot_id().unwrap());
+    }
+
+    #[test]
+    fn the_world_is_of_this_boot() {
+        let id = world_id().unwrap();
+        assert!(id.starts_with(&boot_id().unwrap()), "{id}");
+        assert_eq!(id, world_id().unwrap());
     }
 }

@@ -11,10 +11,12 @@ use std::ptr;
 use nix::libc;
 use rustix::pipe::{PipeFlags, pipe_with};
 
+use super::birth::SignalsBlocked;
 use super::child::{self, Plan};
 use super::files;
-use super::process::{Directory, Pid, Spawn, Stdio};
-use super::spawn::{Prepared, REPORT_LENGTH, SignalsBlocked, decode_report, lifted};
+use super::process::{Directory, Pid, Setting, Spawn, Stdio};
+use super::spawn::{Prepared, lifted};
+use super::step::{REPORT_LENGTH, decode_report};
 
 /// In the first place of a report: the second is a PID. Steps count from 1.
 const PID_FOLLOWS: i32 = 0;
@@ -57,6 +59,7 @@ pub fn start_detached(detached: Detached<'_>) -> io::Result<Pid> {
         cgroup: None,
         nofile: None,
         lock_limit: None,
+        setting: Setting::default(),
     };
     let (reports, low_report) = pipe_with(PipeFlags::CLOEXEC)?;
     let report = lifted(low_report.as_fd())?;

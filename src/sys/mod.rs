@@ -10,9 +10,12 @@
     reason = "this room is where the kernel's raw interface is made safe"
 )]
 
+mod birth;
 mod child;
 mod lent;
+mod setting;
 mod spawn;
+mod step;
 #[cfg(test)]
 mod testing;
 

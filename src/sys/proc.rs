@@ -87,6 +87,12 @@ impl Stat {
         matches!(self.state, 'Z' | 'X' | 'x')
     }
 
+    /// A signal has stopped it, and another one can let it go on.
+    #[must_use]
+    pub fn is_stopped(&self) -> bool {
+        self.state == 'T'
+    }
+
     /// Whether it was certainly there at this time of `CLOCK_BOOTTIME`.
     fn began_before(&self, boottime_ms: u64) -> bool {
         let ticks = self.start_ticks.saturating_add(1);

@@ -14,9 +14,9 @@ use rustix::process::{
 };
 
 use super::proc;
-pub use super::spawn::{
-    Directory, ExecStatus, OpenMode, Spawn, Spawned, Stdio, Step, read_status, spawn,
-};
+pub use super::setting::Setting;
+pub use super::spawn::{Directory, OpenMode, Spawn, Spawned, Stdio, spawn};
+pub use super::step::{ExecStatus, Step, read_status};
 
 /// How many orphans one call of [`reap_orphans`] takes at most.
 pub const REAP_LIMIT: usize = 1_024;

@@ -1,29 +1,27 @@
-//! Starting a process: what to start, the ways to do it, and the child's report.
+//! Starting a process: what to start, and all that is prepared for it.
 //!
 //! Owns the parent's half: everything is prepared here, because between clone and exec the child may only make
-//! system calls (`child`). Does not wait: whether the program was executed is read later from a pipe, like any
-//! other descriptor.
+//! system calls (`child`). How the process is made is `birth`'s. Does not wait: whether the program was executed is
+//! read later from a pipe (`step`), like any other descriptor.
 
 use std::ffi::{CStr, CString, c_char};
 use std::io;
-use std::mem::{offset_of, size_of};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::ptr;
 
 use nix::libc;
 use rustix::io::fcntl_dupfd_cloexec;
 
+use super::birth::Way;
 use super::cgroup::Entrance;
-use super::child::{self, Plan, Stream};
+use super::child::{Plan, Stream};
 use super::files;
 use super::lent::Lent;
-use super::process::{Identity, Pid, PidFd, owned};
+use super::process::{Identity, Pid, PidFd};
+use super::setting::Setting;
 
 /// Descriptors that the child moves to 0, 1, 2 or 3 are kept from here upwards, so that no move overwrites another.
 pub(super) const FIRST_FREE_FD: RawFd = 4;
-
-/// The bytes of a report in the status pipe: step and errno, four each.
-pub(super) const REPORT_LENGTH: usize = 8;
 
 /// All that a new process is to be. Strings are C strings because the child cannot make them.
 #[derive(Debug)]
@@ -49,6 +47,8 @@ pub struct Spawn<'a> {
     /// The limit on file locks, which limits nothing: a mark, see `proc::Mark`. Left out where the caller may not set
     /// it, being marked with a lower one itself.
     pub lock_limit: Option<u64>,
+    /// By default nothing.
+    pub setting: Setting,
 }
 
 /// Where the process starts.
@@ -98,110 +98,13 @@ impl OpenMode {
     }
 }
 
-/// A process that has begun; [`read_status`] on `status` tells whether its program runs.
+/// A process that has begun; [`super::process::read_status`] on `status` tells whether its program runs.
 #[derive(Debug)]
 pub struct Spawned {
     pub pid: Pid,
     pub pidfd: PidFd,
     /// The read end, nonblocking, of a pipe that closes when the program is executed.
     pub status: OwnedFd,
-}
-
-/// What the child was doing when it failed, in the order in which it does them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step {
-    Cgroup = 1,
-    Session,
-    StandardInput,
-    StandardOutput,
-    StandardError,
-    DescriptorLimit,
-    Groups,
-    Group,
-    User,
-    Directory,
-    Exec,
-}
-
-impl Step {
-    const ALL: [Self; 11] = [
-        Self::Cgroup,
-        Self::Session,
-        Self::StandardInput,
-        Self::StandardOutput,
-        Self::StandardError,
-        Self::DescriptorLimit,
-        Self::Groups,
-        Self::Group,
-        Self::User,
-        Self::Directory,
-        Self::Exec,
-    ];
-
-    /// For users, fits "cannot set up …" and "… failed".
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Cgroup => "cgroup",
-            Self::Session => "session",
-            Self::StandardInput => "standard input",
-            Self::StandardOutput => "standard output",
-            Self::StandardError => "standard error",
-            Self::DescriptorLimit => "descriptor limit",
-            Self::Groups => "supplementary groups",
-            Self::Group => "group",
-            Self::User => "user",
-            Self::Directory => "directory",
-            Self::Exec => "exec",
-        }
-    }
-
-    pub(super) fn number(self) -> i32 {
-        self as i32
-    }
-
-    pub(super) fn from_number(number: i32) -> Option<Self> {
-        Self::ALL.into_iter().find(|step| step.number() == number)
-    }
-}
-
-/// How far a new process has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ExecStatus {
-    Pending,
-    /// The program runs, or the process was killed on the way, which its pidfd then tells.
-    Executed,
-    Failed {
-        step: Step,
-        errno: i32,
-    },
-}
-
-/// Reads the child's report from [`Spawned::status`]. After anything but `Pending` the descriptor has done its duty.
-///
-/// # Errors
-/// `InvalidData` for bytes that no child of ours writes; else what read(2) gives.
-pub fn read_status(fd: BorrowedFd<'_>) -> io::Result<ExecStatus> {
-    let mut report = [0_u8; REPORT_LENGTH];
-    match files::read_into(fd, &mut report) {
-        Ok(0) => Ok(ExecStatus::Executed),
-        Ok(REPORT_LENGTH) => {
-            let (number, errno) = decode_report(report);
-            let step = Step::from_number(number).ok_or(io::ErrorKind::InvalidData)?;
-            Ok(ExecStatus::Failed { step, errno })
-        }
-        Ok(_) => Err(io::ErrorKind::InvalidData.into()),
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(ExecStatus::Pending),
-        Err(error) => Err(error),
-    }
-}
-
-pub(super) fn decode_report(report: [u8; REPORT_LENGTH]) -> (i32, i32) {
-    let [a, b, c, d, e, f, g, h] = report;
-    (
-        i32::from_ne_bytes([a, b, c, d]),
-        i32::from_ne_bytes([e, f, g, h]),
-    )
 }
 
 /// Starts a process in a session of its own. Returns as soon as it exists: that a step failed comes through the
@@ -215,17 +118,6 @@ pub fn spawn(spawn: &Spawn<'_>) -> io::Result<Spawned> {
         Some(Entrance::ByItself(_)) | None => Way::Clone,
     };
     spawn_from(way, spawn)
-}
-
-/// The ways to make a process, best first. Each falls back on the next.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Way {
-    /// clone3 with `CLONE_INTO_CGROUP`, since Linux 5.7.
-    CloneIntoCgroup,
-    /// clone3 with `CLONE_PIDFD`, since Linux 5.3; the child enters its cgroup itself.
-    Clone,
-    /// fork and pidfd_open, where a sandbox or an emulator refuses clone3.
-    Fork,
 }
 
 fn spawn_from(first: Way, spawn: &Spawn<'_>) -> io::Result<Spawned> {
@@ -244,34 +136,12 @@ fn spawn_from(first: Way, spawn: &Spawn<'_>) -> io::Result<Spawned> {
                 .map(|fd| fd.as_raw_fd()),
             ..prepared.plan(spawn, report.as_raw_fd())
         };
-        let result = match way {
-            Way::CloneIntoCgroup => clone(&plan, cgroup),
-            Way::Clone => clone(&plan, None),
-            Way::Fork => fork(&plan),
-        };
-        way = match (way, result) {
-            (_, Ok(begun)) => break begun,
-            (Way::CloneIntoCgroup, Err(error)) if !is_shortage(&error) => Way::Clone,
-            (Way::Clone, Err(error)) if is_missing_call(&error) => Way::Fork,
-            (_, Err(error)) => return Err(error),
-        };
+        match way.make(&plan, cgroup) {
+            Ok(begun) => break begun,
+            Err(error) => way = way.next(&error).ok_or(error)?,
+        }
     };
     Ok(Spawned { pid, pidfd, status })
-}
-
-/// No way would fare better. Anything else may come of the cgroup, and the child's own attempt then names that step.
-fn is_shortage(error: &io::Error) -> bool {
-    matches!(
-        error.raw_os_error(),
-        Some(libc::EAGAIN | libc::ENOMEM | libc::EMFILE | libc::ENFILE)
-    )
-}
-
-fn is_missing_call(error: &io::Error) -> bool {
-    matches!(
-        error.raw_os_error(),
-        Some(libc::ENOSYS | libc::EINVAL | libc::E2BIG | libc::EPERM)
-    )
 }
 
 /// What the child needs and cannot make: argument vectors, and descriptors out of the way of 0 to 3.
@@ -312,6 +182,7 @@ impl Prepared {
             nofile: spawn.nofile,
             lock_limit: spawn.lock_limit,
             passed: None,
+            setting: &spawn.setting,
             report,
         }
     }
@@ -357,120 +228,6 @@ pub(super) fn lifted(fd: BorrowedFd<'_>) -> io::Result<OwnedFd> {
     Ok(fcntl_dupfd_cloexec(fd, FIRST_FREE_FD)?)
 }
 
-/// `struct clone_args` of clone3(2) as of Linux 5.7.
-#[repr(C)]
-#[derive(Default)]
-struct CloneArguments {
-    flags: u64,
-    pidfd: u64,
-    child_tid: u64,
-    parent_tid: u64,
-    exit_signal: u64,
-    stack: u64,
-    stack_size: u64,
-    tls: u64,
-    set_tid: u64,
-    set_tid_size: u64,
-    cgroup: u64,
-}
-
-const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
-
-fn clone(plan: &Plan<'_>, cgroup: Option<BorrowedFd<'_>>) -> io::Result<(Pid, PidFd)> {
-    let mut pidfd: RawFd = -1;
-    let mut arguments = CloneArguments {
-        flags: u64::from(libc::CLONE_PIDFD.unsigned_abs()),
-        pidfd: (&raw mut pidfd).expose_provenance() as u64,
-        exit_signal: u64::from(libc::SIGCHLD.unsigned_abs()),
-        ..CloneArguments::default()
-    };
-    // Only as much of the struct as is needed, since kernels before 5.7 refuse what they do not know.
-    let mut length = offset_of!(CloneArguments, set_tid);
-    if let Some(cgroup) = cgroup {
-        arguments.flags |= CLONE_INTO_CGROUP;
-        arguments.cgroup = u64::from(cgroup.as_raw_fd().unsigned_abs());
-        length = size_of::<CloneArguments>();
-    }
-    let _blocked = SignalsBlocked::new();
-    // SAFETY: `arguments` and what they point to outlive the call. Without CLONE_VM the child has its own copy of
-    // our memory and stack, exactly as after fork(2); it calls `child::run`, which makes only system calls and
-    // never returns.
-    let result = unsafe { libc::syscall(libc::SYS_clone3, &raw const arguments, length) };
-    if result == 0 {
-        child::run(plan);
-    }
-    let pid = Pid::from_kernel(result).ok_or_else(io::Error::last_os_error)?;
-    Ok((pid, PidFd::from_owned(owned(pidfd.into())?)))
-}
-
-/// Whether a process that is born into this cgroup lives; `None` where none can be made so. Nobody else notices it.
-pub(super) fn survives_birth_in(cgroup: BorrowedFd<'_>) -> Option<bool> {
-    let arguments = CloneArguments {
-        flags: CLONE_INTO_CGROUP,
-        cgroup: u64::from(cgroup.as_raw_fd().unsigned_abs()),
-        ..CloneArguments::default()
-    };
-    let (length, _blocked) = (size_of::<CloneArguments>(), SignalsBlocked::new());
-    // SAFETY: the arguments outlive the call; without CLONE_VM the child has its own copy of our memory.
-    let result = unsafe { libc::syscall(libc::SYS_clone3, &raw const arguments, length) };
-    if result == 0 {
-        // SAFETY: ends the child, which has run nothing of ours.
-        unsafe { libc::_exit(0) };
-    }
-    let pid = libc::pid_t::try_from(result).ok().filter(|pid| *pid > 0)?;
-    let mut status = 0;
-    // SAFETY: `status` is ours; the child is ours, is not reaped yet, and ends at once.
-    let waited = unsafe { libc::waitpid(pid, &raw mut status, libc::__WALL) };
-    (waited == pid).then_some(!libc::WIFSIGNALED(status))
-}
-
-fn fork(plan: &Plan<'_>) -> io::Result<(Pid, PidFd)> {
-    let _blocked = SignalsBlocked::new();
-    // SAFETY: the child calls `child::run`, which makes only system calls and never returns.
-    let result = unsafe { libc::fork() };
-    if result == 0 {
-        child::run(plan);
-    }
-    let pid = Pid::from_kernel(result.into()).ok_or_else(io::Error::last_os_error)?;
-    // It has not been reaped, so the number is still its own.
-    match PidFd::open(pid) {
-        Ok(pidfd) => Ok((pid, pidfd)),
-        Err(error) => {
-            // A process that cannot be held must not run: it would be nobody's.
-            // SAFETY: both calls take integers and an optional pointer, here null; the child is ours and not yet
-            // reaped.
-            unsafe {
-                libc::kill(result, libc::SIGKILL);
-                libc::waitpid(result, ptr::null_mut(), 0);
-            }
-            Err(error)
-        }
-    }
-}
-
-/// All signals are held back while this lives: a handler of ours must not run in the child.
-pub(super) struct SignalsBlocked(libc::sigset_t);
-
-impl SignalsBlocked {
-    pub(super) fn new() -> Self {
-        // SAFETY: a signal set is plain data; both are initialised before they are read and are ours.
-        unsafe {
-            let mut all: libc::sigset_t = std::mem::zeroed();
-            let mut before: libc::sigset_t = std::mem::zeroed();
-            libc::sigfillset(&raw mut all);
-            libc::pthread_sigmask(libc::SIG_SETMASK, &raw const all, &raw mut before);
-            Self(before)
-        }
-    }
-}
-
-impl Drop for SignalsBlocked {
-    fn drop(&mut self) {
-        // SAFETY: the set was filled in by `new`.
-        unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const self.0, ptr::null_mut()) };
-    }
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
@@ -479,8 +236,10 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
     use std::path::Path;
 
+    use super::super::birth::SignalsBlocked;
     use super::super::cgroup::Tree;
-    use super::super::process::{Wait, raise_nofile};
+    use super::super::process::{Wait, owned, raise_nofile};
+    use super::super::step::{ExecStatus, read_status};
     use super::super::testing::{
         NOBODY, Scratch, alone, await_end, await_status, become_ordinary, c, c_path, output_of,
         read_all, read_line, shell,
@@ -807,25 +566,6 @@ mod tests {
         };
         assert_eq!(await_end(&spawned.pidfd), expected);
         assert_eq!(await_status(&spawned), ExecStatus::Executed);
-    }
-
-    #[test]
-    fn a_report_that_no_child_writes_is_refused() {
-        for bytes in [&[1, 2, 3][..], &[99, 0, 0, 0, 2, 0, 0, 0], &[0; 8]] {
-            let (reader, writer) = files::pipe().unwrap();
-            rustix::io::write(&writer, bytes).unwrap();
-            let error = read_status(reader.as_fd()).unwrap_err();
-            assert_eq!(error.kind(), io::ErrorKind::InvalidData);
-        }
-    }
-
-    #[test]
-    fn steps_survive_the_pipe() {
-        for step in Step::ALL {
-            assert_eq!(Step::from_number(step.number()), Some(step));
-        }
-        assert_eq!(Step::from_number(0), None);
-        assert_eq!(Step::from_number(12), None);
     }
 
     #[test]

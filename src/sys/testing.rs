@@ -10,7 +10,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use super::process::{ExecStatus, PidFd, Spawn, Spawned, Stdio, Wait, read_status, spawn};
+use super::process::{ExecStatus, PidFd, Setting, Spawn, Spawned, Stdio, Wait, read_status, spawn};
 use super::{files, poll, users};
 
 /// Nothing here takes a second; whoever waits this long waits for ever.
@@ -42,6 +42,7 @@ pub(super) fn shell(script: &str) -> Spawn<'static> {
         cgroup: None,
         nofile: None,
         lock_limit: None,
+        setting: Setting::default(),
     }
 }
 

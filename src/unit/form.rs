@@ -198,7 +198,7 @@ impl Form {
             Self::Links => link(value, scope).map(drop),
             Self::Texts | Self::Conditions => value::expanded(value, scope).map(drop),
             Self::Names => value::name(value, scope).map(drop),
-            Self::Keys => key(value),
+            Self::Keys => key(value).map(drop),
             Self::Account | Self::Accounts => value::account(value, scope).map(drop),
             Self::Path => value::path(value, scope).map(drop),
             Self::Paths => rooted(value, scope),
@@ -293,10 +293,11 @@ fn word(value: &Value, words: &'static [&'static str]) -> Result<(), Fault> {
     Err(value::unknown_word(value, word, words))
 }
 
-fn key(value: &Value) -> Result<(), Fault> {
+/// The name of a key of `[service]`.
+pub(super) fn key(value: &Value) -> Result<&'static str, Fault> {
     let name = text(value)?;
-    if find("service", name).is_some() {
-        return Ok(());
+    if let Some(key) = find("service", name) {
+        return Ok(key.name);
     }
     let known = super::keys().iter().filter(|key| key.section == "service");
     let near = super::nearest(name, known.map(|key| key.name));

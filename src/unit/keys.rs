@@ -123,7 +123,7 @@ static KEYS: [Key; 186] = [
     now("service", "PIDFile", Form::PidFile, ""),
     later("service", "GuessMainPID", Form::Flag, "true"),
     later("service", "Instances", Form::Integer(0, 1_000), ""),
-    later("service", "IgnoreUnsupported", Form::Keys, ""),
+    now("service", "IgnoreUnsupported", Form::Keys, ""),
     // Commands.
     later("service", "ExecCondition", Form::Commands, ""),
     now("service", "ExecStartPre", Form::Commands, ""),

@@ -54,6 +54,21 @@ pub struct Unhonoured {
     pub line: u32,
 }
 
+impl Unit {
+    /// The keys that keep it from being started: what this version does not act on, but for what may be ignored.
+    pub fn refused_keys(&self) -> impl Iterator<Item = &Unhonoured> {
+        self.unhonoured.iter().filter(|key| !self.ignores(key))
+    }
+
+    /// Whether the unit is to be started without this key.
+    #[must_use]
+    pub fn ignores(&self, key: &Unhonoured) -> bool {
+        let service = self.service.as_deref();
+        key.section == "service"
+            && service.is_some_and(|service| service.ignore_unsupported.contains(&key.key))
+    }
+}
+
 impl fmt::Display for Unhonoured {
     /// `MemoryMax`, or `Type="notify"`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -98,6 +113,8 @@ pub struct Service {
     pub stdout: Output,
     pub stderr: Output,
     pub log: LogLimits,
+    /// `IgnoreUnsupported=`: keys of `[service]` that it goes on without where they cannot be honoured.
+    pub ignore_unsupported: Vec<&'static str>,
 }
 
 /// `Type=`, systemd.service(5).

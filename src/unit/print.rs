@@ -181,6 +181,8 @@ impl Page {
         self.text("StandardError", &literal(&output_word(&service.stderr)));
         self.text("LogMaxSize", &size::show(service.log.max_size));
         self.bare("LogMaxFiles", &service.log.max_files.to_string());
+        let ignored = service.ignore_unsupported.iter();
+        self.list("IgnoreUnsupported", ignored.map(|key| (*key).to_owned()));
     }
 
     fn restart(&mut self, restart: &Restart) {

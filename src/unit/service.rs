@@ -3,6 +3,7 @@
 //! Owns its keys' reading, their defaults and what they demand of each other; the restart keys are `restart.rs`.
 
 use super::exec::commands;
+use super::form;
 use super::parse::Reader;
 use super::print::word;
 use super::stream::{self, Stream};
@@ -83,6 +84,7 @@ pub(super) fn read(reader: &mut Reader) -> Service {
         stdout: now(reader, "StandardOutput", Output::Log, stream::output),
         stderr: now(reader, "StandardError", Output::Log, stream::error_output),
         log: log(reader),
+        ignore_unsupported: reader.many(SERVICE, "IgnoreUnsupported", |v, _| form::key(v)),
     };
     check_commands(reader, &service);
     service

@@ -26,9 +26,13 @@ impl Signal {
     pub const HUP: Self = Self(1);
     pub const INT: Self = Self(2);
     pub const ABRT: Self = Self(6);
+    pub const QUIT: Self = Self(3);
     pub const KILL: Self = Self(9);
+    pub const USR1: Self = Self(10);
+    pub const USR2: Self = Self(12);
     pub const PIPE: Self = Self(13);
     pub const TERM: Self = Self(15);
+    pub const CHLD: Self = Self(17);
     pub const CONT: Self = Self(18);
 
     /// `None` outside 1 to 64.

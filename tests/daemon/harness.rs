@@ -23,7 +23,7 @@ use diakonos::wire::{
 /// How long anything may take on a machine that is busy with other tests.
 pub(crate) const PATIENCE_MS: u64 = 60_000;
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_diakonos");
+pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_diakonos");
 
 static COUNT: AtomicU32 = AtomicU32::new(0);
 
@@ -162,7 +162,7 @@ impl Bench {
         }
     }
 
-    fn environment<'p>(&self, program: &'p mut Program) -> &'p mut Program {
+    pub(crate) fn environment<'p>(&self, program: &'p mut Program) -> &'p mut Program {
         program
             .env("DIAKONOS_HOME", self.home())
             .env("DIAKONOS_SERVICE_DIR", self.units())

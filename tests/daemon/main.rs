@@ -10,11 +10,13 @@
 
 mod boot;
 mod clients;
+mod container;
 mod ending;
 mod files;
 mod harness;
 mod home;
 mod kinds;
+mod lenience;
 mod lifecycle;
 mod limits;
 mod notify;

@@ -390,6 +390,24 @@ fn a_guardian_that_is_stopped_holds_nobody_up() {
     daemon.end();
 }
 
+/// The lock's file has the number of a daemon that is dead; who holds it is another one.
+#[test]
+fn a_guardian_that_is_stopped_is_named_and_can_be_let_go_on() {
+    let bench = Bench::new();
+    let mut daemon = bench.daemon();
+    let guardian = daemon.started();
+    signal(guardian, STOP);
+    kill(daemon.pid());
+    let output = bench.run(&["list"]);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(5), "{said}");
+    assert!(said.contains(&format!("`kill -CONT {guardian}`")), "{said}");
+    signal(guardian, CONTINUE);
+    daemon.log.until("a successor");
+    assert!(bench.run(&["list"]).status.success());
+    daemon.end();
+}
+
 #[test]
 fn a_guardian_that_could_not_be_made_is_tried_again_when_a_client_comes() {
     let bench = Bench::new();

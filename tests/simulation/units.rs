@@ -2,11 +2,12 @@
 //!
 //! Owns what definitions can look like. A choice of 0 everywhere gives one plain service that runs for ever.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use diakonos::unit::{
-    Exec, Input, Install, Kill, KillMode, Kind, LogLimits, Output, Policy, Readiness, Restart,
-    Service, Signal, Span, StartLimit, StatusSet, Unit, UnitName, WorkingDirectory,
+    Context, Exec, Install, KillMode, Kind, Policy, Readiness, Restart, Service, Signal, Span,
+    StartLimit, Unit, UnitName, parse,
 };
 
 use crate::entropy::Entropy;
@@ -61,49 +62,25 @@ pub(crate) fn exec(program: &str) -> Exec {
     }
 }
 
+/// As the parser reads it, so that every key has its default.
 fn plain() -> Service {
-    Service {
-        kind: Kind::Simple,
-        readiness: Readiness::Executed,
-        oversight: None,
-        remain_after_exit: false,
-        pid_file: None,
-        start_pre: Vec::new(),
-        start: vec![exec("/bin/main")],
-        start_post: Vec::new(),
-        reload: Vec::new(),
-        stop: Vec::new(),
-        stop_post: Vec::new(),
-        restart: Restart {
-            policy: Policy::No,
-            delay: None,
-            steps: 0,
-            max_delay: None,
-            jitter: None,
-            reset: Span::from_secs(60),
-            success: StatusSet::default(),
-            prevent: StatusSet::default(),
-            force: StatusSet::default(),
-        },
-        timeout_start: Span::from_secs(90),
-        timeout_stop: Span::from_secs(10),
-        kill: Kill::default(),
-        user: None,
-        group: None,
-        supplementary_groups: Vec::new(),
-        umask: 0o022,
-        working_directory: WorkingDirectory::Home,
-        environment: Vec::new(),
-        environment_files: Vec::new(),
-        pass_environment: Vec::new(),
-        stdin: Input::Null,
-        stdout: Output::Log,
-        stderr: Output::Inherit,
-        log: LogLimits {
-            max_size: 10 << 20,
-            max_files: 5,
-        },
-    }
+    static PLAIN: OnceLock<Service> = OnceLock::new();
+    let read = || {
+        let context = Context {
+            user: String::new(),
+            uid: 0,
+            home: PathBuf::from("/"),
+            host: String::new(),
+            runtime: PathBuf::from("/run"),
+            state: PathBuf::from("/var/lib"),
+            logs: PathBuf::from("/var/log"),
+        };
+        let text = "[service]\nExecStart = '/bin/main'";
+        let unit = parse(text, Path::new("/plain.service"), &name("plain"), &context);
+        let service = unit.ok().and_then(|unit| unit.service);
+        *service.expect("a plain service is right")
+    };
+    PLAIN.get_or_init(read).clone()
 }
 
 /// The first definitions of a game: 1 to 12 units, without an ordering cycle.

@@ -10,8 +10,9 @@ use crate::cli::args::Given;
 use crate::cli::client::Client;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::family::{self, Family, Meant};
+use crate::cli::first::{Meaning, Orphans, Role};
 use crate::cli::logs::{LogWatch, LogsError, Options, View};
-use crate::cli::output::{aside, hint_line};
+use crate::cli::output::{self, aside, hint_line};
 use crate::cli::place::Place;
 use crate::cli::table::{Choice, Count, Group, Row};
 use crate::cli::wait::{Waiting, await_signals};
@@ -21,7 +22,10 @@ use crate::sys::clock::{monotonic_ms, wall_ms};
 use crate::sys::poll::wait_readable;
 use crate::sys::signals::Watched;
 use crate::unit::Signal;
-use crate::wire::{Final, Reply, UnitResult};
+use crate::wire::{Final, Reply, ResultKind, UnitResult};
+
+/// How long the daemon may take to end once everything is down.
+const END_MS: u64 = 5_000;
 
 pub(in crate::cli) const ROW: Row = Row {
     name: "up",
@@ -41,6 +45,10 @@ pub(in crate::cli) const ROW: Row = Row {
          command has started, in order, and leaves alone what was up before; a second Ctrl-C no longer waits for that. It \
          ends by itself when all that it has started is down for good.",
         "A unit that a pattern or the folder brought in and whose file is wrong is reported, and the others start.",
+        "With --exit-with, the exit code is NAME's own when that ends, and after Ctrl-C where NAME failed.",
+        "As the first process of a container (PID 1) it reaps whoever is left to it, takes SIGTERM and SIGQUIT for \
+         Ctrl-C, hands SIGHUP, SIGUSR1 and SIGUSR2 on to NAME, or to the one unit it was given, and ends the daemon, \
+         with all that runs, before itself.",
     ],
     examples: &[
         ("diakonos up", "all of ./services"),
@@ -69,9 +77,13 @@ fn run(given: &Given) -> Result<Exit, Failure> {
         None => None,
         Some(name) => Some(exit_with(name, &members)?),
     };
+    let role = Role::find();
+    let await_all = || await_signals(role.signals());
+    // Nothing ends the first process while it waits for the daemon, and no signal may be lost meanwhile.
+    let early = (role == Role::First).then(await_all).transpose()?;
     let connected = place.connect_or_start_fresh()?;
     let mut client = connected.client;
-    let signals = await_signals(&[Signal::INT, Signal::TERM, Signal::HUP])?;
+    let signals = early.map_or_else(await_all, Ok)?;
     let folder = place.home.logs();
     let watch = LogWatch::begin(&folder, &members).map_err(|e| failure(LogsError::Wait(e)))?;
     let options = Options {
@@ -80,23 +92,43 @@ fn run(given: &Given) -> Result<Exit, Failure> {
         filter: Filter::default(),
     };
     let view = View::open(&folder, &members, options).map_err(failure)?;
-    let family = Family::new(&mut client, members)?;
+    let family = match role {
+        Role::Ordinary => Family::of_the_down(&mut client, members)?,
+        Role::First => Family::of_all(members),
+    };
     let mut up = Up {
         given,
         place: &place,
+        role,
         view,
         watch,
         signals,
         family,
         audience: Audience::There,
+        orphans: Orphans::default(),
+        receiver: receiver(exit_with.as_deref(), &meant),
         begun_ms: wall_ms(),
     };
-    let exit = up.run(&mut client, meant, exit_with.as_deref())?;
-    if connected.fresh {
-        let hint = "the daemon that this started still runs; `diakonos kill` ends it";
-        aside(&hint_line(hint, given.error_palette()));
+    up.orphans.note();
+    let exit = up.run(&mut client, meant, exit_with.as_deref());
+    match role {
+        Role::First => up.end_daemon(&exit),
+        Role::Ordinary if connected.fresh && exit.is_ok() => {
+            let hint = "the daemon that this started still runs; `diakonos kill` ends it";
+            aside(&hint_line(hint, given.error_palette()));
+        }
+        Role::Ordinary => {}
     }
-    Ok(exit)
+    exit
+}
+
+/// Who gets the signals that are handed on: the one service that this is about, if it is about one.
+fn receiver(exit_with: Option<&str>, meant: &Meant) -> Option<String> {
+    match (exit_with, meant.names.as_slice()) {
+        (Some(name), _) => Some(name.to_owned()),
+        (None, [only]) => Some(only.clone()),
+        (None, _) => None,
+    }
 }
 
 fn exit_with(name: &str, members: &[String]) -> Result<String, Failure> {
@@ -118,11 +150,14 @@ fn exit_with(name: &str, members: &[String]) -> Result<String, Failure> {
 struct Up<'a> {
     given: &'a Given,
     place: &'a Place,
+    role: Role,
     view: View,
     watch: LogWatch,
     signals: Watched,
     family: Family,
     audience: Audience,
+    orphans: Orphans,
+    receiver: Option<String>,
     begun_ms: u64,
 }
 
@@ -158,11 +193,11 @@ impl Up<'_> {
         let mut look_at_ms: Option<u64> = None;
         loop {
             if self.audience == Audience::Gone {
-                return self.stop();
+                return self.stop(exit_with);
             }
             let woken = self.wait(client.fd(), look_at_ms, waiting.as_mut())?;
             if woken.interrupted {
-                return self.stop();
+                return self.stop(exit_with);
             }
             if woken.daemon
                 && let Some(results) = hear(client, waiting.as_mut())?
@@ -183,7 +218,7 @@ impl Up<'_> {
                 && self.family.is_over(name)
             {
                 let code = self.family.exit_code(self.place, name);
-                self.stop()?;
+                self.stop(None)?;
                 return Ok(Exit::Code(code));
             }
             if !look.alive {
@@ -206,7 +241,10 @@ impl Up<'_> {
     ) -> Result<Woken, Failure> {
         let timeout_ms = match &waiting {
             Some(waiting) => Some(waiting.patience_ms()),
-            None => until_ms.map(|at_ms| at_ms.saturating_sub(monotonic_ms())),
+            None => {
+                let look_ms = until_ms.map(|at_ms| at_ms.saturating_sub(monotonic_ms()));
+                look_ms.into_iter().chain(self.orphans.in_ms()).min()
+            }
         };
         let mut fds = vec![self.signals.as_fd(), daemon, self.watch.as_fd()];
         fds.extend(self.family.mains());
@@ -224,10 +262,50 @@ impl Up<'_> {
             self.print()?;
         }
         self.family.note_ends(ready.get(3..).unwrap_or_default());
+        self.orphans.reap();
         Ok(Woken {
-            interrupted: is_ready(0) && matches!(self.signals.read(), Ok(Some(_))),
+            interrupted: is_ready(0) && self.take_signals(),
             daemon: is_ready(1),
         })
+    }
+
+    /// Does what the signals that have come ask for. The answer: whether that is to stop.
+    fn take_signals(&mut self) -> bool {
+        while let Ok(Some(received)) = self.signals.read() {
+            match self.role.meaning(received) {
+                Meaning::Stop => return true,
+                Meaning::HandOn(signal) => self.hand_on(signal),
+                Meaning::Reap => self.orphans.note(),
+            }
+        }
+        false
+    }
+
+    /// Has the daemon send a signal to the main process of the service that this is about.
+    fn hand_on(&self, signal: Signal) {
+        let Some(name) = &self.receiver else {
+            aside(&format!(
+                "{signal}: no one service is meant; --exit-with names the one that gets it\n"
+            ));
+            return;
+        };
+        let names = vec![name.clone()];
+        let command = Command::Signal { names, signal };
+        let said = match self.place.connect() {
+            Ok(Some(mut client)) => client.ask(command, &self.place.directories),
+            Ok(None) => Err(Failure::new(Exit::NoDaemon, "no daemon runs")),
+            Err(failure) => Err(failure),
+        };
+        match said {
+            Ok(Final::Results(results)) => {
+                let lost = |result: &&UnitResult| result.kind != ResultKind::Signaled;
+                for result in results.iter().filter(lost) {
+                    aside(&format!("{signal}: {}: {}\n", result.unit, result.text));
+                }
+            }
+            Ok(_) => {}
+            Err(failure) => output::failure(&failure, self.given.error_palette()),
+        }
     }
 
     fn print(&mut self) -> Result<(), Failure> {
@@ -255,36 +333,75 @@ impl Up<'_> {
         }
     }
 
-    /// Stops what is ours, still showing the logs.
-    fn stop(&mut self) -> Result<Exit, Failure> {
+    /// Stops what is ours, still showing the logs. The exit code is this unit's where it failed.
+    fn stop(&mut self, exit_with: Option<&str>) -> Result<Exit, Failure> {
         let ended = || Failure::new(Exit::NoDaemon, "the daemon has ended meanwhile");
         let mut client = self.place.connect_or_succeed()?.ok_or_else(ended)?;
         let names = self.family.to_stop(&mut client)?;
+        let mut exit = Exit::Done;
         if names.is_empty() {
             self.view.changed();
             self.print()?;
-            return Ok(Exit::Done);
+        } else {
+            aside(&format!(
+                "\nstopping {} (Ctrl-C: do not wait)\n",
+                names.join(", ")
+            ));
+            let wait = Wait::Finished;
+            let results = self.carry_out(&mut client, Command::Stop { names, wait })?;
+            exit = self.report(&results, wall_ms())?;
         }
-        aside(&format!(
-            "\nstopping {} (Ctrl-C: do not wait)\n",
-            names.join(", ")
-        ));
-        let wait = Wait::Finished;
-        client.send(Command::Stop { names, wait }, &self.place.directories)?;
+        if let Some(name) = exit_with {
+            self.family.look(&mut client)?;
+            if self.family.has_failed(name) {
+                exit = Exit::Code(self.family.exit_code(self.place, name));
+            }
+        }
+        Ok(exit)
+    }
+
+    /// Has the daemon do what ends services, still showing the logs.
+    fn carry_out(
+        &mut self,
+        client: &mut Client,
+        command: Command,
+    ) -> Result<Vec<UnitResult>, Failure> {
+        client.send(command, &self.place.directories)?;
         let mut waiting = Waiting::new(self.given, self.place, "stopping".to_owned());
         loop {
             let woken = self.wait(client.fd(), None, Some(&mut waiting))?;
             if woken.interrupted {
-                aside("detached: the daemon goes on stopping them\n");
+                aside(match self.role {
+                    Role::Ordinary => "detached: the daemon goes on stopping them\n",
+                    Role::First => "not waiting: what still runs is killed\n",
+                });
                 return Err(Failure::silent(Exit::Detached));
             }
             if woken.daemon
-                && let Some(results) = hear(&mut client, Some(&mut waiting))?
+                && let Some(results) = hear(client, Some(&mut waiting))?
             {
                 self.view.changed();
                 self.print()?;
-                return self.report(&results, wall_ms());
+                return Ok(results);
             }
+        }
+    }
+
+    /// Stops whatever runs in this container and ends its daemon, so that nobody is killed and nothing half written
+    /// when we end; unless nobody wants to wait.
+    fn end_daemon(&mut self, exit: &Result<Exit, Failure>) {
+        if matches!(exit, Err(failure) if failure.exit == Exit::Detached) {
+            return;
+        }
+        let ended = match self.place.connect() {
+            Ok(Some(mut client)) => self
+                .carry_out(&mut client, Command::Kill)
+                .map(|_| client.wait_for_end(END_MS)),
+            Ok(None) => return,
+            Err(failure) => Err(failure),
+        };
+        if let Err(failure) = ended {
+            output::failure(&failure, self.given.error_palette());
         }
     }
 }

@@ -205,6 +205,7 @@ pub(super) fn fields(item: &Item, now_ms: u64) -> Vec<(&'static str, Json)> {
         ("log_lost_bytes", Json::Number(status.log_lost)),
         ("says", Json::text(&status.said)),
         ("left_over", Json::List(left_over.collect())),
+        ("forgone", Json::texts(&status.forgone)),
         (
             "error",
             item.fault.as_deref().map_or(Json::Null, Json::text),

@@ -113,6 +113,13 @@ fn file(lines: &mut Lines, item: &Item) {
         let text = "the file has changed since it was started; `restart` applies it";
         lines.more(&lines.palette.paint(Tone::Busy, text));
     }
+    for (place, key) in status.forgone.iter().enumerate() {
+        let text = lines.palette.paint(Tone::Busy, &clean(key));
+        match place {
+            0 => lines.add("without", &text),
+            _ => lines.more(&text),
+        }
+    }
     for (place, link) in status.documentation.iter().enumerate() {
         match place {
             0 => lines.add("docs", &clean(link)),

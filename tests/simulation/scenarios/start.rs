@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use diakonos::engine::{Ending, Event, Failure, Impossible, NoMain, Outcome, Role, State, Verb};
-use diakonos::unit::{Kind, Readiness, Unit};
+use diakonos::unit::{Kind, Policy, Readiness, Unit};
 
 use super::{Stage, signal, with};
 use crate::units::{exec, service};
@@ -315,4 +315,69 @@ fn a_new_definition_waits_for_the_next_start() {
     stage.succeed("a", Role::StartPre);
     stage.launch("a", Role::Start);
     assert_eq!(stage.outcome(request, "a"), Some(Outcome::Started));
+}
+
+fn with_start_post() -> Unit {
+    with(service("a"), |s| {
+        s.start_post = vec![exec("/bin/after"), exec("/bin/last")]
+    })
+}
+
+/// systemd's rule: what runs beside a main process that ends is not cut short.
+#[test]
+fn start_post_is_not_cut_short_when_the_main_process_ends() {
+    let unit = with(with_start_post(), |s| s.restart.policy = Policy::OnFailure);
+    let mut stage = Stage::new(vec![unit]);
+    stage.start("a");
+    let run = stage.launch("a", Role::Start);
+    stage.launch("a", Role::StartPost);
+    stage.signals();
+    stage.end(run, Ending::Code(3));
+    assert_eq!(stage.state("a"), State::Starting);
+    assert_eq!(stage.signals(), []);
+    stage.succeed_daemon();
+    let first = stage.run("a", Role::StartPost);
+    stage.end(first, Ending::Code(0));
+    stage.succeed("a", Role::StartPost);
+    assert_eq!(
+        stage.state("a"),
+        State::Backoff,
+        "it failed, and is tried again"
+    );
+}
+
+#[test]
+fn a_main_process_that_ends_well_before_its_start_is_complete() {
+    for (remains, state) in [(false, State::Completed), (true, State::Exited)] {
+        let unit = with(with_start_post(), |s| {
+            s.remain_after_exit = remains;
+            s.stop = vec![exec("/bin/stop")];
+        });
+        let mut stage = Stage::new(vec![unit]);
+        stage.start("a");
+        let run = stage.launch("a", Role::Start);
+        stage.end(run, Ending::Code(0));
+        stage.succeed("a", Role::StartPost);
+        stage.succeed("a", Role::StartPost);
+        if !remains {
+            stage.succeed("a", Role::Stop);
+        }
+        assert_eq!(stage.state("a"), state);
+    }
+}
+
+#[test]
+fn a_start_post_that_fails_beside_a_lost_main_process_has_failed_by_that() {
+    let mut stage = Stage::new(vec![with_start_post()]);
+    let request = stage.start("a");
+    let run = stage.launch("a", Role::Start);
+    stage.end(run, Ending::Code(3));
+    let post = stage.launch("a", Role::StartPost);
+    stage.end(post, Ending::Code(1));
+    let Some(Outcome::Failed { failure, .. }) = stage.outcome(request, "a") else {
+        panic!("{:?}", stage.answer(request));
+    };
+    let role = Role::Start;
+    let ending = Ending::Code(3);
+    assert_eq!(failure, Failure::Ended { role, ending });
 }

@@ -1,0 +1,166 @@
+//! The child's report: at which step it failed, or which it went on without.
+//!
+//! Owns the steps' names and numbers, and the form of a report in the status pipe. Their order is `child`'s.
+
+use std::io;
+use std::os::fd::BorrowedFd;
+
+use super::files;
+
+/// The bytes of a report in the status pipe: step and errno, four each.
+pub(super) const REPORT_LENGTH: usize = 8;
+
+/// Set in a step's number where the child has gone on without it.
+const TOLERATED: i32 = 1 << 30;
+
+/// What the child was doing when it failed, in the order in which it does them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    Cgroup = 1,
+    Session,
+    StandardInput,
+    StandardOutput,
+    StandardError,
+    DescriptorLimit,
+    Groups,
+    Group,
+    User,
+    Directory,
+    Exec,
+}
+
+impl Step {
+    const ALL: [Self; 11] = [
+        Self::Cgroup,
+        Self::Session,
+        Self::StandardInput,
+        Self::StandardOutput,
+        Self::StandardError,
+        Self::DescriptorLimit,
+        Self::Groups,
+        Self::Group,
+        Self::User,
+        Self::Directory,
+        Self::Exec,
+    ];
+
+    /// For users, fits "cannot set up …" and "… failed".
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Cgroup => "cgroup",
+            Self::Session => "session",
+            Self::StandardInput => "standard input",
+            Self::StandardOutput => "standard output",
+            Self::StandardError => "standard error",
+            Self::DescriptorLimit => "descriptor limit",
+            Self::Groups => "supplementary groups",
+            Self::Group => "group",
+            Self::User => "user",
+            Self::Directory => "directory",
+            Self::Exec => "exec",
+        }
+    }
+
+    pub(super) fn number(self) -> i32 {
+        self as i32
+    }
+
+    /// The same for a step that the child has gone on without.
+    pub(super) fn tolerated_number(self) -> i32 {
+        self.number() | TOLERATED
+    }
+
+    fn from_number(number: i32) -> Option<Self> {
+        Self::ALL.into_iter().find(|step| step.number() == number)
+    }
+}
+
+/// How far a new process has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ExecStatus {
+    Pending,
+    /// The program runs, or the process was killed on the way, which its pidfd then tells.
+    Executed,
+    Failed {
+        step: Step,
+        errno: i32,
+    },
+    /// The step failed, the child goes on without it, and there is more to be read.
+    Tolerated {
+        step: Step,
+        errno: i32,
+    },
+}
+
+/// Reads the child's next report from [`super::process::Spawned::status`]. After `Executed` and `Failed` the descriptor
+/// has done its duty.
+///
+/// # Errors
+/// `InvalidData` for bytes that no child of ours writes; else what read(2) gives.
+pub fn read_status(fd: BorrowedFd<'_>) -> io::Result<ExecStatus> {
+    let mut report = [0_u8; REPORT_LENGTH];
+    match files::read_into(fd, &mut report) {
+        Ok(0) => Ok(ExecStatus::Executed),
+        Ok(REPORT_LENGTH) => {
+            let (number, errno) = decode_report(report);
+            let step = Step::from_number(number & !TOLERATED).ok_or(io::ErrorKind::InvalidData)?;
+            Ok(if number & TOLERATED == 0 {
+                ExecStatus::Failed { step, errno }
+            } else {
+                ExecStatus::Tolerated { step, errno }
+            })
+        }
+        Ok(_) => Err(io::ErrorKind::InvalidData.into()),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(ExecStatus::Pending),
+        Err(error) => Err(error),
+    }
+}
+
+pub(super) fn decode_report(report: [u8; REPORT_LENGTH]) -> (i32, i32) {
+    let [a, b, c, d, e, f, g, h] = report;
+    (
+        i32::from_ne_bytes([a, b, c, d]),
+        i32::from_ne_bytes([e, f, g, h]),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+    use std::os::fd::AsFd;
+
+    use super::*;
+
+    fn read_back(bytes: &[u8]) -> io::Result<ExecStatus> {
+        let (reader, writer) = files::pipe().unwrap();
+        rustix::io::write(&writer, bytes).unwrap();
+        read_status(reader.as_fd())
+    }
+
+    #[test]
+    fn a_report_that_no_child_writes_is_refused() {
+        for bytes in [&[1, 2, 3][..], &[99, 0, 0, 0, 2, 0, 0, 0], &[0; 8]] {
+            let error = read_back(bytes).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+        }
+    }
+
+    #[test]
+    fn steps_survive_the_pipe() {
+        for step in Step::ALL {
+            let failed = ExecStatus::Failed { step, errno: 2 };
+            let tolerated = ExecStatus::Tolerated { step, errno: 2 };
+            for (number, status) in [
+                (step.number(), failed),
+                (step.tolerated_number(), tolerated),
+            ] {
+                let record = [number.to_ne_bytes(), 2_i32.to_ne_bytes()].concat();
+                assert_eq!(read_back(&record).unwrap(), status);
+            }
+        }
+        assert_eq!(Step::from_number(0), None);
+        assert_eq!(Step::from_number(Step::ALL.len() as i32 + 1), None);
+    }
+}
