@@ -499,6 +499,8 @@ mod tests {
             begun: Moment(3),
             failure: None,
             main_ending: None,
+            watchdog_ms: None,
+            runtime_due: None,
         };
         Saved {
             facts,

@@ -2,7 +2,7 @@
 
 use crate::unit::{Unit, UnitName};
 
-use super::{Asker, Awaited, Facts, Moment, RequestId, RunId, UnitId, Verb};
+use super::{Asker, Awaited, Facts, Moment, RequestId, RunId, UnitId, Verb, Word};
 
 #[derive(Clone, Debug)]
 pub enum Event {
@@ -37,6 +37,8 @@ pub enum Event {
     /// The main process is ready in the way that its [`crate::unit::Readiness`] names. It may come before `Executed`,
     /// more than once, and from one that waits for nothing or is on its way down: then it means nothing.
     Ready { run: RunId },
+    /// A service says something else of itself, sd_notify(3).
+    Said { unit: UnitId, word: Word },
     /// There is no process (any more): a step before or at `execve` failed. Nothing else follows for this run.
     SpawnFailed { run: RunId, failure: SpawnFailure },
     /// The process has ended and is reaped.

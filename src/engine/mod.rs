@@ -25,6 +25,7 @@ mod id;
 #[cfg(debug_assertions)]
 mod invariants;
 mod kill;
+mod oversight;
 mod phase;
 mod request;
 mod restart;
@@ -53,6 +54,7 @@ pub use event::{Absent, Core, Ending, Event, NoMain, SpawnFailure};
 pub use facts::{FactFailure, FactGoal, FactPhase, FactRun, Facts};
 pub use graph::find_cycle;
 pub use id::{ChangeId, Moment, RequestId, RunId, UnitId};
+pub use oversight::Word;
 pub use request::unfit;
 pub use restart::{RestartPlan, restart_plan};
 pub use resume::{Awaited, Pending};
@@ -79,6 +81,10 @@ pub struct Engine {
     names: BTreeMap<UnitName, UnitId>,
     graph: Graph,
     timers: Timers,
+    /// When a service has to have shown that it lives.
+    watchdogs: Timers,
+    /// When a service has run for long enough.
+    runtimes: Timers,
     requests: Requests,
     /// Which unit a process belongs to, from the wish for it until its end.
     runs: BTreeMap<RunId, UnitId>,
@@ -130,6 +136,8 @@ impl Engine {
             names: BTreeMap::new(),
             graph: Graph::default(),
             timers: Timers::default(),
+            watchdogs: Timers::default(),
+            runtimes: Timers::default(),
             requests: Requests::default(),
             runs: BTreeMap::new(),
             work: BTreeSet::new(),
@@ -193,6 +201,7 @@ impl Engine {
             Event::Spawned { run, pid } => self.on_spawned(run, pid),
             Event::Executed { run } => self.on_executed(run),
             Event::Ready { run } => self.on_ready(run),
+            Event::Said { unit, word } => self.on_said(unit, word),
             Event::SpawnFailed { run, failure } => self.on_fate(run, Fate::Unborn(failure)),
             Event::Exited { run, ending } => self.on_fate(run, Fate::Ended(ending)),
             Event::MainFound { run, pid } => self.on_main(run, Happening::MainFound(pid)),
@@ -216,7 +225,8 @@ impl Engine {
     /// When [`Event::Tick`] is due.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Moment> {
-        self.timers.next()
+        let all = [&self.timers, &self.watchdogs, &self.runtimes];
+        all.into_iter().filter_map(Timers::next).min()
     }
 
     #[must_use]
@@ -302,8 +312,9 @@ impl Engine {
         while let Some(unit) = self.timers.pop_due(self.now) {
             self.happen(unit, Happening::Due);
         }
+        self.oversight_due();
         debug_assert!(
-            self.timers.next().is_none_or(|next| next > self.now),
+            self.next_deadline().is_none_or(|next| next > self.now),
             "after a tick the next deadline is later than now"
         );
     }
@@ -323,6 +334,13 @@ impl Engine {
             (Action::RunReload, _) => self.run_reload(unit),
             (Action::Launched, _) => self.launched(unit),
             (Action::MainReady, _) => self.main_ready(unit),
+            (Action::Reloading, Happening::Reloading(begun)) => self.reloading(unit, begun),
+            (Action::Reloaded, _) => self.reloaded(unit),
+            (Action::Leave, _) => self.leave(unit),
+            (Action::Left, Happening::MainEnded(fate)) => self.left(unit, &fate),
+            (Action::LeaveTooLong, _) => self.leave_too_long(unit),
+            (Action::Abandon, Happening::Hung(limit_ms)) => self.hung(unit, limit_ms),
+            (Action::Overrun, _) => self.overrun(unit),
             (Action::FirstEnded, Happening::MainEnded(fate)) => self.first_ended(unit, fate),
             (Action::FindAgain, _) => self.find_main(unit),
             (Action::MainLost, Happening::MainEnded(fate)) => self.main_lost(unit, &fate),
@@ -375,6 +393,10 @@ impl Engine {
     /// Puts the unit into a phase, without a deadline, and everybody concerned on the worklist.
     fn enter(&mut self, unit: UnitId, phase: Phase, cause: Option<Cause>) {
         self.timers.set(unit, None);
+        if !phase.kind().is_overseen() {
+            self.watchdogs.set(unit, None);
+            self.runtimes.set(unit, None);
+        }
         if let Some(service) = self.services.get_mut(&unit) {
             service.phase = phase;
         }

@@ -68,12 +68,13 @@ pub(super) fn is_wanted(restart: &Restart, why: &Why, main: Option<Ending>) -> b
         }
     }
     match restart.policy {
-        Policy::No | Policy::OnWatchdog => false,
+        Policy::No => false,
+        Policy::OnWatchdog => failure.is_some_and(is_watchdog),
         Policy::Always => true,
         Policy::OnSuccess => failure.is_none(),
         Policy::OnFailure => failure.is_some(),
         Policy::OnAbnormal => {
-            failure.is_some_and(|failure| is_signal(failure) || is_timeout(failure))
+            failure.is_some_and(|f| is_signal(f) || is_timeout(f) || is_watchdog(f))
         }
         Policy::OnAbort => failure.is_some_and(is_signal),
     }
@@ -81,6 +82,10 @@ pub(super) fn is_wanted(restart: &Restart, why: &Why, main: Option<Ending>) -> b
 
 fn is_signal(failure: &Failure) -> bool {
     matches!(failure_word(failure), "signal" | "core-dump")
+}
+
+fn is_watchdog(failure: &Failure) -> bool {
+    failure_word(failure) == "watchdog"
 }
 
 fn is_timeout(failure: &Failure) -> bool {
@@ -109,6 +114,9 @@ pub(super) fn is_hopeless(failure: &Failure) -> bool {
         | Failure::StartTimeout { .. }
         | Failure::MainTimeout { .. }
         | Failure::StopTimeout { .. }
+        | Failure::Watchdog { .. }
+        | Failure::Runtime { .. }
+        | Failure::NeverReady { .. }
         | Failure::NoMain { .. }
         | Failure::Dependency { .. }
         | Failure::StartLimit { .. }

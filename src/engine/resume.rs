@@ -53,7 +53,7 @@ impl Service {
             Awaited::Up => self.became(),
             Awaited::Down => self.kind().rests().then_some(Outcome::Stopped),
             Awaited::Reload => {
-                let reloads = matches!(self.phase, Phase::Reloading { .. });
+                let reloads = self.kind().reloads();
                 (!reloads).then_some(Outcome::Reloaded)
             }
         }

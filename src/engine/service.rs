@@ -3,7 +3,7 @@
 use crate::unit::{Service as Definition, Unit};
 
 use super::phase::{Goal, Phase, state};
-use super::{Cause, FactPhase, Moment, RunId, State, UnitId};
+use super::{Cause, FactGoal, FactPhase, Facts, Moment, RunId, State, UnitId};
 
 #[derive(Debug)]
 pub(super) struct Service {
@@ -32,8 +32,20 @@ pub(super) struct Service {
     pub(super) begun: Moment,
     /// The automatic starts that a limit counts.
     pub(super) starts: Vec<Moment>,
+    /// The watchdog that it has asked for in this life, in milliseconds.
+    pub(super) watchdog_ms: Option<u64>,
+    /// What it has said of its reload while `ExecReload=` ran.
+    pub(super) reload: Reload,
     /// Whom the clients were last told that it waits for.
     pub(super) told: Option<UnitId>,
+}
+
+/// What a service has said of the reload that its commands are at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reload {
+    Silent,
+    /// That it reloads.
+    Begun,
 }
 
 impl Service {
@@ -53,8 +65,35 @@ impl Service {
             last_run: RunId(0),
             begun: Moment(0),
             starts: Vec::new(),
+            watchdog_ms: None,
+            reload: Reload::Silent,
             told: None,
         }
+    }
+
+    /// Becomes what a predecessor has written down.
+    pub(super) fn recall(&mut self, (phase, next): (Phase, Option<Box<Unit>>), facts: &Facts) {
+        self.goal = match facts.goal {
+            _ if phase.kind().rests() => Goal::Down,
+            FactGoal::Up => Goal::Up,
+            FactGoal::Down => Goal::Down,
+            FactGoal::Cycle => Goal::Cycle,
+        };
+        self.phase = phase;
+        self.next = next;
+        self.since = facts.since;
+        self.ready_at = facts.ready_at;
+        self.restarts = facts.restarts;
+        self.attempt = facts.attempt;
+        self.last_run = facts.last_run;
+        self.begun = facts.begun;
+        self.starts.clone_from(&facts.starts);
+        self.watchdog_ms = facts.watchdog_ms;
+        self.cause = match &self.phase {
+            Phase::Failed(failure) => Cause::Failed(failure.clone()),
+            _ => Cause::Restored,
+        };
+        self.shown = self.state();
     }
 
     /// The newest definition, in force or not.

@@ -47,6 +47,8 @@ pub enum Cause {
     Failed(Failure),
     /// Its stop is complete: nothing is left.
     Gone,
+    /// It says that it goes down by itself.
+    Leaving,
     /// The daemon ends.
     Shutdown,
     /// It was taken over from a daemon that died.
@@ -77,6 +79,18 @@ pub enum Failure {
     /// `TimeoutStopSec=` passed and SIGKILL had to be sent, or may not be.
     StopTimeout {
         limit_ms: u64,
+    },
+    /// The service did not say within this time that it lives; `None`: it said itself that it hangs.
+    Watchdog {
+        limit_ms: Option<u64>,
+    },
+    /// `RuntimeMaxSec=` passed.
+    Runtime {
+        limit_ms: u64,
+    },
+    /// The main process ended, well, before it was ready.
+    NeverReady {
+        ending: Ending,
     },
     /// A forking service that left no main process.
     NoMain {

@@ -70,6 +70,8 @@ fn present() -> Saved {
                 number: 11,
                 core: Core::Dumped,
             }),
+            watchdog_ms: Some(30_000),
+            runtime_due: Some(Moment(90_000)),
         },
         file: "/units/web@.service".to_owned(),
         hash: u64::MAX - 1,
@@ -96,6 +98,8 @@ fn facts_of_the_first_version_are_read() {
         ..present()
     };
     first.facts.begun = Moment(0);
+    first.facts.watchdog_ms = None;
+    first.facts.runtime_due = None;
     assert_eq!(decode_saved(&payload("facts-1.state")), Ok(first));
 }
 

@@ -21,6 +21,7 @@ mod lifecycle;
 mod limits;
 mod notify;
 mod order;
+mod oversight;
 mod reboot;
 mod remains;
 mod repeat;

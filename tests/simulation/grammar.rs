@@ -30,11 +30,13 @@ pub(crate) enum Action {
     HugeStep,
     /// The daemon dies now, or in the middle of what it does next.
     Crash,
+    /// A service says something of itself.
+    Speak,
     /// Facts read back are the same facts.
     Compare,
 }
 
-const ACTIONS: [Action; 16] = [
+const ACTIONS: [Action; 17] = [
     Action::GoOn,
     Action::Start,
     Action::Stop,
@@ -50,6 +52,7 @@ const ACTIONS: [Action; 16] = [
     Action::SmallStep,
     Action::HugeStep,
     Action::Crash,
+    Action::Speak,
     Action::Compare,
 ];
 
@@ -69,6 +72,7 @@ impl Weights {
                     entropy.pick(&[0, 4, 15])
                 }
                 Action::Shutdown => entropy.pick(&[0, 0, 0, 1, 3]),
+                Action::Speak => entropy.pick(&[0, 10, 60]),
                 Action::Vanish | Action::Rewrite => entropy.pick(&[0, 5, 25]),
                 Action::Strike => entropy.pick(&[0, 10, 60]),
                 Action::SmallStep => entropy.pick(&[0, 10, 60]),
@@ -109,6 +113,7 @@ impl Action {
             | Self::SmallStep
             | Self::HugeStep
             | Self::Crash
+            | Self::Speak
             | Self::Compare => None,
         }
     }

@@ -342,6 +342,7 @@ impl Model {
                 self.expect(turn, *run, *ending);
             }
             Event::Ready { .. }
+            | Event::Said { .. }
             | Event::GroupEmpty { .. }
             | Event::Resumed { .. }
             | Event::Tick => {}

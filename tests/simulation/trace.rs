@@ -109,6 +109,7 @@ fn tell_event(event: &Event, names: &Names<'_>) -> String {
                 "request {request}: {verb:?} {targets:?} by {by:?}, first {first_asked:?}, read {read:?}, missing {missing:?}"
             )
         }
+        Event::Said { unit, word } => format!("{} says {word:?}", told(*unit, names)),
         Event::GroupEmpty { unit } => format!("GroupEmpty of {}", told(*unit, names)),
         Event::Restored { unit, next, facts } => {
             let newer = if next.is_some() {

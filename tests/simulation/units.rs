@@ -4,10 +4,11 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use diakonos::unit::{
-    Context, Exec, Install, KillMode, Kind, Policy, Readiness, Restart, Service, Signal, Span,
-    StartLimit, Unit, UnitName, parse,
+    Context, Exec, Install, KillMode, Kind, Oversight, Policy, Readiness, Restart, Service, Signal,
+    Span, StartLimit, Unit, UnitName, parse,
 };
 
 use crate::entropy::Entropy;
@@ -148,6 +149,12 @@ fn draw_service(entropy: &mut Entropy) -> Service {
     service.kind = entropy.pick(&[Kind::Simple, Kind::Exec, Kind::Oneshot, Kind::Forking]);
     if matches!(service.kind, Kind::Simple | Kind::Exec) && entropy.chance(40) {
         service.readiness = Readiness::Notify;
+        if entropy.chance(40) {
+            service.kind = Kind::NotifyReload;
+        }
+    }
+    if entropy.chance(25) {
+        service.oversight = Some(Box::new(draw_oversight(entropy)));
     }
     service.remain_after_exit = entropy.chance(25);
     if service.kind == Kind::Forking && entropy.chance(50) {
@@ -185,6 +192,16 @@ fn draw_service(entropy: &mut Entropy) -> Service {
         service.kill.send_sighup = entropy.chance(50);
     }
     service
+}
+
+fn draw_oversight(entropy: &mut Entropy) -> Oversight {
+    let watchdog = entropy.pick(&[None, Some(30), Some(3)]);
+    Oversight {
+        watchdog: watchdog.map(Duration::from_secs),
+        timeout_abort: entropy.chance(50).then(|| draw_limit(entropy, 5)),
+        runtime_max: entropy.pick(&[Span::Infinite, Span::from_secs(60), Span::from_secs(3_600)]),
+        ..Oversight::default()
+    }
 }
 
 fn commands(entropy: &mut Entropy, low: u32, high: u32) -> Vec<Exec> {

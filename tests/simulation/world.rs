@@ -579,6 +579,7 @@ fn run_of(event: &Event) -> Option<RunId> {
         Event::Request { .. }
         | Event::Detached { .. }
         | Event::GroupEmpty { .. }
+        | Event::Said { .. }
         | Event::Restored { .. }
         | Event::Resumed { .. }
         | Event::Tick => None,

@@ -15,7 +15,7 @@ use mio::Token;
 use crate::engine::{Event, Role, RunId, SpawnFailure, UnitId};
 use crate::sys::ear::{Ear, Letter, Sender};
 use crate::sys::files;
-use crate::sys::process::{Pid, error_text};
+use crate::sys::process::{Pid, PidFd, error_text};
 use crate::unit::{NotifyAccess, Service};
 use crate::wire::{DATAGRAM_MAX, parse_notify};
 
@@ -54,6 +54,8 @@ struct Hearing {
     uid: u32,
     /// `NOTIFYACCESS=` takes the place of what the unit says.
     access: Option<NotifyAccess>,
+    /// Whom a forking service has named as its main process before its first one ended.
+    main: Option<(Pid, PidFd)>,
     /// How many words a process's end has waited for.
     last_words: u16,
     /// That somebody else spoke was told.
@@ -100,6 +102,11 @@ impl Ears {
         self.inherited.clear();
     }
 
+    /// Whom a forking service has named, if it has.
+    pub(super) fn take_main(&mut self, unit: UnitId) -> Option<(Pid, PidFd)> {
+        self.map.get_mut(&unit)?.main.take()
+    }
+
     /// Every socket.
     pub(super) fn sockets(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
         self.map.values().map(|hearing| hearing.ear.as_fd())
@@ -128,6 +135,7 @@ impl Ears {
             token,
             uid,
             access: None,
+            main: None,
             last_words: 0,
             warned: false,
         };

@@ -5,11 +5,12 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 
-use crate::engine::{Event, UnitId};
+use crate::engine::{Event, Moment, RunId, State, UnitId, Word};
 use crate::sys::ear::Sender;
 use crate::sys::proc;
 use crate::sys::process::{Pid, PidFd, errno_text};
 use crate::sys::users;
+use crate::unit::Kind;
 use crate::wire::Assignment;
 
 use super::super::processes::{Origin, Processes, Turn};
@@ -41,8 +42,31 @@ impl Processes {
                 self.name_main((unit, sender), *pid, turn);
             }
         }
+        let is_begin = |word: &Assignment| match word {
+            Assignment::MonotonicUsec(usec) => Some(Moment(usec / 1_000)),
+            _ => None,
+        };
+        let begun = words.iter().find_map(is_begin);
         let mut said = Said::default();
         for word in words {
+            let told = match word {
+                Assignment::Reloading => Some(Word::Reloading { begun }),
+                Assignment::Stopping => Some(Word::Stopping),
+                Assignment::WatchdogAlive => Some(Word::Alive),
+                Assignment::WatchdogTrigger => Some(Word::Hung),
+                // The longest number stands for none.
+                Assignment::WatchdogUsec(u64::MAX) => Some(Word::WatchdogLimit { ms: 0 }),
+                Assignment::WatchdogUsec(usec) => Some(Word::WatchdogLimit {
+                    ms: usec.div_ceil(1_000),
+                }),
+                Assignment::ExtendTimeoutUsec(usec) => Some(Word::Extend {
+                    ms: usec.div_ceil(1_000),
+                }),
+                _ => None,
+            };
+            if let Some(word) = told {
+                turn.events.push_back(Event::Said { unit, word });
+            }
             match word {
                 Assignment::Ready => self.tell_ready(unit, turn),
                 Assignment::Status(text) => said.status = Some(text),
@@ -109,6 +133,22 @@ impl Processes {
         if self.runs.values().any(|run| run.pid == pid) {
             return refuse("it is the process of another command");
         }
+        let service = turn
+            .engine
+            .unit(unit)
+            .and_then(|unit| unit.service.as_deref());
+        let is_forking = service.is_some_and(|service| service.kind == Kind::Forking);
+        let is_up = turn
+            .engine
+            .view(unit)
+            .is_some_and(|view| view.state != State::Starting);
+        if is_forking && !is_up {
+            // Its first process is to end before another one is the main process.
+            if let Some(hearing) = self.ears.map.get_mut(&unit) {
+                hearing.main = Some((pid, pidfd));
+            }
+            return self.look_again(unit, turn);
+        }
         let Some(id) = self.main_run(unit) else {
             return refuse("the service has no main process at the moment");
         };
@@ -116,12 +156,7 @@ impl Processes {
     }
 
     /// The run goes on in another process; the one before is one of the group from now on.
-    fn change_main(
-        &mut self,
-        id: crate::engine::RunId,
-        (pid, pidfd): (Pid, PidFd),
-        turn: &mut Turn<'_>,
-    ) {
+    fn change_main(&mut self, id: RunId, (pid, pidfd): (Pid, PidFd), turn: &mut Turn<'_>) {
         let exit = match turn.sources.add(pidfd.as_fd(), Source::Exit(id)) {
             Ok(exit) => exit,
             Err(error) => {
