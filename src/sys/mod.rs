@@ -25,6 +25,7 @@ pub mod clock;
 pub mod connect;
 pub mod controllers;
 pub mod detach;
+pub mod ear;
 pub mod files;
 pub mod folders;
 pub mod fork;
