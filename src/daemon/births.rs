@@ -1,14 +1,15 @@
 //! How a process is born: an effect of the engine becomes a child in its group, with its pipes, watched from the first
 //! moment.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::AsFd;
 use std::path::PathBuf;
 
-use crate::engine::{Event, Spawn, SpawnFailure, UnitId};
+use crate::engine::{Event, Role, RunId, Spawn, SpawnFailure, UnitId};
 use crate::log::Stream;
 use crate::sys::cgroup::Cgroup;
-use crate::sys::process::{self, Spawned, error_text};
+use crate::sys::process::{self, PidFd, Spawned, error_text};
 use crate::sys::{clock, files};
 use crate::unit::{Output, Service, Unit};
 
@@ -17,6 +18,7 @@ use super::group::Group;
 use super::lenience::Lenience;
 use super::processes::{Birth, Hold, Origin, Processes, Run, Turn};
 use super::pump::UnitLog;
+use super::sandbox::{Ground, confine};
 use super::sources::Source;
 use super::spawn::{Fifos, Objects, Order, command, failure, is_first, prepare};
 
@@ -77,7 +79,17 @@ impl Processes {
             account,
             invocation: &hold.invocation,
         };
-        let prepared = prepare(order, &fifos, &mut lenience)?;
+        let mut prepared = prepare(order, &fifos, &mut lenience)?;
+        let ground = Ground {
+            temporary: &self.home.temporary(unit.name.as_str()),
+            main: main_of(&self.runs, spawn.unit),
+            begins: is_first(service, spawn),
+            pipes: [&fifos.out, &fifos.err],
+        };
+        if let Some(confined) = confine(order, ground, &mut lenience)? {
+            prepared.spawn.setting.confinement = Some(confined.confinement);
+            prepared.objects.places = confined.places;
+        }
         self.forgone.add(spawn.unit, unit, lenience.into_reasons());
         let mut request: process::Spawn<'_> = prepared.spawn;
         request.nofile = Some(self.limits);
@@ -203,6 +215,13 @@ impl Processes {
             err: path("err"),
         }
     }
+}
+
+/// The process that its unit is up with.
+fn main_of(runs: &BTreeMap<RunId, Run>, unit: UnitId) -> Option<&PidFd> {
+    let mut runs = runs.values().rev();
+    let main = runs.find(|run| run.unit == unit && run.role == Role::Start);
+    main.map(|run| &run.pidfd)
 }
 
 /// Which log pipes the service's streams need.

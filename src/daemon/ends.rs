@@ -47,15 +47,15 @@ impl Processes {
             break match read_status(birth.status.as_fd()) {
                 Ok(ExecStatus::Pending) => return Report::Pending,
                 Ok(ExecStatus::Tolerated { step, errno }) => {
-                    let reason = birth.objects.failure(step, errno).reason;
+                    let reason = birth.objects.failure((step, 0), errno).reason;
                     if let Some(unit) = turn.engine.unit(run.unit) {
                         self.forgone.add(run.unit, unit, vec![reason]);
                     }
                     continue;
                 }
                 Ok(ExecStatus::Executed) => Report::Executed,
-                Ok(ExecStatus::Failed { step, errno }) => {
-                    Report::Failed(birth.objects.failure(step, errno))
+                Ok(ExecStatus::Failed { step, errno, item }) => {
+                    Report::Failed(birth.objects.failure((step, item), errno))
                 }
                 Err(error) => {
                     let errno = error.raw_os_error().unwrap_or(0);

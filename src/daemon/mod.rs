@@ -27,6 +27,7 @@ mod processes;
 mod pump;
 mod request;
 mod restore;
+mod sandbox;
 mod session;
 mod settling;
 mod slot_file;

@@ -9,6 +9,7 @@ use crate::sys::process::error_text;
 use super::group::Watched;
 use super::processes::{Processes, Progress, Turn};
 use super::pump::Pumped;
+use super::sandbox::remove_temporary;
 use super::watches::Purpose;
 
 impl Processes {
@@ -112,9 +113,26 @@ impl Processes {
         if let Err(error) = hold.group.remove() {
             ::log::warn!("removing the cgroup of unit {unit}: {}", error_text(&error));
         }
+        self.remove_temporary(unit, turn);
         if let Some(mut log) = self.holds.remove(&unit).and_then(|hold| hold.log) {
             log.close(turn.sources, &mut self.keeper);
             self.history.entry(unit).or_default().log_lost += log.lost_bytes();
+        }
+    }
+}
+
+impl Processes {
+    /// What the service had in its own `/tmp` ends with it.
+    fn remove_temporary(&self, unit: UnitId, turn: &Turn<'_>) {
+        let Some(unit) = turn.engine.unit(unit) else {
+            return;
+        };
+        let sandbox = unit
+            .service
+            .as_ref()
+            .and_then(|service| service.sandbox.as_ref());
+        if sandbox.is_some_and(|sandbox| sandbox.private_tmp) {
+            remove_temporary(&self.home.temporary(unit.name.as_str()));
         }
     }
 }

@@ -18,6 +18,7 @@ use crate::unit::{Exec, Input, Output, Service, Unit, WorkingDirectory, swallowe
 use super::account::Account;
 use super::environment::{Environment, Invocation};
 use super::lenience::Lenience;
+use super::sandbox::{self, Place};
 
 /// `ENOENT`.
 const NOT_FOUND: i32 = 2;
@@ -65,6 +66,8 @@ pub(super) struct Objects {
     streams: [Object; 3],
     /// What may be the matter where there is no such program.
     hint: Option<&'static str>,
+    /// What each of the child's mounts is about.
+    pub(super) places: Vec<Place>,
 }
 
 /// What a step of the child is done to.
@@ -146,6 +149,7 @@ pub(super) fn prepare(
             output_object("StandardError", &service.stderr, fifos),
         ],
         hint: swallowed_hint(exec),
+        places: Vec::new(),
     };
     let spawn = process::Spawn {
         program: c_path("exec", &program)?,
@@ -162,6 +166,7 @@ pub(super) fn prepare(
         lock_limit: None,
         setting: Setting {
             tolerated: lenience.tolerated(),
+            ..Setting::default()
         },
     };
     Ok(Prepared { spawn, objects })
@@ -169,7 +174,7 @@ pub(super) fn prepare(
 
 impl Objects {
     /// The child's report, with what it was about.
-    pub(super) fn failure(&self, step: Step, errno: i32) -> SpawnFailure {
+    pub(super) fn failure(&self, (step, item): (Step, u16), errno: i32) -> SpawnFailure {
         let [stdin, stdout, stderr] = &self.streams;
         let cause = errno_text(errno);
         let object = match step {
@@ -185,6 +190,17 @@ impl Objects {
             }
             Step::Cgroup | Step::Session | Step::DescriptorLimit => {
                 return failure(step.name(), errno, cause);
+            }
+            Step::PrivateNetwork
+            | Step::MountNamespace
+            | Step::Mount
+            | Step::CapabilityBoundingSet
+            | Step::AmbientCapabilities
+            | Step::NoNewPrivileges
+            | Step::Landlock
+            | Step::SystemCalls => {
+                let place = self.places.get(usize::from(item));
+                return sandbox::failure_at(step, place, errno);
             }
         };
         match object {

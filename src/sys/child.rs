@@ -14,6 +14,7 @@ use std::ptr;
 use nix::libc;
 use rustix::process::{Resource, Rlimit, setrlimit};
 
+use super::confine;
 use super::process::Identity;
 use super::setting::Setting;
 use super::spawn::Directory;
@@ -71,9 +72,11 @@ pub(super) enum Stream {
     SameAsStdout,
 }
 
-struct Failure {
-    step: Step,
-    errno: i32,
+pub(super) struct Failure {
+    pub(super) step: Step,
+    pub(super) errno: i32,
+    /// Which one of several things of the step.
+    pub(super) item: u16,
 }
 
 const STREAM_STEPS: [Step; 3] = [
@@ -84,8 +87,8 @@ const STREAM_STEPS: [Step; 3] = [
 
 /// Becomes the program, or reports the step that failed and exits.
 pub(super) fn run(plan: &Plan<'_>) -> ! {
-    let Err(Failure { step, errno }) = become_program(plan);
-    report(plan.report, step.number(), errno);
+    let Err(Failure { step, errno, item }) = become_program(plan);
+    report(plan.report, step.number_with(item), errno);
     exit(EXIT_FAILED)
 }
 
@@ -125,13 +128,17 @@ fn become_program(plan: &Plan<'_>) -> Result<Infallible, Failure> {
     if let Some((soft, hard)) = plan.nofile {
         set_limit(Resource::Nofile, soft, hard).map_err(at(Step::DescriptorLimit))?;
     }
+    let confinement = plan.setting.confinement.as_deref();
+    confinement.map_or(Ok(()), confine::enter)?;
     if let Some(identity) = plan.identity {
         take_identity(plan, identity)?;
     }
+    confinement.map_or(Ok(()), confine::keep)?;
     set_streams(plan, Rights::Services)?;
     if let Some(directory) = plan.directory {
         enter_directory(directory).map_err(at(Step::Directory))?;
     }
+    confinement.map_or(Ok(()), confine::seal)?;
     // SAFETY: the program is a C string, both vectors end with a null and point to C strings that the plan keeps
     // alive.
     unsafe {
@@ -141,10 +148,7 @@ fn become_program(plan: &Plan<'_>) -> Result<Infallible, Failure> {
             plan.environment.as_ptr(),
         );
     }
-    Err(Failure {
-        step: Step::Exec,
-        errno: errno(),
-    })
+    Err(at(Step::Exec)(errno()))
 }
 
 /// By way of rustix, since the C libraries do not agree on the types; one system call and nothing else.
@@ -158,7 +162,7 @@ fn set_limit(resource: Resource, soft: u64, hard: u64) -> Result<(), i32> {
 }
 
 /// Takes the kernel's result of a call and gives errno when it failed.
-fn check(result: libc::c_long) -> Result<libc::c_long, i32> {
+pub(super) fn check(result: libc::c_long) -> Result<libc::c_long, i32> {
     if result < 0 { Err(errno()) } else { Ok(result) }
 }
 
@@ -179,8 +183,12 @@ fn settle(plan: &Plan<'_>, step: Step, result: Result<(), i32>) -> Result<(), Fa
     }
 }
 
-fn at(step: Step) -> impl Fn(i32) -> Failure {
-    move |errno| Failure { step, errno }
+pub(super) fn at(step: Step) -> impl Fn(i32) -> Failure {
+    move |errno| Failure {
+        step,
+        errno,
+        item: 0,
+    }
 }
 
 /// Every signal gets its default effect again: an ignored one would stay ignored in the program. By the raw call,

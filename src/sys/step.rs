@@ -13,6 +13,10 @@ pub(super) const REPORT_LENGTH: usize = 8;
 /// Set in a step's number where the child has gone on without it.
 const TOLERATED: i32 = 1 << 30;
 
+/// Above the bits of a step's number stands which of its things it was about.
+const ITEM_SHIFT: u32 = 8;
+const ITEM_MASK: i32 = 0xffff << ITEM_SHIFT;
+
 /// What the child was doing when it failed, in the order in which it does them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
@@ -27,10 +31,18 @@ pub enum Step {
     User,
     Directory,
     Exec,
+    PrivateNetwork,
+    MountNamespace,
+    Mount,
+    CapabilityBoundingSet,
+    AmbientCapabilities,
+    NoNewPrivileges,
+    Landlock,
+    SystemCalls,
 }
 
 impl Step {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 19] = [
         Self::Cgroup,
         Self::Session,
         Self::StandardInput,
@@ -42,6 +54,14 @@ impl Step {
         Self::User,
         Self::Directory,
         Self::Exec,
+        Self::PrivateNetwork,
+        Self::MountNamespace,
+        Self::Mount,
+        Self::CapabilityBoundingSet,
+        Self::AmbientCapabilities,
+        Self::NoNewPrivileges,
+        Self::Landlock,
+        Self::SystemCalls,
     ];
 
     /// For users, fits "cannot set up …" and "… failed".
@@ -59,11 +79,24 @@ impl Step {
             Self::User => "user",
             Self::Directory => "directory",
             Self::Exec => "exec",
+            Self::PrivateNetwork => "PrivateNetwork",
+            Self::MountNamespace => "mount namespace",
+            Self::Mount => "mount",
+            Self::CapabilityBoundingSet => "CapabilityBoundingSet",
+            Self::AmbientCapabilities => "AmbientCapabilities",
+            Self::NoNewPrivileges => "NoNewPrivileges",
+            Self::Landlock => "Landlock",
+            Self::SystemCalls => "seccomp filter",
         }
     }
 
     pub(super) fn number(self) -> i32 {
         self as i32
+    }
+
+    /// The same for one of several things of the step.
+    pub(super) fn number_with(self, item: u16) -> i32 {
+        self.number() | i32::from(item) << ITEM_SHIFT
     }
 
     /// The same for a step that the child has gone on without.
@@ -85,6 +118,8 @@ pub enum ExecStatus {
     Failed {
         step: Step,
         errno: i32,
+        /// Which of several things of the step, counted from 0.
+        item: u16,
     },
     /// The step failed, the child goes on without it, and there is more to be read.
     Tolerated {
@@ -104,9 +139,11 @@ pub fn read_status(fd: BorrowedFd<'_>) -> io::Result<ExecStatus> {
         Ok(0) => Ok(ExecStatus::Executed),
         Ok(REPORT_LENGTH) => {
             let (number, errno) = decode_report(report);
-            let step = Step::from_number(number & !TOLERATED).ok_or(io::ErrorKind::InvalidData)?;
+            let step = Step::from_number(number & !TOLERATED & !ITEM_MASK);
+            let step = step.ok_or(io::ErrorKind::InvalidData)?;
+            let item = u16::try_from((number & ITEM_MASK) >> ITEM_SHIFT).unwrap_or(0);
             Ok(if number & TOLERATED == 0 {
-                ExecStatus::Failed { step, errno }
+                ExecStatus::Failed { step, errno, item }
             } else {
                 ExecStatus::Tolerated { step, errno }
             })
@@ -150,10 +187,11 @@ mod tests {
     #[test]
     fn steps_survive_the_pipe() {
         for step in Step::ALL {
-            let failed = ExecStatus::Failed { step, errno: 2 };
-            let tolerated = ExecStatus::Tolerated { step, errno: 2 };
+            let (errno, item) = (2, 65_535);
+            let failed = ExecStatus::Failed { step, errno, item };
+            let tolerated = ExecStatus::Tolerated { step, errno };
             for (number, status) in [
-                (step.number(), failed),
+                (step.number_with(item), failed),
                 (step.tolerated_number(), tolerated),
             ] {
                 let record = [number.to_ne_bytes(), 2_i32.to_ne_bytes()].concat();

@@ -10,7 +10,7 @@ use super::report::Fault;
 use super::specifier::Scope;
 use super::stream;
 use super::value::{self, Value, fault, items, shorten, text, wrong_type};
-use super::{Span, size};
+use super::{Span, capability, family, sandbox, size};
 
 /// What a key takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,6 +69,8 @@ pub enum Form {
     Bandwidths,
     Cpus,
     Capabilities,
+    /// Socket address families.
+    Families,
 }
 
 /// What a resource limit counts, systemd.exec(5).
@@ -129,6 +131,7 @@ impl Form {
             Self::Bandwidths => "\"DEVICE BYTES\" texts",
             Self::Cpus => "processor numbers and ranges",
             Self::Capabilities => "capabilities, inverted with `~`",
+            Self::Families => "address families, inverted with `~`, or \"none\"",
         };
         fixed.to_owned()
     }
@@ -144,6 +147,12 @@ impl Form {
             }
             Self::Statuses => {
                 value::statuses(value, faults);
+            }
+            Self::Capabilities => {
+                capability::read(value, faults);
+            }
+            Self::Families => {
+                family::read(value, faults);
             }
             _ if self.is_list() => {
                 let found = items(value).iter().map(|item| self.check_one(item, scope));
@@ -170,7 +179,6 @@ impl Form {
                 | Self::Addresses
                 | Self::Bandwidths
                 | Self::Cpus
-                | Self::Capabilities
                 | Self::FlagOrTexts
         )
     }
@@ -201,7 +209,7 @@ impl Form {
             Self::Keys => key(value).map(drop),
             Self::Account | Self::Accounts => value::account(value, scope).map(drop),
             Self::Path => value::path(value, scope).map(drop),
-            Self::Paths => rooted(value, scope),
+            Self::Paths => sandbox::path(value, scope).map(drop),
             Self::PidFile => value::pid_file(value, scope).map(drop),
             Self::Directory => value::working_directory(value, scope).map(drop),
             Self::Folders => folder(value, scope),
@@ -212,8 +220,8 @@ impl Form {
             Self::ErrorOutput => stream::error_output(value, scope).map(drop),
             Self::Ready | Self::Check => probe(self, value, scope),
             Self::Cpus => cpus(value),
-            Self::Capabilities => capability(value),
             Self::Commands | Self::Environment | Self::Statuses => Ok(()),
+            Self::Capabilities | Self::Families => Ok(()),
             _ => self.check_quantity(value),
         }
     }
@@ -305,14 +313,6 @@ pub(super) fn key(value: &Value) -> Result<&'static str, Fault> {
     Err(fault.hint_if(near.map(super::report::did_you_mean)))
 }
 
-/// An absolute path, which `-` before it makes optional and `+` takes from the root directory.
-fn rooted(value: &Value, scope: &Scope) -> Result<(), Fault> {
-    let text = text(value)?;
-    let path = text.strip_prefix('-').unwrap_or(text);
-    let path = path.strip_prefix('+').unwrap_or(path);
-    value::absolute(value, path, scope).map(drop)
-}
-
 fn folder(value: &Value, scope: &Scope) -> Result<(), Fault> {
     let path = value::expanded(value, scope)?;
     if path.starts_with('/') || path.split('/').any(|part| matches!(part, "" | "." | "..")) {
@@ -374,22 +374,6 @@ fn cpus(value: &Value) -> Result<(), Fault> {
             value,
             "expected processor numbers and ranges, such as \"0-3,8\"",
         )),
-    }
-}
-
-fn capability(value: &Value) -> Result<(), Fault> {
-    let text = text(value)?;
-    let name = text.strip_prefix('~').unwrap_or(text);
-    let known = name.to_ascii_uppercase();
-    let right = known.strip_prefix("CAP_").is_some_and(|rest| {
-        !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_uppercase() || b == b'_')
-    });
-    match right {
-        true => Ok(()),
-        false => {
-            let message = format!("`{}` is not a capability", shorten(text));
-            Err(fault(value, message).hint("such as \"CAP_NET_BIND_SERVICE\""))
-        }
     }
 }
 

@@ -3,8 +3,10 @@
 //! Owns the model, the parser and its errors, word splitting, time spans, sizes, signal names, specifiers, the
 //! search path and templates. Decides nothing: what a key means for a running service is `engine`'s.
 
+mod capability;
 mod environment;
 mod exec;
+mod family;
 mod file;
 mod form;
 pub mod glob;
@@ -20,6 +22,7 @@ mod print;
 mod readiness;
 mod report;
 mod restart;
+mod sandbox;
 mod search;
 mod service;
 mod signal;
@@ -30,8 +33,10 @@ mod stream;
 mod value;
 pub mod words;
 
+pub use capability::Capabilities;
 pub use environment::{EnvironmentError, EnvironmentFault, parse_environment_file};
 pub use exec::swallowed_hint;
+pub use family::Families;
 pub use form::{Bound, Form};
 pub use keys::{Key, keys};
 pub use kill::{Kill, KillMode};
@@ -43,6 +48,7 @@ pub use parse::parse;
 pub use print::{same_meaning, to_toml};
 pub use readiness::Readiness;
 pub use report::{Problem, Report};
+pub use sandbox::{ProtectHome, ProtectSystem, Sandbox, SandboxPath};
 pub use search::{
     Found, Listed, Listing, LoadError, SearchPath, Skipped, files, hash_on_disk, load, load_file,
 };

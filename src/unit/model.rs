@@ -6,7 +6,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use super::{Kill, Readiness, Signal, Span, UnitName};
+use super::{Kill, Readiness, Sandbox, Signal, Span, UnitName};
 
 /// A unit: a service, or (without [`Unit::service`]) a group that is nothing but its dependencies.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -113,6 +113,8 @@ pub struct Service {
     pub log: LogLimits,
     /// `IgnoreUnsupported=`: keys of `[service]` that it goes on without where they cannot be honoured.
     pub ignore_unsupported: Vec<&'static str>,
+    /// `None`: it is kept from nothing.
+    pub sandbox: Option<Box<Sandbox>>,
 }
 
 /// `Type=`, systemd.service(5).

@@ -9,7 +9,7 @@ use super::print::word;
 use super::stream::{self, Stream};
 use super::value;
 use super::{Exec, Input, Kind, LogLimits, Output, Readiness, Service, Span, Unit};
-use super::{WorkingDirectory, kill, restart};
+use super::{WorkingDirectory, kill, restart, sandbox};
 
 /// What `Type=` can be; nothing where this version does not act on it.
 pub(super) const KINDS: [(&str, Option<Kind>); 6] = [
@@ -79,6 +79,7 @@ pub(super) fn read(reader: &mut Reader) -> Service {
         stderr: now(reader, "StandardError", Output::Log, stream::error_output),
         log: log(reader),
         ignore_unsupported: reader.many(SERVICE, "IgnoreUnsupported", |v, _| form::key(v)),
+        sandbox: sandbox::read(reader),
     };
     check_commands(reader, &service);
     service

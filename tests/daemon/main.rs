@@ -24,6 +24,7 @@ mod reboot;
 mod remains;
 mod repeat;
 mod restart;
+mod sandbox;
 mod startup;
 mod supervisor;
 mod systemd;
