@@ -77,8 +77,8 @@ impl Families {
 }
 
 /// Reads a list: the first text says whether the list names what is allowed or, after `~`, what is not; a later
-/// text of the other kind takes away from it.
-pub(super) fn read(value: &Value, faults: &mut Vec<Fault>) -> Families {
+/// text of the other kind takes away from it. An empty list restricts nothing.
+pub(super) fn read(value: &Value, faults: &mut Vec<Fault>) -> Option<Families> {
     let mut inverted = None;
     let mut listed: Vec<u16> = vec![];
     for item in items(value) {
@@ -93,10 +93,10 @@ pub(super) fn read(value: &Value, faults: &mut Vec<Fault>) -> Families {
             Err(fault) => faults.push(fault),
         }
     }
-    match inverted {
-        Some(true) => Families::AllBut(listed),
-        _ => Families::Only(listed),
-    }
+    inverted.map(|inverted| match inverted {
+        true => Families::AllBut(listed),
+        false => Families::Only(listed),
+    })
 }
 
 fn one(value: &Value) -> Result<(bool, Vec<u16>), Fault> {

@@ -10,7 +10,7 @@ use super::report::Fault;
 use super::specifier::Scope;
 use super::stream;
 use super::value::{self, Value, fault, items, shorten, text, wrong_type};
-use super::{Span, capability, family, sandbox, size};
+use super::{Span, capability, family, sandbox, size, syscall};
 
 /// What a key takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,6 +71,8 @@ pub enum Form {
     Capabilities,
     /// Socket address families.
     Families,
+    /// System calls and groups of them.
+    SystemCalls,
 }
 
 /// What a resource limit counts, systemd.exec(5).
@@ -132,6 +134,7 @@ impl Form {
             Self::Cpus => "processor numbers and ranges",
             Self::Capabilities => "capabilities, inverted with `~`",
             Self::Families => "address families, inverted with `~`, or \"none\"",
+            Self::SystemCalls => "system calls and @groups, inverted with `~`, with `:ERROR`",
         };
         fixed.to_owned()
     }
@@ -153,6 +156,9 @@ impl Form {
             }
             Self::Families => {
                 family::read(value, faults);
+            }
+            Self::SystemCalls => {
+                syscall::read(value, faults);
             }
             _ if self.is_list() => {
                 let found = items(value).iter().map(|item| self.check_one(item, scope));
@@ -221,7 +227,7 @@ impl Form {
             Self::Ready | Self::Check => probe(self, value, scope),
             Self::Cpus => cpus(value),
             Self::Commands | Self::Environment | Self::Statuses => Ok(()),
-            Self::Capabilities | Self::Families => Ok(()),
+            Self::Capabilities | Self::Families | Self::SystemCalls => Ok(()),
             _ => self.check_quantity(value),
         }
     }

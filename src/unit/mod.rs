@@ -3,6 +3,7 @@
 //! Owns the model, the parser and its errors, word splitting, time spans, sizes, signal names, specifiers, the
 //! search path and templates. Decides nothing: what a key means for a running service is `engine`'s.
 
+mod call_names;
 mod capability;
 mod environment;
 mod exec;
@@ -30,6 +31,7 @@ pub mod size;
 mod span;
 mod specifier;
 mod stream;
+mod syscall;
 mod value;
 pub mod words;
 
@@ -55,6 +57,7 @@ pub use search::{
 pub use signal::Signal;
 pub use span::{Span, SpanError};
 pub use specifier::Context;
+pub use syscall::{Fate, SystemCalls};
 
 #[cfg(test)]
 mod tests;

@@ -10,6 +10,7 @@ use super::file::Node;
 use super::parse::Reader;
 use super::report::Fault;
 use super::specifier::Scope;
+use super::syscall::{self, SystemCalls};
 use super::value::{self, Value};
 
 const SERVICE: &str = "service";
@@ -42,6 +43,8 @@ pub struct Sandbox {
     pub inaccessible: Vec<SandboxPath>,
     /// `None`: all.
     pub families: Option<Families>,
+    /// `None`: all.
+    pub system_calls: Option<SystemCalls>,
     pub lock_personality: bool,
     pub memory_deny_write_execute: bool,
     pub restrict_suid_sgid: bool,
@@ -112,9 +115,16 @@ pub(super) fn read(reader: &mut Reader) -> Option<Box<Sandbox>> {
         read_only: reader.many(SERVICE, "ReadOnlyPaths", path),
         read_write: reader.many(SERVICE, "ReadWritePaths", path),
         inaccessible: reader.many(SERVICE, "InaccessiblePaths", path),
-        families: reader.read(SERVICE, "RestrictAddressFamilies", |v, _, faults| {
-            family::read(v, faults)
-        }),
+        families: reader
+            .read(SERVICE, "RestrictAddressFamilies", |v, _, faults| {
+                family::read(v, faults)
+            })
+            .flatten(),
+        system_calls: reader
+            .read(SERVICE, "SystemCallFilter", |v, _, faults| {
+                syscall::read(v, faults)
+            })
+            .flatten(),
         lock_personality: flag(reader, "LockPersonality"),
         memory_deny_write_execute: flag(reader, "MemoryDenyWriteExecute"),
         restrict_suid_sgid: flag(reader, "RestrictSUIDSGID"),
@@ -206,6 +216,9 @@ impl Sandbox {
         }
         if let Some(families) = &self.families {
             list("RestrictAddressFamilies", families.words());
+        }
+        if let Some(calls) = &self.system_calls {
+            list("SystemCallFilter", calls.words());
         }
         let paths = [
             ("ReadOnlyPaths", &self.read_only),

@@ -334,3 +334,106 @@ fn a_sandbox_outlives_the_daemon_that_read_it() {
         .unwrap();
     assert_eq!(ear.next().unwrap(), "refused");
 }
+
+/// The numbers of calls that perl makes.
+const MMAP: u32 = if cfg!(target_arch = "x86_64") { 9 } else { 222 };
+const SOCKET: u32 = if cfg!(target_arch = "x86_64") {
+    41
+} else {
+    198
+};
+
+#[test]
+fn sockets_are_of_some_families_only() {
+    let bench = Bench::new();
+    let _daemon = bench.daemon();
+    let made = |family| format!("perl -e 'exit(syscall({SOCKET}, {family}, 1, 0) == -1)'");
+    let (unix, inet) = (made(1), made(2));
+    holds(&bench, "", &format!("yes {inet}; yes {unix}"));
+    let keys = "RestrictAddressFamilies = [\"AF_UNIX\", \"AF_NETLINK\"]";
+    holds(&bench, keys, &format!("no {inet}; yes {unix}"));
+    let keys = "RestrictAddressFamilies = \"~AF_UNIX AF_PACKET\"";
+    holds(&bench, keys, &format!("yes {inet}; no {unix}"));
+    let keys = "RestrictAddressFamilies = \"none\"";
+    holds(&bench, keys, &format!("no {inet}; no {unix}"));
+}
+
+#[test]
+fn memory_files_and_personality_are_locked() {
+    let bench = Bench::new();
+    let _daemon = bench.daemon();
+    let map =
+        |bits: u32| format!("perl -e 'exit(syscall({MMAP}, 0, 4096, {bits}, 34, -1, 0) == -1)'");
+    let (both, write) = (map(7), map(3));
+    holds(
+        &bench,
+        "",
+        &format!("yes {both}; yes {write}; yes setarch -R true"),
+    );
+    let keys = "MemoryDenyWriteExecute = true";
+    holds(&bench, keys, &format!("no {both}; yes {write}"));
+    let keys = "LockPersonality = true";
+    holds(&bench, keys, "no setarch -R true; yes true");
+    let file = bench.path("file");
+    let file = file.display();
+    let touch = format!("yes touch {file}; yes chmod 4755 {file}; yes chmod 755 {file}");
+    holds(&bench, "", &touch);
+    let keys = "RestrictSUIDSGID = true";
+    let script = format!(
+        "no chmod 4755 {file}; no chmod 2755 {file}; yes chmod 755 {file}; yes cp {file} {file}2\n\
+         no install -m 4755 {file} {file}3; yes [ ! -u {file}3 ]"
+    );
+    holds(&bench, keys, &script);
+}
+
+#[test]
+fn system_calls_are_filtered() {
+    let bench = Bench::new();
+    let _daemon = bench.daemon();
+    let file = bench.path("file");
+    fs::write(&file, "").unwrap();
+    let file = file.display();
+    let killed = "killed() { ( \"$@\" ) 2>/dev/null; [ $? = 159 ]; }\n";
+    let fails = "fails() { text=$1; shift; \"$@\" 2>&1 | grep -q \"$text\"; }\n";
+    let script = |ends: &str| format!("{killed}{fails}{ends}");
+    let work = format!("yes ls / > /dev/null; yes chmod 600 {file}");
+    holds(&bench, "", &script(&format!("{work}; no killed sync")));
+    // What is allowed, with groups taken out of groups.
+    let keys = "SystemCallFilter = [\"@system-service\", \"~@sync\", \"fsync\"]";
+    holds(
+        &bench,
+        keys,
+        &script(&format!(
+            "{work}; yes killed sync; yes killed /usr/sbin/chroot / true"
+        )),
+    );
+    // What is forbidden, each in its own way.
+    let modes = "chmod:EROFS fchmod:EROFS fchmodat:EROFS fchmodat2:EROFS";
+    let keys = format!("SystemCallFilter = \"~sync {modes}\"");
+    let ends = format!("yes killed sync; yes fails Read-only chmod 600 {file}; yes ls /");
+    holds(&bench, &keys, &script(&ends));
+    let keys = "SystemCallFilter = [\"@known\", \"~sync:30\"]";
+    let script_of_one =
+        format!("{work}; no killed sync; yes grep -q 'Seccomp:.2' /proc/self/status");
+    holds(&bench, keys, &script(&script_of_one));
+    if is_root() {
+        let keys = format!("User = \"nobody\"\n{keys}");
+        holds(
+            &bench,
+            &keys,
+            "yes grep -q 'NoNewPrivs:.1' /proc/self/status",
+        );
+    }
+    // A service that is killed so says by what.
+    bench.service(
+        "jail",
+        "",
+        "sync",
+        "SystemCallFilter = \"~sync\"\nType = \"oneshot\"",
+    );
+    let text = format!("{:?}", bench.start("jail"));
+    assert!(text.contains("159") || text.contains("SIGSYS"), "{text}");
+    // What cannot be executed under its own filter says so still.
+    let keys = "SystemCallFilter = \"@system-service\"\nExecStartPre = \"/nonexistent\"";
+    refuses(&bench, keys, "/nonexistent: No such file or directory");
+}

@@ -5,6 +5,7 @@
 
 mod allowed;
 mod devices;
+mod filters;
 mod rules;
 mod temporary;
 mod view;
@@ -13,7 +14,7 @@ use std::path::Path;
 
 use crate::engine::SpawnFailure;
 use crate::sys::confine::{self, CapabilitySets, Confinement, Network};
-use crate::sys::process::{PidFd, Step, errno_text, error_text};
+use crate::sys::process::{Identity, PidFd, Step, errno_text, error_text};
 use crate::unit::{Capabilities, ProtectHome, Sandbox};
 
 use super::account::Account;
@@ -86,8 +87,15 @@ pub(super) fn confine(
         no_new_privileges: sandbox.no_new_privileges,
         capabilities: capabilities(&sandbox),
         network: network(&sandbox, ground)?,
+        filters: filters::of(&sandbox)?,
         ..Confinement::default()
     };
+    let loses = |identity: &Identity| identity.uid != 0;
+    let is_ordinary = !who.has(CAP_SYS_ADMIN) || account.identity.as_ref().is_some_and(loses);
+    if is_ordinary && !confinement.filters.is_empty() {
+        // The kernel takes filters from nobody who could gain rights under them, as systemd.exec(5) says of each key.
+        confinement.no_new_privileges = true;
+    }
     let rules = rules::of(&sandbox, who)?;
     let mut places = Vec::new();
     if who.has(CAP_SYS_ADMIN) {
@@ -157,6 +165,7 @@ fn refuse(
         lenience.forgo(key, refused(key, NOT_PERMITTED, &reason))?;
     }
     sandbox.ambient = Capabilities::from_bits(ambient & who.held);
+    filters::refuse(sandbox, lenience)?;
     if who.has(CAP_SYS_ADMIN) {
         return Ok(());
     }

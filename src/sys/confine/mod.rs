@@ -3,12 +3,15 @@
 //! Owns what is prepared for it by the parent and the order in which the child applies it; each means has a file of
 //! its own. Between clone and exec only system calls are made here. Which restrictions a service gets is the shell's.
 
+mod calls;
 mod capability;
+mod filter;
 mod landlock;
 mod mount;
 mod network;
 
 pub use capability::{CapabilitySets, held as held_capabilities};
+pub use filter::{Filters, Verdict, filters_available};
 pub use landlock::{Rights, Ruleset, version as landlock_version};
 pub use mount::{MountFlags, MountStep, Slot};
 pub use network::Network;
@@ -28,6 +31,7 @@ pub struct Confinement {
     /// Steps in a mount namespace of the process's own; without any it shares the caller's.
     pub mounts: Vec<MountStep>,
     pub ruleset: Option<Ruleset>,
+    pub filters: Filters,
 }
 
 /// What needs the caller's rights: to be done before the process takes on its user.
@@ -58,5 +62,5 @@ pub(super) fn seal(confinement: &Confinement) -> Result<(), Failure> {
     if let Some(ruleset) = &confinement.ruleset {
         landlock::restrict(ruleset).map_err(at(Step::Landlock))?;
     }
-    Ok(())
+    filter::load(&confinement.filters).map_err(at(Step::SystemCalls))
 }
