@@ -8,7 +8,6 @@ use std::path::PathBuf;
 
 use crate::engine::{Event, Role, RunId, Spawn, SpawnFailure, UnitId};
 use crate::log::Stream;
-use crate::sys::cgroup::Cgroup;
 use crate::sys::process::{self, PidFd, Spawned, error_text};
 use crate::sys::{clock, files};
 use crate::unit::{Output, Service, Unit};
@@ -56,6 +55,9 @@ impl Processes {
         let fifos = self.fifos(unit.name.as_str());
         self.open_hold(spawn, (unit, service));
         self.open_pipes((spawn.unit, service), &fifos, &owner, turn)?;
+        if spawn.role == Role::Start {
+            self.prepare_readiness(spawn, service)?;
+        }
         if spawn.role.begins() {
             // By its mark and its group a successor finds the newborn, should we die before its PID is saved.
             self.save(spawn.unit, turn.engine);
@@ -92,9 +94,7 @@ impl Processes {
         }
         self.forgone.add(spawn.unit, unit, lenience.into_reasons());
         let mut request: process::Spawn<'_> = prepared.spawn;
-        request.nofile = Some(self.limits);
-        request.cgroup = hold.group.cgroup().map(Cgroup::entrance);
-        request.lock_limit = Some(hold.invocation.mark().lock_limit);
+        hold.endow(&mut request, self.limits);
         let spawned = process::spawn(&request).map_err(|error| fork_failure(&error))?;
         drop(request);
         hold.group.add_root(spawned.pid);

@@ -14,8 +14,8 @@ use mio::Token;
 use crate::engine::{
     Effect, Ending, Engine, Event, FactRun, Role, RunId, SpawnFailure, Target, UnitId,
 };
-use crate::sys::cgroup::Tree;
-use crate::sys::process::{Pid, PidFd, error_text, reap_orphans};
+use crate::sys::cgroup::{Cgroup, Tree};
+use crate::sys::process::{self, Pid, PidFd, error_text, reap_orphans};
 use crate::sys::users;
 use crate::unit::{Signal, Unit};
 use crate::wire::{Saved, SavedDefinition};
@@ -30,6 +30,7 @@ use super::leftover::Leftovers;
 use super::lenience::Forgone;
 use super::main_pid::Finding;
 use super::pump::{Intake, UnitLog};
+use super::readiness::Awaiting;
 use super::settling::is_rest;
 use super::sources::{Source, Sources};
 use super::spawn::Objects;
@@ -77,6 +78,8 @@ pub(super) struct Processes {
     pub(super) runs: BTreeMap<RunId, Run>,
     pub(super) holds: BTreeMap<UnitId, Hold>,
     pub(super) finding: BTreeMap<RunId, Finding>,
+    /// Starts that wait until their main process is ready.
+    pub(super) awaiting: BTreeMap<RunId, Awaiting>,
     pub(super) watches: Watches,
     pub(super) states: States,
     pub(super) history: BTreeMap<UnitId, History>,
@@ -195,6 +198,7 @@ impl Processes {
             runs: BTreeMap::new(),
             holds: BTreeMap::new(),
             finding: BTreeMap::new(),
+            awaiting: BTreeMap::new(),
             watches: Watches::new(sources),
             states: States::new(home.run()),
             history: BTreeMap::new(),
@@ -235,6 +239,8 @@ impl Processes {
             Effect::Spawn(spawn) => self.spawn(spawn, turn),
             Effect::FindMain { unit, run } => self.find_main(*unit, *run, turn),
             Effect::StopFinding { run } => self.stop_finding(*run),
+            Effect::AwaitReady { unit, run } => self.await_ready(*unit, *run, turn),
+            Effect::StopAwaiting { run } => self.stop_awaiting(*run, turn.sources),
             Effect::Signal { unit, to, signal } => self.signal(*unit, *to, *signal),
             Effect::WatchGroup { unit } => self.watch_group(*unit, turn),
             Effect::Save { .. }
@@ -261,7 +267,8 @@ impl Processes {
         match source {
             Source::Exit(run) => self.exit(run, turn),
             Source::ExecStatus(run) => self.exec_status(run, turn),
-            Source::LogPipe(unit, stream) => return self.pump(unit, stream),
+            Source::LogPipe(unit, stream) => return self.pump((unit, stream), turn),
+            Source::Probe(run) => self.look_goes_on(run, turn),
             Source::Member(unit) => self.look_again(unit, turn),
             Source::Inotify => return self.read_watches(turn),
             Source::Rehearsal
@@ -287,7 +294,8 @@ impl Processes {
         };
         let ended = self.ended.iter().map(|(_, run)| run);
         let runs = self.runs.values().chain(ended).map(|run| run.pid);
-        let known: BTreeSet<Pid> = runs.chain(self.rehearsing).collect();
+        let looks = self.awaiting.values().filter_map(Awaiting::child);
+        let known: BTreeSet<Pid> = runs.chain(self.rehearsing).chain(looks).collect();
         reap_orphans(|pid| known.contains(&pid));
         let is_waiting = |hold: &Hold| hold.group.watched() != Watched::Not;
         let is_told = self.watches.is_working();
@@ -297,6 +305,20 @@ impl Processes {
         for unit in units {
             self.look_again(unit, turn);
         }
+    }
+
+    /// Once a turn: does what is due by the clock.
+    pub(super) fn on_time(
+        &mut self,
+        engine: &Engine,
+        sources: &mut Sources,
+        events: &mut VecDeque<Event>,
+    ) {
+        self.look_on_time(&mut Turn {
+            engine,
+            sources,
+            events,
+        });
     }
 
     /// At the end of a turn, when all has been handed on: closes what units hold that have come to rest.
@@ -443,6 +465,15 @@ impl Processes {
             }
             _ => {}
         }
+    }
+}
+
+impl Hold {
+    /// What every process of the unit is born with, whatever it is for.
+    pub(super) fn endow<'h>(&'h self, request: &mut process::Spawn<'h>, limits: (u64, u64)) {
+        request.nofile = Some(limits);
+        request.cgroup = self.group.cgroup().map(Cgroup::entrance);
+        request.lock_limit = Some(self.invocation.mark().lock_limit);
     }
 }
 

@@ -67,6 +67,7 @@ impl Processes {
             match purpose {
                 Purpose::Group(unit) => self.look_again(unit, turn),
                 Purpose::PidFile(run) => self.look_for_main(run, turn),
+                Purpose::Ready(run) => self.look_whether_ready(run, turn),
             }
         }
         if is_drained {
@@ -76,9 +77,15 @@ impl Processes {
         }
     }
 
-    pub(super) fn pump(&mut self, unit: UnitId, stream: Stream) -> Progress {
+    pub(super) fn pump(
+        &mut self,
+        (unit, stream): (UnitId, Stream),
+        turn: &mut Turn<'_>,
+    ) -> Progress {
         let log = self.holds.get_mut(&unit).and_then(|hold| hold.log.as_mut());
-        match log.map(|log| log.pump(stream, &mut self.intake)) {
+        let pumped = log.map(|log| log.pump(stream, &mut self.intake));
+        self.log_was_read(unit, turn);
+        match pumped {
             Some(Pumped::More) => return Progress::More,
             Some(Pumped::End) => {
                 self.stirred.insert(unit);

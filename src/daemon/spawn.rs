@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use crate::engine::{Role, Spawn, SpawnFailure};
 use crate::log::Stream;
-use crate::sys::process::{self, Directory, OpenMode, Setting, Stdio, Step, errno_text};
+use crate::sys::process::{self, Directory, OpenMode, Stdio, Step, errno_text};
 use crate::unit::words::expand;
 use crate::unit::{Exec, Input, Output, Service, Unit, WorkingDirectory, swallowed_hint};
 
@@ -19,6 +19,7 @@ use super::account::Account;
 use super::environment::{Environment, Invocation};
 use super::lenience::Lenience;
 use super::sandbox::{self, Place};
+use super::setting::setting;
 
 /// `ENOENT`.
 const NOT_FOUND: i32 = 2;
@@ -91,6 +92,7 @@ pub(super) fn failure(step: &str, errno: i32, reason: String) -> SpawnFailure {
 /// The command of a role's key at this place.
 pub(super) fn command(service: &Service, role: Role, index: usize) -> Option<&Exec> {
     let commands = match role {
+        Role::Condition => &service.condition,
         Role::StartPre => &service.start_pre,
         Role::Start => &service.start,
         Role::StartPost => &service.start_post,
@@ -103,11 +105,12 @@ pub(super) fn command(service: &Service, role: Role, index: usize) -> Option<&Ex
 
 /// Whether a service's life begins with this command.
 pub(super) fn is_first(service: &Service, spawn: &Spawn) -> bool {
-    let first = if service.start_pre.is_empty() {
-        Role::Start
-    } else {
-        Role::StartPre
-    };
+    let before = [
+        (Role::Condition, &service.condition),
+        (Role::StartPre, &service.start_pre),
+    ];
+    let first = before.iter().find(|(_, commands)| !commands.is_empty());
+    let first = first.map_or(Role::Start, |(role, _)| *role);
     spawn.index == 0 && spawn.role == first
 }
 
@@ -164,17 +167,14 @@ pub(super) fn prepare(
         cgroup: None,
         nofile: None,
         lock_limit: None,
-        setting: Setting {
-            tolerated: lenience.tolerated(),
-            ..Setting::default()
-        },
+        setting: setting(service, lenience),
     };
     Ok(Prepared { spawn, objects })
 }
 
 impl Objects {
     /// The child's report, with what it was about.
-    pub(super) fn failure(&self, (step, item): (Step, u16), errno: i32) -> SpawnFailure {
+    pub(super) fn failure(&self, step: Step, errno: i32) -> SpawnFailure {
         let [stdin, stdout, stderr] = &self.streams;
         let cause = errno_text(errno);
         let object = match step {
@@ -188,20 +188,25 @@ impl Objects {
                 let reason = format!("{} {}: {cause}", step.name(), self.account);
                 return failure(step.name(), errno, reason);
             }
-            Step::Cgroup | Step::Session | Step::DescriptorLimit => {
+            Step::Cgroup
+            | Step::Session
+            | Step::DescriptorLimit
+            | Step::OomScoreAdjust
+            | Step::Limit(_)
+            | Step::Nice
+            | Step::CpuAffinity
+            | Step::CpuScheduling
+            | Step::IoScheduling => {
                 return failure(step.name(), errno, cause);
             }
             Step::PrivateNetwork
             | Step::MountNamespace
-            | Step::Mount
+            | Step::Mount(_)
             | Step::CapabilityBoundingSet
             | Step::AmbientCapabilities
             | Step::NoNewPrivileges
             | Step::Landlock
-            | Step::SystemCalls => {
-                let place = self.places.get(usize::from(item));
-                return sandbox::failure_at(step, place, errno);
-            }
+            | Step::SystemCalls => return sandbox::failure_at(step, &self.places, errno),
         };
         match object {
             Object::Value { key, text } => failure(key, errno, format!("{key}={text}: {cause}")),

@@ -64,6 +64,7 @@ pub(super) fn unit(id: UnitId, around: &Surroundings<'_>) -> Option<UnitStatus> 
         restarts: view.restarts,
         last_end,
         deadline_ms: view.deadline.map(|at| around.wall(at)),
+        awaits: view.awaits.unwrap_or_default(),
         waits_for: view.waits_for.iter().map(ToString::to_string).collect(),
         file_changed: is_changed(view.unit),
         cgroup: process.cgroup.map(|path| path.display().to_string()),

@@ -25,6 +25,8 @@ pub(super) enum Purpose {
     Group(UnitId),
     /// A PID file that is to appear.
     PidFile(RunId),
+    /// A file whose appearance tells that a service is ready.
+    Ready(RunId),
 }
 
 /// The descriptor and its watches.

@@ -37,6 +37,8 @@ pub enum Event {
     /// The main process is ready in the way that its [`crate::unit::Readiness`] names. It may come before `Executed`,
     /// more than once, and from one that waits for nothing or is on its way down: then it means nothing.
     Ready { run: RunId },
+    /// It is not ready yet, as the last look has shown: why, for the reader.
+    Unready { run: RunId, reason: Box<str> },
     /// There is no process (any more): a step before or at `execve` failed. Nothing else follows for this run.
     SpawnFailed { run: RunId, failure: SpawnFailure },
     /// The process has ended and is reaped.

@@ -16,6 +16,7 @@
 mod cell;
 mod command;
 mod conclude;
+mod condition;
 mod effect;
 mod event;
 mod facts;
@@ -26,6 +27,7 @@ mod id;
 mod invariants;
 mod kill;
 mod phase;
+mod ready;
 mod request;
 mod restart;
 mod restore;
@@ -193,6 +195,7 @@ impl Engine {
             Event::Spawned { run, pid } => self.on_spawned(run, pid),
             Event::Executed { run } => self.on_executed(run),
             Event::Ready { run } => self.on_ready(run),
+            Event::Unready { run, reason } => self.on_unready(run, reason),
             Event::SpawnFailed { run, failure } => self.on_fate(run, Fate::Unborn(failure)),
             Event::Exited { run, ending } => self.on_fate(run, Fate::Ended(ending)),
             Event::MainFound { run, pid } => self.on_main(run, Happening::MainFound(pid)),

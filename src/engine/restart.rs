@@ -55,7 +55,8 @@ fn listed(set: &StatusSet, ending: Ending) -> bool {
 /// did.
 pub(super) fn is_wanted(restart: &Restart, why: &Why, main: Option<Ending>) -> bool {
     let failure = match why {
-        Why::Asked => return false,
+        // A condition that is not met now is asked again by whoever starts it again.
+        Why::Asked | Why::Skipped(_) => return false,
         Why::Finished => None,
         Why::Failed(failure) => Some(failure),
     };
@@ -107,6 +108,7 @@ pub(super) fn is_hopeless(failure: &Failure) -> bool {
         Failure::Spawn { failure, .. } => !PASSING.contains(&failure.errno),
         Failure::Ended { .. }
         | Failure::StartTimeout { .. }
+        | Failure::ReadyTimeout { .. }
         | Failure::MainTimeout { .. }
         | Failure::StopTimeout { .. }
         | Failure::NoMain { .. }

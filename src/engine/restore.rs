@@ -3,7 +3,7 @@
 use crate::unit::{KillMode, Unit};
 
 use super::graph::find_cycle;
-use super::phase::{End, Goal, Group, Left, Phase, Round, Run, Stage, Why, failure_word};
+use super::phase::{End, Goal, Group, Left, Phase, Round, Run, SKIPPED, Stage, Why, failure_word};
 use super::service::Service;
 use super::{
     Cause, Effect, Engine, Event, FactFailure, FactGoal, FactPhase, FactRun, Facts, Failure,
@@ -34,6 +34,7 @@ impl Engine {
             control: service.phase.control().map(|control| control.id),
             restarts: service.restarts,
             deadline: self.timers.get(id),
+            awaits: self.awaits(id),
             waits_for: self.waits_for(id),
         })
     }
@@ -53,7 +54,14 @@ impl Engine {
             _ => None,
         };
         let failure = match (&service.phase, end.map(|end| &end.why)) {
-            (Phase::Failed(failure), _) | (_, Some(Why::Failed(failure))) => Some(failure),
+            (Phase::Failed(failure), _) | (_, Some(Why::Failed(failure))) => Some(FactFailure {
+                result: failure_word(failure).to_owned(),
+                text: failure.to_string(),
+            }),
+            (_, Some(Why::Skipped(how))) => Some(FactFailure {
+                result: SKIPPED.to_owned(),
+                text: how.as_ref().to_owned(),
+            }),
             _ => None,
         };
         Some(Facts {
@@ -74,10 +82,7 @@ impl Engine {
             restarts: service.restarts,
             attempt: service.attempt,
             starts: service.starts.clone(),
-            failure: failure.map(|failure| FactFailure {
-                result: failure_word(failure).to_owned(),
-                text: failure.to_string(),
-            }),
+            failure,
             main_ending: end.and_then(|end| end.main).or(lost),
         })
     }
@@ -181,10 +186,13 @@ impl Engine {
         let group = self
             .service(id)
             .is_some_and(|service| service.definition().is_none());
-        let why = match (&failure, facts.goal) {
-            (Some(failure), _) => Why::Failed(failure.clone()),
-            (None, FactGoal::Up) => Why::Finished,
-            (None, FactGoal::Down | FactGoal::Cycle) => Why::Asked,
+        let why = match (&facts.failure, &failure, facts.goal) {
+            (Some(skipped), ..) if skipped.result == SKIPPED => {
+                Why::Skipped(skipped.text.as_str().into())
+            }
+            (_, Some(failure), _) => Why::Failed(failure.clone()),
+            (_, None, FactGoal::Up) => Why::Finished,
+            (_, None, FactGoal::Down | FactGoal::Cycle) => Why::Asked,
         };
         let end = End::new(why, facts.main_ending);
         let left = self.left_of(id, main, control);

@@ -8,6 +8,7 @@ impl fmt::Display for Role {
     /// The key of the unit file that the command stands in.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::Condition => "ExecCondition",
             Self::StartPre => "ExecStartPre",
             Self::Start => "ExecStart",
             Self::StartPost => "ExecStartPost",
@@ -57,6 +58,9 @@ impl fmt::Display for Cause {
             Self::Ordered => f.write_str("its turn came"),
             Self::AutoRestart { attempt } => write!(f, "automatic restart {attempt}"),
             Self::Ready => f.write_str("it became ready"),
+            Self::Skipped(how) => {
+                write!(f, "skipped, its ExecCondition is not met: {how}")
+            }
             Self::Ended(Ending::Code(0)) => f.write_str("it ended by itself, exit code 0"),
             Self::Ended(ending) => write!(f, "it ended by itself: {ending}"),
             Self::Failed(failure) => failure.fmt(f),
@@ -79,6 +83,9 @@ impl fmt::Display for Failure {
             Self::Ended { role, ending } => write!(f, "{role}: {ending}"),
             Self::StartTimeout { role, limit_ms } => {
                 write!(f, "{role} took longer than {}", Seconds(*limit_ms))
+            }
+            Self::ReadyTimeout { limit_ms, awaited } => {
+                write!(f, "not ready within {}: {awaited}", Seconds(*limit_ms))
             }
             Self::MainTimeout { limit_ms } => write!(
                 f,

@@ -175,6 +175,7 @@ impl Prepared {
             environment: &self.environment,
             directory: spawn.directory.as_ref(),
             identity: spawn.identity.as_ref(),
+            own_uid: rustix::process::geteuid().as_raw(),
             // A umask has nine bits; what is above them is ignored by the kernel too.
             umask: spawn.umask & 0o777,
             streams: self.streams,

@@ -6,26 +6,53 @@ use std::io;
 use std::os::fd::BorrowedFd;
 
 use super::files;
+use super::setting::Resource;
 
 /// The bytes of a report in the status pipe: step and errno, four each.
 pub(super) const REPORT_LENGTH: usize = 8;
 
+const FIRST_LIMIT: i32 = 100;
+/// Everything that can be limited, in the order of their numbers.
+const LIMITS: [Resource; 16] = [
+    Resource::Cpu,
+    Resource::Fsize,
+    Resource::Data,
+    Resource::Stack,
+    Resource::Core,
+    Resource::Rss,
+    Resource::Nproc,
+    Resource::Nofile,
+    Resource::Memlock,
+    Resource::As,
+    Resource::Locks,
+    Resource::Sigpending,
+    Resource::Msgqueue,
+    Resource::Nice,
+    Resource::Rtprio,
+    Resource::Rttime,
+];
+
+/// From here on mounts are numbered.
+const FIRST_MOUNT: i32 = 1 << 16;
+
 /// Set in a step's number where the child has gone on without it.
 const TOLERATED: i32 = 1 << 30;
-
-/// Above the bits of a step's number stands which of its things it was about.
-const ITEM_SHIFT: u32 = 8;
-const ITEM_MASK: i32 = 0xffff << ITEM_SHIFT;
 
 /// What the child was doing when it failed, in the order in which it does them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
-    Cgroup = 1,
+    Cgroup,
     Session,
     StandardInput,
     StandardOutput,
     StandardError,
     DescriptorLimit,
+    OomScoreAdjust,
+    Limit(Resource),
+    Nice,
+    CpuAffinity,
+    CpuScheduling,
+    IoScheduling,
     Groups,
     Group,
     User,
@@ -33,7 +60,8 @@ pub enum Step {
     Exec,
     PrivateNetwork,
     MountNamespace,
-    Mount,
+    /// By its place in the list of steps.
+    Mount(u16),
     CapabilityBoundingSet,
     AmbientCapabilities,
     NoNewPrivileges,
@@ -42,13 +70,19 @@ pub enum Step {
 }
 
 impl Step {
-    const ALL: [Self; 19] = [
+    /// By their numbers, which begin with 1; limits and mounts have numbers of their own.
+    const ALL: [Self; 23] = [
         Self::Cgroup,
         Self::Session,
         Self::StandardInput,
         Self::StandardOutput,
         Self::StandardError,
         Self::DescriptorLimit,
+        Self::OomScoreAdjust,
+        Self::Nice,
+        Self::CpuAffinity,
+        Self::CpuScheduling,
+        Self::IoScheduling,
         Self::Groups,
         Self::Group,
         Self::User,
@@ -56,7 +90,6 @@ impl Step {
         Self::Exec,
         Self::PrivateNetwork,
         Self::MountNamespace,
-        Self::Mount,
         Self::CapabilityBoundingSet,
         Self::AmbientCapabilities,
         Self::NoNewPrivileges,
@@ -74,6 +107,12 @@ impl Step {
             Self::StandardOutput => "standard output",
             Self::StandardError => "standard error",
             Self::DescriptorLimit => "descriptor limit",
+            Self::OomScoreAdjust => "OOM score",
+            Self::Limit(_) => "limit",
+            Self::Nice => "nice level",
+            Self::CpuAffinity => "CPU affinity",
+            Self::CpuScheduling => "CPU scheduling",
+            Self::IoScheduling => "IO scheduling",
             Self::Groups => "supplementary groups",
             Self::Group => "group",
             Self::User => "user",
@@ -81,22 +120,25 @@ impl Step {
             Self::Exec => "exec",
             Self::PrivateNetwork => "PrivateNetwork",
             Self::MountNamespace => "mount namespace",
-            Self::Mount => "mount",
+            Self::Mount(_) => "mount",
             Self::CapabilityBoundingSet => "CapabilityBoundingSet",
             Self::AmbientCapabilities => "AmbientCapabilities",
             Self::NoNewPrivileges => "NoNewPrivileges",
             Self::Landlock => "Landlock",
-            Self::SystemCalls => "seccomp filter",
+            Self::SystemCalls => "filter of system calls",
         }
     }
 
     pub(super) fn number(self) -> i32 {
-        self as i32
-    }
-
-    /// The same for one of several things of the step.
-    pub(super) fn number_with(self, item: u16) -> i32 {
-        self.number() | i32::from(item) << ITEM_SHIFT
+        let place = |found: Option<usize>| found.and_then(|place| i32::try_from(place).ok());
+        match self {
+            Self::Limit(resource) => {
+                let found = LIMITS.iter().position(|known| *known == resource);
+                FIRST_LIMIT + place(found).unwrap_or(0)
+            }
+            Self::Mount(number) => FIRST_MOUNT + i32::from(number),
+            step => 1 + place(Self::ALL.iter().position(|known| *known == step)).unwrap_or(0),
+        }
     }
 
     /// The same for a step that the child has gone on without.
@@ -105,7 +147,14 @@ impl Step {
     }
 
     fn from_number(number: i32) -> Option<Self> {
-        Self::ALL.into_iter().find(|step| step.number() == number)
+        if number >= FIRST_MOUNT {
+            return u16::try_from(number - FIRST_MOUNT).ok().map(Self::Mount);
+        }
+        let limits = LIMITS.into_iter().map(Self::Limit);
+        Self::ALL
+            .into_iter()
+            .chain(limits)
+            .find(|step| step.number() == number)
     }
 }
 
@@ -118,8 +167,6 @@ pub enum ExecStatus {
     Failed {
         step: Step,
         errno: i32,
-        /// Which of several things of the step, counted from 0.
-        item: u16,
     },
     /// The step failed, the child goes on without it, and there is more to be read.
     Tolerated {
@@ -139,11 +186,9 @@ pub fn read_status(fd: BorrowedFd<'_>) -> io::Result<ExecStatus> {
         Ok(0) => Ok(ExecStatus::Executed),
         Ok(REPORT_LENGTH) => {
             let (number, errno) = decode_report(report);
-            let step = Step::from_number(number & !TOLERATED & !ITEM_MASK);
-            let step = step.ok_or(io::ErrorKind::InvalidData)?;
-            let item = u16::try_from((number & ITEM_MASK) >> ITEM_SHIFT).unwrap_or(0);
+            let step = Step::from_number(number & !TOLERATED).ok_or(io::ErrorKind::InvalidData)?;
             Ok(if number & TOLERATED == 0 {
-                ExecStatus::Failed { step, errno, item }
+                ExecStatus::Failed { step, errno }
             } else {
                 ExecStatus::Tolerated { step, errno }
             })
@@ -186,12 +231,13 @@ mod tests {
 
     #[test]
     fn steps_survive_the_pipe() {
-        for step in Step::ALL {
-            let (errno, item) = (2, 65_535);
-            let failed = ExecStatus::Failed { step, errno, item };
-            let tolerated = ExecStatus::Tolerated { step, errno };
+        let limits = LIMITS.into_iter().map(Step::Limit);
+        let mounts = [Step::Mount(0), Step::Mount(u16::MAX)];
+        for step in Step::ALL.into_iter().chain(limits).chain(mounts) {
+            let failed = ExecStatus::Failed { step, errno: 2 };
+            let tolerated = ExecStatus::Tolerated { step, errno: 2 };
             for (number, status) in [
-                (step.number_with(item), failed),
+                (step.number(), failed),
                 (step.tolerated_number(), tolerated),
             ] {
                 let record = [number.to_ne_bytes(), 2_i32.to_ne_bytes()].concat();
@@ -199,6 +245,6 @@ mod tests {
             }
         }
         assert_eq!(Step::from_number(0), None);
-        assert_eq!(Step::from_number(0xff), None);
+        assert_eq!(Step::from_number(999), None);
     }
 }

@@ -93,10 +93,11 @@ pub(super) fn read(value: &Value, faults: &mut Vec<Fault>) -> Option<Families> {
             Err(fault) => faults.push(fault),
         }
     }
-    inverted.map(|inverted| match inverted {
-        true => Families::AllBut(listed),
-        false => Families::Only(listed),
-    })
+    match inverted? {
+        true if listed.is_empty() => None,
+        true => Some(Families::AllBut(listed)),
+        false => Some(Families::Only(listed)),
+    }
 }
 
 fn one(value: &Value) -> Result<(bool, Vec<u16>), Fault> {

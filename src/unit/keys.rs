@@ -125,7 +125,7 @@ static KEYS: [Key; 186] = [
     later("service", "Instances", Form::Integer(0, 1_000), ""),
     now("service", "IgnoreUnsupported", Form::Keys, ""),
     // Commands.
-    later("service", "ExecCondition", Form::Commands, ""),
+    now("service", "ExecCondition", Form::Commands, ""),
     now("service", "ExecStartPre", Form::Commands, ""),
     now("service", "ExecStart", Form::Commands, ""),
     now("service", "ExecStartPost", Form::Commands, ""),
@@ -186,7 +186,7 @@ static KEYS: [Key; 186] = [
         "none; main for notify",
     ),
     later("service", "WatchdogSec", Form::Span, "0"),
-    later("service", "ReadyWhen", Form::Ready, ""),
+    now("service", "ReadyWhen", Form::Ready, ""),
     // Stopping.
     now(
         "service",
@@ -238,123 +238,123 @@ static KEYS: [Key; 186] = [
         "0",
     ),
     // Scheduling.
-    later("service", "Nice", Form::Integer(-20, 19), "0"),
-    later(
+    now("service", "Nice", Form::Integer(-20, 19), "0"),
+    now(
         "service",
         "OOMScoreAdjust",
         Form::Integer(-1_000, 1_000),
         "the daemon's",
     ),
-    later("service", "CPUAffinity", Form::Cpus, "all"),
-    later(
+    now("service", "CPUAffinity", Form::Cpus, "all"),
+    now(
         "service",
         "CPUSchedulingPolicy",
         Form::Word(&["other", "batch", "idle", "fifo", "rr"]),
         "other",
     ),
-    later("service", "CPUSchedulingPriority", Form::Integer(1, 99), ""),
-    later(
+    now("service", "CPUSchedulingPriority", Form::Integer(1, 99), ""),
+    now(
         "service",
         "IOSchedulingClass",
         Form::Word(&["none", "realtime", "best-effort", "idle"]),
         "none",
     ),
-    later("service", "IOSchedulingPriority", Form::Integer(0, 7), "4"),
+    now("service", "IOSchedulingPriority", Form::Integer(0, 7), "4"),
     // Process limits.
-    later(
+    now(
         "service",
         "LimitCPU",
-        Form::Limit(Bound::Span),
+        Form::Limit(Bound::Seconds),
         "the daemon's",
     ),
-    later(
+    now(
         "service",
         "LimitFSIZE",
         Form::Limit(Bound::Size),
         "the daemon's",
     ),
-    later(
+    now(
         "service",
         "LimitDATA",
         Form::Limit(Bound::Size),
         "the daemon's",
     ),
-    later(
+    now(
         "service",
         "LimitSTACK",
         Form::Limit(Bound::Size),
         "the daemon's",
     ),
-    later(
+    now(
         "service",
         "LimitCORE",
         Form::Limit(Bound::Size),
         "the daemon's",
     ),
-    later(
+    now(
         "service",
         "LimitRSS",
         Form::Limit(Bound::Size),
         "the daemon's",
     ),
-    later(
+    now(
         "service",
         "LimitNOFILE",
         Form::Limit(Bound::Count),
         "the daemon's",
     ),
-    later(
+    now(
         "service",
         "LimitAS",
         Form::Limit(Bound::Size),
         "the daemon's",
     ),
-    later(
+    now(
         "service",
         "LimitNPROC",
         Form::Limit(Bound::Count),
         "the daemon's",
     ),
-    later(
+    now(
         "service",
         "LimitMEMLOCK",
         Form::Limit(Bound::Size),
         "the daemon's",
     ),
-    later(
+    now(
         "service",
         "LimitLOCKS",
         Form::Limit(Bound::Count),
         "the daemon's",
     ),
-    later(
+    now(
         "service",
         "LimitSIGPENDING",
         Form::Limit(Bound::Count),
         "the daemon's",
     ),
-    later(
+    now(
         "service",
         "LimitMSGQUEUE",
         Form::Limit(Bound::Size),
         "the daemon's",
     ),
-    later(
+    now(
         "service",
         "LimitNICE",
         Form::Limit(Bound::Nice),
         "the daemon's",
     ),
-    later(
+    now(
         "service",
         "LimitRTPRIO",
         Form::Limit(Bound::Count),
         "the daemon's",
     ),
-    later(
+    now(
         "service",
         "LimitRTTIME",
-        Form::Limit(Bound::Span),
+        Form::Limit(Bound::Micros),
         "the daemon's",
     ),
     // Control groups.

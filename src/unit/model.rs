@@ -6,7 +6,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use super::{Kill, Readiness, Sandbox, Signal, Span, UnitName};
+use super::{Kill, Limit, Readiness, Sandbox, Scheduling, Signal, Span, UnitName};
 
 /// A unit: a service, or (without [`Unit::service`]) a group that is nothing but its dependencies.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -86,6 +86,7 @@ pub struct Service {
     pub remain_after_exit: bool,
     /// Absolute.
     pub pid_file: Option<PathBuf>,
+    pub condition: Vec<Exec>,
     pub start_pre: Vec<Exec>,
     /// Exactly one, but for `oneshot`: any number.
     pub start: Vec<Exec>,
@@ -111,10 +112,13 @@ pub struct Service {
     pub stdout: Output,
     pub stderr: Output,
     pub log: LogLimits,
-    /// `IgnoreUnsupported=`: keys of `[service]` that it goes on without where they cannot be honoured.
-    pub ignore_unsupported: Vec<&'static str>,
     /// `None`: it is kept from nothing.
     pub sandbox: Option<Box<Sandbox>>,
+    /// In the order of `getrlimit`'s numbers, each resource at most once.
+    pub limits: Vec<Limit>,
+    pub scheduling: Option<Box<Scheduling>>,
+    /// `IgnoreUnsupported=`: keys of `[service]` that it goes on without where they cannot be honoured.
+    pub ignore_unsupported: Vec<&'static str>,
 }
 
 /// `Type=`, systemd.service(5).

@@ -81,6 +81,7 @@ struct WireUnit {
     documentation: Option<Vec<String>>,
     left_over: Option<Vec<u32>>,
     forgone: Option<Vec<String>>,
+    awaits: Option<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -291,7 +292,7 @@ same_fields!(
         cgroup,
         log_lost,
     }
-    later { documentation, left_over, forgone }
+    later { documentation, left_over, forgone, awaits }
 );
 
 same_fields!(
@@ -350,6 +351,7 @@ mod tests {
             log_lost: 9,
             left_over: vec![1, u32::MAX],
             forgone: vec!["Nice=5: why".to_owned()],
+            awaits: TEXT.to_owned(),
         }
     }
 

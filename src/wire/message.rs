@@ -143,6 +143,8 @@ pub struct UnitStatus {
     pub cgroup: Option<String>,
     /// Log bytes that could not be written.
     pub log_lost: u64,
+    /// What its start waits for while its program runs, and why that has not come, for the reader.
+    pub awaits: String,
     /// Processes that an earlier daemon started, and that nobody watches.
     pub left_over: Vec<u32>,
     /// What it goes without, by `IgnoreUnsupported=`: each names a key and says why it is not honoured.

@@ -330,6 +330,7 @@ mod tests {
             Backoff,
         ];
         let roles = [
+            Role::Condition,
             Role::StartPre,
             Role::Start,
             Role::StartPost,

@@ -124,6 +124,7 @@ words! { FactPhase, "phase":
 }
 
 words! { Role, "role":
+    Condition = "condition",
     StartPre = "start-pre",
     Start = "start",
     StartPost = "start-post",

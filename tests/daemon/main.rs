@@ -9,6 +9,7 @@
 )]
 
 mod boot;
+mod bounds;
 mod clients;
 mod container;
 mod ending;

@@ -21,6 +21,7 @@ pub(crate) fn fits(outcome: &Outcome, state: Option<State>) -> bool {
         Outcome::Started => up,
         Outcome::AlreadyUp => up,
         Outcome::Reloaded | Outcome::Signaled => !down,
+        Outcome::Skipped { .. } => state == State::Completed,
         Outcome::Completed => matches!(state, State::Completed | State::Backoff),
         // A stop may be answered and a start follow at once: a later wish, or a restart.
         Outcome::Stopped => state != State::Stopping,
@@ -36,6 +37,7 @@ pub(crate) fn commands(unit: &Unit, role: Role) -> usize {
         return 0;
     };
     match role {
+        Role::Condition => service.condition.len(),
         Role::StartPre => service.start_pre.len(),
         Role::Start => service.start.len(),
         Role::StartPost => service.start_post.len(),

@@ -295,6 +295,7 @@ fn concerns(scene: &Scene<'_>, name: &UnitName, before: &Facts, model: &Model) -
         | Event::MainFound { run, .. }
         | Event::Spawned { run, .. }
         | Event::Ready { run }
+        | Event::Unready { run, .. }
         | Event::Executed { run } => model
             .runs
             .get(run)

@@ -123,6 +123,7 @@ fn tell_event(event: &Event, names: &Names<'_>) -> String {
         | Event::Spawned { .. }
         | Event::Executed { .. }
         | Event::Ready { .. }
+        | Event::Unready { .. }
         | Event::SpawnFailed { .. }
         | Event::Exited { .. }
         | Event::MainFound { .. }
@@ -150,6 +151,10 @@ fn tell_effect(effect: &Effect, names: &Names<'_>) -> String {
             )
         }
         Effect::StopFinding { run } => format!("stop finding for run {run}"),
+        Effect::AwaitReady { unit, run } => {
+            format!("await that run {run} of {} is ready", told(*unit, names))
+        }
+        Effect::StopAwaiting { run } => format!("stop awaiting run {run}"),
         Effect::Signal { unit, to, signal } => {
             format!(
                 "signal {} to {} {to:?}",

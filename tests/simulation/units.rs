@@ -147,7 +147,10 @@ fn draw_service(entropy: &mut Entropy) -> Service {
     let mut service = plain();
     service.kind = entropy.pick(&[Kind::Simple, Kind::Exec, Kind::Oneshot, Kind::Forking]);
     if matches!(service.kind, Kind::Simple | Kind::Exec) && entropy.chance(40) {
-        service.readiness = Readiness::Notify;
+        service.readiness = match entropy.below(2) {
+            0 => Readiness::Notify,
+            _ => Readiness::Log("up".into()),
+        };
     }
     service.remain_after_exit = entropy.chance(25);
     if service.kind == Kind::Forking && entropy.chance(50) {
@@ -155,6 +158,9 @@ fn draw_service(entropy: &mut Entropy) -> Service {
     }
     if service.kind == Kind::Oneshot {
         service.start = commands(entropy, 1, 3);
+    }
+    if entropy.chance(15) {
+        service.condition = commands(entropy, 1, 2);
     }
     if entropy.chance(40) {
         service.start_pre = commands(entropy, 0, 2);

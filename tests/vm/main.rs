@@ -57,6 +57,29 @@ fn the_guardian_as_the_first_process() {
     Machine::new("first").boot("first");
 }
 
+/// SIGTERM to the first process: everything stops in order, and the machine is switched off with its disk in order.
+#[test]
+#[ignore = "needs qemu and a kernel, see tests/vm/main.rs"]
+fn the_first_process_is_told_to_end() {
+    let machine = Machine::new("shut-down").with_disk();
+    machine.boot("shut-down");
+    machine.boot("was-shut-down");
+}
+
+/// `up` as the first process of a container on the older kernel.
+#[test]
+#[ignore = "needs qemu and a kernel, see tests/vm/main.rs"]
+fn a_container_on_an_older_kernel() {
+    Machine::new("container").boot("container");
+}
+
+/// So few numbers for processes that each is somebody else's soon.
+#[test]
+#[ignore = "needs qemu and a kernel, see tests/vm/main.rs"]
+fn numbers_of_processes_come_again() {
+    Machine::new("numbers").boot("numbers");
+}
+
 #[test]
 #[ignore = "needs qemu and a kernel, see tests/vm/main.rs"]
 fn an_ordinary_user_without_groups() {

@@ -198,6 +198,7 @@ pub(super) fn fields(item: &Item, now_ms: u64) -> Vec<(&'static str, Json)> {
         ),
         ("deadline_ms", Json::number(status.deadline_ms)),
         ("waits_for", Json::texts(&status.waits_for)),
+        ("awaits", Json::text(&status.awaits)),
         ("requires", Json::texts(&status.requires)),
         ("enabled", Json::Bool(status.enabled)),
         ("file", Json::text(&status.file)),
@@ -283,10 +284,14 @@ pub(super) mod tests {
         broken.fault = Some("broken.service:3:1: unknown key `ExecStrat`".to_owned());
         let mut waiting = item("worker@1", "waiting", "activating");
         waiting.status.waits_for = vec!["web".to_owned()];
+        let mut slow = item("slow", "starting", "activating");
+        slow.status.pid = Some(23_456);
+        slow.status.awaits = "ReadyWhen=tcp:localhost:8080: Connection refused".to_owned();
+        slow.status.deadline_ms = Some(NOW + 60_000);
         let mut stopped = item("zebra", "stopped", "inactive");
         stopped.status.since_ms = 0;
         stopped.status.left_over = vec![17_174, 17_175];
-        vec![broken, crash, database, web, waiting, stopped]
+        vec![broken, crash, database, slow, web, waiting, stopped]
     }
 
     fn process(pid: u32, depth: usize, command: &str) -> Process {

@@ -84,6 +84,9 @@ fn state(lines: &mut Lines, item: &Item, page: Page) {
     if !status.waits_for.is_empty() {
         lines.add("waits for", &clean(&status.waits_for.join(", ")));
     }
+    if !status.awaits.is_empty() {
+        lines.add("waits for", &clean(&status.awaits));
+    }
     if let Some(due) = restarts_in(status, page.now_ms) {
         let attempt = status.restarts.saturating_add(1);
         lines.add("next try", &format!("automatic restart {attempt} {due}"));

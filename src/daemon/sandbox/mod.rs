@@ -114,10 +114,14 @@ pub(super) fn confine(
     }))
 }
 
-/// A step of the child that did not work; the place is that of a mount.
-pub(super) fn failure_at(step: Step, place: Option<&Place>, errno: i32) -> SpawnFailure {
+/// A step of the child that did not work, in the words of the unit file; the places are those of its mounts.
+pub(super) fn failure_at(step: Step, places: &[Place], errno: i32) -> SpawnFailure {
     let cause = errno_text(errno);
-    match place.filter(|_| step == Step::Mount) {
+    let place = match step {
+        Step::Mount(number) => places.get(usize::from(number)),
+        _ => None,
+    };
+    match place {
         Some(Place { key, path }) => failure(key, errno, format!("{key}, at {path}: {cause}")),
         None => failure(step.name(), errno, format!("{}: {cause}", step.name())),
     }

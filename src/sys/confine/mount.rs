@@ -108,11 +108,7 @@ pub(super) fn enter(steps: &[MountStep]) -> Result<(), Failure> {
     own_namespace().map_err(at(Step::MountNamespace))?;
     let mut hand: [RawFd; SLOTS] = [-1; SLOTS];
     for (step, number) in steps.iter().zip(0..) {
-        make(step, &mut hand).map_err(|errno| Failure {
-            step: Step::Mount,
-            errno,
-            item: number,
-        })?;
+        make(step, &mut hand).map_err(at(Step::Mount(number)))?;
     }
     Ok(())
 }
