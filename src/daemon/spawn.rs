@@ -190,6 +190,7 @@ impl Objects {
             }
             Step::Cgroup
             | Step::Session
+            | Step::ReadyDescriptor
             | Step::DescriptorLimit
             | Step::OomScoreAdjust
             | Step::Limit(_)
@@ -383,6 +384,8 @@ mod tests {
             runtime: "/run".into(),
             state: "/var/lib".into(),
             logs: "/var/log".into(),
+            cache: "/var/cache".into(),
+            configuration: "/var/etc".into(),
         };
         let name = UnitName::parse("web").unwrap();
         parse(text, Path::new("/units/web.service"), &name, &context).unwrap()

@@ -46,6 +46,7 @@ pub enum Step {
     StandardInput,
     StandardOutput,
     StandardError,
+    ReadyDescriptor,
     DescriptorLimit,
     OomScoreAdjust,
     Limit(Resource),
@@ -71,12 +72,13 @@ pub enum Step {
 
 impl Step {
     /// By their numbers, which begin with 1; limits and mounts have numbers of their own.
-    const ALL: [Self; 23] = [
+    const ALL: [Self; 24] = [
         Self::Cgroup,
         Self::Session,
         Self::StandardInput,
         Self::StandardOutput,
         Self::StandardError,
+        Self::ReadyDescriptor,
         Self::DescriptorLimit,
         Self::OomScoreAdjust,
         Self::Nice,
@@ -106,6 +108,7 @@ impl Step {
             Self::StandardInput => "standard input",
             Self::StandardOutput => "standard output",
             Self::StandardError => "standard error",
+            Self::ReadyDescriptor => "readiness descriptor",
             Self::DescriptorLimit => "descriptor limit",
             Self::OomScoreAdjust => "OOM score",
             Self::Limit(_) => "limit",

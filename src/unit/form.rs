@@ -12,7 +12,7 @@ use super::size;
 use super::specifier::Scope;
 use super::stream;
 use super::value::{self, Value, fault, items, shorten, text, wrong_type};
-use super::{capability, family, limits, sandbox, scheduling, syscall};
+use super::{capability, family, folders, limits, sandbox, scheduling, syscall};
 
 /// What a key takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,6 +60,8 @@ pub enum Form {
     Environment,
     EnvironmentFiles,
     Variables,
+    /// Variables, or assignments of which only the very same is meant.
+    Unset,
     Input,
     Output,
     ErrorOutput,
@@ -124,6 +126,7 @@ impl Form {
             Self::Environment => "\"KEY=value\" texts or a table",
             Self::EnvironmentFiles => "paths, optional with `-`",
             Self::Variables => "names of variables",
+            Self::Unset => "names of variables, or \"KEY=value\" texts",
             Self::Input => "null, file:PATH, socket",
             Self::Output => "log, null, file:PATH, append:PATH, inherit, socket",
             Self::ErrorOutput => "log, log:err, null, file:PATH, append:PATH, inherit, socket",
@@ -184,6 +187,7 @@ impl Form {
                 | Self::Paths
                 | Self::Folders
                 | Self::Variables
+                | Self::Unset
                 | Self::EnvironmentFiles
                 | Self::Addresses
                 | Self::Bandwidths
@@ -221,9 +225,10 @@ impl Form {
             Self::Paths => sandbox::path(value, scope).map(drop),
             Self::PidFile => value::pid_file(value, scope).map(drop),
             Self::Directory => value::working_directory(value, scope).map(drop),
-            Self::Folders => folder(value, scope),
+            Self::Folders => folders::folder(value, scope).map(drop),
             Self::EnvironmentFiles => value::environment_file(value, scope).map(drop),
             Self::Variables => value::variable(value, scope).map(drop),
+            Self::Unset => value::unset(value, scope).map(drop),
             Self::Input => stream::input(value, scope).map(drop),
             Self::Output => stream::output(value, scope).map(drop),
             Self::ErrorOutput => stream::error_output(value, scope).map(drop),
@@ -238,7 +243,7 @@ impl Form {
     }
 
     /// Checks what is written as a number or as a text that holds one.
-    fn check_quantity(self, value: &Value) -> Result<(), Fault> {
+    pub(super) fn check_quantity(self, value: &Value) -> Result<(), Fault> {
         let number = match value.get_ref() {
             Node::Integer(number) => Some(u64::try_from(*number).ok()),
             Node::Text(_) => None,
@@ -320,15 +325,6 @@ pub(super) fn key(value: &Value) -> Result<&'static str, Fault> {
     let near = super::nearest(name, known.map(|key| key.name));
     let fault = fault(value, format!("[service] has no key `{}`", shorten(name)));
     Err(fault.hint_if(near.map(super::report::did_you_mean)))
-}
-
-fn folder(value: &Value, scope: &Scope) -> Result<(), Fault> {
-    let path = value::expanded(value, scope)?;
-    if path.starts_with('/') || path.split('/').any(|part| matches!(part, "" | "." | "..")) {
-        let message = format!("`{}` is not a plain relative path", shorten(&path));
-        return Err(fault(value, message));
-    }
-    Ok(())
 }
 
 /// A port, `HOST:PORT`, `[ADDRESS]:PORT`, an absolute path or an abstract name.

@@ -6,7 +6,10 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use super::{Kill, Limit, Readiness, Sandbox, Scheduling, Signal, Span, UnitName};
+use super::{
+    Folders, Kill, Limit, Preserve, Readiness, Resources, Sandbox, Scheduling, Signal, Span,
+    UnitName,
+};
 
 /// A unit: a service, or (without [`Unit::service`]) a group that is nothing but its dependencies.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -108,10 +111,17 @@ pub struct Service {
     pub environment: Vec<(String, String)>,
     pub environment_files: Vec<EnvironmentFile>,
     pub pass_environment: Vec<String>,
+    /// Names, and `NAME=value` where only this value is meant.
+    pub unset_environment: Vec<String>,
+    /// At most one entry of each purpose.
+    pub folders: Vec<Folders>,
+    pub preserve: Preserve,
     pub stdin: Input,
     pub stdout: Output,
     pub stderr: Output,
     pub log: LogLimits,
+    /// What all processes together may use; for most services nothing is said of it.
+    pub resources: Option<Box<Resources>>,
     /// `None`: it is kept from nothing.
     pub sandbox: Option<Box<Sandbox>>,
     /// In the order of `getrlimit`'s numbers, each resource at most once.

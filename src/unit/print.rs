@@ -190,6 +190,9 @@ impl Page {
         self.text("StandardError", &literal(&output_word(&service.stderr)));
         self.text("LogMaxSize", &size::show(service.log.max_size));
         self.bare("LogMaxFiles", &service.log.max_files.to_string());
+        for (key, value) in service.resources.iter().flat_map(|given| given.lines()) {
+            self.bare(key, &value);
+        }
         self.scheduling(service);
         for limit in &service.limits {
             self.text(limit.key(), &limit.value());
@@ -283,5 +286,13 @@ impl Page {
         });
         self.list("EnvironmentFile", files);
         self.list("PassEnvironment", service.pass_environment.iter().cloned());
+        let unset = service.unset_environment.iter();
+        self.list("UnsetEnvironment", unset.map(|item| literal(item)));
+        for folders in &service.folders {
+            let (key, mode_key) = folders.purpose.keys();
+            self.list(key, folders.names.iter().map(|name| literal(name)));
+            self.text(mode_key, &format!("{:03o}", folders.mode));
+        }
+        self.text("RuntimeDirectoryPreserve", service.preserve.word());
     }
 }
