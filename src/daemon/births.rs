@@ -6,7 +6,7 @@ use std::io;
 use std::os::fd::AsFd;
 use std::path::PathBuf;
 
-use crate::engine::{Event, Role, RunId, Spawn, SpawnFailure, UnitId};
+use crate::engine::{Engine, Event, Role, RunId, Spawn, SpawnFailure, UnitId};
 use crate::log::Stream;
 use crate::sys::process::{self, PidFd, Spawned, error_text};
 use crate::sys::{clock, files};
@@ -66,15 +66,7 @@ impl Processes {
             self.prepare_readiness(spawn, (unit, service), &owner, turn)?;
         }
         if spawn.role.begins() {
-            // By its mark and its group a successor finds the newborn, should we die before its PID is saved.
-            self.save(spawn.unit, turn.engine);
-            // One that would not know of it at all would take it for stopped, and start it a second time.
-            if let Some((path, error)) = self.states.unknown(spawn.unit) {
-                let errno = error.raw_os_error().unwrap_or(0);
-                let (path, reason) = (path.display(), error_text(error));
-                let then = "a daemon that dies would not know of it";
-                return Err(failure("state", errno, format!("{path}: {reason}; {then}")));
-            }
+            self.announce(spawn.unit, turn.engine)?;
         }
         let Some(hold) = self.holds.get_mut(&spawn.unit) else {
             return Err(unknown());
@@ -112,6 +104,20 @@ impl Processes {
             log.attribute(spawn.run);
         }
         self.watch_child(spawn, spawned, prepared.objects, turn)
+    }
+
+    /// Writes down that a process of the unit is about to be born.
+    fn announce(&mut self, unit: UnitId, engine: &Engine) -> Result<(), SpawnFailure> {
+        // By its mark and its group a successor finds the newborn, should we die before its PID is saved.
+        self.save(unit, engine);
+        // One that would not know of it at all would take it for stopped, and start it a second time.
+        let Some((path, error)) = self.states.unknown(unit) else {
+            return Ok(());
+        };
+        let errno = error.raw_os_error().unwrap_or(0);
+        let (path, reason) = (path.display(), error_text(error));
+        let then = "a daemon that dies would not know of it";
+        Err(failure("state", errno, format!("{path}: {reason}; {then}")))
     }
 
     /// Holds the newborn by its pidfd, and waits for its report.

@@ -179,7 +179,14 @@ fn the_system_is_protected() {
         &format!("no put {free}/x; no put /tmp/diakonos-test; yes put /dev/null; yes ls /tmp"),
     );
     let keys = format!("{keys}\nReadWritePaths = [\"{free}\"]");
-    let script = format!("yes put {free}/x; no put {free}/../x; echo said > /dev/stdout");
+    let script = format!(
+        "yes put {free}/x; no put {free}/../x; echo said > /dev/stdout\n\
+         yes put $RUNTIME_DIRECTORY/x; no put $RUNTIME_DIRECTORY/../x"
+    );
+    let keys = format!(
+        "{keys}\nRuntimeDirectory = \"diakonos-{}\"",
+        std::process::id()
+    );
     holds(&bench, &keys, &script);
 }
 

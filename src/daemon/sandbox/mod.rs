@@ -96,7 +96,7 @@ pub(super) fn confine(
         // The kernel takes filters from nobody who could gain rights under them, as systemd.exec(5) says of each key.
         confinement.no_new_privileges = true;
     }
-    let rules = rules::of(&sandbox, who)?;
+    let rules = rules::of(order.service, &sandbox, who)?;
     let mut places = Vec::new();
     if who.has(CAP_SYS_ADMIN) {
         if sandbox.private_tmp {

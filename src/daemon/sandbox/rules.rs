@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use crate::engine::SpawnFailure;
 use crate::sys::process::error_text;
-use crate::unit::{ProtectHome, ProtectSystem, Sandbox, SandboxPath};
+use crate::unit::{ProtectHome, ProtectSystem, Purpose, Sandbox, SandboxPath, Service};
 
 use super::super::spawn::failure;
 use super::Who;
@@ -64,7 +64,11 @@ const TUNABLE: [(&str, Access); 19] = [
 ];
 
 /// All rules of a sandbox: each path once, those above before those below.
-pub(super) fn of(sandbox: &Sandbox, who: Who<'_>) -> Result<Vec<Rule>, SpawnFailure> {
+pub(super) fn of(
+    service: &Service,
+    sandbox: &Sandbox,
+    who: Who<'_>,
+) -> Result<Vec<Rule>, SpawnFailure> {
     let mut list = List::default();
     list.protect_system(sandbox.protect_system)?;
     list.protect_home(sandbox.protect_home)?;
@@ -79,6 +83,16 @@ pub(super) fn of(sandbox: &Sandbox, who: Who<'_>) -> Result<Vec<Rule>, SpawnFail
     list.given(&sandbox.inaccessible, Access::Nothing, "InaccessiblePaths")?;
     list.given(&sandbox.read_only, Access::Read, "ReadOnlyPaths")?;
     list.given(&sandbox.read_write, Access::Write, "ReadWritePaths")?;
+    // What was made for the service is its own.
+    for folders in &service.folders {
+        let access = match folders.purpose {
+            Purpose::Configuration => continue,
+            Purpose::Runtime | Purpose::State | Purpose::Cache | Purpose::Logs => Access::Write,
+        };
+        for path in folders.paths() {
+            list.add(&path, true, (access, folders.purpose.key()))?;
+        }
+    }
     list.reduced()
 }
 
