@@ -3,11 +3,12 @@
 //! Owns when that is. What they are called and where they lie is the unit's, how they are made safely `sys`'s.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::engine::{Engine, SpawnFailure, State, UnitId};
 use crate::sys::folders;
 use crate::sys::process::error_text;
+use crate::sys::users;
 use crate::unit::{Folders, Preserve, Purpose, Service};
 
 use super::account::Account;
@@ -15,13 +16,16 @@ use super::lenience::Lenience;
 use super::processes::Processes;
 use super::spawn::failure;
 
+/// The mode of what a folder is shown at.
+const PLACE_MODE: u32 = 0o755;
+
 /// The units whose runtime folders stand.
 #[derive(Debug, Default)]
 pub(super) struct Standing(BTreeSet<UnitId>);
 
 impl Standing {
-    /// A life begins. Where another one went before and nobody has seen the unit at rest between the two, its folders are
-    /// not the new one's, unless they are to be kept.
+    /// A life begins. Where another one went before and nobody has seen the unit at rest between the two, its folders
+    /// are not the new one's, unless they are to be kept.
     pub(super) fn begin(
         &mut self,
         (id, service): (UnitId, &Service),
@@ -34,6 +38,9 @@ impl Standing {
         self.note(id, service);
         for folders in &service.folders {
             make(folders, owner, lenience)?;
+            if let Some(root) = root(service) {
+                make_places(folders, root)?;
+            }
         }
         Ok(())
     }
@@ -98,6 +105,35 @@ fn make(
         }
     }
     Ok(())
+}
+
+/// What the service's folders are shown at below its root directory.
+fn make_places(folders: &Folders, root: &Path) -> Result<(), SpawnFailure> {
+    for (name, path) in folders.names.iter().zip(folders.paths()) {
+        let base = below(root, &folders.base);
+        // One that is there keeps its mode: what is mounted on it counts.
+        if below(root, &path).is_dir() {
+            continue;
+        }
+        folders::make(&base, name, PLACE_MODE, None).map_err(|error| {
+            let reason = reason(&below(root, &path), &error);
+            let errno = error.raw_os_error().unwrap_or(0);
+            let key = folders.purpose.key();
+            failure(key, errno, format!("{key}={name}: making {reason}"))
+        })?;
+    }
+    Ok(())
+}
+
+/// The service's root directory, where we may give it one.
+pub(super) fn root(service: &Service) -> Option<&Path> {
+    let root = service.root_directory.as_deref();
+    root.filter(|_| users::effective_uid() == 0)
+}
+
+/// Where an absolute path is that is meant below another root.
+pub(super) fn below(root: &Path, path: &Path) -> PathBuf {
+    root.join(path.strip_prefix("/").unwrap_or(path))
 }
 
 fn remove(service: &Service) {

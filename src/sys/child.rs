@@ -143,6 +143,10 @@ fn become_program(plan: &Plan<'_>) -> Result<Infallible, Failure> {
         look_as(plan.own_uid).map_err(at(Step::User))?;
     }
     set_bounds(plan)?;
+    if let Some(root) = &plan.setting.root {
+        setting::show(&root.shown).map_err(at(Step::Folders))?;
+        setting::change_root(&root.path).map_err(at(Step::Root))?;
+    }
     if let Some(identity) = plan.identity {
         take_user(identity)?;
     }

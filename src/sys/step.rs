@@ -50,6 +50,8 @@ pub enum Step {
     CpuAffinity,
     CpuScheduling,
     IoScheduling,
+    Folders,
+    Root,
     Groups,
     Group,
     User,
@@ -59,7 +61,7 @@ pub enum Step {
 
 impl Step {
     /// By their numbers, which begin with 1; limits have numbers of their own.
-    const ALL: [Self; 16] = [
+    const ALL: [Self; 18] = [
         Self::Cgroup,
         Self::Session,
         Self::StandardInput,
@@ -71,6 +73,8 @@ impl Step {
         Self::CpuAffinity,
         Self::CpuScheduling,
         Self::IoScheduling,
+        Self::Folders,
+        Self::Root,
         Self::Groups,
         Self::Group,
         Self::User,
@@ -94,6 +98,8 @@ impl Step {
             Self::CpuAffinity => "CPU affinity",
             Self::CpuScheduling => "CPU scheduling",
             Self::IoScheduling => "IO scheduling",
+            Self::Folders => "folders",
+            Self::Root => "root directory",
             Self::Groups => "supplementary groups",
             Self::Group => "group",
             Self::User => "user",

@@ -26,6 +26,7 @@ mod reboot;
 mod remains;
 mod repeat;
 mod restart;
+mod roots;
 mod startup;
 mod supervisor;
 mod systemd;
