@@ -192,6 +192,17 @@ pub(super) fn progress(notice: Notice, now: Moment) -> Progress {
 }
 
 /// An error that the shell itself found.
+/// A result without a next try or a hint.
+pub(super) fn plain(name: &UnitName, kind: ResultKind, text: String) -> UnitResult {
+    UnitResult {
+        unit: name.to_string(),
+        kind,
+        text,
+        retry_ms: None,
+        hint: None,
+    }
+}
+
 pub(super) fn error(kind: ErrorKind, message: String, hint: Option<String>) -> WireError {
     WireError {
         kind,

@@ -187,6 +187,8 @@ impl Environment {
         let (code, status) = match result.ending {
             None | Some(Ending::Unknown) => return,
             Some(Ending::Code(code)) => ("exited", code.to_string()),
+            // As for any signal: which it was, `$SERVICE_RESULT` says.
+            Some(Ending::OomKilled) => ("killed", "KILL".to_owned()),
             Some(Ending::Signal { number, core }) => {
                 let word = if core == Core::Dumped {
                     "dumped"

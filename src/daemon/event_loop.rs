@@ -96,6 +96,7 @@ impl Daemon {
             }
             let (engine, sources) = (&self.engine, &mut self.sources);
             self.processes.on_time(engine, sources, &mut self.events);
+            self.mind_memory();
             if self.sessions.is_anyone_waiting() {
                 self.sessions.accept(&self.listener, &mut self.sources);
             }
@@ -225,7 +226,11 @@ impl Daemon {
         let due = self.engine.next_deadline();
         let timeout_ms = due.map(|due| due.since_ms(now()));
         let upgrade_ms = self.upgrade.as_ref().map(|upgrade| upgrade.timeout_ms());
-        let look_ms = self.processes.next_look_ms();
+        let looks = [
+            self.processes.next_look_ms(),
+            self.processes.memory_due_ms(),
+        ];
+        let look_ms = looks.into_iter().flatten().min();
         let look_ms = look_ms.map(|due| due.saturating_sub(clock::monotonic_ms()));
         let others = upgrade_ms.into_iter().chain(self.guard_again_in_ms());
         let others = others.chain(look_ms);

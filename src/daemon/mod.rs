@@ -21,8 +21,11 @@ mod identity;
 mod keeper;
 mod leftover;
 mod lenience;
+mod limits;
 mod loader;
+mod machine;
 mod main_pid;
+mod memory;
 mod newborn;
 mod probe;
 mod processes;
@@ -31,6 +34,7 @@ mod readiness;
 mod request;
 mod restore;
 mod session;
+mod set;
 mod setting;
 mod settling;
 mod slot_file;
@@ -235,6 +239,7 @@ fn start(mut seat: Seat, keeper: Keeper) -> Result<(Daemon, Poll), BootError> {
     let mut processes = Processes::new(&home, &mut sources, nofile, intake);
     processes.keeper = keeper;
     processes.keeper.watch(&mut sources).map_err(failed)?;
+    processes.switch_on_controllers();
     let enabled = Enabled::read(home.enabled());
     let seed = clock::wall_ms() ^ u64::from(process::Pid::current().as_raw()).rotate_left(32);
     let daemon = Daemon {

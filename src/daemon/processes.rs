@@ -29,9 +29,10 @@ use super::identity::{Identities, Invocations};
 use super::keeper::Keeper;
 use super::leftover::Leftovers;
 use super::lenience::Forgone;
+use super::machine::{Limited, Machine};
 use super::main_pid::Finding;
 use super::pump::{Intake, UnitLog};
-use super::readiness::Awaiting;
+use super::readiness::{Awaiting, Before};
 use super::settling::is_rest;
 use super::sources::{Source, Sources};
 use super::spawn::Objects;
@@ -73,7 +74,8 @@ pub(super) struct Processes {
     /// The limits on descriptors that services get back.
     pub(super) limits: (u64, u64),
     pub(super) tree: Option<Tree>,
-    tree_text: String,
+    /// What is limited in the tree's groups, or why there is no tree.
+    pub(super) machine: Machine,
     pub(super) identities: Identities,
     pub(super) invocations: Invocations,
     pub(super) runs: BTreeMap<RunId, Run>,
@@ -81,6 +83,8 @@ pub(super) struct Processes {
     pub(super) finding: BTreeMap<RunId, Finding>,
     /// Starts that wait until their main process is ready.
     pub(super) awaiting: BTreeMap<RunId, Awaiting>,
+    /// What these starts have found, or have made ready for them.
+    pub(super) before: BTreeMap<UnitId, Before>,
     pub(super) watches: Watches,
     pub(super) states: States,
     pub(super) history: BTreeMap<UnitId, History>,
@@ -90,6 +94,8 @@ pub(super) struct Processes {
     pub(super) leftovers: Leftovers,
     /// Units that may have come to rest.
     pub(super) stirred: BTreeSet<UnitId>,
+    /// Units that use more memory than `RestartMemoryMax=` lets them.
+    pub(super) heavy: BTreeSet<UnitId>,
     pub(super) intake: Intake,
     /// A child that is no service: the program that may follow us reads what it will find.
     pub(super) rehearsing: Option<Pid>,
@@ -165,6 +171,7 @@ pub(super) struct Hold {
     /// The youngest run that bears its mark.
     pub(super) youngest: Option<RunId>,
     pub(super) log: Option<UnitLog>,
+    pub(super) limited: Limited,
 }
 
 /// What outlives a unit's holding.
@@ -182,25 +189,23 @@ impl Processes {
         limits: (u64, u64),
         intake: Intake,
     ) -> Self {
-        let (tree, tree_text) = match Tree::open(&home.tree_name()) {
-            Ok(tree) => {
-                let text = format!("cgroups: yes, under {}", tree.path().display());
-                (Some(tree), text)
-            }
-            Err(reason) => (None, format!("cgroups: no, tracking by session: {reason}")),
+        let (tree, machine) = match Tree::open(&home.tree_name()) {
+            Ok(tree) => (Some(tree), Machine::default()),
+            Err(reason) => (None, Machine::without_groups(reason.to_string())),
         };
         Self {
             home: home.clone(),
             ours: Account::ours(),
             limits,
             tree,
-            tree_text,
+            machine,
             identities: Identities::of_this_kernel(),
             invocations: Invocations::new(),
             runs: BTreeMap::new(),
             holds: BTreeMap::new(),
             finding: BTreeMap::new(),
             awaiting: BTreeMap::new(),
+            before: BTreeMap::new(),
             watches: Watches::new(sources),
             states: States::new(home.run()),
             history: BTreeMap::new(),
@@ -208,6 +213,7 @@ impl Processes {
             standing: Standing::default(),
             leftovers: Leftovers::default(),
             stirred: BTreeSet::new(),
+            heavy: BTreeSet::new(),
             intake,
             rehearsing: None,
             keeper: Keeper::default(),
@@ -217,12 +223,14 @@ impl Processes {
 
     /// What the machine lets us do, one line each, for `daemon-status`.
     pub(super) fn abilities(&self) -> Vec<String> {
+        let groups = self.tree.as_ref().map(Tree::path);
+        let [groups, limits] = self.machine.abilities(groups);
         let switching = if users::effective_uid() == 0 {
             "user switching: yes".to_owned()
         } else {
             format!("user switching: no, not root but {}", self.ours.name)
         };
-        vec![self.tree_text.clone(), switching]
+        vec![groups, limits, switching]
     }
 
     /// Carries out an effect that concerns processes; others are not for here.
@@ -393,6 +401,7 @@ impl Processes {
             invocation: invocation.map(|invocation| invocation.text().to_owned()),
             last_end,
             log_lost,
+            oom_kills: hold.and_then(|hold| hold.limited.memory.kills()),
         };
         self.states.save(unit, &saved, || {
             let both = [Some(definition), next].into_iter().flatten();
@@ -438,6 +447,7 @@ impl Processes {
             }
         }
         if let (Some(tree), true) = (&self.tree, self.holds.is_empty()) {
+            tree.switch_off();
             // Somebody else's group in it keeps it, which is as it should be.
             let _ = tree.remove();
         }
@@ -449,6 +459,9 @@ impl Processes {
             for reader in log.readers() {
                 self.keeper.hold(reader);
             }
+        }
+        for reader in self.before.values().filter_map(Before::reader) {
+            self.keeper.hold(reader);
         }
     }
 

@@ -14,7 +14,7 @@ use crate::engine::{Core, Ending, RunId, UnitId};
 use crate::log::{self, Appended, Limits, Mark, Marked, Stream, Writer};
 use crate::sys::process::error_text;
 use crate::sys::{clock, files};
-use crate::unit::LogLimits;
+use crate::unit::{LogLimits, Signal};
 
 use super::keeper::Keeper;
 use super::sources::{Source, Sources};
@@ -388,6 +388,9 @@ fn log_ending(ending: Ending) -> log::Ending {
             core: Core::Dumped | Core::None,
         } => log::Ending::Signaled {
             signal: i32::from(number),
+        },
+        Ending::OomKilled => log::Ending::Signaled {
+            signal: Signal::KILL.number(),
         },
         Ending::Unknown => log::Ending::Unknown,
     }

@@ -4,18 +4,26 @@
 //! Owns when and how often is looked: where the world tells (its log, a file, a descriptor), only when it tells; else
 //! again and again, at intervals that grow. The looks themselves are `probe`'s.
 
-use std::path::Path;
+use std::ffi::CString;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use mio::Token;
 
 use crate::engine::{Event, RunId, Spawn, SpawnFailure, UnitId};
-use crate::sys::clock;
 use crate::sys::inotify::Watch;
-use crate::sys::process::{Pid, error_text};
+use crate::sys::process::{Pid, PlacedFifo, error_text};
+use crate::sys::{clock, files};
 use crate::unit::{Probe, Readiness, Service, Unit};
 
+use super::account::Account;
 use super::main_pid::nearest_folder;
 use super::probe::{self, Attempt, Tried};
 use super::processes::{Processes, Turn};
-use super::sources::Sources;
+use super::sources::{Source, Sources};
 use super::spawn::failure;
 use super::spot::Found;
 use super::watches::Purpose;
@@ -25,9 +33,6 @@ const FIRST_DELAY_MS: u64 = 20;
 const MAX_DELAY_MS: u64 = 1_000;
 /// How long one look may take; then it has failed, and another one follows.
 const ATTEMPT_MS: u64 = 5_000;
-/// File times come from a coarser clock than ours and may be older by as much, in milliseconds.
-const FILE_TIME_SLACK_MS: u64 = 50;
-
 /// A start whose main process runs and is not ready.
 #[derive(Debug)]
 pub(super) struct Awaiting {
@@ -39,6 +44,65 @@ pub(super) struct Awaiting {
     delay_ms: u64,
     /// Why the last look has failed, as it was told.
     reason: String,
+}
+
+/// What was there before the main process was born.
+#[derive(Debug)]
+pub(super) enum Before {
+    /// The file that the service is to make: one of an earlier life, which does not count.
+    File(Stamp),
+    /// Where it is to write a newline.
+    Line(Line),
+}
+
+/// A FIFO in `run/`, as the logs have them: what is written while no daemon is there is not lost.
+#[derive(Debug)]
+pub(super) struct Line {
+    path: PathBuf,
+    number: u16,
+    reader: OwnedFd,
+    /// While it is read.
+    token: Option<Token>,
+}
+
+impl Before {
+    /// What the main process is to find.
+    pub(super) fn placed(&self) -> Option<PlacedFifo> {
+        match self {
+            Self::File(_) => None,
+            Self::Line(line) => Some(PlacedFifo {
+                path: CString::new(line.path.as_os_str().as_bytes()).ok()?,
+                number: line.number,
+            }),
+        }
+    }
+
+    /// What is to stay open when we die.
+    pub(super) fn reader(&self) -> Option<BorrowedFd<'_>> {
+        match self {
+            Self::File(_) => None,
+            Self::Line(line) => Some(line.reader.as_fd()),
+        }
+    }
+}
+
+/// Which file it is, and when it was changed last, made or moved there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Stamp {
+    device: u64,
+    inode: u64,
+    changed: (i64, i64),
+}
+
+impl Stamp {
+    fn of(path: &Path) -> io::Result<Self> {
+        let found = path.metadata()?;
+        Ok(Self {
+            device: found.dev(),
+            inode: found.ino(),
+            changed: (found.ctime(), found.ctime_nsec()),
+        })
+    }
 }
 
 impl Awaiting {
@@ -69,10 +133,24 @@ impl Processes {
     pub(super) fn prepare_readiness(
         &mut self,
         spawn: &Spawn,
-        service: &Service,
+        (unit, service): (&Unit, &Service),
+        owner: &Account,
+        turn: &mut Turn<'_>,
     ) -> Result<(), SpawnFailure> {
+        self.forget_before(spawn.unit, turn.sources);
         match &service.readiness {
-            Readiness::Executed | Readiness::Notify | Readiness::Descriptor(_) => Ok(()),
+            Readiness::Executed | Readiness::Notify => Ok(()),
+            Readiness::Descriptor(number) => {
+                let path = self.ready_fifo(unit);
+                // What is still in one of an earlier life, the guardian may have kept.
+                let _ = std::fs::remove_file(&path);
+                let made = files::make_fifo(&path, 0o600, owner.owner());
+                let opened = made.and_then(|()| self.open_line((spawn.unit, *number), path));
+                opened.map_err(|error| {
+                    let reason = format!("ReadyWhen=fd:{number}: {}", error_text(&error));
+                    failure("ReadyWhen", error.raw_os_error().unwrap_or(0), reason)
+                })
+            }
             Readiness::Log(text) => {
                 let hold = self.holds.get_mut(&spawn.unit);
                 if let Some(log) = hold.and_then(|hold| hold.log.as_mut()) {
@@ -82,10 +160,17 @@ impl Processes {
                 }
                 Ok(())
             }
-            Readiness::Probe(probe) => probe::check(probe).map_err(|reason| {
-                let reason = format!("ReadyWhen={probe}: {reason}");
-                failure("ReadyWhen", 0, reason)
-            }),
+            Readiness::Probe(probe) => {
+                if let Probe::File(path) = &**probe
+                    && let Ok(stamp) = Stamp::of(path)
+                {
+                    self.before.insert(spawn.unit, Before::File(stamp));
+                }
+                probe::check(probe).map_err(|reason| {
+                    let reason = format!("ReadyWhen={probe}: {reason}");
+                    failure("ReadyWhen", 0, reason)
+                })
+            }
         }
     }
 
@@ -108,6 +193,7 @@ impl Processes {
             return;
         };
         self.watches.remove(Purpose::Ready(run));
+        self.forget_before(awaiting.unit, sources);
         let hold = self.holds.get_mut(&awaiting.unit);
         if let Some(log) = hold.and_then(|hold| hold.log.as_mut()) {
             log.look_no_more();
@@ -145,7 +231,7 @@ impl Processes {
     pub(super) fn look_goes_on(&mut self, run: RunId, turn: &mut Turn<'_>) {
         let awaiting = self.awaiting.get_mut(&run);
         let Some(attempt) = awaiting.and_then(|awaiting| awaiting.attempt.as_mut()) else {
-            return;
+            return self.read_line(run, turn);
         };
         let tried = attempt.go_on(run, turn.sources);
         if tried == Tried::Pending {
@@ -193,7 +279,8 @@ impl Processes {
                 Probe::File(path) => self.look_for_file(path, (unit, run), turn),
                 probe => self.try_probe(probe, (unit, run), turn),
             },
-            Some(Readiness::Executed | Readiness::Notify | Readiness::Descriptor(_)) | None => {}
+            Some(Readiness::Descriptor(number)) => self.listen_for_line((unit, run), *number, turn),
+            Some(Readiness::Executed | Readiness::Notify) | None => {}
         }
     }
 
@@ -217,27 +304,110 @@ impl Processes {
         let purpose = Purpose::Ready(run);
         let folder = nearest_folder(path).unwrap_or(Path::new("/"));
         let watched = self.watches.add(folder, Watch::Created, purpose);
-        let since_ms = self.holds.get(&unit).map_or(0, |hold| hold.started_ms);
-        match (age(path), watched) {
-            (Ok(changed_ms), _) if changed_ms.saturating_add(FILE_TIME_SLACK_MS) >= since_ms => {
-                self.is_ready(run, turn);
-            }
+        // Of a start that a predecessor began nobody knows what was there before.
+        let before = match self.before.get(&unit) {
+            Some(Before::File(stamp)) => Some(*stamp),
+            Some(Before::Line(_)) | None => None,
+        };
+        match (Stamp::of(path), watched) {
+            (Ok(stamp), _) if before != Some(stamp) => self.is_ready(run, turn),
             (found, watched) => {
                 let reason = match found {
                     Ok(_) => "it is older than this start".to_owned(),
                     Err(error) => error_text(&error),
                 };
-                self.not_ready(run, reason, turn);
-                if let (Ok(()), Some(awaiting)) = (watched, self.awaiting.get_mut(&run)) {
-                    awaiting.due_ms = None;
+                match watched {
+                    Ok(()) => self.not_ready_until_told(run, reason, turn),
+                    Err(_) => self.not_ready(run, reason, turn),
                 }
             }
+        }
+    }
+
+    fn ready_fifo(&self, unit: &Unit) -> PathBuf {
+        self.home.run().join(format!("{}.ready", unit.name))
+    }
+
+    fn open_line(&mut self, (unit, number): (UnitId, u16), path: PathBuf) -> io::Result<()> {
+        let reader = files::open_fifo_reader(&path)?;
+        self.keeper.hold(reader.as_fd());
+        let line = Line {
+            path,
+            number,
+            reader,
+            token: None,
+        };
+        self.before.insert(unit, Before::Line(line));
+        Ok(())
+    }
+
+    /// The program has its descriptor, and may have written to it already. A predecessor's is opened again.
+    fn listen_for_line(&mut self, (unit, run): (UnitId, RunId), number: u16, turn: &mut Turn<'_>) {
+        let engine = turn.engine;
+        let opened = match (self.before.get(&unit), engine.unit(unit)) {
+            (Some(Before::Line(_)), _) | (_, None) => Ok(()),
+            (_, Some(definition)) => self.open_line((unit, number), self.ready_fifo(definition)),
+        };
+        let added = opened.and_then(|()| match self.before.get_mut(&unit) {
+            Some(Before::Line(line)) if line.token.is_none() => {
+                let reader = line.reader.as_fd();
+                line.token = Some(turn.sources.add(reader, Source::Probe(run))?);
+                Ok(())
+            }
+            _ => Ok(()),
+        });
+        match added {
+            Ok(()) => self.read_line(run, turn),
+            Err(error) => self.not_ready_until_told(run, error_text(&error), turn),
+        }
+    }
+
+    fn read_line(&mut self, run: RunId, turn: &mut Turn<'_>) {
+        let unit = self.awaiting.get(&run).map(|awaiting| awaiting.unit);
+        let Some(Before::Line(line)) = unit.and_then(|unit| self.before.get(&unit)) else {
+            return;
+        };
+        let mut chunk = [0; 512];
+        let reason = loop {
+            match files::read_into(line.reader.as_fd(), &mut chunk) {
+                Ok(0) => break "it was closed without a newline".to_owned(),
+                Ok(length) if chunk[..length].contains(&b'\n') => return self.is_ready(run, turn),
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                Err(error) => break error_text(&error),
+            }
+        };
+        self.not_ready_until_told(run, reason, turn);
+    }
+
+    /// What was there before the start is of no use any more.
+    pub(super) fn forget_before(&mut self, unit: UnitId, sources: &mut Sources) {
+        let Some(Before::Line(line)) = self.before.remove(&unit) else {
+            return;
+        };
+        if let Some(token) = line.token {
+            sources.remove(token, line.reader.as_fd());
+        }
+        self.keeper.release(line.reader.as_fd());
+        match std::fs::remove_file(&line.path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                ::log::warn!("removing {}: {}", line.path.display(), error_text(&error));
+            }
+            _ => {}
         }
     }
 
     fn is_ready(&mut self, run: RunId, turn: &mut Turn<'_>) {
         self.stop_awaiting(run, turn.sources);
         turn.events.push_back(Event::Ready { run });
+    }
+
+    /// Another look follows when something tells of a change.
+    fn not_ready_until_told(&mut self, run: RunId, reason: String, turn: &mut Turn<'_>) {
+        self.not_ready(run, reason, turn);
+        if let Some(awaiting) = self.awaiting.get_mut(&run) {
+            awaiting.due_ms = None;
+        }
     }
 
     /// Another look follows. The same reason is told once.
@@ -263,15 +433,4 @@ fn logged<'t>(unit: UnitId, turn: &Turn<'t>) -> Option<(&'t str, UnitId)> {
         Readiness::Log(text) => Some((text, unit)),
         _ => None,
     }
-}
-
-/// When the file was changed, made or moved here, unix milliseconds.
-fn age(path: &Path) -> std::io::Result<u64> {
-    use std::os::unix::fs::MetadataExt;
-    let found = path.metadata()?;
-    let changed_ms = found
-        .ctime()
-        .saturating_mul(1_000)
-        .saturating_add(found.ctime_nsec() / 1_000_000);
-    Ok(u64::try_from(changed_ms).unwrap_or(0))
 }

@@ -61,6 +61,7 @@ pub(super) fn setting(
             .as_deref()
             .map(scheduling)
             .unwrap_or_default(),
+        fifo: None,
         tolerated: tolerated.chain(spared).collect(),
     })
 }
@@ -173,6 +174,7 @@ pub(super) fn step_failure(service: &Service, step: Step, errno: i32) -> Option<
             let reason = format!("{ROOT}={root}: showing the service's folders in it: {cause}");
             return Some(failure(ROOT, errno, reason));
         }
+        Step::ReadyDescriptor => ("ReadyWhen", service.readiness.to_string()),
         Step::Cgroup
         | Step::Session
         | Step::StandardInput

@@ -65,6 +65,7 @@ impl Processes {
         for purpose in purposes {
             match purpose {
                 Purpose::Group(unit) => self.look_again(unit, turn),
+                Purpose::Memory(unit) => self.memory_event(unit, turn),
                 Purpose::PidFile(run) => self.look_for_main(run, turn),
                 Purpose::Ready(run) => self.look_whether_ready(run, turn),
             }
@@ -116,9 +117,11 @@ impl Processes {
             return;
         }
         hold.group.unwatch(turn.sources, &mut self.watches);
+        self.watches.remove(Purpose::Memory(unit));
         if let Err(error) = hold.group.remove() {
             ::log::warn!("removing the cgroup of unit {unit}: {}", error_text(&error));
         }
+        self.forget_before(unit, turn.sources);
         if let Some(mut log) = self.holds.remove(&unit).and_then(|hold| hold.log) {
             log.close(turn.sources, &mut self.keeper);
             self.history.entry(unit).or_default().log_lost += log.lost_bytes();

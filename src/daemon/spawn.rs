@@ -190,6 +190,7 @@ impl Objects {
             }
             Step::Cgroup
             | Step::Session
+            | Step::ReadyDescriptor
             | Step::DescriptorLimit
             | Step::OomScoreAdjust
             | Step::Limit(_)

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::engine::{Cause, Engine, Moment, State, UnitId};
 use crate::sys::clock;
 use crate::sys::process::Pid;
-use crate::unit::{self, Unit, UnitName};
+use crate::unit::{self, Resources, Unit, UnitName};
 use crate::wire::{DaemonStatus, PROTOCOL_VERSION, UnitStatus};
 
 use super::account::Account;
@@ -128,8 +128,16 @@ fn described(unit: &Unit, enabled: bool) -> UnitStatus {
         file: unit.path.display().to_string(),
         enabled,
         kind: unit.kind().to_owned(),
+        limits: limits(unit),
         ..UnitStatus::default()
     }
+}
+
+/// What the unit's processes together may use, each `KEY=VALUE`.
+fn limits(unit: &Unit) -> Vec<String> {
+    let service = unit.service.as_deref();
+    let resources = service.and_then(|service| service.resources.as_deref());
+    resources.map(Resources::texts).unwrap_or_default()
 }
 
 /// Whether the file on disk is another one than the one in force; one that cannot be read is.

@@ -26,6 +26,7 @@ mod id;
 #[cfg(debug_assertions)]
 mod invariants;
 mod kill;
+mod memory;
 mod phase;
 mod ready;
 mod request;
@@ -201,6 +202,8 @@ impl Engine {
             Event::MainFound { run, pid } => self.on_main(run, Happening::MainFound(pid)),
             Event::MainMissing { run, reason } => self.on_main(run, Happening::MainMissing(reason)),
             Event::GroupEmpty { unit } => self.happen(unit, Happening::GroupEmpty),
+            Event::OomKilled { unit } => self.happen(unit, Happening::OomKill),
+            Event::Limited { unit, resources } => self.limited(unit, resources),
             Event::Restored { unit, next, facts } => return self.on_restored((unit, next), &facts),
             Event::Tick => self.on_tick(),
         }
@@ -347,6 +350,7 @@ impl Engine {
             (Action::GoOnWithoutMain, Happening::MainMissing(reason)) => {
                 self.go_on_without_main(unit, reason);
             }
+            (Action::OutOfMemory, _) => self.out_of_memory(unit),
             (Action::GroupLost, _) => self.group_lost(unit),
             (Action::GroupGone, _) => self.group_gone(unit),
             (Action::StartTooLong, _) => self.start_too_long(unit),

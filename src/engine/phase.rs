@@ -174,8 +174,9 @@ pub(super) const SKIPPED: &str = "exec-condition";
 
 /// systemd's word for a failure, `$SERVICE_RESULT` in systemd.exec(5).
 pub(super) fn failure_word(failure: &Failure) -> &'static str {
-    const WORDS: [&str; 7] = [
+    const WORDS: [&str; 8] = [
         "core-dump",
+        "oom-kill",
         "signal",
         "exit-code",
         "timeout",
@@ -196,6 +197,11 @@ pub(super) fn failure_word(failure: &Failure) -> &'static str {
             },
             ..
         } => "signal",
+        Failure::OutOfMemory
+        | Failure::Ended {
+            ending: Ending::OomKilled,
+            ..
+        } => "oom-kill",
         Failure::Ended {
             ending: Ending::Code(_) | Ending::Unknown,
             ..

@@ -186,15 +186,7 @@ impl Engine {
         let group = self
             .service(id)
             .is_some_and(|service| service.definition().is_none());
-        let why = match (&facts.failure, &failure, facts.goal) {
-            (Some(skipped), ..) if skipped.result == SKIPPED => {
-                Why::Skipped(skipped.text.as_str().into())
-            }
-            (_, Some(failure), _) => Why::Failed(failure.clone()),
-            (_, None, FactGoal::Up) => Why::Finished,
-            (_, None, FactGoal::Down | FactGoal::Cycle) => Why::Asked,
-        };
-        let end = End::new(why, facts.main_ending);
+        let end = End::new(why_of(facts, failure.as_ref()), facts.main_ending);
         let left = self.left_of(id, main, control);
         let killing = |stage: Stage, round: Round, end: End| Phase::Killing {
             left,
@@ -267,6 +259,18 @@ impl Engine {
             index: fact.index,
             pid: fact.pid,
         }
+    }
+}
+
+/// Why the run ends, or did.
+fn why_of(facts: &Facts, failure: Option<&Failure>) -> Why {
+    match (&facts.failure, failure, facts.goal) {
+        (Some(skipped), ..) if skipped.result == SKIPPED => {
+            Why::Skipped(skipped.text.as_str().into())
+        }
+        (_, Some(failure), _) => Why::Failed(failure.clone()),
+        (_, None, FactGoal::Up) => Why::Finished,
+        (_, None, FactGoal::Down | FactGoal::Cycle) => Why::Asked,
     }
 }
 

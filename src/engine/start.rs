@@ -57,9 +57,10 @@ impl Engine {
             self.enter(unit, Phase::StartPre { control }, None);
             return self.arm_start(unit);
         }
-        match role {
-            Role::Condition => self.before_main(unit, Role::StartPre, 0),
-            _ => self.start_main(unit, 0),
+        if role == Role::Condition {
+            self.before_main(unit, Role::StartPre, 0);
+        } else {
+            self.start_main(unit, 0);
         }
     }
 

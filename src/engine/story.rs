@@ -86,6 +86,8 @@ pub enum Failure {
     StopTimeout {
         limit_ms: u64,
     },
+    /// `OOMPolicy=`: the kernel has killed one of its processes for want of memory.
+    OutOfMemory,
     /// A forking service that left no main process.
     NoMain {
         reason: super::NoMain,

@@ -33,6 +33,7 @@ impl fmt::Display for Ending {
                     Core::None => Ok(()),
                 }
             }
+            Self::OomKilled => f.write_str("killed for want of memory (oom-kill, SIGKILL)"),
             Self::Unknown => f.write_str("exited, status unknown"),
         }
     }
@@ -44,6 +45,7 @@ impl fmt::Display for Asker {
             Self::Client { uid, pid } => write!(f, "asked by user {uid}, process {pid}"),
             Self::Boot => f.write_str("enabled: starts with the daemon"),
             Self::Signal => f.write_str("the daemon was told to end by a signal"),
+            Self::Memory => f.write_str("it used more memory than RestartMemoryMax= lets it"),
         }
     }
 }
@@ -94,6 +96,9 @@ impl fmt::Display for Failure {
             ),
             Self::StopTimeout { limit_ms } => {
                 write!(f, "did not stop within {}, was killed", Seconds(*limit_ms))
+            }
+            Self::OutOfMemory => {
+                f.write_str("a process of it was killed for want of memory (oom-kill)")
             }
             Self::NoMain {
                 reason: NoMain::Ambiguous,

@@ -23,6 +23,7 @@ pub mod cgroup;
 pub mod channel;
 pub mod clock;
 pub mod connect;
+pub mod controllers;
 pub mod detach;
 pub mod files;
 pub mod folders;

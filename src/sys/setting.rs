@@ -19,6 +19,7 @@ pub struct Setting {
     pub limits: Vec<ResourceLimit>,
     pub scheduling: Scheduling,
     pub root: Option<Root>,
+    pub fifo: Option<PlacedFifo>,
     /// Where one of these steps fails, the child reports it and goes on.
     pub tolerated: Vec<Step>,
 }
@@ -30,6 +31,15 @@ pub struct Root {
     /// Folders that are to be seen in it, each with the folder below it at which it is. With these the process gets a
     /// mount namespace of its own.
     pub shown: Vec<(CString, CString)>,
+}
+
+/// A FIFO of ours that the program is to find open, for reading and writing, as [`super::process::OpenMode::ReadWrite`]
+/// has it.
+#[derive(Debug)]
+pub struct PlacedFifo {
+    pub path: CString,
+    /// The descriptor, 3 or above.
+    pub number: u16,
 }
 
 /// A limit in the kernel's unit, `u64::MAX` for none.

@@ -43,6 +43,7 @@ pub enum Step {
     StandardInput,
     StandardOutput,
     StandardError,
+    ReadyDescriptor,
     DescriptorLimit,
     OomScoreAdjust,
     Limit(Resource),
@@ -61,12 +62,13 @@ pub enum Step {
 
 impl Step {
     /// By their numbers, which begin with 1; limits have numbers of their own.
-    const ALL: [Self; 18] = [
+    const ALL: [Self; 19] = [
         Self::Cgroup,
         Self::Session,
         Self::StandardInput,
         Self::StandardOutput,
         Self::StandardError,
+        Self::ReadyDescriptor,
         Self::DescriptorLimit,
         Self::OomScoreAdjust,
         Self::Nice,
@@ -91,6 +93,7 @@ impl Step {
             Self::StandardInput => "standard input",
             Self::StandardOutput => "standard output",
             Self::StandardError => "standard error",
+            Self::ReadyDescriptor => "readiness descriptor",
             Self::DescriptorLimit => "descriptor limit",
             Self::OomScoreAdjust => "OOM score",
             Self::Limit(_) => "limit",

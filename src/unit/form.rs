@@ -229,7 +229,7 @@ impl Form {
     }
 
     /// Checks what is written as a number or as a text that holds one.
-    fn check_quantity(self, value: &Value) -> Result<(), Fault> {
+    pub(super) fn check_quantity(self, value: &Value) -> Result<(), Fault> {
         let number = match value.get_ref() {
             Node::Integer(number) => Some(u64::try_from(*number).ok()),
             Node::Text(_) => None,

@@ -22,6 +22,7 @@ mod print;
 mod probe;
 mod readiness;
 mod report;
+mod resources;
 mod restart;
 mod scheduling;
 mod search;
@@ -50,6 +51,7 @@ pub use print::{same_meaning, to_toml};
 pub use probe::{Endpoint, Page, Probe};
 pub use readiness::Readiness;
 pub use report::{Problem, Report};
+pub use resources::*;
 pub use scheduling::{CpuScheduling, IoScheduling, Scheduling};
 pub use search::{
     Found, Listed, Listing, LoadError, SearchPath, Skipped, files, hash_on_disk, load, load_file,

@@ -6,7 +6,9 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use super::{Folders, Kill, Limit, Preserve, Readiness, Scheduling, Signal, Span, UnitName};
+use super::{
+    Folders, Kill, Limit, Preserve, Readiness, Resources, Scheduling, Signal, Span, UnitName,
+};
 
 /// A unit: a service, or (without [`Unit::service`]) a group that is nothing but its dependencies.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -119,6 +121,8 @@ pub struct Service {
     pub stdout: Output,
     pub stderr: Output,
     pub log: LogLimits,
+    /// What all processes together may use; for most services nothing is said of it.
+    pub resources: Option<Box<Resources>>,
     /// In the order of `getrlimit`'s numbers, each resource at most once.
     pub limits: Vec<Limit>,
     pub scheduling: Option<Box<Scheduling>>,

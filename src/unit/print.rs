@@ -189,6 +189,9 @@ impl Page {
         self.text("StandardError", &literal(&output_word(&service.stderr)));
         self.text("LogMaxSize", &size::show(service.log.max_size));
         self.bare("LogMaxFiles", &service.log.max_files.to_string());
+        for (key, value) in service.resources.iter().flat_map(|given| given.lines()) {
+            self.bare(key, &value);
+        }
         self.scheduling(service);
         for limit in &service.limits {
             self.text(limit.key(), &limit.value());

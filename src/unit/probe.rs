@@ -17,8 +17,8 @@ use super::{Exec, Readiness};
 const SOCKET_PATH_MAX: usize = 107;
 /// Bytes of a text that is looked for in a log, or of a web page's path.
 const TEXT_MAX: usize = 1_024;
-/// The standard streams are not for telling anything.
-const FIRST_DESCRIPTOR: u16 = 3;
+/// The standard streams are not for telling anything, and few programs may have more than these.
+const DESCRIPTORS: std::ops::RangeInclusive<u16> = 3..=1_023;
 const HTTP_PORT: u16 = 80;
 
 /// A look from outside, which can be repeated at any time.
@@ -32,7 +32,7 @@ pub enum Probe {
     Http(Page),
     /// This command ends with exit code 0.
     Exec(Exec),
-    /// There is a file of this absolute path, and it is not older than the service's present life.
+    /// There is a file of this absolute path, and it is not one that was there before the service was started.
     File(PathBuf),
 }
 
@@ -71,8 +71,8 @@ impl fmt::Display for Probe {
             Self::Http(page) => write!(f, "http://{}{}", page.endpoint, page.path),
             Self::Exec(exec) => {
                 write!(f, "exec:{}", quote(&exec.program))?;
-                let words = exec.arguments.iter();
-                words.map(|word| write!(f, " {}", quote(word))).collect()
+                let mut words = exec.arguments.iter();
+                words.try_for_each(|word| write!(f, " {}", quote(word)))
             }
             Self::File(path) => write!(f, "file:{}", path.display()),
         }
@@ -124,9 +124,9 @@ fn probe_of(form: Form, value: &Value, scope: &Scope) -> Result<Probe, Fault> {
 }
 
 fn descriptor(value: &Value, number: &str) -> Result<u16, Fault> {
-    let number = number.parse().ok().filter(|fd| *fd >= FIRST_DESCRIPTOR);
+    let number = number.parse().ok().filter(|fd| DESCRIPTORS.contains(fd));
     let wrong = || {
-        let fault = fault(value, "expected the number of a descriptor, 3 or above");
+        let fault = fault(value, "expected the number of a descriptor, 3 to 1023");
         fault.hint("\"fd:3\"")
     };
     number.ok_or_else(wrong)

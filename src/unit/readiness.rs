@@ -20,7 +20,7 @@ pub enum Readiness {
     Executed,
     /// The service says `READY=1`, sd_notify(3).
     Notify,
-    /// It writes a newline to this descriptor, 3 or above, as s6 has it.
+    /// It writes a newline to this descriptor, 3 to 1023, as s6 has it.
     Descriptor(u16),
     /// Its output says this, within one line.
     Log(Box<str>),

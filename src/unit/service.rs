@@ -9,7 +9,7 @@ use super::print::word;
 use super::stream::{self, Stream};
 use super::value;
 use super::{Exec, Input, Kind, LogLimits, Output, Service, Span, Unit};
-use super::{WorkingDirectory, folders, kill, limits, readiness, restart, scheduling};
+use super::{WorkingDirectory, folders, kill, limits, readiness, resources, restart, scheduling};
 
 /// What `Type=` can be; nothing where this version does not act on it.
 pub(super) const KINDS: [(&str, Option<Kind>); 6] = [
@@ -85,6 +85,7 @@ pub(super) fn read(reader: &mut Reader) -> Service {
         stdout: now(reader, "StandardOutput", Output::Log, stream::output),
         stderr: now(reader, "StandardError", Output::Log, stream::error_output),
         log: log(reader),
+        resources: resources::read(reader),
         limits: limits::read(reader),
         scheduling: scheduling::read(reader),
         ignore_unsupported: reader.many(SERVICE, "IgnoreUnsupported", |v, _| form::key(v)),

@@ -80,6 +80,7 @@ struct WireUnit {
     log_lost: u64,
     documentation: Option<Vec<String>>,
     left_over: Option<Vec<u32>>,
+    limits: Option<Vec<String>>,
     forgone: Option<Vec<String>>,
     awaits: Option<String>,
 }
@@ -292,7 +293,7 @@ same_fields!(
         cgroup,
         log_lost,
     }
-    later { documentation, left_over, forgone, awaits }
+    later { documentation, left_over, forgone, awaits, limits }
 );
 
 same_fields!(
@@ -350,6 +351,7 @@ mod tests {
             cgroup: Some("/sys/fs/cgroup/diakonos/web".to_owned()),
             log_lost: 9,
             left_over: vec![1, u32::MAX],
+            limits: vec!["MemoryMax=1M".to_owned()],
             forgone: vec!["Nice=5: why".to_owned()],
             awaits: TEXT.to_owned(),
         }
@@ -395,6 +397,7 @@ mod tests {
             Reloaded,
             Signaled,
             ResetDone,
+            ResultKind::Set,
             LeftDown,
             Failed,
             ResultKind::Superseded,

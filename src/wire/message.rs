@@ -98,6 +98,8 @@ pub enum ResultKind {
     Reloaded,
     Signaled,
     ResetDone,
+    /// Limits were changed.
+    Set,
     LeftDown,
     Failed,
     Superseded,
@@ -147,6 +149,8 @@ pub struct UnitStatus {
     pub awaits: String,
     /// Processes that an earlier daemon started, and that nobody watches.
     pub left_over: Vec<u32>,
+    /// What its processes together may use, each `KEY=VALUE`.
+    pub limits: Vec<String>,
     /// What it goes without, by `IgnoreUnsupported=`: each names a key and says why it is not honoured.
     pub forgone: Vec<String>,
 }

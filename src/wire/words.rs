@@ -80,6 +80,7 @@ words! { ResultKind, "result":
     Reloaded = "reloaded",
     Signaled = "signaled",
     ResetDone = "reset",
+    Set = "set",
     LeftDown = "left-down",
     Failed = "failed",
     Superseded = "superseded",

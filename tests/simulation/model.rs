@@ -344,6 +344,8 @@ impl Model {
             Event::Ready { .. }
             | Event::Unready { .. }
             | Event::GroupEmpty { .. }
+            | Event::OomKilled { .. }
+            | Event::Limited { .. }
             | Event::Resumed { .. }
             | Event::Tick => {}
             Event::Restored { unit, next, facts } => {

@@ -54,6 +54,7 @@ pub(crate) fn restarts(restart: &Restart, ending: Ending) -> bool {
         Ending::Signal { number, .. } => {
             set.signals.iter().any(|s| s.number() == i32::from(number))
         }
+        Ending::OomKilled => set.signals.iter().any(|s| s.number() == 9),
         Ending::Unknown => false,
     };
     if listed(&restart.prevent) {
@@ -68,7 +69,7 @@ pub(crate) fn restarts(restart: &Restart, ending: Ending) -> bool {
             matches!(number, 1 | 2 | 13 | 15) || listed(&restart.success)
         }
         Ending::Code(_) => listed(&restart.success),
-        Ending::Unknown => false,
+        Ending::OomKilled | Ending::Unknown => false,
     };
     let by_signal = matches!(ending, Ending::Signal { .. });
     match restart.policy {
@@ -76,6 +77,7 @@ pub(crate) fn restarts(restart: &Restart, ending: Ending) -> bool {
         Policy::Always => true,
         Policy::OnSuccess => clean,
         Policy::OnFailure => !clean,
-        Policy::OnAbnormal | Policy::OnAbort => !clean && by_signal,
+        Policy::OnAbnormal => !clean && (by_signal || ending == Ending::OomKilled),
+        Policy::OnAbort => !clean && by_signal,
     }
 }

@@ -300,7 +300,9 @@ fn concerns(scene: &Scene<'_>, name: &UnitName, before: &Facts, model: &Model) -
             .runs
             .get(run)
             .is_some_and(|record| record.unit == *name),
-        Event::GroupEmpty { unit } => scene.engine.id(name) == Some(*unit),
+        Event::GroupEmpty { unit } | Event::OomKilled { unit } | Event::Limited { unit, .. } => {
+            scene.engine.id(name) == Some(*unit)
+        }
         Event::Tick => before.deadline.is_some_and(|at| at <= scene.now),
         Event::Request { .. } | Event::Detached { .. } => false,
         Event::Restored { .. } | Event::Resumed { .. } => true,

@@ -110,6 +110,8 @@ fn tell_event(event: &Event, names: &Names<'_>) -> String {
             )
         }
         Event::GroupEmpty { unit } => format!("GroupEmpty of {}", told(*unit, names)),
+        Event::OomKilled { unit } => format!("OomKilled in {}", told(*unit, names)),
+        Event::Limited { unit, .. } => format!("Limited is {}", told(*unit, names)),
         Event::Restored { unit, next, facts } => {
             let newer = if next.is_some() {
                 ", with a newer definition"

@@ -81,7 +81,10 @@ fn plain() -> Service {
         let text = "[service]\nExecStart = '/bin/main'";
         let unit = parse(text, Path::new("/plain.service"), &name("plain"), &context);
         let service = unit.ok().and_then(|unit| unit.service);
-        *service.expect("a plain service is right")
+        let Some(service) = service else {
+            panic!("a plain service is right");
+        };
+        *service
     };
     PLAIN.get_or_init(read).clone()
 }

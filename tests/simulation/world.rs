@@ -580,6 +580,8 @@ fn run_of(event: &Event) -> Option<RunId> {
         Event::Request { .. }
         | Event::Detached { .. }
         | Event::GroupEmpty { .. }
+        | Event::OomKilled { .. }
+        | Event::Limited { .. }
         | Event::Restored { .. }
         | Event::Resumed { .. }
         | Event::Tick => None,

@@ -174,6 +174,7 @@ pub(super) fn fields(item: &Item, now_ms: u64) -> Vec<(&'static str, Json)> {
     let uptime_ms = Some(up_ms).filter(|_| is_up(status));
     let left_over = status.left_over.iter();
     let left_over = left_over.map(|pid| Json::Number(u64::from(*pid)));
+    let io = item.usage.io;
     let cpu = uptime_ms.and_then(|ms| cpu_tenths(&item.usage, ms));
     vec![
         ("name", Json::text(&status.name)),
@@ -191,6 +192,10 @@ pub(super) fn fields(item: &Item, now_ms: u64) -> Vec<(&'static str, Json)> {
         ("cpu_ms", Json::number(item.usage.cpu_ms)),
         ("cpu_percent", cpu.map_or(Json::Null, Json::Tenths)),
         ("memory_bytes", Json::number(item.usage.memory)),
+        ("tasks", Json::number(item.usage.tasks)),
+        ("io_read_bytes", Json::number(io.map(|io| io.read))),
+        ("io_written_bytes", Json::number(io.map(|io| io.written))),
+        ("limits", Json::texts(&status.limits)),
         ("cause", Json::text(&status.cause)),
         (
             "last_end",
@@ -218,7 +223,7 @@ pub(super) mod tests {
     use super::*;
     use crate::cli::golden;
     use crate::cli::style::Palette;
-    use crate::cli::usage::Process;
+    use crate::cli::usage::{Io, Process};
 
     pub(in crate::cli::render) const NOW: u64 = 1_795_300_813_000;
 
@@ -260,9 +265,15 @@ pub(super) mod tests {
         database.status.enabled = true;
         database.status.file_changed = true;
         database.status.requires = vec!["disk".to_owned(), "network".to_owned()];
+        database.status.limits = vec!["MemoryMax=64M".to_owned(), "TasksMax=20".to_owned()];
         database.usage = Usage {
             cpu_ms: Some(1_250),
             memory: Some(12 * 1024 * 1024 + 400_000),
+            tasks: Some(6),
+            io: Some(Io {
+                read: 4_096,
+                written: 3 << 20,
+            }),
             processes: vec![
                 process(12_345, 0, "database --serve"),
                 process(12_346, 1, "database: writer"),

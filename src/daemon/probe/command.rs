@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use mio::Token;
 
-use crate::engine::{Ending, Role, RunId, Spawn, UnitId};
+use crate::engine::{Ending, Role, RunId, Spawn, SpawnFailure, UnitId};
 use crate::sys::process::{self, ExecStatus, Pid, PidFd, Wait, error_text, read_status};
 use crate::unit::Exec;
 
@@ -49,9 +49,15 @@ impl Command {
         // Its end was seen already.
         let _ = self.pidfd.wait();
         self.life = Life::Reaped;
-        if let Ok(ExecStatus::Failed { step, errno }) = read_status(self.status.as_fd()) {
-            let failure = self.objects.failure(step, errno);
-            return Tried::Bad(failure.reason.into());
+        while let Ok(report) = read_status(self.status.as_fd()) {
+            match report {
+                ExecStatus::Tolerated { .. } => {}
+                ExecStatus::Failed { step, errno } => {
+                    let failure = self.objects.failure(step, errno);
+                    return Tried::Bad(failure.reason.into());
+                }
+                ExecStatus::Executed | ExecStatus::Pending => break,
+            }
         }
         match ending(wait) {
             Ending::Code(0) => Tried::Well,
@@ -89,10 +95,10 @@ impl Processes {
         let unit = turn.engine.unit(unit_id).ok_or_else(gone)?;
         let service = unit.service.as_deref().ok_or_else(gone)?;
         let hold = self.holds.get(&unit_id).ok_or_else(gone)?;
-        let failed = |failure: crate::engine::SpawnFailure| String::from(failure.reason);
-        // What the service goes without it was told when it began.
-        let mut lenience = Lenience::of(service);
-        let owner = Account::of_service(service, &self.ours, &mut lenience).map_err(failed)?;
+        let failed = |failure: SpawnFailure| String::from(failure.reason);
+        // What it goes without was told when the service itself was started.
+        let lenience = &mut Lenience::of(service);
+        let owner = Account::of_service(service, &self.ours, lenience).map_err(failed)?;
         let main_pid = self.runs.get(&run).map(|run| run.pid.as_raw());
         let spawn = &Spawn {
             run,
@@ -110,8 +116,7 @@ impl Processes {
             account: if exec.privileged { &self.ours } else { &owner },
             invocation: &hold.invocation,
         };
-        let fifos = self.fifos(unit.name.as_str());
-        let prepared = prepare(order, &fifos, &mut lenience).map_err(failed)?;
+        let prepared = prepare(order, &self.fifos(unit.name.as_str()), lenience).map_err(failed)?;
         let mut request = prepared.spawn;
         hold.endow(&mut request, self.limits);
         let spawned = process::spawn(&request).map_err(|error| error_text(&error))?;

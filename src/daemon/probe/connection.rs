@@ -25,7 +25,7 @@ pub(in crate::daemon) struct Connection {
     link: Option<Link>,
     /// What is to be asked for; a connection is enough where there is none.
     page: Option<Page>,
-    /// Why the address before did not do.
+    /// Why the first address did not do.
     reason: String,
 }
 
@@ -65,18 +65,32 @@ impl Connection {
                     };
                     match Link::open(&address, run, sources) {
                         Ok(link) => self.link = Some(link),
-                        Err(error) => self.reason = error_text(&error),
+                        Err(error) => self.note(error_text(&error)),
                     }
                     continue;
                 }
             };
             match result {
+                // Somebody is there: nobody else is to be asked.
+                Tried::Bad(reason) if self.has_asked() => return Tried::Bad(reason),
                 Tried::Bad(reason) => {
-                    self.reason = reason;
+                    self.note(reason);
                     self.close(sources);
                 }
                 other => return other,
             }
+        }
+    }
+
+    fn has_asked(&self) -> bool {
+        let stage = self.link.as_ref().map(|link| &link.stage);
+        matches!(stage, Some(Stage::Asked(_)))
+    }
+
+    /// The best address comes first, and its reason counts.
+    fn note(&mut self, reason: String) {
+        if self.reason.is_empty() {
+            self.reason = reason;
         }
     }
 
