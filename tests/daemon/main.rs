@@ -18,6 +18,7 @@ mod folders;
 mod freeze;
 mod harness;
 mod home;
+mod inherits;
 mod kinds;
 mod lenience;
 mod lifecycle;
