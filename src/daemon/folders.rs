@@ -2,7 +2,7 @@
 //!
 //! Owns when that is. What they are called and where they lie is the unit's, how they are made safely `sys`'s.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::engine::{Engine, SpawnFailure, State, UnitId};
@@ -19,9 +19,9 @@ use super::spawn::failure;
 /// The mode of what a folder is shown at.
 const PLACE_MODE: u32 = 0o755;
 
-/// The units whose runtime folders stand.
+/// The runtime folders that stand, by unit: those that were made, whatever the unit's file says by now.
 #[derive(Debug, Default)]
-pub(super) struct Standing(BTreeSet<UnitId>);
+pub(super) struct Standing(BTreeMap<UnitId, Folders>);
 
 impl Standing {
     /// A life begins. Where another one went before and nobody has seen the unit at rest between the two, its folders
@@ -32,8 +32,12 @@ impl Standing {
         owner: &Account,
         lenience: &mut Lenience<'_>,
     ) -> Result<(), SpawnFailure> {
-        if self.0.contains(&id) && service.preserve == Preserve::No {
-            remove(service);
+        if let Some(folders) = self
+            .0
+            .remove(&id)
+            .filter(|_| service.preserve == Preserve::No)
+        {
+            remove(&folders);
         }
         self.note(id, service);
         for folders in &service.folders {
@@ -47,9 +51,9 @@ impl Standing {
 
     /// The unit's folders stand, be it that a predecessor has made them.
     pub(super) fn note(&mut self, id: UnitId, service: &Service) {
-        if runtime(service).is_some() {
-            self.0.insert(id);
-        }
+        let mut folders = service.folders.iter();
+        let runtime = folders.find(|folders| folders.purpose == Purpose::Runtime);
+        self.0.extend(runtime.map(|runtime| (id, runtime.clone())));
     }
 
     /// The unit has come into this state; of one that nobody knows any more nothing is known to be removed.
@@ -64,8 +68,15 @@ impl Standing {
             | State::Reloading
             | State::Stopping => false,
         };
-        if is_over && self.0.remove(&id) && service.preserve != Preserve::Always {
-            remove(service);
+        if !is_over {
+            return;
+        }
+        if let Some(folders) = self
+            .0
+            .remove(&id)
+            .filter(|_| service.preserve != Preserve::Always)
+        {
+            remove(&folders);
         }
     }
 }
@@ -78,11 +89,6 @@ impl Processes {
             self.standing.look(id, service, view.state);
         }
     }
-}
-
-fn runtime(service: &Service) -> Option<&Folders> {
-    let mut folders = service.folders.iter();
-    folders.find(|folders| folders.purpose == Purpose::Runtime)
 }
 
 fn make(
@@ -136,10 +142,7 @@ pub(super) fn below(root: &Path, path: &Path) -> PathBuf {
     root.join(path.strip_prefix("/").unwrap_or(path))
 }
 
-fn remove(service: &Service) {
-    let Some(folders) = runtime(service) else {
-        return;
-    };
+fn remove(folders: &Folders) {
     for (name, path) in folders.names.iter().zip(folders.paths()) {
         if let Err(error) = folders::remove(&folders.base, name) {
             ::log::warn!(

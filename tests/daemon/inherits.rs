@@ -22,7 +22,7 @@ fn a_command_inherits_nothing_but_what_its_unit_says() {
     let _daemon = bench.daemon_by(Program::new("/bin/sh").args(["-c", CARELESS, program]));
     let out = bench.path("out");
     let keys = format!(
-        "Environment = [\"OUT={}\"]\nType = \"oneshot\"\nUMask = \"027\"\nEnvironmentFile = \"-%Y/none\"",
+        "Environment = [\"OUT={}\", \"A=1\", \"B=2\"]\nUnsetEnvironment = [\"LANG\", \"A=2\", \"B=2\"]\nType = \"oneshot\"\nUMask = \"027\"\nEnvironmentFile = \"-%Y/none\"",
         out.display()
     );
     let text = format!("[service]\n{keys}\nExecStart = [\"/bin/sh\", \"-c\", '''{SCRIPT}''']\n");
@@ -66,10 +66,10 @@ fn a_command_inherits_nothing_but_what_its_unit_says() {
     // The last two are the shell's own.
     names.retain(|name| !["PWD", "_", "OLDPWD", "SHLVL"].contains(name));
     let expected = [
+        "A",
         "DIAKONOS_UNIT",
         "HOME",
         "INVOCATION_ID",
-        "LANG",
         "LOGNAME",
         "PATH",
         "SHELL",
