@@ -150,7 +150,14 @@ fn become_program(plan: &Plan<'_>) -> Result<Infallible, Failure> {
     }
     set_bounds(plan)?;
     let confinement = plan.setting.confinement.as_deref();
+    let root = plan.setting.root.as_ref();
+    if let Some(root) = root {
+        setting::show(&root.shown).map_err(at(Step::Folders))?;
+    }
     confinement.map_or(Ok(()), confine::enter)?;
+    if let Some(root) = root {
+        setting::change_root(&root.path).map_err(at(Step::Root))?;
+    }
     if let Some(identity) = plan.identity {
         take_user(identity)?;
     }

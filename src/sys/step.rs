@@ -54,6 +54,8 @@ pub enum Step {
     CpuAffinity,
     CpuScheduling,
     IoScheduling,
+    Folders,
+    Root,
     Groups,
     Group,
     User,
@@ -72,7 +74,7 @@ pub enum Step {
 
 impl Step {
     /// By their numbers, which begin with 1; limits and mounts have numbers of their own.
-    const ALL: [Self; 24] = [
+    const ALL: [Self; 26] = [
         Self::Cgroup,
         Self::Session,
         Self::StandardInput,
@@ -85,6 +87,8 @@ impl Step {
         Self::CpuAffinity,
         Self::CpuScheduling,
         Self::IoScheduling,
+        Self::Folders,
+        Self::Root,
         Self::Groups,
         Self::Group,
         Self::User,
@@ -116,6 +120,8 @@ impl Step {
             Self::CpuAffinity => "CPU affinity",
             Self::CpuScheduling => "CPU scheduling",
             Self::IoScheduling => "IO scheduling",
+            Self::Folders => "folders",
+            Self::Root => "root directory",
             Self::Groups => "supplementary groups",
             Self::Group => "group",
             Self::User => "user",

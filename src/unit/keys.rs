@@ -207,7 +207,7 @@ static KEYS: [Key; 192] = [
     now("service", "SupplementaryGroups", Form::Accounts, ""),
     now("service", "UMask", Form::Mode, "022"),
     now("service", "WorkingDirectory", Form::Directory, "~"),
-    later("service", "RootDirectory", Form::Path, "/"),
+    now("service", "RootDirectory", Form::Path, "/"),
     now("service", "RuntimeDirectory", Form::Folders, ""),
     now("service", "RuntimeDirectoryMode", Form::Mode, "755"),
     now(

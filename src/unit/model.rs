@@ -107,6 +107,8 @@ pub struct Service {
     /// 0 to 0o777.
     pub umask: u32,
     pub working_directory: WorkingDirectory,
+    /// Absolute; other than `/`.
+    pub root_directory: Option<PathBuf>,
     /// In the order written; a later one wins.
     pub environment: Vec<(String, String)>,
     pub environment_files: Vec<EnvironmentFile>,

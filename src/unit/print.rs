@@ -275,6 +275,11 @@ impl Page {
                 self.text("WorkingDirectory", &format!("{dash}{path}"));
             }
         }
+        let root = service
+            .root_directory
+            .as_ref()
+            .map(|path| path.to_string_lossy());
+        self.optional("RootDirectory", root.as_deref());
         let variables = service.environment.iter();
         self.list(
             "Environment",

@@ -72,6 +72,9 @@ pub(super) fn read(reader: &mut Reader) -> Service {
         working_directory: reader
             .one(SERVICE, "WorkingDirectory", value::working_directory)
             .unwrap_or(WorkingDirectory::Home),
+        root_directory: reader
+            .one(SERVICE, "RootDirectory", value::path)
+            .filter(|path| path.parent().is_some()),
         environment: reader
             .read(SERVICE, "Environment", value::environment)
             .unwrap_or_default(),

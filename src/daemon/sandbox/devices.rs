@@ -6,6 +6,7 @@ use std::path::Path;
 use crate::engine::SpawnFailure;
 use crate::sys::confine::{MountFlags, MountStep, Slot};
 
+use super::super::folders::below;
 use super::view::{Script, c_path};
 
 const NODES: [&str; 6] = [
@@ -58,29 +59,31 @@ impl Taken {
         Ok(taken)
     }
 
-    pub(super) fn put(self, script: &mut Script) -> Result<(), SpawnFailure> {
-        let dev = Path::new("/dev");
+    /// Below the service's root.
+    pub(super) fn put(self, script: &mut Script, root: &Path) -> Result<(), SpawnFailure> {
+        let inside = |path: &str| below(root, Path::new(path));
+        let dev = inside("/dev");
         let top = script.fresh(c"755")?;
-        script.put(top, MountFlags::NONE, dev)?;
+        script.put(top, MountFlags::NONE, &dev)?;
         for (path, _) in &self.nodes {
-            let path = c_path(Path::new(path))?;
+            let path = c_path(&inside(path))?;
             script.add(MountStep::MakeFile { path });
         }
         for (path, _) in &self.folders {
-            let path = c_path(Path::new(path))?;
+            let path = c_path(&inside(path))?;
             script.add(MountStep::MakeFolder { path });
         }
         for (path, target) in &self.links {
-            let (path, target) = (c_path(Path::new(path))?, c_path(target)?);
+            let (path, target) = (c_path(&inside(path))?, c_path(target)?);
             script.add(MountStep::MakeLink { path, target });
         }
         for (path, slot) in self.nodes {
-            script.put(slot, MountFlags::NONE, Path::new(path))?;
+            script.put(slot, MountFlags::NONE, &inside(path))?;
         }
         let flags = MountFlags::READ_ONLY.and(MountFlags::NO_SUID);
-        script.change(dev, flags.and(MountFlags::NO_EXEC))?;
+        script.change(&dev, flags.and(MountFlags::NO_EXEC))?;
         for (path, slot) in self.folders {
-            script.put(slot, MountFlags::NONE, Path::new(path))?;
+            script.put(slot, MountFlags::NONE, &inside(path))?;
         }
         Ok(())
     }

@@ -18,6 +18,7 @@ use crate::sys::process::{Identity, PidFd, Step, errno_text, error_text};
 use crate::unit::{Capabilities, ProtectHome, Sandbox};
 
 use super::account::Account;
+use super::folders;
 use super::lenience::Lenience;
 use super::spawn::{Order, failure};
 
@@ -99,10 +100,11 @@ pub(super) fn confine(
     let rules = rules::of(order.service, &sandbox, who)?;
     let mut places = Vec::new();
     if who.has(CAP_SYS_ADMIN) {
+        let root = folders::root(order.service).unwrap_or(Path::new("/"));
         if sandbox.private_tmp {
             temporary::provide(ground.temporary, ground.begins)?;
         }
-        (confinement.mounts, places) = view::steps(&sandbox, &rules, ground.temporary)?;
+        (confinement.mounts, places) = view::steps(&sandbox, &rules, (ground.temporary, root))?;
     } else if let Some(ruleset) = allowed::ruleset(&rules, ground.pipes)? {
         confinement.ruleset = Some(ruleset);
         // The kernel takes Landlock from nobody who could gain rights over it.

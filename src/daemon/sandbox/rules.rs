@@ -4,13 +4,14 @@
 //! Owns what the words of `ProtectSystem=`, `ProtectHome=` and `ProtectKernelTunables=` stand for, and which of several
 //! wishes about a path holds. What is done about it is the neighbours' business.
 
-use std::io;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use crate::engine::SpawnFailure;
 use crate::sys::process::error_text;
 use crate::unit::{ProtectHome, ProtectSystem, Purpose, Sandbox, SandboxPath, Service};
 
+use super::super::folders;
 use super::super::spawn::failure;
 use super::Who;
 
@@ -69,14 +70,17 @@ pub(super) fn of(
     sandbox: &Sandbox,
     who: Who<'_>,
 ) -> Result<Vec<Rule>, SpawnFailure> {
-    let mut list = List::default();
+    let mut list = List {
+        rules: Vec::new(),
+        root: folders::root(service),
+    };
     list.protect_system(sandbox.protect_system)?;
     list.protect_home(sandbox.protect_home)?;
     if sandbox.protect_kernel_tunables {
         for (path, access) in TUNABLE {
             // What is below /proc belongs to root, and no other user's process can write to it.
             if who.account.uid == 0 || !path.starts_with("/proc") || who.has(super::CAP_SYS_ADMIN) {
-                list.known(path, access, TUNABLES)?;
+                list.known(Path::new(path), access, TUNABLES)?;
             }
         }
     }
@@ -90,7 +94,7 @@ pub(super) fn of(
             Purpose::Runtime | Purpose::State | Purpose::Cache | Purpose::Logs => Access::Write,
         };
         for path in folders.paths() {
-            list.add(&path, true, (access, folders.purpose.key()))?;
+            list.known(&path, access, folders.purpose.key())?;
         }
     }
     list.reduced()
@@ -110,10 +114,13 @@ pub(super) fn keys(sandbox: &Sandbox) -> Vec<&'static str> {
     given.map(|(key, _)| key).collect()
 }
 
-#[derive(Default)]
-struct List(Vec<Rule>);
+struct List<'a> {
+    rules: Vec<Rule>,
+    /// `RootDirectory=`.
+    root: Option<&'a Path>,
+}
 
-impl List {
+impl List<'_> {
     fn protect_system(&mut self, protect: ProtectSystem) -> Result<(), SpawnFailure> {
         let read_only: &[&str] = match protect {
             ProtectSystem::No => &[],
@@ -122,11 +129,11 @@ impl List {
             ProtectSystem::Strict => &["/"],
         };
         for path in read_only {
-            self.known(path, Access::Read, SYSTEM)?;
+            self.known(Path::new(path), Access::Read, SYSTEM)?;
         }
         if protect == ProtectSystem::Strict {
             for path in ["/dev", "/proc", "/sys", "/home", "/root", "/run/user"] {
-                self.known(path, Access::Write, SYSTEM)?;
+                self.known(Path::new(path), Access::Write, SYSTEM)?;
             }
         }
         Ok(())
@@ -140,14 +147,24 @@ impl List {
                 ProtectHome::ReadOnly => Access::Read,
                 ProtectHome::Tmpfs => Access::Empty(mode),
             };
-            self.known(path, access, HOME)?;
+            self.known(Path::new(path), access, HOME)?;
         }
         Ok(())
     }
 
-    /// A path of ours, which need not be on every machine.
-    fn known(&mut self, path: &str, access: Access, key: &'static str) -> Result<(), SpawnFailure> {
-        self.add(Path::new(path), true, (access, key))
+    /// A path of ours below the service's root, which need not be there.
+    fn known(
+        &mut self,
+        path: &Path,
+        access: Access,
+        key: &'static str,
+    ) -> Result<(), SpawnFailure> {
+        let path = SandboxPath {
+            path: path.to_owned(),
+            optional: true,
+            rooted: true,
+        };
+        self.add(&path, access, key)
     }
 
     fn given(
@@ -156,24 +173,32 @@ impl List {
         access: Access,
         key: &'static str,
     ) -> Result<(), SpawnFailure> {
-        for path in paths {
-            self.add(&path.path, path.optional, (access, key))?;
-        }
-        Ok(())
+        paths
+            .iter()
+            .try_for_each(|path| self.add(path, access, key))
     }
 
     fn add(
         &mut self,
-        path: &Path,
-        optional: bool,
-        (access, key): (Access, &'static str),
+        asked: &SandboxPath,
+        access: Access,
+        key: &'static str,
     ) -> Result<(), SpawnFailure> {
-        match path.canonicalize() {
-            Ok(path) => self.0.push(Rule { path, access, key }),
-            Err(error) if optional && error.kind() == io::ErrorKind::NotFound => {}
+        let root = self.root.filter(|_| asked.rooted);
+        let place = root.map_or(asked.path.clone(), |root| folders::below(root, &asked.path));
+        let found = place.canonicalize().and_then(|path| match root {
+            // A link in there means another place once that is the root.
+            Some(root) if !path.starts_with(root.canonicalize()?) => {
+                Err(ErrorKind::NotFound.into())
+            }
+            _ => Ok(path),
+        });
+        match found {
+            Ok(path) => self.rules.push(Rule { path, access, key }),
+            Err(error) if asked.optional && error.kind() == ErrorKind::NotFound => {}
             Err(error) => {
                 let errno = error.raw_os_error().unwrap_or(0);
-                let reason = format!("{key}={}: {}", path.display(), error_text(&error));
+                let reason = format!("{key}={}: {}", place.display(), error_text(&error));
                 return Err(failure(key, errno, reason));
             }
         }
@@ -182,11 +207,12 @@ impl List {
 
     /// Of several rules for a path the strictest holds; what changes nothing is left out.
     fn reduced(mut self) -> Result<Vec<Rule>, SpawnFailure> {
-        self.0
+        self.rules
             .sort_by(|a, b| (&a.path, a.access).cmp(&(&b.path, b.access)));
-        self.0.dedup_by(|later, earlier| later.path == earlier.path);
+        self.rules
+            .dedup_by(|later, earlier| later.path == earlier.path);
         let mut kept: Vec<Rule> = Vec::new();
-        for rule in self.0 {
+        for rule in self.rules {
             let above = kept
                 .iter()
                 .rev()

@@ -5,11 +5,12 @@
 
 use std::ffi::CString;
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::engine::SpawnFailure;
 use crate::sys::confine::{MountFlags, MountStep, Slot};
 
+use super::super::folders::below;
 use super::super::spawn::failure;
 use super::rules::{Access, Rule};
 use super::{Place, devices};
@@ -29,17 +30,18 @@ const TEMPORARY: [(&str, &str); 2] = [("/tmp", "tmp"), ("/var/tmp", "var-tmp")];
 pub(super) fn steps(
     sandbox: &Sandbox,
     rules: &[Rule],
-    temporary: &Path,
+    (temporary, root): (&Path, &Path),
 ) -> Result<(Vec<MountStep>, Vec<Place>), SpawnFailure> {
     let mut wishes: Vec<Wish<'_>> = rules.iter().map(Wish::of_rule).collect();
     if sandbox.private_tmp {
         for (path, name) in TEMPORARY {
-            let source = temporary.join(name);
+            let (path, source) = (below(root, Path::new(path)), temporary.join(name));
             wishes.push(Wish::new(path, Content::Bind(source), "PrivateTmp"));
         }
     }
     if sandbox.private_devices {
-        wishes.push(Wish::new("/dev", Content::Devices, "PrivateDevices"));
+        let path = below(root, Path::new("/dev"));
+        wishes.push(Wish::new(path, Content::Devices, "PrivateDevices"));
     }
     wishes.sort_by(|a, b| (&a.path, a.content.rank()).cmp(&(&b.path, b.content.rank())));
     wishes.dedup_by(|later, earlier| later.path == earlier.path);
@@ -48,7 +50,7 @@ pub(super) fn steps(
         wish.prepare(&mut script)?;
     }
     for wish in wishes {
-        wish.carry_out(&mut script)?;
+        wish.carry_out(&mut script, root)?;
     }
     Ok((script.steps, script.places))
 }
@@ -58,7 +60,7 @@ pub(super) fn steps(
 enum Content {
     Ruled(Access),
     /// What lies elsewhere.
-    Bind(std::path::PathBuf),
+    Bind(PathBuf),
     Devices,
 }
 
@@ -86,9 +88,9 @@ struct Wish<'a> {
 }
 
 impl<'a> Wish<'a> {
-    fn new(path: &'a str, content: Content, key: &'static str) -> Self {
+    fn new(path: PathBuf, content: Content, key: &'static str) -> Self {
         Self {
-            path: Path::new(path).into(),
+            path: path.into(),
             content,
             key,
             slot: None,
@@ -121,7 +123,7 @@ impl<'a> Wish<'a> {
         Ok(())
     }
 
-    fn carry_out(self, script: &mut Script) -> Result<(), SpawnFailure> {
+    fn carry_out(self, script: &mut Script, root: &Path) -> Result<(), SpawnFailure> {
         script.now_about(self.key, &self.path);
         match (self.content, self.slot) {
             (Content::Ruled(Access::Write), Some(slot)) => {
@@ -149,7 +151,7 @@ impl<'a> Wish<'a> {
                 script.put(slot, MountFlags::READ_ONLY, &self.path)
             }
             (Content::Devices, _) => match self.devices {
-                Some(taken) => taken.put(script),
+                Some(taken) => taken.put(script, root),
                 None => Ok(()),
             },
             (Content::Ruled(Access::Write) | Content::Bind(_), None) => Ok(()),
