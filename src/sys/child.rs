@@ -149,6 +149,26 @@ fn become_program(plan: &Plan<'_>) -> Result<Infallible, Failure> {
         look_as(plan.own_uid).map_err(at(Step::User))?;
     }
     set_bounds(plan)?;
+    take_place(plan)?;
+    let confinement = plan.setting.confinement.as_deref();
+    confinement.map_or(Ok(()), confine::seal)?;
+    // SAFETY: the program is a C string, both vectors end with a null and point to C strings that the plan keeps
+    // alive.
+    unsafe {
+        libc::execve(
+            plan.program.as_ptr(),
+            plan.argv.as_ptr(),
+            plan.environment.as_ptr(),
+        );
+    }
+    Err(Failure {
+        step: Step::Exec,
+        errno: errno(),
+    })
+}
+
+/// The file system and the network as the service is to have them, its user, and where it starts.
+fn take_place(plan: &Plan<'_>) -> Result<(), Failure> {
     let confinement = plan.setting.confinement.as_deref();
     let root = plan.setting.root.as_ref();
     if let Some(root) = root {
@@ -165,20 +185,7 @@ fn become_program(plan: &Plan<'_>) -> Result<Infallible, Failure> {
     if let Some(directory) = plan.directory {
         enter_directory(directory).map_err(at(Step::Directory))?;
     }
-    confinement.map_or(Ok(()), confine::seal)?;
-    // SAFETY: the program is a C string, both vectors end with a null and point to C strings that the plan keeps
-    // alive.
-    unsafe {
-        libc::execve(
-            plan.program.as_ptr(),
-            plan.argv.as_ptr(),
-            plan.environment.as_ptr(),
-        );
-    }
-    Err(Failure {
-        step: Step::Exec,
-        errno: errno(),
-    })
+    Ok(())
 }
 
 /// Limits and scheduling, while we may still do what the service's user may not. Whom the limits allow a better
