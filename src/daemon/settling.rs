@@ -10,6 +10,7 @@ use crate::unit::Signal;
 use super::group::{Watched, is_gone};
 use super::processes::{Processes, Progress, Turn};
 use super::pump::Pumped;
+use super::sandbox::remove_temporary;
 use super::watches::Purpose;
 
 impl Processes {
@@ -123,11 +124,28 @@ impl Processes {
         if let Err(error) = hold.group.remove() {
             ::log::warn!("removing the cgroup of unit {unit}: {}", error_text(&error));
         }
+        self.remove_temporary(unit, turn);
         self.forget_before(unit, turn.sources);
         self.ears.close(unit, turn.sources, &mut self.keeper);
         if let Some(mut log) = self.holds.remove(&unit).and_then(|hold| hold.log) {
             log.close(turn.sources, &mut self.keeper);
             self.history.entry(unit).or_default().log_lost += log.lost_bytes();
+        }
+    }
+}
+
+impl Processes {
+    /// What the service had in its own `/tmp` ends with it.
+    fn remove_temporary(&self, unit: UnitId, turn: &Turn<'_>) {
+        let Some(unit) = turn.engine.unit(unit) else {
+            return;
+        };
+        let sandbox = unit
+            .service
+            .as_ref()
+            .and_then(|service| service.sandbox.as_ref());
+        if sandbox.is_some_and(|sandbox| sandbox.private_tmp) {
+            remove_temporary(&self.home.temporary(unit.name.as_str()));
         }
     }
 }

@@ -22,6 +22,7 @@ mod testing;
 pub mod cgroup;
 pub mod channel;
 pub mod clock;
+pub mod confine;
 pub mod connect;
 pub mod controllers;
 pub mod detach;
