@@ -439,35 +439,6 @@ impl Processes {
             forgone: self.forgone.of(unit),
         }
     }
-
-    /// The daemon ends: what is in the pipes goes to the logs, and what stands for units without processes is removed.
-    pub(super) fn finish(&mut self, engine: &Engine, sources: &mut Sources) {
-        let units: Vec<UnitId> = self.holds.keys().copied().collect();
-        let turn = &mut Turn {
-            engine,
-            sources,
-            events: &mut VecDeque::new(),
-        };
-        for unit in units {
-            self.settle_unit(unit, turn);
-        }
-        self.states.keep_last_run(engine.last_run());
-        for unit in engine.units() {
-            self.look_at_folders(unit, engine);
-            if let Some(definition) = engine
-                .unit(unit)
-                .filter(|_| !self.holds.contains_key(&unit))
-                && self.left_over(&definition.name).is_empty()
-            {
-                self.states.remove(unit, &definition.name);
-            }
-        }
-        if let (Some(tree), true) = (&self.tree, self.holds.is_empty()) {
-            tree.switch_off();
-            // Somebody else's group in it keeps it, which is as it should be.
-            let _ = tree.remove();
-        }
-    }
 }
 
 impl Hold {

@@ -2,7 +2,9 @@
 //!
 //! Groups are signalled and watched, pipes are pumped, and a unit at rest is closed, so that it costs no descriptor.
 
-use crate::engine::{Event, RunId, State, Target, UnitId};
+use std::collections::VecDeque;
+
+use crate::engine::{Engine, Event, RunId, State, Target, UnitId};
 use crate::log::Stream;
 use crate::sys::process::error_text;
 use crate::unit::Signal;
@@ -11,6 +13,7 @@ use super::group::{Watched, is_gone};
 use super::processes::{Processes, Progress, Turn};
 use super::pump::Pumped;
 use super::sandbox::remove_temporary;
+use super::sources::Sources;
 use super::watches::Purpose;
 
 impl Processes {
@@ -96,6 +99,35 @@ impl Processes {
             Some(Pumped::Empty) | None => {}
         }
         Progress::Drained
+    }
+
+    /// The daemon ends: what is in the pipes goes to the logs, and what stands for units without processes is removed.
+    pub(super) fn finish(&mut self, engine: &Engine, sources: &mut Sources) {
+        let units: Vec<UnitId> = self.holds.keys().copied().collect();
+        let turn = &mut Turn {
+            engine,
+            sources,
+            events: &mut VecDeque::new(),
+        };
+        for unit in units {
+            self.settle_unit(unit, turn);
+        }
+        self.states.keep_last_run(engine.last_run());
+        for unit in engine.units() {
+            self.look_at_folders(unit, engine);
+            if let Some(definition) = engine
+                .unit(unit)
+                .filter(|_| !self.holds.contains_key(&unit))
+                && self.left_over(&definition.name).is_empty()
+            {
+                self.states.remove(unit, &definition.name);
+            }
+        }
+        if let (Some(tree), true) = (&self.tree, self.holds.is_empty()) {
+            tree.switch_off();
+            // Somebody else's group in it keeps it, which is as it should be.
+            let _ = tree.remove();
+        }
     }
 
     /// Closes what a unit without processes holds. What still has a writer, or a process, stays until that is over.
