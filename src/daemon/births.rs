@@ -160,7 +160,7 @@ impl Processes {
         }
         if is_first(service, spawn) || is_new {
             hold.started_ms = clock::wall_ms();
-            hold.group.add_mark(hold.invocation.mark());
+            hold.group.add_mark(hold.invocation.mark(), &mut self.kin);
             self.forgone.begin(spawn.unit, unit);
         }
         hold.youngest = Some(spawn.run);

@@ -27,13 +27,16 @@ impl Processes {
     }
 
     fn try_freeze(&mut self, unit: UnitId) -> Result<(), String> {
-        let Some(hold) = self.holds.get(&unit) else {
+        let Some(hold) = self.holds.get_mut(&unit) else {
             return Err("it has no process".to_owned());
         };
-        let Some(cgroup) = hold.group.cgroup() else {
-            let sent = hold.group.signal(SIGSTOP);
+        if hold.group.cgroup().is_none() {
+            let sent = hold.group.signal(SIGSTOP, &mut self.kin);
             return sent
                 .map_err(|error| format!("SIGSTOP to its processes: {}", error_text(&error)));
+        }
+        let Some(cgroup) = hold.group.cgroup() else {
+            return Ok(());
         };
         cgroup.freeze().map_err(|error| {
             let path = cgroup.path().join("cgroup.freeze");
@@ -63,10 +66,14 @@ impl Processes {
 
     pub(super) fn thaw(&mut self, unit: UnitId, turn: &mut Turn<'_>) {
         self.watches.remove(Purpose::Freeze(unit));
-        let done = self.holds.get(&unit).map(|hold| match hold.group.cgroup() {
-            Some(cgroup) => cgroup.thaw(),
-            None => hold.group.signal(SIGCONT),
-        });
+        let kin = &mut self.kin;
+        let done = self
+            .holds
+            .get_mut(&unit)
+            .map(|hold| match hold.group.cgroup() {
+                Some(cgroup) => cgroup.thaw(),
+                None => hold.group.signal(SIGCONT, kin),
+            });
         turn.events.push_back(match done {
             Some(Err(error)) => Event::ThawFailed {
                 unit,

@@ -69,7 +69,7 @@ impl Processes {
         hold.group.remember_members();
         // When the last process goes, nobody is left who could write the file.
         hold.group.watch(Watched::Ours, &mut self.watches);
-        hold.group.hold_members(turn.sources);
+        hold.group.hold_members(turn.sources, &mut self.kin);
         self.finding.insert(run, Finding { unit, file });
         self.look_for_main(run, turn);
     }
@@ -135,7 +135,7 @@ impl Processes {
             Some(file) => self.judge_file(hold, *unit, file),
             None => return self.guess(hold, *unit),
         };
-        let is_hopeless = || hold.group.is_empty() && self.strays(*unit).is_empty();
+        let is_hopeless = || hold.group.has_no_head() && self.strays(*unit).is_empty();
         if verdict == Verdict::Wait && is_hopeless() {
             return Verdict::Missing(NoMain::Gone);
         }

@@ -15,6 +15,7 @@ use crate::engine::{
     Effect, Ending, Engine, Event, FactRun, Role, RunId, SpawnFailure, Target, UnitId,
 };
 use crate::sys::cgroup::Tree;
+use crate::sys::kin::Kin;
 use crate::sys::process::{Pid, PidFd, error_text, reap_orphans};
 use crate::sys::users;
 use crate::unit::{Signal, Unit};
@@ -78,6 +79,8 @@ pub(super) struct Processes {
     pub(super) holds: BTreeMap<UnitId, Hold>,
     pub(super) finding: BTreeMap<RunId, Finding>,
     pub(super) watches: Watches,
+    /// Our children, where there are no cgroups.
+    pub(super) kin: Kin,
     pub(super) states: States,
     pub(super) history: BTreeMap<UnitId, History>,
     pub(super) forgone: Forgone,
@@ -196,6 +199,7 @@ impl Processes {
             holds: BTreeMap::new(),
             finding: BTreeMap::new(),
             watches: Watches::new(sources),
+            kin: Kin::default(),
             states: States::new(home.run()),
             history: BTreeMap::new(),
             forgone: Forgone::default(),
@@ -290,7 +294,8 @@ impl Processes {
         let ended = self.ended.iter().map(|(_, run)| run);
         let runs = self.runs.values().chain(ended).map(|run| run.pid);
         let known: BTreeSet<Pid> = runs.chain(self.rehearsing).collect();
-        reap_orphans(|pid| known.contains(&pid));
+        let reaped = reap_orphans(|pid| known.contains(&pid));
+        self.kin.forget(&reaped);
         let is_waiting = |hold: &Hold| hold.group.watched() != Watched::Not;
         let is_told = self.watches.is_working();
         let waiting = self.holds.iter().filter(|(_, hold)| is_waiting(hold));
@@ -316,6 +321,7 @@ impl Processes {
         for (_, run) in std::mem::take(&mut self.ended) {
             // One that was not our child is reaped by whose it is.
             let _ = run.pidfd.wait();
+            self.kin.forget(&[run.pid]);
         }
         for unit in std::mem::take(&mut self.stirred) {
             let state = engine.view(unit).map(|view| view.state);
@@ -435,8 +441,8 @@ impl Processes {
                 .map(|run| run.pidfd.signal(signal.number())),
             Target::Group => self
                 .holds
-                .get(&unit)
-                .map(|hold| hold.group.signal(signal.number())),
+                .get_mut(&unit)
+                .map(|hold| hold.group.signal(signal.number(), &mut self.kin)),
         };
         match result {
             Some(Err(error)) if !is_gone(&error) => {

@@ -35,8 +35,8 @@ impl Processes {
             // costs as much as there are processes.
             return;
         }
-        if !hold.group.is_empty() {
-            hold.group.hold_members(turn.sources);
+        if !hold.group.is_empty(&mut self.kin) {
+            hold.group.hold_members(turn.sources, &mut self.kin);
             return;
         }
         hold.group.unwatch(turn.sources, &mut self.watches);
@@ -101,8 +101,8 @@ impl Processes {
         if hold.group.watched() == Watched::Asked {
             return;
         }
-        if !hold.group.is_empty() {
-            hold.group.hold_members(turn.sources);
+        if !hold.group.is_empty(&mut self.kin) {
+            hold.group.hold_members(turn.sources, &mut self.kin);
             return;
         }
         let pumped = hold.log.as_mut().map(|log| log.drain(&mut self.intake));
