@@ -141,6 +141,7 @@ fn unknown_whether(command: &Command) -> Option<(String, String)> {
         | Command::Freeze { .. }
         | Command::Thaw { .. }
         | Command::Reset { .. }
+        | Command::Set { .. }
         | Command::Enable { .. }
         | Command::Disable { .. }
         | Command::DaemonStatus

@@ -3,7 +3,7 @@
 
 use super::args::Given;
 use super::commands::{
-    cat, check, daemon, enable, freeze, help, list, logs, probe, startup, status, up, upgrade,
+    cat, check, daemon, enable, freeze, help, list, logs, probe, set, startup, status, up, upgrade,
     verbs,
 };
 use super::exit::{Exit, Failure};
@@ -141,6 +141,7 @@ pub(super) const COMMANDS: &[&Row] = &[
     &freeze::FREEZE,
     &freeze::THAW,
     &verbs::RESET,
+    &set::ROW,
     &status::ROW,
     &logs::ROW,
     &check::ROW,

@@ -10,6 +10,7 @@ use crate::sys::process::{ExecStatus, Wait, error_text, read_status};
 use crate::sys::stranger::wait_for_stranger;
 use crate::unit::Kind;
 
+use super::memory::Kills;
 use super::processes::{Origin, Processes, Turn};
 use super::setting::step_failure;
 use super::spawn::failure;
@@ -115,6 +116,11 @@ impl Processes {
             return;
         };
         let (unit, role) = (run.unit, run.role);
+        let (ending, kills) = self.explained(unit, ending);
+        let is_victim = ending == Ending::OomKilled;
+        if kills == Kills::More && !is_victim {
+            turn.events.push_back(Event::OomKilled { unit });
+        }
         let event = match run.failure.take() {
             Some(failure) => Event::SpawnFailed { run: id, failure },
             None => {
@@ -128,6 +134,9 @@ impl Processes {
         run.leave(turn.sources);
         self.ended.push((id, run));
         turn.events.push_back(event);
+        if is_victim && role != Role::Start {
+            turn.events.push_back(Event::OomKilled { unit });
+        }
         self.stirred.insert(unit);
         self.check_group(unit, turn);
     }

@@ -53,6 +53,7 @@ pub(super) fn setting(service: &Service, lenience: &mut Lenience<'_>) -> process
             .as_deref()
             .map(scheduling)
             .unwrap_or_default(),
+        fifo: None,
         tolerated: tolerated.chain(spared).collect(),
     }
 }
@@ -132,6 +133,7 @@ pub(super) fn step_failure(service: &Service, step: Step, errno: i32) -> Option<
         Step::CpuAffinity => ("CPUAffinity", numbers(&scheduling?.cpus)),
         Step::CpuScheduling => ("CPUSchedulingPolicy", scheduling?.cpu?.word().to_owned()),
         Step::IoScheduling => ("IOSchedulingClass", scheduling?.io?.word().to_owned()),
+        Step::ReadyDescriptor => ("ReadyWhen", service.readiness.to_string()),
         Step::Cgroup
         | Step::Session
         | Step::StandardInput

@@ -65,8 +65,10 @@ impl Processes {
         for purpose in purposes {
             match purpose {
                 Purpose::Group(unit) => self.look_again(unit, turn),
+                Purpose::Memory(unit) => self.memory_event(unit, turn),
                 Purpose::Freeze(unit) => self.look_whether_frozen(unit, turn),
                 Purpose::PidFile(run) => self.look_for_main(run, turn),
+                Purpose::Ready(run) => self.look_whether_ready(run, turn),
             }
         }
         if is_drained {
@@ -76,9 +78,15 @@ impl Processes {
         }
     }
 
-    pub(super) fn pump(&mut self, unit: UnitId, stream: Stream) -> Progress {
+    pub(super) fn pump(
+        &mut self,
+        (unit, stream): (UnitId, Stream),
+        turn: &mut Turn<'_>,
+    ) -> Progress {
         let log = self.holds.get_mut(&unit).and_then(|hold| hold.log.as_mut());
-        match log.map(|log| log.pump(stream, &mut self.intake)) {
+        let pumped = log.map(|log| log.pump(stream, &mut self.intake));
+        self.log_was_read(unit, turn);
+        match pumped {
             Some(Pumped::More) => return Progress::More,
             Some(Pumped::End) => {
                 self.stirred.insert(unit);
@@ -110,9 +118,11 @@ impl Processes {
             return;
         }
         hold.group.unwatch(turn.sources, &mut self.watches);
+        self.watches.remove(Purpose::Memory(unit));
         if let Err(error) = hold.group.remove() {
             ::log::warn!("removing the cgroup of unit {unit}: {}", error_text(&error));
         }
+        self.forget_before(unit, turn.sources);
         if let Some(mut log) = self.holds.remove(&unit).and_then(|hold| hold.log) {
             log.close(turn.sources, &mut self.keeper);
             self.history.entry(unit).or_default().log_lost += log.lost_bytes();

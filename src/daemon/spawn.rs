@@ -89,6 +89,7 @@ pub(super) fn failure(step: &str, errno: i32, reason: String) -> SpawnFailure {
 /// The command of a role's key at this place.
 pub(super) fn command(service: &Service, role: Role, index: usize) -> Option<&Exec> {
     let commands = match role {
+        Role::Condition => &service.condition,
         Role::StartPre => &service.start_pre,
         Role::Start => &service.start,
         Role::StartPost => &service.start_post,
@@ -101,11 +102,12 @@ pub(super) fn command(service: &Service, role: Role, index: usize) -> Option<&Ex
 
 /// Whether a service's life begins with this command.
 pub(super) fn is_first(service: &Service, spawn: &Spawn) -> bool {
-    let first = if service.start_pre.is_empty() {
-        Role::Start
-    } else {
-        Role::StartPre
-    };
+    let before = [
+        (Role::Condition, &service.condition),
+        (Role::StartPre, &service.start_pre),
+    ];
+    let first = before.iter().find(|(_, commands)| !commands.is_empty());
+    let first = first.map_or(Role::Start, |(role, _)| *role);
     spawn.index == 0 && spawn.role == first
 }
 
@@ -184,6 +186,7 @@ impl Objects {
             }
             Step::Cgroup
             | Step::Session
+            | Step::ReadyDescriptor
             | Step::DescriptorLimit
             | Step::OomScoreAdjust
             | Step::Limit(_)
@@ -369,6 +372,8 @@ mod tests {
             runtime: "/run".into(),
             state: "/var/lib".into(),
             logs: "/var/log".into(),
+            cache: "/var/cache".into(),
+            configuration: "/var/etc".into(),
         };
         let name = UnitName::parse("web").unwrap();
         parse(text, Path::new("/units/web.service"), &name, &context).unwrap()

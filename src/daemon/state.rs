@@ -513,6 +513,7 @@ mod tests {
             invocation: None,
             last_end: None,
             log_lost: 0,
+            oom_kills: None,
         }
     }
 

@@ -22,6 +22,8 @@ pub enum Input {
     MainFound,
     MainMissing,
     GroupEmpty,
+    /// The kernel has killed a process of the unit for want of memory.
+    OomKill,
     /// The phase's deadline has passed.
     Due,
 }
@@ -78,11 +80,13 @@ pub enum Action {
     KillTooLong,
     StopPostTooLong,
     AutoRestart,
+    /// `OOMPolicy=` decides.
+    OutOfMemory,
 }
 
 impl Input {
     /// Every input, in the order of the table's columns.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Wake,
         Self::Begin,
         Self::Halt,
@@ -94,6 +98,7 @@ impl Input {
         Self::MainFound,
         Self::MainMissing,
         Self::GroupEmpty,
+        Self::OomKill,
         Self::Due,
     ];
 }
@@ -123,7 +128,7 @@ fn resting(input: Input) -> Action {
     match input {
         Input::Wake => Action::Queue,
         // What was left behind on purpose (KillMode=process) may end at any time.
-        Input::GroupEmpty => Action::Ignore,
+        Input::GroupEmpty | Input::OomKill => Action::Ignore,
         Input::Begin
         | Input::Halt
         | Input::Reload
@@ -141,7 +146,7 @@ fn waiting(input: Input) -> Action {
     match input {
         Input::Begin => Action::Start,
         Input::Halt => Action::Drop,
-        Input::GroupEmpty => Action::Ignore,
+        Input::GroupEmpty | Input::OomKill => Action::Ignore,
         Input::Wake
         | Input::Reload
         | Input::Executed
@@ -158,7 +163,7 @@ fn backing_off(input: Input) -> Action {
     match input {
         Input::Wake => Action::Queue,
         Input::Halt => Action::Drop,
-        Input::GroupEmpty => Action::Ignore,
+        Input::GroupEmpty | Input::OomKill => Action::Ignore,
         Input::Due => Action::AutoRestart,
         Input::Begin
         | Input::Reload
@@ -175,6 +180,7 @@ fn starting(phase: FactPhase, input: Input) -> Action {
     match (phase, input) {
         (_, Input::Halt) => Action::Abort,
         (_, Input::Due) => Action::StartTooLong,
+        (_, Input::OomKill) => Action::OutOfMemory,
         (_, Input::GroupEmpty) => Action::Ignore,
         (FactPhase::Starting, Input::Executed) => Action::Launched,
         (FactPhase::Starting, Input::Ready) => Action::MainReady,
@@ -202,6 +208,8 @@ fn starting(phase: FactPhase, input: Input) -> Action {
 fn up(phase: FactPhase, input: Input) -> Action {
     match (phase, input) {
         (_, Input::Halt) => Action::Stop,
+        (FactPhase::Running | FactPhase::Reloading, Input::OomKill) => Action::OutOfMemory,
+        (_, Input::OomKill) => Action::Ignore,
         (FactPhase::Running, Input::Reload) => Action::RunReload,
         (FactPhase::Running | FactPhase::Reloading, Input::MainEnded) => Action::MainLost,
         (FactPhase::Running | FactPhase::Reloading, Input::GroupEmpty) => Action::GroupLost,
@@ -236,6 +244,7 @@ fn ending(phase: FactPhase, input: Input) -> Action {
         (_, Input::Due) => Action::KillTooLong,
         (_, Input::GroupEmpty) if kills => Action::GroupGone,
         (_, Input::GroupEmpty) => Action::Ignore,
+        (_, Input::OomKill) => Action::Ignore,
         // A program that was on its way when the stop came.
         (_, Input::Executed | Input::Ready) => Action::Ignore,
         (

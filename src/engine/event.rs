@@ -1,6 +1,6 @@
 //! All that can happen to the engine: one closed alphabet.
 
-use crate::unit::{Unit, UnitName};
+use crate::unit::{Resources, Unit, UnitName};
 
 use super::{Asker, Awaited, Facts, Moment, RequestId, RunId, UnitId, Verb};
 
@@ -46,6 +46,11 @@ pub enum Event {
     Ready {
         run: RunId,
     },
+    /// It is not ready yet, as the last look has shown: why, for the reader.
+    Unready {
+        run: RunId,
+        reason: Box<str>,
+    },
     /// There is no process (any more): a step before or at `execve` failed. Nothing else follows for this run.
     SpawnFailed {
         run: RunId,
@@ -69,6 +74,16 @@ pub enum Event {
     /// The answer to [`super::Effect::WatchGroup`]: no process of the unit is left.
     GroupEmpty {
         unit: UnitId,
+    },
+    /// The kernel has killed a process of the unit for want of memory. If it was one that has a run, `Exited` says so
+    /// as well.
+    OomKilled {
+        unit: UnitId,
+    },
+    /// The limits of a service that runs were changed, and these are in force.
+    Limited {
+        unit: UnitId,
+        resources: Option<Box<Resources>>,
     },
     /// The answers to [`super::Effect::Freeze`].
     Frozen {
@@ -136,6 +151,8 @@ pub enum Ending {
         number: u8,
         core: Core,
     },
+    /// SIGKILL by the kernel, for want of memory.
+    OomKilled,
     /// It is gone and nobody can say how: it was not our child. The restart policy treats it as a failure.
     Unknown,
 }

@@ -16,6 +16,7 @@
 mod cell;
 mod command;
 mod conclude;
+mod condition;
 mod effect;
 mod event;
 mod facts;
@@ -26,7 +27,9 @@ mod id;
 #[cfg(debug_assertions)]
 mod invariants;
 mod kill;
+mod memory;
 mod phase;
+mod ready;
 mod request;
 mod restart;
 mod restore;
@@ -194,11 +197,14 @@ impl Engine {
             Event::Spawned { run, pid } => self.on_spawned(run, pid),
             Event::Executed { run } => self.on_executed(run),
             Event::Ready { run } => self.on_ready(run),
+            Event::Unready { run, reason } => self.on_unready(run, reason),
             Event::SpawnFailed { run, failure } => self.on_fate(run, Fate::Unborn(failure)),
             Event::Exited { run, ending } => self.on_fate(run, Fate::Ended(ending)),
             Event::MainFound { run, pid } => self.on_main(run, Happening::MainFound(pid)),
             Event::MainMissing { run, reason } => self.on_main(run, Happening::MainMissing(reason)),
             Event::GroupEmpty { unit } => self.happen(unit, Happening::GroupEmpty),
+            Event::OomKilled { unit } => self.happen(unit, Happening::OomKill),
+            Event::Limited { unit, resources } => self.limited(unit, resources),
             Event::Frozen { unit } => self.on_frozen(unit),
             Event::FreezeFailed { unit, reason } => self.on_freeze_failed(unit, &reason),
             Event::Thawed { unit } => self.on_thawed(unit),
@@ -349,6 +355,7 @@ impl Engine {
             (Action::GoOnWithoutMain, Happening::MainMissing(reason)) => {
                 self.go_on_without_main(unit, reason);
             }
+            (Action::OutOfMemory, _) => self.out_of_memory(unit),
             (Action::GroupLost, _) => self.group_lost(unit),
             (Action::GroupGone, _) => self.group_gone(unit),
             (Action::StartTooLong, _) => self.start_too_long(unit),

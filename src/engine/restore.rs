@@ -4,7 +4,7 @@ use crate::unit::{KillMode, Unit};
 
 use super::freeze::Step;
 use super::graph::find_cycle;
-use super::phase::{End, Goal, Group, Left, Phase, Round, Run, Stage, Why, failure_word};
+use super::phase::{End, Goal, Group, Left, Phase, Round, Run, SKIPPED, Stage, Why, failure_word};
 use super::service::Service;
 use super::{
     Cause, Effect, Engine, Event, FactFailure, FactGoal, FactPhase, FactRun, Facts, Failure,
@@ -37,6 +37,7 @@ impl Engine {
             restarts: service.restarts,
             frozen: frozen.map(|freeze| freeze.since),
             deadline: self.timers.get(id).filter(|_| frozen.is_none()),
+            awaits: self.awaits(id),
             waits_for: self.waits_for(id),
         })
     }
@@ -56,7 +57,14 @@ impl Engine {
             _ => None,
         };
         let failure = match (&service.phase, end.map(|end| &end.why)) {
-            (Phase::Failed(failure), _) | (_, Some(Why::Failed(failure))) => Some(failure),
+            (Phase::Failed(failure), _) | (_, Some(Why::Failed(failure))) => Some(FactFailure {
+                result: failure_word(failure).to_owned(),
+                text: failure.to_string(),
+            }),
+            (_, Some(Why::Skipped(how))) => Some(FactFailure {
+                result: SKIPPED.to_owned(),
+                text: how.as_ref().to_owned(),
+            }),
             _ => None,
         };
         Some(Facts {
@@ -78,10 +86,7 @@ impl Engine {
             restarts: service.restarts,
             attempt: service.attempt,
             starts: service.starts.clone(),
-            failure: failure.map(|failure| FactFailure {
-                result: failure_word(failure).to_owned(),
-                text: failure.to_string(),
-            }),
+            failure,
             main_ending: end.and_then(|end| end.main).or(lost),
         })
     }
@@ -188,12 +193,7 @@ impl Engine {
         let group = self
             .service(id)
             .is_some_and(|service| service.definition().is_none());
-        let why = match (&failure, facts.goal) {
-            (Some(failure), _) => Why::Failed(failure.clone()),
-            (None, FactGoal::Up) => Why::Finished,
-            (None, FactGoal::Down | FactGoal::Cycle) => Why::Asked,
-        };
-        let end = End::new(why, facts.main_ending);
+        let end = End::new(why_of(facts, failure.as_ref()), facts.main_ending);
         let left = self.left_of(id, main, control);
         let killing = |stage: Stage, round: Round, end: End| Phase::Killing {
             left,
@@ -266,6 +266,18 @@ impl Engine {
             index: fact.index,
             pid: fact.pid,
         }
+    }
+}
+
+/// Why the run ends, or did.
+fn why_of(facts: &Facts, failure: Option<&Failure>) -> Why {
+    match (&facts.failure, failure, facts.goal) {
+        (Some(skipped), ..) if skipped.result == SKIPPED => {
+            Why::Skipped(skipped.text.as_str().into())
+        }
+        (_, Some(failure), _) => Why::Failed(failure.clone()),
+        (_, None, FactGoal::Up) => Why::Finished,
+        (_, None, FactGoal::Down | FactGoal::Cycle) => Why::Asked,
     }
 }
 

@@ -35,6 +35,8 @@ pub(super) struct Service {
     pub(super) begun: Moment,
     /// The automatic starts that a limit counts.
     pub(super) starts: Vec<Moment>,
+    /// Why the start that is under way is not complete, as the last look has shown.
+    pub(super) unready: Option<Box<str>>,
     /// Whom the clients were last told that it waits for.
     pub(super) told: Option<UnitId>,
 }
@@ -57,6 +59,7 @@ impl Service {
             last_run: RunId(0),
             begun: Moment(0),
             starts: Vec::new(),
+            unready: None,
             told: None,
         }
     }

@@ -28,6 +28,8 @@ pub struct View<'a> {
     pub frozen: Option<Moment>,
     /// The next automatic restart, or the end of the running time limit; none while it stands still.
     pub deadline: Option<Moment>,
+    /// What its start waits for while its program runs, and why that has not come.
+    pub awaits: Option<String>,
     /// What it waits for in order, if it waits.
     pub waits_for: Vec<UnitName>,
 }

@@ -13,7 +13,7 @@ use std::ptr;
 
 use super::process::Identity;
 use super::setting::{self, Resource, ResourceLimit, Setting, set_limit};
-use super::spawn::Directory;
+use super::spawn::{Directory, OpenMode};
 use super::step::{REPORT_LENGTH, Step};
 use nix::libc;
 
@@ -117,6 +117,11 @@ fn become_program(plan: &Plan<'_>) -> Result<Infallible, Failure> {
     set_streams(plan, Rights::Ours)?;
     if let Some(fd) = plan.passed {
         place(fd, PASSED_FD).map_err(at(Step::Session))?;
+    }
+    if let Some(fifo) = &plan.setting.fifo {
+        let flags = OpenMode::ReadWrite.flags();
+        let opened = open(fifo.path.as_ptr(), flags, RawFd::from(fifo.number));
+        opened.map_err(at(Step::ReadyDescriptor))?;
     }
     if let Some(mark) = plan.lock_limit {
         // Refused where we bear a lower mark ourselves, and then that one is handed on.

@@ -15,7 +15,8 @@ use rustix::process::{
 
 use super::proc;
 pub use super::setting::{
-    CpuPolicy, CpuSet, IoClass, Resource, ResourceLimit, Scheduling, Setting, hard_limit,
+    CpuPolicy, CpuSet, IoClass, PlacedFifo, Resource, ResourceLimit, Scheduling, Setting,
+    hard_limit,
 };
 pub use super::spawn::{Directory, OpenMode, Spawn, Spawned, Stdio, spawn};
 pub use super::step::{ExecStatus, Step, read_status};

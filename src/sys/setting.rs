@@ -17,8 +17,18 @@ use super::step::Step;
 pub struct Setting {
     pub limits: Vec<ResourceLimit>,
     pub scheduling: Scheduling,
+    pub fifo: Option<PlacedFifo>,
     /// Where one of these steps fails, the child reports it and goes on.
     pub tolerated: Vec<Step>,
+}
+
+/// A FIFO of ours that the program is to find open, for reading and writing, as [`super::process::OpenMode::ReadWrite`]
+/// has it.
+#[derive(Debug)]
+pub struct PlacedFifo {
+    pub path: CString,
+    /// The descriptor, 3 or above.
+    pub number: u16,
 }
 
 /// A limit in the kernel's unit, `u64::MAX` for none.

@@ -43,6 +43,7 @@ pub enum Step {
     StandardInput,
     StandardOutput,
     StandardError,
+    ReadyDescriptor,
     DescriptorLimit,
     OomScoreAdjust,
     Limit(Resource),
@@ -59,12 +60,13 @@ pub enum Step {
 
 impl Step {
     /// By their numbers, which begin with 1; limits have numbers of their own.
-    const ALL: [Self; 16] = [
+    const ALL: [Self; 17] = [
         Self::Cgroup,
         Self::Session,
         Self::StandardInput,
         Self::StandardOutput,
         Self::StandardError,
+        Self::ReadyDescriptor,
         Self::DescriptorLimit,
         Self::OomScoreAdjust,
         Self::Nice,
@@ -87,6 +89,7 @@ impl Step {
             Self::StandardInput => "standard input",
             Self::StandardOutput => "standard output",
             Self::StandardError => "standard error",
+            Self::ReadyDescriptor => "readiness descriptor",
             Self::DescriptorLimit => "descriptor limit",
             Self::OomScoreAdjust => "OOM score",
             Self::Limit(_) => "limit",

@@ -6,12 +6,13 @@
 use super::exec::commands;
 use super::file::Node;
 use super::keys::find;
+use super::probe;
 use super::report::Fault;
 use super::size;
 use super::specifier::Scope;
 use super::stream;
 use super::value::{self, Value, fault, items, shorten, text, wrong_type};
-use super::{limits, scheduling};
+use super::{folders, limits, scheduling};
 
 /// What a key takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +60,8 @@ pub enum Form {
     Environment,
     EnvironmentFiles,
     Variables,
+    /// Variables, or assignments of which only the very same is meant.
+    Unset,
     Input,
     Output,
     ErrorOutput,
@@ -119,6 +122,7 @@ impl Form {
             Self::Environment => "\"KEY=value\" texts or a table",
             Self::EnvironmentFiles => "paths, optional with `-`",
             Self::Variables => "names of variables",
+            Self::Unset => "names of variables, or \"KEY=value\" texts",
             Self::Input => "null, file:PATH, socket",
             Self::Output => "log, null, file:PATH, append:PATH, inherit, socket",
             Self::ErrorOutput => "log, log:err, null, file:PATH, append:PATH, inherit, socket",
@@ -168,6 +172,7 @@ impl Form {
                 | Self::Paths
                 | Self::Folders
                 | Self::Variables
+                | Self::Unset
                 | Self::EnvironmentFiles
                 | Self::Addresses
                 | Self::Bandwidths
@@ -206,13 +211,15 @@ impl Form {
             Self::Paths => rooted(value, scope),
             Self::PidFile => value::pid_file(value, scope).map(drop),
             Self::Directory => value::working_directory(value, scope).map(drop),
-            Self::Folders => folder(value, scope),
+            Self::Folders => folders::folder(value, scope).map(drop),
             Self::EnvironmentFiles => value::environment_file(value, scope).map(drop),
             Self::Variables => value::variable(value, scope).map(drop),
+            Self::Unset => value::unset(value, scope).map(drop),
             Self::Input => stream::input(value, scope).map(drop),
             Self::Output => stream::output(value, scope).map(drop),
             Self::ErrorOutput => stream::error_output(value, scope).map(drop),
-            Self::Ready | Self::Check => probe(self, value, scope),
+            Self::Ready => probe::ready_when(value, scope).map(drop),
+            Self::Check => probe::check(value, scope).map(drop),
             Self::Cpus => scheduling::processors(value).map(drop),
             Self::Limit(bound) => limits::limit(value, bound).map(drop),
             Self::Capabilities => capability(value),
@@ -222,7 +229,7 @@ impl Form {
     }
 
     /// Checks what is written as a number or as a text that holds one.
-    fn check_quantity(self, value: &Value) -> Result<(), Fault> {
+    pub(super) fn check_quantity(self, value: &Value) -> Result<(), Fault> {
         let number = match value.get_ref() {
             Node::Integer(number) => Some(u64::try_from(*number).ok()),
             Node::Text(_) => None,
@@ -314,15 +321,6 @@ fn rooted(value: &Value, scope: &Scope) -> Result<(), Fault> {
     value::absolute(value, path, scope).map(drop)
 }
 
-fn folder(value: &Value, scope: &Scope) -> Result<(), Fault> {
-    let path = value::expanded(value, scope)?;
-    if path.starts_with('/') || path.split('/').any(|part| matches!(part, "" | "." | "..")) {
-        let message = format!("`{}` is not a plain relative path", shorten(&path));
-        return Err(fault(value, message));
-    }
-    Ok(())
-}
-
 /// A port, `HOST:PORT`, `[ADDRESS]:PORT`, an absolute path or an abstract name.
 fn is_address(text: &str) -> bool {
     if text.starts_with('/') || text.len() > 1 && text.starts_with('@') {
@@ -351,26 +349,4 @@ fn capability(value: &Value) -> Result<(), Fault> {
             Err(fault(value, message).hint("such as \"CAP_NET_BIND_SERVICE\""))
         }
     }
-}
-
-/// The forms of `ReadyWhen=` and `Check=`.
-fn probe(form: Form, value: &Value, scope: &Scope) -> Result<(), Fault> {
-    let text = value::expanded(value, scope)?;
-    let (kind, rest) = text.split_once(':').unwrap_or((&text, ""));
-    let right = match kind {
-        "notify" | "fd" | "log" if form == Form::Check => false,
-        "notify" => text == "notify",
-        "fd" => rest.parse::<u16>().is_ok_and(|number| number >= 3),
-        "log" | "exec" => !rest.is_empty(),
-        "tcp" => is_address(rest) && rest.contains(':') && !rest.starts_with(['/', '@']),
-        "unix" => rest.starts_with('/') || rest.len() > 1 && rest.starts_with('@'),
-        "file" => rest.starts_with('/'),
-        "http" => rest.starts_with("http://") || rest.starts_with("//"),
-        _ => false,
-    };
-    if right {
-        return Ok(());
-    }
-    let message = format!("`{}` is no such check", shorten(&text));
-    Err(fault(value, message).hint(format!("expected {}", form.describe())))
 }

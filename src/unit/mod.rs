@@ -6,6 +6,7 @@
 mod environment;
 mod exec;
 mod file;
+mod folders;
 mod form;
 pub mod glob;
 mod hash;
@@ -18,8 +19,10 @@ mod name;
 mod nearest;
 mod parse;
 mod print;
+mod probe;
 mod readiness;
 mod report;
+mod resources;
 mod restart;
 mod scheduling;
 mod search;
@@ -34,6 +37,7 @@ pub mod words;
 
 pub use environment::{EnvironmentError, EnvironmentFault, parse_environment_file};
 pub use exec::swallowed_hint;
+pub use folders::{Folders, Preserve, Purpose};
 pub use form::{Bound, Form};
 pub use keys::{Key, keys};
 pub use kill::{Kill, KillMode};
@@ -44,8 +48,10 @@ pub use name::{NameError, UnitName};
 pub use nearest::{did_you_mean, nearest};
 pub use parse::parse;
 pub use print::{same_meaning, to_toml};
+pub use probe::{Endpoint, Page, Probe};
 pub use readiness::Readiness;
 pub use report::{Problem, Report};
+pub use resources::*;
 pub use scheduling::{CpuScheduling, IoScheduling, Scheduling};
 pub use search::{
     Found, Listed, Listing, LoadError, SearchPath, Skipped, files, hash_on_disk, load, load_file,

@@ -7,7 +7,10 @@ use super::restart::POLICIES;
 use super::service::KINDS;
 use super::stream::{input_word, output_word};
 use super::words::quote;
-use super::{Exec, Restart, Service, Span, StatusSet, Unit, UnitName, WorkingDirectory, size};
+use super::{
+    Exec, Probe, Readiness, Restart, Service, Span, StatusSet, Unit, UnitName, WorkingDirectory,
+    size,
+};
 
 /// Writes a unit as a file that reads back as the same unit.
 #[must_use]
@@ -168,6 +171,8 @@ impl Page {
         self.bare("RemainAfterExit", &service.remain_after_exit.to_string());
         let pid_file = service.pid_file.as_ref().map(|path| path.to_string_lossy());
         self.optional("PIDFile", pid_file.as_deref());
+        self.readiness(&service.readiness);
+        self.commands("ExecCondition", &service.condition);
         self.commands("ExecStartPre", &service.start_pre);
         self.commands("ExecStart", &service.start);
         self.commands("ExecStartPost", &service.start_post);
@@ -184,12 +189,31 @@ impl Page {
         self.text("StandardError", &literal(&output_word(&service.stderr)));
         self.text("LogMaxSize", &size::show(service.log.max_size));
         self.bare("LogMaxFiles", &service.log.max_files.to_string());
+        for (key, value) in service.resources.iter().flat_map(|given| given.lines()) {
+            self.bare(key, &value);
+        }
         self.scheduling(service);
         for limit in &service.limits {
             self.text(limit.key(), &limit.value());
         }
         let ignored = service.ignore_unsupported.iter();
         self.list("IgnoreUnsupported", ignored.map(|key| (*key).to_owned()));
+    }
+
+    fn readiness(&mut self, readiness: &Readiness) {
+        let exec = match readiness {
+            Readiness::Executed => return,
+            Readiness::Probe(probe) => match &**probe {
+                Probe::Exec(exec) => Some(exec),
+                _ => None,
+            },
+            _ => None,
+        };
+        let text = match exec {
+            Some(exec) => format!("exec:{}", command(exec)),
+            None => literal(&readiness.to_string()),
+        };
+        self.text("ReadyWhen", &text);
     }
 
     fn restart(&mut self, restart: &Restart) {
@@ -253,5 +277,13 @@ impl Page {
         });
         self.list("EnvironmentFile", files);
         self.list("PassEnvironment", service.pass_environment.iter().cloned());
+        let unset = service.unset_environment.iter();
+        self.list("UnsetEnvironment", unset.map(|item| literal(item)));
+        for folders in &service.folders {
+            let (key, mode_key) = folders.purpose.keys();
+            self.list(key, folders.names.iter().map(|name| literal(name)));
+            self.text(mode_key, &format!("{:03o}", folders.mode));
+        }
+        self.text("RuntimeDirectoryPreserve", service.preserve.word());
     }
 }

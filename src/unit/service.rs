@@ -8,8 +8,8 @@ use super::parse::Reader;
 use super::print::word;
 use super::stream::{self, Stream};
 use super::value;
-use super::{Exec, Input, Kind, LogLimits, Output, Readiness, Service, Span, Unit};
-use super::{WorkingDirectory, kill, limits, restart, scheduling};
+use super::{Exec, Input, Kind, LogLimits, Output, Service, Span, Unit};
+use super::{WorkingDirectory, folders, kill, limits, readiness, resources, restart, scheduling};
 
 /// What `Type=` can be; nothing where this version does not act on it.
 pub(super) const KINDS: [(&str, Option<Kind>); 6] = [
@@ -47,9 +47,10 @@ pub(super) fn read(reader: &mut Reader) -> Service {
     let (timeout_start, timeout_stop) = timeouts(reader, kind);
     let service = Service {
         kind,
-        readiness: Readiness::default(),
+        readiness: readiness::read(reader),
         remain_after_exit: reader.flag("RemainAfterExit").unwrap_or(false),
         pid_file: reader.one(SERVICE, "PIDFile", value::pid_file),
+        condition: execs(reader, "ExecCondition"),
         start_pre: execs(reader, "ExecStartPre"),
         start: execs(reader, "ExecStart"),
         start_post: execs(reader, "ExecStartPost"),
@@ -74,15 +75,20 @@ pub(super) fn read(reader: &mut Reader) -> Service {
             .unwrap_or_default(),
         environment_files: reader.many(SERVICE, "EnvironmentFile", value::environment_file),
         pass_environment: reader.many(SERVICE, "PassEnvironment", value::variable),
+        unset_environment: reader.many(SERVICE, "UnsetEnvironment", value::unset),
+        folders: folders::read(reader),
+        preserve: folders::preserve(reader),
         stdin: now(reader, "StandardInput", Input::Null, stream::input),
         stdout: now(reader, "StandardOutput", Output::Log, stream::output),
         stderr: now(reader, "StandardError", Output::Log, stream::error_output),
         log: log(reader),
+        resources: resources::read(reader),
         limits: limits::read(reader),
         scheduling: scheduling::read(reader),
         ignore_unsupported: reader.many(SERVICE, "IgnoreUnsupported", |v, _| form::key(v)),
     };
     check_commands(reader, &service);
+    readiness::check(reader, &service);
     service
 }
 

@@ -80,8 +80,10 @@ struct WireUnit {
     log_lost: u64,
     documentation: Option<Vec<String>>,
     left_over: Option<Vec<u32>>,
+    limits: Option<Vec<String>>,
     frozen_ms: Option<u64>,
     forgone: Option<Vec<String>>,
+    awaits: Option<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -293,7 +295,7 @@ same_fields!(
         log_lost,
         frozen_ms,
     }
-    later { documentation, left_over, forgone }
+    later { documentation, left_over, forgone, awaits, limits }
 );
 
 same_fields!(
@@ -352,7 +354,9 @@ mod tests {
             log_lost: 9,
             frozen_ms: Some(1_700_000_000_000),
             left_over: vec![1, u32::MAX],
+            limits: vec!["MemoryMax=1M".to_owned()],
             forgone: vec!["Nice=5: why".to_owned()],
+            awaits: TEXT.to_owned(),
         }
     }
 
@@ -396,6 +400,7 @@ mod tests {
             Reloaded,
             Signaled,
             ResetDone,
+            ResultKind::Set,
             LeftDown,
             Failed,
             ResultKind::Superseded,

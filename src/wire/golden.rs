@@ -82,6 +82,7 @@ fn present() -> Saved {
         invocation: Some("0123456789abcdef0123456789abcdef".to_owned()),
         last_end: Some(Ending::Code(3)),
         log_lost: 12,
+        oom_kills: Some(1),
     }
 }
 
@@ -92,6 +93,7 @@ fn facts_of_the_first_version_are_read() {
         next: None,
         last_end: None,
         log_lost: 0,
+        oom_kills: None,
         ..present()
     };
     first.facts.begun = Moment(0);
@@ -134,5 +136,7 @@ fn context() -> Context {
         runtime: place(),
         state: place(),
         logs: place(),
+        cache: place(),
+        configuration: place(),
     }
 }

@@ -100,6 +100,8 @@ pub enum ResultKind {
     Frozen,
     Thawed,
     ResetDone,
+    /// Limits were changed.
+    Set,
     LeftDown,
     Failed,
     Superseded,
@@ -147,8 +149,12 @@ pub struct UnitStatus {
     pub frozen_ms: Option<u64>,
     /// Log bytes that could not be written.
     pub log_lost: u64,
+    /// What its start waits for while its program runs, and why that has not come, for the reader.
+    pub awaits: String,
     /// Processes that an earlier daemon started, and that nobody watches.
     pub left_over: Vec<u32>,
+    /// What its processes together may use, each `KEY=VALUE`.
+    pub limits: Vec<String>,
     /// What it goes without, by `IgnoreUnsupported=`: each names a key and says why it is not honoured.
     pub forgone: Vec<String>,
 }

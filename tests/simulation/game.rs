@@ -423,6 +423,8 @@ impl Game<'_> {
                     self.world.watch_group(&definition.name, *unit);
                 }
             }
+            // A process says by itself when it is ready.
+            Effect::AwaitReady { .. } | Effect::StopAwaiting { .. } => {}
             Effect::Freeze { unit } => {
                 if let Some(definition) = of(*unit) {
                     self.world.freeze(entropy, &definition.name, *unit);

@@ -296,11 +296,14 @@ fn concerns(scene: &Scene<'_>, name: &UnitName, before: &Facts, model: &Model) -
         | Event::MainFound { run, .. }
         | Event::Spawned { run, .. }
         | Event::Ready { run }
+        | Event::Unready { run, .. }
         | Event::Executed { run } => model
             .runs
             .get(run)
             .is_some_and(|record| record.unit == *name),
         Event::GroupEmpty { unit }
+        | Event::OomKilled { unit }
+        | Event::Limited { unit, .. }
         | Event::Frozen { unit }
         | Event::FreezeFailed { unit, .. }
         | Event::Thawed { unit }

@@ -114,6 +114,8 @@ fn tell_event(event: &Event, names: &Names<'_>) -> String {
         Event::Thawed { unit } => format!("Thawed: {}", told(*unit, names)),
         Event::ThawFailed { unit, .. } => format!("ThawFailed: {}", told(*unit, names)),
         Event::GroupEmpty { unit } => format!("GroupEmpty of {}", told(*unit, names)),
+        Event::OomKilled { unit } => format!("OomKilled in {}", told(*unit, names)),
+        Event::Limited { unit, .. } => format!("Limited is {}", told(*unit, names)),
         Event::Restored { unit, next, facts } => {
             let newer = if next.is_some() {
                 ", with a newer definition"
@@ -127,6 +129,7 @@ fn tell_event(event: &Event, names: &Names<'_>) -> String {
         | Event::Spawned { .. }
         | Event::Executed { .. }
         | Event::Ready { .. }
+        | Event::Unready { .. }
         | Event::SpawnFailed { .. }
         | Event::Exited { .. }
         | Event::MainFound { .. }
@@ -154,6 +157,10 @@ fn tell_effect(effect: &Effect, names: &Names<'_>) -> String {
             )
         }
         Effect::StopFinding { run } => format!("stop finding for run {run}"),
+        Effect::AwaitReady { unit, run } => {
+            format!("await that run {run} of {} is ready", told(*unit, names))
+        }
+        Effect::StopAwaiting { run } => format!("stop awaiting run {run}"),
         Effect::Signal { unit, to, signal } => {
             format!(
                 "signal {} to {} {to:?}",

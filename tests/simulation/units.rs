@@ -63,6 +63,7 @@ pub(crate) fn exec(program: &str) -> Exec {
 }
 
 /// As the parser reads it, so that every key has its default.
+#[allow(clippy::expect_used, reason = "a game without units is none")]
 fn plain() -> Service {
     static PLAIN: OnceLock<Service> = OnceLock::new();
     let read = || {
@@ -74,11 +75,16 @@ fn plain() -> Service {
             runtime: PathBuf::from("/run"),
             state: PathBuf::from("/var/lib"),
             logs: PathBuf::from("/var/log"),
+            cache: PathBuf::from("/var/cache"),
+            configuration: PathBuf::from("/etc"),
         };
         let text = "[service]\nExecStart = '/bin/main'";
         let unit = parse(text, Path::new("/plain.service"), &name("plain"), &context);
         let service = unit.ok().and_then(|unit| unit.service);
-        *service.expect("a plain service is right")
+        let Some(service) = service else {
+            panic!("a plain service is right");
+        };
+        *service
     };
     PLAIN.get_or_init(read).clone()
 }
@@ -147,7 +153,10 @@ fn draw_service(entropy: &mut Entropy) -> Service {
     let mut service = plain();
     service.kind = entropy.pick(&[Kind::Simple, Kind::Exec, Kind::Oneshot, Kind::Forking]);
     if matches!(service.kind, Kind::Simple | Kind::Exec) && entropy.chance(40) {
-        service.readiness = Readiness::Notify;
+        service.readiness = match entropy.below(2) {
+            0 => Readiness::Notify,
+            _ => Readiness::Log("up".into()),
+        };
     }
     service.remain_after_exit = entropy.chance(25);
     if service.kind == Kind::Forking && entropy.chance(50) {
@@ -155,6 +164,9 @@ fn draw_service(entropy: &mut Entropy) -> Service {
     }
     if service.kind == Kind::Oneshot {
         service.start = commands(entropy, 1, 3);
+    }
+    if entropy.chance(15) {
+        service.condition = commands(entropy, 1, 2);
     }
     if entropy.chance(40) {
         service.start_pre = commands(entropy, 0, 2);

@@ -610,6 +610,7 @@ fn run_of(event: &Event) -> Option<RunId> {
         Event::Spawned { run, .. }
         | Event::Executed { run }
         | Event::Ready { run }
+        | Event::Unready { run, .. }
         | Event::SpawnFailed { run, .. }
         | Event::Exited { run, .. }
         | Event::MainFound { run, .. }
@@ -617,6 +618,8 @@ fn run_of(event: &Event) -> Option<RunId> {
         Event::Request { .. }
         | Event::Detached { .. }
         | Event::GroupEmpty { .. }
+        | Event::OomKilled { .. }
+        | Event::Limited { .. }
         | Event::Frozen { .. }
         | Event::FreezeFailed { .. }
         | Event::Thawed { .. }

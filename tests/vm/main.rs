@@ -51,6 +51,13 @@ fn groups_where_the_controllers_are() {
     Machine::new("groups").boot("groups");
 }
 
+/// Memory, processor time and tasks are limited, and an end for want of memory is known by its name.
+#[test]
+#[ignore = "needs qemu and a kernel, see tests/vm/main.rs"]
+fn limits_that_hold() {
+    Machine::new("limits").boot("limits");
+}
+
 #[test]
 #[ignore = "needs qemu and a kernel, see tests/vm/main.rs"]
 fn the_guardian_as_the_first_process() {

@@ -45,6 +45,7 @@ pub(in crate::cli) fn is_success(result: &UnitResult) -> bool {
         | ResultKind::Frozen
         | ResultKind::Thawed
         | ResultKind::ResetDone
+        | ResultKind::Set
         | ResultKind::LeftDown
         | ResultKind::Enabled
         | ResultKind::Disabled => true,

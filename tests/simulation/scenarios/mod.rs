@@ -10,6 +10,7 @@
 )]
 
 mod freeze;
+mod memory;
 mod order;
 mod repeat;
 mod restart;
