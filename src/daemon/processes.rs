@@ -13,6 +13,7 @@ use mio::Token;
 
 use crate::engine::{Effect, Ending, Engine, Event, FactRun, Role, RunId, SpawnFailure, UnitId};
 use crate::sys::cgroup::{Cgroup, Tree};
+use crate::sys::kin::Kin;
 use crate::sys::process::{self, Pid, PidFd, reap_orphans};
 use crate::sys::users;
 use crate::unit::Unit;
@@ -87,6 +88,8 @@ pub(super) struct Processes {
     /// What these starts have found, or have made ready for them.
     pub(super) before: BTreeMap<UnitId, Before>,
     pub(super) watches: Watches,
+    /// Our children, where there are no cgroups.
+    pub(super) kin: Kin,
     pub(super) states: States,
     pub(super) history: BTreeMap<UnitId, History>,
     pub(super) forgone: Forgone,
@@ -210,6 +213,7 @@ impl Processes {
             awaiting: BTreeMap::new(),
             before: BTreeMap::new(),
             watches: Watches::new(sources),
+            kin: Kin::default(),
             states: States::new(home.run()),
             history: BTreeMap::new(),
             forgone: Forgone::default(),
@@ -319,7 +323,8 @@ impl Processes {
         let runs = self.runs.values().chain(ended).map(|run| run.pid);
         let looks = self.awaiting.values().filter_map(Awaiting::child);
         let known: BTreeSet<Pid> = runs.chain(self.rehearsing).chain(looks).collect();
-        reap_orphans(|pid| known.contains(&pid));
+        let reaped = reap_orphans(|pid| known.contains(&pid));
+        self.kin.forget(&reaped);
         let is_waiting = |hold: &Hold| hold.group.watched() != Watched::Not;
         let is_told = self.watches.is_working();
         let waiting = self.holds.iter().filter(|(_, hold)| is_waiting(hold));
@@ -360,6 +365,7 @@ impl Processes {
         for (_, run) in std::mem::take(&mut self.ended) {
             // One that was not our child is reaped by whose it is.
             let _ = run.pidfd.wait();
+            self.kin.forget(&[run.pid]);
         }
         for unit in std::mem::take(&mut self.stirred) {
             self.look_at_folders(unit, engine);
