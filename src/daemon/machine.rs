@@ -6,8 +6,10 @@
 use std::path::Path;
 
 use crate::engine::{Spawn, SpawnFailure};
+use crate::sys::cgroup::Tree;
 use crate::sys::controllers::Controllers;
 use crate::sys::process::Pid;
+use crate::sys::users;
 use crate::unit::{Resources, Service};
 
 use super::account::Account;
@@ -117,6 +119,18 @@ impl Machine {
 }
 
 impl Processes {
+    /// What the machine lets us do, one line each, for `daemon-status`.
+    pub(super) fn abilities(&self) -> Vec<String> {
+        let groups = self.tree.as_ref().map(Tree::path);
+        let [groups, limits] = self.machine.abilities(groups);
+        let switching = if users::effective_uid() == 0 {
+            "user switching: yes".to_owned()
+        } else {
+            format!("user switching: no, not root but {}", self.ours.name)
+        };
+        vec![groups, limits, switching]
+    }
+
     /// Finds out what can be limited, and makes way for it.
     pub(super) fn switch_on_controllers(&mut self) {
         if let Some(tree) = &self.tree {

@@ -16,7 +16,6 @@ use crate::engine::{
 };
 use crate::sys::cgroup::{Cgroup, Tree};
 use crate::sys::process::{self, Pid, PidFd, error_text, reap_orphans};
-use crate::sys::users;
 use crate::unit::{Signal, Unit};
 use crate::wire::{Saved, SavedDefinition};
 
@@ -216,18 +215,6 @@ impl Processes {
             keeper: Keeper::default(),
             ended: Vec::new(),
         }
-    }
-
-    /// What the machine lets us do, one line each, for `daemon-status`.
-    pub(super) fn abilities(&self) -> Vec<String> {
-        let groups = self.tree.as_ref().map(Tree::path);
-        let [groups, limits] = self.machine.abilities(groups);
-        let switching = if users::effective_uid() == 0 {
-            "user switching: yes".to_owned()
-        } else {
-            format!("user switching: no, not root but {}", self.ours.name)
-        };
-        vec![groups, limits, switching]
     }
 
     /// Carries out an effect that concerns processes; others are not for here.
