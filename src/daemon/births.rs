@@ -55,6 +55,10 @@ impl Processes {
         let fifos = self.fifos(unit.name.as_str());
         self.open_hold(spawn, (unit, service));
         self.limit_group(spawn, service, &owner, &mut lenience)?;
+        if is_first(service, spawn) {
+            let unit = (spawn.unit, service);
+            self.standing.begin(unit, &owner, &mut lenience)?;
+        }
         self.open_pipes((spawn.unit, service), &fifos, &owner, turn)?;
         if spawn.role == Role::Start {
             self.prepare_readiness(spawn, (unit, service), &owner, turn)?;

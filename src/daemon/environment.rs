@@ -13,7 +13,7 @@ use crate::engine::{Core, Ending, RunResult, SpawnFailure};
 use crate::sys::files;
 use crate::sys::proc::Mark;
 use crate::sys::process::error_text;
-use crate::unit::{EnvironmentFile, Signal, parse_environment_file};
+use crate::unit::{EnvironmentFile, Service, Signal, parse_environment_file};
 
 use super::account::Account;
 use super::spawn::{Order, failure};
@@ -82,6 +82,7 @@ impl Environment {
         } = order;
         let mut environment = Self::default();
         environment.add_base(account);
+        environment.add_folders(service);
         environment.pass(&service.pass_environment)?;
         for (name, value) in &service.environment {
             environment.set(name, value);
@@ -96,6 +97,9 @@ impl Environment {
         }
         if let Some(result) = &spawn.result {
             environment.add_result(*result);
+        }
+        for item in &service.unset_environment {
+            environment.unset(item);
         }
         Ok(environment)
     }
@@ -115,6 +119,26 @@ impl Environment {
 
     fn set(&mut self, name: &str, value: &str) {
         self.0.insert(name.to_owned(), value.to_owned());
+    }
+
+    /// `NAME`, or `NAME=value` where only this value is to go.
+    fn unset(&mut self, item: &str) {
+        match item.split_once('=') {
+            Some((name, value)) if self.get(name) != Some(value) => {}
+            Some((name, _)) => drop(self.0.remove(name)),
+            None => drop(self.0.remove(item)),
+        }
+    }
+
+    /// Where the service's own folders are, with colons between several.
+    fn add_folders(&mut self, service: &Service) {
+        for folders in &service.folders {
+            let paths: Vec<String> = folders
+                .paths()
+                .map(|path| path.to_string_lossy().into_owned())
+                .collect();
+            self.set(folders.purpose.variable(), &paths.join(":"));
+        }
     }
 
     fn add_base(&mut self, account: &Account) {

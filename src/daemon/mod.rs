@@ -12,6 +12,7 @@ mod enabled;
 mod ends;
 mod environment;
 mod event_loop;
+mod folders;
 mod group;
 mod guardian;
 mod handover;

@@ -21,6 +21,7 @@ use crate::wire::{Saved, SavedDefinition};
 
 use super::account::Account;
 use super::environment::Invocation;
+use super::folders::Standing;
 use super::group::{Group, Watched, is_gone};
 use super::home::Home;
 use super::identity::{Identities, Invocations};
@@ -87,6 +88,7 @@ pub(super) struct Processes {
     pub(super) states: States,
     pub(super) history: BTreeMap<UnitId, History>,
     pub(super) forgone: Forgone,
+    pub(super) standing: Standing,
     /// What a predecessor left and could not be taken back.
     pub(super) leftovers: Leftovers,
     /// Units that may have come to rest.
@@ -207,6 +209,7 @@ impl Processes {
             states: States::new(home.run()),
             history: BTreeMap::new(),
             forgone: Forgone::default(),
+            standing: Standing::default(),
             leftovers: Leftovers::default(),
             stirred: BTreeSet::new(),
             heavy: BTreeSet::new(),
@@ -333,6 +336,7 @@ impl Processes {
             let _ = run.pidfd.wait();
         }
         for unit in std::mem::take(&mut self.stirred) {
+            self.look_at_folders(unit, engine);
             let state = engine.view(unit).map(|view| view.state);
             if is_rest(state) {
                 self.settle_unit(unit, turn);
@@ -420,6 +424,7 @@ impl Processes {
         }
         self.states.keep_last_run(engine.last_run());
         for unit in engine.units() {
+            self.look_at_folders(unit, engine);
             if let Some(definition) = engine
                 .unit(unit)
                 .filter(|_| !self.holds.contains_key(&unit))

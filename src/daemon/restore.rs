@@ -170,6 +170,13 @@ impl Processes {
         let Some(service) = unit.service.as_deref() else {
             return;
         };
+        let is_over = matches!(
+            facts.phase,
+            FactPhase::Stopped | FactPhase::Completed | FactPhase::Failed
+        );
+        if !is_over {
+            self.standing.note(id, service);
+        }
         // What is in the cgroup of one that is down is what was left of it, and not ours to signal.
         let is_down = facts.main.is_none() && facts.control.is_none();
         if !(is_down && self.is_left(&unit.name)) {

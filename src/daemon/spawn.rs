@@ -372,6 +372,8 @@ mod tests {
             runtime: "/run".into(),
             state: "/var/lib".into(),
             logs: "/var/log".into(),
+            cache: "/var/cache".into(),
+            configuration: "/var/etc".into(),
         };
         let name = UnitName::parse("web").unwrap();
         parse(text, Path::new("/units/web.service"), &name, &context).unwrap()

@@ -26,6 +26,7 @@ pub mod connect;
 pub mod controllers;
 pub mod detach;
 pub mod files;
+pub mod folders;
 pub mod fork;
 pub mod image;
 pub mod inotify;

@@ -12,7 +12,7 @@ use super::size;
 use super::specifier::Scope;
 use super::stream;
 use super::value::{self, Value, fault, items, shorten, text, wrong_type};
-use super::{limits, scheduling};
+use super::{folders, limits, scheduling};
 
 /// What a key takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,6 +60,8 @@ pub enum Form {
     Environment,
     EnvironmentFiles,
     Variables,
+    /// Variables, or assignments of which only the very same is meant.
+    Unset,
     Input,
     Output,
     ErrorOutput,
@@ -120,6 +122,7 @@ impl Form {
             Self::Environment => "\"KEY=value\" texts or a table",
             Self::EnvironmentFiles => "paths, optional with `-`",
             Self::Variables => "names of variables",
+            Self::Unset => "names of variables, or \"KEY=value\" texts",
             Self::Input => "null, file:PATH, socket",
             Self::Output => "log, null, file:PATH, append:PATH, inherit, socket",
             Self::ErrorOutput => "log, log:err, null, file:PATH, append:PATH, inherit, socket",
@@ -169,6 +172,7 @@ impl Form {
                 | Self::Paths
                 | Self::Folders
                 | Self::Variables
+                | Self::Unset
                 | Self::EnvironmentFiles
                 | Self::Addresses
                 | Self::Bandwidths
@@ -207,9 +211,10 @@ impl Form {
             Self::Paths => rooted(value, scope),
             Self::PidFile => value::pid_file(value, scope).map(drop),
             Self::Directory => value::working_directory(value, scope).map(drop),
-            Self::Folders => folder(value, scope),
+            Self::Folders => folders::folder(value, scope).map(drop),
             Self::EnvironmentFiles => value::environment_file(value, scope).map(drop),
             Self::Variables => value::variable(value, scope).map(drop),
+            Self::Unset => value::unset(value, scope).map(drop),
             Self::Input => stream::input(value, scope).map(drop),
             Self::Output => stream::output(value, scope).map(drop),
             Self::ErrorOutput => stream::error_output(value, scope).map(drop),
@@ -314,15 +319,6 @@ fn rooted(value: &Value, scope: &Scope) -> Result<(), Fault> {
     let path = text.strip_prefix('-').unwrap_or(text);
     let path = path.strip_prefix('+').unwrap_or(path);
     value::absolute(value, path, scope).map(drop)
-}
-
-fn folder(value: &Value, scope: &Scope) -> Result<(), Fault> {
-    let path = value::expanded(value, scope)?;
-    if path.starts_with('/') || path.split('/').any(|part| matches!(part, "" | "." | "..")) {
-        let message = format!("`{}` is not a plain relative path", shorten(&path));
-        return Err(fault(value, message));
-    }
-    Ok(())
 }
 
 /// A port, `HOST:PORT`, `[ADDRESS]:PORT`, an absolute path or an abstract name.

@@ -64,7 +64,7 @@ const fn later(
     }
 }
 
-static KEYS: [Key; 186] = [
+static KEYS: [Key; 192] = [
     now("unit", "Description", Form::Line, ""),
     now("unit", "Documentation", Form::Links, ""),
     now("unit", "Requires", Form::Names, ""),
@@ -208,16 +208,27 @@ static KEYS: [Key; 186] = [
     now("service", "UMask", Form::Mode, "022"),
     now("service", "WorkingDirectory", Form::Directory, "~"),
     later("service", "RootDirectory", Form::Path, "/"),
-    later("service", "RuntimeDirectory", Form::Folders, ""),
-    later("service", "StateDirectory", Form::Folders, ""),
-    later("service", "CacheDirectory", Form::Folders, ""),
-    later("service", "LogsDirectory", Form::Folders, ""),
-    later("service", "ConfigurationDirectory", Form::Folders, ""),
+    now("service", "RuntimeDirectory", Form::Folders, ""),
+    now("service", "RuntimeDirectoryMode", Form::Mode, "755"),
+    now(
+        "service",
+        "RuntimeDirectoryPreserve",
+        Form::FlagOr(&["no", "yes", "restart"]),
+        "no",
+    ),
+    now("service", "StateDirectory", Form::Folders, ""),
+    now("service", "StateDirectoryMode", Form::Mode, "755"),
+    now("service", "CacheDirectory", Form::Folders, ""),
+    now("service", "CacheDirectoryMode", Form::Mode, "755"),
+    now("service", "LogsDirectory", Form::Folders, ""),
+    now("service", "LogsDirectoryMode", Form::Mode, "755"),
+    now("service", "ConfigurationDirectory", Form::Folders, ""),
+    now("service", "ConfigurationDirectoryMode", Form::Mode, "755"),
     // Environment.
     now("service", "Environment", Form::Environment, ""),
     now("service", "EnvironmentFile", Form::EnvironmentFiles, ""),
     now("service", "PassEnvironment", Form::Variables, ""),
-    later("service", "UnsetEnvironment", Form::Variables, ""),
+    now("service", "UnsetEnvironment", Form::Unset, ""),
     // Streams and the log.
     now("service", "StandardInput", Form::Input, "null"),
     now("service", "StandardOutput", Form::Output, "log"),

@@ -6,6 +6,7 @@
 mod environment;
 mod exec;
 mod file;
+mod folders;
 mod form;
 pub mod glob;
 mod hash;
@@ -36,6 +37,7 @@ pub mod words;
 
 pub use environment::{EnvironmentError, EnvironmentFault, parse_environment_file};
 pub use exec::swallowed_hint;
+pub use folders::{Folders, Preserve, Purpose};
 pub use form::{Bound, Form};
 pub use keys::{Key, keys};
 pub use kill::{Kill, KillMode};

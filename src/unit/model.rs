@@ -6,7 +6,9 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use super::{Kill, Limit, Readiness, Resources, Scheduling, Signal, Span, UnitName};
+use super::{
+    Folders, Kill, Limit, Preserve, Readiness, Resources, Scheduling, Signal, Span, UnitName,
+};
 
 /// A unit: a service, or (without [`Unit::service`]) a group that is nothing but its dependencies.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -108,6 +110,11 @@ pub struct Service {
     pub environment: Vec<(String, String)>,
     pub environment_files: Vec<EnvironmentFile>,
     pub pass_environment: Vec<String>,
+    /// Names, and `NAME=value` where only this value is meant.
+    pub unset_environment: Vec<String>,
+    /// At most one entry of each purpose.
+    pub folders: Vec<Folders>,
+    pub preserve: Preserve,
     pub stdin: Input,
     pub stdout: Output,
     pub stderr: Output,

@@ -277,5 +277,13 @@ impl Page {
         });
         self.list("EnvironmentFile", files);
         self.list("PassEnvironment", service.pass_environment.iter().cloned());
+        let unset = service.unset_environment.iter();
+        self.list("UnsetEnvironment", unset.map(|item| literal(item)));
+        for folders in &service.folders {
+            let (key, mode_key) = folders.purpose.keys();
+            self.list(key, folders.names.iter().map(|name| literal(name)));
+            self.text(mode_key, &format!("{:03o}", folders.mode));
+        }
+        self.text("RuntimeDirectoryPreserve", service.preserve.word());
     }
 }

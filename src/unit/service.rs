@@ -9,7 +9,7 @@ use super::print::word;
 use super::stream::{self, Stream};
 use super::value;
 use super::{Exec, Input, Kind, LogLimits, Output, Service, Span, Unit};
-use super::{WorkingDirectory, kill, limits, readiness, resources, restart, scheduling};
+use super::{WorkingDirectory, folders, kill, limits, readiness, resources, restart, scheduling};
 
 /// What `Type=` can be; nothing where this version does not act on it.
 pub(super) const KINDS: [(&str, Option<Kind>); 6] = [
@@ -75,6 +75,9 @@ pub(super) fn read(reader: &mut Reader) -> Service {
             .unwrap_or_default(),
         environment_files: reader.many(SERVICE, "EnvironmentFile", value::environment_file),
         pass_environment: reader.many(SERVICE, "PassEnvironment", value::variable),
+        unset_environment: reader.many(SERVICE, "UnsetEnvironment", value::unset),
+        folders: folders::read(reader),
+        preserve: folders::preserve(reader),
         stdin: now(reader, "StandardInput", Input::Null, stream::input),
         stdout: now(reader, "StandardOutput", Output::Log, stream::output),
         stderr: now(reader, "StandardError", Output::Log, stream::error_output),

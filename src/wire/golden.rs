@@ -134,5 +134,7 @@ fn context() -> Context {
         runtime: place(),
         state: place(),
         logs: place(),
+        cache: place(),
+        configuration: place(),
     }
 }

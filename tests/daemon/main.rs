@@ -14,6 +14,7 @@ mod clients;
 mod container;
 mod ending;
 mod files;
+mod folders;
 mod harness;
 mod home;
 mod kinds;

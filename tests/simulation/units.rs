@@ -63,6 +63,7 @@ pub(crate) fn exec(program: &str) -> Exec {
 }
 
 /// As the parser reads it, so that every key has its default.
+#[allow(clippy::expect_used, reason = "a game without units is none")]
 fn plain() -> Service {
     static PLAIN: OnceLock<Service> = OnceLock::new();
     let read = || {
@@ -74,6 +75,8 @@ fn plain() -> Service {
             runtime: PathBuf::from("/run"),
             state: PathBuf::from("/var/lib"),
             logs: PathBuf::from("/var/log"),
+            cache: PathBuf::from("/var/cache"),
+            configuration: PathBuf::from("/etc"),
         };
         let text = "[service]\nExecStart = '/bin/main'";
         let unit = parse(text, Path::new("/plain.service"), &name("plain"), &context);
