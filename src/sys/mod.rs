@@ -28,6 +28,7 @@ pub mod detach;
 pub mod files;
 pub mod folders;
 pub mod fork;
+mod freezer;
 pub mod image;
 pub mod inotify;
 pub mod machine;

@@ -81,6 +81,7 @@ struct WireUnit {
     documentation: Option<Vec<String>>,
     left_over: Option<Vec<u32>>,
     limits: Option<Vec<String>>,
+    frozen_ms: Option<u64>,
     forgone: Option<Vec<String>>,
     awaits: Option<String>,
 }
@@ -292,6 +293,7 @@ same_fields!(
         kind,
         cgroup,
         log_lost,
+        frozen_ms,
     }
     later { documentation, left_over, forgone, awaits, limits }
 );
@@ -350,6 +352,7 @@ mod tests {
             kind: "simple".to_owned(),
             cgroup: Some("/sys/fs/cgroup/diakonos/web".to_owned()),
             log_lost: 9,
+            frozen_ms: Some(1_700_000_000_000),
             left_over: vec![1, u32::MAX],
             limits: vec!["MemoryMax=1M".to_owned()],
             forgone: vec!["Nice=5: why".to_owned()],

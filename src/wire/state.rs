@@ -73,6 +73,7 @@ struct WireSaved {
     failure: Option<WireFailure>,
     ready_at: Option<u64>,
     main_ending: Option<WireEnding>,
+    frozen: Option<u64>,
     file: Option<String>,
     hash: Option<u64>,
     definition: Option<u64>,
@@ -144,6 +145,7 @@ pub fn encode_saved(saved: &Saved) -> Vec<u8> {
         }),
         ready_at: facts.ready_at.map(|moment| moment.0),
         main_ending: facts.main_ending.map(flatten_ending),
+        frozen: facts.frozen.map(|moment| moment.0),
         file: Some(saved.file.clone()),
         hash: Some(saved.hash),
         definition: saved.definition,
@@ -193,6 +195,7 @@ pub fn decode_saved(payload: &[u8]) -> Result<Saved, DecodeError> {
         }),
         ready_at: wire.ready_at.map(Moment),
         main_ending: wire.main_ending.map(ending),
+        frozen: wire.frozen.map(Moment),
     };
     Ok(Saved {
         facts,
@@ -300,6 +303,7 @@ mod tests {
                     result: "exit-code".to_owned(),
                     text: "exit code 1: \"\u{1F600}\"".to_owned(),
                 }),
+                frozen: Some(Moment(77)),
                 ready_at: Some(Moment(6)),
                 main_ending: Some(Ending::Signal {
                     number: 11,

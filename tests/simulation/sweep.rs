@@ -144,6 +144,7 @@ fn timer_fits_phase(scene: &Scene<'_>, view: &View<'_>, facts: &Facts) -> Check 
         return fail(format!("{name} is {:?} and has a deadline", facts.phase));
     }
     if let Some(deadline) = facts.deadline
+        && facts.frozen.is_none()
         && scene
             .engine
             .next_deadline()
@@ -300,9 +301,13 @@ fn concerns(scene: &Scene<'_>, name: &UnitName, before: &Facts, model: &Model) -
             .runs
             .get(run)
             .is_some_and(|record| record.unit == *name),
-        Event::GroupEmpty { unit } | Event::OomKilled { unit } | Event::Limited { unit, .. } => {
-            scene.engine.id(name) == Some(*unit)
-        }
+        Event::GroupEmpty { unit }
+        | Event::OomKilled { unit }
+        | Event::Limited { unit, .. }
+        | Event::Frozen { unit }
+        | Event::FreezeFailed { unit, .. }
+        | Event::Thawed { unit }
+        | Event::ThawFailed { unit, .. } => scene.engine.id(name) == Some(*unit),
         Event::Tick => before.deadline.is_some_and(|at| at <= scene.now),
         Event::Request { .. } | Event::Detached { .. } => false,
         Event::Restored { .. } | Event::Resumed { .. } => true,
