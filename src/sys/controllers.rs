@@ -20,6 +20,8 @@ use super::process::{Pid, error_text};
 const WANTED: [&str; 4] = ["cpu", "io", "memory", "pids"];
 /// The group of the daemon itself, in its tree: no service's name looks so.
 pub(super) const LEAF: &str = "daemon";
+/// The group of commands beside a service that divides its own: systemd's name for it.
+const BESIDE: &str = ".control";
 /// How often processes are moved out of the way: more come while that is done.
 const ROUNDS_MAX: usize = 4;
 /// What a group's owner may write where it is delegated, cgroups(7).
@@ -221,6 +223,21 @@ impl Cgroup {
             chown(self.path().join(file), Some(uid), Some(gid))?;
         }
         Ok(())
+    }
+
+    /// A group for commands beside the service, where that has divided its own: then no process can be born there.
+    ///
+    /// # Errors
+    /// What mkdir(2) and open(2) give.
+    pub fn beside(&self) -> io::Result<Option<Self>> {
+        if read_words(&self.path().join("cgroup.subtree_control"))?.is_empty() {
+            return Ok(None);
+        }
+        let path = self.path().join(BESIDE);
+        match fs::create_dir(&path) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+            _ => Self::open(path).map(Some),
+        }
     }
 
     /// Undoes what a life before has made of a group that was its own to divide: groups in which nobody is, and
