@@ -15,7 +15,6 @@ use crate::engine::{Effect, Ending, Engine, Event, FactRun, Role, RunId, SpawnFa
 use crate::sys::cgroup::{Cgroup, Tree};
 use crate::sys::kin::Kin;
 use crate::sys::process::{self, Pid, PidFd, reap_orphans};
-use crate::sys::users;
 use crate::unit::Unit;
 use crate::wire::{Saved, SavedDefinition};
 
@@ -30,6 +29,7 @@ use super::leftover::Leftovers;
 use super::lenience::Forgone;
 use super::machine::{Limited, Machine};
 use super::main_pid::Finding;
+use super::memory::Looks;
 use super::notify::Ears;
 use super::pump::{Intake, UnitLog};
 use super::readiness::{Awaiting, Before};
@@ -98,8 +98,7 @@ pub(super) struct Processes {
     pub(super) leftovers: Leftovers,
     /// Units that may have come to rest.
     pub(super) stirred: BTreeSet<UnitId>,
-    /// Units that use more memory than `RestartMemoryMax=` lets them.
-    pub(super) heavy: BTreeSet<UnitId>,
+    pub(super) looks: Looks,
     pub(super) intake: Intake,
     /// A child that is no service: the program that may follow us reads what it will find.
     pub(super) rehearsing: Option<Pid>,
@@ -220,25 +219,13 @@ impl Processes {
             standing: Standing::default(),
             leftovers: Leftovers::default(),
             stirred: BTreeSet::new(),
-            heavy: BTreeSet::new(),
+            looks: Looks::default(),
             intake,
             rehearsing: None,
             keeper: Keeper::default(),
             ears: Ears::default(),
             ended: Vec::new(),
         }
-    }
-
-    /// What the machine lets us do, one line each, for `daemon-status`.
-    pub(super) fn abilities(&self) -> Vec<String> {
-        let groups = self.tree.as_ref().map(Tree::path);
-        let [groups, limits] = self.machine.abilities(groups);
-        let switching = if users::effective_uid() == 0 {
-            "user switching: yes".to_owned()
-        } else {
-            format!("user switching: no, not root but {}", self.ours.name)
-        };
-        vec![groups, limits, switching]
     }
 
     /// Carries out an effect that concerns processes; others are not for here.

@@ -259,7 +259,8 @@ impl Processes {
             resume(log, &saved.facts);
         }
         let memory = &mut hold.limited.memory;
-        memory.begin((id, service), &hold.group, &mut self.watches);
+        let told = (&mut self.watches, &mut self.looks);
+        memory.begin((id, service), &hold.group, told);
         self.holds.insert(id, hold);
         self.listen_again((id, name), service, turn);
     }

@@ -152,6 +152,7 @@ impl Processes {
         }
         hold.group.unwatch(turn.sources, &mut self.watches);
         self.watches.remove(Purpose::Memory(unit));
+        self.looks.forget(unit);
         if let Err(error) = hold.group.remove() {
             ::log::warn!("removing the cgroup of unit {unit}: {}", error_text(&error));
         }
