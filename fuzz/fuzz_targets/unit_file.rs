@@ -42,6 +42,8 @@ fn context() -> Context {
         runtime: PathBuf::from("/run"),
         state: PathBuf::from("/var/lib"),
         logs: PathBuf::from("/var/log"),
+        cache: PathBuf::from("/var/cache"),
+        configuration: PathBuf::from("/etc"),
     }
 }
 

@@ -1,16 +1,31 @@
-//! The first process of a container: what `up` owes there as PID 1, and nowhere else.
+//! The first process of a container or a machine: what we owe there as PID 1, and nowhere else.
 //!
-//! Owns which signals it hears, what each of them means, and who is reaped. Everything dies with it, so that it ends
-//! the daemon before itself; that is `up`'s, as is what becomes of a signal.
+//! Owns which signals `up` hears then, what each of them means, and who is reaped; and the last thing of all. Everybody
+//! dies with PID 1, so that it ends the daemon before itself; that is `up`'s, as is what becomes of a signal.
 
+use super::exit::{Exit, Failure};
+use super::output::{self, aside};
+use super::style::Palette;
 use crate::sys::clock::monotonic_ms;
-use crate::sys::process::{Pid, reap_orphans};
+use crate::sys::machine;
+use crate::sys::process::{Pid, error_text, reap_orphans};
 use crate::sys::signals::Received;
 use crate::unit::Signal;
 
 /// How long somebody who has ended is left unreaped: where guardian and daemon were killed together their successor
 /// can still see how the services ended.
 const REAP_MS: u64 = 1_000;
+
+/// The last thing that any command does. A machine whose first process ends would panic: it is switched off.
+pub(super) fn leave(palette: Palette) {
+    if !machine::are_we_first() {
+        return;
+    }
+    aside("the first process has ended: the machine is switched off\n");
+    let Err(error) = machine::switch_off();
+    let message = format!("cannot switch the machine off: {}", error_text(&error));
+    output::failure(&Failure::new(Exit::Failed, message), palette);
+}
 
 /// What kind of process this is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -52,6 +52,7 @@ pub fn main() -> ExitCode {
         output::failure(&failure, palette);
         failure.exit
     });
+    first::leave(palette);
     ExitCode::from(exit.code())
 }
 

@@ -139,6 +139,7 @@ fn unknown_whether(command: &Command) -> Option<(String, String)> {
         | Command::Stop { .. }
         | Command::Restart { .. }
         | Command::Reset { .. }
+        | Command::Set { .. }
         | Command::Enable { .. }
         | Command::Disable { .. }
         | Command::DaemonStatus

@@ -3,7 +3,7 @@
 
 use super::args::Given;
 use super::commands::{
-    cat, check, daemon, enable, help, list, logs, probe, startup, status, up, upgrade, verbs,
+    cat, check, daemon, enable, help, list, logs, probe, set, startup, status, up, upgrade, verbs,
 };
 use super::exit::{Exit, Failure};
 
@@ -138,6 +138,7 @@ pub(super) const COMMANDS: &[&Row] = &[
     &enable::DISABLE,
     &verbs::SIGNAL,
     &verbs::RESET,
+    &set::ROW,
     &status::ROW,
     &logs::ROW,
     &check::ROW,

@@ -23,8 +23,18 @@ const FILE_MAX: u64 = 64 << 10;
 pub(super) struct Usage {
     pub(super) cpu_ms: Option<u64>,
     pub(super) memory: Option<u64>,
+    /// Threads.
+    pub(super) tasks: Option<u64>,
+    pub(super) io: Option<Io>,
     /// Parents before their children, each with its depth in the tree.
     pub(super) processes: Vec<Process>,
+}
+
+/// Bytes that went from and to disks. Without a controller only those of processes that still live are known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Io {
+    pub(super) read: u64,
+    pub(super) written: u64,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,9 +70,18 @@ impl Survey {
                 let rss = members.iter().map(|stat| proc::rss_bytes(stat.pid));
                 rss.filter_map(Result::ok).sum()
             });
+        let tasks = cgroup
+            .and_then(|path| number(&path.join("pids.current")))
+            .unwrap_or_else(|| members.iter().map(|stat| threads(stat.pid)).sum());
+        let io = cgroup.and_then(cgroup_io).or_else(|| {
+            let all = members.iter().map(|stat| process_io(stat.pid));
+            all.reduce(|sum, one| Some(sum?.plus(one?))).flatten()
+        });
         Usage {
             cpu_ms: Some(cpu_ms),
             memory: Some(memory),
+            tasks: Some(tasks),
+            io,
             processes: tree(&members),
         }
     }
@@ -136,6 +155,48 @@ fn cgroup_cpu_ms(path: &Path) -> Option<u64> {
     Some(microseconds / 1000)
 }
 
+impl Io {
+    fn plus(self, other: Self) -> Self {
+        Self {
+            read: self.read.saturating_add(other.read),
+            written: self.written.saturating_add(other.written),
+        }
+    }
+}
+
+/// The sum over all disks.
+fn cgroup_io(path: &Path) -> Option<Io> {
+    let text = read(&path.join("io.stat"))?;
+    let mut sum = Io::default();
+    for word in text.split_whitespace() {
+        let bytes = |key: &str| word.strip_prefix(key).and_then(|text| text.parse().ok());
+        sum = sum.plus(Io {
+            read: bytes("rbytes=").unwrap_or(0),
+            written: bytes("wbytes=").unwrap_or(0),
+        });
+    }
+    Some(sum)
+}
+
+/// Nothing where we may not know it.
+fn process_io(pid: Pid) -> Option<Io> {
+    let text = read(Path::new(&format!("/proc/{pid}/io")))?;
+    let bytes = |key: &str| {
+        let line = text.lines().find_map(|line| line.strip_prefix(key))?;
+        line.trim().parse().ok()
+    };
+    Some(Io {
+        read: bytes("read_bytes:")?,
+        written: bytes("write_bytes:")?,
+    })
+}
+
+fn threads(pid: Pid) -> u64 {
+    let text = read(Path::new(&format!("/proc/{pid}/status"))).unwrap_or_default();
+    let line = text.lines().find_map(|line| line.strip_prefix("Threads:"));
+    line.and_then(|line| line.trim().parse().ok()).unwrap_or(1)
+}
+
 fn cpu_ms(stat: &Stat) -> u64 {
     stat.cpu_ticks.saturating_mul(1000) / proc::ticks_per_second().max(1)
 }
@@ -193,17 +254,9 @@ pub(super) fn cpu_tenths(usage: &Usage, running_ms: u64) -> Option<u64> {
     cpu_ms.saturating_mul(1000).checked_div(running_ms)
 }
 
-/// A process's own memory and its share of what it has in common with others, in bytes; what it holds in all where
-/// the kernel does not tell.
+/// See [`proc::proportional_bytes`].
 pub(super) fn proportional_memory(pid: u32) -> Option<u64> {
-    let text = read(Path::new(&format!("/proc/{pid}/smaps_rollup"))).unwrap_or_default();
-    let line = text.lines().find_map(|line| line.strip_prefix("Pss:"));
-    let kilobytes =
-        line.and_then(|line| line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok());
-    match kilobytes {
-        Some(kilobytes) => Some(kilobytes * 1024),
-        None => proc::rss_bytes(Pid::from_raw(pid)?).ok(),
-    }
+    proc::proportional_bytes(Pid::from_raw(pid)?).ok()
 }
 
 #[cfg(test)]

@@ -28,6 +28,10 @@ fn result(unit: &UnitName, outcome: Outcome, engine: &Engine) -> UnitResult {
         Outcome::Started => (ResultKind::Started, "started".to_owned()),
         Outcome::AlreadyUp => (ResultKind::AlreadyUp, "is already up".to_owned()),
         Outcome::Completed => (ResultKind::Completed, "has run to its end".to_owned()),
+        Outcome::Skipped { how } => {
+            let text = format!("skipped, its ExecCondition is not met: {how}");
+            (ResultKind::Completed, text)
+        }
         Outcome::Stopped => (ResultKind::Stopped, "stopped, nothing is left".to_owned()),
         Outcome::AlreadyDown => (ResultKind::AlreadyDown, "is already down".to_owned()),
         Outcome::Reloaded => (ResultKind::Reloaded, "reloaded".to_owned()),
@@ -188,6 +192,17 @@ pub(super) fn progress(notice: Notice, now: Moment) -> Progress {
 }
 
 /// An error that the shell itself found.
+/// A result without a next try or a hint.
+pub(super) fn plain(name: &UnitName, kind: ResultKind, text: String) -> UnitResult {
+    UnitResult {
+        unit: name.to_string(),
+        kind,
+        text,
+        retry_ms: None,
+        hint: None,
+    }
+}
+
 pub(super) fn error(kind: ErrorKind, message: String, hint: Option<String>) -> WireError {
     WireError {
         kind,

@@ -5,9 +5,8 @@ use std::io;
 use std::os::fd::AsFd;
 use std::path::PathBuf;
 
-use crate::engine::{Event, Spawn, SpawnFailure, UnitId};
+use crate::engine::{Event, Role, Spawn, SpawnFailure, UnitId};
 use crate::log::Stream;
-use crate::sys::cgroup::Cgroup;
 use crate::sys::process::{self, Spawned, error_text};
 use crate::sys::{clock, files};
 use crate::unit::{Output, Service, Unit};
@@ -15,8 +14,10 @@ use crate::unit::{Output, Service, Unit};
 use super::account::Account;
 use super::group::Group;
 use super::lenience::Lenience;
+use super::machine::Limited;
 use super::processes::{Birth, Hold, Origin, Processes, Run, Turn};
 use super::pump::UnitLog;
+use super::readiness::Before;
 use super::sources::Source;
 use super::spawn::{Fifos, Objects, Order, command, failure, is_first, prepare};
 
@@ -53,8 +54,16 @@ impl Processes {
         let owner = Account::of_service(service, &self.ours, &mut lenience)?;
         let fifos = self.fifos(unit.name.as_str());
         self.open_hold(spawn, (unit, service));
+        self.limit_group(spawn, service, &owner, &mut lenience)?;
+        if is_first(service, spawn) {
+            let unit = (spawn.unit, service);
+            self.standing.begin(unit, &owner, &mut lenience)?;
+        }
         self.open_pipes((spawn.unit, service), &fifos, &owner, turn)?;
         self.open_ear((spawn.unit, service), owner.uid, turn)?;
+        if spawn.role == Role::Start {
+            self.prepare_readiness(spawn, (unit, service), &owner, turn)?;
+        }
         if spawn.role.begins() {
             // By its mark and its group a successor finds the newborn, should we die before its PID is saved.
             self.save(spawn.unit, turn.engine);
@@ -81,9 +90,10 @@ impl Processes {
         let prepared = prepare(order, &fifos, &mut lenience)?;
         self.forgone.add(spawn.unit, unit, lenience.into_reasons());
         let mut request: process::Spawn<'_> = prepared.spawn;
-        request.nofile = Some(self.limits);
-        request.cgroup = hold.group.cgroup().map(Cgroup::entrance);
-        request.lock_limit = Some(hold.invocation.mark().lock_limit);
+        hold.endow(&mut request, self.limits);
+        if spawn.role == Role::Start {
+            request.setting.fifo = self.before.get(&spawn.unit).and_then(Before::placed);
+        }
         let spawned = process::spawn(&request).map_err(|error| fork_failure(&error))?;
         drop(request);
         hold.group.add_root(spawned.pid);
@@ -155,6 +165,7 @@ impl Processes {
             started_ms: 0,
             youngest: None,
             log: None,
+            limited: Limited::default(),
         });
         if is_first(service, spawn) && !is_new {
             hold.invocation = self.invocations.next();

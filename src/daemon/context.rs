@@ -18,13 +18,15 @@ pub fn unit_context() -> Context {
         .as_ref()
         .map_or_else(|| PathBuf::from("/"), |user| user.home.clone());
     let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    let (runtime, state, logs) = if uid == 0 {
-        let system = ["/run", "/var/lib", "/var/log"].map(PathBuf::from);
-        system.into()
+    let [runtime, state, logs, cache, configuration] = if uid == 0 {
+        ["/run", "/var/lib", "/var/log", "/var/cache", "/etc"].map(PathBuf::from)
     } else {
-        let state = absolute("XDG_STATE_HOME").unwrap_or_else(|| home.join(".local/state"));
+        let own = |variable, name| absolute(variable).unwrap_or_else(|| home.join(name));
+        let state = own("XDG_STATE_HOME", ".local/state");
         let logs = state.join("log");
-        (runtime_folder(uid), state, logs)
+        let cache = own("XDG_CACHE_HOME", ".cache");
+        let configuration = own("XDG_CONFIG_HOME", ".config");
+        [runtime_folder(uid), state, logs, cache, configuration]
     };
     Context {
         user: user.map_or_else(|| uid.to_string(), |user| user.name),
@@ -34,6 +36,8 @@ pub fn unit_context() -> Context {
         runtime,
         state,
         logs,
+        cache,
+        configuration,
     }
 }
 

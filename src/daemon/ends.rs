@@ -10,7 +10,9 @@ use crate::sys::process::{ExecStatus, Wait, error_text, read_status};
 use crate::sys::stranger::wait_for_stranger;
 use crate::unit::Kind;
 
+use super::memory::Kills;
 use super::processes::{Origin, Processes, Turn};
+use super::setting::step_failure;
 use super::spawn::failure;
 
 /// What a newborn's report came to.
@@ -43,20 +45,24 @@ impl Processes {
         let Some(birth) = &run.birth else {
             return Report::Pending;
         };
+        let unit = turn.engine.unit(run.unit);
+        let service = unit.and_then(|unit| unit.service.as_deref());
+        let failed = |step, errno| {
+            let of_setting = service.and_then(|service| step_failure(service, step, errno));
+            of_setting.unwrap_or_else(|| birth.objects.failure(step, errno))
+        };
         let report = loop {
             break match read_status(birth.status.as_fd()) {
                 Ok(ExecStatus::Pending) => return Report::Pending,
                 Ok(ExecStatus::Tolerated { step, errno }) => {
-                    let reason = birth.objects.failure(step, errno).reason;
-                    if let Some(unit) = turn.engine.unit(run.unit) {
+                    let reason = failed(step, errno).reason;
+                    if let Some(unit) = unit {
                         self.forgone.add(run.unit, unit, vec![reason]);
                     }
                     continue;
                 }
                 Ok(ExecStatus::Executed) => Report::Executed,
-                Ok(ExecStatus::Failed { step, errno }) => {
-                    Report::Failed(birth.objects.failure(step, errno))
-                }
+                Ok(ExecStatus::Failed { step, errno }) => Report::Failed(failed(step, errno)),
                 Err(error) => {
                     let errno = error.raw_os_error().unwrap_or(0);
                     Report::Failed(failure("status pipe", errno, error_text(&error)))
@@ -110,6 +116,11 @@ impl Processes {
             return;
         };
         let (unit, role) = (run.unit, run.role);
+        let (ending, kills) = self.explained(unit, ending);
+        let is_victim = ending == Ending::OomKilled;
+        if kills == Kills::More && !is_victim {
+            turn.events.push_back(Event::OomKilled { unit });
+        }
         let event = match run.failure.take() {
             Some(failure) => Event::SpawnFailed { run: id, failure },
             None => {
@@ -123,6 +134,9 @@ impl Processes {
         run.leave(turn.sources);
         self.ended.push((id, run));
         turn.events.push_back(event);
+        if is_victim && role != Role::Start {
+            turn.events.push_back(Event::OomKilled { unit });
+        }
         self.stirred.insert(unit);
         self.check_group(unit, turn);
     }

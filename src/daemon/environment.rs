@@ -13,7 +13,7 @@ use crate::engine::{Core, Ending, Role, RunResult, SpawnFailure};
 use crate::sys::files;
 use crate::sys::proc::Mark;
 use crate::sys::process::error_text;
-use crate::unit::{EnvironmentFile, Signal, parse_environment_file};
+use crate::unit::{EnvironmentFile, Service, Signal, parse_environment_file};
 
 use super::account::Account;
 use super::notify;
@@ -83,6 +83,7 @@ impl Environment {
         } = order;
         let mut environment = Self::default();
         environment.add_base(account);
+        environment.add_folders(service);
         environment.pass(&service.pass_environment)?;
         for (name, value) in &service.environment {
             environment.set(name, value);
@@ -105,6 +106,9 @@ impl Environment {
         if let Some(result) = &spawn.result {
             environment.add_result(*result);
         }
+        for item in &service.unset_environment {
+            environment.unset(item);
+        }
         Ok(environment)
     }
 
@@ -123,6 +127,26 @@ impl Environment {
 
     fn set(&mut self, name: &str, value: &str) {
         self.0.insert(name.to_owned(), value.to_owned());
+    }
+
+    /// `NAME`, or `NAME=value` where only this value is to go.
+    fn unset(&mut self, item: &str) {
+        match item.split_once('=') {
+            Some((name, value)) if self.get(name) != Some(value) => {}
+            Some((name, _)) => drop(self.0.remove(name)),
+            None => drop(self.0.remove(item)),
+        }
+    }
+
+    /// Where the service's own folders are, with colons between several.
+    fn add_folders(&mut self, service: &Service) {
+        for folders in &service.folders {
+            let paths: Vec<String> = folders
+                .paths()
+                .map(|path| path.to_string_lossy().into_owned())
+                .collect();
+            self.set(folders.purpose.variable(), &paths.join(":"));
+        }
     }
 
     fn add_base(&mut self, account: &Account) {
@@ -171,6 +195,8 @@ impl Environment {
         let (code, status) = match result.ending {
             None | Some(Ending::Unknown) => return,
             Some(Ending::Code(code)) => ("exited", code.to_string()),
+            // As for any signal: which it was, `$SERVICE_RESULT` says.
+            Some(Ending::OomKilled) => ("killed", "KILL".to_owned()),
             Some(Ending::Signal { number, core }) => {
                 let word = if core == Core::Dumped {
                     "dumped"

@@ -94,6 +94,9 @@ impl Daemon {
             for (source, hung_up) in self.due(&ready) {
                 self.serve(source, hung_up, &mut heard);
             }
+            let (engine, sources) = (&self.engine, &mut self.sources);
+            self.processes.on_time(engine, sources, &mut self.events);
+            self.mind_memory();
             if self.sessions.is_anyone_waiting() {
                 self.sessions.accept(&self.listener, &mut self.sources);
             }
@@ -223,7 +226,14 @@ impl Daemon {
         let due = self.engine.next_deadline();
         let timeout_ms = due.map(|due| due.since_ms(now()));
         let upgrade_ms = self.upgrade.as_ref().map(|upgrade| upgrade.timeout_ms());
+        let looks = [
+            self.processes.next_look_ms(),
+            self.processes.memory_due_ms(),
+        ];
+        let look_ms = looks.into_iter().flatten().min();
+        let look_ms = look_ms.map(|due| due.saturating_sub(clock::monotonic_ms()));
         let others = upgrade_ms.into_iter().chain(self.guard_again_in_ms());
+        let others = others.chain(look_ms);
         let soonest = timeout_ms.into_iter().chain(others).min()?;
         Some(Duration::from_millis(soonest))
     }
@@ -258,6 +268,7 @@ impl Daemon {
             | Source::Exit(_)
             | Source::ExecStatus(_)
             | Source::Member(_)
+            | Source::Probe(_)
             | Source::LogPipe(..)
             | Source::Inotify => {
                 let (engine, sources) = (&self.engine, &mut self.sources);
@@ -347,6 +358,8 @@ impl Daemon {
             Effect::Spawn(_)
             | Effect::FindMain { .. }
             | Effect::StopFinding { .. }
+            | Effect::AwaitReady { .. }
+            | Effect::StopAwaiting { .. }
             | Effect::Signal { .. }
             | Effect::WatchGroup { .. } => {
                 let (engine, sources) = (&self.engine, &mut self.sources);

@@ -6,14 +6,10 @@
 use std::collections::BTreeMap;
 
 use crate::engine::{Answer, Outcome, RequestId, SpawnFailure, UnitId};
-use crate::sys::process::Step;
 use crate::unit::{Service, Unit};
 use crate::wire::{Progress, ProgressKind};
 
 use super::event_loop::Daemon;
-
-/// The steps of a child that are one key's, and that key.
-const STEPS: [(Step, &str); 1] = [(Step::Groups, "SupplementaryGroups")];
 
 /// One service's, while a process of it is prepared.
 #[derive(Debug)]
@@ -45,10 +41,9 @@ impl<'a> Lenience<'a> {
         Ok(())
     }
 
-    /// The steps of the child that may fail.
-    pub(super) fn tolerated(&self) -> Vec<Step> {
-        let steps = STEPS.iter().filter(|(_, key)| self.ignores(key));
-        steps.map(|(step, _)| *step).collect()
+    /// Something that nobody has to allow is gone without.
+    pub(super) fn note(&mut self, reason: String) {
+        self.reasons.push(reason.into());
     }
 
     pub(super) fn into_reasons(self) -> Vec<Box<str>> {

@@ -277,7 +277,7 @@ fn parse_pid(bytes: &[u8]) -> Option<Pid> {
 }
 
 /// The folder of the file, or the nearest one above it that is there already.
-fn nearest_folder(file: &Path) -> Option<&Path> {
+pub(super) fn nearest_folder(file: &Path) -> Option<&Path> {
     file.ancestors().skip(1).find(|folder| folder.is_dir())
 }
 

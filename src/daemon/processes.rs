@@ -14,23 +14,26 @@ use mio::Token;
 use crate::engine::{
     Effect, Ending, Engine, Event, FactRun, Role, RunId, SpawnFailure, Target, UnitId,
 };
-use crate::sys::cgroup::Tree;
-use crate::sys::process::{Pid, PidFd, error_text, reap_orphans};
+use crate::sys::cgroup::{Cgroup, Tree};
+use crate::sys::process::{self, Pid, PidFd, error_text, reap_orphans};
 use crate::sys::users;
 use crate::unit::{Signal, Unit};
 use crate::wire::{Saved, SavedDefinition};
 
 use super::account::Account;
 use super::environment::Invocation;
+use super::folders::Standing;
 use super::group::{Group, Watched, is_gone};
 use super::home::Home;
 use super::identity::{Identities, Invocations};
 use super::keeper::Keeper;
 use super::leftover::Leftovers;
 use super::lenience::Forgone;
+use super::machine::{Limited, Machine};
 use super::main_pid::Finding;
 use super::notify::Ears;
 use super::pump::{Intake, UnitLog};
+use super::readiness::{Awaiting, Before};
 use super::settling::is_rest;
 use super::sources::{Source, Sources};
 use super::spawn::Objects;
@@ -74,20 +77,28 @@ pub(super) struct Processes {
     /// The limits on descriptors that services get back.
     pub(super) limits: (u64, u64),
     pub(super) tree: Option<Tree>,
-    tree_text: String,
+    /// What is limited in the tree's groups, or why there is no tree.
+    pub(super) machine: Machine,
     pub(super) identities: Identities,
     pub(super) invocations: Invocations,
     pub(super) runs: BTreeMap<RunId, Run>,
     pub(super) holds: BTreeMap<UnitId, Hold>,
     pub(super) finding: BTreeMap<RunId, Finding>,
+    /// Starts that wait until their main process is ready.
+    pub(super) awaiting: BTreeMap<RunId, Awaiting>,
+    /// What these starts have found, or have made ready for them.
+    pub(super) before: BTreeMap<UnitId, Before>,
     pub(super) watches: Watches,
     pub(super) states: States,
     pub(super) history: BTreeMap<UnitId, History>,
     pub(super) forgone: Forgone,
+    pub(super) standing: Standing,
     /// What a predecessor left and could not be taken back.
     pub(super) leftovers: Leftovers,
     /// Units that may have come to rest.
     pub(super) stirred: BTreeSet<UnitId>,
+    /// Units that use more memory than `RestartMemoryMax=` lets them.
+    pub(super) heavy: BTreeSet<UnitId>,
     pub(super) intake: Intake,
     /// A child that is no service: the program that may follow us reads what it will find.
     pub(super) rehearsing: Option<Pid>,
@@ -165,6 +176,7 @@ pub(super) struct Hold {
     /// The youngest run that bears its mark.
     pub(super) youngest: Option<RunId>,
     pub(super) log: Option<UnitLog>,
+    pub(super) limited: Limited,
 }
 
 /// What outlives a unit's holding.
@@ -182,30 +194,31 @@ impl Processes {
         limits: (u64, u64),
         intake: Intake,
     ) -> Self {
-        let (tree, tree_text) = match Tree::open(&home.tree_name()) {
-            Ok(tree) => {
-                let text = format!("cgroups: yes, under {}", tree.path().display());
-                (Some(tree), text)
-            }
-            Err(reason) => (None, format!("cgroups: no, tracking by session: {reason}")),
+        let (tree, machine) = match Tree::open(&home.tree_name()) {
+            Ok(tree) => (Some(tree), Machine::default()),
+            Err(reason) => (None, Machine::without_groups(reason.to_string())),
         };
         Self {
             home: home.clone(),
             ours: Account::ours(),
             limits,
             tree,
-            tree_text,
+            machine,
             identities: Identities::of_this_kernel(),
             invocations: Invocations::new(),
             runs: BTreeMap::new(),
             holds: BTreeMap::new(),
             finding: BTreeMap::new(),
+            awaiting: BTreeMap::new(),
+            before: BTreeMap::new(),
             watches: Watches::new(sources),
             states: States::new(home.run()),
             history: BTreeMap::new(),
             forgone: Forgone::default(),
+            standing: Standing::default(),
             leftovers: Leftovers::default(),
             stirred: BTreeSet::new(),
+            heavy: BTreeSet::new(),
             intake,
             rehearsing: None,
             keeper: Keeper::default(),
@@ -216,12 +229,14 @@ impl Processes {
 
     /// What the machine lets us do, one line each, for `daemon-status`.
     pub(super) fn abilities(&self) -> Vec<String> {
+        let groups = self.tree.as_ref().map(Tree::path);
+        let [groups, limits] = self.machine.abilities(groups);
         let switching = if users::effective_uid() == 0 {
             "user switching: yes".to_owned()
         } else {
             format!("user switching: no, not root but {}", self.ours.name)
         };
-        vec![self.tree_text.clone(), switching]
+        vec![groups, limits, switching]
     }
 
     /// Carries out an effect that concerns processes; others are not for here.
@@ -241,6 +256,8 @@ impl Processes {
             Effect::Spawn(spawn) => self.spawn(spawn, turn),
             Effect::FindMain { unit, run } => self.find_main(*unit, *run, turn),
             Effect::StopFinding { run } => self.stop_finding(*run),
+            Effect::AwaitReady { unit, run } => self.await_ready(*unit, *run, turn),
+            Effect::StopAwaiting { run } => self.stop_awaiting(*run, turn.sources),
             Effect::Signal { unit, to, signal } => self.signal(*unit, *to, *signal),
             Effect::WatchGroup { unit } => self.watch_group(*unit, turn),
             Effect::Save { .. }
@@ -273,7 +290,8 @@ impl Processes {
                 self.exit(run, turn);
             }
             Source::ExecStatus(run) => self.exec_status(run, turn),
-            Source::LogPipe(unit, stream) => return self.pump(unit, stream),
+            Source::LogPipe(unit, stream) => return self.pump((unit, stream), turn),
+            Source::Probe(run) => self.look_goes_on(run, turn),
             Source::Member(unit) => self.look_again(unit, turn),
             Source::Inotify => return self.read_watches(turn),
             Source::Rehearsal
@@ -299,7 +317,8 @@ impl Processes {
         };
         let ended = self.ended.iter().map(|(_, run)| run);
         let runs = self.runs.values().chain(ended).map(|run| run.pid);
-        let known: BTreeSet<Pid> = runs.chain(self.rehearsing).collect();
+        let looks = self.awaiting.values().filter_map(Awaiting::child);
+        let known: BTreeSet<Pid> = runs.chain(self.rehearsing).chain(looks).collect();
         reap_orphans(|pid| known.contains(&pid));
         let is_waiting = |hold: &Hold| hold.group.watched() != Watched::Not;
         let is_told = self.watches.is_working();
@@ -309,6 +328,20 @@ impl Processes {
         for unit in units {
             self.look_again(unit, turn);
         }
+    }
+
+    /// Once a turn: does what is due by the clock.
+    pub(super) fn on_time(
+        &mut self,
+        engine: &Engine,
+        sources: &mut Sources,
+        events: &mut VecDeque<Event>,
+    ) {
+        self.look_on_time(&mut Turn {
+            engine,
+            sources,
+            events,
+        });
     }
 
     /// At the end of a turn, when all has been handed on: closes what units hold that have come to rest.
@@ -329,6 +362,7 @@ impl Processes {
             let _ = run.pidfd.wait();
         }
         for unit in std::mem::take(&mut self.stirred) {
+            self.look_at_folders(unit, engine);
             let state = engine.view(unit).map(|view| view.state);
             if is_rest(state) {
                 self.settle_unit(unit, turn);
@@ -382,6 +416,7 @@ impl Processes {
             last_end,
             log_lost,
             said: said.map(str::to_owned),
+            oom_kills: hold.and_then(|hold| hold.limited.memory.kills()),
         };
         self.states.save(unit, &saved, || {
             let both = [Some(definition), next].into_iter().flatten();
@@ -405,33 +440,6 @@ impl Processes {
         }
     }
 
-    /// The daemon ends: what is in the pipes goes to the logs, and what stands for units without processes is removed.
-    pub(super) fn finish(&mut self, engine: &Engine, sources: &mut Sources) {
-        let units: Vec<UnitId> = self.holds.keys().copied().collect();
-        let turn = &mut Turn {
-            engine,
-            sources,
-            events: &mut VecDeque::new(),
-        };
-        for unit in units {
-            self.settle_unit(unit, turn);
-        }
-        self.states.keep_last_run(engine.last_run());
-        for unit in engine.units() {
-            if let Some(definition) = engine
-                .unit(unit)
-                .filter(|_| !self.holds.contains_key(&unit))
-                && self.left_over(&definition.name).is_empty()
-            {
-                self.states.remove(unit, &definition.name);
-            }
-        }
-        if let (Some(tree), true) = (&self.tree, self.holds.is_empty()) {
-            // Somebody else's group in it keeps it, which is as it should be.
-            let _ = tree.remove();
-        }
-    }
-
     fn signal(&mut self, unit: UnitId, to: Target, signal: Signal) {
         let result = match to {
             Target::Run(run) => self
@@ -450,6 +458,15 @@ impl Processes {
             }
             _ => {}
         }
+    }
+}
+
+impl Hold {
+    /// What every process of the unit is born with, whatever it is for.
+    pub(super) fn endow<'h>(&'h self, request: &mut process::Spawn<'h>, limits: (u64, u64)) {
+        request.nofile = Some(limits);
+        request.cgroup = self.group.cgroup().map(Cgroup::entrance);
+        request.lock_limit = Some(self.invocation.mark().lock_limit);
     }
 }
 

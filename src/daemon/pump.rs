@@ -14,10 +14,11 @@ use crate::engine::{Core, Ending, RunId, UnitId};
 use crate::log::{self, Appended, Limits, Mark, Marked, Stream, Writer};
 use crate::sys::process::error_text;
 use crate::sys::{clock, files};
-use crate::unit::LogLimits;
+use crate::unit::{LogLimits, Signal};
 
 use super::keeper::Keeper;
 use super::sources::{Source, Sources};
+use super::spot::{Found, Spot};
 
 /// Bytes that are taken from one pipe before others have their turn.
 const TURN_BYTES: usize = 256 * 1024;
@@ -25,6 +26,9 @@ const TURN_BYTES: usize = 256 * 1024;
 const DRAIN_BYTES: usize = 1024 * 1024;
 /// Bytes of one batch: what a pipe of the usual size holds.
 const BUFFER_BYTES: usize = 64 * 1024;
+
+/// Bytes of a log in which a text is looked for that may have come while no daemon was there.
+const LOOK_BACK_BYTES: u64 = 1024 * 1024;
 
 /// A batch of so many bytes means that the writer was about to wait for us: its pipe is worth enlarging.
 const LOUD_BYTES: usize = BUFFER_BYTES / 2;
@@ -75,6 +79,8 @@ pub(super) struct UnitLog {
     run: RunId,
     /// The main process's run, between its marks.
     main: Option<RunId>,
+    /// A text that is looked for.
+    spot: Option<Box<Spot>>,
 }
 
 #[derive(Debug)]
@@ -113,6 +119,7 @@ impl UnitLog {
             pipes: Vec::new(),
             run: RunId(0),
             main: None,
+            spot: None,
         };
         if let Err(error) = log.open_writer() {
             ::log::warn!("{name}: cannot open its log: {}", error_text(&error));
@@ -253,7 +260,9 @@ impl UnitLog {
         };
         let reader = pipe.reader.as_fd();
         let of = (pipe.stream, self.run.0);
-        let moved = self.writer.as_mut().and_then(|writer| {
+        let unseen = self.found() != Some(Found::NotYet);
+        let writer = self.writer.as_mut().filter(|_| unseen);
+        let moved = writer.and_then(|writer| {
             let now_ms = clock::wall_ms();
             writer.move_from(reader, now_ms, of, intake.buffer.len())
         });
@@ -263,6 +272,9 @@ impl UnitLog {
         let scratch = (intake.reader.as_fd(), intake.writer.as_fd());
         let count = files::peek_pipe(reader, scratch, &mut intake.buffer)?;
         let bytes = intake.buffer.get(..count).unwrap_or_default();
+        if let Some(spot) = &mut self.spot {
+            spot.see(bytes);
+        }
         if self.writer.is_none() {
             let opened = Writer::open(&self.directory, &self.name, self.limits);
             self.writer = opened.ok();
@@ -298,6 +310,54 @@ impl UnitLog {
         }
     }
 
+    /// From now on this text is looked for.
+    pub(super) fn look_for(&mut self, text: &str) {
+        self.spot = Some(Box::new(Spot::new(text)));
+    }
+
+    /// The same for a process that a predecessor began: what is in the log of this run already counts. What came last
+    /// counts where that is long.
+    pub(super) fn look_back_for(&mut self, text: &str, run: RunId) {
+        if self.spot.is_some() {
+            return;
+        }
+        let mut spot = Spot::new(text);
+        let start = log::Start::Near {
+            lines: u64::MAX,
+            bytes: LOOK_BACK_BYTES,
+        };
+        let filter = log::Filter {
+            stream: None,
+            run: Some(run.0),
+        };
+        let once = log::Mode::Once;
+        let read = log::Reader::open(&self.directory, &self.name, start, once, filter);
+        let seen = read.and_then(|mut reader| {
+            while let Some(entry) = reader.next_entry()? {
+                if let log::Content::Line { bytes, end, .. } = entry.content {
+                    spot.see(&bytes);
+                    if end == log::LineEnd::Newline {
+                        spot.see(b"\n");
+                    }
+                }
+            }
+            Ok(())
+        });
+        if let Err(error) = seen {
+            ::log::warn!("{}: reading its log: {}", self.name, error_text(&error));
+        }
+        self.spot = Some(Box::new(spot));
+    }
+
+    pub(super) fn look_no_more(&mut self) {
+        self.spot = None;
+    }
+
+    /// Whether the text that is looked for has come; nothing where none is.
+    pub(super) fn found(&self) -> Option<Found> {
+        self.spot.as_ref().map(|spot| spot.found())
+    }
+
     /// Bytes that could not be written since the log was opened.
     pub(super) fn lost_bytes(&self) -> u64 {
         self.unwritten
@@ -328,6 +388,9 @@ fn log_ending(ending: Ending) -> log::Ending {
             core: Core::Dumped | Core::None,
         } => log::Ending::Signaled {
             signal: i32::from(number),
+        },
+        Ending::OomKilled => log::Ending::Signaled {
+            signal: Signal::KILL.number(),
         },
         Ending::Unknown => log::Ending::Unknown,
     }

@@ -155,6 +155,10 @@ impl Daemon {
             Command::Reload { names } => now_finished(Verb::Reload, known(&names)?),
             Command::Reset { names } => now_finished(Verb::Reset, known(&names)?),
             Command::Signal { names, signal } => now_finished(Verb::Signal(signal), known(&names)?),
+            Command::Set { names, settings } => {
+                let targets = loader.resolve(&names, Among::Loaded)?;
+                Course::Answer(self.set(&targets, &settings)?)
+            }
             Command::Upgrade => Course::Upgrade,
             Command::Kill => now_finished(Verb::Shutdown, Loaded::default()),
             Command::Enable { names } => {
@@ -324,7 +328,7 @@ impl Daemon {
                 (None, true) => "enabled: starts with the daemon".to_owned(),
                 (None, false) => "was enabled already".to_owned(),
             };
-            results.push(plain(name, ResultKind::Enabled, text));
+            results.push(answer::plain(name, ResultKind::Enabled, text));
         }
         // A unit that is wanted by nobody who starts will not start either, and the reader should know.
         for warning in self.idle_groups(targets) {
@@ -357,7 +361,7 @@ impl Daemon {
             let done = self.enabled.disable(name);
             let was = done.map_err(|error| not_written("disable", name, &error))?;
             let text = if was { "disabled" } else { "was not enabled" };
-            results.push(plain(name, ResultKind::Disabled, text.to_owned()));
+            results.push(answer::plain(name, ResultKind::Disabled, text.to_owned()));
         }
         Ok(Final::Results(results))
     }
@@ -465,16 +469,6 @@ fn through(wanted_by: &[UnitName], required_by: &[UnitName]) -> Option<String> {
         .map(UnitName::as_str)
         .collect();
     (!groups.is_empty()).then(|| groups.join(", "))
-}
-
-fn plain(name: &UnitName, kind: ResultKind, text: String) -> UnitResult {
-    UnitResult {
-        unit: name.to_string(),
-        kind,
-        text,
-        retry_ms: None,
-        hint: None,
-    }
 }
 
 fn not_written(verb: &str, name: &UnitName, error: &std::io::Error) -> WireError {

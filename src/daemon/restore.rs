@@ -24,6 +24,7 @@ use super::group::Group;
 use super::keeper::Keeper;
 use super::lenience::Lenience;
 use super::loader::read_file;
+use super::machine::Limited;
 use super::newborn::Scan;
 use super::processes::{History, Hold, Origin, Processes, Run, Turn};
 use super::pump::UnitLog;
@@ -172,6 +173,13 @@ impl Processes {
         let Some(service) = unit.service.as_deref() else {
             return;
         };
+        let is_over = matches!(
+            facts.phase,
+            FactPhase::Stopped | FactPhase::Completed | FactPhase::Failed
+        );
+        if !is_over {
+            self.standing.note(id, service);
+        }
         // What is in the cgroup of one that is down is what was left of it, and not ours to signal.
         let is_down = facts.main.is_none() && facts.control.is_none();
         if !(is_down && self.is_left(&unit.name)) {
@@ -188,7 +196,8 @@ impl Processes {
             match found {
                 Some(found) => self.hold_again((id, run), found, facts.phase, turn),
                 None => {
-                    let (run, role, ending) = (run.run, run.role, Ending::Unknown);
+                    let (run, role) = (run.run, run.role);
+                    let (ending, _) = self.explained(id, Ending::Unknown);
                     if role == Role::Start {
                         self.main_ended(id, ending);
                     }
@@ -238,6 +247,7 @@ impl Processes {
             started_ms: 0,
             youngest: saved.facts.main.or(saved.facts.control).map(|run| run.run),
             log,
+            limited: Limited::taken_over(service, saved.oom_kills),
         };
         if let Some(log) = &mut hold.log {
             let fifos = self.fifos(name);
@@ -248,6 +258,8 @@ impl Processes {
             }
             resume(log, &saved.facts);
         }
+        let memory = &mut hold.limited.memory;
+        memory.begin((id, service), &hold.group, &mut self.watches);
         self.holds.insert(id, hold);
         self.listen_again((id, name), service, turn);
     }

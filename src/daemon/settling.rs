@@ -2,13 +2,16 @@
 //!
 //! Groups are watched, pipes are pumped, and a unit at rest is closed, so that it costs no descriptor.
 
-use crate::engine::{Event, RunId, State, UnitId};
+use std::collections::VecDeque;
+
+use crate::engine::{Engine, Event, RunId, State, UnitId};
 use crate::log::Stream;
 use crate::sys::process::error_text;
 
 use super::group::Watched;
 use super::processes::{Processes, Progress, Turn};
 use super::pump::Pumped;
+use super::sources::Sources;
 use super::watches::Purpose;
 
 impl Processes {
@@ -65,7 +68,9 @@ impl Processes {
         for purpose in purposes {
             match purpose {
                 Purpose::Group(unit) => self.look_again(unit, turn),
+                Purpose::Memory(unit) => self.memory_event(unit, turn),
                 Purpose::PidFile(run) => self.look_for_main(run, turn),
+                Purpose::Ready(run) => self.look_whether_ready(run, turn),
             }
         }
         if is_drained {
@@ -75,9 +80,15 @@ impl Processes {
         }
     }
 
-    pub(super) fn pump(&mut self, unit: UnitId, stream: Stream) -> Progress {
+    pub(super) fn pump(
+        &mut self,
+        (unit, stream): (UnitId, Stream),
+        turn: &mut Turn<'_>,
+    ) -> Progress {
         let log = self.holds.get_mut(&unit).and_then(|hold| hold.log.as_mut());
-        match log.map(|log| log.pump(stream, &mut self.intake)) {
+        let pumped = log.map(|log| log.pump(stream, &mut self.intake));
+        self.log_was_read(unit, turn);
+        match pumped {
             Some(Pumped::More) => return Progress::More,
             Some(Pumped::End) => {
                 self.stirred.insert(unit);
@@ -109,13 +120,44 @@ impl Processes {
             return;
         }
         hold.group.unwatch(turn.sources, &mut self.watches);
+        self.watches.remove(Purpose::Memory(unit));
         if let Err(error) = hold.group.remove() {
             ::log::warn!("removing the cgroup of unit {unit}: {}", error_text(&error));
         }
         self.ears.close(unit, turn.sources, &mut self.keeper);
+        self.forget_before(unit, turn.sources);
         if let Some(mut log) = self.holds.remove(&unit).and_then(|hold| hold.log) {
             log.close(turn.sources, &mut self.keeper);
             self.history.entry(unit).or_default().log_lost += log.lost_bytes();
+        }
+    }
+
+    /// The daemon ends: what is in the pipes goes to the logs, and what stands for units without processes is removed.
+    pub(super) fn finish(&mut self, engine: &Engine, sources: &mut Sources) {
+        let units: Vec<UnitId> = self.holds.keys().copied().collect();
+        let turn = &mut Turn {
+            engine,
+            sources,
+            events: &mut VecDeque::new(),
+        };
+        for unit in units {
+            self.settle_unit(unit, turn);
+        }
+        self.states.keep_last_run(engine.last_run());
+        for unit in engine.units() {
+            self.look_at_folders(unit, engine);
+            if let Some(definition) = engine
+                .unit(unit)
+                .filter(|_| !self.holds.contains_key(&unit))
+                && self.left_over(&definition.name).is_empty()
+            {
+                self.states.remove(unit, &definition.name);
+            }
+        }
+        if let (Some(tree), true) = (&self.tree, self.holds.is_empty()) {
+            tree.switch_off();
+            // Somebody else's group in it keeps it, which is as it should be.
+            let _ = tree.remove();
         }
     }
 }

@@ -29,6 +29,8 @@ pub(super) enum Source {
     Exit(RunId),
     /// A process of a unit's group that is no run: readable once it has ended.
     Member(UnitId),
+    /// The socket or the process of a look whether this main process is ready.
+    Probe(RunId),
     /// The one inotify descriptor: PID files and `cgroup.events`.
     Inotify,
     /// SIGTERM, SIGINT, SIGHUP and SIGCHLD.

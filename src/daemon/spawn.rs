@@ -11,13 +11,14 @@ use std::path::{Path, PathBuf};
 
 use crate::engine::{Role, Spawn, SpawnFailure};
 use crate::log::Stream;
-use crate::sys::process::{self, Directory, OpenMode, Setting, Stdio, Step, errno_text};
+use crate::sys::process::{self, Directory, OpenMode, Stdio, Step, errno_text};
 use crate::unit::words::expand;
 use crate::unit::{Exec, Input, Output, Service, Unit, WorkingDirectory, swallowed_hint};
 
 use super::account::Account;
 use super::environment::{Environment, Invocation};
 use super::lenience::Lenience;
+use super::setting::setting;
 
 /// `ENOENT`.
 const NOT_FOUND: i32 = 2;
@@ -88,6 +89,7 @@ pub(super) fn failure(step: &str, errno: i32, reason: String) -> SpawnFailure {
 /// The command of a role's key at this place.
 pub(super) fn command(service: &Service, role: Role, index: usize) -> Option<&Exec> {
     let commands = match role {
+        Role::Condition => &service.condition,
         Role::StartPre => &service.start_pre,
         Role::Start => &service.start,
         Role::StartPost => &service.start_post,
@@ -100,11 +102,12 @@ pub(super) fn command(service: &Service, role: Role, index: usize) -> Option<&Ex
 
 /// Whether a service's life begins with this command.
 pub(super) fn is_first(service: &Service, spawn: &Spawn) -> bool {
-    let first = if service.start_pre.is_empty() {
-        Role::Start
-    } else {
-        Role::StartPre
-    };
+    let before = [
+        (Role::Condition, &service.condition),
+        (Role::StartPre, &service.start_pre),
+    ];
+    let first = before.iter().find(|(_, commands)| !commands.is_empty());
+    let first = first.map_or(Role::Start, |(role, _)| *role);
     spawn.index == 0 && spawn.role == first
 }
 
@@ -160,9 +163,7 @@ pub(super) fn prepare(
         cgroup: None,
         nofile: None,
         lock_limit: None,
-        setting: Setting {
-            tolerated: lenience.tolerated(),
-        },
+        setting: setting(service, lenience),
     };
     Ok(Prepared { spawn, objects })
 }
@@ -183,7 +184,16 @@ impl Objects {
                 let reason = format!("{} {}: {cause}", step.name(), self.account);
                 return failure(step.name(), errno, reason);
             }
-            Step::Cgroup | Step::Session | Step::DescriptorLimit => {
+            Step::Cgroup
+            | Step::Session
+            | Step::ReadyDescriptor
+            | Step::DescriptorLimit
+            | Step::OomScoreAdjust
+            | Step::Limit(_)
+            | Step::Nice
+            | Step::CpuAffinity
+            | Step::CpuScheduling
+            | Step::IoScheduling => {
                 return failure(step.name(), errno, cause);
             }
         };
@@ -362,6 +372,8 @@ mod tests {
             runtime: "/run".into(),
             state: "/var/lib".into(),
             logs: "/var/log".into(),
+            cache: "/var/cache".into(),
+            configuration: "/var/etc".into(),
         };
         let name = UnitName::parse("web").unwrap();
         parse(text, Path::new("/units/web.service"), &name, &context).unwrap()

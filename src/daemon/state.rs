@@ -515,6 +515,7 @@ mod tests {
             last_end: None,
             log_lost: 0,
             said: None,
+            oom_kills: None,
         }
     }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::engine::{Cause, Engine, Moment, State, UnitId};
 use crate::sys::clock;
 use crate::sys::process::Pid;
-use crate::unit::{self, Unit, UnitName};
+use crate::unit::{self, Resources, Unit, UnitName};
 use crate::wire::{DaemonStatus, PROTOCOL_VERSION, UnitStatus};
 
 use super::account::Account;
@@ -64,6 +64,7 @@ pub(super) fn unit(id: UnitId, around: &Surroundings<'_>) -> Option<UnitStatus> 
         restarts: view.restarts,
         last_end,
         deadline_ms: view.deadline.map(|at| around.wall(at)),
+        awaits: view.awaits.unwrap_or_default(),
         waits_for: view.waits_for.iter().map(ToString::to_string).collect(),
         file_changed: is_changed(view.unit),
         cgroup: process.cgroup.map(|path| path.display().to_string()),
@@ -128,8 +129,16 @@ fn described(unit: &Unit, enabled: bool) -> UnitStatus {
         file: unit.path.display().to_string(),
         enabled,
         kind: unit.kind().to_owned(),
+        limits: limits(unit),
         ..UnitStatus::default()
     }
+}
+
+/// What the unit's processes together may use, each `KEY=VALUE`.
+fn limits(unit: &Unit) -> Vec<String> {
+    let service = unit.service.as_deref();
+    let resources = service.and_then(|service| service.resources.as_deref());
+    resources.map(Resources::texts).unwrap_or_default()
 }
 
 /// Whether the file on disk is another one than the one in force; one that cannot be read is.

@@ -23,8 +23,12 @@ const READS_MAX: usize = 64;
 pub(super) enum Purpose {
     /// A cgroup that is to become empty.
     Group(UnitId),
+    /// A cgroup whose memory may run short.
+    Memory(UnitId),
     /// A PID file that is to appear.
     PidFile(RunId),
+    /// A file whose appearance tells that a service is ready.
+    Ready(RunId),
 }
 
 /// The descriptor and its watches.

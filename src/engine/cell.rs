@@ -30,6 +30,8 @@ pub enum Input {
     MainFound,
     MainMissing,
     GroupEmpty,
+    /// The kernel has killed a process of the unit for want of memory.
+    OomKill,
     /// The phase's deadline has passed.
     Due,
 }
@@ -99,6 +101,8 @@ pub enum Action {
     KillTooLong,
     StopPostTooLong,
     AutoRestart,
+    /// `OOMPolicy=` decides.
+    OutOfMemory,
 }
 
 impl Input {
@@ -111,7 +115,7 @@ impl Input {
     }
 
     /// Every input, in the order of the table's columns.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Wake,
         Self::Begin,
         Self::Halt,
@@ -127,6 +131,7 @@ impl Input {
         Self::MainFound,
         Self::MainMissing,
         Self::GroupEmpty,
+        Self::OomKill,
         Self::Due,
     ];
 }
@@ -163,7 +168,7 @@ fn resting(input: Input) -> Action {
         input if input.is_word() => Action::Ignore,
         Input::Wake => Action::Queue,
         // What was left behind on purpose (KillMode=process) may end at any time.
-        Input::GroupEmpty => Action::Ignore,
+        Input::GroupEmpty | Input::OomKill => Action::Ignore,
         Input::Begin
         | Input::Halt
         | Input::Reload
@@ -186,7 +191,7 @@ fn waiting(input: Input) -> Action {
         input if input.is_word() => Action::Ignore,
         Input::Begin => Action::Start,
         Input::Halt => Action::Drop,
-        Input::GroupEmpty => Action::Ignore,
+        Input::GroupEmpty | Input::OomKill => Action::Ignore,
         Input::Wake
         | Input::Reload
         | Input::Executed
@@ -208,7 +213,7 @@ fn backing_off(input: Input) -> Action {
         input if input.is_word() => Action::Ignore,
         Input::Wake => Action::Queue,
         Input::Halt => Action::Drop,
-        Input::GroupEmpty => Action::Ignore,
+        Input::GroupEmpty | Input::OomKill => Action::Ignore,
         Input::Due => Action::AutoRestart,
         Input::Begin
         | Input::Reload
@@ -229,6 +234,7 @@ fn starting(phase: FactPhase, input: Input) -> Action {
     match (phase, input) {
         (_, Input::Halt) => Action::Abort,
         (_, Input::Due) => Action::StartTooLong,
+        (_, Input::OomKill) => Action::OutOfMemory,
         (_, Input::GroupEmpty) => Action::Ignore,
         (FactPhase::Starting, Input::Executed) => Action::Launched,
         (FactPhase::Starting, Input::Ready) => Action::MainReady,
@@ -262,6 +268,8 @@ fn starting(phase: FactPhase, input: Input) -> Action {
 fn up(phase: FactPhase, input: Input) -> Action {
     match (phase, input) {
         (_, Input::Halt) => Action::Stop,
+        (FactPhase::Exited, Input::OomKill) => Action::Ignore,
+        (_, Input::OomKill) => Action::OutOfMemory,
         (FactPhase::Running, Input::Reload) => Action::RunReload,
         (FactPhase::Exited, Input::MainEnded) => Action::Never,
         (_, Input::MainEnded) => Action::MainLost,
@@ -323,6 +331,7 @@ fn ending(phase: FactPhase, input: Input) -> Action {
         (_, Input::Due) => Action::KillTooLong,
         (_, Input::GroupEmpty) if kills => Action::GroupGone,
         (_, Input::GroupEmpty) => Action::Ignore,
+        (_, Input::OomKill) => Action::Ignore,
         // A program that was on its way when the stop came.
         (_, Input::Executed) => Action::Ignore,
         (_, Input::Ready | Input::Reloading | Input::Stopping | Input::Hung) => Action::Ignore,

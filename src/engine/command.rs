@@ -48,6 +48,11 @@ pub enum Command {
     Disable {
         names: Vec<String>,
     },
+    /// Change limits of services that run; each setting is a `KEY=VALUE`, at least one.
+    Set {
+        names: Vec<String>,
+        settings: Vec<String>,
+    },
     DaemonStatus,
     /// Make the daemon anew from the program that lies on the disk now.
     Upgrade,
@@ -93,4 +98,6 @@ pub enum Asker {
     Boot,
     /// A signal to the daemon.
     Signal,
+    /// The daemon itself, for a service that has grown past `RestartMemoryMax=`.
+    Memory,
 }

@@ -33,7 +33,7 @@ impl Engine {
                 failure: failure.clone(),
                 retry_ms: None,
             },
-            Why::Asked | Why::Finished | Why::Failed(_) => Outcome::Stopped,
+            Why::Asked | Why::Finished | Why::Skipped(_) | Why::Failed(_) => Outcome::Stopped,
         };
         self.resolve(unit, Awaited::Down, &stopped);
         match goal {
@@ -121,6 +121,8 @@ impl Engine {
             Why::Asked => (Phase::Stopped, Outcome::Stopped),
             Why::Finished if asked => (Phase::Stopped, Outcome::Stopped),
             Why::Finished => (Phase::Completed, Outcome::Completed),
+            Why::Skipped(_) if asked => (Phase::Stopped, Outcome::Stopped),
+            Why::Skipped(how) => (Phase::Completed, Outcome::Skipped { how }),
             Why::Failed(failure) => {
                 let outcome = Outcome::Failed {
                     failure: failure.clone(),
@@ -137,7 +139,7 @@ impl Engine {
 fn words_of(end: &End) -> String {
     match &end.why {
         Why::Failed(failure) => failure.to_string(),
-        Why::Asked | Why::Finished => String::from("it ended well each time"),
+        Why::Asked | Why::Finished | Why::Skipped(_) => String::from("it ended well each time"),
     }
 }
 
@@ -147,6 +149,7 @@ pub(super) fn cause_of(end: &End) -> Option<Cause> {
         (Why::Failed(failure), _) => Some(Cause::Failed(failure.clone())),
         (Why::Finished, Some(ending)) => Some(Cause::Ended(ending)),
         (Why::Finished, None) => Some(Cause::Gone),
+        (Why::Skipped(how), _) => Some(Cause::Skipped(how.clone())),
         (Why::Asked, _) => None,
     }
 }

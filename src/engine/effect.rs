@@ -17,6 +17,11 @@ pub enum Effect {
     FindMain { unit: UnitId, run: RunId },
     /// Nobody waits for this run's answer to `FindMain` any more.
     StopFinding { run: RunId },
+    /// Find out when this main process is ready, in the way that its unit names. Answers: `Ready`, and before it any
+    /// number of `Unready`.
+    AwaitReady { unit: UnitId, run: RunId },
+    /// Nobody waits for this run's readiness any more.
+    StopAwaiting { run: RunId },
     /// Answers nothing; a target that is gone is no error.
     Signal {
         unit: UnitId,
@@ -51,6 +56,7 @@ pub struct Spawn {
 /// What a process is to its service: the key that its command stands in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Role {
+    Condition,
     StartPre,
     /// The main process, or a forking service's first one.
     Start,
@@ -64,14 +70,14 @@ impl Role {
     /// Whether it leads to a running service.
     #[must_use]
     pub fn begins(self) -> bool {
-        matches!(self, Self::StartPre | Self::Start)
+        matches!(self, Self::Condition | Self::StartPre | Self::Start)
     }
 }
 
 /// How the service's run went, in systemd.exec(5)'s words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RunResult {
-    /// `success`, `exit-code`, `signal`, `core-dump`, `timeout`, `protocol` or `resources`.
+    /// `success`, `exec-condition`, `exit-code`, `signal`, `core-dump`, `timeout`, `protocol` or `resources`.
     pub service_result: &'static str,
     /// The main process's, if it ended.
     pub ending: Option<Ending>,
@@ -162,6 +168,10 @@ pub enum Outcome {
     AlreadyUp,
     /// A oneshot has run to its end.
     Completed,
+    /// Its `ExecCondition=` has ended so: there was nothing to do.
+    Skipped {
+        how: Box<str>,
+    },
     Stopped,
     AlreadyDown,
     Reloaded,

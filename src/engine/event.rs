@@ -1,6 +1,6 @@
 //! All that can happen to the engine: one closed alphabet.
 
-use crate::unit::{Unit, UnitName};
+use crate::unit::{Resources, Unit, UnitName};
 
 use super::{Asker, Awaited, Facts, Moment, RequestId, RunId, UnitId, Verb, Word};
 
@@ -39,6 +39,8 @@ pub enum Event {
     Ready { run: RunId },
     /// A service says something else of itself, sd_notify(3).
     Said { unit: UnitId, word: Word },
+    /// It is not ready yet, as the last look has shown: why, for the reader.
+    Unready { run: RunId, reason: Box<str> },
     /// There is no process (any more): a step before or at `execve` failed. Nothing else follows for this run.
     SpawnFailed { run: RunId, failure: SpawnFailure },
     /// The process has ended and is reaped.
@@ -49,6 +51,14 @@ pub enum Event {
     MainMissing { run: RunId, reason: NoMain },
     /// The answer to [`super::Effect::WatchGroup`]: no process of the unit is left.
     GroupEmpty { unit: UnitId },
+    /// The kernel has killed a process of the unit for want of memory. If it was one that has a run, `Exited` says so
+    /// as well.
+    OomKilled { unit: UnitId },
+    /// The limits of a service that runs were changed, and these are in force.
+    Limited {
+        unit: UnitId,
+        resources: Option<Box<Resources>>,
+    },
     /// A predecessor's unit. First every unit is told, one after the other, with nothing in between; then each run in
     /// their facts: as `Spawned` (its process lives and goes by its old id; `Executed` too if it has got that far), or
     /// as `Exited`. Nothing is stepped before the first event of another kind; end with a `Tick`.
@@ -99,6 +109,8 @@ pub enum Ending {
         number: u8,
         core: Core,
     },
+    /// SIGKILL by the kernel, for want of memory.
+    OomKilled,
     /// It is gone and nobody can say how: it was not our child. The restart policy treats it as a failure.
     Unknown,
 }

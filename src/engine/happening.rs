@@ -39,6 +39,7 @@ pub(super) enum Happening {
     MainFound(u32),
     MainMissing(NoMain),
     GroupEmpty,
+    OomKill,
     Due,
 }
 
@@ -60,6 +61,7 @@ impl Happening {
             Self::MainFound(_) => Input::MainFound,
             Self::MainMissing(_) => Input::MainMissing,
             Self::GroupEmpty => Input::GroupEmpty,
+            Self::OomKill => Input::OomKill,
             Self::Due => Input::Due,
         }
     }

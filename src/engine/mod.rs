@@ -16,6 +16,7 @@
 mod cell;
 mod command;
 mod conclude;
+mod condition;
 mod effect;
 mod event;
 mod facts;
@@ -25,8 +26,10 @@ mod id;
 #[cfg(debug_assertions)]
 mod invariants;
 mod kill;
+mod memory;
 mod oversight;
 mod phase;
+mod ready;
 mod request;
 mod restart;
 mod restore;
@@ -202,11 +205,14 @@ impl Engine {
             Event::Executed { run } => self.on_executed(run),
             Event::Ready { run } => self.on_ready(run),
             Event::Said { unit, word } => self.on_said(unit, word),
+            Event::Unready { run, reason } => self.on_unready(run, reason),
             Event::SpawnFailed { run, failure } => self.on_fate(run, Fate::Unborn(failure)),
             Event::Exited { run, ending } => self.on_fate(run, Fate::Ended(ending)),
             Event::MainFound { run, pid } => self.on_main(run, Happening::MainFound(pid)),
             Event::MainMissing { run, reason } => self.on_main(run, Happening::MainMissing(reason)),
             Event::GroupEmpty { unit } => self.happen(unit, Happening::GroupEmpty),
+            Event::OomKilled { unit } => self.happen(unit, Happening::OomKill),
+            Event::Limited { unit, resources } => self.limited(unit, resources),
             Event::Restored { unit, next, facts } => return self.on_restored((unit, next), &facts),
             Event::Tick => self.on_tick(),
         }
@@ -267,12 +273,6 @@ impl Engine {
     fn on_executed(&mut self, run: RunId) {
         if let Some((unit, true)) = self.owner(run) {
             self.happen(unit, Happening::Executed);
-        }
-    }
-
-    fn on_ready(&mut self, run: RunId) {
-        if let Some((unit, true)) = self.owner(run) {
-            self.happen(unit, Happening::Ready);
         }
     }
 
@@ -362,6 +362,7 @@ impl Engine {
             (Action::GoOnWithoutMain, Happening::MainMissing(reason)) => {
                 self.go_on_without_main(unit, reason);
             }
+            (Action::OutOfMemory, _) => self.out_of_memory(unit),
             (Action::GroupLost, _) => self.group_lost(unit),
             (Action::GroupGone, _) => self.group_gone(unit),
             (Action::StartTooLong, _) => self.start_too_long(unit),

@@ -152,6 +152,8 @@ pub(super) enum Why {
     Asked,
     /// By itself, and well.
     Finished,
+    /// Its `ExecCondition=` has ended so (in words): there is nothing to do.
+    Skipped(Box<str>),
     Failed(Failure),
 }
 
@@ -171,6 +173,7 @@ impl End {
     pub(super) fn result(&self) -> RunResult {
         let service_result = match &self.why {
             Why::Asked | Why::Finished => "success",
+            Why::Skipped(_) => SKIPPED,
             Why::Failed(failure) => failure_word(failure),
         };
         RunResult {
@@ -180,10 +183,14 @@ impl End {
     }
 }
 
+/// systemd's word for the result of a start that was not to be.
+pub(super) const SKIPPED: &str = "exec-condition";
+
 /// systemd's word for a failure, `$SERVICE_RESULT` in systemd.exec(5).
 pub(super) fn failure_word(failure: &Failure) -> &'static str {
-    const WORDS: [&str; 8] = [
+    const WORDS: [&str; 9] = [
         "core-dump",
+        "oom-kill",
         "signal",
         "exit-code",
         "timeout",
@@ -205,11 +212,17 @@ pub(super) fn failure_word(failure: &Failure) -> &'static str {
             },
             ..
         } => "signal",
+        Failure::OutOfMemory
+        | Failure::Ended {
+            ending: Ending::OomKilled,
+            ..
+        } => "oom-kill",
         Failure::Ended {
             ending: Ending::Code(_) | Ending::Unknown,
             ..
         } => "exit-code",
         Failure::StartTimeout { .. }
+        | Failure::ReadyTimeout { .. }
         | Failure::MainTimeout { .. }
         | Failure::Runtime { .. }
         | Failure::StopTimeout { .. } => "timeout",

@@ -36,12 +36,14 @@ pub(super) fn is_clean(service: &Service, ending: Ending) -> bool {
             true
         }
         Ending::Code(_) | Ending::Signal { .. } => listed(&service.restart.success, ending),
-        Ending::Unknown => false,
+        // Whoever calls SIGKILL a success does not mean this one.
+        Ending::OomKilled | Ending::Unknown => false,
     }
 }
 
 fn listed(set: &StatusSet, ending: Ending) -> bool {
     match ending {
+        Ending::OomKilled => set.signals.contains(&Signal::KILL),
         Ending::Code(code) => set.codes.contains(&code),
         Ending::Signal { number, .. } => set
             .signals
@@ -55,7 +57,8 @@ fn listed(set: &StatusSet, ending: Ending) -> bool {
 /// did.
 pub(super) fn is_wanted(restart: &Restart, why: &Why, main: Option<Ending>) -> bool {
     let failure = match why {
-        Why::Asked => return false,
+        // A condition that is not met now is asked again by whoever starts it again.
+        Why::Asked | Why::Skipped(_) => return false,
         Why::Finished => None,
         Why::Failed(failure) => Some(failure),
     };
@@ -73,9 +76,10 @@ pub(super) fn is_wanted(restart: &Restart, why: &Why, main: Option<Ending>) -> b
         Policy::Always => true,
         Policy::OnSuccess => failure.is_none(),
         Policy::OnFailure => failure.is_some(),
-        Policy::OnAbnormal => {
-            failure.is_some_and(|f| is_signal(f) || is_timeout(f) || is_watchdog(f))
-        }
+        Policy::OnAbnormal => failure.is_some_and(|failure| {
+            is_signal(failure)
+                || matches!(failure_word(failure), "timeout" | "watchdog" | "oom-kill")
+        }),
         Policy::OnAbort => failure.is_some_and(is_signal),
     }
 }
@@ -86,10 +90,6 @@ fn is_signal(failure: &Failure) -> bool {
 
 fn is_watchdog(failure: &Failure) -> bool {
     failure_word(failure) == "watchdog"
-}
-
-fn is_timeout(failure: &Failure) -> bool {
-    failure_word(failure) == "timeout"
 }
 
 /// Whether another try cannot help: the one place that sorts `errno`. What can pass by itself (no memory, no
@@ -112,12 +112,14 @@ pub(super) fn is_hopeless(failure: &Failure) -> bool {
         Failure::Spawn { failure, .. } => !PASSING.contains(&failure.errno),
         Failure::Ended { .. }
         | Failure::StartTimeout { .. }
+        | Failure::ReadyTimeout { .. }
         | Failure::MainTimeout { .. }
         | Failure::StopTimeout { .. }
         | Failure::Watchdog { .. }
         | Failure::Runtime { .. }
         | Failure::NeverReady { .. }
         | Failure::NoMain { .. }
+        | Failure::OutOfMemory
         | Failure::Dependency { .. }
         | Failure::StartLimit { .. }
         | Failure::Remains

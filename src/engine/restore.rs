@@ -3,7 +3,7 @@
 use crate::unit::{KillMode, Unit};
 
 use super::graph::find_cycle;
-use super::phase::{End, Goal, Group, Left, Phase, Round, Run, Stage, Why, failure_word};
+use super::phase::{End, Goal, Group, Left, Phase, Round, Run, SKIPPED, Stage, Why, failure_word};
 use super::service::Service;
 use super::{
     Effect, Engine, Event, FactFailure, FactGoal, FactPhase, FactRun, Facts, Failure, Heritage,
@@ -34,6 +34,7 @@ impl Engine {
             control: service.phase.control().map(|control| control.id),
             restarts: service.restarts,
             deadline: self.timers.get(id).or(self.runtimes.get(id)),
+            awaits: self.awaits(id),
             waits_for: self.waits_for(id),
         })
     }
@@ -53,7 +54,14 @@ impl Engine {
             _ => None,
         };
         let failure = match (&service.phase, end.map(|end| &end.why)) {
-            (Phase::Failed(failure), _) | (_, Some(Why::Failed(failure))) => Some(failure),
+            (Phase::Failed(failure), _) | (_, Some(Why::Failed(failure))) => Some(FactFailure {
+                result: failure_word(failure).to_owned(),
+                text: failure.to_string(),
+            }),
+            (_, Some(Why::Skipped(how))) => Some(FactFailure {
+                result: SKIPPED.to_owned(),
+                text: how.as_ref().to_owned(),
+            }),
             _ => None,
         };
         Some(Facts {
@@ -74,10 +82,7 @@ impl Engine {
             restarts: service.restarts,
             attempt: service.attempt,
             starts: service.starts.clone(),
-            failure: failure.map(|failure| FactFailure {
-                result: failure_word(failure).to_owned(),
-                text: failure.to_string(),
-            }),
+            failure,
             main_ending: end.and_then(|end| end.main).or(lost),
             watchdog_ms: service.watchdog_ms,
             runtime_due: self.runtimes.get(id),
@@ -176,12 +181,7 @@ impl Engine {
         let group = self
             .service(id)
             .is_some_and(|service| service.definition().is_none());
-        let why = match (&failure, facts.goal) {
-            (Some(failure), _) => Why::Failed(failure.clone()),
-            (None, FactGoal::Up) => Why::Finished,
-            (None, FactGoal::Down | FactGoal::Cycle) => Why::Asked,
-        };
-        let end = End::new(why, facts.main_ending);
+        let end = End::new(why_of(facts, failure.as_ref()), facts.main_ending);
         let left = self.left_of(id, main, control);
         if let Some((stage, round)) = kill_of(facts.phase) {
             return Phase::Killing {
@@ -191,12 +191,7 @@ impl Engine {
                 end,
             };
         }
-        let lost = || {
-            Phase::Failed(failure.clone().unwrap_or_else(|| Failure::Recorded {
-                result: "resources".into(),
-                text: "what the daemon before wrote down of it makes no sense".into(),
-            }))
-        };
+        let lost = || Phase::Failed(failure.clone().unwrap_or_else(nonsense));
         match (facts.phase, main, control) {
             (FactPhase::Stopped, ..) => Phase::Stopped,
             (FactPhase::Completed, ..) => Phase::Completed,
@@ -264,6 +259,13 @@ impl Engine {
     }
 }
 
+fn nonsense() -> Failure {
+    Failure::Recorded {
+        result: "resources".into(),
+        text: "what the daemon before wrote down of it makes no sense".into(),
+    }
+}
+
 /// How far a kill had come.
 fn kill_of(phase: FactPhase) -> Option<(Stage, Round)> {
     Some(match phase {
@@ -274,6 +276,18 @@ fn kill_of(phase: FactPhase) -> Option<(Stage, Round)> {
         FactPhase::FinalKillingHard => (Stage::Hard, Round::Final),
         _ => return None,
     })
+}
+
+/// Why the run ends, or did.
+fn why_of(facts: &Facts, failure: Option<&Failure>) -> Why {
+    match (&facts.failure, failure, facts.goal) {
+        (Some(skipped), ..) if skipped.result == SKIPPED => {
+            Why::Skipped(skipped.text.as_str().into())
+        }
+        (_, Some(failure), _) => Why::Failed(failure.clone()),
+        (_, None, FactGoal::Up) => Why::Finished,
+        (_, None, FactGoal::Down | FactGoal::Cycle) => Why::Asked,
+    }
 }
 
 fn fact_of(run: Run) -> FactRun {

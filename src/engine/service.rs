@@ -36,6 +36,8 @@ pub(super) struct Service {
     pub(super) watchdog_ms: Option<u64>,
     /// What it has said of its reload while `ExecReload=` ran.
     pub(super) reload: Reload,
+    /// Why the start that is under way is not complete, as the last look has shown.
+    pub(super) unready: Option<Box<str>>,
     /// Whom the clients were last told that it waits for.
     pub(super) told: Option<UnitId>,
 }
@@ -67,18 +69,20 @@ impl Service {
             starts: Vec::new(),
             watchdog_ms: None,
             reload: Reload::Silent,
+            unready: None,
             told: None,
         }
     }
 
     /// Becomes what a predecessor has written down.
     pub(super) fn recall(&mut self, (phase, next): (Phase, Option<Box<Unit>>), facts: &Facts) {
-        self.goal = match facts.goal {
-            _ if phase.kind().rests() => Goal::Down,
+        let goal = match facts.goal {
             FactGoal::Up => Goal::Up,
             FactGoal::Down => Goal::Down,
             FactGoal::Cycle => Goal::Cycle,
         };
+        let rests = phase.kind().rests();
+        self.goal = if rests { Goal::Down } else { goal };
         self.phase = phase;
         self.next = next;
         self.since = facts.since;
@@ -89,9 +93,10 @@ impl Service {
         self.begun = facts.begun;
         self.starts.clone_from(&facts.starts);
         self.watchdog_ms = facts.watchdog_ms;
-        self.cause = match &self.phase {
-            Phase::Failed(failure) => Cause::Failed(failure.clone()),
-            _ => Cause::Restored,
+        self.cause = if let Phase::Failed(failure) = &self.phase {
+            Cause::Failed(failure.clone())
+        } else {
+            Cause::Restored
         };
         self.shown = self.state();
     }

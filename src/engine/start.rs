@@ -1,6 +1,6 @@
 //! The way up: a start's turn, its commands, readiness, reload, automatic restart.
 
-use crate::unit::{Exec, Kind, Readiness, Service as Definition, Span};
+use crate::unit::{Exec, Kind, Service as Definition, Span};
 
 use super::phase::{End, Goal, Phase, Run, Why};
 use super::restart;
@@ -46,17 +46,25 @@ impl Engine {
         service.begun = now;
         service.watchdog_ms = None;
         service.reload = Reload::Silent;
+        service.unready = None;
         match service.definition() {
             None => self.ready(unit, None),
-            Some(definition) if definition.start_pre.is_empty() => self.start_main(unit, 0),
-            Some(_) => self.start_pre(unit, 0),
+            Some(_) => self.before_main(unit, Role::Condition, 0),
         }
     }
 
-    fn start_pre(&mut self, unit: UnitId, index: usize) {
-        let control = self.spawn(unit, Role::StartPre, index, None);
-        self.enter(unit, Phase::StartPre { control }, None);
-        self.arm_start(unit);
+    /// The next command before the main process: those of `ExecCondition=`, then those of `ExecStartPre=`.
+    fn before_main(&mut self, unit: UnitId, role: Role, index: usize) {
+        if self.has(unit, role, index) {
+            let control = self.spawn(unit, role, index, None);
+            self.enter(unit, Phase::StartPre { control }, None);
+            return self.arm_start(unit);
+        }
+        if role == Role::Condition {
+            self.before_main(unit, Role::StartPre, 0);
+        } else {
+            self.start_main(unit, 0);
+        }
     }
 
     fn start_main(&mut self, unit: UnitId, index: usize) {
@@ -76,40 +84,18 @@ impl Engine {
         let Some(Phase::StartPre { control }) = self.phase(unit).cloned() else {
             return;
         };
-        match self.judge_command(unit, control, fate) {
-            Verdict::Again => self.start_pre(unit, control.index),
-            Verdict::Bad(failure) => self.end_run(unit, End::new(Why::Failed(failure), None)),
-            Verdict::Good if self.has(unit, Role::StartPre, control.index + 1) => {
-                self.start_pre(unit, control.index + 1);
+        let (role, index) = (control.role, control.index);
+        let fate = match self.judge_condition(unit, control, fate) {
+            Ok(fate) => fate,
+            Err(ending) => {
+                let why = Why::Skipped(ending.to_string().into());
+                return self.end_run(unit, End::new(why, None));
             }
-            Verdict::Good => self.start_main(unit, 0),
-        }
-    }
-
-    /// The program runs. For a process that is its own main process that is all there is to wait for, unless its unit
-    /// says how it becomes ready.
-    pub(super) fn launched(&mut self, unit: UnitId) {
-        let Some(Phase::Starting { main }) = self.phase(unit).cloned() else {
-            return;
         };
-        let Some(definition) = self.definition(unit) else {
-            return;
-        };
-        if definition.kind.is_main() && definition.readiness == Readiness::Executed {
-            self.start_post_or_ready(unit, Some(main));
-        }
-    }
-
-    /// The main process says that it is ready. Whoever does not wait for that has not asked for it.
-    pub(super) fn main_ready(&mut self, unit: UnitId) {
-        let Some(Phase::Starting { main }) = self.phase(unit).cloned() else {
-            return;
-        };
-        let awaits = self.definition(unit).is_some_and(|definition| {
-            definition.kind.is_main() && definition.readiness != Readiness::Executed
-        });
-        if awaits {
-            self.start_post_or_ready(unit, Some(main));
+        match self.judge_command(unit, control, fate) {
+            Verdict::Again => self.before_main(unit, role, index),
+            Verdict::Bad(failure) => self.end_run(unit, End::new(Why::Failed(failure), None)),
+            Verdict::Good => self.before_main(unit, role, index + 1),
         }
     }
 
@@ -197,7 +183,7 @@ impl Engine {
         }
     }
 
-    fn start_post_or_ready(&mut self, unit: UnitId, main: Option<Run>) {
+    pub(super) fn start_post_or_ready(&mut self, unit: UnitId, main: Option<Run>) {
         if self.has(unit, Role::StartPost, 0) {
             self.start_post(unit, (main, None), 0);
         } else {
@@ -330,7 +316,7 @@ impl Engine {
 
     pub(super) fn start_too_long(&mut self, unit: UnitId) {
         let role = match self.phase(unit) {
-            Some(Phase::StartPre { .. }) => Role::StartPre,
+            Some(Phase::StartPre { control }) => control.role,
             Some(Phase::StartPost { .. }) => Role::StartPost,
             Some(_) | None => Role::Start,
         };
@@ -339,7 +325,7 @@ impl Engine {
             (Some(Phase::FindingMain { .. }), Failure::StartTimeout { limit_ms, .. }) => {
                 Failure::MainTimeout { limit_ms }
             }
-            (_, failure) => failure,
+            (_, failure) => self.too_late(unit, failure),
         };
         self.end_run(unit, End::new(Why::Failed(failure), None));
     }
@@ -440,6 +426,7 @@ impl Engine {
 #[must_use]
 pub fn commands(definition: &Definition, role: Role) -> &[Exec] {
     match role {
+        Role::Condition => &definition.condition,
         Role::StartPre => &definition.start_pre,
         Role::Start => &definition.start,
         Role::StartPost => &definition.start_post,
@@ -449,7 +436,7 @@ pub fn commands(definition: &Definition, role: Role) -> &[Exec] {
     }
 }
 
-fn forgives(definition: &Definition, role: Role, index: usize) -> bool {
+pub(super) fn forgives(definition: &Definition, role: Role, index: usize) -> bool {
     commands(definition, role)
         .get(index)
         .is_some_and(|exec| exec.ignore_failure)

@@ -46,6 +46,7 @@ impl Engine {
                     service.phase = Phase::Running { main };
                 }
             }
+            Phase::Starting { main } => self.stop_awaiting(unit, main.id),
             Phase::FindingMain { main } => {
                 self.batch.push(Effect::StopFinding { run: main.id });
                 self.runs.remove(&main.id);
@@ -239,7 +240,7 @@ impl Engine {
                 // How the process ended nobody can say, but it went when it was asked to.
                 Why::Failed(_) if ending == Ending::Unknown && end.why == Why::Asked => {}
                 Why::Failed(failure) => end.fail(failure),
-                Why::Asked | Why::Finished => {}
+                Why::Asked | Why::Finished | Why::Skipped(_) => {}
             }
         }
         self.changed.insert(unit);

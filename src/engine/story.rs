@@ -42,6 +42,8 @@ pub enum Cause {
     },
     /// It became ready.
     Ready,
+    /// Its `ExecCondition=` said that there is nothing to do, by ending so.
+    Skipped(Box<str>),
     /// Its process ended by itself.
     Ended(Ending),
     Failed(Failure),
@@ -72,6 +74,12 @@ pub enum Failure {
         role: Role,
         limit_ms: u64,
     },
+    /// `TimeoutStartSec=` passed before the running program was ready; `awaited` says what was waited for, and why that
+    /// has not come.
+    ReadyTimeout {
+        limit_ms: u64,
+        awaited: Box<str>,
+    },
     /// `TimeoutStartSec=` passed before the PID file named a main process.
     MainTimeout {
         limit_ms: u64,
@@ -92,6 +100,8 @@ pub enum Failure {
     NeverReady {
         ending: Ending,
     },
+    /// `OOMPolicy=`: the kernel has killed one of its processes for want of memory.
+    OutOfMemory,
     /// A forking service that left no main process.
     NoMain {
         reason: super::NoMain,

@@ -8,6 +8,7 @@ impl fmt::Display for Role {
     /// The key of the unit file that the command stands in.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::Condition => "ExecCondition",
             Self::StartPre => "ExecStartPre",
             Self::Start => "ExecStart",
             Self::StartPost => "ExecStartPost",
@@ -32,6 +33,7 @@ impl fmt::Display for Ending {
                     Core::None => Ok(()),
                 }
             }
+            Self::OomKilled => f.write_str("killed for want of memory (oom-kill, SIGKILL)"),
             Self::Unknown => f.write_str("exited, status unknown"),
         }
     }
@@ -43,6 +45,7 @@ impl fmt::Display for Asker {
             Self::Client { uid, pid } => write!(f, "asked by user {uid}, process {pid}"),
             Self::Boot => f.write_str("enabled: starts with the daemon"),
             Self::Signal => f.write_str("the daemon was told to end by a signal"),
+            Self::Memory => f.write_str("it used more memory than RestartMemoryMax= lets it"),
         }
     }
 }
@@ -57,6 +60,9 @@ impl fmt::Display for Cause {
             Self::Ordered => f.write_str("its turn came"),
             Self::AutoRestart { attempt } => write!(f, "automatic restart {attempt}"),
             Self::Ready => f.write_str("it became ready"),
+            Self::Skipped(how) => {
+                write!(f, "skipped, its ExecCondition is not met: {how}")
+            }
             Self::Ended(Ending::Code(0)) => f.write_str("it ended by itself, exit code 0"),
             Self::Ended(ending) => write!(f, "it ended by itself: {ending}"),
             Self::Failed(failure) => failure.fmt(f),
@@ -80,6 +86,9 @@ impl fmt::Display for Failure {
             Self::Ended { role, ending } => write!(f, "{role}: {ending}"),
             Self::StartTimeout { role, limit_ms } => {
                 write!(f, "{role} took longer than {}", Seconds(*limit_ms))
+            }
+            Self::ReadyTimeout { limit_ms, awaited } => {
+                write!(f, "not ready within {}: {awaited}", Seconds(*limit_ms))
             }
             Self::MainTimeout { limit_ms } => write!(
                 f,
@@ -107,6 +116,9 @@ impl fmt::Display for Failure {
                 )
             }
             Self::NeverReady { ending } => write!(f, "ended before it was ready: {ending}"),
+            Self::OutOfMemory => {
+                f.write_str("a process of it was killed for want of memory (oom-kill)")
+            }
             Self::NoMain {
                 reason: NoMain::Ambiguous,
             } => f.write_str("several processes, and none is known to be the main one"),

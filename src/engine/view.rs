@@ -26,6 +26,8 @@ pub struct View<'a> {
     pub restarts: u32,
     /// The next automatic restart, or the end of the running time limit.
     pub deadline: Option<Moment>,
+    /// What its start waits for while its program runs, and why that has not come.
+    pub awaits: Option<String>,
     /// What it waits for in order, if it waits.
     pub waits_for: Vec<UnitName>,
 }

@@ -1,7 +1,8 @@
 //! One cgroup v2 for each service: made, watched, signalled, killed and removed.
 //!
 //! Owns finding a place where groups can be made and everything that is done with one. Only the tree counts here, no
-//! controller is switched on, so it works on hybrid hosts and in delegated subtrees alike. Never touches cgroup v1.
+//! controller is needed, so it works on hybrid hosts and in delegated subtrees alike; controllers and their limits are
+//! `controllers.rs`'s. Never touches cgroup v1.
 
 use std::cell::Cell;
 use std::ffi::{CStr, OsStr, OsString};
@@ -16,6 +17,7 @@ use rustix::fs::{Access, AtFlags, CWD, Mode, OFlags, accessat, fstatfs, open, op
 use rustix::io::Errno;
 
 use super::birth;
+use super::controllers::out_of_leaf;
 use super::files;
 use super::process::{Pid, PidFd, error_text};
 
@@ -81,6 +83,9 @@ impl Tree {
         let own = own_group(&groups).ok_or_else(|| unavailable("this kernel has no cgroup v2"))?;
         let parent = own_directory(&mounts, own)
             .ok_or_else(|| unavailable("no cgroup v2 that holds this process is mounted"))?;
+        // A daemon that has made way for controllers finds its tree above itself.
+        let above = out_of_leaf(&parent, Path::new(&escape(name)));
+        let parent = above.map_or(parent.clone(), Path::to_owned);
         let path = parent.join(escape(name));
         let is_new = match fs::create_dir(&path) {
             Ok(()) => true,
@@ -292,7 +297,7 @@ impl Cgroup {
         }
     }
 
-    fn fd(&self) -> BorrowedFd<'_> {
+    pub(super) fn fd(&self) -> BorrowedFd<'_> {
         self.directory.as_fd()
     }
 
@@ -419,7 +424,7 @@ impl Cgroup {
         remove_groups(&self.path, 0)
     }
 
-    fn write(&self, name: &CStr, bytes: &[u8]) -> io::Result<()> {
+    pub(super) fn write(&self, name: &CStr, bytes: &[u8]) -> io::Result<()> {
         let file = openat(
             self.fd(),
             name,

@@ -11,13 +11,11 @@ use std::io;
 use std::os::fd::RawFd;
 use std::ptr;
 
-use nix::libc;
-use rustix::process::{Resource, Rlimit, setrlimit};
-
 use super::process::Identity;
-use super::setting::Setting;
-use super::spawn::Directory;
+use super::setting::{self, Resource, ResourceLimit, Setting, set_limit};
+use super::spawn::{Directory, OpenMode};
 use super::step::{REPORT_LENGTH, Step};
+use nix::libc;
 
 /// Exit code of a child that could not become its program; the report says why, so nobody needs to read it.
 const EXIT_FAILED: i32 = 127;
@@ -39,6 +37,8 @@ pub(super) struct Plan<'a> {
     pub(super) environment: &'a [*const c_char],
     pub(super) directory: Option<&'a Directory>,
     pub(super) identity: Option<&'a Identity>,
+    /// Who we are.
+    pub(super) own_uid: u32,
     pub(super) umask: u32,
     pub(super) streams: [Stream; 3],
     /// A cgroup directory that the child has to enter by itself.
@@ -118,17 +118,39 @@ fn become_program(plan: &Plan<'_>) -> Result<Infallible, Failure> {
     if let Some(fd) = plan.passed {
         place(fd, PASSED_FD).map_err(at(Step::Session))?;
     }
+    if let Some(fifo) = &plan.setting.fifo {
+        let flags = OpenMode::ReadWrite.flags();
+        let opened = open(fifo.path.as_ptr(), flags, RawFd::from(fifo.number));
+        opened.map_err(at(Step::ReadyDescriptor))?;
+    }
     if let Some(mark) = plan.lock_limit {
         // Refused where we bear a lower mark ourselves, and then that one is handed on.
-        let _ = set_limit(Resource::Locks, mark, mark);
+        let _ = set_limit(ResourceLimit {
+            resource: Resource::Locks,
+            soft: mark,
+            hard: mark,
+        });
     }
     if let Some((soft, hard)) = plan.nofile {
-        set_limit(Resource::Nofile, soft, hard).map_err(at(Step::DescriptorLimit))?;
+        let limit = ResourceLimit {
+            resource: Resource::Nofile,
+            soft,
+            hard,
+        };
+        set_limit(limit).map_err(at(Step::DescriptorLimit))?;
     }
     if let Some(identity) = plan.identity {
-        take_identity(plan, identity)?;
+        take_groups(plan, identity)?;
+        look_as(identity.uid).map_err(at(Step::User))?;
     }
     set_streams(plan, Rights::Services)?;
+    if plan.identity.is_some() {
+        look_as(plan.own_uid).map_err(at(Step::User))?;
+    }
+    set_bounds(plan)?;
+    if let Some(identity) = plan.identity {
+        take_user(identity)?;
+    }
     if let Some(directory) = plan.directory {
         enter_directory(directory).map_err(at(Step::Directory))?;
     }
@@ -147,18 +169,40 @@ fn become_program(plan: &Plan<'_>) -> Result<Infallible, Failure> {
     })
 }
 
-/// By way of rustix, since the C libraries do not agree on the types; one system call and nothing else.
-fn set_limit(resource: Resource, soft: u64, hard: u64) -> Result<(), i32> {
-    let limited = |value: u64| Some(value).filter(|value| *value != u64::MAX);
-    let limit = Rlimit {
-        current: limited(soft),
-        maximum: limited(hard),
-    };
-    setrlimit(resource, limit).map_err(|error| error.raw_os_error())
+/// Limits and scheduling, while we may still do what the service's user may not. Whom the limits allow a better
+/// treatment gets it after them; a file is opened before.
+fn set_bounds(plan: &Plan<'_>) -> Result<(), Failure> {
+    let scheduling = &plan.setting.scheduling;
+    if let Some(text) = &scheduling.oom_score_adjust {
+        settle(plan, Step::OomScoreAdjust, setting::set_oom_score(text))?;
+    }
+    for limit in &plan.setting.limits {
+        let result = set_limit(*limit);
+        if result.is_err() {
+            setting::set_nearest_limit(*limit);
+        }
+        settle(plan, Step::Limit(limit.resource), result)?;
+    }
+    if let Some(level) = scheduling.nice {
+        settle(plan, Step::Nice, setting::set_nice(level))?;
+    }
+    if !scheduling.cpus.is_empty() {
+        let result = setting::set_cpus(&scheduling.cpus);
+        settle(plan, Step::CpuAffinity, result)?;
+    }
+    if let Some((policy, priority)) = scheduling.cpu {
+        let result = setting::set_cpu_policy(policy, priority);
+        settle(plan, Step::CpuScheduling, result)?;
+    }
+    if let Some((class, priority)) = scheduling.io {
+        let result = setting::set_io_class(class, priority);
+        settle(plan, Step::IoScheduling, result)?;
+    }
+    Ok(())
 }
 
 /// Takes the kernel's result of a call and gives errno when it failed.
-fn check(result: libc::c_long) -> Result<libc::c_long, i32> {
+pub(super) fn check(result: libc::c_long) -> Result<libc::c_long, i32> {
     if result < 0 { Err(errno()) } else { Ok(result) }
 }
 
@@ -293,6 +337,7 @@ mod calls {
     pub(super) const SETGROUPS: libc::c_long = libc::SYS_setgroups32;
     pub(super) const SETRESGID: libc::c_long = libc::SYS_setresgid32;
     pub(super) const SETRESUID: libc::c_long = libc::SYS_setresuid32;
+    pub(super) const SETFSUID: libc::c_long = libc::SYS_setfsuid32;
 }
 
 #[cfg(not(any(target_arch = "x86", target_arch = "arm")))]
@@ -301,17 +346,39 @@ mod calls {
     pub(super) const SETGROUPS: libc::c_long = libc::SYS_setgroups;
     pub(super) const SETRESGID: libc::c_long = libc::SYS_setresgid;
     pub(super) const SETRESUID: libc::c_long = libc::SYS_setresuid;
+    pub(super) const SETFSUID: libc::c_long = libc::SYS_setfsuid;
 }
 
-/// Groups first, the user last: after it the right to change the others is gone.
-fn take_identity(plan: &Plan<'_>, identity: &Identity) -> Result<(), Failure> {
-    let (uid, gid, groups) = (identity.uid, identity.gid, identity.groups.as_slice());
+/// Before the user: after that the right to change them is gone.
+fn take_groups(plan: &Plan<'_>, identity: &Identity) -> Result<(), Failure> {
+    let (gid, groups) = (identity.gid, identity.groups.as_slice());
     // SAFETY: the list and its true length are given; the kernel only reads it.
     let result = unsafe { libc::syscall(calls::SETGROUPS, groups.len(), groups.as_ptr()) };
     settle(plan, Step::Groups, check(result).map(drop))?;
     // SAFETY: the call takes three integers.
     let result = unsafe { libc::syscall(calls::SETRESGID, gid, gid, gid) };
     check(result).map_err(at(Step::Group))?;
+    Ok(())
+}
+
+/// From now on files are opened with this user's rights, and ours else. The right to change that is kept.
+fn look_as(uid: u32) -> Result<(), i32> {
+    /// Nobody's number: asks only.
+    const ASK: u32 = u32::MAX;
+    // SAFETY: the call takes an integer.
+    unsafe { libc::syscall(calls::SETFSUID, uid) };
+    // It never says that it has failed, only who it was before.
+    // SAFETY: as above.
+    let is = unsafe { libc::syscall(calls::SETFSUID, ASK) };
+    if u32::try_from(is) == Ok(uid) {
+        Ok(())
+    } else {
+        Err(libc::EPERM)
+    }
+}
+
+fn take_user(identity: &Identity) -> Result<(), Failure> {
+    let uid = identity.uid;
     // SAFETY: the call takes three integers.
     let result = unsafe { libc::syscall(calls::SETRESUID, uid, uid, uid) };
     check(result).map_err(at(Step::User))?;

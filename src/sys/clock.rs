@@ -4,15 +4,11 @@
 
 use std::fs;
 use std::io;
-use std::path::Path;
 
 use rustix::time::{ClockId, clock_gettime};
 
-use super::proc;
 use super::process::Pid;
-
-/// The PID namespace of the machine itself, namespaces(7); the kernel gives it this number at every boot.
-const MACHINES_OWN: &str = "pid:[4026531836]";
+use super::{machine, proc};
 
 /// Milliseconds of `CLOCK_MONOTONIC`: counts from boot, never steps, stands still while the machine is suspended.
 #[must_use]
@@ -57,8 +53,7 @@ pub fn boot_id() -> io::Result<String> {
 /// As [`boot_id`].
 pub fn world_id() -> io::Result<String> {
     let boot = boot_id()?;
-    let namespace = fs::read_link("/proc/self/ns/pid").unwrap_or_default();
-    if namespace == Path::new(MACHINES_OWN) || namespace == Path::new("") {
+    if machine::is_ours() {
         return Ok(boot);
     }
     // It may be hidden from other users, and then is for as long as there is this container.

@@ -218,6 +218,21 @@ pub fn rss_bytes(pid: Pid) -> io::Result<u64> {
         .ok_or_else(|| io::ErrorKind::InvalidData.into())
 }
 
+/// A process's own memory and its share of what it has in common with others, in bytes; what it holds in all where the
+/// kernel does not tell.
+///
+/// # Errors
+/// `NotFound` or `ESRCH` when there is no such process.
+pub fn proportional_bytes(pid: Pid) -> io::Result<u64> {
+    let text = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap_or_default();
+    let line = text.lines().find_map(|line| line.strip_prefix("Pss:"));
+    let kilobytes = line.and_then(|line| line.trim().strip_suffix("kB")?.trim().parse().ok());
+    match kilobytes {
+        Some(kilobytes) => Ok(u64::saturating_mul(kilobytes, 1024)),
+        None => rss_bytes(pid),
+    }
+}
+
 /// The processes that have this file open for writing, as far as we may look into them, by rising PID.
 #[must_use]
 pub fn writers(path: &Path) -> Vec<Pid> {

@@ -10,11 +10,14 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 use nix::libc;
 use rustix::process::{
-    Resource, Rlimit, WaitId, WaitIdOptions, getrlimit, set_child_subreaper, setrlimit, waitid,
+    Rlimit, WaitId, WaitIdOptions, getrlimit, set_child_subreaper, setrlimit, waitid,
 };
 
 use super::proc;
-pub use super::setting::Setting;
+pub use super::setting::{
+    CpuPolicy, CpuSet, IoClass, PlacedFifo, Resource, ResourceLimit, Scheduling, Setting,
+    hard_limit,
+};
 pub use super::spawn::{Directory, OpenMode, Spawn, Spawned, Stdio, spawn};
 pub use super::step::{ExecStatus, Step, read_status};
 

@@ -6,7 +6,7 @@
 
 use std::ffi::{CStr, CString, c_char};
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::ptr;
 
 use nix::libc;
@@ -87,7 +87,7 @@ pub enum OpenMode {
 }
 
 impl OpenMode {
-    fn flags(self) -> i32 {
+    pub(super) fn flags(self) -> i32 {
         let way = match self {
             Self::Read => libc::O_RDONLY,
             Self::Write => libc::O_WRONLY | libc::O_CREAT,
@@ -122,7 +122,10 @@ pub fn spawn(spawn: &Spawn<'_>) -> io::Result<Spawned> {
 
 fn spawn_from(first: Way, spawn: &Spawn<'_>) -> io::Result<Spawned> {
     let (status, report) = files::pipe()?;
-    let report = lifted(report.as_fd())?;
+    // Out of the way of whatever the child places while it may still have to report.
+    let placed = spawn.setting.fifo.as_ref();
+    let above = placed.map_or(FIRST_FREE_FD, |fifo| RawFd::from(fifo.number) + 1);
+    let report = fcntl_dupfd_cloexec(&report, above.max(FIRST_FREE_FD))?;
     let prepared = Prepared::new(spawn)?;
     let cgroup = spawn.cgroup.map(|entrance| match entrance {
         Entrance::AtBirth(fd) | Entrance::ByItself(fd) => fd,
@@ -175,6 +178,7 @@ impl Prepared {
             environment: &self.environment,
             directory: spawn.directory.as_ref(),
             identity: spawn.identity.as_ref(),
+            own_uid: rustix::process::geteuid().as_raw(),
             // A umask has nine bits; what is above them is ignored by the kernel too.
             umask: spawn.umask & 0o777,
             streams: self.streams,
@@ -233,6 +237,7 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
     use std::fs;
+    use std::os::fd::AsFd;
     use std::os::unix::fs::PermissionsExt;
     use std::path::Path;
 

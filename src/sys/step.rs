@@ -6,9 +6,31 @@ use std::io;
 use std::os::fd::BorrowedFd;
 
 use super::files;
+use super::setting::Resource;
 
 /// The bytes of a report in the status pipe: step and errno, four each.
 pub(super) const REPORT_LENGTH: usize = 8;
+
+const FIRST_LIMIT: i32 = 100;
+/// Everything that can be limited, in the order of their numbers.
+const LIMITS: [Resource; 16] = [
+    Resource::Cpu,
+    Resource::Fsize,
+    Resource::Data,
+    Resource::Stack,
+    Resource::Core,
+    Resource::Rss,
+    Resource::Nproc,
+    Resource::Nofile,
+    Resource::Memlock,
+    Resource::As,
+    Resource::Locks,
+    Resource::Sigpending,
+    Resource::Msgqueue,
+    Resource::Nice,
+    Resource::Rtprio,
+    Resource::Rttime,
+];
 
 /// Set in a step's number where the child has gone on without it.
 const TOLERATED: i32 = 1 << 30;
@@ -16,12 +38,19 @@ const TOLERATED: i32 = 1 << 30;
 /// What the child was doing when it failed, in the order in which it does them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
-    Cgroup = 1,
+    Cgroup,
     Session,
     StandardInput,
     StandardOutput,
     StandardError,
+    ReadyDescriptor,
     DescriptorLimit,
+    OomScoreAdjust,
+    Limit(Resource),
+    Nice,
+    CpuAffinity,
+    CpuScheduling,
+    IoScheduling,
     Groups,
     Group,
     User,
@@ -30,13 +59,20 @@ pub enum Step {
 }
 
 impl Step {
-    const ALL: [Self; 11] = [
+    /// By their numbers, which begin with 1; limits have numbers of their own.
+    const ALL: [Self; 17] = [
         Self::Cgroup,
         Self::Session,
         Self::StandardInput,
         Self::StandardOutput,
         Self::StandardError,
+        Self::ReadyDescriptor,
         Self::DescriptorLimit,
+        Self::OomScoreAdjust,
+        Self::Nice,
+        Self::CpuAffinity,
+        Self::CpuScheduling,
+        Self::IoScheduling,
         Self::Groups,
         Self::Group,
         Self::User,
@@ -53,7 +89,14 @@ impl Step {
             Self::StandardInput => "standard input",
             Self::StandardOutput => "standard output",
             Self::StandardError => "standard error",
+            Self::ReadyDescriptor => "readiness descriptor",
             Self::DescriptorLimit => "descriptor limit",
+            Self::OomScoreAdjust => "OOM score",
+            Self::Limit(_) => "limit",
+            Self::Nice => "nice level",
+            Self::CpuAffinity => "CPU affinity",
+            Self::CpuScheduling => "CPU scheduling",
+            Self::IoScheduling => "IO scheduling",
             Self::Groups => "supplementary groups",
             Self::Group => "group",
             Self::User => "user",
@@ -63,7 +106,14 @@ impl Step {
     }
 
     pub(super) fn number(self) -> i32 {
-        self as i32
+        let place = |found: Option<usize>| found.and_then(|place| i32::try_from(place).ok());
+        match self {
+            Self::Limit(resource) => {
+                let found = LIMITS.iter().position(|known| *known == resource);
+                FIRST_LIMIT + place(found).unwrap_or(0)
+            }
+            step => 1 + place(Self::ALL.iter().position(|known| *known == step)).unwrap_or(0),
+        }
     }
 
     /// The same for a step that the child has gone on without.
@@ -72,7 +122,11 @@ impl Step {
     }
 
     fn from_number(number: i32) -> Option<Self> {
-        Self::ALL.into_iter().find(|step| step.number() == number)
+        let limits = LIMITS.into_iter().map(Self::Limit);
+        Self::ALL
+            .into_iter()
+            .chain(limits)
+            .find(|step| step.number() == number)
     }
 }
 
@@ -149,7 +203,8 @@ mod tests {
 
     #[test]
     fn steps_survive_the_pipe() {
-        for step in Step::ALL {
+        let limits = LIMITS.into_iter().map(Step::Limit);
+        for step in Step::ALL.into_iter().chain(limits) {
             let failed = ExecStatus::Failed { step, errno: 2 };
             let tolerated = ExecStatus::Tolerated { step, errno: 2 };
             for (number, status) in [
@@ -161,6 +216,6 @@ mod tests {
             }
         }
         assert_eq!(Step::from_number(0), None);
-        assert_eq!(Step::from_number(Step::ALL.len() as i32 + 1), None);
+        assert_eq!(Step::from_number(999), None);
     }
 }

@@ -56,6 +56,16 @@ pub(super) fn commands(value: &Value, scope: &Scope, faults: &mut Vec<Fault>) ->
     commands
 }
 
+/// Reads a text that is exactly one command, (part of) a value.
+pub(super) fn one_command(value: &Value, text: &str, scope: &Scope) -> Result<Exec, Fault> {
+    let mut split = split_commands(text).map_err(|error| fault(value, error.to_string()))?;
+    match (split.pop(), split.is_empty()) {
+        (Some(words), true) => command(value, words, Words::Split, scope),
+        (Some(_), false) => Err(fault(value, "expected one command, found several")),
+        (None, _) => Err(no_command(value)),
+    }
+}
+
 fn is_list(value: &Spanned<Node>) -> bool {
     matches!(value.get_ref(), Node::List(_))
 }

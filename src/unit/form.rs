@@ -6,11 +6,13 @@
 use super::exec::commands;
 use super::file::Node;
 use super::keys::find;
+use super::probe;
 use super::report::Fault;
+use super::size;
 use super::specifier::Scope;
 use super::stream;
 use super::value::{self, Value, fault, items, shorten, text, wrong_type};
-use super::{Span, size};
+use super::{folders, limits, scheduling};
 
 /// What a key takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,6 +60,8 @@ pub enum Form {
     Environment,
     EnvironmentFiles,
     Variables,
+    /// Variables, or assignments of which only the very same is meant.
+    Unset,
     Input,
     Output,
     ErrorOutput,
@@ -76,7 +80,8 @@ pub enum Form {
 pub enum Bound {
     Count,
     Size,
-    Span,
+    Seconds,
+    Micros,
     Nice,
 }
 
@@ -117,6 +122,7 @@ impl Form {
             Self::Environment => "\"KEY=value\" texts or a table",
             Self::EnvironmentFiles => "paths, optional with `-`",
             Self::Variables => "names of variables",
+            Self::Unset => "names of variables, or \"KEY=value\" texts",
             Self::Input => "null, file:PATH, socket",
             Self::Output => "log, null, file:PATH, append:PATH, inherit, socket",
             Self::ErrorOutput => "log, log:err, null, file:PATH, append:PATH, inherit, socket",
@@ -166,6 +172,7 @@ impl Form {
                 | Self::Paths
                 | Self::Folders
                 | Self::Variables
+                | Self::Unset
                 | Self::EnvironmentFiles
                 | Self::Addresses
                 | Self::Bandwidths
@@ -204,14 +211,17 @@ impl Form {
             Self::Paths => rooted(value, scope),
             Self::PidFile => value::pid_file(value, scope).map(drop),
             Self::Directory => value::working_directory(value, scope).map(drop),
-            Self::Folders => folder(value, scope),
+            Self::Folders => folders::folder(value, scope).map(drop),
             Self::EnvironmentFiles => value::environment_file(value, scope).map(drop),
             Self::Variables => value::variable(value, scope).map(drop),
+            Self::Unset => value::unset(value, scope).map(drop),
             Self::Input => stream::input(value, scope).map(drop),
             Self::Output => stream::output(value, scope).map(drop),
             Self::ErrorOutput => stream::error_output(value, scope).map(drop),
-            Self::Ready | Self::Check => probe(self, value, scope),
-            Self::Cpus => cpus(value),
+            Self::Ready => probe::ready_when(value, scope).map(drop),
+            Self::Check => probe::check(value, scope).map(drop),
+            Self::Cpus => scheduling::processors(value).map(drop),
+            Self::Limit(bound) => limits::limit(value, bound).map(drop),
             Self::Capabilities => capability(value),
             Self::Commands | Self::Environment | Self::Statuses => Ok(()),
             _ => self.check_quantity(value),
@@ -219,7 +229,7 @@ impl Form {
     }
 
     /// Checks what is written as a number or as a text that holds one.
-    fn check_quantity(self, value: &Value) -> Result<(), Fault> {
+    pub(super) fn check_quantity(self, value: &Value) -> Result<(), Fault> {
         let number = match value.get_ref() {
             Node::Integer(number) => Some(u64::try_from(*number).ok()),
             Node::Text(_) => None,
@@ -241,8 +251,6 @@ impl Form {
             (Self::Memory, None) => {
                 is_share(share) || written == "infinity" || size::parse(written).is_some()
             }
-            (Self::Limit(bound), Some(number)) => number.is_some() || bound == Bound::Nice,
-            (Self::Limit(bound), None) => limit(written, bound),
             (Self::Addresses, Some(number)) => number.is_some_and(is_port),
             (Self::Addresses, None) => is_address(written),
             (Self::Bandwidths, None) => is_bandwidth(written),
@@ -313,31 +321,6 @@ fn rooted(value: &Value, scope: &Scope) -> Result<(), Fault> {
     value::absolute(value, path, scope).map(drop)
 }
 
-fn folder(value: &Value, scope: &Scope) -> Result<(), Fault> {
-    let path = value::expanded(value, scope)?;
-    if path.starts_with('/') || path.split('/').any(|part| matches!(part, "" | "." | "..")) {
-        let message = format!("`{}` is not a plain relative path", shorten(&path));
-        return Err(fault(value, message));
-    }
-    Ok(())
-}
-
-fn limit(text: &str, bound: Bound) -> bool {
-    let one = |part: &str| match bound {
-        _ if part == "infinity" => true,
-        Bound::Count => part.parse::<u64>().is_ok(),
-        Bound::Size => size::parse(part).is_some(),
-        Bound::Span => Span::parse(part).is_ok(),
-        Bound::Nice => part
-            .parse::<i8>()
-            .is_ok_and(|nice| (-20..=40).contains(&nice)),
-    };
-    match text.split_once(':') {
-        Some((soft, hard)) => one(soft) && one(hard),
-        None => one(text),
-    }
-}
-
 /// A port, `HOST:PORT`, `[ADDRESS]:PORT`, an absolute path or an abstract name.
 fn is_address(text: &str) -> bool {
     if text.starts_with('/') || text.len() > 1 && text.starts_with('@') {
@@ -350,31 +333,6 @@ fn is_address(text: &str) -> bool {
 fn is_bandwidth(text: &str) -> bool {
     let (device, bytes) = text.trim().rsplit_once([' ', '\t']).unwrap_or_default();
     device.starts_with('/') && size::parse(bytes).is_some()
-}
-
-fn cpus(value: &Value) -> Result<(), Fault> {
-    let text = match value.get_ref() {
-        Node::Integer(_) => return value::integer(value, 0, 65_535).map(drop),
-        _ => text(value)?,
-    };
-    let cpu = |part: &str| part.parse::<u16>().ok();
-    let right = text == "numa"
-        || text
-            .split([',', ' '])
-            .filter(|part| !part.is_empty())
-            .all(|part| match part.split_once('-') {
-                Some((first, last)) => {
-                    matches!((cpu(first), cpu(last)), (Some(a), Some(b)) if a <= b)
-                }
-                None => cpu(part).is_some(),
-            });
-    match right {
-        true => Ok(()),
-        false => Err(fault(
-            value,
-            "expected processor numbers and ranges, such as \"0-3,8\"",
-        )),
-    }
 }
 
 fn capability(value: &Value) -> Result<(), Fault> {
@@ -391,26 +349,4 @@ fn capability(value: &Value) -> Result<(), Fault> {
             Err(fault(value, message).hint("such as \"CAP_NET_BIND_SERVICE\""))
         }
     }
-}
-
-/// The forms of `ReadyWhen=` and `Check=`.
-fn probe(form: Form, value: &Value, scope: &Scope) -> Result<(), Fault> {
-    let text = value::expanded(value, scope)?;
-    let (kind, rest) = text.split_once(':').unwrap_or((&text, ""));
-    let right = match kind {
-        "notify" | "fd" | "log" if form == Form::Check => false,
-        "notify" => text == "notify",
-        "fd" => rest.parse::<u16>().is_ok_and(|number| number >= 3),
-        "log" | "exec" => !rest.is_empty(),
-        "tcp" => is_address(rest) && rest.contains(':') && !rest.starts_with(['/', '@']),
-        "unix" => rest.starts_with('/') || rest.len() > 1 && rest.starts_with('@'),
-        "file" => rest.starts_with('/'),
-        "http" => rest.starts_with("http://") || rest.starts_with("//"),
-        _ => false,
-    };
-    if right {
-        return Ok(());
-    }
-    let message = format!("`{}` is no such check", shorten(&text));
-    Err(fault(value, message).hint(format!("expected {}", form.describe())))
 }

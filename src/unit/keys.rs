@@ -64,7 +64,7 @@ const fn later(
     }
 }
 
-static KEYS: [Key; 186] = [
+static KEYS: [Key; 192] = [
     now("unit", "Description", Form::Line, ""),
     now("unit", "Documentation", Form::Links, ""),
     now("unit", "Requires", Form::Names, ""),
@@ -125,7 +125,7 @@ static KEYS: [Key; 186] = [
     later("service", "Instances", Form::Integer(0, 1_000), ""),
     now("service", "IgnoreUnsupported", Form::Keys, ""),
     // Commands.
-    later("service", "ExecCondition", Form::Commands, ""),
+    now("service", "ExecCondition", Form::Commands, ""),
     now("service", "ExecStartPre", Form::Commands, ""),
     now("service", "ExecStart", Form::Commands, ""),
     now("service", "ExecStartPost", Form::Commands, ""),
@@ -165,7 +165,7 @@ static KEYS: [Key; 186] = [
     now("service", "SuccessExitStatus", Form::Statuses, ""),
     now("service", "RestartPreventExitStatus", Form::Statuses, ""),
     now("service", "RestartForceExitStatus", Form::Statuses, ""),
-    later("service", "RestartMemoryMax", Form::Size, "infinity"),
+    now("service", "RestartMemoryMax", Form::Size, "infinity"),
     later("service", "RestartOnCalendar", Form::Texts, ""),
     // Time limits.
     now(
@@ -186,7 +186,7 @@ static KEYS: [Key; 186] = [
         "none; main for notify",
     ),
     now("service", "WatchdogSec", Form::Span, "0"),
-    later("service", "ReadyWhen", Form::Ready, ""),
+    now("service", "ReadyWhen", Form::Ready, ""),
     // Stopping.
     now(
         "service",
@@ -208,16 +208,27 @@ static KEYS: [Key; 186] = [
     now("service", "UMask", Form::Mode, "022"),
     now("service", "WorkingDirectory", Form::Directory, "~"),
     later("service", "RootDirectory", Form::Path, "/"),
-    later("service", "RuntimeDirectory", Form::Folders, ""),
-    later("service", "StateDirectory", Form::Folders, ""),
-    later("service", "CacheDirectory", Form::Folders, ""),
-    later("service", "LogsDirectory", Form::Folders, ""),
-    later("service", "ConfigurationDirectory", Form::Folders, ""),
+    now("service", "RuntimeDirectory", Form::Folders, ""),
+    now("service", "RuntimeDirectoryMode", Form::Mode, "755"),
+    now(
+        "service",
+        "RuntimeDirectoryPreserve",
+        Form::FlagOr(&["no", "yes", "restart"]),
+        "no",
+    ),
+    now("service", "StateDirectory", Form::Folders, ""),
+    now("service", "StateDirectoryMode", Form::Mode, "755"),
+    now("service", "CacheDirectory", Form::Folders, ""),
+    now("service", "CacheDirectoryMode", Form::Mode, "755"),
+    now("service", "LogsDirectory", Form::Folders, ""),
+    now("service", "LogsDirectoryMode", Form::Mode, "755"),
+    now("service", "ConfigurationDirectory", Form::Folders, ""),
+    now("service", "ConfigurationDirectoryMode", Form::Mode, "755"),
     // Environment.
     now("service", "Environment", Form::Environment, ""),
     now("service", "EnvironmentFile", Form::EnvironmentFiles, ""),
     now("service", "PassEnvironment", Form::Variables, ""),
-    later("service", "UnsetEnvironment", Form::Variables, ""),
+    now("service", "UnsetEnvironment", Form::Unset, ""),
     // Streams and the log.
     now("service", "StandardInput", Form::Input, "null"),
     now("service", "StandardOutput", Form::Output, "log"),
@@ -238,144 +249,144 @@ static KEYS: [Key; 186] = [
         "0",
     ),
     // Scheduling.
-    later("service", "Nice", Form::Integer(-20, 19), "0"),
-    later(
+    now("service", "Nice", Form::Integer(-20, 19), "0"),
+    now(
         "service",
         "OOMScoreAdjust",
         Form::Integer(-1_000, 1_000),
         "the daemon's",
     ),
-    later("service", "CPUAffinity", Form::Cpus, "all"),
-    later(
+    now("service", "CPUAffinity", Form::Cpus, "all"),
+    now(
         "service",
         "CPUSchedulingPolicy",
         Form::Word(&["other", "batch", "idle", "fifo", "rr"]),
         "other",
     ),
-    later("service", "CPUSchedulingPriority", Form::Integer(1, 99), ""),
-    later(
+    now("service", "CPUSchedulingPriority", Form::Integer(1, 99), ""),
+    now(
         "service",
         "IOSchedulingClass",
         Form::Word(&["none", "realtime", "best-effort", "idle"]),
         "none",
     ),
-    later("service", "IOSchedulingPriority", Form::Integer(0, 7), "4"),
+    now("service", "IOSchedulingPriority", Form::Integer(0, 7), "4"),
     // Process limits.
-    later(
+    now(
         "service",
         "LimitCPU",
-        Form::Limit(Bound::Span),
+        Form::Limit(Bound::Seconds),
         "the daemon's",
     ),
-    later(
+    now(
         "service",
         "LimitFSIZE",
         Form::Limit(Bound::Size),
         "the daemon's",
     ),
-    later(
+    now(
         "service",
         "LimitDATA",
         Form::Limit(Bound::Size),
         "the daemon's",
     ),
-    later(
+    now(
         "service",
         "LimitSTACK",
         Form::Limit(Bound::Size),
         "the daemon's",
     ),
-    later(
+    now(
         "service",
         "LimitCORE",
         Form::Limit(Bound::Size),
         "the daemon's",
     ),
-    later(
+    now(
         "service",
         "LimitRSS",
         Form::Limit(Bound::Size),
         "the daemon's",
     ),
-    later(
+    now(
         "service",
         "LimitNOFILE",
         Form::Limit(Bound::Count),
         "the daemon's",
     ),
-    later(
+    now(
         "service",
         "LimitAS",
         Form::Limit(Bound::Size),
         "the daemon's",
     ),
-    later(
+    now(
         "service",
         "LimitNPROC",
         Form::Limit(Bound::Count),
         "the daemon's",
     ),
-    later(
+    now(
         "service",
         "LimitMEMLOCK",
         Form::Limit(Bound::Size),
         "the daemon's",
     ),
-    later(
+    now(
         "service",
         "LimitLOCKS",
         Form::Limit(Bound::Count),
         "the daemon's",
     ),
-    later(
+    now(
         "service",
         "LimitSIGPENDING",
         Form::Limit(Bound::Count),
         "the daemon's",
     ),
-    later(
+    now(
         "service",
         "LimitMSGQUEUE",
         Form::Limit(Bound::Size),
         "the daemon's",
     ),
-    later(
+    now(
         "service",
         "LimitNICE",
         Form::Limit(Bound::Nice),
         "the daemon's",
     ),
-    later(
+    now(
         "service",
         "LimitRTPRIO",
         Form::Limit(Bound::Count),
         "the daemon's",
     ),
-    later(
+    now(
         "service",
         "LimitRTTIME",
-        Form::Limit(Bound::Span),
+        Form::Limit(Bound::Micros),
         "the daemon's",
     ),
     // Control groups.
-    later("service", "MemoryMax", Form::Memory, "infinity"),
-    later("service", "MemoryHigh", Form::Memory, "infinity"),
-    later("service", "MemorySwapMax", Form::Memory, "infinity"),
-    later("service", "MemoryMin", Form::Memory, "0"),
-    later("service", "MemoryLow", Form::Memory, "0"),
-    later("service", "CPUQuota", Form::Quota, "none"),
-    later("service", "CPUWeight", Form::Weight, "100"),
-    later("service", "TasksMax", Form::Tasks, "infinity"),
-    later("service", "IOWeight", Form::Integer(1, 10_000), "100"),
-    later("service", "IOReadBandwidthMax", Form::Bandwidths, ""),
-    later("service", "IOWriteBandwidthMax", Form::Bandwidths, ""),
-    later(
+    now("service", "MemoryMax", Form::Memory, "infinity"),
+    now("service", "MemoryHigh", Form::Memory, "infinity"),
+    now("service", "MemorySwapMax", Form::Memory, "infinity"),
+    now("service", "MemoryMin", Form::Memory, "0"),
+    now("service", "MemoryLow", Form::Memory, "0"),
+    now("service", "CPUQuota", Form::Quota, "none"),
+    now("service", "CPUWeight", Form::Weight, "100"),
+    now("service", "TasksMax", Form::Tasks, "infinity"),
+    now("service", "IOWeight", Form::Integer(1, 10_000), "100"),
+    now("service", "IOReadBandwidthMax", Form::Bandwidths, ""),
+    now("service", "IOWriteBandwidthMax", Form::Bandwidths, ""),
+    now(
         "service",
         "OOMPolicy",
         Form::Word(&["continue", "stop", "kill"]),
-        "stop",
+        "stop; continue with Delegate=",
     ),
-    later("service", "Delegate", Form::FlagOrTexts, "false"),
+    now("service", "Delegate", Form::FlagOrTexts, "false"),
     // Sandbox.
     later("service", "NoNewPrivileges", Form::Flag, "false"),
     later("service", "CapabilityBoundingSet", Form::Capabilities, ""),

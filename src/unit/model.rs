@@ -6,7 +6,10 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use super::{Kill, Oversight, Readiness, Signal, Span, UnitName};
+use super::{
+    Folders, Kill, Limit, Oversight, Preserve, Readiness, Resources, Scheduling, Signal, Span,
+    UnitName,
+};
 
 /// A unit: a service, or (without [`Unit::service`]) a group that is nothing but its dependencies.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -88,6 +91,7 @@ pub struct Service {
     pub remain_after_exit: bool,
     /// Absolute.
     pub pid_file: Option<PathBuf>,
+    pub condition: Vec<Exec>,
     pub start_pre: Vec<Exec>,
     /// Exactly one, but for `oneshot`: any number.
     pub start: Vec<Exec>,
@@ -109,10 +113,20 @@ pub struct Service {
     pub environment: Vec<(String, String)>,
     pub environment_files: Vec<EnvironmentFile>,
     pub pass_environment: Vec<String>,
+    /// Names, and `NAME=value` where only this value is meant.
+    pub unset_environment: Vec<String>,
+    /// At most one entry of each purpose.
+    pub folders: Vec<Folders>,
+    pub preserve: Preserve,
     pub stdin: Input,
     pub stdout: Output,
     pub stderr: Output,
     pub log: LogLimits,
+    /// What all processes together may use; for most services nothing is said of it.
+    pub resources: Option<Box<Resources>>,
+    /// In the order of `getrlimit`'s numbers, each resource at most once.
+    pub limits: Vec<Limit>,
+    pub scheduling: Option<Box<Scheduling>>,
     /// `IgnoreUnsupported=`: keys of `[service]` that it goes on without where they cannot be honoured.
     pub ignore_unsupported: Vec<&'static str>,
 }

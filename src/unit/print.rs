@@ -7,7 +7,10 @@ use super::restart::POLICIES;
 use super::service::KINDS;
 use super::stream::{input_word, output_word};
 use super::words::quote;
-use super::{Exec, Restart, Service, Span, StatusSet, Unit, UnitName, WorkingDirectory, size};
+use super::{
+    Exec, Probe, Readiness, Restart, Service, Span, StatusSet, Unit, UnitName, WorkingDirectory,
+    size,
+};
 
 /// Writes a unit as a file that reads back as the same unit.
 #[must_use]
@@ -119,6 +122,12 @@ impl Page {
         self.bare(key, &string(text));
     }
 
+    fn number(&mut self, key: &str, number: Option<impl ToString>) {
+        if let Some(number) = number {
+            self.bare(key, &number.to_string());
+        }
+    }
+
     fn list(&mut self, key: &str, items: impl IntoIterator<Item = String>) {
         let items: Vec<String> = items.into_iter().map(|item| string(&item)).collect();
         if !items.is_empty() {
@@ -162,6 +171,8 @@ impl Page {
         self.bare("RemainAfterExit", &service.remain_after_exit.to_string());
         let pid_file = service.pid_file.as_ref().map(|path| path.to_string_lossy());
         self.optional("PIDFile", pid_file.as_deref());
+        self.readiness(&service.readiness);
+        self.commands("ExecCondition", &service.condition);
         self.commands("ExecStartPre", &service.start_pre);
         self.commands("ExecStart", &service.start);
         self.commands("ExecStartPost", &service.start_post);
@@ -181,8 +192,31 @@ impl Page {
         self.text("StandardError", &literal(&output_word(&service.stderr)));
         self.text("LogMaxSize", &size::show(service.log.max_size));
         self.bare("LogMaxFiles", &service.log.max_files.to_string());
+        for (key, value) in service.resources.iter().flat_map(|given| given.lines()) {
+            self.bare(key, &value);
+        }
+        self.scheduling(service);
+        for limit in &service.limits {
+            self.text(limit.key(), &limit.value());
+        }
         let ignored = service.ignore_unsupported.iter();
         self.list("IgnoreUnsupported", ignored.map(|key| (*key).to_owned()));
+    }
+
+    fn readiness(&mut self, readiness: &Readiness) {
+        let exec = match readiness {
+            Readiness::Executed => return,
+            Readiness::Probe(probe) => match &**probe {
+                Probe::Exec(exec) => Some(exec),
+                _ => None,
+            },
+            _ => None,
+        };
+        let text = match exec {
+            Some(exec) => format!("exec:{}", command(exec)),
+            None => literal(&readiness.to_string()),
+        };
+        self.text("ReadyWhen", &text);
     }
 
     fn restart(&mut self, restart: &Restart) {
@@ -197,6 +231,24 @@ impl Page {
         self.statuses("SuccessExitStatus", &restart.success);
         self.statuses("RestartPreventExitStatus", &restart.prevent);
         self.statuses("RestartForceExitStatus", &restart.force);
+    }
+
+    fn scheduling(&mut self, service: &Service) {
+        let Some(scheduling) = &service.scheduling else {
+            return;
+        };
+        self.number("Nice", scheduling.nice);
+        self.number("OOMScoreAdjust", scheduling.oom_score_adjust);
+        let cpus = scheduling.cpus.iter();
+        self.list("CPUAffinity", cpus.map(ToString::to_string));
+        if let Some(cpu) = scheduling.cpu {
+            self.text("CPUSchedulingPolicy", cpu.word());
+            self.number("CPUSchedulingPriority", cpu.priority());
+        }
+        if let Some(io) = scheduling.io {
+            self.text("IOSchedulingClass", io.word());
+            self.number("IOSchedulingPriority", io.priority());
+        }
     }
 
     /// Who runs it, where, and with which environment.
@@ -228,5 +280,13 @@ impl Page {
         });
         self.list("EnvironmentFile", files);
         self.list("PassEnvironment", service.pass_environment.iter().cloned());
+        let unset = service.unset_environment.iter();
+        self.list("UnsetEnvironment", unset.map(|item| literal(item)));
+        for folders in &service.folders {
+            let (key, mode_key) = folders.purpose.keys();
+            self.list(key, folders.names.iter().map(|name| literal(name)));
+            self.text(mode_key, &format!("{:03o}", folders.mode));
+        }
+        self.text("RuntimeDirectoryPreserve", service.preserve.word());
     }
 }

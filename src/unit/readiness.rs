@@ -1,4 +1,16 @@
-//! What a service waits for before it counts as up.
+//! What a service waits for before it counts as up: `ReadyWhen=`.
+//!
+//! Owns which ways there are, and which of them go with which kind of service. The forms of the looks from outside are
+//! `probe.rs`.
+
+use std::fmt;
+
+use super::parse::Reader;
+use super::probe::ready_when;
+use super::{Kind, Output, Probe, Service};
+
+const SECTION: &str = "service";
+const KEY: &str = "ReadyWhen";
 
 /// When a start is complete, as far as the main process goes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -8,4 +20,60 @@ pub enum Readiness {
     Executed,
     /// The service says `READY=1`, sd_notify(3).
     Notify,
+    /// It writes a newline to this descriptor, 3 to 1023, as s6 has it.
+    Descriptor(u16),
+    /// Its output says this, within one line.
+    Log(Box<str>),
+    /// A look from outside succeeds.
+    Probe(Box<Probe>),
+}
+
+impl fmt::Display for Readiness {
+    /// As `ReadyWhen=` has it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Executed => Ok(()),
+            Self::Notify => f.write_str("notify"),
+            Self::Descriptor(number) => write!(f, "fd:{number}"),
+            Self::Log(text) => write!(f, "log:{text}"),
+            Self::Probe(probe) => probe.fmt(f),
+        }
+    }
+}
+
+/// Reads `ReadyWhen=`, which `Type=` may say as well.
+pub(super) fn read(reader: &mut Reader, kind: Kind) -> Readiness {
+    let given = reader.one(SECTION, KEY, ready_when);
+    given.unwrap_or(if kind.notifies() {
+        Readiness::Notify
+    } else {
+        Readiness::Executed
+    })
+}
+
+/// Whether it goes with the rest of the service.
+pub(super) fn check(reader: &mut Reader, service: &Service) {
+    let says = |output: &Output| matches!(output, Output::Log | Output::LogErr);
+    let is_heard = says(&service.stdout) || says(&service.stderr);
+    let (message, hint) = match (service.kind, &service.readiness) {
+        (_, Readiness::Executed) => return,
+        (Kind::Oneshot, _) => (
+            "a oneshot is ready when its commands have ended: ReadyWhen= does not go with it",
+            "leave it out",
+        ),
+        (Kind::Forking, _) => (
+            "a forking service is ready when its first process has ended: ReadyWhen= does not go with it",
+            "run it in the foreground, as Type = \"simple\"",
+        ),
+        (Kind::Notify | Kind::NotifyReload, readiness) if *readiness != Readiness::Notify => (
+            "a notify service says itself when it is ready: ReadyWhen= does not go with it",
+            "leave it out, or let it be of Type = \"simple\"",
+        ),
+        (_, Readiness::Log(_)) if !is_heard => (
+            "its output does not go to the log, where ReadyWhen= looks for a text",
+            "leave StandardOutput= out, or StandardError=",
+        ),
+        _ => return,
+    };
+    reader.complain(SECTION, KEY, message, Some(hint));
 }

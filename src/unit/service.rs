@@ -6,10 +6,11 @@ use super::exec::commands;
 use super::form;
 use super::parse::Reader;
 use super::print::word;
+use super::scheduling;
 use super::stream::{self, Stream};
 use super::value;
 use super::{Exec, Input, Kind, LogLimits, Output, Readiness, Service, Span, Unit};
-use super::{WorkingDirectory, kill, oversight, restart};
+use super::{WorkingDirectory, folders, kill, limits, oversight, readiness, resources, restart};
 
 /// What `Type=` can be.
 pub(super) const KINDS: [(&str, Kind); 6] = [
@@ -45,17 +46,15 @@ impl Unit {
 pub(super) fn read(reader: &mut Reader) -> Service {
     let kind = reader.one(SERVICE, "Type", |v, _| value::choice(v, &KINDS));
     let kind = kind.unwrap_or(Kind::Simple);
+    let readiness = readiness::read(reader, kind);
     let (timeout_start, timeout_stop) = timeouts(reader, kind);
     let service = Service {
         kind,
-        readiness: if kind.notifies() {
-            Readiness::Notify
-        } else {
-            Readiness::Executed
-        },
-        oversight: oversight::read(reader, kind),
+        oversight: oversight::read(reader, readiness == Readiness::Notify),
+        readiness,
         remain_after_exit: reader.flag("RemainAfterExit").unwrap_or(false),
         pid_file: reader.one(SERVICE, "PIDFile", value::pid_file),
+        condition: execs(reader, "ExecCondition"),
         start_pre: execs(reader, "ExecStartPre"),
         start: execs(reader, "ExecStart"),
         start_post: execs(reader, "ExecStartPost"),
@@ -80,13 +79,20 @@ pub(super) fn read(reader: &mut Reader) -> Service {
             .unwrap_or_default(),
         environment_files: reader.many(SERVICE, "EnvironmentFile", value::environment_file),
         pass_environment: reader.many(SERVICE, "PassEnvironment", value::variable),
+        unset_environment: reader.many(SERVICE, "UnsetEnvironment", value::unset),
+        folders: folders::read(reader),
+        preserve: folders::preserve(reader),
         stdin: now(reader, "StandardInput", Input::Null, stream::input),
         stdout: now(reader, "StandardOutput", Output::Log, stream::output),
         stderr: now(reader, "StandardError", Output::Log, stream::error_output),
         log: log(reader),
+        resources: resources::read(reader),
+        limits: limits::read(reader),
+        scheduling: scheduling::read(reader),
         ignore_unsupported: reader.many(SERVICE, "IgnoreUnsupported", |v, _| form::key(v)),
     };
     check_commands(reader, &service);
+    readiness::check(reader, &service);
     service
 }
 

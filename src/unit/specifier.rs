@@ -26,6 +26,10 @@ pub struct Context {
     pub state: PathBuf,
     /// `%L`
     pub logs: PathBuf,
+    /// `%C`
+    pub cache: PathBuf,
+    /// `%E`
+    pub configuration: PathBuf,
 }
 
 /// One unit in its context: all that a specifier can stand for.
@@ -78,6 +82,8 @@ impl Scope<'_> {
             't' => &*context.runtime,
             'S' => &*context.state,
             'L' => &*context.logs,
+            'C' => &*context.cache,
+            'E' => &*context.configuration,
             'h' => &*context.home,
             'y' => self.path,
             'Y' => self.folder(),
@@ -158,6 +164,8 @@ mod tests {
             runtime: "/run/user/1000".into(),
             state: "/home/ada/state".into(),
             logs: "/home/ada/logs".into(),
+            cache: "/home/ada/cache".into(),
+            configuration: "/home/ada/etc".into(),
         };
         Scope {
             context: &context,
@@ -177,6 +185,7 @@ mod tests {
             ("%i %I", r"a-b\x2dc a/b-c"),
             ("%u %U %h %H", "ada 1000 /home/ada engine"),
             ("%t %S %L", "/run/user/1000 /home/ada/state /home/ada/logs"),
+            ("%C %E", "/home/ada/cache /home/ada/etc"),
             ("%y %Y", "/srv/units/x.service /srv/units"),
             ("100%% é", "100% é"),
         ] {

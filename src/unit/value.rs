@@ -329,6 +329,20 @@ pub(super) fn variable(value: &Value, scope: &Scope) -> Result<String, Fault> {
     Err(not_a_variable(value, &name))
 }
 
+/// A variable's name, or `NAME=value`, as `UnsetEnvironment=` takes them.
+pub(super) fn unset(value: &Value, scope: &Scope) -> Result<String, Fault> {
+    let text = expanded(value, scope)?;
+    let name = text.split_once('=').map_or(&*text, |(name, _)| name);
+    if !is_variable_name(name) {
+        return Err(not_a_variable(value, name));
+    }
+    if name == "INVOCATION_ID" {
+        let fault = fault(value, "INVOCATION_ID cannot be taken away");
+        return Err(fault.hint("by it the service's processes are known"));
+    }
+    Ok(text)
+}
+
 fn not_a_variable(value: &Value, name: &str) -> Fault {
     fault(
         value,

@@ -20,11 +20,14 @@ const NAME_LENGTH_MAX: usize = 512;
 const DIRECTORIES_MAX: usize = 64;
 /// Bytes of one folder's path, at most: Linux's `PATH_MAX`.
 const DIRECTORY_LENGTH_MAX: usize = 4096;
+/// Settings in one request, at most, and bytes of one.
+const SETTINGS_MAX: usize = 64;
+const SETTING_LENGTH_MAX: usize = 4352;
 
 /// Commas of a request: its lists and, generously, fields of later versions.
 const REQUEST: Bounds = Bounds {
     what: "request",
-    values: NAMES_MAX + DIRECTORIES_MAX + 64,
+    values: NAMES_MAX + DIRECTORIES_MAX + SETTINGS_MAX + 64,
 };
 const HELLO: Bounds = Bounds {
     what: "hello",
@@ -48,6 +51,7 @@ struct WireRequest {
     scope: Option<String>,
     signal: Option<i32>,
     first_asked_ms: Option<u64>,
+    settings: Option<Vec<String>>,
 }
 
 const NO_REQUEST: WireRequest = WireRequest {
@@ -59,6 +63,7 @@ const NO_REQUEST: WireRequest = WireRequest {
     scope: None,
     signal: None,
     first_asked_ms: None,
+    settings: None,
 };
 
 /// A payload for [`super::frame`].
@@ -150,6 +155,10 @@ fn flatten(command: &Command) -> WireRequest {
         Command::Reset { names } => named("reset", names),
         Command::Enable { names } => named("enable", names),
         Command::Disable { names } => named("disable", names),
+        Command::Set { names, settings } => WireRequest {
+            settings: Some(settings.clone()),
+            ..named("set", names)
+        },
         Command::DaemonStatus => plain("daemon-status"),
         Command::Upgrade => plain("upgrade"),
         Command::Kill => plain("kill"),
@@ -192,6 +201,10 @@ fn build(verb: &str, wire: &WireRequest) -> Result<Command, DecodeError> {
         "disable" => Command::Disable {
             names: names(wire)?,
         },
+        "set" => Command::Set {
+            names: names(wire)?,
+            settings: settings(wire)?,
+        },
         "daemon-status" => Command::DaemonStatus,
         "upgrade" => Command::Upgrade,
         "kill" => Command::Kill,
@@ -215,6 +228,19 @@ fn bounded_names(field: &'static str, names: &[String]) -> Result<Vec<String>, D
     names
         .iter()
         .map(|name| bounded(field, NAME_LENGTH_MAX, name.clone()))
+        .collect()
+}
+
+fn settings(wire: &WireRequest) -> Result<Vec<String>, DecodeError> {
+    let field = "settings";
+    let settings = wire.settings.clone().unwrap_or_default();
+    if settings.is_empty() {
+        return Err(DecodeError::Missing { field });
+    }
+    let settings = at_most(field, SETTINGS_MAX, settings)?;
+    settings
+        .into_iter()
+        .map(|setting| bounded(field, SETTING_LENGTH_MAX, setting))
         .collect()
 }
 
@@ -265,6 +291,10 @@ mod tests {
         });
         all.push(Command::Reset {
             names: names.clone(),
+        });
+        all.push(Command::Set {
+            names: names.clone(),
+            settings: vec!["MemoryMax=1".to_owned(), "\"".to_owned()],
         });
         all.push(Command::Enable {
             names: names.clone(),

@@ -81,7 +81,9 @@ struct WireUnit {
     documentation: Option<Vec<String>>,
     left_over: Option<Vec<u32>>,
     said: Option<String>,
+    limits: Option<Vec<String>>,
     forgone: Option<Vec<String>>,
+    awaits: Option<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -292,7 +294,7 @@ same_fields!(
         cgroup,
         log_lost,
     }
-    later { documentation, left_over, said, forgone }
+    later { documentation, left_over, forgone, awaits, limits, said }
 );
 
 same_fields!(
@@ -351,7 +353,9 @@ mod tests {
             log_lost: 9,
             left_over: vec![1, u32::MAX],
             said: TEXT.to_owned(),
+            limits: vec!["MemoryMax=1M".to_owned()],
             forgone: vec!["Nice=5: why".to_owned()],
+            awaits: TEXT.to_owned(),
         }
     }
 
@@ -395,6 +399,7 @@ mod tests {
             Reloaded,
             Signaled,
             ResetDone,
+            ResultKind::Set,
             LeftDown,
             Failed,
             ResultKind::Superseded,

@@ -84,6 +84,7 @@ fn present() -> Saved {
         last_end: Some(Ending::Code(3)),
         log_lost: 12,
         said: Some("serving 3 clients".to_owned()),
+        oom_kills: Some(1),
     }
 }
 
@@ -95,6 +96,7 @@ fn facts_of_the_first_version_are_read() {
         last_end: None,
         log_lost: 0,
         said: None,
+        oom_kills: None,
         ..present()
     };
     first.facts.begun = Moment(0);
@@ -138,5 +140,7 @@ fn context() -> Context {
         runtime: place(),
         state: place(),
         logs: place(),
+        cache: place(),
+        configuration: place(),
     }
 }

@@ -98,6 +98,8 @@ pub enum ResultKind {
     Reloaded,
     Signaled,
     ResetDone,
+    /// Limits were changed.
+    Set,
     LeftDown,
     Failed,
     Superseded,
@@ -143,10 +145,14 @@ pub struct UnitStatus {
     pub cgroup: Option<String>,
     /// Log bytes that could not be written.
     pub log_lost: u64,
+    /// What its start waits for while its program runs, and why that has not come, for the reader.
+    pub awaits: String,
     /// Processes that an earlier daemon started, and that nobody watches.
     pub left_over: Vec<u32>,
     /// What the service says of itself, sd_notify(3); empty if nothing.
     pub said: String,
+    /// What its processes together may use, each `KEY=VALUE`.
+    pub limits: Vec<String>,
     /// What it goes without, by `IgnoreUnsupported=`: each names a key and says why it is not honoured.
     pub forgone: Vec<String>,
 }

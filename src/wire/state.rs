@@ -42,6 +42,8 @@ pub struct Saved {
     pub log_lost: u64,
     /// What the service has said of itself last, sd_notify(3).
     pub said: Option<String>,
+    /// How many of its processes the kernel had killed for want of memory, where it counts.
+    pub oom_kills: Option<u64>,
 }
 
 /// The version of this form.
@@ -86,6 +88,7 @@ struct WireSaved {
     last_end: Option<WireEnding>,
     log_lost: Option<u64>,
     said: Option<String>,
+    oom_kills: Option<u64>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -108,6 +111,8 @@ struct WireEnding {
     code: Option<u8>,
     signal: Option<u8>,
     core: Option<bool>,
+    /// Set beside signal 9: the kernel's, for want of memory.
+    oom: Option<bool>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -157,6 +162,7 @@ pub fn encode_saved(saved: &Saved) -> Vec<u8> {
         last_end: saved.last_end.map(flatten_ending),
         log_lost: (saved.log_lost > 0).then_some(saved.log_lost),
         said: saved.said.clone(),
+        oom_kills: saved.oom_kills,
     };
     json::to_string(&wire).into_bytes()
 }
@@ -214,6 +220,7 @@ pub fn decode_saved(payload: &[u8]) -> Result<Saved, DecodeError> {
         last_end: wire.last_end.map(ending),
         log_lost: wire.log_lost.unwrap_or_default(),
         said: wire.said,
+        oom_kills: wire.oom_kills,
     })
 }
 
@@ -227,17 +234,25 @@ fn flatten(run: &FactRun) -> WireRun {
 }
 
 fn flatten_ending(ending: Ending) -> WireEnding {
+    let oom = (ending == Ending::OomKilled).then_some(true);
     let (code, signal, core) = match ending {
+        Ending::OomKilled => (None, Some(9), Some(false)),
         Ending::Code(code) => (Some(code), None, None),
         Ending::Signal { number, core } => (None, Some(number), Some(core == Core::Dumped)),
         Ending::Unknown => (None, None, None),
     };
-    WireEnding { code, signal, core }
+    WireEnding {
+        code,
+        signal,
+        core,
+        oom,
+    }
 }
 
 fn ending(wire: WireEnding) -> Ending {
     match (wire.code, wire.signal) {
         (Some(code), _) => Ending::Code(code),
+        (None, Some(_)) if wire.oom == Some(true) => Ending::OomKilled,
         (None, Some(number)) => {
             let core = if wire.core == Some(true) {
                 Core::Dumped
@@ -312,9 +327,10 @@ mod tests {
             inodes: vec![(RunId(8), u64::MAX)],
             cgroup: Some("/sys/fs/cgroup/diakonos/odd".to_owned()),
             invocation: Some("0123456789abcdef0123456789abcdef".to_owned()),
-            last_end: Some(Ending::Code(3)),
+            last_end: Some(Ending::OomKilled),
             log_lost: 12,
             said: Some("50 % done".to_owned()),
+            oom_kills: Some(2),
         }
     }
 
@@ -344,6 +360,7 @@ mod tests {
             Backoff,
         ];
         let roles = [
+            Role::Condition,
             Role::StartPre,
             Role::Start,
             Role::StartPost,

@@ -80,6 +80,7 @@ words! { ResultKind, "result":
     Reloaded = "reloaded",
     Signaled = "signaled",
     ResetDone = "reset",
+    Set = "set",
     LeftDown = "left-down",
     Failed = "failed",
     Superseded = "superseded",
@@ -128,6 +129,7 @@ words! { FactPhase, "phase":
 }
 
 words! { Role, "role":
+    Condition = "condition",
     StartPre = "start-pre",
     Start = "start",
     StartPost = "start-post",

@@ -9,19 +9,23 @@
 )]
 
 mod boot;
+mod bounds;
 mod clients;
 mod container;
 mod ending;
 mod files;
+mod folders;
 mod harness;
 mod home;
 mod kinds;
 mod lenience;
 mod lifecycle;
 mod limits;
+mod memory;
 mod notify;
 mod order;
 mod oversight;
+mod ready;
 mod reboot;
 mod remains;
 mod repeat;

@@ -488,6 +488,8 @@ impl Game<'_> {
                     self.world.watch_group(&definition.name, *unit);
                 }
             }
+            // A process says by itself when it is ready.
+            Effect::AwaitReady { .. } | Effect::StopAwaiting { .. } => {}
             Effect::Publish(_) | Effect::Notify { .. } | Effect::Answer { .. } | Effect::Exit => {}
         }
     }

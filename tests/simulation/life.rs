@@ -149,7 +149,7 @@ pub(crate) fn draw(entropy: &mut Entropy, temper: &Temper, role: Role, kind: Kin
 /// A way to die.
 pub(crate) fn draw_ending(entropy: &mut Entropy) -> Ending {
     let signal = |number, core| Ending::Signal { number, core };
-    match entropy.below(9) {
+    match entropy.below(10) {
         0 => Ending::Code(1),
         1 => Ending::Code(0),
         2 => signal(9, Core::None),
@@ -157,6 +157,7 @@ pub(crate) fn draw_ending(entropy: &mut Entropy) -> Ending {
         4 => SIGTERM_DEATH,
         5 => signal(1, Core::None),
         6 => Ending::Code(entropy.pick(&[3, 4, 7])),
+        8 => Ending::OomKilled,
         7 => Ending::Code(u8::try_from(entropy.below(256)).unwrap_or(0)),
         _ => Ending::Unknown,
     }

@@ -343,7 +343,10 @@ impl Model {
             }
             Event::Ready { .. }
             | Event::Said { .. }
+            | Event::Unready { .. }
             | Event::GroupEmpty { .. }
+            | Event::OomKilled { .. }
+            | Event::Limited { .. }
             | Event::Resumed { .. }
             | Event::Tick => {}
             Event::Restored { unit, next, facts } => {
@@ -449,6 +452,14 @@ impl Model {
                 }
                 None => fail(format!("StopFinding names run {run}, which never was")),
             },
+            Effect::AwaitReady { unit, run } => {
+                let name = &turn.unit(*unit)?.name;
+                self.run_of(name, *run, "AwaitReady")
+            }
+            Effect::StopAwaiting { run } => match self.runs.get(run) {
+                Some(_) => Ok(()),
+                None => fail(format!("StopAwaiting names run {run}, which never was")),
+            },
             Effect::Signal { unit, to, signal } => self.signal(turn, *unit, *to, *signal),
             Effect::WatchGroup { unit } => turn.unit(*unit).map(|_| ()),
             Effect::Publish(change) => self.publish(turn, change),
@@ -491,7 +502,7 @@ impl Model {
         let name = &unit.name;
         let starts = matches!(
             spawn.role,
-            Role::StartPre | Role::Start | Role::StartPost | Role::Reload
+            Role::Condition | Role::StartPre | Role::Start | Role::StartPost | Role::Reload
         );
         // A start under way goes on until the turn to stop has come; a new one may not begin.
         let goes_on = turn.before.get(name).is_some_and(|facts| {
@@ -518,7 +529,8 @@ impl Model {
             let same_place = (record.role == Role::Start) == (spawn.role == Role::Start);
             record.unit == *name
                 && record.is_kept()
-                && (same_place || matches!(spawn.role, Role::Start | Role::StartPre))
+                && (same_place
+                    || matches!(spawn.role, Role::Start | Role::StartPre | Role::Condition))
         });
         let spares = self.kills.get(name).is_some_and(|kill| {
             kill.mode == KillMode::None || (!kill.send_sigkill && spawn.role == Role::StopPost)

@@ -21,6 +21,7 @@ pub(crate) fn fits(outcome: &Outcome, state: Option<State>) -> bool {
         Outcome::Started => up,
         Outcome::AlreadyUp => up,
         Outcome::Reloaded | Outcome::Signaled => !down,
+        Outcome::Skipped { .. } => state == State::Completed,
         Outcome::Completed => matches!(state, State::Completed | State::Backoff),
         // A stop may be answered and a start follow at once: a later wish, or a restart.
         Outcome::Stopped => state != State::Stopping,
@@ -36,6 +37,7 @@ pub(crate) fn commands(unit: &Unit, role: Role) -> usize {
         return 0;
     };
     match role {
+        Role::Condition => service.condition.len(),
         Role::StartPre => service.start_pre.len(),
         Role::Start => service.start.len(),
         Role::StartPost => service.start_post.len(),
@@ -52,6 +54,7 @@ pub(crate) fn restarts(restart: &Restart, ending: Ending) -> bool {
         Ending::Signal { number, .. } => {
             set.signals.iter().any(|s| s.number() == i32::from(number))
         }
+        Ending::OomKilled => set.signals.iter().any(|s| s.number() == 9),
         Ending::Unknown => false,
     };
     if listed(&restart.prevent) {
@@ -66,7 +69,7 @@ pub(crate) fn restarts(restart: &Restart, ending: Ending) -> bool {
             matches!(number, 1 | 2 | 13 | 15) || listed(&restart.success)
         }
         Ending::Code(_) => listed(&restart.success),
-        Ending::Unknown => false,
+        Ending::OomKilled | Ending::Unknown => false,
     };
     let by_signal = matches!(ending, Ending::Signal { .. });
     match restart.policy {
@@ -74,6 +77,7 @@ pub(crate) fn restarts(restart: &Restart, ending: Ending) -> bool {
         Policy::Always => true,
         Policy::OnSuccess => clean,
         Policy::OnFailure => !clean,
-        Policy::OnAbnormal | Policy::OnAbort => !clean && by_signal,
+        Policy::OnAbnormal => !clean && (by_signal || ending == Ending::OomKilled),
+        Policy::OnAbort => !clean && by_signal,
     }
 }

@@ -299,13 +299,15 @@ fn concerns(scene: &Scene<'_>, name: &UnitName, before: &Facts, model: &Model) -
         | Event::MainFound { run, .. }
         | Event::Spawned { run, .. }
         | Event::Ready { run }
+        | Event::Unready { run, .. }
         | Event::Executed { run } => model
             .runs
             .get(run)
             .is_some_and(|record| record.unit == *name),
-        Event::Said { unit, .. } | Event::GroupEmpty { unit } => {
-            scene.engine.id(name) == Some(*unit)
-        }
+        Event::Said { unit, .. }
+        | Event::GroupEmpty { unit }
+        | Event::OomKilled { unit }
+        | Event::Limited { unit, .. } => scene.engine.id(name) == Some(*unit),
         // Its watchdog or its longest time to run may have passed as well, and the former is in no facts.
         Event::Tick => {
             before.phase == FactPhase::Running || before.deadline.is_some_and(|at| at <= scene.now)

@@ -111,6 +111,8 @@ fn tell_event(event: &Event, names: &Names<'_>) -> String {
         }
         Event::Said { unit, word } => format!("{} says {word:?}", told(*unit, names)),
         Event::GroupEmpty { unit } => format!("GroupEmpty of {}", told(*unit, names)),
+        Event::OomKilled { unit } => format!("OomKilled in {}", told(*unit, names)),
+        Event::Limited { unit, .. } => format!("Limited is {}", told(*unit, names)),
         Event::Restored { unit, next, facts } => {
             let newer = if next.is_some() {
                 ", with a newer definition"
@@ -124,6 +126,7 @@ fn tell_event(event: &Event, names: &Names<'_>) -> String {
         | Event::Spawned { .. }
         | Event::Executed { .. }
         | Event::Ready { .. }
+        | Event::Unready { .. }
         | Event::SpawnFailed { .. }
         | Event::Exited { .. }
         | Event::MainFound { .. }
@@ -151,6 +154,10 @@ fn tell_effect(effect: &Effect, names: &Names<'_>) -> String {
             )
         }
         Effect::StopFinding { run } => format!("stop finding for run {run}"),
+        Effect::AwaitReady { unit, run } => {
+            format!("await that run {run} of {} is ready", told(*unit, names))
+        }
+        Effect::StopAwaiting { run } => format!("stop awaiting run {run}"),
         Effect::Signal { unit, to, signal } => {
             format!(
                 "signal {} to {} {to:?}",

@@ -64,6 +64,7 @@ pub(crate) fn exec(program: &str) -> Exec {
 }
 
 /// As the parser reads it, so that every key has its default.
+#[allow(clippy::expect_used, reason = "a game without units is none")]
 fn plain() -> Service {
     static PLAIN: OnceLock<Service> = OnceLock::new();
     let read = || {
@@ -75,11 +76,16 @@ fn plain() -> Service {
             runtime: PathBuf::from("/run"),
             state: PathBuf::from("/var/lib"),
             logs: PathBuf::from("/var/log"),
+            cache: PathBuf::from("/var/cache"),
+            configuration: PathBuf::from("/etc"),
         };
         let text = "[service]\nExecStart = '/bin/main'";
         let unit = parse(text, Path::new("/plain.service"), &name("plain"), &context);
         let service = unit.ok().and_then(|unit| unit.service);
-        *service.expect("a plain service is right")
+        let Some(service) = service else {
+            panic!("a plain service is right");
+        };
+        *service
     };
     PLAIN.get_or_init(read).clone()
 }
@@ -148,8 +154,11 @@ fn draw_service(entropy: &mut Entropy) -> Service {
     let mut service = plain();
     service.kind = entropy.pick(&[Kind::Simple, Kind::Exec, Kind::Oneshot, Kind::Forking]);
     if matches!(service.kind, Kind::Simple | Kind::Exec) && entropy.chance(40) {
-        service.readiness = Readiness::Notify;
-        if entropy.chance(40) {
+        service.readiness = match entropy.below(2) {
+            0 => Readiness::Notify,
+            _ => Readiness::Log("up".into()),
+        };
+        if service.readiness == Readiness::Notify && entropy.chance(40) {
             service.kind = Kind::NotifyReload;
         }
     }
@@ -162,6 +171,9 @@ fn draw_service(entropy: &mut Entropy) -> Service {
     }
     if service.kind == Kind::Oneshot {
         service.start = commands(entropy, 1, 3);
+    }
+    if entropy.chance(15) {
+        service.condition = commands(entropy, 1, 2);
     }
     if entropy.chance(40) {
         service.start_pre = commands(entropy, 0, 2);

@@ -572,6 +572,7 @@ fn run_of(event: &Event) -> Option<RunId> {
         Event::Spawned { run, .. }
         | Event::Executed { run }
         | Event::Ready { run }
+        | Event::Unready { run, .. }
         | Event::SpawnFailed { run, .. }
         | Event::Exited { run, .. }
         | Event::MainFound { run, .. }
@@ -580,6 +581,8 @@ fn run_of(event: &Event) -> Option<RunId> {
         | Event::Detached { .. }
         | Event::GroupEmpty { .. }
         | Event::Said { .. }
+        | Event::OomKilled { .. }
+        | Event::Limited { .. }
         | Event::Restored { .. }
         | Event::Resumed { .. }
         | Event::Tick => None,

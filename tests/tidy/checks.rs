@@ -222,6 +222,19 @@ pub(super) fn shared(source: &Source) -> Faults {
     })
 }
 
+/// By its number, a process is signalled only while it is ours and unreaped: the number is nobody else's then.
+pub(super) fn numbers(source: &Source) -> Faults {
+    let unreaped = ["src/sys/birth.rs", "src/sys/fork.rs", "src/sys/process.rs"];
+    if source.room().is_none() || unreaped.contains(&source.path.as_str()) {
+        return Vec::new();
+    }
+    find(source.shipped(), "a signal to a number", |code| {
+        let calls = ["kill_process", "kill_process_group", "killpg", "sigqueue"];
+        let raw = ["SYS_kill", "SYS_tkill", "SYS_tgkill", "SYS_rt_sigqueueinfo"];
+        has_word(code, &calls) || has_word(code, &raw) || code.contains("libc::kill")
+    })
+}
+
 pub(super) fn wildcards(source: &Source) -> Faults {
     let places = [
         "src/engine/cell",

@@ -129,6 +129,22 @@ pub(super) const RULES: &[Rule] = &[
         kept: &[("src/cli/a.rs", "let rc = Source::new();")],
     },
     Rule {
+        name: "a process is signalled by its handle",
+        check: checks::numbers,
+        broken: &[
+            ("src/daemon/a.rs", "kill_process(pid, signal)?;"),
+            ("src/sys/a.rs", "unsafe { libc::kill(pid, signal) };"),
+            (
+                "src/sys/a.rs",
+                "libc::syscall(libc::SYS_tgkill, pid, pid, 9)",
+            ),
+        ],
+        kept: &[
+            ("src/sys/a.rs", "pidfd.signal(libc::SIGKILL)"),
+            ("src/daemon/a.rs", "self.kill(unit, Round::Main, end);"),
+        ],
+    },
+    Rule {
         name: "every cell is written",
         check: checks::wildcards,
         broken: &[

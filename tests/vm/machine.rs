@@ -122,6 +122,7 @@ impl Machine {
             checks == wanted,
             "the machine said:\n{console}\nexpected: {wanted:#?}"
         );
+        assert!(!console.contains("Kernel panic"), "{console}");
     }
 }
 

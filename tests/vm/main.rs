@@ -51,10 +51,40 @@ fn groups_where_the_controllers_are() {
     Machine::new("groups").boot("groups");
 }
 
+/// Memory, processor time and tasks are limited, and an end for want of memory is known by its name.
+#[test]
+#[ignore = "needs qemu and a kernel, see tests/vm/main.rs"]
+fn limits_that_hold() {
+    Machine::new("limits").boot("limits");
+}
+
 #[test]
 #[ignore = "needs qemu and a kernel, see tests/vm/main.rs"]
 fn the_guardian_as_the_first_process() {
     Machine::new("first").boot("first");
+}
+
+/// SIGTERM to the first process: everything stops in order, and the machine is switched off with its disk in order.
+#[test]
+#[ignore = "needs qemu and a kernel, see tests/vm/main.rs"]
+fn the_first_process_is_told_to_end() {
+    let machine = Machine::new("shut-down").with_disk();
+    machine.boot("shut-down");
+    machine.boot("was-shut-down");
+}
+
+/// `up` as the first process of a container on the older kernel.
+#[test]
+#[ignore = "needs qemu and a kernel, see tests/vm/main.rs"]
+fn a_container_on_an_older_kernel() {
+    Machine::new("container").boot("container");
+}
+
+/// So few numbers for processes that each is somebody else's soon.
+#[test]
+#[ignore = "needs qemu and a kernel, see tests/vm/main.rs"]
+fn numbers_of_processes_come_again() {
+    Machine::new("numbers").boot("numbers");
 }
 
 #[test]

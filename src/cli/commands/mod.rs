@@ -8,6 +8,7 @@ pub(super) mod help;
 pub(super) mod list;
 pub(super) mod logs;
 pub(super) mod probe;
+pub(super) mod set;
 pub(super) mod startup;
 pub(super) mod status;
 pub(super) mod up;

@@ -282,7 +282,7 @@ fn starting(given: &Given, verb: &str, command: Command) -> Result<Exit, Failure
 }
 
 /// For what makes sense only while a daemon runs; otherwise `without` says what is so.
-fn if_running(
+pub(super) fn if_running(
     given: &Given,
     verb: &str,
     command: Command,

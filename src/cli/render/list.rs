@@ -174,6 +174,7 @@ pub(super) fn fields(item: &Item, now_ms: u64) -> Vec<(&'static str, Json)> {
     let uptime_ms = Some(up_ms).filter(|_| is_up(status));
     let left_over = status.left_over.iter();
     let left_over = left_over.map(|pid| Json::Number(u64::from(*pid)));
+    let io = item.usage.io;
     let cpu = uptime_ms.and_then(|ms| cpu_tenths(&item.usage, ms));
     vec![
         ("name", Json::text(&status.name)),
@@ -191,6 +192,10 @@ pub(super) fn fields(item: &Item, now_ms: u64) -> Vec<(&'static str, Json)> {
         ("cpu_ms", Json::number(item.usage.cpu_ms)),
         ("cpu_percent", cpu.map_or(Json::Null, Json::Tenths)),
         ("memory_bytes", Json::number(item.usage.memory)),
+        ("tasks", Json::number(item.usage.tasks)),
+        ("io_read_bytes", Json::number(io.map(|io| io.read))),
+        ("io_written_bytes", Json::number(io.map(|io| io.written))),
+        ("limits", Json::texts(&status.limits)),
         ("cause", Json::text(&status.cause)),
         (
             "last_end",
@@ -198,6 +203,7 @@ pub(super) fn fields(item: &Item, now_ms: u64) -> Vec<(&'static str, Json)> {
         ),
         ("deadline_ms", Json::number(status.deadline_ms)),
         ("waits_for", Json::texts(&status.waits_for)),
+        ("awaits", Json::text(&status.awaits)),
         ("requires", Json::texts(&status.requires)),
         ("enabled", Json::Bool(status.enabled)),
         ("file", Json::text(&status.file)),
@@ -218,7 +224,7 @@ pub(super) mod tests {
     use super::*;
     use crate::cli::golden;
     use crate::cli::style::Palette;
-    use crate::cli::usage::Process;
+    use crate::cli::usage::{Io, Process};
 
     pub(in crate::cli::render) const NOW: u64 = 1_795_300_813_000;
 
@@ -260,9 +266,15 @@ pub(super) mod tests {
         database.status.enabled = true;
         database.status.file_changed = true;
         database.status.requires = vec!["disk".to_owned(), "network".to_owned()];
+        database.status.limits = vec!["MemoryMax=64M".to_owned(), "TasksMax=20".to_owned()];
         database.usage = Usage {
             cpu_ms: Some(1_250),
             memory: Some(12 * 1024 * 1024 + 400_000),
+            tasks: Some(6),
+            io: Some(Io {
+                read: 4_096,
+                written: 3 << 20,
+            }),
             processes: vec![
                 process(12_345, 0, "database --serve"),
                 process(12_346, 1, "database: writer"),
@@ -284,10 +296,14 @@ pub(super) mod tests {
         broken.fault = Some("broken.service:3:1: unknown key `ExecStrat`".to_owned());
         let mut waiting = item("worker@1", "waiting", "activating");
         waiting.status.waits_for = vec!["web".to_owned()];
+        let mut slow = item("slow", "starting", "activating");
+        slow.status.pid = Some(23_456);
+        slow.status.awaits = "ReadyWhen=tcp:localhost:8080: Connection refused".to_owned();
+        slow.status.deadline_ms = Some(NOW + 60_000);
         let mut stopped = item("zebra", "stopped", "inactive");
         stopped.status.since_ms = 0;
         stopped.status.left_over = vec![17_174, 17_175];
-        vec![broken, crash, database, web, waiting, stopped]
+        vec![broken, crash, database, slow, web, waiting, stopped]
     }
 
     fn process(pid: u32, depth: usize, command: &str) -> Process {

@@ -43,6 +43,7 @@ pub(in crate::cli) fn is_success(result: &UnitResult) -> bool {
         | ResultKind::Reloaded
         | ResultKind::Signaled
         | ResultKind::ResetDone
+        | ResultKind::Set
         | ResultKind::LeftDown
         | ResultKind::Enabled
         | ResultKind::Disabled => true,

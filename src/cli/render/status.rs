@@ -5,7 +5,7 @@ use super::{Page, is_up, left_over, restarts_in};
 use crate::cli::json::Json;
 use crate::cli::style::{Palette, Tone, state_tone};
 use crate::cli::text::{clean, count, date, fit, percent, size, span, span_fine};
-use crate::cli::usage::{Process, cpu_tenths};
+use crate::cli::usage::{Io, Process, cpu_tenths};
 
 /// Processes that are shown; more are counted.
 const PROCESSES_SHOWN: usize = 32;
@@ -87,6 +87,9 @@ fn state(lines: &mut Lines, item: &Item, page: Page) {
     if !status.waits_for.is_empty() {
         lines.add("waits for", &clean(&status.waits_for.join(", ")));
     }
+    if !status.awaits.is_empty() {
+        lines.add("waits for", &clean(&status.awaits));
+    }
     if let Some(due) = restarts_in(status, page.now_ms) {
         let attempt = status.restarts.saturating_add(1);
         lines.add("next try", &format!("automatic restart {attempt} {due}"));
@@ -157,6 +160,16 @@ fn processes(lines: &mut Lines, item: &Item, page: Page) {
     }
     if let Some(memory) = item.usage.memory {
         lines.add("memory", &size(memory));
+    }
+    if let Some(tasks) = item.usage.tasks {
+        lines.add("tasks", &tasks.to_string());
+    }
+    if let Some(Io { read, written }) = item.usage.io.filter(|io| *io != Io::default()) {
+        let text = format!("{} read, {} written", size(read), size(written));
+        lines.add("disk", &text);
+    }
+    if !status.limits.is_empty() {
+        lines.add("limits", &clean(&status.limits.join(", ")));
     }
 }
 

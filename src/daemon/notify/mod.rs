@@ -12,16 +12,17 @@ use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 
 use mio::Token;
 
-use crate::engine::{Event, Role, RunId, SpawnFailure, UnitId};
+use crate::engine::{Event, Role, RunId, SpawnFailure, State, UnitId};
 use crate::sys::ear::{Ear, Letter, Sender};
 use crate::sys::files;
 use crate::sys::process::{Pid, PidFd, error_text};
-use crate::unit::{NotifyAccess, Service};
+use crate::unit::{NotifyAccess, Readiness, Service};
 use crate::wire::{DATAGRAM_MAX, parse_notify};
 
 use super::environment::Invocation;
 use super::keeper::Keeper;
 use super::processes::{Processes, Progress, Turn};
+use super::readiness::Before;
 use super::sources::{Source, Sources};
 use super::spawn::failure;
 
@@ -205,6 +206,9 @@ impl Processes {
                 self.keeper.hold(reader);
             }
         }
+        for reader in self.before.values().filter_map(Before::reader) {
+            self.keeper.hold(reader);
+        }
         for hearing in self.ears.map.values() {
             keep(&mut self.keeper, hearing.ear.as_fd());
         }
@@ -352,8 +356,15 @@ impl Processes {
         self.runs.iter().rfind(is_main).map(|(id, _)| *id)
     }
 
+    /// `READY=1`: of a start only where the unit waits for that word, and not for something else.
     fn tell_ready(&self, unit: UnitId, turn: &mut Turn<'_>) {
-        if let Some(run) = self.main_run(unit) {
+        let definition = turn.engine.unit(unit);
+        let service = definition.and_then(|unit| unit.service.as_deref());
+        let awaits_it = service.is_some_and(|service| service.readiness == Readiness::Notify);
+        let state = turn.engine.view(unit).map(|view| view.state);
+        if let Some(run) = self.main_run(unit)
+            && (awaits_it || state != Some(State::Starting))
+        {
             turn.events.push_back(Event::Ready { run });
         }
     }

@@ -18,6 +18,8 @@ pub(super) fn context() -> Context {
         runtime: "/run/user/1000".into(),
         state: "/home/ada/state".into(),
         logs: "/home/ada/logs".into(),
+        cache: "/home/ada/cache".into(),
+        configuration: "/home/ada/etc".into(),
     }
 }
 

@@ -106,7 +106,7 @@ fn a_unit_cannot_name_itself() {
 fn what_is_not_acted_on_is_noted() {
     let unit = read(
         "[unit]\nBindsTo = 'a'\nConditionPathExists = '!/x'\n[service]\nType = 'exec'\n\
-         ExecStart = 'a'\nMemoryMax = '50%'\nStandardInput = 'socket'\n\
+         ExecStart = 'a'\nRestartOnCalendar = 'daily'\nStandardInput = 'socket'\n\
          [timer]\nOnCalendar = 'daily'\n",
     );
     let noted: Vec<_> = unit
@@ -115,7 +115,7 @@ fn what_is_not_acted_on_is_noted() {
         .map(|key| (key.section, key.to_string(), key.line))
         .collect();
     let expected = [
-        ("service", "MemoryMax", 7),
+        ("service", "RestartOnCalendar", 7),
         ("timer", "OnCalendar", 10),
         ("unit", "BindsTo", 2),
         ("unit", "ConditionPathExists", 3),
@@ -237,11 +237,71 @@ fn forms_of_keys_not_acted_on() {
     }
 }
 
+/// What `ReadyWhen=` can say.
+const READY: [&str; 11] = [
+    "fd:3",
+    "log:100%% up: \"x\" ",
+    "tcp:localhost:80",
+    "tcp:[::1]:1",
+    "unix:/run/%N.sock",
+    "unix:@name",
+    "http://web/a?b=%%20",
+    "http:http://[::1]:8080",
+    "exec:-/bin/sh -c \"a %%  $B\" ; ",
+    "exec:@curl x -f \"http://x\"",
+    "file:/a%%b",
+];
+
+#[test]
+fn ways_to_be_ready() {
+    let readiness = |line: &str| {
+        let service = service(&format!("ExecStart = 'a'\n{line}"));
+        service.readiness.to_string()
+    };
+    assert_eq!(
+        readiness("ReadyWhen = 'unix:/run/%N.sock'"),
+        "unix:/run/web.sock"
+    );
+    assert_eq!(
+        readiness("ReadyWhen = 'http:http://[::1]?x'"),
+        "http://[::1]:80/?x"
+    );
+    assert_eq!(readiness("ReadyWhen = 'exec:a  \"b c\"'"), "exec:a \"b c\"");
+    let wrong = [
+        "ReadyWhen = ''",
+        "ReadyWhen = 'log:'",
+        "ReadyWhen = 'tcp:localhost'",
+        "ReadyWhen = 'tcp:localhost:0'",
+        "ReadyWhen = 'tcp:::1:80'",
+        "ReadyWhen = 'tcp:a b:80'",
+        "ReadyWhen = 'unix:run/x'",
+        "ReadyWhen = 'unix:@'",
+        "ReadyWhen = 'https://x/'",
+        "ReadyWhen = 'http://u@x/'",
+        "ReadyWhen = 'http://x/a b'",
+        "ReadyWhen = 'http:x'",
+        "ReadyWhen = 'exec:'",
+        "ReadyWhen = 'exec:a ; b'",
+        "ReadyWhen = 'file:a'",
+        "ReadyWhen = 'fd:1024'",
+        "ReadyWhen = 'notify:x'",
+        "ReadyWhen = ['fd:3']",
+        "ReadyWhen = 'fd:3'\nType = 'oneshot'",
+        "ReadyWhen = 'fd:3'\nType = 'forking'",
+        "ReadyWhen = 'log:x'\nStandardOutput = 'null'\nStandardError = 'null'",
+    ];
+    for line in wrong {
+        refusal(&format!("ExecStart = 'a'\n{line}"));
+    }
+}
+
 #[test]
 fn what_is_printed_reads_back() {
     let full = include_str!("full.service");
     let simple = "[service]\nExecStart = 'a'\nStandardError = 'log:err'";
-    for text in ["", "[unit]\nWants = 'a'", simple, full] {
+    let ready = READY.map(|form| format!("[service]\nExecStart = 'a'\nReadyWhen = '{form}'"));
+    let ready = ready.iter().map(String::as_str);
+    for text in ready.chain(["", "[unit]\nWants = 'a'", simple, full]) {
         let unit = read(text);
         let printed = to_toml(&unit);
         let again = try_read("web", &printed);
@@ -252,12 +312,15 @@ fn what_is_printed_reads_back() {
         );
         assert_eq!(unit.service.is_some(), printed.contains("[service]\n"));
     }
-    assert!(to_toml(&read(full)).contains("# not acted on: MemoryMax in [service]\n"));
+    assert!(to_toml(&read(full)).contains("# not acted on: RestartOnCalendar in [service]\n"));
 }
 
 #[test]
 fn every_key_acted_on_is_printed() {
-    let printed = to_toml(&read(include_str!("full.service")));
+    let full = include_str!("full.service");
+    // These go with other kinds of services than most of the others.
+    let rest = "[service]\nExecStart = 'a'\nReadyWhen = 'fd:3'";
+    let printed = [full, rest].map(|text| to_toml(&read(text))).concat();
     let honoured = keys().iter().filter(|key| key.honoured);
     for key in honoured.filter(|key| key.name != "TimeoutSec") {
         let line = format!("\n{} = ", key.name);

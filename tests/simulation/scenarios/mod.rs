@@ -9,6 +9,7 @@
     reason = "tests fail by panicking"
 )]
 
+mod memory;
 mod order;
 mod repeat;
 mod restart;

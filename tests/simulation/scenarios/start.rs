@@ -59,11 +59,15 @@ fn a_service_that_never_becomes_ready_has_failed() {
     })]);
     let request = stage.start("a");
     let run = stage.launch("a", Role::Start);
+    stage.feed(Event::Unready {
+        run,
+        reason: "it is busy".into(),
+    });
     stage.pass(90_000);
     stage.end(run, signal(15));
-    let failure = Failure::StartTimeout {
-        role: Role::Start,
+    let failure = Failure::ReadyTimeout {
         limit_ms: 90_000,
+        awaited: "ReadyWhen=notify: it is busy".into(),
     };
     assert_eq!(
         stage.outcome(request, "a"),

@@ -1,0 +1,174 @@
+//! What this machine can limit, and what each service's group has of it.
+//!
+//! Owns the moment at which limits come into force: before the first process of each life, and when they are changed.
+//! What a limit is to the kernel is `limits.rs`'s.
+
+use std::path::Path;
+
+use crate::engine::{Spawn, SpawnFailure};
+use crate::sys::controllers::Controllers;
+use crate::sys::process::Pid;
+use crate::unit::{Resources, Service};
+
+use super::account::Account;
+use super::group::Group;
+use super::lenience::Lenience;
+use super::limits::{self, Ground, Refused};
+use super::memory::Known;
+use super::processes::Processes;
+use super::spawn::{failure, is_first};
+
+/// What the kernel limits for us.
+#[derive(Debug, Default)]
+pub(super) struct Machine {
+    controllers: Controllers,
+    no_groups: Option<Box<str>>,
+}
+
+/// What a unit's group holds.
+#[derive(Debug, Default)]
+pub(super) struct Limited {
+    /// The keys that are in force.
+    resources: Option<Box<Resources>>,
+    pub(super) memory: Known,
+}
+
+impl Limited {
+    pub(super) fn resources(&self) -> Option<&Resources> {
+        self.resources.as_deref()
+    }
+
+    /// The group holds these now.
+    pub(super) fn hold(&mut self, resources: Option<Box<Resources>>) {
+        self.resources = resources;
+    }
+
+    /// A predecessor's group: what is in force is what that one had written down.
+    pub(super) fn taken_over(service: &Service, kills: Option<u64>) -> Self {
+        Self {
+            resources: service.resources.clone(),
+            memory: Known::of_predecessor(kills),
+        }
+    }
+}
+
+impl Limited {
+    /// The service is restarted for its use of memory: it is not to be slowed down on its way.
+    pub(super) fn let_go(&mut self, group: &Group) {
+        let Some(resources) = self.resources.as_deref_mut() else {
+            return;
+        };
+        resources.restart_memory_max = None;
+        if let Some(cgroup) = group.cgroup() {
+            // Where that does not work it only takes longer.
+            let _ = cgroup.set(c"memory.high", "max");
+        }
+    }
+}
+
+impl Machine {
+    pub(super) fn without_groups(reason: String) -> Self {
+        Self {
+            no_groups: Some(reason.into()),
+            controllers: Controllers::default(),
+        }
+    }
+
+    pub(super) fn ground(&self) -> Ground<'_> {
+        Ground {
+            controllers: &self.controllers,
+            no_groups: self.no_groups.as_deref(),
+        }
+    }
+
+    /// For `daemon-status`: where the groups are, and what they can be limited in.
+    pub(super) fn abilities(&self, groups: Option<&Path>) -> [String; 2] {
+        let groups = match (groups, &self.no_groups) {
+            (Some(path), _) => format!("cgroups: yes, under {}", path.display()),
+            (None, reason) => {
+                let reason = reason.as_deref().unwrap_or_default();
+                format!("cgroups: no, tracking by session: {reason}")
+            }
+        };
+        [groups, self.limits()]
+    }
+
+    fn limits(&self) -> String {
+        let names = self.controllers.names().join(", ");
+        let missing = self.controllers.missing();
+        let mut reasons: Vec<(&str, Vec<&str>)> = Vec::new();
+        for (name, reason) in missing {
+            match reasons.iter_mut().find(|(known, _)| known == reason) {
+                Some((_, names)) => names.push(name),
+                None => reasons.push((reason, vec![name])),
+            }
+        }
+        let reasons: Vec<String> = reasons
+            .into_iter()
+            .map(|(reason, names)| format!("no {}: {reason}", names.join(", ")))
+            .collect();
+        match (names.is_empty(), reasons.is_empty()) {
+            _ if self.no_groups.is_some() => "limits of groups: no".to_owned(),
+            (true, _) => format!("limits of groups: {}", reasons.join("; ")),
+            (false, true) => format!("limits of groups: {names}"),
+            (false, false) => format!("limits of groups: {names}; {}", reasons.join("; ")),
+        }
+    }
+}
+
+impl Processes {
+    /// Finds out what can be limited, and makes way for it.
+    pub(super) fn switch_on_controllers(&mut self) {
+        if let Some(tree) = &self.tree {
+            let family: Vec<Pid> = self.keeper.guardian().into_iter().collect();
+            self.machine.controllers = tree.switch_on(&family);
+        }
+    }
+
+    /// Has the service's group hold what the unit says, before its first process of this life is born.
+    pub(super) fn limit_group(
+        &mut self,
+        spawn: &Spawn,
+        service: &Service,
+        owner: &Account,
+        lenience: &mut Lenience<'_>,
+    ) -> Result<(), SpawnFailure> {
+        let Some(hold) = self.holds.get_mut(&spawn.unit) else {
+            return Ok(());
+        };
+        if !is_first(service, spawn) {
+            return Ok(());
+        }
+        let mut wanted = service.resources.clone();
+        let mut forgo = |wanted: &mut Option<Box<Resources>>, refused: Refused| {
+            let Refused { key, reason, errno } = refused;
+            lenience.forgo(key, failure(key, errno, format!("{key}: {reason}")))?;
+            if let Some(wanted) = wanted {
+                wanted.forget(key);
+            }
+            Ok(())
+        };
+        if let Some(given) = service.resources.as_deref() {
+            for refused in self.machine.ground().refusals(given) {
+                forgo(&mut wanted, refused)?;
+            }
+        }
+        if let Some(group) = hold.group.cgroup() {
+            // Each refusal takes a key away.
+            while hold.limited.resources != wanted {
+                let before = hold.limited.resources.as_deref();
+                match limits::apply(group, before, wanted.as_deref()) {
+                    Ok(()) => hold.limited.resources.clone_from(&wanted),
+                    Err(refused) => forgo(&mut wanted, refused)?,
+                }
+            }
+            if let Err(refused) = limits::delegate(group, wanted.as_deref(), owner) {
+                forgo(&mut wanted, refused)?;
+            }
+        }
+        let memory = &mut hold.limited.memory;
+        *memory = Known::default();
+        memory.begin((spawn.unit, service), &hold.group, &mut self.watches);
+        Ok(())
+    }
+}

@@ -1,0 +1,176 @@
+//! Limits, scheduling and the like: from a unit's words to what the child sets, and back to words where it could not.
+//!
+//! Owns which key each of the child's steps belongs to. Whether a service goes on without one is `lenience.rs`'s.
+
+use std::ffi::CString;
+
+use crate::engine::SpawnFailure;
+use crate::sys::process::{self, CpuPolicy, IoClass, ResourceLimit, Step, errno_text, hard_limit};
+use crate::sys::users;
+use crate::unit::{CpuScheduling, IoScheduling, Limit, Resource, Scheduling, Service};
+
+use super::lenience::Lenience;
+use super::spawn::failure;
+
+/// `EPERM` and `EACCES`.
+const FORBIDDEN: [i32; 2] = [1, 13];
+
+/// The steps of a child that are a key's, and that key; those of limits are named by the limit.
+const STEPS: [(Step, &str); 6] = [
+    (Step::Groups, "SupplementaryGroups"),
+    (Step::OomScoreAdjust, "OOMScoreAdjust"),
+    (Step::Nice, "Nice"),
+    (Step::CpuAffinity, "CPUAffinity"),
+    (Step::CpuScheduling, "CPUSchedulingPolicy"),
+    (Step::IoScheduling, "IOSchedulingClass"),
+];
+
+/// What the child sets for this service, and which of that it may go on without.
+pub(super) fn setting(service: &Service, lenience: &mut Lenience<'_>) -> process::Setting {
+    let mut limits = Vec::new();
+    for limit in &service.limits {
+        if limit.resource == Resource::Locks {
+            // Nobody is limited by it, and by ours we know the service's processes.
+            lenience.note(format!(
+                "{}: Linux has no such limit since 2.4.25",
+                limit.key()
+            ));
+        } else {
+            limits.push(resource_limit(limit));
+        }
+    }
+    let steps = STEPS.iter().filter(|(_, key)| lenience.ignores(key));
+    let tolerated = steps.map(|(step, _)| *step);
+    let spared = service
+        .limits
+        .iter()
+        .filter(|limit| lenience.ignores(limit.key()));
+    let spared = spared.map(|limit| Step::Limit(resource(limit.resource)));
+    process::Setting {
+        limits,
+        scheduling: service
+            .scheduling
+            .as_deref()
+            .map(scheduling)
+            .unwrap_or_default(),
+        fifo: None,
+        tolerated: tolerated.chain(spared).collect(),
+    }
+}
+
+fn scheduling(asked: &Scheduling) -> process::Scheduling {
+    let text = |score: i32| CString::new(score.to_string()).ok();
+    process::Scheduling {
+        nice: asked.nice,
+        oom_score_adjust: asked.oom_score_adjust.and_then(text),
+        cpus: asked.cpus.iter().copied().collect(),
+        cpu: asked.cpu.map(cpu),
+        io: asked.io.map(io),
+    }
+}
+
+fn cpu(asked: CpuScheduling) -> (CpuPolicy, i32) {
+    let policy = match asked {
+        CpuScheduling::Other => CpuPolicy::Other,
+        CpuScheduling::Batch => CpuPolicy::Batch,
+        CpuScheduling::Idle => CpuPolicy::Idle,
+        CpuScheduling::Fifo(_) => CpuPolicy::Fifo,
+        CpuScheduling::RoundRobin(_) => CpuPolicy::RoundRobin,
+    };
+    (policy, asked.priority().map_or(0, i32::from))
+}
+
+fn io(asked: IoScheduling) -> (IoClass, u8) {
+    let class = match asked {
+        IoScheduling::None => IoClass::None,
+        IoScheduling::Realtime(_) => IoClass::Realtime,
+        IoScheduling::BestEffort(_) => IoClass::BestEffort,
+        IoScheduling::Idle => IoClass::Idle,
+    };
+    (class, asked.priority().unwrap_or(0))
+}
+
+fn resource_limit(limit: &Limit) -> ResourceLimit {
+    ResourceLimit {
+        resource: resource(limit.resource),
+        soft: limit.soft,
+        hard: limit.hard,
+    }
+}
+
+fn resource(resource: Resource) -> process::Resource {
+    match resource {
+        Resource::Cpu => process::Resource::Cpu,
+        Resource::Fsize => process::Resource::Fsize,
+        Resource::Data => process::Resource::Data,
+        Resource::Stack => process::Resource::Stack,
+        Resource::Core => process::Resource::Core,
+        Resource::Rss => process::Resource::Rss,
+        Resource::Nofile => process::Resource::Nofile,
+        Resource::As => process::Resource::As,
+        Resource::Nproc => process::Resource::Nproc,
+        Resource::Memlock => process::Resource::Memlock,
+        Resource::Locks => process::Resource::Locks,
+        Resource::Sigpending => process::Resource::Sigpending,
+        Resource::Msgqueue => process::Resource::Msgqueue,
+        Resource::Nice => process::Resource::Nice,
+        Resource::Rtprio => process::Resource::Rtprio,
+        Resource::Rttime => process::Resource::Rttime,
+    }
+}
+
+/// What a failed step of the child was about, if it was one of ours.
+pub(super) fn step_failure(service: &Service, step: Step, errno: i32) -> Option<SpawnFailure> {
+    let scheduling = service.scheduling.as_deref();
+    let (key, value) = match step {
+        Step::Limit(limited) => {
+            let mut limits = service.limits.iter();
+            let limit = limits.find(|limit| resource(limit.resource) == limited)?;
+            (limit.key(), limit.value())
+        }
+        Step::Nice => ("Nice", scheduling?.nice?.to_string()),
+        Step::OomScoreAdjust => ("OOMScoreAdjust", scheduling?.oom_score_adjust?.to_string()),
+        Step::CpuAffinity => ("CPUAffinity", numbers(&scheduling?.cpus)),
+        Step::CpuScheduling => ("CPUSchedulingPolicy", scheduling?.cpu?.word().to_owned()),
+        Step::IoScheduling => ("IOSchedulingClass", scheduling?.io?.word().to_owned()),
+        Step::ReadyDescriptor => ("ReadyWhen", service.readiness.to_string()),
+        Step::Cgroup
+        | Step::Session
+        | Step::StandardInput
+        | Step::StandardOutput
+        | Step::StandardError
+        | Step::DescriptorLimit
+        | Step::Groups
+        | Step::Group
+        | Step::User
+        | Step::Directory
+        | Step::Exec => return None,
+    };
+    let cause = errno_text(errno);
+    let why = why_forbidden(step, errno).map_or_else(String::new, |why| format!(" ({why})"));
+    Some(failure(key, errno, format!("{key}={value}: {cause}{why}")))
+}
+
+/// What stands in the way, where that can be told.
+fn why_forbidden(step: Step, errno: i32) -> Option<String> {
+    if !FORBIDDEN.contains(&errno) {
+        return None;
+    }
+    let may = if users::effective_uid() == 0 {
+        "this daemon lacks the privilege"
+    } else {
+        "only root may"
+    };
+    Some(match step {
+        Step::Limit(resource) => match hard_limit(resource) {
+            u64::MAX => may.to_owned(),
+            hard => format!("the hard limit here is {hard}; {may} raise it"),
+        },
+        _ => may.to_owned(),
+    })
+}
+
+fn numbers(cpus: &[u16]) -> String {
+    let cpus: Vec<String> = cpus.iter().map(ToString::to_string).collect();
+    cpus.join(",")
+}

@@ -1,0 +1,88 @@
+//! Readiness: what a start waits for once its program runs, and what is said where it waits in vain.
+
+use crate::unit::{Kind, Readiness};
+
+use super::phase::Phase;
+use super::{Effect, Engine, Failure, Happening, RunId, UnitId};
+
+impl Engine {
+    pub(super) fn on_ready(&mut self, run: RunId) {
+        if let Some((unit, true)) = self.owner(run) {
+            self.happen(unit, Happening::Ready);
+        }
+    }
+
+    /// The program runs. For a process that is its own main process that is all there is to wait for, unless its unit
+    /// says how it becomes ready.
+    pub(super) fn launched(&mut self, unit: UnitId) {
+        let Some(Phase::Starting { main }) = self.phase(unit).cloned() else {
+            return;
+        };
+        let kind = self.definition(unit).map(|definition| definition.kind);
+        if !kind.is_some_and(Kind::is_main) {
+            return;
+        }
+        if self.readiness(unit).is_some() {
+            let run = main.id;
+            self.batch.push(Effect::AwaitReady { unit, run });
+        } else {
+            self.start_post_or_ready(unit, Some(main));
+        }
+    }
+
+    /// The main process is ready. Whoever does not wait for that has not asked for it.
+    pub(super) fn main_ready(&mut self, unit: UnitId) {
+        if let Some(Phase::Starting { main }) = self.phase(unit).cloned()
+            && self.readiness(unit).is_some()
+        {
+            self.start_post_or_ready(unit, Some(main));
+        }
+    }
+
+    /// Why it is not ready yet, as far as can be told from outside.
+    pub(super) fn on_unready(&mut self, run: RunId, reason: Box<str>) {
+        if let Some((unit, true)) = self.owner(run)
+            && let Some(service) = self.service_mut(unit)
+        {
+            service.unready = Some(reason);
+        }
+    }
+
+    /// The start ends without the process having become ready: nobody is to look any more.
+    pub(super) fn stop_awaiting(&mut self, unit: UnitId, run: RunId) {
+        if self.readiness(unit).is_some() {
+            self.batch.push(Effect::StopAwaiting { run });
+        }
+    }
+
+    /// What a start of the unit waits for beyond its program, if anything.
+    fn readiness(&self, unit: UnitId) -> Option<&Readiness> {
+        let definition = self.definition(unit)?;
+        let waits = definition.kind.is_main() && definition.readiness != Readiness::Executed;
+        waits.then_some(&definition.readiness)
+    }
+
+    /// What a start that is under way waits for, and why that has not come: for `status`.
+    pub(super) fn awaits(&self, unit: UnitId) -> Option<String> {
+        let service = self.service(unit)?;
+        let Phase::Starting { main } = &service.phase else {
+            return None;
+        };
+        let readiness = self.readiness(unit).filter(|_| main.pid.is_some())?;
+        Some(match &service.unready {
+            Some(reason) => format!("ReadyWhen={readiness}: {reason}"),
+            None => format!("ReadyWhen={readiness}"),
+        })
+    }
+
+    /// The time for the start is over. Where the program ran and was not ready, that is what is said.
+    pub(super) fn too_late(&self, unit: UnitId, failure: Failure) -> Failure {
+        match (self.awaits(unit), failure) {
+            (Some(awaited), Failure::StartTimeout { limit_ms, .. }) => Failure::ReadyTimeout {
+                limit_ms,
+                awaited: awaited.into(),
+            },
+            (_, failure) => failure,
+        }
+    }
+}

@@ -1,0 +1,391 @@
+//! Services that say when they are ready, each in its own way, and those that never do.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixListener;
+
+use diakonos::sys::clock::monotonic_ms;
+use diakonos::sys::files::make_fifo;
+use diakonos::wire::ResultKind;
+use rustix::net::{AddressFamily, SocketType, bind, getsockname, listen, socket};
+
+use crate::harness::{Bench, Client, Daemon, Deadline, PATIENCE_MS, start};
+
+/// A port at which nobody listens, and that nobody else can take.
+fn quiet_port() -> (OwnedFd, u16) {
+    let socket = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+    let any: std::net::SocketAddrV4 = "127.0.0.1:0".parse().unwrap();
+    bind(&socket, &any).unwrap();
+    let found: std::net::SocketAddrV4 = getsockname(&socket).unwrap().try_into().unwrap();
+    (socket, found.port())
+}
+
+/// Where a service waits until it is let through, by `read go < $GATE`.
+struct Gate {
+    file: File,
+    path: String,
+}
+
+impl Gate {
+    fn new(bench: &Bench) -> Self {
+        let path = bench.path("gate");
+        make_fifo(&path, 0o600, None).unwrap();
+        let file = OpenOptions::new().read(true).write(true).open(&path);
+        Self {
+            file: file.unwrap(),
+            path: path.display().to_string(),
+        }
+    }
+
+    /// Lets one through.
+    fn open(&self) {
+        (&self.file).write_all(b"go\n").unwrap();
+    }
+}
+
+/// Begins a start that is not to be complete.
+fn starting(bench: &Bench, daemon: &mut Daemon<'_>, name: &str) -> Client {
+    let mut client = bench.client();
+    client.request(start(name));
+    daemon.until(name, "starting");
+    client
+}
+
+/// Waits until `status` says why the service is not ready.
+fn awaits(bench: &Bench, name: &str, reason: &str) {
+    let until_ms = monotonic_ms() + PATIENCE_MS;
+    loop {
+        let status = bench.status(name);
+        assert_eq!(status.state, "starting", "{status:?}");
+        if status.awaits.ends_with(reason) {
+            return;
+        }
+        assert!(monotonic_ms() < until_ms, "in vain: {reason}, {status:?}");
+    }
+}
+
+#[test]
+fn a_port_is_ready_when_somebody_listens() {
+    let bench = Bench::new();
+    let mut daemon = bench.daemon();
+    let (server, port) = quiet_port();
+    let ready = format!("ReadyWhen = \"tcp:127.0.0.1:{port}\"");
+    bench.service("web", "", "exec sleep 1000", &ready);
+    let mut client = starting(&bench, &mut daemon, "web");
+    awaits(
+        &bench,
+        "web",
+        &format!("tcp:127.0.0.1:{port}: Connection refused"),
+    );
+    listen(&server, 8).unwrap();
+    client.done().is(ResultKind::Started);
+    assert_eq!(bench.status("web").awaits, "");
+    assert_eq!(bench.status("web").state, "running");
+
+    // It counts for each start anew.
+    listen(&server, 8).unwrap();
+    bench.restart("web").is(ResultKind::Started);
+}
+
+#[test]
+fn a_service_that_is_never_ready_fails_and_says_what_it_lacked() {
+    let bench = Bench::new();
+    let mut daemon = bench.daemon();
+    let (_server, port) = quiet_port();
+    let ready = format!("ReadyWhen = \"tcp:127.0.0.1:{port}\"\nTimeoutStartSec = \"300ms\"");
+    bench.service("web", "", "exec sleep 1000", &ready);
+    let done = bench.start("web");
+    let text = &done.is(ResultKind::Failed).result().text;
+    let expected =
+        format!("not ready within 300 ms: ReadyWhen=tcp:127.0.0.1:{port}: Connection refused");
+    assert_eq!(*text, expected);
+    assert_eq!(bench.processes(), []);
+
+    // A stop in the midst of it leaves nothing behind, and nor does an end.
+    let ready = "ReadyWhen = \"exec:/bin/sh -c 'echo look > $EAR; sleep 1000'\"";
+    bench.service("slow", "", "exec sleep 1000", ready);
+    let mut ear = bench.ear();
+    let _client = starting(&bench, &mut daemon, "slow");
+    assert_eq!(ear.next().unwrap(), "look");
+    bench.stop("slow").is(ResultKind::Stopped);
+    assert_eq!(bench.processes(), []);
+
+    let gate = Gate::new(&bench);
+    bench.service("brief", "", &format!("read go < {}", gate.path), ready);
+    let mut client = starting(&bench, &mut daemon, "brief");
+    assert_eq!(ear.next().unwrap(), "look");
+    gate.open();
+    client.done().is(ResultKind::Completed);
+    assert_eq!(bench.processes(), []);
+}
+
+#[test]
+fn a_web_server_is_ready_when_it_answers_well() {
+    let bench = Bench::new();
+    let mut daemon = bench.daemon();
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = server.local_addr().unwrap().port();
+    let ready = format!("ReadyWhen = \"http://localhost:{port}/health?x=1\"");
+    bench.service("web", "", "exec sleep 1000", &ready);
+    let mut client = starting(&bench, &mut daemon, "web");
+    let answer = |status: &str| {
+        let mut stream = accept(&server);
+        let mut seen = Vec::new();
+        while !seen.ends_with(b"\r\n\r\n") {
+            let mut chunk = [0; 512];
+            let length = stream.read(&mut chunk).unwrap();
+            assert_ne!(length, 0);
+            seen.extend_from_slice(&chunk[..length]);
+        }
+        let asked = String::from_utf8(seen).unwrap();
+        let host = format!("Host: localhost:{port}\r\n");
+        assert!(asked.starts_with("GET /health?x=1 HTTP/1.1\r\n"), "{asked}");
+        assert!(asked.contains(&host), "{asked}");
+        let text = format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n");
+        stream.write_all(text.as_bytes()).unwrap();
+    };
+    answer("503 Busy");
+    awaits(&bench, "web", "the answer is HTTP status 503");
+    answer("204 Nothing");
+    client.done().is(ResultKind::Started);
+}
+
+/// The next connection, which comes in time.
+fn accept(server: &TcpListener) -> TcpStream {
+    Deadline::new().wait(server.as_fd(), &|| "a connection".to_owned());
+    server.accept().unwrap().0
+}
+
+#[test]
+fn a_local_socket_is_ready_when_somebody_listens() {
+    let bench = Bench::new();
+    let mut daemon = bench.daemon();
+    let path = bench.path("socket");
+    let ready = format!("ReadyWhen = \"unix:{}\"", path.display());
+    bench.service("web", "", "exec sleep 1000", &ready);
+    let mut client = starting(&bench, &mut daemon, "web");
+    awaits(&bench, "web", "No such file or directory");
+    let _server = UnixListener::bind(&path).unwrap();
+    client.done().is(ResultKind::Started);
+}
+
+#[test]
+fn a_command_tells_by_its_exit_code() {
+    let bench = Bench::new();
+    let mut daemon = bench.daemon();
+    let flag = bench.path("flag");
+    let script = format!("echo seen $MAINPID; test -e {}", flag.display());
+    let ready = format!("ReadyWhen = '''exec:/bin/sh -c \"{script}\"'''");
+    bench.service("web", "", "exec sleep 1000", &ready);
+    let mut client = starting(&bench, &mut daemon, "web");
+    awaits(&bench, "web", "exit code 1");
+    fs::write(&flag, "").unwrap();
+    client.done().is(ResultKind::Started);
+    let pid = bench.status("web").pid.unwrap();
+    let log = fs::read_to_string(bench.home().join("logs/web.log")).unwrap();
+    assert!(log.contains(&format!("seen {pid}\n")), "{log}");
+
+    bench.service(
+        "odd",
+        "",
+        "exec sleep 1000",
+        "ReadyWhen = 'exec:/no/such'\nTimeoutStartSec = 1",
+    );
+    let done = bench.start("odd");
+    let text = &done.is(ResultKind::Failed).result().text;
+    assert!(
+        text.ends_with("ReadyWhen=exec:/no/such: /no/such: No such file or directory"),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_file_is_awaited_and_an_old_one_does_not_count() {
+    let bench = Bench::new();
+    let mut daemon = bench.daemon();
+    let file = bench.path("deep/er/ready");
+    let ready = format!("ReadyWhen = \"file:{}\"", file.display());
+    bench.service("web", "", "exec sleep 1000", &ready);
+    let mut client = starting(&bench, &mut daemon, "web");
+    awaits(&bench, "web", "No such file or directory");
+    fs::create_dir_all(file.parent().unwrap()).unwrap();
+    fs::write(&file, "").unwrap();
+    client.done().is(ResultKind::Started);
+    bench.stop("web").is(ResultKind::Stopped);
+
+    let gate = Gate::new(&bench);
+    let (path, file) = (&gate.path, file.display());
+    let script = format!("read go < {path}; : > {file}; exec sleep 1000");
+    bench.service("web", "", &script, &ready);
+    let mut client = starting(&bench, &mut daemon, "web");
+    awaits(&bench, "web", "it is older than this start");
+    gate.open();
+    client.done().is(ResultKind::Started);
+}
+
+#[test]
+fn a_log_is_ready_when_it_says_so() {
+    let bench = Bench::new();
+    let mut daemon = bench.daemon();
+    let gate = Gate::new(&bench);
+    let path = &gate.path;
+    let script = format!(
+        "echo server is; read go < {path}; printf 'server '; echo half > $EAR; \
+         read go < {path}; printf 'is ready'; exec sleep 1000"
+    );
+    let ready = "ReadyWhen = 'log:server is ready'\n\
+                 ExecStartPre = [\"/bin/sh\", \"-c\", \"echo server is ready\"]";
+    bench.service("web", "", &script, ready);
+    let mut ear = bench.ear();
+    let mut client = starting(&bench, &mut daemon, "web");
+    gate.open();
+    assert_eq!(ear.next().unwrap(), "half");
+    assert_eq!(bench.status("web").state, "starting");
+    assert_eq!(bench.status("web").awaits, "ReadyWhen=log:server is ready");
+    gate.open();
+    client.done().is(ResultKind::Started);
+    let log = fs::read(bench.home().join("logs/web.log")).unwrap();
+    assert_eq!(log, b"server is ready\nserver is\nserver is ready");
+}
+
+#[test]
+fn a_newline_on_a_descriptor_tells() {
+    let bench = Bench::new();
+    let mut daemon = bench.daemon();
+    let gate = Gate::new(&bench);
+    let path = &gate.path;
+    for number in [3, 9] {
+        let script = format!(
+            "read go < {path}; printf almost >&{number}; echo half > $EAR; read go < {path}; \
+             echo >&{number}; exec sleep 1000"
+        );
+        bench.service("web", "", &script, &format!("ReadyWhen = 'fd:{number}'"));
+        let mut ear = bench.ear();
+        let mut client = starting(&bench, &mut daemon, "web");
+        gate.open();
+        assert_eq!(ear.next().unwrap(), "half");
+        let fifo = bench.home().join("run/web.ready");
+        assert!(fifo.exists());
+        assert_eq!(bench.status("web").awaits, format!("ReadyWhen=fd:{number}"));
+        gate.open();
+        client.done().is(ResultKind::Started);
+        assert!(!fifo.exists());
+        bench.stop("web").is(ResultKind::Stopped);
+    }
+
+    let keys = "ReadyWhen = 'fd:3'\nTimeoutStartSec = '500ms'";
+    bench.service("shy", "", "exec 3>&-; exec sleep 1000", keys);
+    let done = bench.start("shy");
+    let text = &done.is(ResultKind::Failed).result().text;
+    assert_eq!(
+        text,
+        "not ready within 500 ms: ReadyWhen=fd:3: it was closed without a newline"
+    );
+    assert!(!bench.home().join("run/shy.ready").exists());
+}
+
+/// Whatever a start waits for, a successor waits for it on, and what came while none was there counts.
+#[test]
+fn a_successor_waits_on() {
+    let bench = Bench::new();
+    let mut daemon = bench.lone_daemon();
+    let (server, port) = quiet_port();
+    let tcp = format!("ReadyWhen = \"tcp:127.0.0.1:{port}\"");
+    bench.service("web", "", "exec sleep 1000", &tcp);
+    let log = "ReadyWhen = 'log:server is ready'";
+    let gate = Gate::new(&bench);
+    let path = &gate.path;
+    let script = format!(
+        "printf 'server is '; echo up > $EAR; read go < {path}; echo ready; \
+         echo said > $EAR; exec sleep 1000"
+    );
+    bench.service("log", "", &script, log);
+    let script =
+        format!("echo up > $EAR; read go < {path}; echo >&3; echo said > $EAR; exec sleep 1000");
+    bench.service("line", "", &script, "ReadyWhen = 'fd:3'");
+    let mut ear = bench.ear();
+    let _web = starting(&bench, &mut daemon, "web");
+    let _line = starting(&bench, &mut daemon, "line");
+    assert_eq!(ear.next().unwrap(), "up");
+    let _log = starting(&bench, &mut daemon, "log");
+    assert_eq!(ear.next().unwrap(), "up");
+    awaits(&bench, "web", "Connection refused");
+    daemon.signal(9);
+    daemon.ended();
+    for _ in 0..2 {
+        gate.open();
+        assert_eq!(ear.next().unwrap(), "said");
+    }
+    let mut daemon = bench.lone_daemon();
+    let mut ready: Vec<String> = (0..2)
+        .map(|_| daemon.log.until("starting -> running"))
+        .collect();
+    ready.sort_by_key(|line| line.contains("log: "));
+    assert!(
+        ready[0].contains("line: ") && ready[1].contains("log: "),
+        "{ready:?}"
+    );
+    awaits(&bench, "web", "Connection refused");
+    listen(&server, 8).unwrap();
+    daemon.until("web", "running");
+}
+
+#[test]
+fn who_cannot_be_found_is_refused_at_once() {
+    let bench = Bench::new();
+    let _daemon = bench.daemon();
+    let ready = "ReadyWhen = 'tcp:no-such-host.invalid:80'";
+    bench.service("web", "", "exec sleep 1000", ready);
+    let done = bench.start("web");
+    let text = &done.is(ResultKind::Failed).result().text;
+    assert!(
+        text.starts_with("ReadyWhen=tcp:no-such-host.invalid:80: no-such-host.invalid is neither"),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_condition_that_is_not_met_skips_the_start() {
+    let bench = Bench::new();
+    let _daemon = bench.daemon();
+    let mut ear = bench.ear();
+    let flag = bench.path("flag");
+    let keys = format!(
+        "ExecCondition = \"/bin/sh -c 'exit 0' ; /usr/bin/test -e {}\"\n\
+         ExecStopPost = [\"/bin/sh\", \"-c\", \"echo $SERVICE_RESULT > $EAR\"]\nRestart = \"always\"",
+        flag.display()
+    );
+    bench.service("web", "", "echo up > $EAR; exec sleep 1000", &keys);
+    let done = bench.start("web");
+    let result = done.is(ResultKind::Completed).result();
+    assert_eq!(
+        result.text,
+        "skipped, its ExecCondition is not met: exit code 1"
+    );
+    assert_eq!(ear.next().unwrap(), "exec-condition");
+    let status = bench.status("web");
+    assert_eq!(status.active, "inactive");
+    assert!(status.cause.contains("skipped"), "{status:?}");
+
+    fs::write(&flag, "").unwrap();
+    bench.start("web").is(ResultKind::Started);
+    assert_eq!(ear.next().unwrap(), "up");
+    bench.stop("web").is(ResultKind::Stopped);
+    assert_eq!(ear.next().unwrap(), "success");
+
+    for (end, is_failed) in [("exit 255", true), ("kill -9 $$", true), ("exit 3", false)] {
+        let key = format!("ExecCondition = [\"/bin/sh\", \"-c\", \"{end}\"]");
+        bench.service("odd", "", "exec sleep 1000", &key);
+        let kind = bench.start("odd").result().kind;
+        assert_eq!(kind == ResultKind::Failed, is_failed, "{end}");
+    }
+    bench.service(
+        "fine",
+        "",
+        "exec sleep 1000",
+        "ExecCondition = [\"/bin/sh\", \"-c\", \"exit 3\"]\nSuccessExitStatus = 3",
+    );
+    bench.start("fine").is(ResultKind::Started);
+}
