@@ -138,6 +138,8 @@ fn unknown_whether(command: &Command) -> Option<(String, String)> {
         | Command::Start { .. }
         | Command::Stop { .. }
         | Command::Restart { .. }
+        | Command::Freeze { .. }
+        | Command::Thaw { .. }
         | Command::Reset { .. }
         | Command::Set { .. }
         | Command::Enable { .. }

@@ -75,7 +75,7 @@ impl Palette {
 pub(super) fn state_tone(state: &str) -> Tone {
     match state {
         "running" | "exited" => Tone::Good,
-        "waiting" | "starting" | "reloading" | "stopping" | "restarting" => Tone::Busy,
+        "waiting" | "starting" | "reloading" | "stopping" | "restarting" | "frozen" => Tone::Busy,
         "failed" | "error" => Tone::Bad,
         _ => Tone::Quiet,
     }

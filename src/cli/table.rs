@@ -3,7 +3,8 @@
 
 use super::args::Given;
 use super::commands::{
-    cat, check, daemon, enable, help, list, logs, probe, set, startup, status, up, upgrade, verbs,
+    cat, check, daemon, enable, freeze, help, list, logs, probe, set, startup, status, up, upgrade,
+    verbs,
 };
 use super::exit::{Exit, Failure};
 
@@ -137,6 +138,8 @@ pub(super) const COMMANDS: &[&Row] = &[
     &enable::ENABLE,
     &enable::DISABLE,
     &verbs::SIGNAL,
+    &freeze::FREEZE,
+    &freeze::THAW,
     &verbs::RESET,
     &set::ROW,
     &status::ROW,

@@ -36,6 +36,8 @@ fn result(unit: &UnitName, outcome: Outcome, engine: &Engine) -> UnitResult {
         Outcome::AlreadyDown => (ResultKind::AlreadyDown, "is already down".to_owned()),
         Outcome::Reloaded => (ResultKind::Reloaded, "reloaded".to_owned()),
         Outcome::Signaled => (ResultKind::Signaled, "got the signal".to_owned()),
+        Outcome::Frozen => (ResultKind::Frozen, "frozen".to_owned()),
+        Outcome::Thawed => (ResultKind::Thawed, "thawed".to_owned()),
         Outcome::ResetDone => (ResultKind::ResetDone, "failures forgotten".to_owned()),
         Outcome::LeftDown => (ResultKind::LeftDown, "is down and stays down".to_owned()),
         Outcome::Failed { failure, .. } => (ResultKind::Failed, failure.to_string()),

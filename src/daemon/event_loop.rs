@@ -361,7 +361,9 @@ impl Daemon {
             | Effect::AwaitReady { .. }
             | Effect::StopAwaiting { .. }
             | Effect::Signal { .. }
-            | Effect::WatchGroup { .. } => {
+            | Effect::WatchGroup { .. }
+            | Effect::Freeze { .. }
+            | Effect::Thaw { .. } => {
                 let (engine, sources) = (&self.engine, &mut self.sources);
                 self.processes
                     .apply(&effect, engine, sources, &mut self.events);

@@ -13,6 +13,7 @@ mod ends;
 mod environment;
 mod event_loop;
 mod folders;
+mod freezer;
 mod group;
 mod guardian;
 mod handover;

@@ -260,6 +260,8 @@ impl Processes {
             Effect::StopAwaiting { run } => self.stop_awaiting(*run, turn.sources),
             Effect::Signal { unit, to, signal } => self.signal(*unit, *to, *signal),
             Effect::WatchGroup { unit } => self.watch_group(*unit, turn),
+            Effect::Freeze { unit } => self.freeze(*unit, turn),
+            Effect::Thaw { unit } => self.thaw(*unit, turn),
             Effect::Save { .. }
             | Effect::Publish(_)
             | Effect::Notify { .. }

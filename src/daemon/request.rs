@@ -18,7 +18,7 @@ use super::event_loop::{Daemon, now};
 use super::loader::{Among, Loaded, Loader, Reading};
 use super::session::Heard;
 use super::sources::{SessionId, Source};
-use super::{answer, status};
+use super::{answer, status, text};
 
 /// What a command comes to.
 enum Course {
@@ -153,6 +153,8 @@ impl Daemon {
                 Course::Ask(Verb::Stop, loaded, wait)
             }
             Command::Reload { names } => now_finished(Verb::Reload, known(&names)?),
+            Command::Freeze { names } => now_finished(Verb::Freeze, known(&names)?),
+            Command::Thaw { names } => now_finished(Verb::Thaw, known(&names)?),
             Command::Reset { names } => now_finished(Verb::Reset, known(&names)?),
             Command::Signal { names, signal } => now_finished(Verb::Signal(signal), known(&names)?),
             Command::Set { names, settings } => {
@@ -202,7 +204,7 @@ impl Daemon {
             self.settle();
             if let Some(waiter) = self.waiting.remove(&request) {
                 self.events.push_back(Event::Detached { request });
-                let last = answer::accepted(&targets, word(verb));
+                let last = answer::accepted(&targets, text::verb(verb));
                 self.finish(session, waiter.complete(last));
             }
         }
@@ -434,18 +436,6 @@ fn wholly(mut error: WireError, in_vain: Option<&str>) -> WireError {
         error.message.push_str(text);
     }
     error
-}
-
-fn word(verb: Verb) -> &'static str {
-    match verb {
-        Verb::Start => "start",
-        Verb::Stop => "stop",
-        Verb::Restart(_) => "restart",
-        Verb::Reload => "reload",
-        Verb::Reset => "reset",
-        Verb::Signal(_) => "signal",
-        Verb::Shutdown => "shutdown",
-    }
 }
 
 /// The client's search path: absolute, or it would mean our own working directory.

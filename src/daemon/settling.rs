@@ -69,6 +69,7 @@ impl Processes {
             match purpose {
                 Purpose::Group(unit) => self.look_again(unit, turn),
                 Purpose::Memory(unit) => self.memory_event(unit, turn),
+                Purpose::Freeze(unit) => self.look_whether_frozen(unit, turn),
                 Purpose::PidFile(run) => self.look_for_main(run, turn),
                 Purpose::Ready(run) => self.look_whether_ready(run, turn),
             }

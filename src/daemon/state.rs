@@ -491,6 +491,7 @@ mod tests {
             control: None,
             deadline: None,
             since: Moment(1),
+            frozen: None,
             ready_at: None,
             restarts,
             attempt: 0,

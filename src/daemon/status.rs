@@ -63,6 +63,7 @@ pub(super) fn unit(id: UnitId, around: &Surroundings<'_>) -> Option<UnitStatus> 
         run: view.main.map(|main| main.run.0),
         restarts: view.restarts,
         last_end,
+        frozen_ms: view.frozen.map(|at| around.wall(at)),
         deadline_ms: view.deadline.map(|at| around.wall(at)),
         awaits: view.awaits.unwrap_or_default(),
         waits_for: view.waits_for.iter().map(ToString::to_string).collect(),

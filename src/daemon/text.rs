@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::engine::{Asker, Cause, Impossible, Refusal};
+use crate::engine::{Asker, Cause, Impossible, Refusal, Verb};
 use crate::unit::{Signal, Span};
 
 use super::account::Account;
@@ -32,11 +32,27 @@ pub(super) fn cause(cause: &Cause, ours: &Account) -> String {
     format!("asked by user {name} (uid {uid}), process {pid}")
 }
 
+/// A wish, as the command line names it.
+pub(super) fn verb(verb: Verb) -> &'static str {
+    match verb {
+        Verb::Start => "start",
+        Verb::Stop => "stop",
+        Verb::Restart(_) => "restart",
+        Verb::Reload => "reload",
+        Verb::Freeze => "freeze",
+        Verb::Thaw => "thaw",
+        Verb::Reset => "reset",
+        Verb::Signal(_) => "signal",
+        Verb::Shutdown => "shutdown",
+    }
+}
+
 pub(super) fn impossible(reason: Impossible) -> &'static str {
     match reason {
         Impossible::NotRunning => "not running",
         Impossible::NoReload => "its unit file has no ExecReload",
-        Impossible::NoProcess => "it has no process that could get a signal",
+        Impossible::NoProcess => "it has no process to do this to",
+        Impossible::Frozen => "it is frozen and cannot act on it; `thaw` it first",
     }
 }
 

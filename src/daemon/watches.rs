@@ -25,6 +25,8 @@ pub(super) enum Purpose {
     Group(UnitId),
     /// A cgroup whose memory may run short.
     Memory(UnitId),
+    /// A cgroup that is to stand still.
+    Freeze(UnitId),
     /// A PID file that is to appear.
     PidFile(RunId),
     /// A file whose appearance tells that a service is ready.

@@ -37,6 +37,13 @@ pub enum Command {
         names: Vec<String>,
         signal: Signal,
     },
+    /// Have all processes stand still.
+    Freeze {
+        names: Vec<String>,
+    },
+    Thaw {
+        names: Vec<String>,
+    },
     /// Forget failures, counters and start limits.
     Reset {
         names: Vec<String>,
@@ -85,6 +92,8 @@ pub enum Verb {
     Reload,
     Reset,
     Signal(Signal),
+    Freeze,
+    Thaw,
     /// Stop everything; [`super::Effect::Exit`] follows. Asked again, it no longer waits: SIGKILL.
     Shutdown,
 }

@@ -30,6 +30,11 @@ pub enum Effect {
     },
     /// Say `GroupEmpty` once, as soon as no process of the unit is left; at once if none is. Asked again: still once.
     WatchGroup { unit: UnitId },
+    /// Make every process of the unit stand still. Answers: `Frozen`, once none runs, or `FreezeFailed`. Done twice, it
+    /// is as if it were done once.
+    Freeze { unit: UnitId },
+    /// Undo that. Answers: `Thawed` or `ThawFailed`; `Thawed` too where there is nothing to undo.
+    Thaw { unit: UnitId },
     /// A change of state with its cause, for the daemon's log, `events` and the tests.
     Publish(Change),
     /// Tell the client something on the way.
@@ -176,6 +181,8 @@ pub enum Outcome {
     AlreadyDown,
     Reloaded,
     Signaled,
+    Frozen,
+    Thawed,
     ResetDone,
     /// `restart --if-running` of a unit that is down.
     LeftDown,
@@ -198,7 +205,9 @@ pub enum Outcome {
 pub enum Impossible {
     NotRunning,
     NoReload,
-    /// `signal`: nothing to signal (a group, or a oneshot that has exited).
+    /// `reload`: it stands still, and could not act on it.
+    Frozen,
+    /// `signal` and `freeze`: nothing to do it to (a group, or a oneshot that has exited).
     NoProcess,
 }
 

@@ -29,35 +29,82 @@ pub enum Event {
         units: Vec<UnitName>,
     },
     /// The client of this request has gone; the work goes on.
-    Detached { request: RequestId },
+    Detached {
+        request: RequestId,
+    },
     /// The process exists; its program does not run yet.
-    Spawned { run: RunId, pid: u32 },
+    Spawned {
+        run: RunId,
+        pid: u32,
+    },
     /// `execve` worked.
-    Executed { run: RunId },
+    Executed {
+        run: RunId,
+    },
     /// The main process is ready in the way that its [`crate::unit::Readiness`] names. It may come before `Executed`,
     /// more than once, and from one that waits for nothing or is on its way down: then it means nothing.
-    Ready { run: RunId },
+    Ready {
+        run: RunId,
+    },
     /// A service says something else of itself, sd_notify(3).
-    Said { unit: UnitId, word: Word },
+    Said {
+        unit: UnitId,
+        word: Word,
+    },
     /// It is not ready yet, as the last look has shown: why, for the reader.
-    Unready { run: RunId, reason: Box<str> },
+    Unready {
+        run: RunId,
+        reason: Box<str>,
+    },
     /// There is no process (any more): a step before or at `execve` failed. Nothing else follows for this run.
-    SpawnFailed { run: RunId, failure: SpawnFailure },
+    SpawnFailed {
+        run: RunId,
+        failure: SpawnFailure,
+    },
     /// The process has ended and is reaped.
-    Exited { run: RunId, ending: Ending },
+    Exited {
+        run: RunId,
+        ending: Ending,
+    },
     /// The answer to [`super::Effect::FindMain`]; from here on the shell watches that process under `run`.
-    MainFound { run: RunId, pid: u32 },
+    MainFound {
+        run: RunId,
+        pid: u32,
+    },
     /// The other answer: there is no main process to be named, and why.
-    MainMissing { run: RunId, reason: NoMain },
+    MainMissing {
+        run: RunId,
+        reason: NoMain,
+    },
     /// The answer to [`super::Effect::WatchGroup`]: no process of the unit is left.
-    GroupEmpty { unit: UnitId },
+    GroupEmpty {
+        unit: UnitId,
+    },
     /// The kernel has killed a process of the unit for want of memory. If it was one that has a run, `Exited` says so
     /// as well.
-    OomKilled { unit: UnitId },
+    OomKilled {
+        unit: UnitId,
+    },
     /// The limits of a service that runs were changed, and these are in force.
     Limited {
         unit: UnitId,
         resources: Option<Box<Resources>>,
+    },
+    /// The answers to [`super::Effect::Freeze`].
+    Frozen {
+        unit: UnitId,
+    },
+    FreezeFailed {
+        unit: UnitId,
+        reason: Box<str>,
+    },
+    /// The answers to [`super::Effect::Thaw`].
+    Thawed {
+        unit: UnitId,
+    },
+    ThawFailed {
+        unit: UnitId,
+        reason: Box<str>,
     },
     /// A predecessor's unit. First every unit is told, one after the other, with nothing in between; then each run in
     /// their facts: as `Spawned` (its process lives and goes by its old id; `Executed` too if it has got that far), or

@@ -23,6 +23,8 @@ pub struct Facts {
     /// What the phase waits for.
     pub deadline: Option<Moment>,
     pub since: Moment,
+    /// Since when it stands still, and its deadline with it.
+    pub frozen: Option<Moment>,
     /// When the present run became ready, if it did.
     pub ready_at: Option<Moment>,
     /// Automatic restarts since the last start by hand.

@@ -20,6 +20,7 @@ mod condition;
 mod effect;
 mod event;
 mod facts;
+mod freeze;
 mod graph;
 mod happening;
 mod id;
@@ -213,6 +214,10 @@ impl Engine {
             Event::GroupEmpty { unit } => self.happen(unit, Happening::GroupEmpty),
             Event::OomKilled { unit } => self.happen(unit, Happening::OomKill),
             Event::Limited { unit, resources } => self.limited(unit, resources),
+            Event::Frozen { unit } => self.on_frozen(unit),
+            Event::FreezeFailed { unit, reason } => self.on_freeze_failed(unit, &reason),
+            Event::Thawed { unit } => self.on_thawed(unit),
+            Event::ThawFailed { unit, reason } => self.on_thaw_failed(unit, &reason),
             Event::Restored { unit, next, facts } => return self.on_restored((unit, next), &facts),
             Event::Tick => self.on_tick(),
         }

@@ -93,6 +93,19 @@ impl Engine {
         }
     }
 
+    /// None of the unit's limits passes any more.
+    pub(super) fn hold_time(&mut self, unit: UnitId, since: Moment) {
+        for timers in [&mut self.timers, &mut self.runtimes, &mut self.watchdogs] {
+            timers.hold(unit, since);
+        }
+    }
+
+    pub(super) fn release_time(&mut self, unit: UnitId) {
+        for timers in [&mut self.timers, &mut self.runtimes, &mut self.watchdogs] {
+            timers.release(unit, self.now);
+        }
+    }
+
     /// Makes a `notify-reload` service reload, systemd.service(5).
     pub(super) fn signal_reload(&mut self, unit: UnitId) {
         let main = self.phase(unit).and_then(Phase::main);
@@ -129,6 +142,7 @@ impl Engine {
     }
 
     fn await_reloaded(&mut self, unit: UnitId) {
+        self.let_go(unit);
         let main = self.phase(unit).and_then(Phase::main);
         self.enter(unit, Phase::ReloadNotify { main }, None);
         self.arm_start(unit);
@@ -169,6 +183,7 @@ impl Engine {
             cause: cause.clone(),
         };
         self.resolve(unit, Awaited::Reload, &outcome);
+        self.let_go(unit);
         self.enter(unit, Phase::Leaving { main }, Some(cause));
         self.arm_stop(unit);
     }
@@ -193,6 +208,7 @@ impl Engine {
     pub(super) fn hung(&mut self, unit: UnitId, limit_ms: Option<u64>) {
         let failure = Failure::Watchdog { limit_ms };
         self.lose_reload(unit, &failure);
+        self.let_go(unit);
         self.kill(unit, Round::Abort, End::new(Why::Failed(failure), None));
     }
 

@@ -2,6 +2,7 @@
 
 use crate::unit::{KillMode, Unit};
 
+use super::freeze::Step;
 use super::graph::find_cycle;
 use super::phase::{End, Goal, Group, Left, Phase, Round, Run, SKIPPED, Stage, Why, failure_word};
 use super::service::Service;
@@ -16,6 +17,7 @@ impl Engine {
         let service = self.service(id)?;
         let main = service.phase.main();
         let kind = service.kind();
+        let frozen = service.freeze.filter(|freeze| freeze.step != Step::Thawing);
         let lives = kind == FactPhase::Waiting || kind.starts() || kind.is_up();
         Some(View {
             id,
@@ -33,7 +35,12 @@ impl Engine {
             }),
             control: service.phase.control().map(|control| control.id),
             restarts: service.restarts,
-            deadline: self.timers.get(id).or(self.runtimes.get(id)),
+            frozen: frozen.map(|freeze| freeze.since),
+            deadline: self
+                .timers
+                .get(id)
+                .or(self.runtimes.get(id))
+                .filter(|_| frozen.is_none()),
             awaits: self.awaits(id),
             waits_for: self.waits_for(id),
         })
@@ -78,6 +85,7 @@ impl Engine {
             begun: service.begun,
             deadline: self.timers.get(id),
             since: service.since,
+            frozen: service.freeze.map(|freeze| freeze.since),
             ready_at: service.ready_at,
             restarts: service.restarts,
             attempt: service.attempt,
@@ -129,6 +137,9 @@ impl Engine {
             self.renew(id);
         }
         self.oversee_again(id, facts);
+        if let Some(since) = facts.frozen {
+            self.restore_freeze(id, since);
+        }
         // The predecessor may have died before its signals went out.
         let is_torn = self.heritage == Heritage::Torn;
         if let Some((left, how)) = again.filter(|_| is_torn) {

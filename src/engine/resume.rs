@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use crate::unit::UnitName;
 
+use super::freeze::Step;
 use super::phase::{Goal, Phase};
 use super::request::Open;
 use super::service::Service;
@@ -16,6 +17,8 @@ pub enum Awaited {
     Up,
     Down,
     Reload,
+    Freeze,
+    Thaw,
 }
 
 /// How far a request has come.
@@ -52,6 +55,14 @@ impl Service {
         match awaited {
             Awaited::Up => self.became(),
             Awaited::Down => self.kind().rests().then_some(Outcome::Stopped),
+            Awaited::Freeze => match self.freeze.map(|freeze| freeze.step) {
+                Some(Step::Frozen) => Some(Outcome::Frozen),
+                Some(Step::Freezing) => None,
+                Some(Step::Thawing) | None => Some(Outcome::Superseded {
+                    cause: self.cause.clone(),
+                }),
+            },
+            Awaited::Thaw => self.freeze.is_none().then_some(Outcome::Thawed),
             Awaited::Reload => {
                 let reloads = self.kind().reloads();
                 (!reloads).then_some(Outcome::Reloaded)

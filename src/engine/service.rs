@@ -2,6 +2,7 @@
 
 use crate::unit::{Service as Definition, Unit};
 
+use super::freeze::Freeze;
 use super::phase::{Goal, Phase, state};
 use super::{Cause, FactGoal, FactPhase, Facts, Moment, RunId, State, UnitId};
 
@@ -20,6 +21,8 @@ pub(super) struct Service {
     /// The state that was last published, and since when.
     pub(super) shown: State,
     pub(super) since: Moment,
+    /// Whether it stands still.
+    pub(super) freeze: Option<Freeze>,
     /// When this run became ready; a start that never did has none, and its `ExecStop=` does not run.
     pub(super) ready_at: Option<Moment>,
     /// Automatic restarts since the last start by hand.
@@ -61,6 +64,7 @@ impl Service {
             origin: None,
             shown: State::Stopped,
             since: now,
+            freeze: None,
             ready_at: None,
             restarts: 0,
             attempt: 0,

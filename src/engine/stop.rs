@@ -35,6 +35,7 @@ impl Engine {
     /// The run is to end, or its main process has: `ExecStop=` first if the start had been complete.
     pub(super) fn end_run(&mut self, unit: UnitId, end: End) {
         let end = self.with_loss(unit, end);
+        self.let_go(unit);
         let Some(service) = self.service(unit) else {
             return;
         };
@@ -159,6 +160,7 @@ impl Engine {
 
     /// The main process ended while the unit was up.
     pub(super) fn main_lost(&mut self, unit: UnitId, fate: &Fate) {
+        self.let_go(unit);
         let Some(service) = self.service_mut(unit) else {
             return;
         };
@@ -205,7 +207,9 @@ impl Engine {
             return;
         }
         let remains = service.definition().is_some_and(|d| d.remain_after_exit);
-        if remains && service.kind() == FactPhase::Running {
+        let kind = service.kind();
+        self.let_go(unit);
+        if remains && kind == FactPhase::Running {
             return self.enter(unit, Phase::Exited, Some(Cause::Gone));
         }
         self.end_run(unit, End::new(Why::Finished, None));

@@ -7,7 +7,10 @@ use super::{Moment, UnitId};
 #[derive(Debug, Default)]
 pub(super) struct Timers {
     due: BTreeMap<UnitId, Moment>,
+    /// Those that can pass.
     order: BTreeSet<(Moment, UnitId)>,
+    /// Units whose time stands still, and since when.
+    held: BTreeMap<UnitId, Moment>,
 }
 
 impl Timers {
@@ -18,11 +21,13 @@ impl Timers {
         }
         if let Some(at) = at {
             self.due.insert(unit, at);
-            self.order.insert((at, unit));
+            if !self.held.contains_key(&unit) {
+                self.order.insert((at, unit));
+            }
         }
-        debug_assert_eq!(self.due.len(), self.order.len());
     }
 
+    /// The unit's deadline; of one whose time stands still, as if it had not.
     pub(super) fn get(&self, unit: UnitId) -> Option<Moment> {
         self.due.get(&unit).copied()
     }
@@ -39,5 +44,23 @@ impl Timers {
         }
         self.set(unit, None);
         Some(unit)
+    }
+
+    /// The unit's time stands still since then: its deadline does not pass.
+    pub(super) fn hold(&mut self, unit: UnitId, since: Moment) {
+        self.held.entry(unit).or_insert(since);
+        if let Some(at) = self.due.get(&unit) {
+            self.order.remove(&(*at, unit));
+        }
+    }
+
+    /// The unit's time goes on: its deadline is so much later as it stood still.
+    pub(super) fn release(&mut self, unit: UnitId, now: Moment) {
+        let Some(since) = self.held.remove(&unit) else {
+            return;
+        };
+        if let Some(at) = self.get(unit) {
+            self.set(unit, Some(at.plus_ms(now.since_ms(since))));
+        }
     }
 }

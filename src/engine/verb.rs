@@ -124,6 +124,10 @@ impl Engine {
             match (service.kind(), service.goal) {
                 // One that reloads already is joined.
                 (kind, Goal::Up) if kind.reloads() => {}
+                (FactPhase::Running, Goal::Up) if service.freeze.is_some() => {
+                    let reason = Impossible::Frozen;
+                    open.settle(*unit, Outcome::Impossible { reason });
+                }
                 (FactPhase::Running, Goal::Up) if has_command => ready.push(*unit),
                 (FactPhase::Running, Goal::Up) => {
                     open.settle(

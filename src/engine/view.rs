@@ -24,7 +24,9 @@ pub struct View<'a> {
     pub control: Option<RunId>,
     /// Automatic restarts since the last start by hand.
     pub restarts: u32,
-    /// The next automatic restart, or the end of the running time limit.
+    /// Since when it stands still, if it does.
+    pub frozen: Option<Moment>,
+    /// The next automatic restart, or the end of the running time limit; none while it stands still.
     pub deadline: Option<Moment>,
     /// What its start waits for while its program runs, and why that has not come.
     pub awaits: Option<String>,

@@ -318,11 +318,14 @@ impl Cgroup {
     /// # Errors
     /// What open(2) and read(2) give.
     pub fn populated(&self) -> io::Result<bool> {
+        self.has_event(b"populated 1")
+    }
+
+    /// Whether `cgroup.events` has this line.
+    pub(super) fn has_event(&self, wanted: &[u8]) -> io::Result<bool> {
         let mut buffer = [0_u8; 128];
         match files::read_small(self.fd(), c"cgroup.events", &mut buffer) {
-            Ok(text) => Ok(text
-                .split(|byte| *byte == b'\n')
-                .any(|line| line == b"populated 1")),
+            Ok(text) => Ok(text.split(|byte| *byte == b'\n').any(|line| line == wanted)),
             Err(error) if is_gone(&error) => Ok(false),
             Err(error) => Err(error),
         }

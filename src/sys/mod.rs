@@ -29,6 +29,7 @@ pub mod ear;
 pub mod files;
 pub mod folders;
 pub mod fork;
+mod freezer;
 pub mod image;
 pub mod inotify;
 pub mod machine;

@@ -152,6 +152,8 @@ fn flatten(command: &Command) -> WireRequest {
             signal: Some(signal.number()),
             ..named("signal", names)
         },
+        Command::Freeze { names } => named("freeze", names),
+        Command::Thaw { names } => named("thaw", names),
         Command::Reset { names } => named("reset", names),
         Command::Enable { names } => named("enable", names),
         Command::Disable { names } => named("disable", names),
@@ -191,6 +193,12 @@ fn build(verb: &str, wire: &WireRequest) -> Result<Command, DecodeError> {
         "signal" => Command::Signal {
             names: names(wire)?,
             signal: signal(wire)?,
+        },
+        "freeze" => Command::Freeze {
+            names: names(wire)?,
+        },
+        "thaw" => Command::Thaw {
+            names: names(wire)?,
         },
         "reset" => Command::Reset {
             names: names(wire)?,
@@ -295,6 +303,12 @@ mod tests {
         all.push(Command::Set {
             names: names.clone(),
             settings: vec!["MemoryMax=1".to_owned(), "\"".to_owned()],
+        });
+        all.push(Command::Freeze {
+            names: names.clone(),
+        });
+        all.push(Command::Thaw {
+            names: names.clone(),
         });
         all.push(Command::Enable {
             names: names.clone(),

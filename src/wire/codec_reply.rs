@@ -82,6 +82,7 @@ struct WireUnit {
     left_over: Option<Vec<u32>>,
     said: Option<String>,
     limits: Option<Vec<String>>,
+    frozen_ms: Option<u64>,
     forgone: Option<Vec<String>>,
     awaits: Option<String>,
 }
@@ -293,6 +294,7 @@ same_fields!(
         kind,
         cgroup,
         log_lost,
+        frozen_ms,
     }
     later { documentation, left_over, forgone, awaits, limits, said }
 );
@@ -351,6 +353,7 @@ mod tests {
             kind: "simple".to_owned(),
             cgroup: Some("/sys/fs/cgroup/diakonos/web".to_owned()),
             log_lost: 9,
+            frozen_ms: Some(1_700_000_000_000),
             left_over: vec![1, u32::MAX],
             said: TEXT.to_owned(),
             limits: vec!["MemoryMax=1M".to_owned()],

@@ -65,6 +65,7 @@ fn present() -> Saved {
                 result: "exit-code".to_owned(),
                 text: "exit code 1: \"ü\"".to_owned(),
             }),
+            frozen: Some(Moment(2_500)),
             ready_at: Some(Moment(1_010)),
             main_ending: Some(Ending::Signal {
                 number: 11,
@@ -102,6 +103,7 @@ fn facts_of_the_first_version_are_read() {
     first.facts.begun = Moment(0);
     first.facts.watchdog_ms = None;
     first.facts.runtime_due = None;
+    first.facts.frozen = None;
     assert_eq!(decode_saved(&payload("facts-1.state")), Ok(first));
 }
 

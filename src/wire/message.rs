@@ -97,6 +97,8 @@ pub enum ResultKind {
     AlreadyDown,
     Reloaded,
     Signaled,
+    Frozen,
+    Thawed,
     ResetDone,
     /// Limits were changed.
     Set,
@@ -143,6 +145,8 @@ pub struct UnitStatus {
     pub kind: String,
     /// The cgroup's folder, if there is one: the client reads CPU and memory there.
     pub cgroup: Option<String>,
+    /// Since when it stands still, if it does.
+    pub frozen_ms: Option<u64>,
     /// Log bytes that could not be written.
     pub log_lost: u64,
     /// What its start waits for while its program runs, and why that has not come, for the reader.

@@ -77,6 +77,7 @@ struct WireSaved {
     main_ending: Option<WireEnding>,
     watchdog_ms: Option<u64>,
     runtime_due: Option<u64>,
+    frozen: Option<u64>,
     file: Option<String>,
     hash: Option<u64>,
     definition: Option<u64>,
@@ -151,6 +152,7 @@ pub fn encode_saved(saved: &Saved) -> Vec<u8> {
         main_ending: facts.main_ending.map(flatten_ending),
         watchdog_ms: facts.watchdog_ms,
         runtime_due: facts.runtime_due.map(|moment| moment.0),
+        frozen: facts.frozen.map(|moment| moment.0),
         file: Some(saved.file.clone()),
         hash: Some(saved.hash),
         definition: saved.definition,
@@ -203,6 +205,7 @@ pub fn decode_saved(payload: &[u8]) -> Result<Saved, DecodeError> {
         main_ending: wire.main_ending.map(ending),
         watchdog_ms: wire.watchdog_ms,
         runtime_due: wire.runtime_due.map(Moment),
+        frozen: wire.frozen.map(Moment),
     };
     Ok(Saved {
         facts,
@@ -311,6 +314,7 @@ mod tests {
                     result: "exit-code".to_owned(),
                     text: "exit code 1: \"\u{1F600}\"".to_owned(),
                 }),
+                frozen: Some(Moment(77)),
                 ready_at: Some(Moment(6)),
                 main_ending: Some(Ending::Signal {
                     number: 11,

@@ -52,6 +52,8 @@ words! { Awaited, "awaited":
     Up = "up",
     Down = "down",
     Reload = "reload",
+    Freeze = "freeze",
+    Thaw = "thaw",
 }
 
 words! { Scope, "scope":
@@ -79,6 +81,8 @@ words! { ResultKind, "result":
     AlreadyDown = "already-down",
     Reloaded = "reloaded",
     Signaled = "signaled",
+    Frozen = "frozen",
+    Thawed = "thawed",
     ResetDone = "reset",
     Set = "set",
     LeftDown = "left-down",

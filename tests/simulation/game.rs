@@ -117,9 +117,21 @@ impl Game<'_> {
             | Action::Reload
             | Action::Reset
             | Action::Signal
+            | Action::Freeze
+            | Action::Thaw
             | Action::Shutdown => return self.wish(entropy, action),
         }
         Ok(())
+    }
+
+    /// Nobody stands still whom the engine takes for one that runs.
+    fn frozen_are_known(&self) -> Check {
+        let forgotten =
+            |facts: &&Facts| facts.frozen.is_none() && self.world.is_frozen(&facts.unit);
+        match self.facts.values().find(forgotten) {
+            Some(facts) => Err(format!("{} is frozen, and nobody knows", facts.unit)),
+            None => Ok(()),
+        }
     }
 
     /// One report, a tick that is due, or time up to the next of either.
@@ -392,6 +404,7 @@ impl Game<'_> {
             },
             &self.model,
         )?;
+        self.frozen_are_known()?;
         if self.model.has_exited {
             self.begin_anew()?;
         }
@@ -490,6 +503,16 @@ impl Game<'_> {
             }
             // A process says by itself when it is ready.
             Effect::AwaitReady { .. } | Effect::StopAwaiting { .. } => {}
+            Effect::Freeze { unit } => {
+                if let Some(definition) = of(*unit) {
+                    self.world.freeze(entropy, &definition.name, *unit);
+                }
+            }
+            Effect::Thaw { unit } => {
+                if let Some(definition) = of(*unit) {
+                    self.world.thaw(self.now, &definition.name, *unit);
+                }
+            }
             Effect::Publish(_) | Effect::Notify { .. } | Effect::Answer { .. } | Effect::Exit => {}
         }
     }

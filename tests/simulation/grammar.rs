@@ -19,6 +19,8 @@ pub(crate) enum Action {
     Reload,
     Reset,
     Signal,
+    Freeze,
+    Thaw,
     Shutdown,
     /// A client goes away without waiting for its answer.
     Vanish,
@@ -36,7 +38,7 @@ pub(crate) enum Action {
     Compare,
 }
 
-const ACTIONS: [Action; 17] = [
+const ACTIONS: [Action; 19] = [
     Action::GoOn,
     Action::Start,
     Action::Stop,
@@ -45,6 +47,8 @@ const ACTIONS: [Action; 17] = [
     Action::Reload,
     Action::Reset,
     Action::Signal,
+    Action::Freeze,
+    Action::Thaw,
     Action::Shutdown,
     Action::Vanish,
     Action::Strike,
@@ -71,6 +75,7 @@ impl Weights {
                 Action::RestartIfRunning | Action::Reload | Action::Reset | Action::Signal => {
                     entropy.pick(&[0, 4, 15])
                 }
+                Action::Freeze | Action::Thaw => entropy.pick(&[0, 0, 10]),
                 Action::Shutdown => entropy.pick(&[0, 0, 0, 1, 3]),
                 Action::Speak => entropy.pick(&[0, 10, 60]),
                 Action::Vanish | Action::Rewrite => entropy.pick(&[0, 5, 25]),
@@ -99,6 +104,8 @@ impl Action {
             Self::RestartIfRunning => Some(Verb::Restart(Scope::Running)),
             Self::Reload => Some(Verb::Reload),
             Self::Reset => Some(Verb::Reset),
+            Self::Freeze => Some(Verb::Freeze),
+            Self::Thaw => Some(Verb::Thaw),
             Self::Signal => Some(Verb::Signal(entropy.pick(&[
                 Signal::HUP,
                 Signal::TERM,

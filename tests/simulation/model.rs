@@ -347,6 +347,10 @@ impl Model {
             | Event::GroupEmpty { .. }
             | Event::OomKilled { .. }
             | Event::Limited { .. }
+            | Event::Frozen { .. }
+            | Event::FreezeFailed { .. }
+            | Event::Thawed { .. }
+            | Event::ThawFailed { .. }
             | Event::Resumed { .. }
             | Event::Tick => {}
             Event::Restored { unit, next, facts } => {
@@ -412,7 +416,7 @@ impl Model {
                     self.auto_starts.remove(name);
                 }
             }
-            Verb::Reload | Verb::Signal(_) => {}
+            Verb::Reload | Verb::Signal(_) | Verb::Freeze | Verb::Thaw => {}
         }
     }
 
@@ -461,7 +465,9 @@ impl Model {
                 None => fail(format!("StopAwaiting names run {run}, which never was")),
             },
             Effect::Signal { unit, to, signal } => self.signal(turn, *unit, *to, *signal),
-            Effect::WatchGroup { unit } => turn.unit(*unit).map(|_| ()),
+            Effect::WatchGroup { unit } | Effect::Freeze { unit } | Effect::Thaw { unit } => {
+                turn.unit(*unit).map(|_| ())
+            }
             Effect::Publish(change) => self.publish(turn, change),
             Effect::Notify { request, .. } => match self.requests.get(request) {
                 Some(Asked {

@@ -28,6 +28,9 @@ pub(crate) fn fits(outcome: &Outcome, state: Option<State>) -> bool {
         Outcome::AlreadyDown => down,
         Outcome::LeftDown => down || state == State::Stopping,
         Outcome::Failed { retry_ms, .. } => retry_ms.is_none() || state == State::Backoff,
+        // Its stop may wait for its turn.
+        Outcome::Frozen => matches!(state, State::Running | State::Stopping),
+        Outcome::Thawed => true,
         Outcome::ResetDone | Outcome::Superseded { .. } | Outcome::Impossible { .. } => true,
     }
 }

@@ -148,6 +148,7 @@ fn timer_fits_phase(scene: &Scene<'_>, view: &View<'_>, facts: &Facts) -> Check 
         return fail(format!("{name} is {:?} and has a deadline", facts.phase));
     }
     if let Some(deadline) = facts.deadline
+        && facts.frozen.is_none()
         && scene
             .engine
             .next_deadline()
@@ -307,7 +308,11 @@ fn concerns(scene: &Scene<'_>, name: &UnitName, before: &Facts, model: &Model) -
         Event::Said { unit, .. }
         | Event::GroupEmpty { unit }
         | Event::OomKilled { unit }
-        | Event::Limited { unit, .. } => scene.engine.id(name) == Some(*unit),
+        | Event::Limited { unit, .. }
+        | Event::Frozen { unit }
+        | Event::FreezeFailed { unit, .. }
+        | Event::Thawed { unit }
+        | Event::ThawFailed { unit, .. } => scene.engine.id(name) == Some(*unit),
         // Its watchdog or its longest time to run may have passed as well, and the former is in no facts.
         Event::Tick => {
             before.phase == FactPhase::Running || before.deadline.is_some_and(|at| at <= scene.now)

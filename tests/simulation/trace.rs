@@ -110,6 +110,10 @@ fn tell_event(event: &Event, names: &Names<'_>) -> String {
             )
         }
         Event::Said { unit, word } => format!("{} says {word:?}", told(*unit, names)),
+        Event::Frozen { unit } => format!("Frozen: {}", told(*unit, names)),
+        Event::FreezeFailed { unit, .. } => format!("FreezeFailed: {}", told(*unit, names)),
+        Event::Thawed { unit } => format!("Thawed: {}", told(*unit, names)),
+        Event::ThawFailed { unit, .. } => format!("ThawFailed: {}", told(*unit, names)),
         Event::GroupEmpty { unit } => format!("GroupEmpty of {}", told(*unit, names)),
         Event::OomKilled { unit } => format!("OomKilled in {}", told(*unit, names)),
         Event::Limited { unit, .. } => format!("Limited is {}", told(*unit, names)),
@@ -165,6 +169,8 @@ fn tell_effect(effect: &Effect, names: &Names<'_>) -> String {
                 told(*unit, names)
             )
         }
+        Effect::Freeze { unit } => format!("freeze {}", told(*unit, names)),
+        Effect::Thaw { unit } => format!("thaw {}", told(*unit, names)),
         Effect::WatchGroup { unit } => format!("watch the group of {}", told(*unit, names)),
         Effect::Publish(change) => format!(
             "publish #{} {}: {} -> {} ({:?})",

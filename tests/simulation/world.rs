@@ -26,6 +26,8 @@ pub(crate) struct World {
     inbox: Vec<Event>,
     watches: BTreeMap<UnitName, UnitId>,
     searches: BTreeMap<RunId, Search>,
+    /// Whose processes stand still.
+    frozen: BTreeSet<UnitName>,
 }
 
 /// Whether faults are still to come.
@@ -103,6 +105,7 @@ impl World {
             inbox: Vec::new(),
             watches: BTreeMap::new(),
             searches: BTreeMap::new(),
+            frozen: BTreeSet::new(),
         }
     }
 
@@ -149,7 +152,7 @@ impl World {
 
     /// The next moment at which something happens by itself.
     pub(crate) fn next_wake(&self) -> Option<Moment> {
-        let lives = self.processes.values().filter_map(|p| p.due());
+        let lives = self.processes.values().filter_map(|p| self.due(p));
         let searches = self.searches.values().filter_map(|s| s.at);
         lives.chain(searches).min()
     }
@@ -159,7 +162,7 @@ impl World {
         while let Some(at) = self.next_wake().filter(|at| *at <= now) {
             self.now = self.now.max(at);
             let due = |at_of: Option<Moment>| at_of == Some(at);
-            if let Some((pid, _)) = self.processes.iter().find(|(_, p)| due(p.due())) {
+            if let Some((pid, _)) = self.processes.iter().find(|(_, p)| due(self.due(p))) {
                 let pid = *pid;
                 self.step(pid, at);
             } else if let Some((run, _)) = self.searches.iter().find(|(_, s)| due(s.at)) {
@@ -231,6 +234,28 @@ impl World {
         for pid in hit {
             self.deliver(now, pid, signal);
         }
+        self.advance(now);
+    }
+
+    /// Whether the unit's processes stand still.
+    pub(crate) fn is_frozen(&self, unit: &UnitName) -> bool {
+        self.frozen.contains(unit)
+    }
+
+    /// `Freeze`: some machines cannot.
+    pub(crate) fn freeze(&mut self, entropy: &mut Entropy, unit: &UnitName, id: UnitId) {
+        if self.mood == Mood::Wild && entropy.chance(20) {
+            let reason = "no".into();
+            return self.inbox.push(Event::FreezeFailed { unit: id, reason });
+        }
+        self.frozen.insert(unit.clone());
+        self.inbox.push(Event::Frozen { unit: id });
+    }
+
+    /// `Thaw`: what was due meanwhile comes now.
+    pub(crate) fn thaw(&mut self, now: Moment, unit: &UnitName, id: UnitId) {
+        self.frozen.remove(unit);
+        self.inbox.push(Event::Thawed { unit: id });
         self.advance(now);
     }
 
@@ -370,6 +395,12 @@ impl World {
         some
     }
 
+    /// When something happens to a process by itself: not while it stands still.
+    fn due(&self, process: &Process) -> Option<Moment> {
+        let stands = self.frozen.contains(&process.unit);
+        process.due().filter(|_| !stands)
+    }
+
     fn deliver(&mut self, now: Moment, pid: u32, signal: Signal) {
         let Some(process) = self.processes.get_mut(&pid) else {
             return;
@@ -379,6 +410,13 @@ impl World {
             number,
             core: diakonos::engine::Core::None,
         };
+        if self.frozen.contains(&process.unit) {
+            // Only this reaches one that stands still.
+            if signal == Signal::KILL {
+                self.end(pid, death);
+            }
+            return;
+        }
         process.was_told |= signal != Signal::CONT;
         let planned = if signal == Signal::CONT {
             None
@@ -583,6 +621,10 @@ fn run_of(event: &Event) -> Option<RunId> {
         | Event::Said { .. }
         | Event::OomKilled { .. }
         | Event::Limited { .. }
+        | Event::Frozen { .. }
+        | Event::FreezeFailed { .. }
+        | Event::Thawed { .. }
+        | Event::ThawFailed { .. }
         | Event::Restored { .. }
         | Event::Resumed { .. }
         | Event::Tick => None,

@@ -4,6 +4,7 @@ pub(super) mod cat;
 pub(super) mod check;
 pub(super) mod daemon;
 pub(super) mod enable;
+pub(super) mod freeze;
 pub(super) mod help;
 pub(super) mod list;
 pub(super) mod logs;

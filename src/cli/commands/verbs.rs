@@ -28,16 +28,17 @@ const NO_WAIT: Choice = Choice::flag(
     "return as soon as the daemon has taken the request up",
 );
 
-const FAILED: (Exit, &str) = (
+pub(super) const FAILED: (Exit, &str) = (
     Exit::Failed,
     "a unit failed; the reason is on standard error",
 );
-const NO_SUCH: (Exit, &str) = (Exit::NoSuchUnit, "no such unit; nothing was done");
+pub(super) const NO_SUCH: (Exit, &str) = (Exit::NoSuchUnit, "no such unit; nothing was done");
 const NO_DAEMON: (Exit, &str) = (
     Exit::NoDaemon,
     "the daemon did not start, or did not answer",
 );
-const NOT_RUNNING: (Exit, &str) = (Exit::NotRunning, "no daemon runs, so no service does");
+pub(super) const NOT_RUNNING: (Exit, &str) =
+    (Exit::NotRunning, "no daemon runs, so no service does");
 const DETACHED: (Exit, &str) = (Exit::Detached, "Ctrl-C while waiting; the work goes on");
 
 pub(in crate::cli) const START: Row = Row {
@@ -236,20 +237,29 @@ fn signal(given: &Given) -> Result<Exit, Failure> {
         Some((signal, names)) => (parse_signal(signal)?, checked_names(names)?),
         None => return Err(Failure::usage("`diakonos signal` needs SIGNAL NAME…")),
     };
-    let begun_ms = wall_ms();
-    let place = Place::find(given)?;
-    let mut client = place.connect_or_succeed()?.ok_or_else(no_daemon)?;
     let command = Command::Signal {
         names: names.clone(),
         signal,
     };
-    let mut results = ask(given, &place, &mut client, ("signal", command))?;
+    on_running(given, &names, ("signal", command))
+}
+
+/// For what is done to processes: units that have none are told of only where they were named themselves.
+pub(super) fn on_running(
+    given: &Given,
+    names: &[String],
+    wish: (&str, Command),
+) -> Result<Exit, Failure> {
+    let begun_ms = wall_ms();
+    let place = Place::find(given)?;
+    let mut client = place.connect_or_succeed()?.ok_or_else(no_daemon)?;
+    let mut results = ask(given, &place, &mut client, wish)?;
     let is_down = |result: &UnitResult| result.kind == ResultKind::Impossible;
     results.retain(|result| !is_down(result) || names.contains(&result.unit));
     if results.is_empty() {
         return Err(Failure::new(
             Exit::NotRunning,
-            "none of these units runs; nothing was sent",
+            "none of these units runs; nothing was done",
         ));
     }
     let exit = report(given, &place, &results, begun_ms)?;

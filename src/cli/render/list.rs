@@ -102,7 +102,11 @@ fn narrowed(rows: &mut [Vec<Cell>], width: Option<usize>) -> Vec<Align> {
 
 fn row(item: &Item, page: Page) -> Vec<Cell> {
     let status = &item.status;
-    let tone = state_tone(&status.state);
+    let state = match status.frozen_ms {
+        Some(_) => "frozen",
+        None => &status.state,
+    };
+    let tone = state_tone(state);
     let up_ms = page.now_ms.saturating_sub(status.since_ms);
     let uptime = match restarts_in(status, page.now_ms) {
         Some(text) => Cell::toned(Tone::Busy, text),
@@ -117,7 +121,7 @@ fn row(item: &Item, page: Page) -> Vec<Cell> {
     };
     vec![
         Cell::plain(clean(&status.name)),
-        Cell::toned(tone, &status.state),
+        Cell::toned(tone, state),
         or_none(status.pid.map(|pid| pid.to_string())),
         uptime,
         restarts,
@@ -201,6 +205,7 @@ pub(super) fn fields(item: &Item, now_ms: u64) -> Vec<(&'static str, Json)> {
             "last_end",
             status.last_end.as_deref().map_or(Json::Null, Json::text),
         ),
+        ("frozen_ms", Json::number(status.frozen_ms)),
         ("deadline_ms", Json::number(status.deadline_ms)),
         ("waits_for", Json::texts(&status.waits_for)),
         ("awaits", Json::text(&status.awaits)),
@@ -288,6 +293,8 @@ pub(super) mod tests {
         crash.status.restarts = 4;
         crash.status.last_end = Some("exit code 1".to_owned());
         crash.status.deadline_ms = Some(NOW + 3_200);
+        let mut frost = item("frost", "running", "active");
+        frost.status.frozen_ms = Some(NOW - 61_000);
         let mut web = item("web", "failed", "failed");
         web.status.cause = "exit code 127".to_owned();
         web.status.log_lost = 4_096;
@@ -303,7 +310,7 @@ pub(super) mod tests {
         let mut stopped = item("zebra", "stopped", "inactive");
         stopped.status.since_ms = 0;
         stopped.status.left_over = vec![17_174, 17_175];
-        vec![broken, crash, database, slow, web, waiting, stopped]
+        vec![broken, crash, database, frost, slow, web, waiting, stopped]
     }
 
     fn process(pid: u32, depth: usize, command: &str) -> Process {

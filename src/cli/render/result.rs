@@ -42,6 +42,8 @@ pub(in crate::cli) fn is_success(result: &UnitResult) -> bool {
         | ResultKind::AlreadyDown
         | ResultKind::Reloaded
         | ResultKind::Signaled
+        | ResultKind::Frozen
+        | ResultKind::Thawed
         | ResultKind::ResetDone
         | ResultKind::Set
         | ResultKind::LeftDown

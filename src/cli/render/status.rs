@@ -72,6 +72,11 @@ fn state(lines: &mut Lines, item: &Item, page: Page) {
         text.push_str(&format!(" since {}, {ago}", date(status.since_ms)));
     }
     lines.add("state", &text);
+    if let Some(since_ms) = status.frozen_ms {
+        let ago = span(page.now_ms.saturating_sub(since_ms));
+        let text = format!("since {}, {ago}; `thaw` lets it go on", date(since_ms));
+        lines.add("frozen", &lines.palette.paint(Tone::Busy, &text));
+    }
     if let Some(fault) = &item.fault {
         lines.add("error", &lines.palette.paint(Tone::Bad, &clean(fault)));
     }

@@ -9,6 +9,7 @@
     reason = "tests fail by panicking"
 )]
 
+mod freeze;
 mod memory;
 mod order;
 mod repeat;

@@ -1,0 +1,209 @@
+//! Who gets which signal at the end, and that nothing is left: with cgroups where there are any, and without.
+
+use std::process::Command as Program;
+
+use diakonos::daemon::Home;
+use diakonos::sys::cgroup::Tree;
+use diakonos::wire::{ProgressKind, ResultKind};
+
+use crate::harness::{Bench, Daemon, exists};
+
+/// A daemon that can make no cgroups, be it because nobody here can.
+pub(crate) fn without_cgroups(bench: &Bench) -> Daemon<'_> {
+    let hide = "umount -l /sys/fs/cgroup; exec \"$0\" daemon";
+    let program = env!("CARGO_BIN_EXE_diakonos");
+    let mut unshare = Program::new("unshare");
+    match Tree::open(&Home::new(bench.home()).tree_name()) {
+        Ok(tree) => {
+            let _ = tree.remove();
+            bench.daemon_by(unshare.args(["-m", "/bin/sh", "-c", hide, program]))
+        }
+        Err(_) => bench.daemon(),
+    }
+}
+
+/// The same with and without cgroups.
+fn both_ways(play: fn(&Bench)) {
+    let bench = Bench::new();
+    let daemon = bench.daemon();
+    play(&bench);
+    daemon.end();
+    let bench = Bench::new();
+    let daemon = without_cgroups(&bench);
+    play(&bench);
+    daemon.end();
+}
+
+/// A main process and a child that say which signals they get, `M` and `C` before them.
+const TELLERS: &str = "\
+    for s in TERM HUP USR1 INT; do trap \"echo M$s > $EAR\" $s; done; \
+    sh -c 'for s in TERM HUP USR1 INT; do trap \"echo C$s > $EAR\" $s; done; echo up > $EAR; \
+           while :; do sleep 1000 & wait; done' & \
+    while :; do wait; done";
+
+fn sorted(mut lines: Vec<String>) -> Vec<String> {
+    lines.sort();
+    lines
+}
+
+#[test]
+fn a_sighup_follows_and_the_last_signal_is_the_units_own() {
+    both_ways(|bench| {
+        let mut ear = bench.ear();
+        // The last signal is one that nobody here catches or, as what runs in the background does SIGQUIT, ignores.
+        let service = "SendSIGHUP = true\nTimeoutStopSec = 1\nFinalKillSignal = \"SIGUSR2\"\n\
+                       ExecStopPost = [\"/bin/sh\", \"-c\", \"echo $SERVICE_RESULT $EXIT_STATUS > $EAR\"]";
+        bench.service("web", "", TELLERS, service);
+        bench.start("web").is(ResultKind::Started);
+        assert_eq!(ear.next().unwrap(), "up");
+        let done = bench.stop("web");
+        let kinds: Vec<ProgressKind> = done.progress.iter().map(|step| step.kind).collect();
+        assert_eq!(kinds[..2], [ProgressKind::Stopping, ProgressKind::Killing]);
+        let said = sorted(ear.take(4));
+        assert_eq!(said, ["CHUP", "CTERM", "MHUP", "MTERM"]);
+        assert_eq!(ear.next().unwrap(), "timeout USR2");
+    });
+}
+
+#[test]
+fn a_restart_has_its_own_signal() {
+    both_ways(|bench| {
+        let mut ear = bench.ear();
+        let script = "trap 'echo USR1 > $EAR; exit' USR1; trap 'echo TERM > $EAR; exit' TERM; \
+                      echo up > $EAR; while :; do sleep 1000 & wait; done";
+        bench.service("web", "", script, "RestartKillSignal = \"SIGUSR1\"");
+        bench.start("web").is(ResultKind::Started);
+        assert_eq!(ear.next().unwrap(), "up");
+        bench.restart("web").is(ResultKind::Started);
+        assert_eq!(ear.take(2), ["USR1", "up"]);
+        bench.stop("web").is(ResultKind::Stopped);
+        assert_eq!(ear.next().unwrap(), "TERM");
+    });
+}
+
+#[test]
+fn mixed_tells_the_main_process_and_kills_the_rest() {
+    both_ways(|bench| {
+        let mut ear = bench.ear();
+        let script = "trap 'echo main > $EAR; exit' TERM; \
+                      sh -c 'trap \"echo child > $EAR\" TERM; echo up > $EAR; \
+                             while :; do sleep 1000 & wait; done' & \
+                      while :; do wait; done";
+        let service = "KillMode = \"mixed\"\nTimeoutStopSec = \"infinity\"\n\
+                       ExecStopPost = [\"/bin/sh\", \"-c\", \"echo over > $EAR\"]";
+        bench.service("web", "", script, service);
+        bench.start("web").is(ResultKind::Started);
+        assert_eq!(ear.next().unwrap(), "up");
+        bench.stop("web").is(ResultKind::Stopped);
+        assert_eq!(ear.take(2), ["main", "over"]);
+    });
+}
+
+/// `process` and `none` leave alone whom they leave alone, and the daemon can end beside them.
+#[test]
+fn whom_kill_mode_spares_lives_on() {
+    both_ways(|bench| {
+        let mut ear = bench.ear();
+        let script = "sleep 1000 & echo $! > $EAR; exec sleep 1000";
+        for mode in ["process", "none"] {
+            bench.service(mode, "", script, &format!("KillMode = \"{mode}\""));
+            bench.start(mode).is(ResultKind::Started);
+            let child: u32 = ear.next().unwrap().parse().unwrap();
+            let main = bench.status(mode).pid.unwrap();
+            bench.stop(mode).is(ResultKind::Stopped);
+            assert!(exists(child), "{mode}");
+            assert_eq!(exists(main), mode == "none");
+            for pid in [child, main] {
+                let pid = diakonos::sys::process::Pid::from_raw(pid).unwrap();
+                if let Ok(process) = diakonos::sys::process::PidFd::open(pid) {
+                    let _ = process.signal(9);
+                    let what = || format!("the end of {pid}");
+                    use std::os::fd::AsFd;
+                    crate::harness::Deadline::new().wait(process.as_fd(), &what);
+                }
+            }
+        }
+    });
+}
+
+#[test]
+fn exec_stop_knows_the_main_process_and_is_not_cut_short() {
+    both_ways(|bench| {
+        let mut ear = bench.ear();
+        let service = "ExecStop = [\"/bin/sh\", \"-c\", '''\
+                       kill -s USR1 $MAINPID; echo told > $EAR; read line < $EAR.go; echo $line > $EAR''']\n\
+                       ExecStopPost = [\"/bin/sh\", \"-c\", '''\
+                       echo $SERVICE_RESULT $EXIT_CODE $EXIT_STATUS ${MAINPID-none} > $EAR''']";
+        let go = bench.path("ear.go");
+        diakonos::sys::files::make_fifo(&go, 0o600, None).unwrap();
+        bench.service(
+            "web",
+            "",
+            "trap 'exit 0' USR1; echo up > $EAR; while :; do sleep 1000 & wait; done",
+            service,
+        );
+        bench.start("web").is(ResultKind::Started);
+        assert_eq!(ear.next().unwrap(), "up");
+        let pid = bench
+            .status("web")
+            .pid
+            .and_then(diakonos::sys::process::Pid::from_raw)
+            .unwrap();
+        let main = diakonos::sys::process::PidFd::open(pid).unwrap();
+        let mut client = bench.client();
+        client.request(crate::harness::stop("web"));
+        assert_eq!(ear.next().unwrap(), "told");
+        use std::os::fd::AsFd;
+        crate::harness::Deadline::new().wait(main.as_fd(), &|| "the main process's end".to_owned());
+        assert_eq!(bench.status("web").phase, "stop");
+        std::fs::write(&go, "on\n").unwrap();
+        client.done().is(ResultKind::Stopped);
+        assert_eq!(ear.take(2), ["on", "success exited 0 none"]);
+    });
+}
+
+/// The main process has ended long before `ExecStartPost=` has.
+#[test]
+fn exec_start_post_is_not_cut_short() {
+    let bench = Bench::new();
+    let daemon = bench.daemon();
+    let mut ear = bench.ear();
+    let go = bench.path("ear.go");
+    diakonos::sys::files::make_fifo(&go, 0o600, None).unwrap();
+    let service = "ExecStartPost = [\"/bin/sh\", \"-c\", '''\
+                   echo post > $EAR; read line < $EAR.go; echo $line > $EAR''']\n\
+                   ExecStopPost = [\"/bin/sh\", \"-c\", '''\
+                   echo $SERVICE_RESULT $EXIT_CODE $EXIT_STATUS > $EAR''']";
+    bench.service("web", "", "read line < $EAR.go; exit 7", service);
+    let mut client = bench.client();
+    client.request(crate::harness::start("web"));
+    assert_eq!(ear.next().unwrap(), "post");
+    let pid = bench.status("web").pid.unwrap();
+    // One line for each: whoever reads first gets both, unless it is opened anew for the other.
+    let process = diakonos::sys::process::Pid::from_raw(pid).unwrap();
+    let main = diakonos::sys::process::PidFd::open(process).unwrap();
+    main.signal(9).unwrap();
+    use std::os::fd::AsFd;
+    crate::harness::Deadline::new().wait(main.as_fd(), &|| "the main process's end".to_owned());
+    assert_eq!(bench.status("web").phase, "start-post");
+    std::fs::write(&go, "on\n").unwrap();
+    client.done().is(ResultKind::Failed);
+    assert_eq!(ear.take(2), ["on", "signal killed KILL"]);
+    daemon.end();
+}
+
+/// Forks off, forks off again, leaves the session and the environment behind, and does not want to end.
+#[test]
+fn a_grandchild_that_has_left_everything_behind_is_stopped() {
+    both_ways(|bench| {
+        let mut ear = bench.ear();
+        let script = "(setsid sh -c 'setsid env -i EAR=$EAR sh -c \"trap : TERM HUP; echo \\$\\$ > $EAR; \
+                      while :; do sleep 1000; done\" &' &); exec sleep 1000";
+        bench.service("web", "", script, "TimeoutStopSec = 1");
+        bench.start("web").is(ResultKind::Started);
+        let pid: u32 = ear.next().unwrap().parse().unwrap();
+        bench.stop("web").is(ResultKind::Stopped);
+        assert!(!exists(pid));
+        assert_eq!(bench.processes(), []);
+    });
+}
