@@ -20,8 +20,8 @@ use super::spawn::failure;
 pub(super) struct Standing(BTreeSet<UnitId>);
 
 impl Standing {
-    /// A life begins. Where another one went before and nobody has seen the unit at rest between the two, its folders are
-    /// not the new one's, unless they are to be kept.
+    /// A life begins. Where another one went before and nobody has seen the unit at rest between the two, its folders
+    /// are not the new one's, unless they are to be kept.
     pub(super) fn begin(
         &mut self,
         (id, service): (UnitId, &Service),
