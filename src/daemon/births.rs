@@ -195,7 +195,7 @@ impl Processes {
         }
         if is_first(service, spawn) || is_new {
             hold.started_ms = clock::wall_ms();
-            hold.group.add_mark(hold.invocation.mark());
+            hold.group.add_mark(hold.invocation.mark(), &mut self.kin);
             self.ears.forget_words(spawn.unit);
             self.forgone.begin(spawn.unit, unit);
         }

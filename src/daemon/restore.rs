@@ -238,7 +238,7 @@ impl Processes {
         let invocation = known.unwrap_or_else(|| self.invocations.next());
         let path = saved.cgroup.as_deref().map(Path::new);
         let mut group = Group::reopen((id, name), path, self.tree.as_ref(), &self.home.tree_name());
-        group.add_mark(invocation.mark());
+        group.add_mark(invocation.mark(), &mut self.kin);
         let has_log = !streams(service).is_empty();
         let log = has_log.then(|| UnitLog::new(name, &self.home.logs(), service.log));
         let mut hold = Hold {
