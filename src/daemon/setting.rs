@@ -63,6 +63,7 @@ pub(super) fn setting(
             .unwrap_or_default(),
         fifo: None,
         tolerated: tolerated.chain(spared).collect(),
+        confinement: None,
     })
 }
 
@@ -185,7 +186,15 @@ pub(super) fn step_failure(service: &Service, step: Step, errno: i32) -> Option<
         | Step::Group
         | Step::User
         | Step::Directory
-        | Step::Exec => return None,
+        | Step::Exec
+        | Step::PrivateNetwork
+        | Step::MountNamespace
+        | Step::Mount(_)
+        | Step::CapabilityBoundingSet
+        | Step::AmbientCapabilities
+        | Step::NoNewPrivileges
+        | Step::Landlock
+        | Step::SystemCalls => return None,
     };
     let cause = errno_text(errno);
     let why = why_forbidden(step, errno).map_or_else(String::new, |why| format!(" ({why})"));

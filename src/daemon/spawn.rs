@@ -19,6 +19,7 @@ use super::account::Account;
 use super::environment::{Environment, Invocation};
 use super::folders::below;
 use super::lenience::Lenience;
+use super::sandbox::{self, Place};
 use super::setting::{root, setting};
 
 /// `ENOENT`.
@@ -70,6 +71,8 @@ pub(super) struct Objects {
     /// What may be the matter where there is no such program.
     hint: Option<&'static str>,
     root: Option<PathBuf>,
+    /// What each of the child's mounts is about.
+    pub(super) places: Vec<Place>,
 }
 
 /// What a step of the child is done to.
@@ -155,6 +158,7 @@ pub(super) fn prepare(
         ],
         hint: swallowed_hint(exec),
         root: root.map(Path::to_owned),
+        places: Vec::new(),
     };
     let spawn = process::Spawn {
         program: c_path("exec", &program)?,
@@ -204,6 +208,14 @@ impl Objects {
             | Step::Root => {
                 return failure(step.name(), errno, cause);
             }
+            Step::PrivateNetwork
+            | Step::MountNamespace
+            | Step::Mount(_)
+            | Step::CapabilityBoundingSet
+            | Step::AmbientCapabilities
+            | Step::NoNewPrivileges
+            | Step::Landlock
+            | Step::SystemCalls => return sandbox::failure_at(step, &self.places, errno),
         };
         match object {
             Object::Value { key, text } => failure(key, errno, format!("{key}={text}: {cause}")),

@@ -11,6 +11,7 @@ pub use rustix::process::Resource;
 use rustix::process::{Rlimit, getrlimit, setrlimit};
 
 use super::child::check;
+use super::confine::Confinement;
 use super::step::Step;
 
 /// All of it is optional: by default the process has what its parent has.
@@ -22,6 +23,7 @@ pub struct Setting {
     pub fifo: Option<PlacedFifo>,
     /// Where one of these steps fails, the child reports it and goes on.
     pub tolerated: Vec<Step>,
+    pub confinement: Option<Box<Confinement>>,
 }
 
 /// Another root directory. Needs the right to change it (root).

@@ -98,3 +98,33 @@ fn a_service_lives_below_its_root() {
     let hint = failed.hint.as_deref().unwrap();
     assert!(hint.starts_with("RootDirectory= in "), "{hint}");
 }
+
+#[test]
+fn a_sandbox_is_about_what_lies_below_the_root() {
+    if users::effective_uid() != 0 {
+        return;
+    }
+    let bench = Bench::new();
+    let _daemon = bench.daemon();
+    let root = bench.path("root");
+    furnish(&root);
+    for folder in ["free", "usr", "secret", "tmp", "var/tmp", "dev"] {
+        fs::create_dir_all(root.join(folder)).unwrap();
+    }
+    fs::write(root.join("secret/file"), "").unwrap();
+    // It leads elsewhere once the root is changed.
+    std::os::unix::fs::symlink("/etc", root.join("boot")).unwrap();
+    let script = "echo > /free/x && echo > /tmp/y && echo > /dev/null || exit 1\n\
+                  for path in /x /usr/x /secret/file /dev/x; do (echo > $path) && exit 2; done\n\
+                  [ ! -e /secret/file ] && [ -c /dev/zero ] && [ ! -e /dev/kmsg ]";
+    let text = format!(
+        "[service]\nType = \"oneshot\"\nRootDirectory = \"{}\"\nWorkingDirectory = \"/\"\n\
+         ExecStart = [\"sh\", \"-c\", '''{script}''']\nProtectSystem = \"strict\"\n\
+         PrivateTmp = true\nPrivateDevices = true\nReadWritePaths = \"+/free\"\n\
+         InaccessiblePaths = [\"+/secret\", \"-+/boot\"]\n",
+        root.display(),
+    );
+    bench.file("web", &text);
+    bench.start("web").is(ResultKind::Completed);
+    assert!(root.join("free/x").exists() && !root.join("tmp/y").exists());
+}
