@@ -33,6 +33,7 @@ use super::machine::{Limited, Machine};
 use super::main_pid::Finding;
 use super::pump::{Intake, UnitLog};
 use super::readiness::{Awaiting, Before};
+use super::sandbox;
 use super::settling::is_rest;
 use super::sources::{Source, Sources};
 use super::spawn::Objects;
@@ -230,7 +231,7 @@ impl Processes {
         } else {
             format!("user switching: no, not root but {}", self.ours.name)
         };
-        vec![groups, limits, switching]
+        vec![groups, limits, switching, sandbox::ability()]
     }
 
     /// Carries out an effect that concerns processes; others are not for here.

@@ -119,14 +119,40 @@ pub(super) fn confine(
 /// A step of the child that did not work, in the words of the unit file; the places are those of its mounts.
 pub(super) fn failure_at(step: Step, places: &[Place], errno: i32) -> SpawnFailure {
     let cause = errno_text(errno);
+    let name = step.name();
     let place = match step {
         Step::Mount(number) => places.get(usize::from(number)),
+        // All of them need it; one is named.
+        Step::MountNamespace => places.first(),
         _ => None,
     };
-    match place {
-        Some(Place { key, path }) => failure(key, errno, format!("{key}, at {path}: {cause}")),
-        None => failure(step.name(), errno, format!("{}: {cause}", step.name())),
+    match (step, place) {
+        (Step::Mount(_), Some(Place { key, path })) => {
+            failure(key, errno, format!("{key}, at {path}: {cause}"))
+        }
+        (_, Some(Place { key, .. })) => failure(key, errno, format!("{key}: {name}: {cause}")),
+        (_, None) => failure(name, errno, format!("{name}: {cause}")),
     }
+}
+
+/// What this machine lets us restrict services in, for `daemon-status`.
+pub(super) fn ability() -> String {
+    let held = confine::held_capabilities().unwrap_or(0);
+    let version = confine::landlock_version();
+    let mut means = Vec::new();
+    if held & CAP_SYS_ADMIN != 0 {
+        means.push("mounts and networks of their own".to_owned());
+    } else if version >= LANDLOCK_VERSION {
+        means.push(format!("files by Landlock, version {version}"));
+    }
+    if held & CAP_SETPCAP != 0 {
+        means.push("capabilities".to_owned());
+    }
+    if confine::filters_available() {
+        means.push("filters of system calls".to_owned());
+    }
+    means.push("no new privileges".to_owned());
+    format!("restrictions: {}", means.join(", "))
 }
 
 /// On whose behalf the child acts.
