@@ -62,6 +62,7 @@ impl Processes {
             self.standing.begin(unit, &owner, &mut lenience)?;
         }
         self.open_pipes((spawn.unit, service), &fifos, &owner, turn)?;
+        self.open_ear((spawn.unit, service), owner.uid, turn)?;
         if spawn.role == Role::Start {
             self.prepare_readiness(spawn, (unit, service), &owner, turn)?;
         }
@@ -190,6 +191,7 @@ impl Processes {
         if is_first(service, spawn) || is_new {
             hold.started_ms = clock::wall_ms();
             hold.group.add_mark(hold.invocation.mark());
+            self.ears.forget_words(spawn.unit);
             self.forgone.begin(spawn.unit, unit);
         }
         hold.youngest = Some(spawn.run);

@@ -11,19 +11,17 @@ use std::path::Path;
 
 use mio::Token;
 
-use crate::engine::{
-    Effect, Ending, Engine, Event, FactRun, Role, RunId, SpawnFailure, Target, UnitId,
-};
+use crate::engine::{Effect, Ending, Engine, Event, FactRun, Role, RunId, SpawnFailure, UnitId};
 use crate::sys::cgroup::{Cgroup, Tree};
-use crate::sys::process::{self, Pid, PidFd, error_text, reap_orphans};
+use crate::sys::process::{self, Pid, PidFd, reap_orphans};
 use crate::sys::users;
-use crate::unit::{Signal, Unit};
+use crate::unit::Unit;
 use crate::wire::{Saved, SavedDefinition};
 
 use super::account::Account;
 use super::environment::Invocation;
 use super::folders::Standing;
-use super::group::{Group, Watched, is_gone};
+use super::group::{Group, Watched};
 use super::home::Home;
 use super::identity::{Identities, Invocations};
 use super::keeper::Keeper;
@@ -31,6 +29,7 @@ use super::leftover::Leftovers;
 use super::lenience::Forgone;
 use super::machine::{Limited, Machine};
 use super::main_pid::Finding;
+use super::notify::Ears;
 use super::pump::{Intake, UnitLog};
 use super::readiness::{Awaiting, Before};
 use super::sandbox;
@@ -63,6 +62,8 @@ pub(super) struct ProcessStatus<'a> {
     pub(super) log_lost: u64,
     /// How the last main process ended.
     pub(super) last_end: Option<Ending>,
+    /// What the service says of itself.
+    pub(super) said: Option<&'a str>,
     /// What it goes without.
     pub(super) forgone: &'a [Box<str>],
 }
@@ -102,6 +103,8 @@ pub(super) struct Processes {
     pub(super) rehearsing: Option<Pid>,
     /// Whom a successor gets from what we leave.
     pub(super) keeper: Keeper,
+    /// Where services speak of themselves.
+    pub(super) ears: Ears,
     /// Runs whose processes have ended: to be reaped once that has been written down.
     pub(super) ended: Vec<(RunId, Run)>,
 }
@@ -218,6 +221,7 @@ impl Processes {
             intake,
             rehearsing: None,
             keeper: Keeper::default(),
+            ears: Ears::default(),
             ended: Vec::new(),
         }
     }
@@ -279,7 +283,13 @@ impl Processes {
             events,
         };
         match source {
-            Source::Exit(run) => self.exit(run, turn),
+            Source::Notify(unit) => return self.hear(unit, turn),
+            Source::Exit(run) => {
+                if self.hear_last_words(run, turn) == Progress::More {
+                    return Progress::More;
+                }
+                self.exit(run, turn);
+            }
             Source::ExecStatus(run) => self.exec_status(run, turn),
             Source::LogPipe(unit, stream) => return self.pump((unit, stream), turn),
             Source::Probe(run) => self.look_goes_on(run, turn),
@@ -347,6 +357,7 @@ impl Processes {
             sources,
             events,
         };
+        self.take_words();
         for (_, run) in std::mem::take(&mut self.ended) {
             // One that was not our child is reaped by whose it is.
             let _ = run.pidfd.wait();
@@ -389,6 +400,7 @@ impl Processes {
             cgroup,
             log_lost,
             last_end,
+            said,
             ..
         } = self.status(unit);
         let next = engine.next_unit(unit);
@@ -405,6 +417,7 @@ impl Processes {
             last_end,
             log_lost,
             oom_kills: hold.and_then(|hold| hold.limited.memory.kills()),
+            said: said.map(str::to_owned),
         };
         self.states.save(unit, &saved, || {
             let both = [Some(definition), next].into_iter().flatten();
@@ -423,6 +436,7 @@ impl Processes {
                 .log_lost
                 .saturating_add(log.map_or(0, UnitLog::lost_bytes)),
             last_end: history.last_end,
+            said: self.ears.said(unit),
             forgone: self.forgone.of(unit),
         }
     }
@@ -453,38 +467,6 @@ impl Processes {
             tree.switch_off();
             // Somebody else's group in it keeps it, which is as it should be.
             let _ = tree.remove();
-        }
-    }
-
-    /// Has the guardian hold every log pipe.
-    pub(super) fn keep_pipes(&mut self) {
-        for log in self.holds.values().filter_map(|hold| hold.log.as_ref()) {
-            for reader in log.readers() {
-                self.keeper.hold(reader);
-            }
-        }
-        for reader in self.before.values().filter_map(Before::reader) {
-            self.keeper.hold(reader);
-        }
-    }
-
-    fn signal(&mut self, unit: UnitId, to: Target, signal: Signal) {
-        let result = match to {
-            Target::Run(run) => self
-                .runs
-                .get(&run)
-                .map(|run| run.pidfd.signal(signal.number())),
-            Target::Group => self
-                .holds
-                .get(&unit)
-                .map(|hold| hold.group.signal(signal.number())),
-        };
-        match result {
-            Some(Err(error)) if !is_gone(&error) => {
-                let reason = error_text(&error);
-                ::log::warn!("sending {signal} to a process of unit {unit}: {reason}");
-            }
-            _ => {}
         }
     }
 }

@@ -1,12 +1,13 @@
 //! Who is left of a unit, and what becomes of what it holds when nobody is.
 //!
-//! Groups are watched, pipes are pumped, and a unit at rest is closed, so that it costs no descriptor.
+//! Groups are signalled and watched, pipes are pumped, and a unit at rest is closed, so that it costs no descriptor.
 
-use crate::engine::{Event, RunId, State, UnitId};
+use crate::engine::{Event, RunId, State, Target, UnitId};
 use crate::log::Stream;
 use crate::sys::process::error_text;
+use crate::unit::Signal;
 
-use super::group::Watched;
+use super::group::{Watched, is_gone};
 use super::processes::{Processes, Progress, Turn};
 use super::pump::Pumped;
 use super::sandbox::remove_temporary;
@@ -125,6 +126,7 @@ impl Processes {
         }
         self.remove_temporary(unit, turn);
         self.forget_before(unit, turn.sources);
+        self.ears.close(unit, turn.sources, &mut self.keeper);
         if let Some(mut log) = self.holds.remove(&unit).and_then(|hold| hold.log) {
             log.close(turn.sources, &mut self.keeper);
             self.history.entry(unit).or_default().log_lost += log.lost_bytes();
@@ -178,5 +180,27 @@ pub(super) fn is_rest(state: Option<State>) -> bool {
             | State::Stopping
             | State::Backoff,
         ) => false,
+    }
+}
+
+impl Processes {
+    pub(super) fn signal(&mut self, unit: UnitId, to: Target, signal: Signal) {
+        let result = match to {
+            Target::Run(run) => self
+                .runs
+                .get(&run)
+                .map(|run| run.pidfd.signal(signal.number())),
+            Target::Group => self
+                .holds
+                .get(&unit)
+                .map(|hold| hold.group.signal(signal.number())),
+        };
+        match result {
+            Some(Err(error)) if !is_gone(&error) => {
+                let reason = error_text(&error);
+                ::log::warn!("sending {signal} to a process of unit {unit}: {reason}");
+            }
+            _ => {}
+        }
     }
 }

@@ -26,6 +26,7 @@ pub mod confine;
 pub mod connect;
 pub mod controllers;
 pub mod detach;
+pub mod ear;
 pub mod files;
 pub mod folders;
 pub mod fork;

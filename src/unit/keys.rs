@@ -121,7 +121,7 @@ static KEYS: [Key; 192] = [
     ),
     now("service", "RemainAfterExit", Form::Flag, "false"),
     now("service", "PIDFile", Form::PidFile, ""),
-    later("service", "GuessMainPID", Form::Flag, "true"),
+    now("service", "GuessMainPID", Form::Flag, "true"),
     later("service", "Instances", Form::Integer(0, 1_000), ""),
     now("service", "IgnoreUnsupported", Form::Keys, ""),
     // Commands.
@@ -176,16 +176,16 @@ static KEYS: [Key; 192] = [
     ),
     now("service", "TimeoutStopSec", Form::Span, "10s"),
     now("service", "TimeoutSec", Form::Span, ""),
-    later("service", "TimeoutAbortSec", Form::Span, "TimeoutStopSec="),
-    later("service", "RuntimeMaxSec", Form::Span, "infinity"),
+    now("service", "TimeoutAbortSec", Form::Span, "TimeoutStopSec="),
+    now("service", "RuntimeMaxSec", Form::Span, "infinity"),
     // Readiness.
-    later(
+    now(
         "service",
         "NotifyAccess",
         Form::Word(&["none", "main", "exec", "all"]),
         "none; main for notify",
     ),
-    later("service", "WatchdogSec", Form::Span, "0"),
+    now("service", "WatchdogSec", Form::Span, "0"),
     now("service", "ReadyWhen", Form::Ready, ""),
     // Stopping.
     now(
@@ -199,8 +199,8 @@ static KEYS: [Key; 192] = [
     now("service", "SendSIGHUP", Form::Flag, "false"),
     now("service", "RestartKillSignal", Form::Signal, "KillSignal="),
     now("service", "FinalKillSignal", Form::Signal, "SIGKILL"),
-    later("service", "WatchdogSignal", Form::Signal, "SIGABRT"),
-    later("service", "ReloadSignal", Form::Signal, "SIGHUP"),
+    now("service", "WatchdogSignal", Form::Signal, "SIGABRT"),
+    now("service", "ReloadSignal", Form::Signal, "SIGHUP"),
     // Who and where.
     now("service", "User", Form::Account, "the daemon's user"),
     now("service", "Group", Form::Account, "the user's group"),

@@ -7,8 +7,8 @@ use std::fmt;
 use std::path::PathBuf;
 
 use super::{
-    Folders, Kill, Limit, Preserve, Readiness, Resources, Sandbox, Scheduling, Signal, Span,
-    UnitName,
+    Folders, Kill, Limit, Oversight, Preserve, Readiness, Resources, Sandbox, Scheduling, Signal,
+    Span, UnitName,
 };
 
 /// A unit: a service, or (without [`Unit::service`]) a group that is nothing but its dependencies.
@@ -86,6 +86,8 @@ impl fmt::Display for Unhonoured {
 pub struct Service {
     pub kind: Kind,
     pub readiness: Readiness,
+    /// `None` where every key of it has its default.
+    pub oversight: Option<Box<Oversight>>,
     pub remain_after_exit: bool,
     /// Absolute.
     pub pid_file: Option<PathBuf>,
@@ -141,6 +143,35 @@ pub enum Kind {
     Exec,
     Forking,
     Oneshot,
+    /// Up once it says so, sd_notify(3).
+    Notify,
+    /// As `Notify`, and reloads by a signal.
+    NotifyReload,
+}
+
+impl Kind {
+    /// Whether its one process is the main process from the beginning.
+    #[must_use]
+    pub fn is_main(self) -> bool {
+        match self {
+            Self::Simple | Self::Exec | Self::Notify | Self::NotifyReload => true,
+            Self::Forking | Self::Oneshot => false,
+        }
+    }
+
+    /// Whether it speaks for itself by sd_notify(3).
+    #[must_use]
+    pub fn notifies(self) -> bool {
+        matches!(self, Self::Notify | Self::NotifyReload)
+    }
+}
+
+impl Service {
+    /// How it is looked after.
+    #[must_use]
+    pub fn oversight(&self) -> Oversight {
+        self.oversight.as_deref().copied().unwrap_or_default()
+    }
 }
 
 /// One command line of an `Exec*=` key.

@@ -140,7 +140,7 @@ impl Page {
         self.list(key, names.iter().map(|name| name.as_str().to_owned()));
     }
 
-    fn span(&mut self, key: &str, span: Option<Span>) {
+    pub(super) fn span(&mut self, key: &str, span: Option<Span>) {
         if let Some(span) = span {
             self.text(key, &span.to_string());
         }
@@ -168,7 +168,7 @@ impl Page {
 
     fn service(&mut self, service: &Service) {
         self.0.push_str("[service]\n");
-        self.text("Type", word(&KINDS, &Some(service.kind)));
+        self.text("Type", word(&KINDS, &service.kind));
         self.bare("RemainAfterExit", &service.remain_after_exit.to_string());
         let pid_file = service.pid_file.as_ref().map(|path| path.to_string_lossy());
         self.optional("PIDFile", pid_file.as_deref());
@@ -183,6 +183,9 @@ impl Page {
         self.restart(&service.restart);
         self.span("TimeoutStartSec", Some(service.timeout_start));
         self.span("TimeoutStopSec", Some(service.timeout_stop));
+        if let Some(oversight) = &service.oversight {
+            self.oversight(oversight);
+        }
         self.kill(&service.kill);
         self.surroundings(service);
         self.text("StandardInput", &literal(&input_word(&service.stdin)));

@@ -10,17 +10,18 @@ use super::stream::{self, Stream};
 use super::value;
 use super::{Exec, Input, Kind, LogLimits, Output, Service, Span, Unit};
 use super::{
-    WorkingDirectory, folders, kill, limits, readiness, resources, restart, sandbox, scheduling,
+    WorkingDirectory, folders, kill, limits, oversight, readiness, resources, restart, sandbox,
+    scheduling,
 };
 
-/// What `Type=` can be; nothing where this version does not act on it.
-pub(super) const KINDS: [(&str, Option<Kind>); 6] = [
-    ("simple", Some(Kind::Simple)),
-    ("exec", Some(Kind::Exec)),
-    ("oneshot", Some(Kind::Oneshot)),
-    ("forking", Some(Kind::Forking)),
-    ("notify", None),
-    ("notify-reload", None),
+/// What `Type=` can be.
+pub(super) const KINDS: [(&str, Kind); 6] = [
+    ("simple", Kind::Simple),
+    ("exec", Kind::Exec),
+    ("oneshot", Kind::Oneshot),
+    ("forking", Kind::Forking),
+    ("notify", Kind::Notify),
+    ("notify-reload", Kind::NotifyReload),
 ];
 
 const TIMEOUT_START: Span = Span::from_secs(90);
@@ -38,18 +39,21 @@ impl Unit {
     #[must_use]
     pub fn kind(&self) -> &'static str {
         match &self.service {
-            Some(service) => word(&KINDS, &Some(service.kind)),
+            Some(service) => word(&KINDS, &service.kind),
             None => "group",
         }
     }
 }
 
 pub(super) fn read(reader: &mut Reader) -> Service {
-    let kind = kind(reader);
+    let kind = reader.one(SERVICE, "Type", |v, _| value::choice(v, &KINDS));
+    let kind = kind.unwrap_or(Kind::Simple);
     let (timeout_start, timeout_stop) = timeouts(reader, kind);
+    let readiness = readiness::read(reader, kind);
     let service = Service {
         kind,
-        readiness: readiness::read(reader),
+        oversight: oversight::read(reader, kind, &readiness),
+        readiness,
         remain_after_exit: reader.flag("RemainAfterExit").unwrap_or(false),
         pid_file: reader.one(SERVICE, "PIDFile", value::pid_file),
         condition: execs(reader, "ExecCondition"),
@@ -104,17 +108,6 @@ impl Reader<'_> {
     }
 }
 
-fn kind(reader: &mut Reader) -> Kind {
-    match reader.one(SERVICE, "Type", |v, _| value::choice(v, &KINDS)) {
-        None => Kind::Simple,
-        Some(Some(kind)) => kind,
-        Some(None) => {
-            reader.mark_unhonoured(SERVICE, "Type");
-            Kind::Exec
-        }
-    }
-}
-
 fn execs(reader: &mut Reader, key: &'static str) -> Vec<Exec> {
     reader.read(SERVICE, key, commands).unwrap_or_default()
 }
@@ -131,7 +124,9 @@ fn timeouts(reader: &mut Reader, kind: Kind) -> (Span, Span) {
     };
     let start = limit("TimeoutStartSec").unwrap_or(match kind {
         Kind::Oneshot => Span::Infinite,
-        Kind::Simple | Kind::Exec | Kind::Forking => TIMEOUT_START,
+        Kind::Simple | Kind::Exec | Kind::Forking | Kind::Notify | Kind::NotifyReload => {
+            TIMEOUT_START
+        }
     });
     (start, limit("TimeoutStopSec").unwrap_or(TIMEOUT_STOP))
 }
