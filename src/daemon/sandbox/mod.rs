@@ -15,7 +15,7 @@ use std::path::Path;
 use crate::engine::SpawnFailure;
 use crate::sys::confine::{self, CapabilitySets, Confinement, Network};
 use crate::sys::process::{Identity, PidFd, Step, errno_text, error_text};
-use crate::unit::{Capabilities, ProtectHome, Sandbox};
+use crate::unit::{Capabilities, NotifyAccess, ProtectHome, Sandbox};
 
 use super::account::Account;
 use super::folders;
@@ -83,7 +83,8 @@ pub(super) fn confine(
     let account = order.account;
     let who = Who { account, held };
     let mut sandbox = asked.clone();
-    refuse(&mut sandbox, who, lenience)?;
+    let speaks = order.service.oversight().access != NotifyAccess::None;
+    refuse(&mut sandbox, (who, speaks), lenience)?;
     let mut confinement = Confinement {
         no_new_privileges: sandbox.no_new_privileges,
         capabilities: capabilities(&sandbox),
@@ -177,7 +178,7 @@ fn refused(key: &'static str, errno: i32, reason: &str) -> SpawnFailure {
 /// Fails for what cannot be done here, and takes out what the service goes on without.
 fn refuse(
     sandbox: &mut Sandbox,
-    who: Who<'_>,
+    (who, speaks): (Who<'_>, bool),
     lenience: &mut Lenience<'_>,
 ) -> Result<(), SpawnFailure> {
     if sandbox.bounding.is_some() && !who.has(CAP_SETPCAP) {
@@ -198,6 +199,12 @@ fn refuse(
     }
     sandbox.ambient = Capabilities::from_bits(ambient & who.held);
     filters::refuse(sandbox, lenience)?;
+    if sandbox.private_network && speaks {
+        let reason = "the service is to notify us, and would not reach our socket from there";
+        let key = "PrivateNetwork";
+        lenience.forgo(key, refused(key, NOT_PERMITTED, reason))?;
+        sandbox.private_network = false;
+    }
     if who.has(CAP_SYS_ADMIN) {
         return Ok(());
     }
