@@ -49,18 +49,20 @@ pub(super) struct Ground<'a> {
     pub(super) pipes: [&'a Path; 2],
 }
 
-/// A step of the child, in the words of the unit file.
+/// What some steps of the child are about, in the words of the unit file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Place {
-    pub(super) key: &'static str,
-    pub(super) path: String,
+    key: &'static str,
+    path: Box<str>,
+    /// The number of the first of its steps; the others follow.
+    first: usize,
 }
 
 /// The restrictions of a command.
 #[derive(Debug)]
 pub(super) struct Confined {
     pub(super) confinement: Box<Confinement>,
-    /// What each of its mounts is about.
+    /// What its mounts are about, in their order.
     pub(super) places: Vec<Place>,
 }
 
@@ -122,13 +124,16 @@ pub(super) fn failure_at(step: Step, places: &[Place], errno: i32) -> SpawnFailu
     let cause = errno_text(errno);
     let name = step.name();
     let place = match step {
-        Step::Mount(number) => places.get(usize::from(number)),
+        Step::Mount(number) => {
+            let mut begun = places.iter().rev();
+            begun.find(|place| place.first <= usize::from(number))
+        }
         // All of them need it; one is named.
         Step::MountNamespace => places.first(),
         _ => None,
     };
     match (step, place) {
-        (Step::Mount(_), Some(Place { key, path })) => {
+        (Step::Mount(_), Some(Place { key, path, .. })) => {
             failure(key, errno, format!("{key}, at {path}: {cause}"))
         }
         (_, Some(Place { key, .. })) => failure(key, errno, format!("{key}: {name}: {cause}")),
