@@ -15,6 +15,7 @@ use super::account::Account;
 use super::group::Group;
 use super::lenience::Lenience;
 use super::machine::Limited;
+use super::notify::hand_over;
 use super::processes::{Birth, Hold, Origin, Processes, Run, Turn};
 use super::pump::UnitLog;
 use super::readiness::Before;
@@ -92,6 +93,7 @@ impl Processes {
         let mut request: process::Spawn<'_> = prepared.spawn;
         hold.endow(&mut request, self.limits);
         if spawn.role == Role::Start {
+            hand_over(&mut request, service, self.stores.of(spawn.unit))?;
             request.setting.fifo = self.before.get(&spawn.unit).and_then(Before::placed);
         }
         let spawned = process::spawn(&request).map_err(|error| fork_failure(&error))?;

@@ -5,6 +5,7 @@
 use std::ffi::CString;
 
 use crate::engine::SpawnFailure;
+use crate::sys::handed::Handed;
 use crate::sys::process::{self, CpuPolicy, IoClass, ResourceLimit, Step, errno_text, hard_limit};
 use crate::sys::users;
 use crate::unit::{CpuScheduling, IoScheduling, Limit, Resource, Scheduling, Service};
@@ -54,6 +55,7 @@ pub(super) fn setting(service: &Service, lenience: &mut Lenience<'_>) -> process
             .map(scheduling)
             .unwrap_or_default(),
         fifo: None,
+        handed: Handed::default(),
         tolerated: tolerated.chain(spared).collect(),
     }
 }

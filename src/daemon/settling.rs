@@ -126,6 +126,7 @@ impl Processes {
             ::log::warn!("removing the cgroup of unit {unit}: {}", error_text(&error));
         }
         self.ears.close(unit, turn.sources, &mut self.keeper);
+        self.stores.close(unit, turn.sources, &mut self.keeper);
         self.forget_before(unit, turn.sources);
         if let Some(mut log) = self.holds.remove(&unit).and_then(|hold| hold.log) {
             log.close(turn.sources, &mut self.keeper);

@@ -516,6 +516,7 @@ mod tests {
             last_end: None,
             log_lost: 0,
             said: None,
+            stored: Vec::new(),
             oom_kills: None,
         }
     }

@@ -10,6 +10,7 @@ pub use rustix::process::Resource;
 use rustix::process::{Rlimit, getrlimit, setrlimit};
 
 use super::child::check;
+use super::handed::Handed;
 use super::step::Step;
 
 /// All of it is optional: by default the process has what its parent has.
@@ -18,6 +19,7 @@ pub struct Setting {
     pub limits: Vec<ResourceLimit>,
     pub scheduling: Scheduling,
     pub fifo: Option<PlacedFifo>,
+    pub handed: Handed,
     /// Where one of these steps fails, the child reports it and goes on.
     pub tolerated: Vec<Step>,
 }
