@@ -158,6 +158,10 @@ pub(super) fn progress(notice: Notice, now: Moment) -> Progress {
             };
             (ProgressKind::Waits, unit.to_string(), text, None)
         }
+        Notice::NotReady { unit, awaited } => {
+            let text = format!("is not ready yet: {awaited}");
+            (ProgressKind::Waits, unit.to_string(), text, None)
+        }
         Notice::Stopping { unit, kill_at } => {
             let in_ms = kill_at.map(|at| at.since_ms(now));
             let text = match in_ms {
