@@ -95,6 +95,8 @@ pub(super) struct Processes {
     pub(super) leftovers: Leftovers,
     /// Units that may have come to rest.
     pub(super) stirred: BTreeSet<UnitId>,
+    /// Units that may have no process any more.
+    pub(super) doubtful: BTreeSet<UnitId>,
     /// Units that use more memory than `RestartMemoryMax=` lets them.
     pub(super) heavy: BTreeSet<UnitId>,
     pub(super) intake: Intake,
@@ -215,6 +217,7 @@ impl Processes {
             standing: Standing::default(),
             leftovers: Leftovers::default(),
             stirred: BTreeSet::new(),
+            doubtful: BTreeSet::new(),
             heavy: BTreeSet::new(),
             intake,
             rehearsing: None,
@@ -330,11 +333,13 @@ impl Processes {
         sources: &mut Sources,
         events: &mut VecDeque<Event>,
     ) {
-        self.look_on_time(&mut Turn {
+        let turn = &mut Turn {
             engine,
             sources,
             events,
-        });
+        };
+        self.look_on_time(turn);
+        self.check_doubtful(turn);
     }
 
     /// At the end of a turn, when all has been handed on: closes what units hold that have come to rest.
@@ -354,6 +359,7 @@ impl Processes {
             let _ = run.pidfd.wait();
             self.kin.forget(&[run.pid]);
         }
+        self.check_doubtful(turn);
         for unit in std::mem::take(&mut self.stirred) {
             self.look_at_folders(unit, engine);
             let state = engine.view(unit).map(|view| view.state);
@@ -361,6 +367,8 @@ impl Processes {
                 self.settle_unit(unit, turn);
             }
         }
+        // What was seen in this turn says nothing about the next one.
+        self.kin.look_anew();
     }
 
     /// Writes down what a successor must know of a unit.
