@@ -517,6 +517,7 @@ mod tests {
             log_lost: 0,
             oom_kills: None,
             said: None,
+            forgone: None,
         }
     }
 

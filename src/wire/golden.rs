@@ -86,6 +86,7 @@ fn present() -> Saved {
         log_lost: 12,
         oom_kills: Some(1),
         said: Some("serving 3 clients".to_owned()),
+        forgone: Some("Nice=-5: Permission denied".to_owned()),
     }
 }
 
@@ -98,6 +99,7 @@ fn facts_of_the_first_version_are_read() {
         log_lost: 0,
         oom_kills: None,
         said: None,
+        forgone: None,
         ..present()
     };
     first.facts.begun = Moment(0);

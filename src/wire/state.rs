@@ -44,6 +44,8 @@ pub struct Saved {
     pub oom_kills: Option<u64>,
     /// What the service has said of itself last, sd_notify(3).
     pub said: Option<String>,
+    /// What it goes without, one line each, by `IgnoreUnsupported=`.
+    pub forgone: Option<String>,
 }
 
 /// The version of this form.
@@ -90,6 +92,7 @@ struct WireSaved {
     log_lost: Option<u64>,
     oom_kills: Option<u64>,
     said: Option<String>,
+    forgone: Option<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -165,6 +168,7 @@ pub fn encode_saved(saved: &Saved) -> Vec<u8> {
         log_lost: (saved.log_lost > 0).then_some(saved.log_lost),
         oom_kills: saved.oom_kills,
         said: saved.said.clone(),
+        forgone: saved.forgone.clone(),
     };
     json::to_string(&wire).into_bytes()
 }
@@ -224,6 +228,7 @@ pub fn decode_saved(payload: &[u8]) -> Result<Saved, DecodeError> {
         log_lost: wire.log_lost.unwrap_or_default(),
         oom_kills: wire.oom_kills,
         said: wire.said,
+        forgone: wire.forgone,
     })
 }
 
@@ -335,6 +340,7 @@ mod tests {
             log_lost: 12,
             oom_kills: Some(2),
             said: Some("50 % done".to_owned()),
+            forgone: Some("Nice=-5: a\nb".to_owned()),
         }
     }
 
