@@ -1,15 +1,14 @@
 //! Who is left of a unit, and what becomes of what it holds when nobody is.
 //!
-//! Groups are signalled and watched, pipes are pumped, and a unit at rest is closed, so that it costs no descriptor.
+//! Groups are watched, pipes are pumped, and a unit at rest is closed, so that it costs no descriptor.
 
 use std::collections::VecDeque;
 
-use crate::engine::{Engine, Event, RunId, State, Target, UnitId};
+use crate::engine::{Engine, Event, RunId, State, UnitId};
 use crate::log::Stream;
 use crate::sys::process::error_text;
-use crate::unit::Signal;
 
-use super::group::{Watched, is_gone};
+use super::group::Watched;
 use super::processes::{Processes, Progress, Turn};
 use super::pump::Pumped;
 use super::sandbox::remove_temporary;
@@ -40,8 +39,8 @@ impl Processes {
             // costs as much as there are processes.
             return;
         }
-        if !hold.group.is_empty() {
-            hold.group.hold_members(turn.sources);
+        if !hold.group.is_empty(&mut self.kin) {
+            hold.group.hold_members(turn.sources, &mut self.kin);
             return;
         }
         hold.group.unwatch(turn.sources, &mut self.watches);
@@ -143,8 +142,8 @@ impl Processes {
         if hold.group.watched() == Watched::Asked {
             return;
         }
-        if !hold.group.is_empty() {
-            hold.group.hold_members(turn.sources);
+        if !hold.group.is_empty(&mut self.kin) {
+            hold.group.hold_members(turn.sources, &mut self.kin);
             return;
         }
         let pumped = hold.log.as_mut().map(|log| log.drain(&mut self.intake));
@@ -153,6 +152,7 @@ impl Processes {
         }
         hold.group.unwatch(turn.sources, &mut self.watches);
         self.watches.remove(Purpose::Memory(unit));
+        self.looks.forget(unit);
         if let Err(error) = hold.group.remove() {
             ::log::warn!("removing the cgroup of unit {unit}: {}", error_text(&error));
         }
@@ -212,27 +212,5 @@ pub(super) fn is_rest(state: Option<State>) -> bool {
             | State::Stopping
             | State::Backoff,
         ) => false,
-    }
-}
-
-impl Processes {
-    pub(super) fn signal(&mut self, unit: UnitId, to: Target, signal: Signal) {
-        let result = match to {
-            Target::Run(run) => self
-                .runs
-                .get(&run)
-                .map(|run| run.pidfd.signal(signal.number())),
-            Target::Group => self
-                .holds
-                .get(&unit)
-                .map(|hold| hold.group.signal(signal.number())),
-        };
-        match result {
-            Some(Err(error)) if !is_gone(&error) => {
-                let reason = error_text(&error);
-                ::log::warn!("sending {signal} to a process of unit {unit}: {reason}");
-            }
-            _ => {}
-        }
     }
 }
