@@ -93,8 +93,13 @@ impl Processes {
             prepared.objects.places = confined.places;
         }
         self.forgone.add(spawn.unit, unit, lenience.into_reasons());
+        let beside = hold.limited.beside(spawn.role, &hold.group);
+        let beside = beside.map_err(|error| fork_failure(&error))?;
         let mut request: process::Spawn<'_> = prepared.spawn;
         hold.endow(&mut request, self.limits);
+        if let Some(group) = &beside {
+            request.cgroup = Some(group.entrance());
+        }
         if spawn.role == Role::Start {
             request.setting.fifo = self.before.get(&spawn.unit).and_then(Before::placed);
         }
@@ -190,7 +195,7 @@ impl Processes {
         }
         if is_first(service, spawn) || is_new {
             hold.started_ms = clock::wall_ms();
-            hold.group.add_mark(hold.invocation.mark());
+            hold.group.add_mark(hold.invocation.mark(), &mut self.kin);
             self.ears.forget_words(spawn.unit);
             self.forgone.begin(spawn.unit, unit);
         }

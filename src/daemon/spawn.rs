@@ -24,6 +24,8 @@ use super::setting::{root, setting};
 
 /// `ENOENT`.
 const NOT_FOUND: i32 = 2;
+/// `EAGAIN`.
+const TOO_MANY: i32 = 11;
 
 /// One command that is to run.
 #[derive(Clone, Copy, Debug)]
@@ -236,6 +238,11 @@ impl Objects {
                 "it is there, but the interpreter that it names is not".to_owned()
             }
             Some(hint) if errno == NOT_FOUND => format!("{} ({hint})", errno_text(errno)),
+            // That is the only reason for which execve(2) gives it.
+            _ if errno == TOO_MANY => format!(
+                "{} (its user has as many processes as LimitNPROC= allows)",
+                errno_text(errno)
+            ),
             _ => errno_text(errno),
         };
         failure(

@@ -33,6 +33,7 @@ pub mod fork;
 mod freezer;
 pub mod image;
 pub mod inotify;
+pub mod kin;
 pub mod machine;
 mod maps;
 pub mod memory;
