@@ -12,6 +12,7 @@
 
 mod birth;
 mod child;
+pub mod handed;
 mod lent;
 mod setting;
 mod spawn;
@@ -19,6 +20,7 @@ mod step;
 #[cfg(test)]
 mod testing;
 
+pub mod census;
 pub mod cgroup;
 pub mod channel;
 pub mod clock;
