@@ -12,6 +12,7 @@
 
 mod birth;
 mod child;
+mod hierarchy;
 mod lent;
 mod setting;
 mod spawn;
