@@ -11,19 +11,17 @@ use std::path::Path;
 
 use mio::Token;
 
-use crate::engine::{
-    Effect, Ending, Engine, Event, FactRun, Role, RunId, SpawnFailure, Target, UnitId,
-};
+use crate::engine::{Effect, Ending, Engine, Event, FactRun, Role, RunId, SpawnFailure, UnitId};
 use crate::sys::cgroup::{Cgroup, Tree};
-use crate::sys::process::{self, Pid, PidFd, error_text, reap_orphans};
-use crate::sys::users;
-use crate::unit::{Signal, Unit};
+use crate::sys::kin::Kin;
+use crate::sys::process::{self, Pid, PidFd, reap_orphans};
+use crate::unit::Unit;
 use crate::wire::{Saved, SavedDefinition};
 
 use super::account::Account;
 use super::environment::Invocation;
 use super::folders::Standing;
-use super::group::{Group, Watched, is_gone};
+use super::group::{Group, Watched};
 use super::home::Home;
 use super::identity::{Identities, Invocations};
 use super::keeper::Keeper;
@@ -31,6 +29,7 @@ use super::leftover::Leftovers;
 use super::lenience::Forgone;
 use super::machine::{Limited, Machine};
 use super::main_pid::Finding;
+use super::memory::Looks;
 use super::notify::{Ears, Stores};
 use super::pump::{Intake, UnitLog};
 use super::readiness::{Awaiting, Before};
@@ -89,6 +88,8 @@ pub(super) struct Processes {
     /// What these starts have found, or have made ready for them.
     pub(super) before: BTreeMap<UnitId, Before>,
     pub(super) watches: Watches,
+    /// Our children, where there are no cgroups.
+    pub(super) kin: Kin,
     pub(super) states: States,
     pub(super) history: BTreeMap<UnitId, History>,
     pub(super) forgone: Forgone,
@@ -97,8 +98,7 @@ pub(super) struct Processes {
     pub(super) leftovers: Leftovers,
     /// Units that may have come to rest.
     pub(super) stirred: BTreeSet<UnitId>,
-    /// Units that use more memory than `RestartMemoryMax=` lets them.
-    pub(super) heavy: BTreeSet<UnitId>,
+    pub(super) looks: Looks,
     pub(super) intake: Intake,
     /// A child that is no service: the program that may follow us reads what it will find.
     pub(super) rehearsing: Option<Pid>,
@@ -214,13 +214,14 @@ impl Processes {
             awaiting: BTreeMap::new(),
             before: BTreeMap::new(),
             watches: Watches::new(sources),
+            kin: Kin::default(),
             states: States::new(home.run()),
             history: BTreeMap::new(),
             forgone: Forgone::default(),
             standing: Standing::default(),
             leftovers: Leftovers::default(),
             stirred: BTreeSet::new(),
-            heavy: BTreeSet::new(),
+            looks: Looks::default(),
             intake,
             rehearsing: None,
             keeper: Keeper::default(),
@@ -228,18 +229,6 @@ impl Processes {
             stores: Stores::default(),
             ended: Vec::new(),
         }
-    }
-
-    /// What the machine lets us do, one line each, for `daemon-status`.
-    pub(super) fn abilities(&self) -> Vec<String> {
-        let groups = self.tree.as_ref().map(Tree::path);
-        let [groups, limits] = self.machine.abilities(groups);
-        let switching = if users::effective_uid() == 0 {
-            "user switching: yes".to_owned()
-        } else {
-            format!("user switching: no, not root but {}", self.ours.name)
-        };
-        vec![groups, limits, switching]
     }
 
     /// Carries out an effect that concerns processes; others are not for here.
@@ -325,7 +314,8 @@ impl Processes {
         let runs = self.runs.values().chain(ended).map(|run| run.pid);
         let looks = self.awaiting.values().filter_map(Awaiting::child);
         let known: BTreeSet<Pid> = runs.chain(self.rehearsing).chain(looks).collect();
-        reap_orphans(|pid| known.contains(&pid));
+        let reaped = reap_orphans(|pid| known.contains(&pid));
+        self.kin.forget(&reaped);
         let is_waiting = |hold: &Hold| hold.group.watched() != Watched::Not;
         let is_told = self.watches.is_working();
         let waiting = self.holds.iter().filter(|(_, hold)| is_waiting(hold));
@@ -366,6 +356,7 @@ impl Processes {
         for (_, run) in std::mem::take(&mut self.ended) {
             // One that was not our child is reaped by whose it is.
             let _ = run.pidfd.wait();
+            self.kin.forget(&[run.pid]);
         }
         for unit in std::mem::take(&mut self.stirred) {
             self.look_at_folders(unit, engine);
@@ -421,9 +412,9 @@ impl Processes {
             invocation: invocation.map(|invocation| invocation.text().to_owned()),
             last_end,
             log_lost,
-            said: said.map(str::to_owned),
             stored: self.stores.saved(unit),
             oom_kills: hold.and_then(|hold| hold.limited.memory.kills()),
+            said: said.map(str::to_owned),
         };
         self.states.save(unit, &saved, || {
             let both = [Some(definition), next].into_iter().flatten();
@@ -444,26 +435,6 @@ impl Processes {
             last_end: history.last_end,
             said: self.ears.said(unit),
             forgone: self.forgone.of(unit),
-        }
-    }
-
-    fn signal(&mut self, unit: UnitId, to: Target, signal: Signal) {
-        let result = match to {
-            Target::Run(run) => self
-                .runs
-                .get(&run)
-                .map(|run| run.pidfd.signal(signal.number())),
-            Target::Group => self
-                .holds
-                .get(&unit)
-                .map(|hold| hold.group.signal(signal.number())),
-        };
-        match result {
-            Some(Err(error)) if !is_gone(&error) => {
-                let reason = error_text(&error);
-                ::log::warn!("sending {signal} to a process of unit {unit}: {reason}");
-            }
-            _ => {}
         }
     }
 }

@@ -11,6 +11,7 @@ use crate::sys::process::error_text;
 use super::group::Watched;
 use super::processes::{Processes, Progress, Turn};
 use super::pump::Pumped;
+use super::sandbox::remove_temporary;
 use super::sources::Sources;
 use super::watches::Purpose;
 
@@ -38,8 +39,8 @@ impl Processes {
             // costs as much as there are processes.
             return;
         }
-        if !hold.group.is_empty() {
-            hold.group.hold_members(turn.sources);
+        if !hold.group.is_empty(&mut self.kin) {
+            hold.group.hold_members(turn.sources, &mut self.kin);
             return;
         }
         hold.group.unwatch(turn.sources, &mut self.watches);
@@ -99,41 +100,6 @@ impl Processes {
         Progress::Drained
     }
 
-    /// Closes what a unit without processes holds. What still has a writer, or a process, stays until that is over.
-    pub(super) fn settle_unit(&mut self, unit: UnitId, turn: &mut Turn<'_>) {
-        let is_busy = self.runs.values().any(|run| run.unit == unit)
-            || self.finding.values().any(|finding| finding.unit == unit);
-        let Some(hold) = self.holds.get_mut(&unit).filter(|_| !is_busy) else {
-            return;
-        };
-        if hold.group.watched() == Watched::Not {
-            hold.group.watch(Watched::Ours, &mut self.watches);
-        }
-        if hold.group.watched() == Watched::Asked {
-            return;
-        }
-        if !hold.group.is_empty() {
-            hold.group.hold_members(turn.sources);
-            return;
-        }
-        let pumped = hold.log.as_mut().map(|log| log.drain(&mut self.intake));
-        if matches!(pumped, Some(Pumped::Empty | Pumped::More)) {
-            return;
-        }
-        hold.group.unwatch(turn.sources, &mut self.watches);
-        self.watches.remove(Purpose::Memory(unit));
-        if let Err(error) = hold.group.remove() {
-            ::log::warn!("removing the cgroup of unit {unit}: {}", error_text(&error));
-        }
-        self.ears.close(unit, turn.sources, &mut self.keeper);
-        self.stores.close(unit, turn.sources, &mut self.keeper);
-        self.forget_before(unit, turn.sources);
-        if let Some(mut log) = self.holds.remove(&unit).and_then(|hold| hold.log) {
-            log.close(turn.sources, &mut self.keeper);
-            self.history.entry(unit).or_default().log_lost += log.lost_bytes();
-        }
-    }
-
     /// The daemon ends: what is in the pipes goes to the logs, and what stands for units without processes is removed.
     pub(super) fn finish(&mut self, engine: &Engine, sources: &mut Sources) {
         let units: Vec<UnitId> = self.holds.keys().copied().collect();
@@ -160,6 +126,59 @@ impl Processes {
             tree.switch_off();
             // Somebody else's group in it keeps it, which is as it should be.
             let _ = tree.remove();
+        }
+    }
+
+    /// Closes what a unit without processes holds. What still has a writer, or a process, stays until that is over.
+    pub(super) fn settle_unit(&mut self, unit: UnitId, turn: &mut Turn<'_>) {
+        let is_busy = self.runs.values().any(|run| run.unit == unit)
+            || self.finding.values().any(|finding| finding.unit == unit);
+        let Some(hold) = self.holds.get_mut(&unit).filter(|_| !is_busy) else {
+            return;
+        };
+        if hold.group.watched() == Watched::Not {
+            hold.group.watch(Watched::Ours, &mut self.watches);
+        }
+        if hold.group.watched() == Watched::Asked {
+            return;
+        }
+        if !hold.group.is_empty(&mut self.kin) {
+            hold.group.hold_members(turn.sources, &mut self.kin);
+            return;
+        }
+        let pumped = hold.log.as_mut().map(|log| log.drain(&mut self.intake));
+        if matches!(pumped, Some(Pumped::Empty | Pumped::More)) {
+            return;
+        }
+        hold.group.unwatch(turn.sources, &mut self.watches);
+        self.watches.remove(Purpose::Memory(unit));
+        self.looks.forget(unit);
+        if let Err(error) = hold.group.remove() {
+            ::log::warn!("removing the cgroup of unit {unit}: {}", error_text(&error));
+        }
+        self.remove_temporary(unit, turn);
+        self.forget_before(unit, turn.sources);
+        self.ears.close(unit, turn.sources, &mut self.keeper);
+        self.stores.close(unit, turn.sources, &mut self.keeper);
+        if let Some(mut log) = self.holds.remove(&unit).and_then(|hold| hold.log) {
+            log.close(turn.sources, &mut self.keeper);
+            self.history.entry(unit).or_default().log_lost += log.lost_bytes();
+        }
+    }
+}
+
+impl Processes {
+    /// What the service had in its own `/tmp` ends with it.
+    fn remove_temporary(&self, unit: UnitId, turn: &Turn<'_>) {
+        let Some(unit) = turn.engine.unit(unit) else {
+            return;
+        };
+        let sandbox = unit
+            .service
+            .as_ref()
+            .and_then(|service| service.sandbox.as_ref());
+        if sandbox.is_some_and(|sandbox| sandbox.private_tmp) {
+            remove_temporary(&self.home.temporary(unit.name.as_str()));
         }
     }
 }

@@ -515,9 +515,9 @@ mod tests {
             invocation: None,
             last_end: None,
             log_lost: 0,
-            said: None,
             stored: Vec::new(),
             oom_kills: None,
+            said: None,
         }
     }
 

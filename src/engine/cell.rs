@@ -268,8 +268,8 @@ fn starting(phase: FactPhase, input: Input) -> Action {
 fn up(phase: FactPhase, input: Input) -> Action {
     match (phase, input) {
         (_, Input::Halt) => Action::Stop,
-        (FactPhase::Exited, Input::OomKill) => Action::Ignore,
-        (_, Input::OomKill) => Action::OutOfMemory,
+        (FactPhase::Running | FactPhase::Reloading, Input::OomKill) => Action::OutOfMemory,
+        (_, Input::OomKill) => Action::Ignore,
         (FactPhase::Running, Input::Reload) => Action::RunReload,
         (FactPhase::Exited, Input::MainEnded) => Action::Never,
         (_, Input::MainEnded) => Action::MainLost,

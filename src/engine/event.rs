@@ -46,15 +46,15 @@ pub enum Event {
     Ready {
         run: RunId,
     },
-    /// A service says something else of itself, sd_notify(3).
-    Said {
-        unit: UnitId,
-        word: Word,
-    },
     /// It is not ready yet, as the last look has shown: why, for the reader.
     Unready {
         run: RunId,
         reason: Box<str>,
+    },
+    /// A service says something else of itself, sd_notify(3).
+    Said {
+        unit: UnitId,
+        word: Word,
     },
     /// There is no process (any more): a step before or at `execve` failed. Nothing else follows for this run.
     SpawnFailed {

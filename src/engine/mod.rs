@@ -205,8 +205,8 @@ impl Engine {
             Event::Spawned { run, pid } => self.on_spawned(run, pid),
             Event::Executed { run } => self.on_executed(run),
             Event::Ready { run } => self.on_ready(run),
-            Event::Said { unit, word } => self.on_said(unit, word),
             Event::Unready { run, reason } => self.on_unready(run, reason),
+            Event::Said { unit, word } => self.on_said(unit, word),
             Event::SpawnFailed { run, failure } => self.on_fate(run, Fate::Unborn(failure)),
             Event::Exited { run, ending } => self.on_fate(run, Fate::Ended(ending)),
             Event::MainFound { run, pid } => self.on_main(run, Happening::MainFound(pid)),
@@ -260,57 +260,6 @@ impl Engine {
     /// Every unit, in the order of their names.
     pub fn units(&self) -> impl Iterator<Item = UnitId> + '_ {
         self.names.values().copied()
-    }
-
-    fn on_spawned(&mut self, run: RunId, pid: u32) {
-        let Some(unit) = self.runs.get(&run).copied() else {
-            return;
-        };
-        if let Some(known) = self
-            .service_mut(unit)
-            .and_then(|service| service.phase.run_mut(run))
-        {
-            known.pid = Some(pid);
-            self.changed.insert(unit);
-        }
-    }
-
-    fn on_executed(&mut self, run: RunId) {
-        if let Some((unit, true)) = self.owner(run) {
-            self.happen(unit, Happening::Executed);
-        }
-    }
-
-    /// A process is gone. One that its unit does not wait for any more is only forgotten.
-    fn on_fate(&mut self, run: RunId, fate: Fate) {
-        let owner = self.owner(run);
-        self.runs.remove(&run);
-        match owner {
-            Some((unit, true)) => self.happen(unit, Happening::MainEnded(fate)),
-            Some((unit, false)) => self.happen(unit, Happening::ControlEnded(fate)),
-            None => {}
-        }
-    }
-
-    fn on_main(&mut self, run: RunId, happening: Happening) {
-        if let Some((unit, true)) = self.owner(run)
-            && self.is_kind(unit, FactPhase::FindingMain)
-        {
-            self.happen(unit, happening);
-        }
-    }
-
-    /// Whose process this is, and whether it is the main one (`true`) or a command (`false`).
-    fn owner(&self, run: RunId) -> Option<(UnitId, bool)> {
-        let unit = *self.runs.get(&run)?;
-        let phase = &self.services.get(&unit)?.phase;
-        if phase.main().is_some_and(|main| main.id == run) {
-            Some((unit, true))
-        } else if phase.control().is_some_and(|control| control.id == run) {
-            Some((unit, false))
-        } else {
-            None
-        }
     }
 
     fn on_tick(&mut self) {

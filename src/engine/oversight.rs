@@ -93,19 +93,6 @@ impl Engine {
         }
     }
 
-    /// None of the unit's limits passes any more.
-    pub(super) fn hold_time(&mut self, unit: UnitId, since: Moment) {
-        for timers in [&mut self.timers, &mut self.runtimes, &mut self.watchdogs] {
-            timers.hold(unit, since);
-        }
-    }
-
-    pub(super) fn release_time(&mut self, unit: UnitId) {
-        for timers in [&mut self.timers, &mut self.runtimes, &mut self.watchdogs] {
-            timers.release(unit, self.now);
-        }
-    }
-
     /// Makes a `notify-reload` service reload, systemd.service(5).
     pub(super) fn signal_reload(&mut self, unit: UnitId) {
         let main = self.phase(unit).and_then(Phase::main);
@@ -142,7 +129,6 @@ impl Engine {
     }
 
     fn await_reloaded(&mut self, unit: UnitId) {
-        self.let_go(unit);
         let main = self.phase(unit).and_then(Phase::main);
         self.enter(unit, Phase::ReloadNotify { main }, None);
         self.arm_start(unit);
@@ -157,7 +143,10 @@ impl Engine {
             FactPhase::Reloading => service.reload = Reload::Begun,
             // What began before it was told to is another reload: systemd.service(5), `notify-reload`.
             FactPhase::ReloadSignal if begun.is_some_and(|begun| begun < service.since) => {}
-            _ => self.await_reloaded(unit),
+            _ => {
+                self.let_go(unit);
+                self.await_reloaded(unit);
+            }
         }
     }
 
@@ -178,12 +167,12 @@ impl Engine {
         let Some(main) = self.phase(unit).and_then(Phase::main) else {
             return;
         };
+        self.let_go(unit);
         let cause = Cause::Leaving;
         let outcome = Outcome::Superseded {
             cause: cause.clone(),
         };
         self.resolve(unit, Awaited::Reload, &outcome);
-        self.let_go(unit);
         self.enter(unit, Phase::Leaving { main }, Some(cause));
         self.arm_stop(unit);
     }
@@ -207,8 +196,8 @@ impl Engine {
     /// The watchdog was not served, within `limit_ms` if that is known. No `ExecStop=`: what hangs is not asked nicely.
     pub(super) fn hung(&mut self, unit: UnitId, limit_ms: Option<u64>) {
         let failure = Failure::Watchdog { limit_ms };
-        self.lose_reload(unit, &failure);
         self.let_go(unit);
+        self.lose_reload(unit, &failure);
         self.kill(unit, Round::Abort, End::new(Why::Failed(failure), None));
     }
 

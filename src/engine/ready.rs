@@ -1,32 +1,27 @@
 //! Readiness: what a start waits for once its program runs, and what is said where it waits in vain.
 
-use crate::unit::{Kind, Readiness};
+use crate::unit::{Readiness, Service as Definition};
 
 use super::phase::Phase;
-use super::{Effect, Engine, Failure, Happening, RunId, UnitId};
+use super::{Effect, Engine, Failure, RunId, UnitId};
 
 impl Engine {
-    pub(super) fn on_ready(&mut self, run: RunId) {
-        if let Some((unit, true)) = self.owner(run) {
-            self.happen(unit, Happening::Ready);
-        }
-    }
-
     /// The program runs. For a process that is its own main process that is all there is to wait for, unless its unit
     /// says how it becomes ready.
     pub(super) fn launched(&mut self, unit: UnitId) {
         let Some(Phase::Starting { main }) = self.phase(unit).cloned() else {
             return;
         };
-        let kind = self.definition(unit).map(|definition| definition.kind);
-        if !kind.is_some_and(Kind::is_main) {
+        let is_main = |definition: &Definition| definition.kind.is_main();
+        if !self.definition(unit).is_some_and(is_main) {
             return;
         }
-        if self.readiness(unit).is_some() {
-            let run = main.id;
-            self.batch.push(Effect::AwaitReady { unit, run });
-        } else {
-            self.start_post_or_ready(unit, Some(main));
+        match self.readiness(unit) {
+            Some(_) => {
+                let run = main.id;
+                self.batch.push(Effect::AwaitReady { unit, run });
+            }
+            None => self.start_post_or_ready(unit, Some(main)),
         }
     }
 
@@ -70,8 +65,8 @@ impl Engine {
         };
         let readiness = self.readiness(unit).filter(|_| main.pid.is_some())?;
         Some(match &service.unready {
+            _ if *readiness == Readiness::Notify => "READY=1, sd_notify(3)".to_owned(),
             Some(reason) => format!("ReadyWhen={readiness}: {reason}"),
-            None if *readiness == Readiness::Notify => "its READY=1".to_owned(),
             None => format!("ReadyWhen={readiness}"),
         })
     }

@@ -78,7 +78,9 @@ pub(super) fn is_wanted(restart: &Restart, why: &Why, main: Option<Ending>) -> b
         Policy::OnFailure => failure.is_some(),
         Policy::OnAbnormal => failure.is_some_and(|failure| {
             is_signal(failure)
-                || matches!(failure_word(failure), "timeout" | "watchdog" | "oom-kill")
+                || is_timeout(failure)
+                || is_watchdog(failure)
+                || failure_word(failure) == "oom-kill"
         }),
         Policy::OnAbort => failure.is_some_and(is_signal),
     }
@@ -90,6 +92,10 @@ fn is_signal(failure: &Failure) -> bool {
 
 fn is_watchdog(failure: &Failure) -> bool {
     failure_word(failure) == "watchdog"
+}
+
+fn is_timeout(failure: &Failure) -> bool {
+    failure_word(failure) == "timeout"
 }
 
 /// Whether another try cannot help: the one place that sorts `errno`. What can pass by itself (no memory, no

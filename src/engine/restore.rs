@@ -202,7 +202,7 @@ impl Engine {
                 end,
             };
         }
-        let lost = || Phase::Failed(failure.clone().unwrap_or_else(nonsense));
+        let lost = || Phase::Failed(failure.clone().unwrap_or_else(senseless));
         match (facts.phase, main, control) {
             (FactPhase::Stopped, ..) => Phase::Stopped,
             (FactPhase::Completed, ..) => Phase::Completed,
@@ -270,7 +270,19 @@ impl Engine {
     }
 }
 
-fn nonsense() -> Failure {
+/// Why the run ends, or did.
+fn why_of(facts: &Facts, failure: Option<&Failure>) -> Why {
+    match (&facts.failure, failure, facts.goal) {
+        (Some(skipped), ..) if skipped.result == SKIPPED => {
+            Why::Skipped(skipped.text.as_str().into())
+        }
+        (_, Some(failure), _) => Why::Failed(failure.clone()),
+        (_, None, FactGoal::Up) => Why::Finished,
+        (_, None, FactGoal::Down | FactGoal::Cycle) => Why::Asked,
+    }
+}
+
+fn senseless() -> Failure {
     Failure::Recorded {
         result: "resources".into(),
         text: "what the daemon before wrote down of it makes no sense".into(),
@@ -287,18 +299,6 @@ fn kill_of(phase: FactPhase) -> Option<(Stage, Round)> {
         FactPhase::FinalKillingHard => (Stage::Hard, Round::Final),
         _ => return None,
     })
-}
-
-/// Why the run ends, or did.
-fn why_of(facts: &Facts, failure: Option<&Failure>) -> Why {
-    match (&facts.failure, failure, facts.goal) {
-        (Some(skipped), ..) if skipped.result == SKIPPED => {
-            Why::Skipped(skipped.text.as_str().into())
-        }
-        (_, Some(failure), _) => Why::Failed(failure.clone()),
-        (_, None, FactGoal::Up) => Why::Finished,
-        (_, None, FactGoal::Down | FactGoal::Cycle) => Why::Asked,
-    }
 }
 
 fn fact_of(run: Run) -> FactRun {

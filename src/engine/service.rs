@@ -35,12 +35,12 @@ pub(super) struct Service {
     pub(super) begun: Moment,
     /// The automatic starts that a limit counts.
     pub(super) starts: Vec<Moment>,
+    /// Why the start that is under way is not complete, as the last look has shown.
+    pub(super) unready: Option<Box<str>>,
     /// The watchdog that it has asked for in this life, in milliseconds.
     pub(super) watchdog_ms: Option<u64>,
     /// What it has said of its reload while `ExecReload=` ran.
     pub(super) reload: Reload,
-    /// Why the start that is under way is not complete, as the last look has shown.
-    pub(super) unready: Option<Box<str>>,
     /// Whom the clients were last told that it waits for.
     pub(super) told: Option<UnitId>,
 }
@@ -71,22 +71,23 @@ impl Service {
             last_run: RunId(0),
             begun: Moment(0),
             starts: Vec::new(),
+            unready: None,
             watchdog_ms: None,
             reload: Reload::Silent,
-            unready: None,
             told: None,
         }
     }
 
     /// Becomes what a predecessor has written down.
     pub(super) fn recall(&mut self, (phase, next): (Phase, Option<Box<Unit>>), facts: &Facts) {
-        let goal = match facts.goal {
+        self.goal = match facts.goal {
             FactGoal::Up => Goal::Up,
             FactGoal::Down => Goal::Down,
             FactGoal::Cycle => Goal::Cycle,
         };
-        let rests = phase.kind().rests();
-        self.goal = if rests { Goal::Down } else { goal };
+        if phase.kind().rests() {
+            self.goal = Goal::Down;
+        }
         self.phase = phase;
         self.next = next;
         self.since = facts.since;

@@ -44,9 +44,9 @@ impl Engine {
             return;
         };
         service.begun = now;
+        service.unready = None;
         service.watchdog_ms = None;
         service.reload = Reload::Silent;
-        service.unready = None;
         match service.definition() {
             None => self.ready(unit, None),
             Some(_) => self.before_main(unit, Role::Condition, 0),

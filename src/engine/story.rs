@@ -88,6 +88,8 @@ pub enum Failure {
     StopTimeout {
         limit_ms: u64,
     },
+    /// `OOMPolicy=`: the kernel has killed one of its processes for want of memory.
+    OutOfMemory,
     /// The service did not say within this time that it lives; `None`: it said itself that it hangs.
     Watchdog {
         limit_ms: Option<u64>,
@@ -100,8 +102,6 @@ pub enum Failure {
     NeverReady {
         ending: Ending,
     },
-    /// `OOMPolicy=`: the kernel has killed one of its processes for want of memory.
-    OutOfMemory,
     /// A forking service that left no main process.
     NoMain {
         reason: super::NoMain,

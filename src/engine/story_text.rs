@@ -98,6 +98,9 @@ impl fmt::Display for Failure {
             Self::StopTimeout { limit_ms } => {
                 write!(f, "did not stop within {}, was killed", Seconds(*limit_ms))
             }
+            Self::OutOfMemory => {
+                f.write_str("a process of it was killed for want of memory (oom-kill)")
+            }
             Self::Watchdog {
                 limit_ms: Some(limit_ms),
             } => write!(
@@ -116,9 +119,6 @@ impl fmt::Display for Failure {
                 )
             }
             Self::NeverReady { ending } => write!(f, "ended before it was ready: {ending}"),
-            Self::OutOfMemory => {
-                f.write_str("a process of it was killed for want of memory (oom-kill)")
-            }
             Self::NoMain {
                 reason: NoMain::Ambiguous,
             } => f.write_str("several processes, and none is known to be the main one"),

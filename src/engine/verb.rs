@@ -123,11 +123,11 @@ impl Engine {
                 .is_some_and(|d| !d.reload.is_empty() || d.kind == Kind::NotifyReload);
             match (service.kind(), service.goal) {
                 // One that reloads already is joined.
-                (kind, Goal::Up) if kind.reloads() => {}
                 (FactPhase::Running, Goal::Up) if service.freeze.is_some() => {
                     let reason = Impossible::Frozen;
                     open.settle(*unit, Outcome::Impossible { reason });
                 }
+                (kind, Goal::Up) if kind.reloads() => {}
                 (FactPhase::Running, Goal::Up) if has_command => ready.push(*unit),
                 (FactPhase::Running, Goal::Up) => {
                     open.settle(

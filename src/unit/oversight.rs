@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::parse::Reader;
 use super::print::{Page, word};
-use super::{Signal, Span, value};
+use super::{Kind, Readiness, Signal, Span, value};
 
 const SERVICE: &str = "service";
 
@@ -61,14 +61,18 @@ impl Default for Oversight {
 }
 
 /// `None` where it is all the default. Whoever is to speak is heard: systemd.service(5), `WatchdogSec=`.
-pub(super) fn read(reader: &mut Reader, says_ready: bool) -> Option<Box<Oversight>> {
+pub(super) fn read(
+    reader: &mut Reader,
+    kind: Kind,
+    readiness: &Readiness,
+) -> Option<Box<Oversight>> {
     let ours = Oversight::default();
     let watchdog = reader.one(SERVICE, "WatchdogSec", |v, _| value::span(v));
     let watchdog = match watchdog {
         Some(Span::Finite(limit)) if !limit.is_zero() => Some(limit),
         Some(Span::Finite(_) | Span::Infinite) | None => None,
     };
-    let speaks = says_ready || watchdog.is_some();
+    let speaks = kind.notifies() || *readiness == Readiness::Notify || watchdog.is_some();
     let access = reader.one(SERVICE, "NotifyAccess", |v, _| value::choice(v, &ACCESS));
     let access = access.filter(|access| !(speaks && *access == NotifyAccess::None));
     let mut signal = |key| reader.one(SERVICE, key, |v, _| value::signal(v));

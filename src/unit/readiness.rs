@@ -41,7 +41,7 @@ impl fmt::Display for Readiness {
     }
 }
 
-/// Reads `ReadyWhen=`, which `Type=` may say as well.
+/// Reads `ReadyWhen=`. A kind that notifies is ready when it says so, unless the key is given.
 pub(super) fn read(reader: &mut Reader, kind: Kind) -> Readiness {
     let given = reader.one(SECTION, KEY, ready_when);
     given.unwrap_or(if kind.notifies() {
@@ -64,10 +64,6 @@ pub(super) fn check(reader: &mut Reader, service: &Service) {
         (Kind::Forking, _) => (
             "a forking service is ready when its first process has ended: ReadyWhen= does not go with it",
             "run it in the foreground, as Type = \"simple\"",
-        ),
-        (Kind::Notify | Kind::NotifyReload, readiness) if *readiness != Readiness::Notify => (
-            "a notify service says itself when it is ready: ReadyWhen= does not go with it",
-            "leave it out, or let it be of Type = \"simple\"",
         ),
         (_, Readiness::Log(_)) if !is_heard => (
             "its output does not go to the log, where ReadyWhen= looks for a text",

@@ -6,11 +6,13 @@ use super::exec::commands;
 use super::form;
 use super::parse::Reader;
 use super::print::word;
-use super::scheduling;
 use super::stream::{self, Stream};
 use super::value;
-use super::{Exec, Input, Kind, LogLimits, Output, Readiness, Service, Span, Unit};
-use super::{WorkingDirectory, folders, kill, limits, oversight, readiness, resources, restart};
+use super::{Exec, Input, Kind, LogLimits, Output, Service, Span, Unit};
+use super::{
+    WorkingDirectory, folders, kill, limits, oversight, readiness, resources, restart, sandbox,
+    scheduling,
+};
 
 /// What `Type=` can be.
 pub(super) const KINDS: [(&str, Kind); 6] = [
@@ -46,11 +48,11 @@ impl Unit {
 pub(super) fn read(reader: &mut Reader) -> Service {
     let kind = reader.one(SERVICE, "Type", |v, _| value::choice(v, &KINDS));
     let kind = kind.unwrap_or(Kind::Simple);
-    let readiness = readiness::read(reader, kind);
     let (timeout_start, timeout_stop) = timeouts(reader, kind);
+    let readiness = readiness::read(reader, kind);
     let service = Service {
         kind,
-        oversight: oversight::read(reader, readiness == Readiness::Notify),
+        oversight: oversight::read(reader, kind, &readiness),
         readiness,
         remain_after_exit: reader.flag("RemainAfterExit").unwrap_or(false),
         pid_file: reader.one(SERVICE, "PIDFile", value::pid_file),
@@ -74,6 +76,9 @@ pub(super) fn read(reader: &mut Reader) -> Service {
         working_directory: reader
             .one(SERVICE, "WorkingDirectory", value::working_directory)
             .unwrap_or(WorkingDirectory::Home),
+        root_directory: reader
+            .one(SERVICE, "RootDirectory", value::path)
+            .filter(|path| path.parent().is_some()),
         environment: reader
             .read(SERVICE, "Environment", value::environment)
             .unwrap_or_default(),
@@ -90,6 +95,7 @@ pub(super) fn read(reader: &mut Reader) -> Service {
         limits: limits::read(reader),
         scheduling: scheduling::read(reader),
         ignore_unsupported: reader.many(SERVICE, "IgnoreUnsupported", |v, _| form::key(v)),
+        sandbox: sandbox::read(reader),
     };
     check_commands(reader, &service);
     readiness::check(reader, &service);

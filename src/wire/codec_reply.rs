@@ -80,9 +80,9 @@ struct WireUnit {
     log_lost: u64,
     documentation: Option<Vec<String>>,
     left_over: Option<Vec<u32>>,
-    said: Option<String>,
     limits: Option<Vec<String>>,
     frozen_ms: Option<u64>,
+    said: Option<String>,
     forgone: Option<Vec<String>>,
     awaits: Option<String>,
 }
@@ -296,7 +296,7 @@ same_fields!(
         log_lost,
         frozen_ms,
     }
-    later { documentation, left_over, forgone, awaits, limits, said }
+    later { documentation, left_over, said, forgone, awaits, limits }
 );
 
 same_fields!(
@@ -355,8 +355,8 @@ mod tests {
             log_lost: 9,
             frozen_ms: Some(1_700_000_000_000),
             left_over: vec![1, u32::MAX],
-            said: TEXT.to_owned(),
             limits: vec!["MemoryMax=1M".to_owned()],
+            said: TEXT.to_owned(),
             forgone: vec!["Nice=5: why".to_owned()],
             awaits: TEXT.to_owned(),
         }

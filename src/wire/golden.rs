@@ -85,13 +85,13 @@ fn present() -> Saved {
         invocation: Some("0123456789abcdef0123456789abcdef".to_owned()),
         last_end: Some(Ending::Code(3)),
         log_lost: 12,
-        said: Some("serving 3 clients".to_owned()),
         stored: vec![SavedDescriptor {
             key: 1 << 62,
             name: "session".to_owned(),
             polled: true,
         }],
         oom_kills: Some(1),
+        said: Some("serving 3 clients".to_owned()),
     }
 }
 
@@ -102,15 +102,15 @@ fn facts_of_the_first_version_are_read() {
         next: None,
         last_end: None,
         log_lost: 0,
-        said: None,
         stored: Vec::new(),
         oom_kills: None,
+        said: None,
         ..present()
     };
     first.facts.begun = Moment(0);
+    first.facts.frozen = None;
     first.facts.watchdog_ms = None;
     first.facts.runtime_due = None;
-    first.facts.frozen = None;
     assert_eq!(decode_saved(&payload("facts-1.state")), Ok(first));
 }
 

@@ -153,10 +153,10 @@ pub struct UnitStatus {
     pub awaits: String,
     /// Processes that an earlier daemon started, and that nobody watches.
     pub left_over: Vec<u32>,
-    /// What the service says of itself, sd_notify(3); empty if nothing.
-    pub said: String,
     /// What its processes together may use, each `KEY=VALUE`.
     pub limits: Vec<String>,
+    /// What the service says of itself, sd_notify(3); empty if nothing.
+    pub said: String,
     /// What it goes without, by `IgnoreUnsupported=`: each names a key and says why it is not honoured.
     pub forgone: Vec<String>,
 }

@@ -40,12 +40,12 @@ pub struct Saved {
     pub last_end: Option<Ending>,
     /// Bytes of output that could not be written.
     pub log_lost: u64,
-    /// What the service has said of itself last, sd_notify(3).
-    pub said: Option<String>,
     /// What it has given into the daemon's keeping, in the order in which it is handed back.
     pub stored: Vec<SavedDescriptor>,
     /// How many of its processes the kernel had killed for want of memory, where it counts.
     pub oom_kills: Option<u64>,
+    /// What the service has said of itself last, sd_notify(3).
+    pub said: Option<String>,
 }
 
 /// A descriptor that a service has stored.
@@ -89,9 +89,9 @@ struct WireSaved {
     failure: Option<WireFailure>,
     ready_at: Option<u64>,
     main_ending: Option<WireEnding>,
+    frozen: Option<u64>,
     watchdog_ms: Option<u64>,
     runtime_due: Option<u64>,
-    frozen: Option<u64>,
     file: Option<String>,
     hash: Option<u64>,
     definition: Option<u64>,
@@ -102,9 +102,9 @@ struct WireSaved {
     invocation: Option<String>,
     last_end: Option<WireEnding>,
     log_lost: Option<u64>,
-    said: Option<String>,
     stored: Option<Vec<WireDescriptor>>,
     oom_kills: Option<u64>,
+    said: Option<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -172,9 +172,9 @@ pub fn encode_saved(saved: &Saved) -> Vec<u8> {
         }),
         ready_at: facts.ready_at.map(|moment| moment.0),
         main_ending: facts.main_ending.map(flatten_ending),
+        frozen: facts.frozen.map(|moment| moment.0),
         watchdog_ms: facts.watchdog_ms,
         runtime_due: facts.runtime_due.map(|moment| moment.0),
-        frozen: facts.frozen.map(|moment| moment.0),
         file: Some(saved.file.clone()),
         hash: Some(saved.hash),
         definition: saved.definition,
@@ -185,10 +185,10 @@ pub fn encode_saved(saved: &Saved) -> Vec<u8> {
         invocation: saved.invocation.clone(),
         last_end: saved.last_end.map(flatten_ending),
         log_lost: (saved.log_lost > 0).then_some(saved.log_lost),
-        said: saved.said.clone(),
         stored: (!saved.stored.is_empty())
             .then(|| saved.stored.iter().map(flatten_stored).collect()),
         oom_kills: saved.oom_kills,
+        said: saved.said.clone(),
     };
     json::to_string(&wire).into_bytes()
 }
@@ -228,9 +228,9 @@ pub fn decode_saved(payload: &[u8]) -> Result<Saved, DecodeError> {
         }),
         ready_at: wire.ready_at.map(Moment),
         main_ending: wire.main_ending.map(ending),
+        frozen: wire.frozen.map(Moment),
         watchdog_ms: wire.watchdog_ms,
         runtime_due: wire.runtime_due.map(Moment),
-        frozen: wire.frozen.map(Moment),
     };
     Ok(Saved {
         facts,
@@ -247,9 +247,9 @@ pub fn decode_saved(payload: &[u8]) -> Result<Saved, DecodeError> {
         invocation: wire.invocation,
         last_end: wire.last_end.map(ending),
         log_lost: wire.log_lost.unwrap_or_default(),
-        said: wire.said,
         stored: stored.into_iter().map(stored_one).collect(),
         oom_kills: wire.oom_kills,
+        said: wire.said,
     })
 }
 
@@ -375,13 +375,13 @@ mod tests {
             invocation: Some("0123456789abcdef0123456789abcdef".to_owned()),
             last_end: Some(Ending::OomKilled),
             log_lost: 12,
-            said: Some("50 % done".to_owned()),
             stored: vec![SavedDescriptor {
                 key: u64::MAX,
                 name: "a \"b".to_owned(),
                 polled: true,
             }],
             oom_kills: Some(2),
+            said: Some("50 % done".to_owned()),
         }
     }
 

@@ -342,8 +342,8 @@ impl Model {
                 self.expect(turn, *run, *ending);
             }
             Event::Ready { .. }
-            | Event::Said { .. }
             | Event::Unready { .. }
+            | Event::Said { .. }
             | Event::GroupEmpty { .. }
             | Event::OomKilled { .. }
             | Event::Limited { .. }

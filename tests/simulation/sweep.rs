@@ -305,8 +305,8 @@ fn concerns(scene: &Scene<'_>, name: &UnitName, before: &Facts, model: &Model) -
             .runs
             .get(run)
             .is_some_and(|record| record.unit == *name),
-        Event::Said { unit, .. }
-        | Event::GroupEmpty { unit }
+        Event::GroupEmpty { unit }
+        | Event::Said { unit, .. }
         | Event::OomKilled { unit }
         | Event::Limited { unit, .. }
         | Event::Frozen { unit }

@@ -109,11 +109,11 @@ fn tell_event(event: &Event, names: &Names<'_>) -> String {
                 "request {request}: {verb:?} {targets:?} by {by:?}, first {first_asked:?}, read {read:?}, missing {missing:?}"
             )
         }
-        Event::Said { unit, word } => format!("{} says {word:?}", told(*unit, names)),
         Event::Frozen { unit } => format!("Frozen: {}", told(*unit, names)),
         Event::FreezeFailed { unit, .. } => format!("FreezeFailed: {}", told(*unit, names)),
         Event::Thawed { unit } => format!("Thawed: {}", told(*unit, names)),
         Event::ThawFailed { unit, .. } => format!("ThawFailed: {}", told(*unit, names)),
+        Event::Said { unit, word } => format!("{} says {word:?}", told(*unit, names)),
         Event::GroupEmpty { unit } => format!("GroupEmpty of {}", told(*unit, names)),
         Event::OomKilled { unit } => format!("OomKilled in {}", told(*unit, names)),
         Event::Limited { unit, .. } => format!("Limited is {}", told(*unit, names)),

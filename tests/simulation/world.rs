@@ -618,13 +618,13 @@ fn run_of(event: &Event) -> Option<RunId> {
         Event::Request { .. }
         | Event::Detached { .. }
         | Event::GroupEmpty { .. }
-        | Event::Said { .. }
         | Event::OomKilled { .. }
         | Event::Limited { .. }
         | Event::Frozen { .. }
         | Event::FreezeFailed { .. }
         | Event::Thawed { .. }
         | Event::ThawFailed { .. }
+        | Event::Said { .. }
         | Event::Restored { .. }
         | Event::Resumed { .. }
         | Event::Tick => None,

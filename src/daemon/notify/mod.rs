@@ -13,11 +13,11 @@ use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 
 use mio::Token;
 
-use crate::engine::{Event, Role, RunId, SpawnFailure, State, UnitId};
+use crate::engine::{Event, Role, RunId, SpawnFailure, UnitId};
 use crate::sys::ear::{Ear, Letter, Sender};
 use crate::sys::files;
 use crate::sys::process::{Pid, PidFd, error_text};
-use crate::unit::{NotifyAccess, Readiness, Service};
+use crate::unit::{NotifyAccess, Service};
 use crate::wire::{DATAGRAM_MAX, parse_notify};
 
 use super::environment::Invocation;
@@ -211,7 +211,7 @@ impl Processes {
         self.stores.disinherit();
     }
 
-    /// Has the guardian hold every log pipe and every socket.
+    /// Has the guardian hold every pipe and every socket.
     pub(super) fn keep_for_successor(&mut self) {
         for log in self.holds.values().filter_map(|hold| hold.log.as_ref()) {
             for reader in log.readers() {
@@ -371,15 +371,8 @@ impl Processes {
         self.runs.iter().rfind(is_main).map(|(id, _)| *id)
     }
 
-    /// `READY=1`: of a start only where the unit waits for that word, and not for something else.
     fn tell_ready(&self, unit: UnitId, turn: &mut Turn<'_>) {
-        let definition = turn.engine.unit(unit);
-        let service = definition.and_then(|unit| unit.service.as_deref());
-        let awaits_it = service.is_some_and(|service| service.readiness == Readiness::Notify);
-        let state = turn.engine.view(unit).map(|view| view.state);
-        if let Some(run) = self.main_run(unit)
-            && (awaits_it || state != Some(State::Starting))
-        {
+        if let Some(run) = self.main_run(unit) {
             turn.events.push_back(Event::Ready { run });
         }
     }
