@@ -177,16 +177,24 @@ pub(super) fn progress(notice: Notice, now: Moment) -> Progress {
             };
             (ProgressKind::Waits, unit.to_string(), text, None)
         }
-        Notice::Stopping { unit, kill_at } => {
+        Notice::NotReady { unit, awaited } => {
+            let text = format!("is not ready yet: {awaited}");
+            (ProgressKind::Waits, unit.to_string(), text, None)
+        }
+        Notice::Stopping {
+            unit,
+            kill_at,
+            last,
+        } => {
             let in_ms = kill_at.map(|at| at.since_ms(now));
             let text = match in_ms {
-                Some(ms) => format!("stopping; SIGKILL follows in {}", text::span(ms)),
+                Some(ms) => format!("stopping; {last} follows in {}", text::span(ms)),
                 None => "stopping".to_owned(),
             };
             (ProgressKind::Stopping, unit.to_string(), text, in_ms)
         }
-        Notice::Killing { unit } => {
-            let text = "did not stop in time: SIGKILL sent".to_owned();
+        Notice::Killing { unit, last } => {
+            let text = format!("did not stop in time: {last} sent");
             (ProgressKind::Killing, unit.to_string(), text, None)
         }
         Notice::Retries {

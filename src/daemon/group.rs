@@ -25,9 +25,12 @@ use super::sources::{Source, Sources};
 use super::watches::{Purpose, Watches};
 
 const SIGKILL: i32 = 9;
-/// How often a signal to all looks for new members where there is no cgroup. Whoever forks faster than this escapes it,
-/// but for SIGKILL, which is sent again as long as somebody is seen.
-const ROUNDS_MAX: usize = 16;
+/// How often SIGKILL to all looks for new members where there is no cgroup. Whoever forks faster than this gets it when
+/// it is seen next.
+const KILL_ROUNDS: usize = 16;
+/// The same for other signals. Against one that ignores them, more of it would only take time: its processes leave us
+/// little.
+const ROUNDS: usize = 2;
 /// `ESRCH`.
 const NO_SUCH_PROCESS: i32 = 3;
 /// How many members are held at once, to notice the end of the last one.
@@ -354,7 +357,11 @@ fn heads_of(found: &Found, kin: &Kin) -> Vec<Member> {
 fn signal_found(found: &Found, signal: i32, kin: &mut Kin) -> io::Result<()> {
     let mut done: BTreeSet<Member> = BTreeSet::new();
     let mut result = Ok(());
-    for _ in 0..ROUNDS_MAX {
+    let rounds = match signal {
+        SIGKILL => KILL_ROUNDS,
+        _ => ROUNDS,
+    };
+    for _ in 0..rounds {
         kin.refresh();
         let mut members = who_is_in(found, kin);
         members.retain(|member| done.insert(*member));

@@ -22,6 +22,7 @@ use super::event_loop::Daemon;
 use super::home::Home;
 use super::keeper::Keeper;
 use super::processes::Processes;
+use super::readiness::Before;
 use super::request::Waiter;
 use super::restore;
 use super::session::{Session, Sessions, Stage};
@@ -224,10 +225,11 @@ impl Sessions {
 }
 
 impl Processes {
-    /// The read ends of all log FIFOs.
+    /// The read ends of all FIFOs: of the logs, and of those on which a service tells that it is ready.
     pub(super) fn readers(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
         let logs = self.holds.values().filter_map(|hold| hold.log.as_ref());
-        logs.flat_map(|log| log.readers())
+        let lines = self.before.values().filter_map(Before::reader);
+        logs.flat_map(|log| log.readers()).chain(lines)
     }
 
     /// Whether no child is on its way to its program.

@@ -167,7 +167,7 @@ pub(super) fn step_failure(service: &Service, step: Step, errno: i32) -> Option<
         }
         Step::Nice => ("Nice", scheduling?.nice?.to_string()),
         Step::OomScoreAdjust => ("OOMScoreAdjust", scheduling?.oom_score_adjust?.to_string()),
-        Step::CpuAffinity => ("CPUAffinity", numbers(&scheduling?.cpus)),
+        Step::CpuAffinity => ("CPUAffinity", scheduling?.cpu_list()),
         Step::CpuScheduling => ("CPUSchedulingPolicy", scheduling?.cpu?.word().to_owned()),
         Step::IoScheduling => ("IOSchedulingClass", scheduling?.io?.word().to_owned()),
         Step::Root => (ROOT, service.root_directory.as_ref()?.display().to_string()),
@@ -211,18 +211,13 @@ fn why_forbidden(step: Step, errno: i32) -> Option<String> {
     let may = if users::effective_uid() == 0 {
         "this daemon lacks the privilege"
     } else {
-        "only root may"
+        "only root has the right"
     };
     Some(match step {
         Step::Limit(resource) => match hard_limit(resource) {
             u64::MAX => may.to_owned(),
-            hard => format!("the hard limit here is {hard}; {may} raise it"),
+            hard => format!("the hard limit here is {hard}, and {may} to raise it"),
         },
         _ => may.to_owned(),
     })
-}
-
-fn numbers(cpus: &[u16]) -> String {
-    let cpus: Vec<String> = cpus.iter().map(ToString::to_string).collect();
-    cpus.join(",")
 }

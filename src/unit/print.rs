@@ -248,8 +248,8 @@ impl Page {
         };
         self.number("Nice", scheduling.nice);
         self.number("OOMScoreAdjust", scheduling.oom_score_adjust);
-        let cpus = scheduling.cpus.iter();
-        self.list("CPUAffinity", cpus.map(ToString::to_string));
+        let cpus = Some(scheduling.cpu_list()).filter(|list| !list.is_empty());
+        self.optional("CPUAffinity", cpus.as_deref());
         if let Some(cpu) = scheduling.cpu {
             self.text("CPUSchedulingPolicy", cpu.word());
             self.number("CPUSchedulingPriority", cpu.priority());

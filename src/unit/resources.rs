@@ -452,7 +452,7 @@ mod tests {
         for (text, part) in [
             ("MemoryMax", "KEY=VALUE"),
             ("MemoryMx=1", "did you mean `MemoryMax`?"),
-            ("User=root", "only limits"),
+            ("User=root", "these can be: MemoryMax"),
             ("MemoryMax=x", "expected size"),
             ("CPUQuota=0%", "expected per cent"),
             ("TasksMax=-1", "expected a number"),

@@ -238,7 +238,8 @@ fn forms_of_keys_not_acted_on() {
 }
 
 /// What `ReadyWhen=` can say.
-const READY: [&str; 11] = [
+const READY: [&str; 12] = [
+    "notify",
     "fd:3",
     "log:100%% up: \"x\" ",
     "tcp:localhost:80",
