@@ -20,6 +20,7 @@ mod step;
 #[cfg(test)]
 mod testing;
 
+pub mod census;
 pub mod cgroup;
 pub mod channel;
 pub mod clock;
