@@ -81,7 +81,6 @@ impl Engine {
         let readiness = self.readiness(unit).filter(|_| main.pid.is_some())?;
         Some(match &service.unready {
             Some(reason) => format!("ReadyWhen={readiness}: {reason}"),
-            None if *readiness == Readiness::Notify => "its READY=1".to_owned(),
             None => format!("ReadyWhen={readiness}"),
         })
     }
