@@ -9,13 +9,14 @@ use std::ffi::CString;
 use std::io;
 use std::path::Path;
 
-use crate::engine::{Core, Ending, RunResult, SpawnFailure};
+use crate::engine::{Core, Ending, Role, RunResult, SpawnFailure};
 use crate::sys::files;
 use crate::sys::proc::{self, Mark};
 use crate::sys::process::error_text;
 use crate::unit::{EnvironmentFile, Service, Signal, parse_environment_file};
 
 use super::account::Account;
+use super::notify;
 use super::spawn::{Order, failure};
 use super::supervisor::is_ours_alone;
 
@@ -90,6 +91,13 @@ impl Environment {
         }
         environment.set(INVOCATION, invocation.text());
         environment.set("DIAKONOS_UNIT", unit.name.as_str());
+        if let Some(address) = notify::address(service, invocation) {
+            environment.set("NOTIFY_SOCKET", &address);
+        }
+        let watchdog = service.oversight().watchdog;
+        if let Some(limit) = watchdog.filter(|_| spawn.role == Role::Start) {
+            environment.set("WATCHDOG_USEC", &limit.as_micros().to_string());
+        }
         if let Some(pid) = spawn.main_pid {
             environment.set("MAINPID", &pid.to_string());
         }

@@ -190,7 +190,7 @@ impl Daemon {
         };
         let fds = [self.lock.as_fd(), self.listener.as_fd()];
         self.processes.keeper.seat(note, fds);
-        self.processes.keep_pipes();
+        self.processes.keep_for_successor();
         self.processes.keeper.ready();
     }
 
@@ -273,7 +273,8 @@ impl Daemon {
                 self.sessions.woken(id, hung_up, &mut self.sources);
                 heard.push(id);
             }
-            Source::Exit(_)
+            Source::Notify(_)
+            | Source::Exit(_)
             | Source::ExecStatus(_)
             | Source::Member(_)
             | Source::Probe(_)

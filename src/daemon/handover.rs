@@ -22,6 +22,7 @@ use super::event_loop::Daemon;
 use super::home::Home;
 use super::keeper::Keeper;
 use super::processes::Processes;
+use super::readiness::Before;
 use super::request::Waiter;
 use super::restore;
 use super::session::{Session, Sessions, Stage};
@@ -63,15 +64,18 @@ pub(super) fn receive(home: Home, note: i32) -> Result<(Seat, Keeper, Heritage),
     let handed =
         decode(File::from(note)).map_err(|reason| failed(std::io::Error::other(reason)))?;
     let take = |fd: i32| take_inherited(fd).map_err(failed);
-    let keeper = match handed.guardian {
+    let mut keeper = match handed.guardian {
         Some((pid, channel)) => {
             let channel = Channel::from_owned(take(channel)?);
             Pid::from_raw(pid)
                 .map(|pid| Keeper::of(pid, channel))
                 .unwrap_or_default()
         }
-        None => Keeper::of_supervisor(),
+        None => Keeper::of_supervisor(Vec::new()),
     };
+    let kept = handed.kept.into_iter();
+    let kept = kept.map(|(key, fd)| Ok((key, take(fd)?)));
+    keeper.inherit(kept.collect::<Result<_, _>>()?);
     let seat = Seat {
         home,
         lock: File::from(take(handed.lock)?),
@@ -124,6 +128,11 @@ impl Daemon {
             nofile: self.processes.limits,
             directories: directories.collect(),
             readers: self.processes.readers().map(|fd| fd.as_raw_fd()).collect(),
+            kept: self
+                .processes
+                .kept_as_it_is()
+                .map(|(key, fd)| (key, fd.as_raw_fd()))
+                .collect(),
             sessions: sessions.collect(),
         }
     }
@@ -216,10 +225,11 @@ impl Sessions {
 }
 
 impl Processes {
-    /// The read ends of all log FIFOs.
+    /// The read ends of all FIFOs: of the logs, and of those on which a service tells that it is ready.
     pub(super) fn readers(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
         let logs = self.holds.values().filter_map(|hold| hold.log.as_ref());
-        logs.flat_map(|log| log.readers())
+        let lines = self.before.values().filter_map(Before::reader);
+        logs.flat_map(|log| log.readers()).chain(lines)
     }
 
     /// Whether no child is on its way to its program.

@@ -26,6 +26,8 @@ use super::supervisor::Store;
 const QUICK_MS: u64 = 10_000;
 /// So many that die at once are enough.
 const QUICK_MAX: u32 = 5;
+/// Bits of a key that say that its descriptor is of use as it is. Other keys are inodes, which are smaller.
+pub(super) const AS_IT_IS: u64 = 3 << 62;
 /// How long after a guardian could not be made it is tried again.
 const AGAIN_MS: u64 = 60_000;
 
@@ -39,6 +41,8 @@ pub(super) struct Keeper {
     quick: u32,
     /// When another one is to be tried, since there is none that should be; monotonic.
     again_ms: Option<u64>,
+    /// What a predecessor had kept for us, until it is taken.
+    inherited: Vec<(u64, OwnedFd)>,
 }
 
 #[derive(Debug)]
@@ -83,11 +87,23 @@ impl Keeper {
     }
 
     /// Of a daemon whose successors others make.
-    pub(super) fn of_supervisor() -> Self {
+    pub(super) fn of_supervisor(given: Vec<(u64, OwnedFd)>) -> Self {
         Self {
+            inherited: given,
             store: Store::find(),
             ..Self::default()
         }
+    }
+
+    /// What was kept for us: the rest of it, which is opened by name, is closed.
+    pub(super) fn inherit(&mut self, kept: Vec<(u64, OwnedFd)>) {
+        let as_it_is = |kept: &(u64, OwnedFd)| kept.0 & AS_IT_IS != 0;
+        self.inherited = kept.into_iter().filter(as_it_is).collect();
+    }
+
+    /// Each of these is given once, with the key that it was held as.
+    pub(super) fn take_inherited(&mut self) -> Vec<(u64, OwnedFd)> {
+        std::mem::take(&mut self.inherited)
     }
 
     /// Who keeps for us, if somebody does.
@@ -128,9 +144,13 @@ impl Keeper {
 
     /// The read end of a FIFO: it is to stay open when we die, so that what is in it outlives its writer.
     pub(super) fn hold(&mut self, reader: BorrowedFd<'_>) {
-        let Ok(key) = files::inode(reader) else {
-            return;
-        };
+        if let Ok(key) = files::inode(reader) {
+            self.hold_as(key, reader);
+        }
+    }
+
+    /// The same for anything else, under a key by which a successor knows it.
+    pub(super) fn hold_as(&mut self, key: u64, reader: BorrowedFd<'_>) {
         if let Some(link) = &mut self.link {
             link.say(Message::Hold(key), &[reader]);
         }
@@ -141,9 +161,13 @@ impl Keeper {
 
     /// It is about to be closed, and nothing of use is in it.
     pub(super) fn release(&mut self, reader: BorrowedFd<'_>) {
-        let Ok(key) = files::inode(reader) else {
-            return;
-        };
+        if let Ok(key) = files::inode(reader) {
+            self.release_as(key);
+        }
+    }
+
+    /// What was held under this key is of no use any more.
+    pub(super) fn release_as(&mut self, key: u64) {
         if let Some(store) = &mut self.store {
             store.forget(key);
         }

@@ -30,6 +30,8 @@ const FILE_TIME_SLACK_MS: u64 = 50;
 pub(super) struct Finding {
     pub(super) unit: UnitId,
     file: Option<PathBuf>,
+    /// Whether to guess where there is no file: `GuessMainPID=`.
+    guesses: bool,
 }
 
 /// What a look came to.
@@ -70,7 +72,13 @@ impl Processes {
         // When the last process goes, nobody is left who could write the file.
         hold.group.watch(Watched::Ours, &mut self.watches);
         hold.group.hold_members(turn.sources, &mut self.kin);
-        self.finding.insert(run, Finding { unit, file });
+        let guesses = service.is_none_or(|service| service.oversight().guess_main);
+        let finding = Finding {
+            unit,
+            file,
+            guesses,
+        };
+        self.finding.insert(run, finding);
         self.look_for_main(run, turn);
     }
 
@@ -83,7 +91,7 @@ impl Processes {
 
     /// Looks once more; called whenever something happened that may have made a difference.
     pub(super) fn look_for_main(&mut self, run: RunId, turn: &mut Turn<'_>) {
-        let Some(Finding { unit, file }) = self.finding.get(&run) else {
+        let Some(Finding { unit, file, .. }) = self.finding.get(&run) else {
             return;
         };
         let unit = *unit;
@@ -98,7 +106,11 @@ impl Processes {
                 ::log::warn!("watching {}: {error}", folder.display());
             }
         }
-        if let Some(answer) = self.answer((unit, run), turn) {
+        let answer = match self.ears.take_main(unit) {
+            Some(named) => self.hold_main((unit, run), named, turn),
+            None => self.answer((unit, run), turn),
+        };
+        if let Some(answer) = answer {
             self.stop_finding(run);
             turn.events.push_back(answer);
         }
@@ -125,7 +137,12 @@ impl Processes {
     }
 
     fn judge(&self, run: RunId) -> Verdict {
-        let Some(Finding { unit, file }) = self.finding.get(&run) else {
+        let Some(Finding {
+            unit,
+            file,
+            guesses,
+        }) = self.finding.get(&run)
+        else {
             return Verdict::Wait;
         };
         let Some(hold) = self.holds.get(unit) else {
@@ -133,7 +150,9 @@ impl Processes {
         };
         let verdict = match file {
             Some(file) => self.judge_file(hold, *unit, file),
-            None => return self.guess(hold, *unit),
+            None if *guesses => return self.guess(hold, *unit),
+            None if hold.group.has_no_head() => return Verdict::Missing(NoMain::Gone),
+            None => return Verdict::Missing(NoMain::Ambiguous),
         };
         let is_hopeless = || hold.group.has_no_head() && self.strays(*unit).is_empty();
         if verdict == Verdict::Wait && is_hopeless() {

@@ -28,12 +28,14 @@ mod machine;
 mod main_pid;
 mod memory;
 mod newborn;
+mod notify;
 mod probe;
 mod processes;
 mod pump;
 mod readiness;
 mod request;
 mod restore;
+mod sandbox;
 mod session;
 mod set;
 mod setting;
@@ -109,9 +111,10 @@ pub enum Guarded {
 /// The daemon could not start; nothing was started then.
 pub fn run(options: Options) -> Result<Ended, BootError> {
     let ready = Ready::take(options.ready_fd);
-    if options.guarded == Guarded::ByOthers {
-        supervisor::close_given();
-    }
+    let given = match options.guarded {
+        Guarded::ByOthers => supervisor::take_given(),
+        Guarded::ByUs => Vec::new(),
+    };
     let seat = match boot::take_seat(options.home, options.service_directories) {
         Ok(seat) => seat,
         Err(error) => {
@@ -121,7 +124,7 @@ pub fn run(options: Options) -> Result<Ended, BootError> {
     };
     supervisor::note(&seat.home, options.guarded);
     match options.guarded {
-        Guarded::ByOthers => serve(seat, ready, Keeper::of_supervisor(), None),
+        Guarded::ByOthers => serve(seat, ready, Keeper::of_supervisor(given), None),
         Guarded::ByUs => follow(guardian::guard(seat, ready)?),
     }
 }

@@ -15,7 +15,6 @@ use crate::engine::{Effect, Ending, Engine, Event, FactRun, Role, RunId, SpawnFa
 use crate::sys::cgroup::{Cgroup, Tree};
 use crate::sys::kin::Kin;
 use crate::sys::process::{self, Pid, PidFd, reap_orphans};
-use crate::sys::users;
 use crate::unit::Unit;
 use crate::wire::{Saved, SavedDefinition};
 
@@ -30,6 +29,8 @@ use super::leftover::Leftovers;
 use super::lenience::Forgone;
 use super::machine::{Limited, Machine};
 use super::main_pid::Finding;
+use super::memory::Looks;
+use super::notify::Ears;
 use super::pump::{Intake, UnitLog};
 use super::readiness::{Awaiting, Before};
 use super::settling::is_rest;
@@ -61,6 +62,8 @@ pub(super) struct ProcessStatus<'a> {
     pub(super) log_lost: u64,
     /// How the last main process ended.
     pub(super) last_end: Option<Ending>,
+    /// What the service says of itself.
+    pub(super) said: Option<&'a str>,
     /// What it goes without.
     pub(super) forgone: &'a [Box<str>],
 }
@@ -97,13 +100,14 @@ pub(super) struct Processes {
     pub(super) stirred: BTreeSet<UnitId>,
     /// Units that may have no process any more.
     pub(super) doubtful: BTreeSet<UnitId>,
-    /// Units that use more memory than `RestartMemoryMax=` lets them.
-    pub(super) heavy: BTreeSet<UnitId>,
+    pub(super) looks: Looks,
     pub(super) intake: Intake,
     /// A child that is no service: the program that may follow us reads what it will find.
     pub(super) rehearsing: Option<Pid>,
     /// Whom a successor gets from what we leave.
     pub(super) keeper: Keeper,
+    /// Where services speak of themselves.
+    pub(super) ears: Ears,
     /// Runs whose processes have ended: to be reaped once that has been written down.
     pub(super) ended: Vec<(RunId, Run)>,
 }
@@ -218,24 +222,13 @@ impl Processes {
             leftovers: Leftovers::default(),
             stirred: BTreeSet::new(),
             doubtful: BTreeSet::new(),
-            heavy: BTreeSet::new(),
+            looks: Looks::default(),
             intake,
             rehearsing: None,
             keeper: Keeper::default(),
+            ears: Ears::default(),
             ended: Vec::new(),
         }
-    }
-
-    /// What the machine lets us do, one line each, for `daemon-status`.
-    pub(super) fn abilities(&self) -> Vec<String> {
-        let groups = self.tree.as_ref().map(Tree::path);
-        let [groups, limits] = self.machine.abilities(groups);
-        let switching = if users::effective_uid() == 0 {
-            "user switching: yes".to_owned()
-        } else {
-            format!("user switching: no, not root but {}", self.ours.name)
-        };
-        vec![groups, limits, switching]
     }
 
     /// Carries out an effect that concerns processes; others are not for here.
@@ -283,7 +276,13 @@ impl Processes {
             events,
         };
         match source {
-            Source::Exit(run) => self.exit(run, turn),
+            Source::Notify(unit) => return self.hear(unit, turn),
+            Source::Exit(run) => {
+                if self.hear_last_words(run, turn) == Progress::More {
+                    return Progress::More;
+                }
+                self.exit(run, turn);
+            }
             Source::ExecStatus(run) => self.exec_status(run, turn),
             Source::LogPipe(unit, stream) => return self.pump((unit, stream), turn),
             Source::Probe(run) => self.look_goes_on(run, turn),
@@ -354,6 +353,7 @@ impl Processes {
             sources,
             events,
         };
+        self.take_words();
         for (_, run) in std::mem::take(&mut self.ended) {
             // One that was not our child is reaped by whose it is.
             let _ = run.pidfd.wait();
@@ -400,6 +400,7 @@ impl Processes {
             cgroup,
             log_lost,
             last_end,
+            said,
             ..
         } = self.status(unit);
         let next = engine.next_unit(unit);
@@ -416,6 +417,7 @@ impl Processes {
             last_end,
             log_lost,
             oom_kills: hold.and_then(|hold| hold.limited.memory.kills()),
+            said: said.map(str::to_owned),
         };
         self.states.save(unit, &saved, || {
             let both = [Some(definition), next].into_iter().flatten();
@@ -434,48 +436,8 @@ impl Processes {
                 .log_lost
                 .saturating_add(log.map_or(0, UnitLog::lost_bytes)),
             last_end: history.last_end,
+            said: self.ears.said(unit),
             forgone: self.forgone.of(unit),
-        }
-    }
-
-    /// The daemon ends: what is in the pipes goes to the logs, and what stands for units without processes is removed.
-    pub(super) fn finish(&mut self, engine: &Engine, sources: &mut Sources) {
-        let units: Vec<UnitId> = self.holds.keys().copied().collect();
-        let turn = &mut Turn {
-            engine,
-            sources,
-            events: &mut VecDeque::new(),
-        };
-        for unit in units {
-            self.settle_unit(unit, turn);
-        }
-        self.states.keep_last_run(engine.last_run());
-        for unit in engine.units() {
-            self.look_at_folders(unit, engine);
-            if let Some(definition) = engine
-                .unit(unit)
-                .filter(|_| !self.holds.contains_key(&unit))
-                && self.left_over(&definition.name).is_empty()
-            {
-                self.states.remove(unit, &definition.name);
-            }
-        }
-        if let (Some(tree), true) = (&self.tree, self.holds.is_empty()) {
-            tree.switch_off();
-            // Somebody else's group in it keeps it, which is as it should be.
-            let _ = tree.remove();
-        }
-    }
-
-    /// Has the guardian hold every log pipe.
-    pub(super) fn keep_pipes(&mut self) {
-        for log in self.holds.values().filter_map(|hold| hold.log.as_ref()) {
-            for reader in log.readers() {
-                self.keeper.hold(reader);
-            }
-        }
-        for reader in self.before.values().filter_map(Before::reader) {
-            self.keeper.hold(reader);
         }
     }
 }

@@ -13,7 +13,7 @@ use crate::engine::{
 };
 use crate::sys::clock;
 use crate::sys::process::{Pid, PidFd, error_text};
-use crate::unit::{Context, Service, Unit};
+use crate::unit::{Context, NotifyAccess, Service, Unit};
 use crate::wire::Saved;
 
 use super::account::Account;
@@ -63,6 +63,7 @@ impl Processes {
         sources: &mut Sources,
         (events, context): (&mut VecDeque<Event>, &Context),
     ) {
+        self.ears.inherit(self.keeper.take_inherited());
         let left = self.states.predecessor();
         engine.count_on_from(left.last_run);
         self.note_leftovers(&left);
@@ -100,8 +101,10 @@ impl Processes {
             };
             let (log_lost, last_end) = (saved.log_lost, saved.last_end);
             self.history.insert(id, History { log_lost, last_end });
+            self.ears.remember(id, saved.said.as_deref());
             self.take_back(id, saved, &mut scan, turn);
         }
+        self.ears.disinherit();
         self.tell_taken(&taken);
         // Whatever is due by now, and whatever waited for its turn, is so again.
         events.push_back(Event::Tick);
@@ -256,8 +259,21 @@ impl Processes {
             resume(log, &saved.facts);
         }
         let memory = &mut hold.limited.memory;
-        memory.begin((id, service), &hold.group, &mut self.watches);
+        let told = (&mut self.watches, &mut self.looks);
+        memory.begin((id, service), &hold.group, told);
         self.holds.insert(id, hold);
+        self.listen_again((id, name), service, turn);
+    }
+
+    fn listen_again(&mut self, (id, name): (UnitId, &str), service: &Service, turn: &mut Turn<'_>) {
+        if service.oversight().access == NotifyAccess::None {
+            return;
+        }
+        let opened = Account::of_service(service, &self.ours, &mut Lenience::of(service))
+            .and_then(|owner| self.open_ear((id, service), owner.uid, turn));
+        if let Err(failed) = opened {
+            ::log::error!("{name}: it is not heard any more: {}", failed.reason);
+        }
     }
 
     fn hold_again(

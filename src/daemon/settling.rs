@@ -2,7 +2,9 @@
 //!
 //! Groups are watched, pipes are pumped, and a unit at rest is closed, so that it costs no descriptor.
 
-use crate::engine::{Event, RunId, State, UnitId};
+use std::collections::VecDeque;
+
+use crate::engine::{Engine, Event, RunId, State, UnitId};
 use crate::log::Stream;
 use crate::sys::kin::Kin;
 use crate::sys::process::error_text;
@@ -10,6 +12,7 @@ use crate::sys::process::error_text;
 use super::group::{Group, Watched};
 use super::processes::{Processes, Progress, Turn};
 use super::pump::Pumped;
+use super::sandbox::remove_temporary;
 use super::sources::Sources;
 use super::watches::Purpose;
 
@@ -112,6 +115,35 @@ impl Processes {
         Progress::Drained
     }
 
+    /// The daemon ends: what is in the pipes goes to the logs, and what stands for units without processes is removed.
+    pub(super) fn finish(&mut self, engine: &Engine, sources: &mut Sources) {
+        let units: Vec<UnitId> = self.holds.keys().copied().collect();
+        let turn = &mut Turn {
+            engine,
+            sources,
+            events: &mut VecDeque::new(),
+        };
+        for unit in units {
+            self.settle_unit(unit, turn);
+        }
+        self.states.keep_last_run(engine.last_run());
+        for unit in engine.units() {
+            self.look_at_folders(unit, engine);
+            if let Some(definition) = engine
+                .unit(unit)
+                .filter(|_| !self.holds.contains_key(&unit))
+                && self.left_over(&definition.name).is_empty()
+            {
+                self.states.remove(unit, &definition.name);
+            }
+        }
+        if let (Some(tree), true) = (&self.tree, self.holds.is_empty()) {
+            tree.switch_off();
+            // Somebody else's group in it keeps it, which is as it should be.
+            let _ = tree.remove();
+        }
+    }
+
     /// Closes what a unit without processes holds. What still has a writer, or a process, stays until that is over.
     pub(super) fn settle_unit(&mut self, unit: UnitId, turn: &mut Turn<'_>) {
         let is_busy = self.runs.values().any(|run| run.unit == unit)
@@ -134,10 +166,13 @@ impl Processes {
         }
         hold.group.unwatch(turn.sources, &mut self.watches);
         self.watches.remove(Purpose::Memory(unit));
+        self.looks.forget(unit);
         if let Err(error) = hold.group.remove() {
             ::log::warn!("removing the cgroup of unit {unit}: {}", error_text(&error));
         }
+        self.remove_temporary(unit, turn);
         self.forget_before(unit, turn.sources);
+        self.ears.close(unit, turn.sources, &mut self.keeper);
         if let Some(mut log) = self.holds.remove(&unit).and_then(|hold| hold.log) {
             log.close(turn.sources, &mut self.keeper);
             self.history.entry(unit).or_default().log_lost += log.lost_bytes();
@@ -158,6 +193,22 @@ fn is_gone(group: &mut Group, sources: &mut Sources, kin: &mut Kin) -> bool {
         kin.look_anew();
     }
     false
+}
+
+impl Processes {
+    /// What the service had in its own `/tmp` ends with it.
+    fn remove_temporary(&self, unit: UnitId, turn: &Turn<'_>) {
+        let Some(unit) = turn.engine.unit(unit) else {
+            return;
+        };
+        let sandbox = unit
+            .service
+            .as_ref()
+            .and_then(|service| service.sandbox.as_ref());
+        if sandbox.is_some_and(|sandbox| sandbox.private_tmp) {
+            remove_temporary(&self.home.temporary(unit.name.as_str()));
+        }
+    }
 }
 
 /// Once the service is down nobody has a use for its PID file, and the number in it may become somebody else's:

@@ -21,6 +21,8 @@ pub(super) struct SessionId(pub(super) u64);
 /// come before a log byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Source {
+    /// Where a service speaks of itself: before its end, which may come at once.
+    Notify(UnitId),
     /// The pipe on which a newborn child tells how far it came.
     ExecStatus(RunId),
     /// A run's pidfd: readable once the process has ended.

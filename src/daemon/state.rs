@@ -500,6 +500,8 @@ mod tests {
             begun: Moment(3),
             failure: None,
             main_ending: None,
+            watchdog_ms: None,
+            runtime_due: None,
         };
         Saved {
             facts,
@@ -514,6 +516,7 @@ mod tests {
             last_end: None,
             log_lost: 0,
             oom_kills: None,
+            said: None,
         }
     }
 

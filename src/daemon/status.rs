@@ -70,6 +70,7 @@ pub(super) fn unit(id: UnitId, around: &Surroundings<'_>) -> Option<UnitStatus> 
         file_changed: is_changed(view.unit),
         cgroup: process.cgroup.map(|path| path.display().to_string()),
         log_lost: process.log_lost,
+        said: process.said.unwrap_or_default().to_owned(),
         forgone: process.forgone.iter().map(ToString::to_string).collect(),
         ..described(view.unit, around.enabled.contains(&view.unit.name))
     };

@@ -16,6 +16,7 @@ use crate::sys::{clock, files, notify};
 
 use super::Guarded;
 use super::home::Home;
+use super::keeper::AS_IT_IS;
 
 /// Names the socket that listens, if one does.
 const SOCKET: &str = "NOTIFY_SOCKET";
@@ -145,16 +146,25 @@ impl Store {
     }
 }
 
-/// Closes what a supervisor kept for this daemon and gave it again, sd_listen_fds(3): it has copies of its own, and the
-/// pipes are opened by their names. To be called before anything else has opened a descriptor by such a number.
-pub(super) fn close_given() {
+/// What a supervisor kept for this daemon and gave it again, sd_listen_fds(3), by the keys that it was kept as. It has
+/// copies of its own. To be called before anything else has opened a descriptor by such a number.
+pub(super) fn take_given() -> Vec<(u64, OwnedFd)> {
     let number = |name| std::env::var(name).ok().and_then(|text| text.parse().ok());
     let is_ours = number("LISTEN_PID") == Some(std::process::id());
     let count = number("LISTEN_FDS").filter(|_| is_ours).unwrap_or(0);
-    for fd in (FIRST_GIVEN..).take(count.min(GIVEN_MAX) as usize) {
+    let names = std::env::var("LISTEN_FDNAMES").unwrap_or_default();
+    let mut names = names.split(':');
+    let fds = (FIRST_GIVEN..).take(count.min(GIVEN_MAX) as usize);
+    let given = fds.filter_map(|fd| {
+        let key = names.next().and_then(|name| name.strip_prefix("log-"));
         // One that is not open does not have to be closed.
-        drop(files::take_inherited(fd));
-    }
+        let fd = files::take_inherited(fd).ok()?;
+        Some((key?.parse().ok()?, fd))
+    });
+    let mut kept = given.collect::<Vec<_>>();
+    // Pipes are opened by their names.
+    kept.retain(|(key, _)| key & AS_IT_IS != 0);
+    kept
 }
 
 /// Notes who makes the daemon's successor. A command that finds it dead leaves that to its supervisor for a while. One

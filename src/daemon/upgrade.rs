@@ -303,6 +303,7 @@ impl Daemon {
         let mut kept = vec![note.as_fd(), self.listener.as_fd(), self.lock.as_fd()];
         kept.extend(self.processes.keeper.channel().map(AsFd::as_fd));
         kept.extend(self.processes.readers());
+        kept.extend(self.processes.kept_as_it_is().map(|(_, fd)| fd));
         kept.extend(self.sessions.streams());
         kept
     }

@@ -17,6 +17,14 @@ pub enum Input {
     Reload,
     Executed,
     Ready,
+    /// It says that it reloads.
+    Reloading,
+    /// It says that it goes down by itself.
+    Stopping,
+    /// Its watchdog was not served.
+    Hung,
+    /// It has run for as long as it may.
+    Overrun,
     MainEnded,
     ControlEnded,
     MainFound,
@@ -51,6 +59,19 @@ pub enum Action {
     Launched,
     /// The main process says that it is ready.
     MainReady,
+    /// It says that it reloads.
+    Reloading,
+    /// It says that it is ready again.
+    Reloaded,
+    /// It goes down by itself.
+    Leave,
+    /// It has gone down by itself.
+    Left,
+    LeaveTooLong,
+    /// It hangs: `WatchdogSignal=` ends it.
+    Abandon,
+    /// It has run for as long as it may.
+    Overrun,
     /// The process of a start under way ended.
     FirstEnded,
     /// The search for a main process was a predecessor's and found none before that died.
@@ -85,14 +106,26 @@ pub enum Action {
 }
 
 impl Input {
+    /// What a process may say at any time, and that means nothing to a unit that does not wait for it.
+    fn is_word(self) -> bool {
+        matches!(
+            self,
+            Self::Ready | Self::Reloading | Self::Stopping | Self::Hung
+        )
+    }
+
     /// Every input, in the order of the table's columns.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 17] = [
         Self::Wake,
         Self::Begin,
         Self::Halt,
         Self::Reload,
         Self::Executed,
         Self::Ready,
+        Self::Reloading,
+        Self::Stopping,
+        Self::Hung,
+        Self::Overrun,
         Self::MainEnded,
         Self::ControlEnded,
         Self::MainFound,
@@ -114,8 +147,14 @@ pub fn action(phase: FactPhase, input: Input) -> Action {
         | FactPhase::Starting
         | FactPhase::FindingMain
         | FactPhase::StartPost => starting(phase, input),
-        FactPhase::Running | FactPhase::Exited | FactPhase::Reloading => up(phase, input),
-        FactPhase::StopCommand
+        FactPhase::Running
+        | FactPhase::Exited
+        | FactPhase::Reloading
+        | FactPhase::ReloadSignal
+        | FactPhase::ReloadNotify => up(phase, input),
+        FactPhase::Leaving
+        | FactPhase::StopCommand
+        | FactPhase::Aborting
         | FactPhase::Killing
         | FactPhase::KillingHard
         | FactPhase::StopPost
@@ -126,6 +165,7 @@ pub fn action(phase: FactPhase, input: Input) -> Action {
 
 fn resting(input: Input) -> Action {
     match input {
+        input if input.is_word() => Action::Ignore,
         Input::Wake => Action::Queue,
         // What was left behind on purpose (KillMode=process) may end at any time.
         Input::GroupEmpty | Input::OomKill => Action::Ignore,
@@ -134,6 +174,10 @@ fn resting(input: Input) -> Action {
         | Input::Reload
         | Input::Executed
         | Input::Ready
+        | Input::Reloading
+        | Input::Stopping
+        | Input::Hung
+        | Input::Overrun
         | Input::MainEnded
         | Input::ControlEnded
         | Input::MainFound
@@ -144,6 +188,7 @@ fn resting(input: Input) -> Action {
 
 fn waiting(input: Input) -> Action {
     match input {
+        input if input.is_word() => Action::Ignore,
         Input::Begin => Action::Start,
         Input::Halt => Action::Drop,
         Input::GroupEmpty | Input::OomKill => Action::Ignore,
@@ -151,6 +196,10 @@ fn waiting(input: Input) -> Action {
         | Input::Reload
         | Input::Executed
         | Input::Ready
+        | Input::Reloading
+        | Input::Stopping
+        | Input::Hung
+        | Input::Overrun
         | Input::MainEnded
         | Input::ControlEnded
         | Input::MainFound
@@ -161,6 +210,7 @@ fn waiting(input: Input) -> Action {
 
 fn backing_off(input: Input) -> Action {
     match input {
+        input if input.is_word() => Action::Ignore,
         Input::Wake => Action::Queue,
         Input::Halt => Action::Drop,
         Input::GroupEmpty | Input::OomKill => Action::Ignore,
@@ -169,6 +219,10 @@ fn backing_off(input: Input) -> Action {
         | Input::Reload
         | Input::Executed
         | Input::Ready
+        | Input::Reloading
+        | Input::Stopping
+        | Input::Hung
+        | Input::Overrun
         | Input::MainEnded
         | Input::ControlEnded
         | Input::MainFound
@@ -184,7 +238,8 @@ fn starting(phase: FactPhase, input: Input) -> Action {
         (_, Input::GroupEmpty) => Action::Ignore,
         (FactPhase::Starting, Input::Executed) => Action::Launched,
         (FactPhase::Starting, Input::Ready) => Action::MainReady,
-        (_, Input::Executed | Input::Ready) => Action::Ignore,
+        (_, Input::Executed) => Action::Ignore,
+        (_, input) if input.is_word() => Action::Ignore,
         (FactPhase::StartPre, Input::ControlEnded) => Action::NextStartPre,
         (FactPhase::StartPost, Input::ControlEnded) => Action::NextStartPost,
         (FactPhase::Starting, Input::MainEnded) => Action::FirstEnded,
@@ -200,7 +255,12 @@ fn starting(phase: FactPhase, input: Input) -> Action {
             | Input::MainEnded
             | Input::ControlEnded
             | Input::MainFound
-            | Input::MainMissing,
+            | Input::MainMissing
+            | Input::Ready
+            | Input::Reloading
+            | Input::Stopping
+            | Input::Hung
+            | Input::Overrun,
         ) => Action::Never,
     }
 }
@@ -211,18 +271,39 @@ fn up(phase: FactPhase, input: Input) -> Action {
         (FactPhase::Running | FactPhase::Reloading, Input::OomKill) => Action::OutOfMemory,
         (_, Input::OomKill) => Action::Ignore,
         (FactPhase::Running, Input::Reload) => Action::RunReload,
-        (FactPhase::Running | FactPhase::Reloading, Input::MainEnded) => Action::MainLost,
-        (FactPhase::Running | FactPhase::Reloading, Input::GroupEmpty) => Action::GroupLost,
-        (_, Input::GroupEmpty) => Action::Ignore,
+        (FactPhase::Exited, Input::MainEnded) => Action::Never,
+        (_, Input::MainEnded) => Action::MainLost,
+        (FactPhase::Exited, Input::GroupEmpty) => Action::Ignore,
+        (_, Input::GroupEmpty) => Action::GroupLost,
         (FactPhase::Reloading, Input::ControlEnded) => Action::NextReload,
-        (FactPhase::Reloading, Input::Due) => Action::ReloadTooLong,
-        (_, Input::Executed | Input::Ready) => Action::Ignore,
+        (FactPhase::Reloading | FactPhase::ReloadSignal | FactPhase::ReloadNotify, Input::Due) => {
+            Action::ReloadTooLong
+        }
+        (FactPhase::Reloading | FactPhase::ReloadNotify, Input::Ready) => Action::Reloaded,
+        (FactPhase::Running | FactPhase::Reloading | FactPhase::ReloadSignal, Input::Reloading) => {
+            Action::Reloading
+        }
+        (
+            FactPhase::Running | FactPhase::ReloadSignal | FactPhase::ReloadNotify,
+            Input::Stopping,
+        ) => Action::Leave,
+        (
+            FactPhase::Running
+            | FactPhase::Reloading
+            | FactPhase::ReloadSignal
+            | FactPhase::ReloadNotify,
+            Input::Hung,
+        ) => Action::Abandon,
+        (FactPhase::Exited, Input::Overrun) => Action::Never,
+        (_, Input::Overrun) => Action::Overrun,
+        (_, Input::Executed | Input::Ready | Input::Reloading | Input::Stopping | Input::Hung) => {
+            Action::Ignore
+        }
         (
             _,
             Input::Wake
             | Input::Begin
             | Input::Reload
-            | Input::MainEnded
             | Input::ControlEnded
             | Input::MainFound
             | Input::MainMissing
@@ -232,13 +313,19 @@ fn up(phase: FactPhase, input: Input) -> Action {
 }
 
 fn ending(phase: FactPhase, input: Input) -> Action {
-    let kills = phase != FactPhase::StopCommand && phase != FactPhase::StopPost;
+    let kills = !matches!(
+        phase,
+        FactPhase::Leaving | FactPhase::StopCommand | FactPhase::StopPost
+    );
     match (phase, input) {
         (FactPhase::StopCommand, Input::ControlEnded) => Action::NextStop,
         (FactPhase::StopCommand, Input::Due) => Action::StopCommandTooLong,
         (FactPhase::StopPost, Input::ControlEnded) => Action::NextStopPost,
         (FactPhase::StopPost, Input::Due) => Action::StopPostTooLong,
         (FactPhase::StopPost, Input::MainEnded) => Action::Never,
+        (FactPhase::Leaving, Input::MainEnded) => Action::Left,
+        (FactPhase::Leaving, Input::ControlEnded) => Action::Never,
+        (FactPhase::Leaving, Input::Due) => Action::LeaveTooLong,
         (_, Input::MainEnded) => Action::NoteMain,
         (_, Input::ControlEnded) => Action::NoteControl,
         (_, Input::Due) => Action::KillTooLong,
@@ -246,7 +333,8 @@ fn ending(phase: FactPhase, input: Input) -> Action {
         (_, Input::GroupEmpty) => Action::Ignore,
         (_, Input::OomKill) => Action::Ignore,
         // A program that was on its way when the stop came.
-        (_, Input::Executed | Input::Ready) => Action::Ignore,
+        (_, Input::Executed) => Action::Ignore,
+        (_, Input::Ready | Input::Reloading | Input::Stopping | Input::Hung) => Action::Ignore,
         (
             _,
             Input::Wake
@@ -254,7 +342,8 @@ fn ending(phase: FactPhase, input: Input) -> Action {
             | Input::Halt
             | Input::Reload
             | Input::MainFound
-            | Input::MainMissing,
+            | Input::MainMissing
+            | Input::Overrun,
         ) => Action::Never,
     }
 }

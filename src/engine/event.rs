@@ -2,7 +2,7 @@
 
 use crate::unit::{Resources, Unit, UnitName};
 
-use super::{Asker, Awaited, Facts, Moment, RequestId, RunId, UnitId, Verb};
+use super::{Asker, Awaited, Facts, Moment, RequestId, RunId, UnitId, Verb, Word};
 
 #[derive(Clone, Debug)]
 pub enum Event {
@@ -50,6 +50,11 @@ pub enum Event {
     Unready {
         run: RunId,
         reason: Box<str>,
+    },
+    /// A service says something else of itself, sd_notify(3).
+    Said {
+        unit: UnitId,
+        word: Word,
     },
     /// There is no process (any more): a step before or at `execve` failed. Nothing else follows for this run.
     SpawnFailed {

@@ -37,6 +37,10 @@ pub struct Facts {
     pub failure: Option<FactFailure>,
     /// How the main process of the run that ends, or whose `ExecStartPost=` still runs, has ended, if it has.
     pub main_ending: Option<Ending>,
+    /// The watchdog that the service has asked for in place of its unit's, in milliseconds; 0 for none.
+    pub watchdog_ms: Option<u64>,
+    /// When it has run for long enough.
+    pub runtime_due: Option<Moment>,
 }
 
 /// A failure, as far as a successor needs it.
@@ -68,7 +72,11 @@ pub enum FactPhase {
     Running,
     Exited,
     Reloading,
+    ReloadSignal,
+    ReloadNotify,
+    Leaving,
     StopCommand,
+    Aborting,
     Killing,
     KillingHard,
     StopPost,

@@ -80,7 +80,7 @@ impl Engine {
         let since = service.freeze.map_or(now, |freeze| freeze.since);
         let step = Step::Freezing;
         service.freeze = Some(Freeze { since, step });
-        self.timers.hold(unit, since);
+        self.stop_clocks(unit, since);
         self.changed.insert(unit);
         self.batch.push(Effect::Freeze { unit });
         let cause = self.service(unit).map(|service| service.cause.clone());
@@ -107,7 +107,7 @@ impl Engine {
     pub(super) fn let_go(&mut self, unit: UnitId) {
         let is_frozen = |engine: &Self| engine.service(unit).is_some_and(|s| s.freeze.is_some());
         if is_frozen(self) {
-            self.timers.release(unit, self.now);
+            self.start_clocks(unit);
             self.thaw(unit);
         }
     }
@@ -154,8 +154,19 @@ impl Engine {
         self.resolve(unit, Awaited::Thaw, &failed(reason));
     }
 
+    fn stop_clocks(&mut self, unit: UnitId, since: Moment) {
+        for clock in [&mut self.timers, &mut self.runtimes, &mut self.watchdogs] {
+            clock.hold(unit, since);
+        }
+    }
+
+    fn start_clocks(&mut self, unit: UnitId) {
+        for clock in [&mut self.timers, &mut self.runtimes, &mut self.watchdogs] {
+            clock.release(unit, self.now);
+        }
+    }
+
     fn stops_thawing(&mut self, unit: UnitId) -> bool {
-        let now = self.now;
         let Some(service) = self.service_mut(unit) else {
             return false;
         };
@@ -164,7 +175,7 @@ impl Engine {
             .is_some_and(|freeze| freeze.step == Step::Thawing);
         if ends {
             service.freeze = None;
-            self.timers.release(unit, now);
+            self.start_clocks(unit);
             self.changed.insert(unit);
         }
         ends
@@ -182,7 +193,7 @@ impl Engine {
         };
         service.freeze = Some(Freeze { since, step });
         if step == Step::Freezing {
-            self.timers.hold(unit, since);
+            self.stop_clocks(unit, since);
         }
         self.batch.push(effect);
     }

@@ -38,14 +38,16 @@ impl Engine {
     }
 
     fn signal_gently(&mut self, unit: UnitId, targets: &[Target], (kill, round): (Kill, Round)) {
-        // systemd.kill(5): `RestartKillSignal=` is for a restart that was asked for.
-        let restarts = round == Round::Main
-            && self
-                .service(unit)
-                .is_some_and(|service| service.goal == Goal::Cycle);
-        let signal = match kill.restart_signal {
-            Some(signal) if restarts => signal,
-            Some(_) | None => kill.signal,
+        let restarts = self
+            .service(unit)
+            .is_some_and(|service| service.goal == Goal::Cycle);
+        let signal = match (round, kill.restart_signal) {
+            (Round::Abort, _) => self
+                .definition(unit)
+                .map_or(kill.signal, |d| d.oversight().watchdog_signal),
+            // systemd.kill(5): it is for a restart that was asked for.
+            (Round::Main, Some(signal)) if restarts => signal,
+            (Round::Main | Round::Final, _) => kill.signal,
         };
         let mut signals = vec![signal];
         // A stopped process cannot act on its signal.

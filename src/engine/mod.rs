@@ -28,6 +28,7 @@ mod id;
 mod invariants;
 mod kill;
 mod memory;
+mod oversight;
 mod phase;
 mod ready;
 mod request;
@@ -57,6 +58,7 @@ pub use event::{Absent, Core, Ending, Event, NoMain, SpawnFailure};
 pub use facts::{FactFailure, FactGoal, FactPhase, FactRun, Facts};
 pub use graph::find_cycle;
 pub use id::{ChangeId, Moment, RequestId, RunId, UnitId};
+pub use oversight::Word;
 pub use request::unfit;
 pub use restart::{RestartPlan, restart_plan};
 pub use resume::{Awaited, Pending};
@@ -83,6 +85,10 @@ pub struct Engine {
     names: BTreeMap<UnitName, UnitId>,
     graph: Graph,
     timers: Timers,
+    /// When a service has to have shown that it lives.
+    watchdogs: Timers,
+    /// When a service has run for long enough.
+    runtimes: Timers,
     requests: Requests,
     /// Which unit a process belongs to, from the wish for it until its end.
     runs: BTreeMap<RunId, UnitId>,
@@ -134,6 +140,8 @@ impl Engine {
             names: BTreeMap::new(),
             graph: Graph::default(),
             timers: Timers::default(),
+            watchdogs: Timers::default(),
+            runtimes: Timers::default(),
             requests: Requests::default(),
             runs: BTreeMap::new(),
             work: BTreeSet::new(),
@@ -198,6 +206,7 @@ impl Engine {
             Event::Executed { run } => self.on_executed(run),
             Event::Ready { run } => self.on_ready(run),
             Event::Unready { run, reason } => self.on_unready(run, reason),
+            Event::Said { unit, word } => self.on_said(unit, word),
             Event::SpawnFailed { run, failure } => self.on_fate(run, Fate::Unborn(failure)),
             Event::Exited { run, ending } => self.on_fate(run, Fate::Ended(ending)),
             Event::MainFound { run, pid } => self.on_main(run, Happening::MainFound(pid)),
@@ -227,7 +236,8 @@ impl Engine {
     /// When [`Event::Tick`] is due.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Moment> {
-        self.timers.next()
+        let all = [&self.timers, &self.watchdogs, &self.runtimes];
+        all.into_iter().filter_map(Timers::next).min()
     }
 
     #[must_use]
@@ -252,69 +262,13 @@ impl Engine {
         self.names.values().copied()
     }
 
-    fn on_spawned(&mut self, run: RunId, pid: u32) {
-        let Some(unit) = self.runs.get(&run).copied() else {
-            return;
-        };
-        if let Some(known) = self
-            .service_mut(unit)
-            .and_then(|service| service.phase.run_mut(run))
-        {
-            known.pid = Some(pid);
-            self.changed.insert(unit);
-        }
-    }
-
-    fn on_executed(&mut self, run: RunId) {
-        if let Some((unit, true)) = self.owner(run) {
-            self.happen(unit, Happening::Executed);
-        }
-    }
-
-    fn on_ready(&mut self, run: RunId) {
-        if let Some((unit, true)) = self.owner(run) {
-            self.happen(unit, Happening::Ready);
-        }
-    }
-
-    /// A process is gone. One that its unit does not wait for any more is only forgotten.
-    fn on_fate(&mut self, run: RunId, fate: Fate) {
-        let owner = self.owner(run);
-        self.runs.remove(&run);
-        match owner {
-            Some((unit, true)) => self.happen(unit, Happening::MainEnded(fate)),
-            Some((unit, false)) => self.happen(unit, Happening::ControlEnded(fate)),
-            None => {}
-        }
-    }
-
-    fn on_main(&mut self, run: RunId, happening: Happening) {
-        if let Some((unit, true)) = self.owner(run)
-            && self.is_kind(unit, FactPhase::FindingMain)
-        {
-            self.happen(unit, happening);
-        }
-    }
-
-    /// Whose process this is, and whether it is the main one (`true`) or a command (`false`).
-    fn owner(&self, run: RunId) -> Option<(UnitId, bool)> {
-        let unit = *self.runs.get(&run)?;
-        let phase = &self.services.get(&unit)?.phase;
-        if phase.main().is_some_and(|main| main.id == run) {
-            Some((unit, true))
-        } else if phase.control().is_some_and(|control| control.id == run) {
-            Some((unit, false))
-        } else {
-            None
-        }
-    }
-
     fn on_tick(&mut self) {
         while let Some(unit) = self.timers.pop_due(self.now) {
             self.happen(unit, Happening::Due);
         }
+        self.oversight_due();
         debug_assert!(
-            self.timers.next().is_none_or(|next| next > self.now),
+            self.next_deadline().is_none_or(|next| next > self.now),
             "after a tick the next deadline is later than now"
         );
     }
@@ -334,6 +288,13 @@ impl Engine {
             (Action::RunReload, _) => self.run_reload(unit),
             (Action::Launched, _) => self.launched(unit),
             (Action::MainReady, _) => self.main_ready(unit),
+            (Action::Reloading, Happening::Reloading(begun)) => self.reloading(unit, begun),
+            (Action::Reloaded, _) => self.reloaded(unit),
+            (Action::Leave, _) => self.leave(unit),
+            (Action::Left, Happening::MainEnded(fate)) => self.left(unit, &fate),
+            (Action::LeaveTooLong, _) => self.leave_too_long(unit),
+            (Action::Abandon, Happening::Hung(limit_ms)) => self.hung(unit, limit_ms),
+            (Action::Overrun, _) => self.overrun(unit),
             (Action::FirstEnded, Happening::MainEnded(fate)) => self.first_ended(unit, fate),
             (Action::FindAgain, _) => self.find_main(unit),
             (Action::MainLost, Happening::MainEnded(fate)) => self.main_lost(unit, &fate),
@@ -387,6 +348,10 @@ impl Engine {
     /// Puts the unit into a phase, without a deadline, and everybody concerned on the worklist.
     fn enter(&mut self, unit: UnitId, phase: Phase, cause: Option<Cause>) {
         self.timers.set(unit, None);
+        if !phase.kind().is_overseen() {
+            self.watchdogs.set(unit, None);
+            self.runtimes.set(unit, None);
+        }
         if let Some(service) = self.services.get_mut(&unit) {
             service.phase = phase;
         }

@@ -53,6 +53,18 @@ pub(super) enum Phase {
         main: Option<Run>,
         control: Run,
     },
+    /// Told to reload by a signal; it has not said that it does.
+    ReloadSignal {
+        main: Option<Run>,
+    },
+    /// It says that it reloads, and will say when it is ready again.
+    ReloadNotify {
+        main: Option<Run>,
+    },
+    /// It says that it goes down by itself.
+    Leaving {
+        main: Run,
+    },
     StopCommand {
         main: Option<Run>,
         control: Run,
@@ -121,6 +133,8 @@ pub(super) enum Stage {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Round {
     Main,
+    /// As `Main`, with `WatchdogSignal=` first.
+    Abort,
     Final,
 }
 
@@ -174,12 +188,13 @@ pub(super) const SKIPPED: &str = "exec-condition";
 
 /// systemd's word for a failure, `$SERVICE_RESULT` in systemd.exec(5).
 pub(super) fn failure_word(failure: &Failure) -> &'static str {
-    const WORDS: [&str; 8] = [
+    const WORDS: [&str; 9] = [
         "core-dump",
         "oom-kill",
         "signal",
         "exit-code",
         "timeout",
+        "watchdog",
         "start-limit-hit",
         "protocol",
         "resources",
@@ -209,9 +224,11 @@ pub(super) fn failure_word(failure: &Failure) -> &'static str {
         Failure::StartTimeout { .. }
         | Failure::ReadyTimeout { .. }
         | Failure::MainTimeout { .. }
+        | Failure::Runtime { .. }
         | Failure::StopTimeout { .. } => "timeout",
+        Failure::Watchdog { .. } => "watchdog",
         Failure::StartLimit { .. } => "start-limit-hit",
-        Failure::NoMain { .. } => "protocol",
+        Failure::NoMain { .. } | Failure::NeverReady { .. } => "protocol",
         Failure::Recorded { result, .. } => WORDS
             .iter()
             .find(|word| **word == &**result)
@@ -234,6 +251,9 @@ impl Phase {
             Self::Running { .. } => FactPhase::Running,
             Self::Exited => FactPhase::Exited,
             Self::Reloading { .. } => FactPhase::Reloading,
+            Self::ReloadSignal { .. } => FactPhase::ReloadSignal,
+            Self::ReloadNotify { .. } => FactPhase::ReloadNotify,
+            Self::Leaving { .. } => FactPhase::Leaving,
             Self::StopCommand { .. } => FactPhase::StopCommand,
             Self::Killing {
                 stage: Stage::Gentle,
@@ -241,8 +261,13 @@ impl Phase {
                 ..
             } => FactPhase::Killing,
             Self::Killing {
+                stage: Stage::Gentle,
+                round: Round::Abort,
+                ..
+            } => FactPhase::Aborting,
+            Self::Killing {
                 stage: Stage::Hard,
-                round: Round::Main,
+                round: Round::Main | Round::Abort,
                 ..
             } => FactPhase::KillingHard,
             Self::Killing {
@@ -262,10 +287,14 @@ impl Phase {
 
     pub(super) fn main(&self) -> Option<Run> {
         match self {
-            Self::Starting { main } | Self::FindingMain { main } => Some(*main),
+            Self::Starting { main } | Self::FindingMain { main } | Self::Leaving { main } => {
+                Some(*main)
+            }
             Self::StartPost { main, .. }
             | Self::Running { main }
             | Self::Reloading { main, .. }
+            | Self::ReloadSignal { main }
+            | Self::ReloadNotify { main }
             | Self::StopCommand { main, .. } => *main,
             Self::Killing { left, .. } => left.main,
             Self::Stopped
@@ -295,6 +324,9 @@ impl Phase {
             | Self::FindingMain { .. }
             | Self::Running { .. }
             | Self::Exited
+            | Self::ReloadSignal { .. }
+            | Self::ReloadNotify { .. }
+            | Self::Leaving { .. }
             | Self::Backoff => None,
         }
     }
@@ -302,9 +334,13 @@ impl Phase {
     /// The run of this phase that has this id, to be changed in place.
     pub(super) fn run_mut(&mut self, id: RunId) -> Option<&mut Run> {
         let (main, control) = match self {
-            Self::Starting { main } | Self::FindingMain { main } => (Some(main), None),
+            Self::Starting { main } | Self::FindingMain { main } | Self::Leaving { main } => {
+                (Some(main), None)
+            }
             Self::StartPre { control } | Self::StopPost { control, .. } => (None, Some(control)),
-            Self::Running { main } => (main.as_mut(), None),
+            Self::Running { main } | Self::ReloadSignal { main } | Self::ReloadNotify { main } => {
+                (main.as_mut(), None)
+            }
             Self::StartPost { main, control, .. }
             | Self::Reloading { main, control }
             | Self::StopCommand { main, control, .. } => (main.as_mut(), Some(control)),
@@ -325,7 +361,7 @@ impl Phase {
 
 impl FactPhase {
     /// Every phase, in the order of a unit's life.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 22] = [
         Self::Stopped,
         Self::Completed,
         Self::Failed,
@@ -337,7 +373,11 @@ impl FactPhase {
         Self::Running,
         Self::Exited,
         Self::Reloading,
+        Self::ReloadSignal,
+        Self::ReloadNotify,
+        Self::Leaving,
         Self::StopCommand,
+        Self::Aborting,
         Self::Killing,
         Self::KillingHard,
         Self::StopPost,
@@ -360,14 +400,28 @@ impl FactPhase {
     }
 
     pub(super) fn is_up(self) -> bool {
-        matches!(self, Self::Running | Self::Exited | Self::Reloading)
+        self.is_overseen() || self == Self::Exited
+    }
+
+    pub(super) fn reloads(self) -> bool {
+        matches!(
+            self,
+            Self::Reloading | Self::ReloadSignal | Self::ReloadNotify
+        )
+    }
+
+    /// Up with processes: its watchdog and its longest time to run count.
+    pub(super) fn is_overseen(self) -> bool {
+        self == Self::Running || self.reloads()
     }
 
     /// A run ends.
     pub(super) fn ends(self) -> bool {
         matches!(
             self,
-            Self::StopCommand
+            Self::Leaving
+                | Self::StopCommand
+                | Self::Aborting
                 | Self::Killing
                 | Self::KillingHard
                 | Self::StopPost
@@ -391,7 +445,11 @@ impl FactPhase {
             Self::Running => "running",
             Self::Exited => "exited",
             Self::Reloading => "reload",
+            Self::ReloadSignal => "reload-signal",
+            Self::ReloadNotify => "reload-notify",
+            Self::Leaving => "stop-notify",
             Self::StopCommand => "stop",
+            Self::Aborting => "stop-watchdog",
             Self::Killing => "stop-sigterm",
             Self::KillingHard => "stop-sigkill",
             Self::StopPost => "stop-post",
@@ -414,7 +472,7 @@ pub(super) fn state(phase: FactPhase, goal: Goal) -> State {
         (phase, Goal::Up) if phase.starts() => State::Starting,
         (FactPhase::Running, _) => State::Running,
         (FactPhase::Exited, _) => State::Exited,
-        (FactPhase::Reloading, _) => State::Reloading,
+        (phase, _) if phase.reloads() => State::Reloading,
         (_, _) => State::Stopping,
     }
 }

@@ -1,6 +1,6 @@
 //! Readiness: what a start waits for once its program runs, and what is said where it waits in vain.
 
-use crate::unit::{Kind, Readiness};
+use crate::unit::{Readiness, Service as Definition};
 
 use super::phase::Phase;
 use super::{Effect, Engine, Failure, RunId, UnitId};
@@ -12,14 +12,16 @@ impl Engine {
         let Some(Phase::Starting { main }) = self.phase(unit).cloned() else {
             return;
         };
-        let kind = self.definition(unit).map(|definition| definition.kind);
-        match kind {
-            Some(Kind::Simple | Kind::Exec) if self.readiness(unit).is_some() => {
+        let is_main = |definition: &Definition| definition.kind.is_main();
+        if !self.definition(unit).is_some_and(is_main) {
+            return;
+        }
+        match self.readiness(unit) {
+            Some(_) => {
                 let run = main.id;
                 self.batch.push(Effect::AwaitReady { unit, run });
             }
-            Some(Kind::Simple | Kind::Exec) => self.start_post_or_ready(unit, Some(main)),
-            Some(Kind::Oneshot | Kind::Forking) | None => {}
+            None => self.start_post_or_ready(unit, Some(main)),
         }
     }
 
@@ -51,10 +53,7 @@ impl Engine {
     /// What a start of the unit waits for beyond its program, if anything.
     fn readiness(&self, unit: UnitId) -> Option<&Readiness> {
         let definition = self.definition(unit)?;
-        let waits = match definition.kind {
-            Kind::Simple | Kind::Exec => definition.readiness != Readiness::Executed,
-            Kind::Oneshot | Kind::Forking => false,
-        };
+        let waits = definition.kind.is_main() && definition.readiness != Readiness::Executed;
         waits.then_some(&definition.readiness)
     }
 
@@ -66,7 +65,9 @@ impl Engine {
         };
         let readiness = self.readiness(unit).filter(|_| main.pid.is_some())?;
         Some(match &service.unready {
+            _ if *readiness == Readiness::Notify => "READY=1, sd_notify(3)".to_owned(),
             Some(reason) => format!("ReadyWhen={readiness}: {reason}"),
+            None if *readiness == Readiness::Notify => "its READY=1".to_owned(),
             None => format!("ReadyWhen={readiness}"),
         })
     }

@@ -71,12 +71,16 @@ pub(super) fn is_wanted(restart: &Restart, why: &Why, main: Option<Ending>) -> b
         }
     }
     match restart.policy {
-        Policy::No | Policy::OnWatchdog => false,
+        Policy::No => false,
+        Policy::OnWatchdog => failure.is_some_and(is_watchdog),
         Policy::Always => true,
         Policy::OnSuccess => failure.is_none(),
         Policy::OnFailure => failure.is_some(),
         Policy::OnAbnormal => failure.is_some_and(|failure| {
-            is_signal(failure) || is_timeout(failure) || failure_word(failure) == "oom-kill"
+            is_signal(failure)
+                || is_timeout(failure)
+                || is_watchdog(failure)
+                || failure_word(failure) == "oom-kill"
         }),
         Policy::OnAbort => failure.is_some_and(is_signal),
     }
@@ -84,6 +88,10 @@ pub(super) fn is_wanted(restart: &Restart, why: &Why, main: Option<Ending>) -> b
 
 fn is_signal(failure: &Failure) -> bool {
     matches!(failure_word(failure), "signal" | "core-dump")
+}
+
+fn is_watchdog(failure: &Failure) -> bool {
+    failure_word(failure) == "watchdog"
 }
 
 fn is_timeout(failure: &Failure) -> bool {
@@ -113,6 +121,9 @@ pub(super) fn is_hopeless(failure: &Failure) -> bool {
         | Failure::ReadyTimeout { .. }
         | Failure::MainTimeout { .. }
         | Failure::StopTimeout { .. }
+        | Failure::Watchdog { .. }
+        | Failure::Runtime { .. }
+        | Failure::NeverReady { .. }
         | Failure::NoMain { .. }
         | Failure::OutOfMemory
         | Failure::Dependency { .. }

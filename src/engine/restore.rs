@@ -7,8 +7,8 @@ use super::graph::find_cycle;
 use super::phase::{End, Goal, Group, Left, Phase, Round, Run, SKIPPED, Stage, Why, failure_word};
 use super::service::Service;
 use super::{
-    Cause, Effect, Engine, Event, FactFailure, FactGoal, FactPhase, FactRun, Facts, Failure,
-    Heritage, MainView, UnitId, View,
+    Effect, Engine, Event, FactFailure, FactGoal, FactPhase, FactRun, Facts, Failure, Heritage,
+    MainView, UnitId, View,
 };
 
 impl Engine {
@@ -36,7 +36,11 @@ impl Engine {
             control: service.phase.control().map(|control| control.id),
             restarts: service.restarts,
             frozen: frozen.map(|freeze| freeze.since),
-            deadline: self.timers.get(id).filter(|_| frozen.is_none()),
+            deadline: self
+                .timers
+                .get(id)
+                .or(self.runtimes.get(id))
+                .filter(|_| frozen.is_none()),
             awaits: self.awaits(id),
             waits_for: self.waits_for(id),
         })
@@ -88,6 +92,8 @@ impl Engine {
             starts: service.starts.clone(),
             failure,
             main_ending: end.and_then(|end| end.main).or(lost),
+            watchdog_ms: service.watchdog_ms,
+            runtime_due: self.runtimes.get(id),
         })
     }
 
@@ -125,30 +131,12 @@ impl Engine {
             _ => None,
         };
         if let Some(service) = self.service_mut(id) {
-            service.goal = match facts.goal {
-                _ if phase.kind().rests() => Goal::Down,
-                FactGoal::Up => Goal::Up,
-                FactGoal::Down => Goal::Down,
-                FactGoal::Cycle => Goal::Cycle,
-            };
-            service.phase = phase;
-            service.next = next;
-            service.since = facts.since;
-            service.ready_at = facts.ready_at;
-            service.restarts = facts.restarts;
-            service.attempt = facts.attempt;
-            service.last_run = facts.last_run;
-            service.begun = facts.begun;
-            service.starts.clone_from(&facts.starts);
-            service.cause = match &service.phase {
-                Phase::Failed(failure) => Cause::Failed(failure.clone()),
-                _ => Cause::Restored,
-            };
-            service.shown = service.state();
+            service.recall((phase, next), facts);
         }
         if self.service(id).is_some_and(Service::is_free) {
             self.renew(id);
         }
+        self.oversee_again(id, facts);
         if let Some(since) = facts.frozen {
             self.restore_freeze(id, since);
         }
@@ -156,6 +144,9 @@ impl Engine {
         let is_torn = self.heritage == Heritage::Torn;
         if let Some((left, how)) = again.filter(|_| is_torn) {
             self.send_kill(id, left, how);
+        }
+        if is_torn && self.is_kind(id, FactPhase::ReloadSignal) {
+            self.send_reload(id);
         }
         if watch {
             self.batch.push(Effect::WatchGroup { unit: id });
@@ -183,6 +174,14 @@ impl Engine {
         self.rebuild_graph();
     }
 
+    fn oversee_again(&mut self, id: UnitId, facts: &Facts) {
+        if self.service(id).is_some_and(|s| s.kind().is_overseen()) {
+            self.runtimes.set(id, facts.runtime_due);
+            // Whatever it has said since was not heard.
+            self.arm_watchdog(id);
+        }
+    }
+
     fn phase_of(&mut self, id: UnitId, facts: &Facts) -> Phase {
         let main = facts.main.map(|fact| self.adopt(id, fact));
         let control = facts.control.map(|fact| self.adopt(id, fact));
@@ -195,18 +194,15 @@ impl Engine {
             .is_some_and(|service| service.definition().is_none());
         let end = End::new(why_of(facts, failure.as_ref()), facts.main_ending);
         let left = self.left_of(id, main, control);
-        let killing = |stage: Stage, round: Round, end: End| Phase::Killing {
-            left,
-            stage,
-            round,
-            end,
-        };
-        let lost = || {
-            Phase::Failed(failure.clone().unwrap_or_else(|| Failure::Recorded {
-                result: "resources".into(),
-                text: "what the daemon before wrote down of it makes no sense".into(),
-            }))
-        };
+        if let Some((stage, round)) = kill_of(facts.phase) {
+            return Phase::Killing {
+                left,
+                stage,
+                round,
+                end,
+            };
+        }
+        let lost = || Phase::Failed(failure.clone().unwrap_or_else(senseless));
         match (facts.phase, main, control) {
             (FactPhase::Stopped, ..) => Phase::Stopped,
             (FactPhase::Completed, ..) => Phase::Completed,
@@ -216,6 +212,9 @@ impl Engine {
             (FactPhase::Exited, ..) => Phase::Exited,
             (FactPhase::Running, None, _) if group => Phase::Running { main: None },
             (FactPhase::Running, main, _) => Phase::Running { main },
+            (FactPhase::ReloadSignal, main, _) => Phase::ReloadSignal { main },
+            (FactPhase::ReloadNotify, main, _) => Phase::ReloadNotify { main },
+            (FactPhase::Leaving, Some(main), _) => Phase::Leaving { main },
             (FactPhase::Starting, Some(main), _) => Phase::Starting { main },
             (FactPhase::FindingMain, Some(main), _) => Phase::FindingMain { main },
             (FactPhase::StartPre, _, Some(control)) => Phase::StartPre { control },
@@ -232,12 +231,14 @@ impl Engine {
                 Phase::StopCommand { main, control, end }
             }
             (FactPhase::StopPost, _, Some(control)) => Phase::StopPost { control, end },
-            (FactPhase::Killing, ..) => killing(Stage::Gentle, Round::Main, end),
-            (FactPhase::KillingHard, ..) => killing(Stage::Hard, Round::Main, end),
-            (FactPhase::FinalKilling, ..) => killing(Stage::Gentle, Round::Final, end),
-            (FactPhase::FinalKillingHard, ..) => killing(Stage::Hard, Round::Final, end),
             (
                 FactPhase::Starting
+                | FactPhase::Leaving
+                | FactPhase::Aborting
+                | FactPhase::Killing
+                | FactPhase::KillingHard
+                | FactPhase::FinalKilling
+                | FactPhase::FinalKillingHard
                 | FactPhase::FindingMain
                 | FactPhase::StartPre
                 | FactPhase::StartPost
@@ -279,6 +280,25 @@ fn why_of(facts: &Facts, failure: Option<&Failure>) -> Why {
         (_, None, FactGoal::Up) => Why::Finished,
         (_, None, FactGoal::Down | FactGoal::Cycle) => Why::Asked,
     }
+}
+
+fn senseless() -> Failure {
+    Failure::Recorded {
+        result: "resources".into(),
+        text: "what the daemon before wrote down of it makes no sense".into(),
+    }
+}
+
+/// How far a kill had come.
+fn kill_of(phase: FactPhase) -> Option<(Stage, Round)> {
+    Some(match phase {
+        FactPhase::Aborting => (Stage::Gentle, Round::Abort),
+        FactPhase::Killing => (Stage::Gentle, Round::Main),
+        FactPhase::KillingHard => (Stage::Hard, Round::Main),
+        FactPhase::FinalKilling => (Stage::Gentle, Round::Final),
+        FactPhase::FinalKillingHard => (Stage::Hard, Round::Final),
+        _ => return None,
+    })
 }
 
 fn fact_of(run: Run) -> FactRun {

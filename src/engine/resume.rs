@@ -64,7 +64,7 @@ impl Service {
             },
             Awaited::Thaw => self.freeze.is_none().then_some(Outcome::Thawed),
             Awaited::Reload => {
-                let reloads = matches!(self.phase, Phase::Reloading { .. });
+                let reloads = self.kind().reloads();
                 (!reloads).then_some(Outcome::Reloaded)
             }
         }

@@ -4,7 +4,7 @@ use crate::unit::{Service as Definition, Unit};
 
 use super::freeze::Freeze;
 use super::phase::{Goal, Phase, state};
-use super::{Cause, FactPhase, Moment, RunId, State, UnitId};
+use super::{Cause, FactGoal, FactPhase, Facts, Moment, RunId, State, UnitId};
 
 #[derive(Debug)]
 pub(super) struct Service {
@@ -37,8 +37,20 @@ pub(super) struct Service {
     pub(super) starts: Vec<Moment>,
     /// Why the start that is under way is not complete, as the last look has shown.
     pub(super) unready: Option<Box<str>>,
+    /// The watchdog that it has asked for in this life, in milliseconds.
+    pub(super) watchdog_ms: Option<u64>,
+    /// What it has said of its reload while `ExecReload=` ran.
+    pub(super) reload: Reload,
     /// Whom the clients were last told that it waits for.
     pub(super) told: Option<UnitId>,
+}
+
+/// What a service has said of the reload that its commands are at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reload {
+    Silent,
+    /// That it reloads.
+    Begun,
 }
 
 impl Service {
@@ -60,8 +72,38 @@ impl Service {
             begun: Moment(0),
             starts: Vec::new(),
             unready: None,
+            watchdog_ms: None,
+            reload: Reload::Silent,
             told: None,
         }
+    }
+
+    /// Becomes what a predecessor has written down.
+    pub(super) fn recall(&mut self, (phase, next): (Phase, Option<Box<Unit>>), facts: &Facts) {
+        self.goal = match facts.goal {
+            FactGoal::Up => Goal::Up,
+            FactGoal::Down => Goal::Down,
+            FactGoal::Cycle => Goal::Cycle,
+        };
+        if phase.kind().rests() {
+            self.goal = Goal::Down;
+        }
+        self.phase = phase;
+        self.next = next;
+        self.since = facts.since;
+        self.ready_at = facts.ready_at;
+        self.restarts = facts.restarts;
+        self.attempt = facts.attempt;
+        self.last_run = facts.last_run;
+        self.begun = facts.begun;
+        self.starts.clone_from(&facts.starts);
+        self.watchdog_ms = facts.watchdog_ms;
+        self.cause = if let Phase::Failed(failure) = &self.phase {
+            Cause::Failed(failure.clone())
+        } else {
+            Cause::Restored
+        };
+        self.shown = self.state();
     }
 
     /// The newest definition, in force or not.

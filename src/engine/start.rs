@@ -4,6 +4,7 @@ use crate::unit::{Exec, Kind, Service as Definition, Span};
 
 use super::phase::{End, Goal, Phase, Run, Why};
 use super::restart;
+use super::service::Reload;
 use super::{
     Awaited, Cause, Effect, Ending, Engine, Failure, Fate, NoMain, Notice, Outcome, Role, UnitId,
 };
@@ -44,6 +45,8 @@ impl Engine {
         };
         service.begun = now;
         service.unready = None;
+        service.watchdog_ms = None;
+        service.reload = Reload::Silent;
         match service.definition() {
             None => self.ready(unit, None),
             Some(_) => self.before_main(unit, Role::Condition, 0),
@@ -126,6 +129,10 @@ impl Engine {
         match restart::judge(definition, main.index, ending) {
             Why::Finished if kind == Kind::Oneshot => self.next_oneshot(unit, main.index),
             Why::Finished if kind == Kind::Forking => self.find_main(unit),
+            Why::Finished if kind.notifies() => {
+                let why = Why::Failed(Failure::NeverReady { ending });
+                self.end_run(unit, End::new(why, Some(ending)));
+            }
             why => self.end_run(unit, End::new(why, Some(ending))),
         }
     }
@@ -224,6 +231,7 @@ impl Engine {
             self.enter(unit, Phase::Exited, Some(Cause::Ready));
         } else {
             self.enter(unit, Phase::Running { main }, Some(Cause::Ready));
+            self.oversee(unit);
             if main.is_none() && !group {
                 self.batch.push(Effect::WatchGroup { unit });
             }
@@ -237,7 +245,14 @@ impl Engine {
     }
 
     pub(super) fn run_reload(&mut self, unit: UnitId) {
-        self.reload_command(unit, 0);
+        if let Some(service) = self.service_mut(unit) {
+            service.reload = Reload::Silent;
+        }
+        if self.has(unit, Role::Reload, 0) {
+            self.reload_command(unit, 0);
+        } else {
+            self.signal_reload(unit);
+        }
     }
 
     fn reload_command(&mut self, unit: UnitId, index: usize) {
@@ -261,6 +276,7 @@ impl Engine {
             Verdict::Good if goes_on && self.has(unit, Role::Reload, control.index + 1) => {
                 return self.reload_command(unit, control.index + 1);
             }
+            Verdict::Good if goes_on && self.reload_goes_on(unit) => return,
             Verdict::Good => Outcome::Reloaded,
             Verdict::Bad(failure) => Outcome::Failed {
                 failure,
@@ -272,10 +288,13 @@ impl Engine {
 
     /// A reload that takes too long fails; the service it was for runs on.
     pub(super) fn reload_too_long(&mut self, unit: UnitId) {
-        let Some(Phase::Reloading { main, control }) = self.phase(unit).cloned() else {
+        let Some(phase) = self.phase(unit) else {
             return;
         };
-        self.kill_run(unit, control);
+        let (main, control) = (phase.main(), phase.control());
+        if let Some(control) = control {
+            self.kill_run(unit, control);
+        }
         let failure = self.start_timeout(unit, Role::Reload);
         self.reload_done(
             unit,
@@ -287,7 +306,7 @@ impl Engine {
         );
     }
 
-    fn reload_done(&mut self, unit: UnitId, main: Option<Run>, outcome: &Outcome) {
+    pub(super) fn reload_done(&mut self, unit: UnitId, main: Option<Run>, outcome: &Outcome) {
         self.enter(unit, Phase::Running { main }, None);
         if main.is_none() {
             self.batch.push(Effect::WatchGroup { unit });
@@ -382,7 +401,7 @@ impl Engine {
         Failure::StartTimeout { role, limit_ms }
     }
 
-    fn arm_start(&mut self, unit: UnitId) {
+    pub(super) fn arm_start(&mut self, unit: UnitId) {
         let span = self
             .definition(unit)
             .map_or(Span::Infinite, |d| d.timeout_start);

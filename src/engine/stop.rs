@@ -103,14 +103,16 @@ impl Engine {
     }
 
     /// Sends the signals of `KillMode=` and waits until they have worked.
-    fn kill(&mut self, unit: UnitId, round: Round, end: End) {
+    pub(super) fn kill(&mut self, unit: UnitId, round: Round, end: End) {
         let Some(definition) = self.definition(unit) else {
             // A group has no process: its end is its word.
             return self.conclude(unit, end);
         };
         let mode = definition.kill.mode;
         let (main, control) = match (round, self.phase(unit)) {
-            (Round::Main, Some(phase)) => (self.living(phase.main()), self.living(phase.control())),
+            (Round::Main | Round::Abort, Some(phase)) => {
+                (self.living(phase.main()), self.living(phase.control()))
+            }
             // A command that took too long was killed and is to be gone, too.
             (Round::Final, Some(phase)) => (None, self.living(phase.control())),
             (_, None) => (None, None),
@@ -144,9 +146,10 @@ impl Engine {
             },
             cause,
         );
-        match stage {
-            Stage::Gentle => self.arm_stop(unit),
-            Stage::Hard => self.arm_kill(unit),
+        match (stage, round) {
+            (Stage::Gentle, Round::Abort) => self.arm_abort(unit),
+            (Stage::Gentle, Round::Main | Round::Final) => self.arm_stop(unit),
+            (Stage::Hard, _) => self.arm_kill(unit),
         }
         self.tell_stopping(unit);
         self.advance_kill(unit);
@@ -165,7 +168,7 @@ impl Engine {
             Phase::Running { main } | Phase::Reloading { main, .. } => *main = None,
             _ => {}
         }
-        let reloading = service.kind() == FactPhase::Reloading;
+        let reloading = service.kind().reloads();
         let ending = match fate {
             Fate::Ended(ending) => *ending,
             Fate::Unborn(_) => Ending::Unknown,
@@ -356,7 +359,7 @@ impl Engine {
         let Some(Phase::Killing { round, end, .. }) = self.phase(unit).cloned() else {
             return;
         };
-        if round == Round::Main && self.takes_time() && self.has(unit, Role::StopPost, 0) {
+        if round != Round::Final && self.takes_time() && self.has(unit, Role::StopPost, 0) {
             self.stop_post(unit, 0, end);
         } else {
             self.conclude(unit, end);
@@ -395,14 +398,14 @@ impl Engine {
         self.kill(unit, Round::Final, end);
     }
 
-    fn stop_timeout(&self, unit: UnitId) -> Failure {
+    pub(super) fn stop_timeout(&self, unit: UnitId) -> Failure {
         let limit_ms = self
             .definition(unit)
             .map_or(0, |d| restart::ms(d.timeout_stop));
         Failure::StopTimeout { limit_ms }
     }
 
-    fn arm_stop(&mut self, unit: UnitId) {
+    pub(super) fn arm_stop(&mut self, unit: UnitId) {
         let span = self
             .definition(unit)
             .map_or(Span::Infinite, |d| d.timeout_stop);

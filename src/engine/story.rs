@@ -49,6 +49,8 @@ pub enum Cause {
     Failed(Failure),
     /// Its stop is complete: nothing is left.
     Gone,
+    /// It says that it goes down by itself.
+    Leaving,
     /// The daemon ends.
     Shutdown,
     /// It was taken over from a daemon that died.
@@ -88,6 +90,18 @@ pub enum Failure {
     },
     /// `OOMPolicy=`: the kernel has killed one of its processes for want of memory.
     OutOfMemory,
+    /// The service did not say within this time that it lives; `None`: it said itself that it hangs.
+    Watchdog {
+        limit_ms: Option<u64>,
+    },
+    /// `RuntimeMaxSec=` passed.
+    Runtime {
+        limit_ms: u64,
+    },
+    /// The main process ended, well, before it was ready.
+    NeverReady {
+        ending: Ending,
+    },
     /// A forking service that left no main process.
     NoMain {
         reason: super::NoMain,

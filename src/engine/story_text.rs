@@ -67,6 +67,7 @@ impl fmt::Display for Cause {
             Self::Ended(ending) => write!(f, "it ended by itself: {ending}"),
             Self::Failed(failure) => failure.fmt(f),
             Self::Gone => f.write_str("nothing of it is left"),
+            Self::Leaving => f.write_str("it says that it stops"),
             Self::Shutdown => f.write_str("the daemon ends"),
             Self::Restored => f.write_str("taken over from the daemon before"),
         }
@@ -100,6 +101,24 @@ impl fmt::Display for Failure {
             Self::OutOfMemory => {
                 f.write_str("a process of it was killed for want of memory (oom-kill)")
             }
+            Self::Watchdog {
+                limit_ms: Some(limit_ms),
+            } => write!(
+                f,
+                "gave no sign of life for {} (WatchdogSec=)",
+                Seconds(*limit_ms)
+            ),
+            Self::Watchdog { limit_ms: None } => {
+                f.write_str("said itself that it hangs (WATCHDOG=trigger)")
+            }
+            Self::Runtime { limit_ms } => {
+                write!(
+                    f,
+                    "ran for longer than {} (RuntimeMaxSec=)",
+                    Seconds(*limit_ms)
+                )
+            }
+            Self::NeverReady { ending } => write!(f, "ended before it was ready: {ending}"),
             Self::NoMain {
                 reason: NoMain::Ambiguous,
             } => f.write_str("several processes, and none is known to be the main one"),

@@ -1,5 +1,7 @@
 //! What each verb does with a wish that was found sound.
 
+use crate::unit::Kind;
+
 use super::phase::{Goal, Phase};
 use super::request::{Open, Reach, Wish};
 use super::service::Service;
@@ -116,14 +118,16 @@ impl Engine {
             let Some(service) = self.service(*unit) else {
                 continue;
             };
-            let has_command = service.definition().is_some_and(|d| !d.reload.is_empty());
+            let has_command = service
+                .definition()
+                .is_some_and(|d| !d.reload.is_empty() || d.kind == Kind::NotifyReload);
             match (service.kind(), service.goal) {
                 // One that reloads already is joined.
-                (FactPhase::Reloading, Goal::Up) => {}
                 (FactPhase::Running, Goal::Up) if service.freeze.is_some() => {
                     let reason = Impossible::Frozen;
                     open.settle(*unit, Outcome::Impossible { reason });
                 }
+                (kind, Goal::Up) if kind.reloads() => {}
                 (FactPhase::Running, Goal::Up) if has_command => ready.push(*unit),
                 (FactPhase::Running, Goal::Up) => {
                     open.settle(
@@ -240,8 +244,10 @@ impl Engine {
         let kind = self.service(unit).map(Service::kind);
         match kind {
             Some(FactPhase::StopCommand) => self.happen(unit, Happening::Due),
-            Some(FactPhase::StopPost) => self.happen(unit, Happening::Due),
-            Some(FactPhase::Killing | FactPhase::FinalKilling) => self.harden(unit),
+            Some(FactPhase::StopPost | FactPhase::Leaving) => self.happen(unit, Happening::Due),
+            Some(FactPhase::Aborting | FactPhase::Killing | FactPhase::FinalKilling) => {
+                self.harden(unit)
+            }
             Some(_) => {
                 // Its turn comes at once: the order no longer counts.
                 self.work.insert(unit);

@@ -7,7 +7,8 @@ use std::fmt;
 use std::path::PathBuf;
 
 use super::{
-    Folders, Kill, Limit, Preserve, Readiness, Resources, Scheduling, Signal, Span, UnitName,
+    Folders, Kill, Limit, Oversight, Preserve, Readiness, Resources, Sandbox, Scheduling, Signal,
+    Span, UnitName,
 };
 
 /// A unit: a service, or (without [`Unit::service`]) a group that is nothing but its dependencies.
@@ -85,6 +86,8 @@ impl fmt::Display for Unhonoured {
 pub struct Service {
     pub kind: Kind,
     pub readiness: Readiness,
+    /// `None` where every key of it has its default.
+    pub oversight: Option<Box<Oversight>>,
     pub remain_after_exit: bool,
     /// Absolute.
     pub pid_file: Option<PathBuf>,
@@ -106,6 +109,8 @@ pub struct Service {
     /// 0 to 0o777.
     pub umask: u32,
     pub working_directory: WorkingDirectory,
+    /// Absolute; other than `/`.
+    pub root_directory: Option<PathBuf>,
     /// In the order written; a later one wins.
     pub environment: Vec<(String, String)>,
     pub environment_files: Vec<EnvironmentFile>,
@@ -121,6 +126,8 @@ pub struct Service {
     pub log: LogLimits,
     /// What all processes together may use; for most services nothing is said of it.
     pub resources: Option<Box<Resources>>,
+    /// `None`: it is kept from nothing.
+    pub sandbox: Option<Box<Sandbox>>,
     /// In the order of `getrlimit`'s numbers, each resource at most once.
     pub limits: Vec<Limit>,
     pub scheduling: Option<Box<Scheduling>>,
@@ -136,6 +143,35 @@ pub enum Kind {
     Exec,
     Forking,
     Oneshot,
+    /// Up once it says so, sd_notify(3).
+    Notify,
+    /// As `Notify`, and reloads by a signal.
+    NotifyReload,
+}
+
+impl Kind {
+    /// Whether its one process is the main process from the beginning.
+    #[must_use]
+    pub fn is_main(self) -> bool {
+        match self {
+            Self::Simple | Self::Exec | Self::Notify | Self::NotifyReload => true,
+            Self::Forking | Self::Oneshot => false,
+        }
+    }
+
+    /// Whether it speaks for itself by sd_notify(3).
+    #[must_use]
+    pub fn notifies(self) -> bool {
+        matches!(self, Self::Notify | Self::NotifyReload)
+    }
+}
+
+impl Service {
+    /// How it is looked after.
+    #[must_use]
+    pub fn oversight(&self) -> Oversight {
+        self.oversight.as_deref().copied().unwrap_or_default()
+    }
 }
 
 /// One command line of an `Exec*=` key.

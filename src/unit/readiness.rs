@@ -41,16 +41,14 @@ impl fmt::Display for Readiness {
     }
 }
 
-/// Reads `ReadyWhen=`.
-pub(super) fn read(reader: &mut Reader) -> Readiness {
-    match reader.one(SECTION, KEY, ready_when) {
-        None => Readiness::Executed,
-        Some(Readiness::Notify) => {
-            reader.mark_unhonoured(SECTION, KEY);
-            Readiness::Executed
-        }
-        Some(readiness) => readiness,
-    }
+/// Reads `ReadyWhen=`. A kind that notifies is ready when it says so, unless the key is given.
+pub(super) fn read(reader: &mut Reader, kind: Kind) -> Readiness {
+    let given = reader.one(SECTION, KEY, ready_when);
+    given.unwrap_or(if kind.notifies() {
+        Readiness::Notify
+    } else {
+        Readiness::Executed
+    })
 }
 
 /// Whether it goes with the rest of the service.

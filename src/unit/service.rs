@@ -9,16 +9,19 @@ use super::print::word;
 use super::stream::{self, Stream};
 use super::value;
 use super::{Exec, Input, Kind, LogLimits, Output, Service, Span, Unit};
-use super::{WorkingDirectory, folders, kill, limits, readiness, resources, restart, scheduling};
+use super::{
+    WorkingDirectory, folders, kill, limits, oversight, readiness, resources, restart, sandbox,
+    scheduling,
+};
 
-/// What `Type=` can be; nothing where this version does not act on it.
-pub(super) const KINDS: [(&str, Option<Kind>); 6] = [
-    ("simple", Some(Kind::Simple)),
-    ("exec", Some(Kind::Exec)),
-    ("oneshot", Some(Kind::Oneshot)),
-    ("forking", Some(Kind::Forking)),
-    ("notify", None),
-    ("notify-reload", None),
+/// What `Type=` can be.
+pub(super) const KINDS: [(&str, Kind); 6] = [
+    ("simple", Kind::Simple),
+    ("exec", Kind::Exec),
+    ("oneshot", Kind::Oneshot),
+    ("forking", Kind::Forking),
+    ("notify", Kind::Notify),
+    ("notify-reload", Kind::NotifyReload),
 ];
 
 const TIMEOUT_START: Span = Span::from_secs(90);
@@ -36,18 +39,21 @@ impl Unit {
     #[must_use]
     pub fn kind(&self) -> &'static str {
         match &self.service {
-            Some(service) => word(&KINDS, &Some(service.kind)),
+            Some(service) => word(&KINDS, &service.kind),
             None => "group",
         }
     }
 }
 
 pub(super) fn read(reader: &mut Reader) -> Service {
-    let kind = kind(reader);
+    let kind = reader.one(SERVICE, "Type", |v, _| value::choice(v, &KINDS));
+    let kind = kind.unwrap_or(Kind::Simple);
     let (timeout_start, timeout_stop) = timeouts(reader, kind);
+    let readiness = readiness::read(reader, kind);
     let service = Service {
         kind,
-        readiness: readiness::read(reader),
+        oversight: oversight::read(reader, kind, &readiness),
+        readiness,
         remain_after_exit: reader.flag("RemainAfterExit").unwrap_or(false),
         pid_file: reader.one(SERVICE, "PIDFile", value::pid_file),
         condition: execs(reader, "ExecCondition"),
@@ -70,6 +76,9 @@ pub(super) fn read(reader: &mut Reader) -> Service {
         working_directory: reader
             .one(SERVICE, "WorkingDirectory", value::working_directory)
             .unwrap_or(WorkingDirectory::Home),
+        root_directory: reader
+            .one(SERVICE, "RootDirectory", value::path)
+            .filter(|path| path.parent().is_some()),
         environment: reader
             .read(SERVICE, "Environment", value::environment)
             .unwrap_or_default(),
@@ -86,6 +95,7 @@ pub(super) fn read(reader: &mut Reader) -> Service {
         limits: limits::read(reader),
         scheduling: scheduling::read(reader),
         ignore_unsupported: reader.many(SERVICE, "IgnoreUnsupported", |v, _| form::key(v)),
+        sandbox: sandbox::read(reader),
     };
     check_commands(reader, &service);
     readiness::check(reader, &service);
@@ -95,17 +105,6 @@ pub(super) fn read(reader: &mut Reader) -> Service {
 impl Reader<'_> {
     fn flag(&mut self, key: &'static str) -> Option<bool> {
         self.one(SERVICE, key, |value, _| value::flag(value))
-    }
-}
-
-fn kind(reader: &mut Reader) -> Kind {
-    match reader.one(SERVICE, "Type", |v, _| value::choice(v, &KINDS)) {
-        None => Kind::Simple,
-        Some(Some(kind)) => kind,
-        Some(None) => {
-            reader.mark_unhonoured(SERVICE, "Type");
-            Kind::Exec
-        }
     }
 }
 
@@ -125,7 +124,9 @@ fn timeouts(reader: &mut Reader, kind: Kind) -> (Span, Span) {
     };
     let start = limit("TimeoutStartSec").unwrap_or(match kind {
         Kind::Oneshot => Span::Infinite,
-        Kind::Simple | Kind::Exec | Kind::Forking => TIMEOUT_START,
+        Kind::Simple | Kind::Exec | Kind::Forking | Kind::Notify | Kind::NotifyReload => {
+            TIMEOUT_START
+        }
     });
     (start, limit("TimeoutStopSec").unwrap_or(TIMEOUT_STOP))
 }

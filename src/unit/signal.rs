@@ -25,6 +25,7 @@ pub struct Signal(u8);
 impl Signal {
     pub const HUP: Self = Self(1);
     pub const INT: Self = Self(2);
+    pub const ABRT: Self = Self(6);
     pub const QUIT: Self = Self(3);
     pub const KILL: Self = Self(9);
     pub const USR1: Self = Self(10);

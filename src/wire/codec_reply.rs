@@ -82,6 +82,7 @@ struct WireUnit {
     left_over: Option<Vec<u32>>,
     limits: Option<Vec<String>>,
     frozen_ms: Option<u64>,
+    said: Option<String>,
     forgone: Option<Vec<String>>,
     awaits: Option<String>,
 }
@@ -295,7 +296,7 @@ same_fields!(
         log_lost,
         frozen_ms,
     }
-    later { documentation, left_over, forgone, awaits, limits }
+    later { documentation, left_over, said, forgone, awaits, limits }
 );
 
 same_fields!(
@@ -355,6 +356,7 @@ mod tests {
             frozen_ms: Some(1_700_000_000_000),
             left_over: vec![1, u32::MAX],
             limits: vec!["MemoryMax=1M".to_owned()],
+            said: TEXT.to_owned(),
             forgone: vec!["Nice=5: why".to_owned()],
             awaits: TEXT.to_owned(),
         }

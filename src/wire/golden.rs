@@ -71,6 +71,8 @@ fn present() -> Saved {
                 number: 11,
                 core: Core::Dumped,
             }),
+            watchdog_ms: Some(30_000),
+            runtime_due: Some(Moment(90_000)),
         },
         file: "/units/web@.service".to_owned(),
         hash: u64::MAX - 1,
@@ -83,6 +85,7 @@ fn present() -> Saved {
         last_end: Some(Ending::Code(3)),
         log_lost: 12,
         oom_kills: Some(1),
+        said: Some("serving 3 clients".to_owned()),
     }
 }
 
@@ -94,10 +97,13 @@ fn facts_of_the_first_version_are_read() {
         last_end: None,
         log_lost: 0,
         oom_kills: None,
+        said: None,
         ..present()
     };
     first.facts.begun = Moment(0);
     first.facts.frozen = None;
+    first.facts.watchdog_ms = None;
+    first.facts.runtime_due = None;
     assert_eq!(decode_saved(&payload("facts-1.state")), Ok(first));
 }
 

@@ -45,6 +45,8 @@ pub struct Handover {
     pub directories: Vec<String>,
     /// The read ends of the services' log FIFOs, to be closed when they are open again.
     pub readers: Vec<i32>,
+    /// What is of use as it is, each with its key: the notify sockets, and what services have stored.
+    pub kept: Vec<(u64, i32)>,
     pub sessions: Vec<HandedSession>,
 }
 
@@ -94,7 +96,14 @@ struct WireHandover {
     nofile_hard: Option<u64>,
     directories: Option<Vec<String>>,
     readers: Option<Vec<i32>>,
+    kept: Option<Vec<WireKept>>,
     sessions: Option<Vec<WireSession>>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct WireKept {
+    key: u64,
+    fd: i32,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -112,6 +121,8 @@ struct WireSession {
 
 #[must_use]
 pub fn encode_handover(handover: &Handover) -> Vec<u8> {
+    let kept = handover.kept.iter();
+    let kept = kept.map(|(key, fd)| WireKept { key: *key, fd: *fd });
     let wire = WireHandover {
         version: Some(VERSION),
         program: Some(handover.program.clone()),
@@ -123,6 +134,7 @@ pub fn encode_handover(handover: &Handover) -> Vec<u8> {
         nofile_hard: Some(handover.nofile.1),
         directories: Some(handover.directories.clone()),
         readers: Some(handover.readers.clone()),
+        kept: Some(kept.collect()),
         sessions: Some(handover.sessions.iter().map(flatten).collect()),
     };
     json::to_string(&wire).into_bytes()
@@ -146,6 +158,7 @@ pub fn decode_handover(payload: &[u8]) -> Result<Handover, DecodeError> {
         _ => None,
     };
     let (directories, readers) = (wire.directories, wire.readers);
+    let kept = at_most("kept", READERS_MAX, wire.kept.unwrap_or_default())?;
     let sessions = at_most("sessions", SESSIONS_MAX, wire.sessions.unwrap_or_default())?;
     let handover = Handover {
         program: required("program", wire.program)?,
@@ -162,6 +175,7 @@ pub fn decode_handover(payload: &[u8]) -> Result<Handover, DecodeError> {
             directories.unwrap_or_default(),
         )?,
         readers: at_most("readers", READERS_MAX, readers.unwrap_or_default())?,
+        kept: kept.into_iter().map(|kept| (kept.key, kept.fd)).collect(),
         sessions: sessions
             .into_iter()
             .map(session)
@@ -183,6 +197,7 @@ impl Handover {
         let mut fds = vec![self.listener, self.lock];
         fds.extend(self.guardian.map(|(_, channel)| channel));
         fds.extend(&self.readers);
+        fds.extend(self.kept.iter().map(|(_, fd)| fd));
         fds.extend(self.sessions.iter().map(|session| session.fd));
         fds
     }
@@ -319,6 +334,7 @@ mod tests {
             nofile: (1024, u64::MAX),
             directories: vec!["/srv/ü".to_owned()],
             readers: vec![6, 7],
+            kept: vec![(u64::MAX, 100)],
             sessions: (8..)
                 .zip(stages)
                 .map(|(fd, stage)| handed(fd, stage))

@@ -155,6 +155,8 @@ pub struct UnitStatus {
     pub left_over: Vec<u32>,
     /// What its processes together may use, each `KEY=VALUE`.
     pub limits: Vec<String>,
+    /// What the service says of itself, sd_notify(3); empty if nothing.
+    pub said: String,
     /// What it goes without, by `IgnoreUnsupported=`: each names a key and says why it is not honoured.
     pub forgone: Vec<String>,
 }

@@ -28,5 +28,5 @@ pub use handover::{
     HandedRequest, HandedSession, HandedStage, Handover, decode_handover, encode_handover,
 };
 pub use message::*;
-pub use notify::{ASSIGNMENTS_MAX, Access, Assignment, DATAGRAM_MAX, parse_notify};
+pub use notify::{ASSIGNMENTS_MAX, Assignment, DATAGRAM_MAX, parse_notify};
 pub use state::{Saved, decode_saved, encode_saved};

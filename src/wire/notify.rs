@@ -2,6 +2,8 @@
 //!
 //! Owns the form only. Who may say what, and what follows from it, is for those who receive it.
 
+use crate::unit::NotifyAccess;
+
 /// The longest datagram that is read, in bytes: systemd's limit.
 pub const DATAGRAM_MAX: usize = 4096;
 /// Assignments taken from one datagram, at most.
@@ -35,7 +37,7 @@ pub enum Assignment {
     /// The present time limit ends so many microseconds from now at the earliest.
     ExtendTimeoutUsec(u64),
     /// `NOTIFYACCESS=`: who may notify from now on.
-    Access(Access),
+    Access(NotifyAccess),
     /// `BARRIER=1`: the sender waits until the descriptor that came along is closed.
     Barrier,
     /// `FDSTORE=1`: keep the descriptors that came along.
@@ -46,16 +48,6 @@ pub enum Assignment {
     DescriptorName(String),
     /// `FDPOLL=0`: keep them even when they hang up.
     KeepHungUp,
-}
-
-/// Who may send datagrams, `NotifyAccess=` in systemd.service(5).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Access {
-    None,
-    Main,
-    /// The main process and the service's commands.
-    Exec,
-    All,
 }
 
 /// Reads a datagram. Lines that are not understood are left out, as sd_notify(3) has it; a datagram with a NUL inside,
@@ -115,12 +107,12 @@ fn number<T: std::str::FromStr>(text: &str) -> Option<T> {
     digits.then(|| text.parse().ok()).flatten()
 }
 
-fn access(word: &str) -> Option<Access> {
+fn access(word: &str) -> Option<NotifyAccess> {
     Some(match word {
-        "none" => Access::None,
-        "main" => Access::Main,
-        "exec" => Access::Exec,
-        "all" => Access::All,
+        "none" => NotifyAccess::None,
+        "main" => NotifyAccess::Main,
+        "exec" => NotifyAccess::Exec,
+        "all" => NotifyAccess::All,
         _unknown => return None,
     })
 }
@@ -155,7 +147,7 @@ mod tests {
             Assignment::WatchdogTrigger,
             WatchdogUsec(0),
             ExtendTimeoutUsec(5),
-            Assignment::Access(Access::Exec),
+            Assignment::Access(NotifyAccess::Exec),
             Assignment::Barrier,
             Assignment::StoreDescriptors,
             Assignment::RemoveDescriptors,

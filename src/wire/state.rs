@@ -42,6 +42,8 @@ pub struct Saved {
     pub log_lost: u64,
     /// How many of its processes the kernel had killed for want of memory, where it counts.
     pub oom_kills: Option<u64>,
+    /// What the service has said of itself last, sd_notify(3).
+    pub said: Option<String>,
 }
 
 /// The version of this form.
@@ -74,6 +76,8 @@ struct WireSaved {
     ready_at: Option<u64>,
     main_ending: Option<WireEnding>,
     frozen: Option<u64>,
+    watchdog_ms: Option<u64>,
+    runtime_due: Option<u64>,
     file: Option<String>,
     hash: Option<u64>,
     definition: Option<u64>,
@@ -85,6 +89,7 @@ struct WireSaved {
     last_end: Option<WireEnding>,
     log_lost: Option<u64>,
     oom_kills: Option<u64>,
+    said: Option<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -146,6 +151,8 @@ pub fn encode_saved(saved: &Saved) -> Vec<u8> {
         ready_at: facts.ready_at.map(|moment| moment.0),
         main_ending: facts.main_ending.map(flatten_ending),
         frozen: facts.frozen.map(|moment| moment.0),
+        watchdog_ms: facts.watchdog_ms,
+        runtime_due: facts.runtime_due.map(|moment| moment.0),
         file: Some(saved.file.clone()),
         hash: Some(saved.hash),
         definition: saved.definition,
@@ -157,6 +164,7 @@ pub fn encode_saved(saved: &Saved) -> Vec<u8> {
         last_end: saved.last_end.map(flatten_ending),
         log_lost: (saved.log_lost > 0).then_some(saved.log_lost),
         oom_kills: saved.oom_kills,
+        said: saved.said.clone(),
     };
     json::to_string(&wire).into_bytes()
 }
@@ -196,6 +204,8 @@ pub fn decode_saved(payload: &[u8]) -> Result<Saved, DecodeError> {
         ready_at: wire.ready_at.map(Moment),
         main_ending: wire.main_ending.map(ending),
         frozen: wire.frozen.map(Moment),
+        watchdog_ms: wire.watchdog_ms,
+        runtime_due: wire.runtime_due.map(Moment),
     };
     Ok(Saved {
         facts,
@@ -213,6 +223,7 @@ pub fn decode_saved(payload: &[u8]) -> Result<Saved, DecodeError> {
         last_end: wire.last_end.map(ending),
         log_lost: wire.log_lost.unwrap_or_default(),
         oom_kills: wire.oom_kills,
+        said: wire.said,
     })
 }
 
@@ -309,6 +320,8 @@ mod tests {
                     number: 11,
                     core: Core::Dumped,
                 }),
+                watchdog_ms: Some(0),
+                runtime_due: Some(Moment(77)),
             },
             file: "/s/odd.service".to_owned(),
             hash: u64::MAX - 1,
@@ -321,6 +334,7 @@ mod tests {
             last_end: Some(Ending::OomKilled),
             log_lost: 12,
             oom_kills: Some(2),
+            said: Some("50 % done".to_owned()),
         }
     }
 

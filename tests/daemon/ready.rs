@@ -117,7 +117,9 @@ fn a_service_that_is_never_ready_fails_and_says_what_it_lacked() {
     let mut client = starting(&bench, &mut daemon, "brief");
     assert_eq!(ear.next().unwrap(), "look");
     gate.open();
-    client.done().is(ResultKind::Completed);
+    let done = client.done();
+    let text = &done.is(ResultKind::Failed).result().text;
+    assert_eq!(text, "ended before it was ready: exit code 0");
     assert_eq!(bench.processes(), []);
 }
 

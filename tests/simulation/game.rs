@@ -6,7 +6,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use diakonos::engine::{
-    Absent, Asker, Effect, Engine, Event, FactGoal, FactPhase, Facts, Moment, RequestId, Verb,
+    Absent, Asker, Effect, Ending, Engine, Event, FactGoal, FactPhase, Facts, Moment, RequestId,
+    Verb, Word,
 };
 use diakonos::unit::{Unit, UnitName};
 
@@ -107,6 +108,7 @@ impl Game<'_> {
                 }
                 self.fuse = Some(after);
             }
+            Action::Speak => return self.speak(entropy),
             Action::Compare => return self.compare(),
             Action::Start
             | Action::Stop
@@ -192,6 +194,82 @@ impl Game<'_> {
             self.trace.say(self.now, text);
         }
         self.world.end(pid, ending);
+    }
+
+    /// A unit whose process lives says something, to the point or not.
+    fn speak(&mut self, entropy: &mut Entropy) -> Check {
+        let living: Vec<UnitName> = self
+            .facts
+            .values()
+            .filter(|facts| self.world.of_unit(&facts.unit).next().is_some())
+            .map(|facts| facts.unit.clone())
+            .collect();
+        if living.is_empty() {
+            return Ok(());
+        }
+        let index = entropy.below(u32::try_from(living.len()).unwrap_or(1)) as usize;
+        let name = living[index].clone();
+        let ms = u64::from(entropy.pick(&[20_000_u32, 0, 1, 300, 100_000]));
+        let word = match entropy.below(9) {
+            0 | 1 => Word::Alive,
+            2 => Word::Reloading { begun: None },
+            3 => Word::Reloading {
+                begun: Some(self.now),
+            },
+            4 => return self.say_ready(entropy, &name),
+            5 => Word::Stopping,
+            6 => Word::Hung,
+            7 => Word::WatchdogLimit { ms },
+            _ => Word::Extend { ms },
+        };
+        self.say(entropy, &name, word)
+    }
+
+    fn say(&mut self, entropy: &mut Entropy, name: &UnitName, word: Word) -> Check {
+        match self.engine.id(name) {
+            Some(unit) => self.feed(entropy, Event::Said { unit, word }).map(|_| ()),
+            None => Ok(()),
+        }
+    }
+
+    fn say_ready(&mut self, entropy: &mut Entropy, name: &UnitName) -> Check {
+        match self.facts.get(name).and_then(|facts| facts.main) {
+            Some(main) => {
+                let run = main.run;
+                self.feed(entropy, Event::Ready { run }).map(|_| ())
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// In a kind world whoever reloads says so and says when it is done, and whoever says that it goes does so. Whether
+    /// there was anybody.
+    fn keep_word(&mut self, entropy: &mut Entropy) -> Result<bool, String> {
+        let promises = |facts: &&Facts| {
+            matches!(
+                facts.phase,
+                FactPhase::ReloadSignal | FactPhase::ReloadNotify | FactPhase::Leaving
+            )
+        };
+        let Some(facts) = self.facts.values().find(promises) else {
+            return Ok(false);
+        };
+        let (name, phase, main) = (facts.unit.clone(), facts.phase, facts.main);
+        match (phase, main) {
+            (FactPhase::Leaving, main) => match main.and_then(|main| main.pid) {
+                Some(pid) if self.world.process(pid).is_some() => {
+                    self.world.end(pid, Ending::Code(0));
+                }
+                Some(_) | None => return Ok(false),
+            },
+            (FactPhase::ReloadSignal, _) => {
+                let begun = Some(self.now);
+                self.say(entropy, &name, Word::Reloading { begun })?;
+            }
+            (_, Some(_)) => self.say_ready(entropy, &name)?,
+            (_, None) => return Ok(false),
+        }
+        Ok(true)
     }
 
     fn rewrite(&mut self, entropy: &mut Entropy) {
@@ -641,6 +719,8 @@ impl Game<'_> {
             let ticks = self.engine.next_deadline().is_some_and(|at| at <= self.now);
             if !self.world.reports().is_empty() || ticks {
                 self.go_on(entropy)?;
+            } else if self.keep_word(entropy)? {
+                // There may be more of them.
             } else if self.is_settled() || (!self.sleep() && !self.end_the_unwatched()) {
                 return self.has_settled();
             }

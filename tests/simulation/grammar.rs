@@ -32,11 +32,13 @@ pub(crate) enum Action {
     HugeStep,
     /// The daemon dies now, or in the middle of what it does next.
     Crash,
+    /// A service says something of itself.
+    Speak,
     /// Facts read back are the same facts.
     Compare,
 }
 
-const ACTIONS: [Action; 18] = [
+const ACTIONS: [Action; 19] = [
     Action::GoOn,
     Action::Start,
     Action::Stop,
@@ -54,6 +56,7 @@ const ACTIONS: [Action; 18] = [
     Action::SmallStep,
     Action::HugeStep,
     Action::Crash,
+    Action::Speak,
     Action::Compare,
 ];
 
@@ -74,6 +77,7 @@ impl Weights {
                 }
                 Action::Freeze | Action::Thaw => entropy.pick(&[0, 0, 10]),
                 Action::Shutdown => entropy.pick(&[0, 0, 0, 1, 3]),
+                Action::Speak => entropy.pick(&[0, 10, 60]),
                 Action::Vanish | Action::Rewrite => entropy.pick(&[0, 5, 25]),
                 Action::Strike => entropy.pick(&[0, 10, 60]),
                 Action::SmallStep => entropy.pick(&[0, 10, 60]),
@@ -116,6 +120,7 @@ impl Action {
             | Self::SmallStep
             | Self::HugeStep
             | Self::Crash
+            | Self::Speak
             | Self::Compare => None,
         }
     }

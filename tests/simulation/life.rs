@@ -100,7 +100,7 @@ pub(crate) const SIGTERM_DEATH: Ending = Ending::Signal {
 pub(crate) fn draw(entropy: &mut Entropy, temper: &Temper, role: Role, kind: Kind) -> Life {
     let birth = draw_birth(entropy, temper);
     let daemonises = role == Role::Start && kind == Kind::Forking;
-    let lasts = role == Role::Start && matches!(kind, Kind::Simple | Kind::Exec);
+    let lasts = role == Role::Start && kind.is_main();
     let mut run = draw_course(entropy, temper);
     let fails = entropy.chance(temper.crashes);
     if lasts {

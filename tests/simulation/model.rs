@@ -343,6 +343,7 @@ impl Model {
             }
             Event::Ready { .. }
             | Event::Unready { .. }
+            | Event::Said { .. }
             | Event::GroupEmpty { .. }
             | Event::OomKilled { .. }
             | Event::Limited { .. }

@@ -30,7 +30,11 @@ pub(crate) fn rests(phase: FactPhase) -> bool {
 fn is_up(phase: FactPhase) -> bool {
     matches!(
         phase,
-        FactPhase::Running | FactPhase::Exited | FactPhase::Reloading
+        FactPhase::Running
+            | FactPhase::Exited
+            | FactPhase::Reloading
+            | FactPhase::ReloadSignal
+            | FactPhase::ReloadNotify
     )
 }
 
@@ -302,13 +306,17 @@ fn concerns(scene: &Scene<'_>, name: &UnitName, before: &Facts, model: &Model) -
             .get(run)
             .is_some_and(|record| record.unit == *name),
         Event::GroupEmpty { unit }
+        | Event::Said { unit, .. }
         | Event::OomKilled { unit }
         | Event::Limited { unit, .. }
         | Event::Frozen { unit }
         | Event::FreezeFailed { unit, .. }
         | Event::Thawed { unit }
         | Event::ThawFailed { unit, .. } => scene.engine.id(name) == Some(*unit),
-        Event::Tick => before.deadline.is_some_and(|at| at <= scene.now),
+        // Its watchdog or its longest time to run may have passed as well, and the former is in no facts.
+        Event::Tick => {
+            before.phase == FactPhase::Running || before.deadline.is_some_and(|at| at <= scene.now)
+        }
         Event::Request { .. } | Event::Detached { .. } => false,
         Event::Restored { .. } | Event::Resumed { .. } => true,
     }

@@ -113,6 +113,7 @@ fn tell_event(event: &Event, names: &Names<'_>) -> String {
         Event::FreezeFailed { unit, .. } => format!("FreezeFailed: {}", told(*unit, names)),
         Event::Thawed { unit } => format!("Thawed: {}", told(*unit, names)),
         Event::ThawFailed { unit, .. } => format!("ThawFailed: {}", told(*unit, names)),
+        Event::Said { unit, word } => format!("{} says {word:?}", told(*unit, names)),
         Event::GroupEmpty { unit } => format!("GroupEmpty of {}", told(*unit, names)),
         Event::OomKilled { unit } => format!("OomKilled in {}", told(*unit, names)),
         Event::Limited { unit, .. } => format!("Limited is {}", told(*unit, names)),

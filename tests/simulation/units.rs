@@ -4,10 +4,11 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use diakonos::unit::{
-    Context, Exec, Install, KillMode, Kind, Policy, Readiness, Restart, Service, Signal, Span,
-    StartLimit, Unit, UnitName, parse,
+    Context, Exec, Install, KillMode, Kind, Oversight, Policy, Readiness, Restart, Service, Signal,
+    Span, StartLimit, Unit, UnitName, parse,
 };
 
 use crate::entropy::Entropy;
@@ -157,6 +158,12 @@ fn draw_service(entropy: &mut Entropy) -> Service {
             0 => Readiness::Notify,
             _ => Readiness::Log("up".into()),
         };
+        if service.readiness == Readiness::Notify && entropy.chance(40) {
+            service.kind = Kind::NotifyReload;
+        }
+    }
+    if entropy.chance(25) {
+        service.oversight = Some(Box::new(draw_oversight(entropy)));
     }
     service.remain_after_exit = entropy.chance(25);
     if service.kind == Kind::Forking && entropy.chance(50) {
@@ -199,6 +206,16 @@ fn draw_service(entropy: &mut Entropy) -> Service {
     service
 }
 
+fn draw_oversight(entropy: &mut Entropy) -> Oversight {
+    let watchdog = entropy.pick(&[None, Some(30), Some(3)]);
+    Oversight {
+        watchdog: watchdog.map(Duration::from_secs),
+        timeout_abort: entropy.chance(50).then(|| draw_limit(entropy, 5)),
+        runtime_max: entropy.pick(&[Span::Infinite, Span::from_secs(60), Span::from_secs(3_600)]),
+        ..Oversight::default()
+    }
+}
+
 fn commands(entropy: &mut Entropy, low: u32, high: u32) -> Vec<Exec> {
     (0..entropy.between(low, high))
         .map(|_| Exec {
@@ -222,7 +239,7 @@ fn draw_restart(entropy: &mut Entropy, kind: Kind) -> Restart {
     let policy = match kind {
         // systemd.service(5): these two are the only ones that a oneshot may not have.
         Kind::Oneshot => entropy.pick(&[Policy::No, Policy::OnFailure, Policy::OnAbnormal]),
-        Kind::Simple | Kind::Exec | Kind::Forking => entropy.pick(&[
+        _ => entropy.pick(&[
             Policy::No,
             Policy::Always,
             Policy::OnFailure,

@@ -187,7 +187,7 @@ impl World {
         let mut process = Process::born(&unit.name, run, life, now);
         let is_start = spawn.role == Role::Start;
         process.daemonises = is_start && kind == Kind::Forking;
-        process.lasts = is_start && matches!(kind, Kind::Simple | Kind::Exec);
+        process.lasts = is_start && kind.is_main();
         if !process.lasts {
             process.word = Word::Never;
         }
@@ -624,6 +624,7 @@ fn run_of(event: &Event) -> Option<RunId> {
         | Event::FreezeFailed { .. }
         | Event::Thawed { .. }
         | Event::ThawFailed { .. }
+        | Event::Said { .. }
         | Event::Restored { .. }
         | Event::Resumed { .. }
         | Event::Tick => None,

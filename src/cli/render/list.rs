@@ -214,6 +214,7 @@ pub(super) fn fields(item: &Item, now_ms: u64) -> Vec<(&'static str, Json)> {
         ("file", Json::text(&status.file)),
         ("file_changed", Json::Bool(status.file_changed)),
         ("log_lost_bytes", Json::Number(status.log_lost)),
+        ("says", Json::text(&status.said)),
         ("left_over", Json::List(left_over.collect())),
         ("forgone", Json::texts(&status.forgone)),
         (

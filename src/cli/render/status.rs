@@ -86,6 +86,9 @@ fn state(lines: &mut Lines, item: &Item, page: Page) {
     if !status.cause.is_empty() {
         lines.add("why", &clean(&status.cause));
     }
+    if !status.said.is_empty() {
+        lines.add("says", &clean(&status.said));
+    }
     if !status.waits_for.is_empty() {
         lines.add("waits for", &clean(&status.waits_for.join(", ")));
     }

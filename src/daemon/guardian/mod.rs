@@ -123,12 +123,12 @@ enum Stage {
     Over,
 }
 
-/// The read end of a log FIFO.
+/// The read end of a log FIFO, or what a successor takes over as it is.
 struct Held {
     key: u64,
     generation: u32,
     /// It is only held, never read.
-    _reader: OwnedFd,
+    fd: OwnedFd,
 }
 
 /// Becomes this program, which finds the daemon by the channel. If that cannot be, all is as before.
@@ -248,7 +248,9 @@ impl Guardian {
     /// In the daemon: leaves what is the guardian's.
     fn go_forth(self, channel: Channel) -> Post {
         fork::leave_foreground();
-        let keeper = Keeper::of(self.own, channel);
+        let held = self.held.into_iter().map(|held| (held.key, held.fd));
+        let mut keeper = Keeper::of(self.own, channel);
+        keeper.inherit(held.collect());
         Post::Daemon(Box::new(self.seat), self.ready, keeper)
     }
 
@@ -337,7 +339,7 @@ impl Guardian {
         let held = Held {
             key,
             generation: self.generation,
-            _reader: reader,
+            fd: reader,
         };
         match self.held.iter_mut().find(|held| held.key == key) {
             Some(old) => *old = held,

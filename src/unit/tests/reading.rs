@@ -105,7 +105,7 @@ fn a_unit_cannot_name_itself() {
 #[test]
 fn what_is_not_acted_on_is_noted() {
     let unit = read(
-        "[unit]\nBindsTo = 'a'\nConditionPathExists = '!/x'\n[service]\nType = 'notify'\n\
+        "[unit]\nBindsTo = 'a'\nConditionPathExists = '!/x'\n[service]\nType = 'exec'\n\
          ExecStart = 'a'\nRestartOnCalendar = 'daily'\nStandardInput = 'socket'\n\
          [timer]\nOnCalendar = 'daily'\n",
     );
@@ -119,7 +119,6 @@ fn what_is_not_acted_on_is_noted() {
         ("timer", "OnCalendar", 10),
         ("unit", "BindsTo", 2),
         ("unit", "ConditionPathExists", 3),
-        ("service", "Type=\"notify\"", 5),
         ("service", "StandardInput=\"socket\"", 8),
     ];
     let expected = expected.map(|(section, key, line)| (section, key.to_owned(), line));
@@ -239,7 +238,8 @@ fn forms_of_keys_not_acted_on() {
 }
 
 /// What `ReadyWhen=` can say.
-const READY: [&str; 11] = [
+const READY: [&str; 12] = [
+    "notify",
     "fd:3",
     "log:100%% up: \"x\" ",
     "tcp:localhost:80",

@@ -55,7 +55,7 @@ fn a_service_that_says_when_it_is_ready_is_up_then() {
 #[test]
 fn a_service_that_never_becomes_ready_has_failed() {
     let mut stage = Stage::new(vec![with(service("a"), |s| {
-        s.readiness = Readiness::Notify;
+        s.readiness = Readiness::Log("up".into());
     })]);
     let request = stage.start("a");
     let run = stage.launch("a", Role::Start);
@@ -67,7 +67,7 @@ fn a_service_that_never_becomes_ready_has_failed() {
     stage.end(run, signal(15));
     let failure = Failure::ReadyTimeout {
         limit_ms: 90_000,
-        awaited: "ReadyWhen=notify: it is busy".into(),
+        awaited: "ReadyWhen=log:up: it is busy".into(),
     };
     assert_eq!(
         stage.outcome(request, "a"),

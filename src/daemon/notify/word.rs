@@ -1,0 +1,183 @@
+//! What follows from a service's words.
+//!
+//! Owns how they are put into effect: most become events for the engine; which process is the main one, and what is
+//! said for the reader, are settled here.
+
+use std::os::fd::{AsFd, OwnedFd};
+
+use crate::engine::{Event, Moment, RunId, State, UnitId, Word};
+use crate::sys::ear::Sender;
+use crate::sys::proc;
+use crate::sys::process::{Pid, PidFd, errno_text};
+use crate::sys::users;
+use crate::unit::Kind;
+use crate::wire::Assignment;
+
+use super::super::processes::{Origin, Processes, Turn};
+use super::super::sources::Source;
+
+/// Characters of what a service says of itself that are kept.
+const SAID_MAX: usize = 512;
+
+/// What a datagram has for the reader.
+#[derive(Default)]
+struct Said {
+    status: Option<String>,
+    errno: Option<u32>,
+    exit_status: Option<u8>,
+}
+
+impl Processes {
+    /// Puts one datagram into effect. Who the main process is comes first, for the rest may be about it.
+    pub(super) fn obey(
+        &mut self,
+        (unit, sender): (UnitId, &Sender),
+        (words, fds): (Vec<Assignment>, Vec<OwnedFd>),
+        turn: &mut Turn<'_>,
+    ) {
+        // What came along is closed here, which tells a sender that waits for it that it was heard.
+        drop(fds);
+        for word in &words {
+            if let Assignment::MainPid(pid) = word {
+                self.name_main((unit, sender), *pid, turn);
+            }
+        }
+        let is_begin = |word: &Assignment| match word {
+            Assignment::MonotonicUsec(usec) => Some(Moment(usec / 1_000)),
+            _ => None,
+        };
+        let begun = words.iter().find_map(is_begin);
+        let mut said = Said::default();
+        for word in words {
+            let told = match word {
+                Assignment::Reloading => Some(Word::Reloading { begun }),
+                Assignment::Stopping => Some(Word::Stopping),
+                Assignment::WatchdogAlive => Some(Word::Alive),
+                Assignment::WatchdogTrigger => Some(Word::Hung),
+                // The longest number stands for none.
+                Assignment::WatchdogUsec(u64::MAX) => Some(Word::WatchdogLimit { ms: 0 }),
+                Assignment::WatchdogUsec(usec) => Some(Word::WatchdogLimit {
+                    ms: usec.div_ceil(1_000),
+                }),
+                Assignment::ExtendTimeoutUsec(usec) => Some(Word::Extend {
+                    ms: usec.div_ceil(1_000),
+                }),
+                _ => None,
+            };
+            if let Some(word) = told {
+                turn.events.push_back(Event::Said { unit, word });
+            }
+            match word {
+                Assignment::Ready => self.tell_ready(unit, turn),
+                Assignment::Status(text) => said.status = Some(text),
+                Assignment::Errno(errno) => said.errno = Some(errno),
+                Assignment::ExitStatus(status) => said.exit_status = Some(status),
+                Assignment::Access(access) => {
+                    if let Some(hearing) = self.ears.map.get_mut(&unit) {
+                        hearing.access = Some(access);
+                    }
+                }
+                _ => {}
+            }
+        }
+        self.note_said(unit, said, turn);
+    }
+
+    fn note_said(&mut self, unit: UnitId, said: Said, turn: &Turn<'_>) {
+        let Said {
+            status,
+            errno,
+            exit_status,
+        } = said;
+        if status.is_none() && errno.is_none() && exit_status.is_none() {
+            return;
+        }
+        let errno = errno.and_then(|errno| i32::try_from(errno).ok());
+        let errno = errno.filter(|errno| *errno != 0).map(errno_text);
+        let exit = exit_status.map(|status| format!("exit status {status}"));
+        let parts = status.into_iter().chain(errno).chain(exit);
+        let parts: Vec<String> = parts.filter(|part| !part.is_empty()).collect();
+        let text: String = parts.join("; ").chars().take(SAID_MAX).collect();
+        if self.ears.said.get(&unit).map(|old| &**old) == Some(&*text) {
+            return;
+        }
+        self.ears.said.insert(unit, text.into());
+        self.save(unit, turn.engine);
+    }
+
+    /// `MAINPID=`: another process is the main one from now on. It has to be the service's own, unless root says so.
+    fn name_main(&mut self, (unit, sender): (UnitId, &Sender), number: u32, turn: &mut Turn<'_>) {
+        let refuse = |why: &str| {
+            let name = turn.engine.unit(unit).map(|unit| unit.name.to_string());
+            let name = name.unwrap_or_default();
+            ::log::warn!("{name}: MAINPID={number} is not taken: {why}");
+        };
+        let Some(pid) = Pid::from_raw(number).filter(|pid| *pid != Pid::current()) else {
+            return refuse("it is no process of this service");
+        };
+        let is_main = |run: &super::super::processes::Run| run.unit == unit && run.pid == pid;
+        if self.runs.values().any(is_main) {
+            return;
+        }
+        // Held first, so that the number cannot pass to another while it is looked at.
+        let Ok(pidfd) = PidFd::open(pid) else {
+            return refuse("there is no such process");
+        };
+        if !proc::stat(pid).is_ok_and(|stat| !stat.is_dead()) {
+            return refuse("it has ended");
+        }
+        let by_root = sender.uid == 0 && users::effective_uid() == 0 && number != 1;
+        if !self.is_member(unit, number) && !by_root {
+            return refuse("it is no process of this service");
+        }
+        if self.runs.values().any(|run| run.pid == pid) {
+            return refuse("it is the process of another command");
+        }
+        let service = turn
+            .engine
+            .unit(unit)
+            .and_then(|unit| unit.service.as_deref());
+        let is_forking = service.is_some_and(|service| service.kind == Kind::Forking);
+        let is_up = turn
+            .engine
+            .view(unit)
+            .is_some_and(|view| view.state != State::Starting);
+        if is_forking && !is_up {
+            // Its first process is to end before another one is the main process.
+            if let Some(hearing) = self.ears.map.get_mut(&unit) {
+                hearing.main = Some((pid, pidfd));
+            }
+            return self.look_again(unit, turn);
+        }
+        let Some(id) = self.main_run(unit) else {
+            return refuse("the service has no main process at the moment");
+        };
+        self.change_main(id, (pid, pidfd), turn);
+    }
+
+    /// The run goes on in another process; the one before is one of the group from now on.
+    fn change_main(&mut self, id: RunId, (pid, pidfd): (Pid, PidFd), turn: &mut Turn<'_>) {
+        let exit = match turn.sources.add(pidfd.as_fd(), Source::Exit(id)) {
+            Ok(exit) => exit,
+            Err(error) => {
+                ::log::error!("PID {pid} cannot be watched: {error}");
+                return;
+            }
+        };
+        let identity = self.identities.of(pid, &pidfd);
+        let Some(run) = self.runs.get_mut(&id) else {
+            return;
+        };
+        run.leave(turn.sources);
+        (run.pid, run.pidfd, run.exit, run.identity) = (pid, pidfd, exit, identity);
+        run.origin = Origin::Found;
+        let unit = run.unit;
+        if let Some(hold) = self.holds.get_mut(&unit) {
+            hold.group.add_root(pid);
+        }
+        turn.events.push_back(Event::Spawned {
+            run: id,
+            pid: pid.as_raw(),
+        });
+    }
+}

@@ -1,0 +1,224 @@
+//! The socket on which services speak of themselves, sd_notify(3): datagrams, who sent them, and what came along.
+//!
+//! Owns the raw receiving: the sender as the kernel knows it, not as it says of itself. Read without being taken, so
+//! that a word is not lost with a process that dies before it has acted on it.
+
+use std::io;
+use std::mem::{size_of, zeroed};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+
+use nix::libc;
+use rustix::net::sockopt::set_socket_passcred;
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, socket_with};
+
+use super::process::PidFd;
+
+/// `SO_PASSPIDFD` and `SCM_PIDFD` of Linux 6.5, which the C library's package does not name everywhere.
+const SO_PASSPIDFD: i32 = 76;
+const SCM_PIDFD: i32 = 4;
+/// Bytes of an option that is an integer.
+const OPTION_LENGTH: libc::socklen_t = 4;
+/// The most that the kernel passes in one datagram, unix(7).
+const PASSED_MAX: usize = 253;
+/// Room for what comes along: the descriptors, who sent them, and three heads.
+const CONTROL_WORDS: usize = (PASSED_MAX * 4 + 256) / size_of::<u64>();
+
+/// A bound datagram socket in the abstract space of names.
+#[derive(Debug)]
+pub struct Ear(OwnedFd);
+
+/// One datagram.
+#[derive(Debug)]
+pub struct Letter {
+    /// Bytes of it, whatever the buffer's size.
+    pub length: usize,
+    /// `None` where the kernel does not say.
+    pub sender: Option<Sender>,
+    pub fds: Vec<OwnedFd>,
+}
+
+/// Who has sent a datagram.
+#[derive(Debug)]
+pub struct Sender {
+    /// 0 for one outside our namespace of PIDs.
+    pub pid: u32,
+    pub uid: u32,
+    /// Since Linux 6.5, and while it has not been reaped.
+    pub pidfd: Option<PidFd>,
+}
+
+impl Ear {
+    /// Listens to this name.
+    ///
+    /// # Errors
+    /// `EADDRINUSE`, `EMFILE`, `ENFILE`; `InvalidInput` for a name that is too long.
+    pub fn bind(name: &str) -> io::Result<Self> {
+        let address = SocketAddrUnix::new_abstract_name(name.as_bytes())?;
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        let socket = socket_with(AddressFamily::UNIX, SocketType::DGRAM, flags, None)?;
+        set_socket_passcred(&socket, true)?;
+        pass_pidfds(&socket);
+        bind(&socket, &address)?;
+        Ok(Self(socket))
+    }
+
+    /// One that a predecessor has bound.
+    #[must_use]
+    pub fn from_owned(fd: OwnedFd) -> Self {
+        Self(fd)
+    }
+
+    /// The name that it listens to, if it is such a socket.
+    #[must_use]
+    pub fn name(&self) -> Option<String> {
+        let address = SocketAddrUnix::try_from(rustix::net::getsockname(&self.0).ok()?).ok()?;
+        let name = address.abstract_name()?;
+        String::from_utf8(name.to_vec()).ok()
+    }
+
+    /// The first datagram, which stays the first until [`Ear::drop_first`]. What is longer than `buffer` is cut off.
+    ///
+    /// # Errors
+    /// `WouldBlock` when there is none; else what recvmsg(2) gives.
+    pub fn peek(&self, buffer: &mut [u8]) -> io::Result<Letter> {
+        let mut control = [0_u64; CONTROL_WORDS];
+        let mut room = libc::iovec {
+            iov_base: buffer.as_mut_ptr().cast(),
+            iov_len: buffer.len(),
+        };
+        // SAFETY: all zeroes is a valid value of this plain struct.
+        let mut header: libc::msghdr = unsafe { zeroed() };
+        header.msg_iov = &raw mut room;
+        header.msg_iovlen = 1;
+        header.msg_control = control.as_mut_ptr().cast();
+        // Its type is another one in each C library.
+        header.msg_controllen = size_of::<[u64; CONTROL_WORDS]>() as _;
+        let flags = libc::MSG_PEEK | libc::MSG_DONTWAIT | libc::MSG_TRUNC | libc::MSG_CMSG_CLOEXEC;
+        // SAFETY: the header names our buffers with their true lengths, and all of them outlive the call.
+        let length = unsafe { libc::recvmsg(self.0.as_raw_fd(), &raw mut header, flags) };
+        let length = usize::try_from(length).map_err(|_| io::Error::last_os_error())?;
+        let (sender, fds) = took_along(&header);
+        Ok(Letter {
+            length,
+            sender,
+            fds,
+        })
+    }
+
+    /// Takes the first datagram away, and closes what is still in it.
+    ///
+    /// # Errors
+    /// What recv(2) gives; `WouldBlock` when there is none.
+    pub fn drop_first(&self) -> io::Result<()> {
+        let mut nothing = [0_u8; 1];
+        let flags = libc::MSG_DONTWAIT;
+        let (bytes, length) = (nothing.as_mut_ptr().cast(), nothing.len());
+        // SAFETY: the buffer is ours and its true length is given.
+        let result = unsafe { libc::recv(self.0.as_raw_fd(), bytes, length, flags) };
+        usize::try_from(result).map_err(|_| io::Error::last_os_error())?;
+        Ok(())
+    }
+}
+
+impl AsFd for Ear {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+/// Older kernels do not know it, and then the sender's number has to do.
+fn pass_pidfds(socket: &OwnedFd) {
+    let on: libc::c_int = 1;
+    // SAFETY: the option is an integer of ours, whose true length is given.
+    unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            SO_PASSPIDFD,
+            (&raw const on).cast(),
+            OPTION_LENGTH,
+        );
+    }
+}
+
+/// Reads the control messages of a header that recvmsg has filled.
+fn took_along(header: &libc::msghdr) -> (Option<Sender>, Vec<OwnedFd>) {
+    let (mut sender, mut pidfd, mut fds) = (None, None, Vec::new());
+    // SAFETY: the header and its control buffer are those that recvmsg has filled, and both are alive; the macros stay
+    // within them. What the kernel gave is read unaligned and in its length, and its descriptors are ours from now on,
+    // each taken once.
+    unsafe {
+        let mut message = libc::CMSG_FIRSTHDR(header);
+        while !message.is_null() {
+            let (level, kind) = ((*message).cmsg_level, (*message).cmsg_type);
+            let data = libc::CMSG_DATA(message);
+            let head = data.offset_from(message.cast::<u8>()).unsigned_abs();
+            let length = ((*message).cmsg_len as usize).saturating_sub(head);
+            if level == libc::SOL_SOCKET && kind == libc::SCM_RIGHTS {
+                for at in 0..length / size_of::<RawFd>() {
+                    let fd = data.cast::<RawFd>().add(at).read_unaligned();
+                    fds.push(OwnedFd::from_raw_fd(fd));
+                }
+            } else if level == libc::SOL_SOCKET && kind == SCM_PIDFD && length >= 4 {
+                let fd = data.cast::<RawFd>().read_unaligned();
+                if fd >= 0 {
+                    pidfd = Some(PidFd::from_owned(OwnedFd::from_raw_fd(fd)));
+                }
+            } else if level == libc::SOL_SOCKET
+                && kind == libc::SCM_CREDENTIALS
+                && length >= size_of::<libc::ucred>()
+            {
+                sender = Some(data.cast::<libc::ucred>().read_unaligned());
+            }
+            message = libc::CMSG_NXTHDR(header, message);
+        }
+    }
+    let sender = sender.map(|sender| Sender {
+        pid: u32::try_from(sender.pid).unwrap_or(0),
+        uid: sender.uid,
+        pidfd,
+    });
+    (sender, fds)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+    use std::ffi::OsString;
+
+    use super::super::process::Pid;
+    use super::super::{files, notify};
+    use super::*;
+
+    #[test]
+    fn a_word_stays_until_it_is_dropped_and_says_who_sent_it() {
+        let name = format!("diakonos-ear-{}", std::process::id());
+        let ear = Ear::bind(&name).unwrap();
+        assert_eq!(ear.name().as_deref(), Some(&*name));
+        let address = OsString::from(format!("@{name}"));
+        let (reader, writer) = files::pipe().unwrap();
+        notify::send(&address, b"FDSTORE=1", Some(writer.as_fd()), None).unwrap();
+        notify::send(&address, b"READY=1", None, None).unwrap();
+        drop(writer);
+        let mut buffer = [0; 4];
+        for _ in 0..2 {
+            let letter = ear.peek(&mut buffer).unwrap();
+            assert_eq!((letter.length, &buffer), (9, b"FDST"));
+            let sender = letter.sender.unwrap();
+            assert_eq!(sender.pid, std::process::id());
+            let own = PidFd::open(Pid::current()).unwrap().inode().unwrap();
+            if let Some(pidfd) = sender.pidfd {
+                assert_eq!(pidfd.inode().unwrap(), own);
+            }
+            assert_eq!(letter.fds.len(), 1);
+        }
+        ear.drop_first().unwrap();
+        // Nobody holds the other end any more: the one in the datagram is gone as well.
+        assert_eq!(files::read_into(reader.as_fd(), &mut buffer).unwrap(), 0);
+        assert_eq!(ear.peek(&mut buffer).unwrap().length, 7);
+        ear.drop_first().unwrap();
+        let error = ear.peek(&mut buffer).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+    }
+}
