@@ -16,6 +16,7 @@ use super::account::Account;
 use super::group::Group;
 use super::lenience::Lenience;
 use super::machine::Limited;
+use super::notify::hand_over;
 use super::processes::{Birth, Hold, Origin, Processes, Run, Turn};
 use super::pump::UnitLog;
 use super::readiness::Before;
@@ -57,10 +58,7 @@ impl Processes {
         let fifos = self.fifos(unit.name.as_str());
         self.open_hold(spawn, (unit, service));
         self.limit_group(spawn, service, &owner, &mut lenience)?;
-        if is_first(service, spawn) {
-            let unit = (spawn.unit, service);
-            self.standing.begin(unit, &owner, &mut lenience)?;
-        }
+        self.begin_folders(spawn, service, &owner, &mut lenience)?;
         self.open_pipes((spawn.unit, service), &fifos, &owner, turn)?;
         self.open_ear((spawn.unit, service), owner.uid, turn)?;
         if spawn.role == Role::Start {
@@ -101,6 +99,7 @@ impl Processes {
             request.cgroup = Some(group.entrance());
         }
         if spawn.role == Role::Start {
+            hand_over(&mut request, service, self.stores.of(spawn.unit))?;
             request.setting.fifo = self.before.get(&spawn.unit).and_then(Before::placed);
         }
         let spawned = process::spawn(&request).map_err(|error| fork_failure(&error))?;
