@@ -176,12 +176,24 @@ fn neighbours(unit: &Unit) -> impl Iterator<Item = &UnitName> {
 /// The user and the groups, and whether we may become them.
 fn account(service: &Service, findings: &mut Vec<Finding>) {
     let own = users::effective_uid();
+    if let (Some(root), true) = (&service.root_directory, own != 0) {
+        let message = format!(
+            "RootDirectory = {}: only root can change it",
+            root.display()
+        );
+        findings.push(Finding::new(privileged(service, "RootDirectory"), message));
+    }
+    if let Some(name) = &service.user
+        && let Ok(Some(user)) = users::lookup(name)
+        && own != 0
+        && user.uid != own
+    {
+        let message = format!("User = {name}: only root can start services as another user");
+        findings.push(Finding::new(privileged(service, "User"), message));
+    }
     let mut error = |message: String| findings.push(Finding::new(Weight::Error, message));
     if let Some(name) = &service.user {
         match users::lookup(name) {
-            Ok(Some(user)) if own != 0 && user.uid != own => error(format!(
-                "User = {name}: only root can start services as another user"
-            )),
             Ok(Some(_)) => {}
             Ok(None) => error(format!("User = {name}: there is no such user")),
             Err(_) => error(format!("User = {name}: the user database cannot be read")),
@@ -191,6 +203,23 @@ fn account(service: &Service, findings: &mut Vec<Finding>) {
         if matches!(users::lookup_group(name), Ok(None)) {
             error(format!("there is no group {name}"));
         }
+    }
+}
+
+/// What is missing where a key needs root.
+fn privileged(service: &Service, key: &str) -> Weight {
+    if service.ignore_unsupported.contains(&key) {
+        Weight::Warning
+    } else {
+        Weight::Error
+    }
+}
+
+/// Where a path of the service's is for us: below its root directory, if it has one.
+fn outside(service: &Service, path: &Path) -> PathBuf {
+    match &service.root_directory {
+        Some(root) => root.join(path.strip_prefix("/").unwrap_or(path)),
+        None => path.to_owned(),
     }
 }
 
@@ -221,17 +250,17 @@ fn programs(service: &Service, findings: &mut Vec<Finding>) {
                 "ExecStartPre" | "ExecStart" | "ExecStartPost" if is_certain => Weight::Error,
                 _ => Weight::Warning,
             };
-            if let Err(message) = find_program(command, path) {
+            if let Err(message) = find_program(service, command, path) {
                 findings.push(Finding::new(weight, format!("{key} = {message}")));
             }
         }
     }
 }
 
-fn find_program(command: &Exec, path: &str) -> Result<(), String> {
+fn find_program(service: &Service, command: &Exec, path: &str) -> Result<(), String> {
     let program = &command.program;
     if program.contains('/') {
-        let path = Path::new(program);
+        let path = &*outside(service, Path::new(program));
         return match path.metadata() {
             Err(_) => Err(format!("{program}: there is no such program")),
             Ok(_) if is_executable(path) => Ok(()),
@@ -239,7 +268,7 @@ fn find_program(command: &Exec, path: &str) -> Result<(), String> {
         };
     }
     let mut folders = std::env::split_paths(path);
-    match folders.any(|folder| is_executable(&folder.join(program))) {
+    match folders.any(|folder| is_executable(&outside(service, &folder.join(program)))) {
         true => Ok(()),
         false => Err(format!(
             "{program}: no such program in the service's PATH ({path})"
@@ -260,9 +289,16 @@ fn files(service: &Service, findings: &mut Vec<Finding>) {
     };
     if let WorkingDirectory::Path { path, optional } = &service.working_directory
         && !optional
-        && !path.is_dir()
+        && !outside(service, path).is_dir()
     {
         missing("WorkingDirectory", path, "folder");
+    }
+    if let Some(root) = service
+        .root_directory
+        .as_ref()
+        .filter(|root| !root.is_dir())
+    {
+        missing("RootDirectory", root, "folder");
     }
     for file in &service.environment_files {
         if !file.optional && !file.path.is_file() {

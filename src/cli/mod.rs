@@ -5,6 +5,7 @@
 //! Rendering (`render/`) is pure. Owns no rule about services.
 
 mod args;
+mod attentive;
 mod autostart;
 mod client;
 mod commands;

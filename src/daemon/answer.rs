@@ -62,6 +62,19 @@ fn result(unit: &UnitName, outcome: Outcome, engine: &Engine) -> UnitResult {
     }
 }
 
+/// What a call gives that this user or this machine does not allow: `EPERM`, `EACCES`, `ENOSYS`, `EOPNOTSUPP`.
+const BEYOND_US: [i32; 4] = [1, 13, 38, 95];
+/// Keys without which nothing can be started, whatever is ignored.
+const NEEDED: [&str; 7] = [
+    "WorkingDirectory",
+    "EnvironmentFile",
+    "PassEnvironment",
+    "StandardInput",
+    "StandardOutput",
+    "StandardError",
+    "ReadyWhen",
+];
+
 /// The key and the file to look at, where a program was never run because of what its unit file says.
 fn place_to_mend(unit: &UnitName, outcome: &Outcome, engine: &Engine) -> Option<String> {
     let Outcome::Failed {
@@ -81,7 +94,13 @@ fn place_to_mend(unit: &UnitName, outcome: &Outcome, engine: &Engine) -> Option<
         _ => return None,
     };
     let file = engine.unit(engine.id(unit)?)?.path.display();
-    Some(format!("{key}= in {file}"))
+    let place = format!("{key}= in {file}");
+    let is_about_us = failure.names_key() && BEYOND_US.contains(&failure.errno);
+    Some(if is_about_us && !NEEDED.contains(&&*key) {
+        format!("{place}; with IgnoreUnsupported = [\"{key}\"] it goes without")
+    } else {
+        place
+    })
 }
 
 /// A unit that was found and cannot be read.
@@ -162,16 +181,20 @@ pub(super) fn progress(notice: Notice, now: Moment) -> Progress {
             let text = format!("is not ready yet: {awaited}");
             (ProgressKind::Waits, unit.to_string(), text, None)
         }
-        Notice::Stopping { unit, kill_at } => {
+        Notice::Stopping {
+            unit,
+            kill_at,
+            last,
+        } => {
             let in_ms = kill_at.map(|at| at.since_ms(now));
             let text = match in_ms {
-                Some(ms) => format!("stopping; SIGKILL follows in {}", text::span(ms)),
+                Some(ms) => format!("stopping; {last} follows in {}", text::span(ms)),
                 None => "stopping".to_owned(),
             };
             (ProgressKind::Stopping, unit.to_string(), text, in_ms)
         }
-        Notice::Killing { unit } => {
-            let text = "did not stop in time: SIGKILL sent".to_owned();
+        Notice::Killing { unit, last } => {
+            let text = format!("did not stop in time: {last} sent");
             (ProgressKind::Killing, unit.to_string(), text, None)
         }
         Notice::Retries {

@@ -1,13 +1,14 @@
 //! How a process is born: an effect of the engine becomes a child in its group, with its pipes, watched from the first
 //! moment.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::AsFd;
 use std::path::PathBuf;
 
-use crate::engine::{Event, Role, Spawn, SpawnFailure, UnitId};
+use crate::engine::{Engine, Event, Role, RunId, Spawn, SpawnFailure, UnitId};
 use crate::log::Stream;
-use crate::sys::process::{self, Spawned, error_text};
+use crate::sys::process::{self, PidFd, Spawned, error_text};
 use crate::sys::{clock, files};
 use crate::unit::{Output, Service, Unit};
 
@@ -18,6 +19,7 @@ use super::machine::Limited;
 use super::processes::{Birth, Hold, Origin, Processes, Run, Turn};
 use super::pump::UnitLog;
 use super::readiness::Before;
+use super::sandbox::{Ground, confine};
 use super::sources::Source;
 use super::spawn::{Fifos, Objects, Order, command, failure, is_first, prepare};
 
@@ -65,15 +67,7 @@ impl Processes {
             self.prepare_readiness(spawn, (unit, service), &owner, turn)?;
         }
         if spawn.role.begins() {
-            // By its mark and its group a successor finds the newborn, should we die before its PID is saved.
-            self.save(spawn.unit, turn.engine);
-            // One that would not know of it at all would take it for stopped, and start it a second time.
-            if let Some((path, error)) = self.states.unknown(spawn.unit) {
-                let errno = error.raw_os_error().unwrap_or(0);
-                let (path, reason) = (path.display(), error_text(error));
-                let then = "a daemon that dies would not know of it";
-                return Err(failure("state", errno, format!("{path}: {reason}; {then}")));
-            }
+            self.announce(spawn.unit, turn.engine)?;
         }
         let Some(hold) = self.holds.get_mut(&spawn.unit) else {
             return Err(unknown());
@@ -87,10 +81,25 @@ impl Processes {
             account,
             invocation: &hold.invocation,
         };
-        let prepared = prepare(order, &fifos, &mut lenience)?;
+        let mut prepared = prepare(order, &fifos, &mut lenience)?;
+        let ground = Ground {
+            temporary: &self.home.temporary(unit.name.as_str()),
+            main: main_of(&self.runs, spawn.unit),
+            begins: is_first(service, spawn),
+            pipes: [&fifos.out, &fifos.err],
+        };
+        if let Some(confined) = confine(order, ground, &mut lenience)? {
+            prepared.spawn.setting.confinement = Some(confined.confinement);
+            prepared.objects.places = confined.places;
+        }
         self.forgone.add(spawn.unit, unit, lenience.into_reasons());
+        let beside = hold.limited.beside(spawn.role, &hold.group);
+        let beside = beside.map_err(|error| fork_failure(&error))?;
         let mut request: process::Spawn<'_> = prepared.spawn;
         hold.endow(&mut request, self.limits);
+        if let Some(group) = &beside {
+            request.cgroup = Some(group.entrance());
+        }
         if spawn.role == Role::Start {
             request.setting.fifo = self.before.get(&spawn.unit).and_then(Before::placed);
         }
@@ -101,6 +110,20 @@ impl Processes {
             log.attribute(spawn.run);
         }
         self.watch_child(spawn, spawned, prepared.objects, turn)
+    }
+
+    /// Writes down that a process of the unit is about to be born.
+    fn announce(&mut self, unit: UnitId, engine: &Engine) -> Result<(), SpawnFailure> {
+        // By its mark and its group a successor finds the newborn, should we die before its PID is saved.
+        self.save(unit, engine);
+        // One that would not know of it at all would take it for stopped, and start it a second time.
+        let Some((path, error)) = self.states.unknown(unit) else {
+            return Ok(());
+        };
+        let errno = error.raw_os_error().unwrap_or(0);
+        let (path, reason) = (path.display(), error_text(error));
+        let then = "a daemon that dies would not know of it";
+        Err(failure("state", errno, format!("{path}: {reason}; {then}")))
     }
 
     /// Holds the newborn by its pidfd, and waits for its report.
@@ -172,7 +195,7 @@ impl Processes {
         }
         if is_first(service, spawn) || is_new {
             hold.started_ms = clock::wall_ms();
-            hold.group.add_mark(hold.invocation.mark());
+            hold.group.add_mark(hold.invocation.mark(), &mut self.kin);
             self.ears.forget_words(spawn.unit);
             self.forgone.begin(spawn.unit, unit);
         }
@@ -216,6 +239,13 @@ impl Processes {
             err: path("err"),
         }
     }
+}
+
+/// The process that its unit is up with.
+fn main_of(runs: &BTreeMap<RunId, Run>, unit: UnitId) -> Option<&PidFd> {
+    let mut runs = runs.values().rev();
+    let main = runs.find(|run| run.unit == unit && run.role == Role::Start);
+    main.map(|run| &run.pidfd)
 }
 
 /// Which log pipes the service's streams need.

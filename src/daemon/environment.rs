@@ -11,7 +11,7 @@ use std::path::Path;
 
 use crate::engine::{Core, Ending, Role, RunResult, SpawnFailure};
 use crate::sys::files;
-use crate::sys::proc::Mark;
+use crate::sys::proc::{self, Mark};
 use crate::sys::process::error_text;
 use crate::unit::{EnvironmentFile, Service, Signal, parse_environment_file};
 
@@ -57,11 +57,9 @@ impl Invocation {
     pub(super) fn mark(&self) -> Mark {
         let half = self.0.get(16..).unwrap_or_default();
         let number = u64::from_str_radix(half, 16).unwrap_or_default();
-        let width = usize::BITS;
-        let lock_limit = number >> (66 - width) | 1 << (width - 3);
         Mark {
             entry: format!("{INVOCATION}={}", self.0),
-            lock_limit,
+            lock_limit: proc::lock_mark(number),
         }
     }
 }

@@ -100,6 +100,7 @@ impl Daemon {
             if self.sessions.is_anyone_waiting() {
                 self.sessions.accept(&self.listener, &mut self.sources);
             }
+            self.tick_if_due();
             self.settle();
             for session in heard {
                 self.hear(session);
@@ -208,13 +209,21 @@ impl Daemon {
         if ready.is_empty() {
             poll_for(poll, ready, self.timeout());
         }
-        let deadline = self.engine.next_deadline();
-        let due = deadline.is_some_and(|due| due <= now());
-        if due {
-            self.events.push_back(Event::Tick);
-        }
-        if due || !ready.is_empty() {
+        if self.is_due() || !ready.is_empty() {
             self.memory = Memory::Used;
+        }
+    }
+
+    fn is_due(&self) -> bool {
+        let deadline = self.engine.next_deadline();
+        deadline.is_some_and(|due| due <= now())
+    }
+
+    /// A deadline passes only when all has been heard that had happened before: a daemon that was kept from running
+    /// must not take what it was about to hear for what never came.
+    fn tick_if_due(&mut self) {
+        if self.is_due() {
+            self.events.push_back(Event::Tick);
         }
     }
 

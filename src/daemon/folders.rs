@@ -2,12 +2,13 @@
 //!
 //! Owns when that is. What they are called and where they lie is the unit's, how they are made safely `sys`'s.
 
-use std::collections::BTreeSet;
-use std::path::Path;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 use crate::engine::{Engine, SpawnFailure, State, UnitId};
 use crate::sys::folders;
 use crate::sys::process::error_text;
+use crate::sys::users;
 use crate::unit::{Folders, Preserve, Purpose, Service};
 
 use super::account::Account;
@@ -15,9 +16,12 @@ use super::lenience::Lenience;
 use super::processes::Processes;
 use super::spawn::failure;
 
-/// The units whose runtime folders stand.
+/// The mode of what a folder is shown at.
+const PLACE_MODE: u32 = 0o755;
+
+/// The runtime folders that stand, by unit: those that were made, whatever the unit's file says by now.
 #[derive(Debug, Default)]
-pub(super) struct Standing(BTreeSet<UnitId>);
+pub(super) struct Standing(BTreeMap<UnitId, Folders>);
 
 impl Standing {
     /// A life begins. Where another one went before and nobody has seen the unit at rest between the two, its folders
@@ -28,21 +32,28 @@ impl Standing {
         owner: &Account,
         lenience: &mut Lenience<'_>,
     ) -> Result<(), SpawnFailure> {
-        if self.0.contains(&id) && service.preserve == Preserve::No {
-            remove(service);
+        if let Some(folders) = self
+            .0
+            .remove(&id)
+            .filter(|_| service.preserve == Preserve::No)
+        {
+            remove(&folders);
         }
         self.note(id, service);
         for folders in &service.folders {
             make(folders, owner, lenience)?;
+            if let Some(root) = root(service) {
+                make_places(folders, root)?;
+            }
         }
         Ok(())
     }
 
     /// The unit's folders stand, be it that a predecessor has made them.
     pub(super) fn note(&mut self, id: UnitId, service: &Service) {
-        if runtime(service).is_some() {
-            self.0.insert(id);
-        }
+        let mut folders = service.folders.iter();
+        let runtime = folders.find(|folders| folders.purpose == Purpose::Runtime);
+        self.0.extend(runtime.map(|runtime| (id, runtime.clone())));
     }
 
     /// The unit has come into this state; of one that nobody knows any more nothing is known to be removed.
@@ -57,8 +68,15 @@ impl Standing {
             | State::Reloading
             | State::Stopping => false,
         };
-        if is_over && self.0.remove(&id) && service.preserve != Preserve::Always {
-            remove(service);
+        if !is_over {
+            return;
+        }
+        if let Some(folders) = self
+            .0
+            .remove(&id)
+            .filter(|_| service.preserve != Preserve::Always)
+        {
+            remove(&folders);
         }
     }
 }
@@ -71,11 +89,6 @@ impl Processes {
             self.standing.look(id, service, view.state);
         }
     }
-}
-
-fn runtime(service: &Service) -> Option<&Folders> {
-    let mut folders = service.folders.iter();
-    folders.find(|folders| folders.purpose == Purpose::Runtime)
 }
 
 fn make(
@@ -100,10 +113,36 @@ fn make(
     Ok(())
 }
 
-fn remove(service: &Service) {
-    let Some(folders) = runtime(service) else {
-        return;
-    };
+/// What the service's folders are shown at below its root directory.
+fn make_places(folders: &Folders, root: &Path) -> Result<(), SpawnFailure> {
+    for (name, path) in folders.names.iter().zip(folders.paths()) {
+        let base = below(root, &folders.base);
+        // One that is there keeps its mode: what is mounted on it counts.
+        if below(root, &path).is_dir() {
+            continue;
+        }
+        folders::make(&base, name, PLACE_MODE, None).map_err(|error| {
+            let reason = reason(&below(root, &path), &error);
+            let errno = error.raw_os_error().unwrap_or(0);
+            let key = folders.purpose.key();
+            failure(key, errno, format!("{key}={name}: making {reason}"))
+        })?;
+    }
+    Ok(())
+}
+
+/// The service's root directory, where we may give it one.
+pub(super) fn root(service: &Service) -> Option<&Path> {
+    let root = service.root_directory.as_deref();
+    root.filter(|_| users::effective_uid() == 0)
+}
+
+/// Where an absolute path is that is meant below another root.
+pub(super) fn below(root: &Path, path: &Path) -> PathBuf {
+    root.join(path.strip_prefix("/").unwrap_or(path))
+}
+
+fn remove(folders: &Folders) {
     for (name, path) in folders.names.iter().zip(folders.paths()) {
         if let Err(error) = folders::remove(&folders.base, name) {
             ::log::warn!(

@@ -1,13 +1,16 @@
-//! `freeze` and `thaw` carried out: by the service's cgroup, and where it has none by SIGSTOP and SIGCONT to each of
-//! its processes.
+//! What is done to a service's living processes: signals, `freeze` and `thaw`. The last two by its cgroup, and where it
+//! has none by SIGSTOP and SIGCONT to each of its processes.
 //!
-//! Owns the way there and the answer that it has come to it. Whether and when is the engine's.
+//! Owns the way there and the answer that it has come to it. Whether and when is the engine's; who belongs to a service
+//! is in `group.rs`.
 
-use crate::engine::{Event, UnitId};
+use crate::engine::{Event, Target, UnitId};
 use crate::sys::cgroup::Cgroup;
 use crate::sys::inotify::Watch;
 use crate::sys::process::error_text;
+use crate::unit::Signal;
 
+use super::group::is_gone;
 use super::processes::{Processes, Turn};
 use super::watches::Purpose;
 
@@ -15,6 +18,26 @@ const SIGCONT: i32 = 18;
 const SIGSTOP: i32 = 19;
 
 impl Processes {
+    pub(super) fn signal(&mut self, unit: UnitId, to: Target, signal: Signal) {
+        let result = match to {
+            Target::Run(run) => self
+                .runs
+                .get(&run)
+                .map(|run| run.pidfd.signal(signal.number())),
+            Target::Group => self
+                .holds
+                .get_mut(&unit)
+                .map(|hold| hold.group.signal(signal.number(), &mut self.kin)),
+        };
+        match result {
+            Some(Err(error)) if !is_gone(&error) => {
+                let reason = error_text(&error);
+                ::log::warn!("sending {signal} to a process of unit {unit}: {reason}");
+            }
+            _ => {}
+        }
+    }
+
     pub(super) fn freeze(&mut self, unit: UnitId, turn: &mut Turn<'_>) {
         let failed = match self.try_freeze(unit) {
             Ok(()) => return self.look_whether_frozen(unit, turn),
@@ -27,13 +50,16 @@ impl Processes {
     }
 
     fn try_freeze(&mut self, unit: UnitId) -> Result<(), String> {
-        let Some(hold) = self.holds.get(&unit) else {
+        let Some(hold) = self.holds.get_mut(&unit) else {
             return Err("it has no process".to_owned());
         };
-        let Some(cgroup) = hold.group.cgroup() else {
-            let sent = hold.group.signal(SIGSTOP);
+        if hold.group.cgroup().is_none() {
+            let sent = hold.group.signal(SIGSTOP, &mut self.kin);
             return sent
                 .map_err(|error| format!("SIGSTOP to its processes: {}", error_text(&error)));
+        }
+        let Some(cgroup) = hold.group.cgroup() else {
+            return Ok(());
         };
         cgroup.freeze().map_err(|error| {
             let path = cgroup.path().join("cgroup.freeze");
@@ -63,10 +89,14 @@ impl Processes {
 
     pub(super) fn thaw(&mut self, unit: UnitId, turn: &mut Turn<'_>) {
         self.watches.remove(Purpose::Freeze(unit));
-        let done = self.holds.get(&unit).map(|hold| match hold.group.cgroup() {
-            Some(cgroup) => cgroup.thaw(),
-            None => hold.group.signal(SIGCONT),
-        });
+        let kin = &mut self.kin;
+        let done = self
+            .holds
+            .get_mut(&unit)
+            .map(|hold| match hold.group.cgroup() {
+                Some(cgroup) => cgroup.thaw(),
+                None => hold.group.signal(SIGCONT, kin),
+            });
         turn.events.push_back(match done {
             Some(Err(error)) => Event::ThawFailed {
                 unit,

@@ -6,6 +6,7 @@
 //! limit that limits nothing. A process can leave its session and its parents behind and overwrite its environment, as
 //! daemons do that show a title; the limit it keeps.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::os::fd::AsFd;
 use std::path::Path;
@@ -16,18 +17,23 @@ use crate::engine::UnitId;
 use crate::sys::cgroup::{Cgroup, Tree};
 use crate::sys::clock;
 use crate::sys::inotify::Watch;
-use crate::sys::proc::{self, Descent, Mark};
+use crate::sys::kin::{Kin, Member, with_descendants};
+use crate::sys::proc::{self, Mark};
 use crate::sys::process::{Pid, PidFd, error_text};
 
 use super::sources::{Source, Sources};
 use super::watches::{Purpose, Watches};
 
 const SIGKILL: i32 = 9;
-/// How many members of one unit a signal is sent to where there is no cgroup.
-const SIGNALLED_MAX: usize = 4_096;
+/// How often SIGKILL to all looks for new members where there is no cgroup. Whoever forks faster than this gets it when
+/// it is seen next.
+const KILL_ROUNDS: usize = 16;
+/// The same for other signals. Against one that ignores them, more of it would only take time: its processes leave us
+/// little.
+const ROUNDS: usize = 2;
 /// `ESRCH`.
 const NO_SUCH_PROCESS: i32 = 3;
-/// How many members are held at once, to be signalled or to notice the end of the last one.
+/// How many members are held at once, to notice the end of the last one.
 const HELD_MAX: usize = 16;
 
 /// Who belongs to a unit.
@@ -54,8 +60,27 @@ struct Found {
     /// Processes that we started or know to belong here. Their sessions outlive them.
     roots: Vec<Pid>,
     descent: Descent,
+    end: Doom,
     /// Members whose end is waited for, of [`heads_of`].
     held: Vec<Held>,
+}
+
+/// Where processes that bear a mark can be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Descent {
+    /// This daemon started them all: each descends from one of its children.
+    #[default]
+    Ours,
+    /// A predecessor started some: anybody may be their parent.
+    Any,
+}
+
+/// Whether all members were sent SIGKILL: those that have escaped it get it when they are seen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Doom {
+    #[default]
+    None,
+    Killed,
 }
 
 #[derive(Debug)]
@@ -143,12 +168,16 @@ impl Group {
     }
 
     /// A new life of the service begins, whose processes bear this mark.
-    pub(super) fn add_mark(&mut self, mark: Mark) {
+    pub(super) fn add_mark(&mut self, mark: Mark, kin: &mut Kin) {
         let Kind::Found(found) = &mut self.kind else {
             return;
         };
+        found.end = Doom::None;
         let is_restored = found.marks.is_empty() && found.descent == Descent::Any;
-        if is_restored || !heads_of(found).is_empty() {
+        if !found.marks.is_empty() {
+            kin.refresh();
+        }
+        if is_restored || !heads_of(found, kin).is_empty() {
             found.marks.push(mark);
         } else {
             found.marks = vec![mark];
@@ -186,24 +215,40 @@ impl Group {
     pub(super) fn heads(&self) -> io::Result<Vec<Pid>> {
         match &self.kind {
             Kind::Cgroup(cgroup) => cgroup.procs(),
-            Kind::Found(found) => Ok(heads_of(found)),
+            Kind::Found(found) => {
+                let heads = heads_of(found, &Kin::fresh());
+                Ok(heads.iter().map(|head| head.pid).collect())
+            }
         }
     }
 
+    /// The same, asked of the kernel anew.
+    pub(super) fn has_no_head(&self) -> bool {
+        self.heads().is_ok_and(|heads| heads.is_empty())
+    }
+
     /// Whether no member lives. What cannot be read counts as not empty: nothing is forgotten on a guess.
-    pub(super) fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self, kin: &mut Kin) -> bool {
         match &self.kind {
             Kind::Cgroup(cgroup) => cgroup.populated().is_ok_and(|populated| !populated),
-            Kind::Found(found) => heads_of(found).is_empty(),
+            Kind::Found(found) => {
+                kin.refresh();
+                heads_of(found, kin).is_empty()
+            }
         }
     }
 
     /// Sends a signal to every member. One that has just ended is no error.
-    pub(super) fn signal(&self, signal: i32) -> io::Result<()> {
-        match &self.kind {
+    pub(super) fn signal(&mut self, signal: i32, kin: &mut Kin) -> io::Result<()> {
+        match &mut self.kind {
             Kind::Cgroup(cgroup) if signal == SIGKILL => cgroup.kill(),
             Kind::Cgroup(cgroup) => cgroup.signal_all(signal, None).map(drop),
-            Kind::Found(found) => signal_found(found, signal),
+            Kind::Found(found) => {
+                if signal == SIGKILL {
+                    found.end = Doom::Killed;
+                }
+                signal_found(found, signal, kin)
+            }
         }
     }
 
@@ -239,11 +284,17 @@ impl Group {
     }
 
     /// Looks who is left; when one that was held has ended, others take its place.
-    pub(super) fn hold_members(&mut self, sources: &mut Sources) {
+    pub(super) fn hold_members(&mut self, sources: &mut Sources, kin: &mut Kin) {
         let (unit, Kind::Found(found)) = (self.unit, &mut self.kind) else {
             return;
         };
-        let members = heads_of(found);
+        if found.end == Doom::Killed {
+            // Who may not be signalled is told of by whoever sent the first one.
+            let _ = signal_found(found, SIGKILL, kin);
+        }
+        kin.refresh();
+        let heads = heads_of(found, kin);
+        let members: Vec<Pid> = heads.iter().map(|head| head.pid).collect();
         found.held.retain(|held| {
             let stays = members.contains(&held.pid);
             if !stays {
@@ -278,47 +329,51 @@ fn release(sources: &mut Sources, held: &Held) {
 }
 
 fn members_of(found: &Found) -> Vec<Pid> {
-    // The list of all processes is long, and after most ends nobody is left.
-    let heads = heads_of(found);
+    let all = who_is_in(found, &Kin::fresh());
+    let mut pids: Vec<Pid> = all.iter().map(|member| member.pid).collect();
+    pids.sort_unstable();
+    pids
+}
+
+fn who_is_in(found: &Found, kin: &Kin) -> Vec<Member> {
+    let heads = heads_of(found, kin);
     match found.descent {
         Descent::Any => heads,
-        Descent::Ours if heads.is_empty() => heads,
-        Descent::Ours => proc::members(&found.roots, &found.marks, Descent::Ours),
+        Descent::Ours => with_descendants(heads),
     }
 }
 
 /// Those members whose ends tell when none is left, and none while there is no member.
-fn heads_of(found: &Found) -> Vec<Pid> {
+fn heads_of(found: &Found, kin: &Kin) -> Vec<Member> {
     match found.descent {
         _ if found.marks.is_empty() => Vec::new(),
-        Descent::Ours => proc::heads(&found.roots, &found.marks, found.since_ms),
-        Descent::Any => proc::members(&found.roots, &found.marks, Descent::Any),
+        Descent::Ours => kin.heads(&found.roots, &found.marks, found.since_ms),
+        Descent::Any => proc::members(&found.roots, &found.marks),
     }
 }
 
-/// Each member is held first and looked for again: only who is a member then gets the signal, so no number is mistaken.
-/// Those that are born meanwhile are found by the next scan.
-fn signal_found(found: &Found, signal: i32) -> io::Result<()> {
-    let mut done: Vec<Pid> = Vec::new();
+/// Each member is held first and looked at again: only who is still the process that was found gets the signal, so no
+/// number is mistaken. Those that are born meanwhile are found by the next round.
+fn signal_found(found: &Found, signal: i32, kin: &mut Kin) -> io::Result<()> {
+    let mut done: BTreeSet<Member> = BTreeSet::new();
     let mut result = Ok(());
-    while done.len() < SIGNALLED_MAX {
-        let mut fresh = members_of(found);
-        fresh.retain(|pid| !done.contains(pid));
-        let mut held = Vec::new();
-        for pid in fresh.into_iter().take(HELD_MAX) {
-            done.push(pid);
-            match PidFd::open(pid) {
-                Ok(pidfd) => held.push((pid, pidfd)),
-                Err(error) if is_gone(&error) => {}
-                Err(error) => result = Err(error),
-            }
-        }
-        if held.is_empty() {
+    let rounds = match signal {
+        SIGKILL => KILL_ROUNDS,
+        _ => ROUNDS,
+    };
+    for _ in 0..rounds {
+        kin.refresh();
+        let mut members = who_is_in(found, kin);
+        members.retain(|member| done.insert(*member));
+        if members.is_empty() {
             break;
         }
-        let still = members_of(found);
-        for (_, pidfd) in held.iter().filter(|(pid, _)| still.contains(pid)) {
-            match pidfd.signal(signal) {
+        for member in members {
+            let sent = PidFd::open(member.pid).and_then(|pidfd| match member.is_there() {
+                true => pidfd.signal(signal),
+                false => Ok(()),
+            });
+            match sent {
                 Err(error) if !is_gone(&error) => result = Err(error),
                 _ => {}
             }
@@ -369,19 +424,21 @@ mod tests {
         let mut watches = Watches::new(&mut sources);
         let mut group = Group::new(UnitId(1), "web", None);
         let marker = format!("INVOCATION_ID=group-test-{}", std::process::id());
-        group.add_mark(Mark {
+        let mut kin = Kin::default();
+        let mark = Mark {
             entry: marker.clone(),
             lock_limit: u64::MAX - 1,
-        });
-        assert!(group.is_empty());
+        };
+        group.add_mark(mark, &mut kin);
+        assert!(group.is_empty(&mut kin));
         let mut child = marked(&marker);
         let pid = Pid::from_raw(child.id()).unwrap();
         assert_eq!(group.members().unwrap(), [pid]);
         group.watch(Watched::Asked, &mut watches);
-        group.hold_members(&mut sources);
-        group.signal(SIGKILL).unwrap();
+        group.hold_members(&mut sources, &mut kin);
+        group.signal(SIGKILL, &mut kin).unwrap();
         child.wait().unwrap();
-        assert!(group.is_empty());
+        assert!(group.is_empty(&mut kin));
         group.unwatch(&mut sources, &mut watches);
         assert_eq!(group.watched(), Watched::Not);
     }

@@ -96,6 +96,11 @@ impl Home {
         self.root.join("run")
     }
 
+    /// Where a service with a `/tmp` of its own finds it.
+    pub(super) fn temporary(&self, name: &str) -> PathBuf {
+        self.root.join("tmp").join(name)
+    }
+
     /// What `%t` stands for where the machine gives its user no such folder.
     #[must_use]
     pub fn runtime(&self) -> PathBuf {

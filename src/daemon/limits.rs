@@ -52,13 +52,16 @@ fn order(file: &'static CStr, text: impl Into<String>) -> Order {
     Order { file, text }
 }
 
+/// `EOPNOTSUPP`.
+const NOT_SUPPORTED: i32 = 95;
+
 impl Refused {
     fn new(key: &'static str, reason: impl Into<String>) -> Self {
         let reason = reason.into();
         Self {
             key,
             reason,
-            errno: 0,
+            errno: NOT_SUPPORTED,
         }
     }
 

@@ -3,12 +3,15 @@
 //! Owns the moment at which limits come into force: before the first process of each life, and when they are changed.
 //! What a limit is to the kernel is `limits.rs`'s.
 
+use std::io;
 use std::path::Path;
 
-use crate::engine::{Spawn, SpawnFailure};
+use crate::engine::{Role, Spawn, SpawnFailure};
+use crate::sys::cgroup::{Cgroup, Tree};
 use crate::sys::controllers::Controllers;
 use crate::sys::process::Pid;
-use crate::unit::{Resources, Service};
+use crate::sys::users;
+use crate::unit::{Delegate, Resources, Service};
 
 use super::account::Account;
 use super::group::Group;
@@ -53,6 +56,17 @@ impl Limited {
 }
 
 impl Limited {
+    /// Another group than the service's own for a command beside it, if that is needed.
+    pub(super) fn beside(&self, role: Role, group: &Group) -> io::Result<Option<Cgroup>> {
+        let divides = self
+            .resources()
+            .is_some_and(|given| given.delegate != Delegate::No);
+        match group.cgroup() {
+            Some(cgroup) if divides && !role.begins() => cgroup.beside(),
+            Some(_) | None => Ok(None),
+        }
+    }
+
     /// The service is restarted for its use of memory: it is not to be slowed down on its way.
     pub(super) fn let_go(&mut self, group: &Group) {
         let Some(resources) = self.resources.as_deref_mut() else {
@@ -117,6 +131,18 @@ impl Machine {
 }
 
 impl Processes {
+    /// What the machine lets us do, one line each, for `daemon-status`.
+    pub(super) fn abilities(&self) -> Vec<String> {
+        let groups = self.tree.as_ref().map(Tree::path);
+        let [groups, limits] = self.machine.abilities(groups);
+        let switching = if users::effective_uid() == 0 {
+            "user switching: yes".to_owned()
+        } else {
+            format!("user switching: no, not root but {}", self.ours.name)
+        };
+        vec![groups, limits, switching]
+    }
+
     /// Finds out what can be limited, and makes way for it.
     pub(super) fn switch_on_controllers(&mut self) {
         if let Some(tree) = &self.tree {
@@ -168,7 +194,8 @@ impl Processes {
         }
         let memory = &mut hold.limited.memory;
         *memory = Known::default();
-        memory.begin((spawn.unit, service), &hold.group, &mut self.watches);
+        let told = (&mut self.watches, &mut self.looks);
+        memory.begin((spawn.unit, service), &hold.group, told);
         Ok(())
     }
 }

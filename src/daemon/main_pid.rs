@@ -71,7 +71,7 @@ impl Processes {
         hold.group.remember_members();
         // When the last process goes, nobody is left who could write the file.
         hold.group.watch(Watched::Ours, &mut self.watches);
-        hold.group.hold_members(turn.sources);
+        hold.group.hold_members(turn.sources, &mut self.kin);
         let guesses = service.is_none_or(|service| service.oversight().guess_main);
         let finding = Finding {
             unit,
@@ -151,10 +151,10 @@ impl Processes {
         let verdict = match file {
             Some(file) => self.judge_file(hold, *unit, file),
             None if *guesses => return self.guess(hold, *unit),
-            None if hold.group.is_empty() => return Verdict::Missing(NoMain::Gone),
+            None if hold.group.has_no_head() => return Verdict::Missing(NoMain::Gone),
             None => return Verdict::Missing(NoMain::Ambiguous),
         };
-        let is_hopeless = || hold.group.is_empty() && self.strays(*unit).is_empty();
+        let is_hopeless = || hold.group.has_no_head() && self.strays(*unit).is_empty();
         if verdict == Verdict::Wait && is_hopeless() {
             return Verdict::Missing(NoMain::Gone);
         }

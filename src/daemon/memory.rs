@@ -4,6 +4,8 @@
 //! SIGKILL says whose doing that was. Where the kernel tells of no threshold, the processes are looked at: often at
 //! first, then twice a minute.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use crate::engine::{Asker, Ending, Event, Scope, State, UnitId, Verb};
 use crate::sys::clock;
 use crate::sys::inotify::Watch;
@@ -33,10 +35,32 @@ pub(super) struct Known {
     kills: Option<u64>,
     /// Until when an end by SIGKILL is the kernel's doing (monotonic milliseconds).
     fresh_until_ms: u64,
-    /// When its use is looked at again, if nothing tells of it.
-    due_ms: Option<u64>,
     /// When its present life began (monotonic milliseconds).
     since_ms: u64,
+}
+
+/// Whose memory is looked at.
+#[derive(Debug, Default)]
+pub(super) struct Looks {
+    /// When it is due (monotonic milliseconds); nobody whom nothing limits, or of whom the kernel tells.
+    due_ms: BTreeMap<UnitId, u64>,
+    /// Units that use more than `RestartMemoryMax=` lets them.
+    heavy: BTreeSet<UnitId>,
+}
+
+impl Looks {
+    fn set(&mut self, unit: UnitId, due_ms: Option<u64>) {
+        match due_ms {
+            Some(due_ms) => self.due_ms.insert(unit, due_ms),
+            None => self.due_ms.remove(&unit),
+        };
+    }
+
+    /// The unit has no process any more.
+    pub(super) fn forget(&mut self, unit: UnitId) {
+        self.due_ms.remove(&unit);
+        self.heavy.remove(&unit);
+    }
 }
 
 impl Known {
@@ -52,16 +76,12 @@ impl Known {
         self.kills
     }
 
-    pub(super) fn due_ms(&self) -> Option<u64> {
-        self.due_ms
-    }
-
     /// A life begins, or is taken over: what is counted from now on is its own, unless a predecessor has counted.
     pub(super) fn begin(
         &mut self,
         (unit, service): (UnitId, &Service),
         group: &Group,
-        watches: &mut Watches,
+        (watches, looks): (&mut Watches, &mut Looks),
     ) {
         let now_ms = clock::monotonic_ms();
         self.since_ms = now_ms;
@@ -74,7 +94,7 @@ impl Known {
             }
         }
         self.kills = self.kills.or(counted);
-        self.due_ms = threshold(service).map(|_| now_ms + FIRST_LOOK_MS);
+        looks.set(unit, threshold(service).map(|_| now_ms + FIRST_LOOK_MS));
     }
 
     /// Whether the kernel has killed a process of the group since this was last asked.
@@ -90,22 +110,22 @@ impl Known {
         counted > before
     }
 
-    /// Looks whether a service has grown too large. One that is told of needs no further look, once it is old enough.
-    fn look(&mut self, group: &Group, most: u64) -> Weight {
+    /// Looks whether a service has grown too large, and says when to look again: one that is told of needs no further
+    /// look, once it is old enough.
+    fn look(&self, group: &Group, most: u64) -> (Weight, Option<u64>) {
         let now_ms = clock::monotonic_ms();
         let age_ms = now_ms.saturating_sub(self.since_ms);
         let told = group.cgroup().and_then(|cgroup| cgroup.working_memory());
         let bytes = told.unwrap_or_else(|| proportional_bytes(group));
         if bytes > most && age_ms >= LEAST_AGE_MS {
-            self.due_ms = None;
-            return Weight::TooMuch;
+            return (Weight::TooMuch, None);
         }
-        self.due_ms = match told {
+        let again_ms = match told {
             Some(_) if age_ms >= LEAST_AGE_MS => None,
             Some(_) => Some(self.since_ms + LEAST_AGE_MS),
             None => Some(now_ms + age_ms.clamp(FIRST_LOOK_MS, LOOK_MS)),
         };
-        Weight::Right
+        (Weight::Right, again_ms)
     }
 }
 
@@ -151,20 +171,16 @@ impl Processes {
 
     /// When somebody's memory is to be looked at.
     pub(super) fn memory_due_ms(&self) -> Option<u64> {
-        let holds = self.holds.values();
-        holds.filter_map(|hold| hold.limited.memory.due_ms()).min()
+        self.looks.due_ms.values().min().copied()
     }
 
     /// Looks at those whose time has come.
     pub(super) fn weigh(&mut self, turn: &mut Turn<'_>) {
+        if self.looks.due_ms.is_empty() {
+            return;
+        }
         let now_ms = clock::monotonic_ms();
-        let is_due = |hold: &Hold| {
-            hold.limited
-                .memory
-                .due_ms()
-                .is_some_and(|due| due <= now_ms)
-        };
-        let due = self.holds.iter().filter(|(_, hold)| is_due(hold));
+        let due = self.looks.due_ms.iter().filter(|(_, due)| **due <= now_ms);
         let due: Vec<UnitId> = due.map(|(unit, _)| *unit).collect();
         for unit in due {
             self.weigh_unit(unit, turn);
@@ -174,15 +190,15 @@ impl Processes {
     fn weigh_unit(&mut self, unit: UnitId, turn: &mut Turn<'_>) {
         let definition = turn.engine.unit(unit);
         let service = definition.and_then(|unit| unit.service.as_deref());
-        let Some(hold) = self.holds.get_mut(&unit) else {
+        let found = self.holds.get(&unit).zip(service.and_then(threshold));
+        let Some((hold, most)) = found else {
+            self.looks.forget(unit);
             return;
         };
-        let Some(most) = service.and_then(threshold) else {
-            hold.limited.memory.due_ms = None;
-            return;
-        };
-        if hold.limited.memory.look(&hold.group, most) == Weight::TooMuch {
-            self.heavy.insert(unit);
+        let (weight, again_ms) = hold.limited.memory.look(&hold.group, most);
+        self.looks.set(unit, again_ms);
+        if weight == Weight::TooMuch {
+            self.looks.heavy.insert(unit);
         }
     }
 }
@@ -196,7 +212,7 @@ impl Daemon {
             events: &mut self.events,
         };
         self.processes.weigh(turn);
-        for unit in std::mem::take(&mut self.processes.heavy) {
+        for unit in std::mem::take(&mut self.processes.looks.heavy) {
             let state = self.engine.view(unit).map(|view| view.state);
             let Some(definition) = self.engine.unit(unit) else {
                 continue;

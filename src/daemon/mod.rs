@@ -35,6 +35,7 @@ mod pump;
 mod readiness;
 mod request;
 mod restore;
+mod sandbox;
 mod session;
 mod set;
 mod setting;

@@ -13,8 +13,8 @@ use mio::Token;
 
 use crate::engine::{Effect, Ending, Engine, Event, FactRun, Role, RunId, SpawnFailure, UnitId};
 use crate::sys::cgroup::{Cgroup, Tree};
+use crate::sys::kin::Kin;
 use crate::sys::process::{self, Pid, PidFd, reap_orphans};
-use crate::sys::users;
 use crate::unit::Unit;
 use crate::wire::{Saved, SavedDefinition};
 
@@ -29,6 +29,7 @@ use super::leftover::Leftovers;
 use super::lenience::Forgone;
 use super::machine::{Limited, Machine};
 use super::main_pid::Finding;
+use super::memory::Looks;
 use super::notify::Ears;
 use super::pump::{Intake, UnitLog};
 use super::readiness::{Awaiting, Before};
@@ -87,6 +88,8 @@ pub(super) struct Processes {
     /// What these starts have found, or have made ready for them.
     pub(super) before: BTreeMap<UnitId, Before>,
     pub(super) watches: Watches,
+    /// Our children, where there are no cgroups.
+    pub(super) kin: Kin,
     pub(super) states: States,
     pub(super) history: BTreeMap<UnitId, History>,
     pub(super) forgone: Forgone,
@@ -95,8 +98,7 @@ pub(super) struct Processes {
     pub(super) leftovers: Leftovers,
     /// Units that may have come to rest.
     pub(super) stirred: BTreeSet<UnitId>,
-    /// Units that use more memory than `RestartMemoryMax=` lets them.
-    pub(super) heavy: BTreeSet<UnitId>,
+    pub(super) looks: Looks,
     pub(super) intake: Intake,
     /// A child that is no service: the program that may follow us reads what it will find.
     pub(super) rehearsing: Option<Pid>,
@@ -210,31 +212,20 @@ impl Processes {
             awaiting: BTreeMap::new(),
             before: BTreeMap::new(),
             watches: Watches::new(sources),
+            kin: Kin::default(),
             states: States::new(home.run()),
             history: BTreeMap::new(),
             forgone: Forgone::default(),
             standing: Standing::default(),
             leftovers: Leftovers::default(),
             stirred: BTreeSet::new(),
-            heavy: BTreeSet::new(),
+            looks: Looks::default(),
             intake,
             rehearsing: None,
             keeper: Keeper::default(),
             ears: Ears::default(),
             ended: Vec::new(),
         }
-    }
-
-    /// What the machine lets us do, one line each, for `daemon-status`.
-    pub(super) fn abilities(&self) -> Vec<String> {
-        let groups = self.tree.as_ref().map(Tree::path);
-        let [groups, limits] = self.machine.abilities(groups);
-        let switching = if users::effective_uid() == 0 {
-            "user switching: yes".to_owned()
-        } else {
-            format!("user switching: no, not root but {}", self.ours.name)
-        };
-        vec![groups, limits, switching]
     }
 
     /// Carries out an effect that concerns processes; others are not for here.
@@ -319,7 +310,8 @@ impl Processes {
         let runs = self.runs.values().chain(ended).map(|run| run.pid);
         let looks = self.awaiting.values().filter_map(Awaiting::child);
         let known: BTreeSet<Pid> = runs.chain(self.rehearsing).chain(looks).collect();
-        reap_orphans(|pid| known.contains(&pid));
+        let reaped = reap_orphans(|pid| known.contains(&pid));
+        self.kin.forget(&reaped);
         let is_waiting = |hold: &Hold| hold.group.watched() != Watched::Not;
         let is_told = self.watches.is_working();
         let waiting = self.holds.iter().filter(|(_, hold)| is_waiting(hold));
@@ -360,6 +352,7 @@ impl Processes {
         for (_, run) in std::mem::take(&mut self.ended) {
             // One that was not our child is reaped by whose it is.
             let _ = run.pidfd.wait();
+            self.kin.forget(&[run.pid]);
         }
         for unit in std::mem::take(&mut self.stirred) {
             self.look_at_folders(unit, engine);
@@ -437,35 +430,6 @@ impl Processes {
             last_end: history.last_end,
             said: self.ears.said(unit),
             forgone: self.forgone.of(unit),
-        }
-    }
-
-    /// The daemon ends: what is in the pipes goes to the logs, and what stands for units without processes is removed.
-    pub(super) fn finish(&mut self, engine: &Engine, sources: &mut Sources) {
-        let units: Vec<UnitId> = self.holds.keys().copied().collect();
-        let turn = &mut Turn {
-            engine,
-            sources,
-            events: &mut VecDeque::new(),
-        };
-        for unit in units {
-            self.settle_unit(unit, turn);
-        }
-        self.states.keep_last_run(engine.last_run());
-        for unit in engine.units() {
-            self.look_at_folders(unit, engine);
-            if let Some(definition) = engine
-                .unit(unit)
-                .filter(|_| !self.holds.contains_key(&unit))
-                && self.left_over(&definition.name).is_empty()
-            {
-                self.states.remove(unit, &definition.name);
-            }
-        }
-        if let (Some(tree), true) = (&self.tree, self.holds.is_empty()) {
-            tree.switch_off();
-            // Somebody else's group in it keeps it, which is as it should be.
-            let _ = tree.remove();
         }
     }
 }

@@ -238,7 +238,10 @@ impl Processes {
         let Some(attempt) = awaiting.and_then(|awaiting| awaiting.attempt.as_mut()) else {
             return self.read_line(run, turn);
         };
+        let child = attempt.child();
         let tried = attempt.go_on(run, turn.sources);
+        // It may have been reaped.
+        self.kin.forget(child.as_slice());
         if tried == Tried::Pending {
             return;
         }

@@ -238,7 +238,7 @@ impl Processes {
         let invocation = known.unwrap_or_else(|| self.invocations.next());
         let path = saved.cgroup.as_deref().map(Path::new);
         let mut group = Group::reopen((id, name), path, self.tree.as_ref(), &self.home.tree_name());
-        group.add_mark(invocation.mark());
+        group.add_mark(invocation.mark(), &mut self.kin);
         let has_log = !streams(service).is_empty();
         let log = has_log.then(|| UnitLog::new(name, &self.home.logs(), service.log));
         let mut hold = Hold {
@@ -259,7 +259,8 @@ impl Processes {
             resume(log, &saved.facts);
         }
         let memory = &mut hold.limited.memory;
-        memory.begin((id, service), &hold.group, &mut self.watches);
+        let told = (&mut self.watches, &mut self.looks);
+        memory.begin((id, service), &hold.group, told);
         self.holds.insert(id, hold);
         self.listen_again((id, name), service, turn);
     }

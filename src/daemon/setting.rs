@@ -3,15 +3,18 @@
 //! Owns which key each of the child's steps belongs to. Whether a service goes on without one is `lenience.rs`'s.
 
 use std::ffi::CString;
+use std::path::Path;
 
 use crate::engine::SpawnFailure;
 use crate::sys::process::{self, CpuPolicy, IoClass, ResourceLimit, Step, errno_text, hard_limit};
 use crate::sys::users;
 use crate::unit::{CpuScheduling, IoScheduling, Limit, Resource, Scheduling, Service};
 
+use super::folders;
 use super::lenience::Lenience;
-use super::spawn::failure;
+use super::spawn::{c_path, failure};
 
+const ROOT: &str = "RootDirectory";
 /// `EPERM` and `EACCES`.
 const FORBIDDEN: [i32; 2] = [1, 13];
 
@@ -26,7 +29,11 @@ const STEPS: [(Step, &str); 6] = [
 ];
 
 /// What the child sets for this service, and which of that it may go on without.
-pub(super) fn setting(service: &Service, lenience: &mut Lenience<'_>) -> process::Setting {
+pub(super) fn setting(
+    service: &Service,
+    root: Option<&Path>,
+    lenience: &mut Lenience<'_>,
+) -> Result<process::Setting, SpawnFailure> {
     let mut limits = Vec::new();
     for limit in &service.limits {
         if limit.resource == Resource::Locks {
@@ -46,7 +53,8 @@ pub(super) fn setting(service: &Service, lenience: &mut Lenience<'_>) -> process
         .iter()
         .filter(|limit| lenience.ignores(limit.key()));
     let spared = spared.map(|limit| Step::Limit(resource(limit.resource)));
-    process::Setting {
+    Ok(process::Setting {
+        root: root.map(|root| changed_root(service, root)).transpose()?,
         limits,
         scheduling: service
             .scheduling
@@ -55,7 +63,34 @@ pub(super) fn setting(service: &Service, lenience: &mut Lenience<'_>) -> process
             .unwrap_or_default(),
         fifo: None,
         tolerated: tolerated.chain(spared).collect(),
+        confinement: None,
+    })
+}
+
+/// The service's root directory, if it is to have one of its own.
+pub(super) fn root<'s>(
+    service: &'s Service,
+    lenience: &mut Lenience<'_>,
+) -> Result<Option<&'s Path>, SpawnFailure> {
+    if let (Some(root), None) = (&service.root_directory, folders::root(service)) {
+        let reason = format!("{ROOT}={}: only root may change it", root.display());
+        lenience.forgo(ROOT, failure(ROOT, FORBIDDEN[0], reason))?;
     }
+    Ok(folders::root(service))
+}
+
+/// The service's own folders are where they are outside, and seen inside.
+fn changed_root(service: &Service, root: &Path) -> Result<process::Root, SpawnFailure> {
+    let mut shown = Vec::new();
+    for folders in &service.folders {
+        for path in folders.paths() {
+            let inside = folders::below(root, &path);
+            let key = folders.purpose.key();
+            shown.push((c_path(key, &path)?, c_path(key, &inside)?));
+        }
+    }
+    let path = c_path(ROOT, root)?;
+    Ok(process::Root { path, shown })
 }
 
 fn scheduling(asked: &Scheduling) -> process::Scheduling {
@@ -130,9 +165,16 @@ pub(super) fn step_failure(service: &Service, step: Step, errno: i32) -> Option<
         }
         Step::Nice => ("Nice", scheduling?.nice?.to_string()),
         Step::OomScoreAdjust => ("OOMScoreAdjust", scheduling?.oom_score_adjust?.to_string()),
-        Step::CpuAffinity => ("CPUAffinity", numbers(&scheduling?.cpus)),
+        Step::CpuAffinity => ("CPUAffinity", scheduling?.cpu_list()),
         Step::CpuScheduling => ("CPUSchedulingPolicy", scheduling?.cpu?.word().to_owned()),
         Step::IoScheduling => ("IOSchedulingClass", scheduling?.io?.word().to_owned()),
+        Step::Root => (ROOT, service.root_directory.as_ref()?.display().to_string()),
+        Step::Folders => {
+            let root = service.root_directory.as_ref()?.display();
+            let cause = errno_text(errno);
+            let reason = format!("{ROOT}={root}: showing the service's folders in it: {cause}");
+            return Some(failure(ROOT, errno, reason));
+        }
         Step::ReadyDescriptor => ("ReadyWhen", service.readiness.to_string()),
         Step::Cgroup
         | Step::Session
@@ -144,7 +186,15 @@ pub(super) fn step_failure(service: &Service, step: Step, errno: i32) -> Option<
         | Step::Group
         | Step::User
         | Step::Directory
-        | Step::Exec => return None,
+        | Step::Exec
+        | Step::PrivateNetwork
+        | Step::MountNamespace
+        | Step::Mount(_)
+        | Step::CapabilityBoundingSet
+        | Step::AmbientCapabilities
+        | Step::NoNewPrivileges
+        | Step::Landlock
+        | Step::SystemCalls => return None,
     };
     let cause = errno_text(errno);
     let why = why_forbidden(step, errno).map_or_else(String::new, |why| format!(" ({why})"));
@@ -159,18 +209,13 @@ fn why_forbidden(step: Step, errno: i32) -> Option<String> {
     let may = if users::effective_uid() == 0 {
         "this daemon lacks the privilege"
     } else {
-        "only root may"
+        "only root has the right"
     };
     Some(match step {
         Step::Limit(resource) => match hard_limit(resource) {
             u64::MAX => may.to_owned(),
-            hard => format!("the hard limit here is {hard}; {may} raise it"),
+            hard => format!("the hard limit here is {hard}, and {may} to raise it"),
         },
         _ => may.to_owned(),
     })
-}
-
-fn numbers(cpus: &[u16]) -> String {
-    let cpus: Vec<String> = cpus.iter().map(ToString::to_string).collect();
-    cpus.join(",")
 }

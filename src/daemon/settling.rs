@@ -1,15 +1,18 @@
 //! Who is left of a unit, and what becomes of what it holds when nobody is.
 //!
-//! Groups are signalled and watched, pipes are pumped, and a unit at rest is closed, so that it costs no descriptor.
+//! Groups are watched, pipes are pumped, and a unit at rest is closed, so that it costs no descriptor.
 
-use crate::engine::{Event, RunId, State, Target, UnitId};
+use std::collections::VecDeque;
+
+use crate::engine::{Engine, Event, RunId, State, UnitId};
 use crate::log::Stream;
 use crate::sys::process::error_text;
-use crate::unit::Signal;
 
-use super::group::{Watched, is_gone};
+use super::group::Watched;
 use super::processes::{Processes, Progress, Turn};
 use super::pump::Pumped;
+use super::sandbox::remove_temporary;
+use super::sources::Sources;
 use super::watches::Purpose;
 
 impl Processes {
@@ -36,8 +39,8 @@ impl Processes {
             // costs as much as there are processes.
             return;
         }
-        if !hold.group.is_empty() {
-            hold.group.hold_members(turn.sources);
+        if !hold.group.is_empty(&mut self.kin) {
+            hold.group.hold_members(turn.sources, &mut self.kin);
             return;
         }
         hold.group.unwatch(turn.sources, &mut self.watches);
@@ -97,6 +100,35 @@ impl Processes {
         Progress::Drained
     }
 
+    /// The daemon ends: what is in the pipes goes to the logs, and what stands for units without processes is removed.
+    pub(super) fn finish(&mut self, engine: &Engine, sources: &mut Sources) {
+        let units: Vec<UnitId> = self.holds.keys().copied().collect();
+        let turn = &mut Turn {
+            engine,
+            sources,
+            events: &mut VecDeque::new(),
+        };
+        for unit in units {
+            self.settle_unit(unit, turn);
+        }
+        self.states.keep_last_run(engine.last_run());
+        for unit in engine.units() {
+            self.look_at_folders(unit, engine);
+            if let Some(definition) = engine
+                .unit(unit)
+                .filter(|_| !self.holds.contains_key(&unit))
+                && self.left_over(&definition.name).is_empty()
+            {
+                self.states.remove(unit, &definition.name);
+            }
+        }
+        if let (Some(tree), true) = (&self.tree, self.holds.is_empty()) {
+            tree.switch_off();
+            // Somebody else's group in it keeps it, which is as it should be.
+            let _ = tree.remove();
+        }
+    }
+
     /// Closes what a unit without processes holds. What still has a writer, or a process, stays until that is over.
     pub(super) fn settle_unit(&mut self, unit: UnitId, turn: &mut Turn<'_>) {
         let is_busy = self.runs.values().any(|run| run.unit == unit)
@@ -110,8 +142,8 @@ impl Processes {
         if hold.group.watched() == Watched::Asked {
             return;
         }
-        if !hold.group.is_empty() {
-            hold.group.hold_members(turn.sources);
+        if !hold.group.is_empty(&mut self.kin) {
+            hold.group.hold_members(turn.sources, &mut self.kin);
             return;
         }
         let pumped = hold.log.as_mut().map(|log| log.drain(&mut self.intake));
@@ -120,14 +152,32 @@ impl Processes {
         }
         hold.group.unwatch(turn.sources, &mut self.watches);
         self.watches.remove(Purpose::Memory(unit));
+        self.looks.forget(unit);
         if let Err(error) = hold.group.remove() {
             ::log::warn!("removing the cgroup of unit {unit}: {}", error_text(&error));
         }
+        self.remove_temporary(unit, turn);
         self.forget_before(unit, turn.sources);
         self.ears.close(unit, turn.sources, &mut self.keeper);
         if let Some(mut log) = self.holds.remove(&unit).and_then(|hold| hold.log) {
             log.close(turn.sources, &mut self.keeper);
             self.history.entry(unit).or_default().log_lost += log.lost_bytes();
+        }
+    }
+}
+
+impl Processes {
+    /// What the service had in its own `/tmp` ends with it.
+    fn remove_temporary(&self, unit: UnitId, turn: &Turn<'_>) {
+        let Some(unit) = turn.engine.unit(unit) else {
+            return;
+        };
+        let sandbox = unit
+            .service
+            .as_ref()
+            .and_then(|service| service.sandbox.as_ref());
+        if sandbox.is_some_and(|sandbox| sandbox.private_tmp) {
+            remove_temporary(&self.home.temporary(unit.name.as_str()));
         }
     }
 }
@@ -162,27 +212,5 @@ pub(super) fn is_rest(state: Option<State>) -> bool {
             | State::Stopping
             | State::Backoff,
         ) => false,
-    }
-}
-
-impl Processes {
-    pub(super) fn signal(&mut self, unit: UnitId, to: Target, signal: Signal) {
-        let result = match to {
-            Target::Run(run) => self
-                .runs
-                .get(&run)
-                .map(|run| run.pidfd.signal(signal.number())),
-            Target::Group => self
-                .holds
-                .get(&unit)
-                .map(|hold| hold.group.signal(signal.number())),
-        };
-        match result {
-            Some(Err(error)) if !is_gone(&error) => {
-                let reason = error_text(&error);
-                ::log::warn!("sending {signal} to a process of unit {unit}: {reason}");
-            }
-            _ => {}
-        }
     }
 }

@@ -17,11 +17,15 @@ use crate::unit::{Exec, Input, Output, Service, Unit, WorkingDirectory, swallowe
 
 use super::account::Account;
 use super::environment::{Environment, Invocation};
+use super::folders::below;
 use super::lenience::Lenience;
-use super::setting::setting;
+use super::sandbox::{self, Place};
+use super::setting::{root, setting};
 
 /// `ENOENT`.
 const NOT_FOUND: i32 = 2;
+/// `EAGAIN`.
+const TOO_MANY: i32 = 11;
 
 /// One command that is to run.
 #[derive(Clone, Copy, Debug)]
@@ -66,6 +70,9 @@ pub(super) struct Objects {
     streams: [Object; 3],
     /// What may be the matter where there is no such program.
     hint: Option<&'static str>,
+    root: Option<PathBuf>,
+    /// What each of the child's mounts is about.
+    pub(super) places: Vec<Place>,
 }
 
 /// What a step of the child is done to.
@@ -124,7 +131,8 @@ pub(super) fn prepare(
         ..
     } = order;
     let environment = Environment::new(order)?;
-    let program = find_program(&exec.program, environment.get("PATH"))?;
+    let root = root(service, lenience)?;
+    let program = find_program(&exec.program, environment.get("PATH"), root)?;
     let arguments = if exec.expand {
         expand(&exec.arguments, |name| environment.get(name))
     } else {
@@ -149,6 +157,8 @@ pub(super) fn prepare(
             output_object("StandardError", &service.stderr, fifos),
         ],
         hint: swallowed_hint(exec),
+        root: root.map(Path::to_owned),
+        places: Vec::new(),
     };
     let spawn = process::Spawn {
         program: c_path("exec", &program)?,
@@ -163,7 +173,7 @@ pub(super) fn prepare(
         cgroup: None,
         nofile: None,
         lock_limit: None,
-        setting: setting(service, lenience),
+        setting: setting(service, root, lenience)?,
     };
     Ok(Prepared { spawn, objects })
 }
@@ -193,9 +203,19 @@ impl Objects {
             | Step::Nice
             | Step::CpuAffinity
             | Step::CpuScheduling
-            | Step::IoScheduling => {
+            | Step::IoScheduling
+            | Step::Folders
+            | Step::Root => {
                 return failure(step.name(), errno, cause);
             }
+            Step::PrivateNetwork
+            | Step::MountNamespace
+            | Step::Mount(_)
+            | Step::CapabilityBoundingSet
+            | Step::AmbientCapabilities
+            | Step::NoNewPrivileges
+            | Step::Landlock
+            | Step::SystemCalls => return sandbox::failure_at(step, &self.places, errno),
         };
         match object {
             Object::Value { key, text } => failure(key, errno, format!("{key}={text}: {cause}")),
@@ -207,12 +227,22 @@ impl Objects {
     }
 
     fn exec_failure(&self, errno: i32) -> SpawnFailure {
-        let is_there = || Path::new(&self.program).exists();
+        let program = Path::new(&self.program);
+        let root = self.root.as_deref();
+        let is_there = || {
+            root.map_or(program.to_owned(), |root| below(root, program))
+                .exists()
+        };
         let cause = match self.hint {
             _ if errno == NOT_FOUND && is_there() => {
                 "it is there, but the interpreter that it names is not".to_owned()
             }
             Some(hint) if errno == NOT_FOUND => format!("{} ({hint})", errno_text(errno)),
+            // That is the only reason for which execve(2) gives it.
+            _ if errno == TOO_MANY => format!(
+                "{} (its user has as many processes as LimitNPROC= allows)",
+                errno_text(errno)
+            ),
             _ => errno_text(errno),
         };
         failure(
@@ -223,17 +253,28 @@ impl Objects {
     }
 }
 
-/// A bare name is looked up in the service's own `PATH`; anything else is taken as it is.
-fn find_program(program: &str, search: Option<&str>) -> Result<PathBuf, SpawnFailure> {
+/// A bare name is looked up in the service's own `PATH`, below its own root; anything else is taken as it is.
+fn find_program(
+    program: &str,
+    search: Option<&str>,
+    root: Option<&Path>,
+) -> Result<PathBuf, SpawnFailure> {
     if program.contains('/') {
         return Ok(PathBuf::from(program));
     }
     let search = search.unwrap_or_default();
     let folders = search.split(':').filter(|folder| folder.starts_with('/'));
-    let found = folders
-        .map(|folder| Path::new(folder).join(program))
-        .find(|path| is_program(path));
+    let is_there = |path: &PathBuf| match root {
+        None => is_program(path),
+        // A link means another file there than here.
+        Some(root) => {
+            let path = below(root, path);
+            path.is_symlink() || is_program(&path)
+        }
+    };
+    let mut paths = folders.map(|folder| Path::new(folder).join(program));
     let missing = || format!("{program}: not found in PATH ({search})");
+    let found = paths.find(is_there);
     found.ok_or_else(|| failure("exec", NOT_FOUND, missing()))
 }
 
@@ -341,7 +382,7 @@ fn output_object(key: &'static str, output: &Output, fifos: &Fifos) -> Object {
     }
 }
 
-fn c_path(step: &str, path: &Path) -> Result<CString, SpawnFailure> {
+pub(super) fn c_path(step: &str, path: &Path) -> Result<CString, SpawnFailure> {
     let nul = |_| failure(step, 0, format!("{}: a NUL byte in a path", path.display()));
     CString::new(path.as_os_str().as_bytes()).map_err(nul)
 }

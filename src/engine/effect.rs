@@ -142,14 +142,16 @@ pub enum Notice {
         unit: UnitName,
         awaited: String,
     },
-    /// SIGTERM (or `KillSignal=`) was sent; SIGKILL comes at `kill_at`, if ever.
+    /// SIGTERM (or `KillSignal=`) was sent; SIGKILL (or `FinalKillSignal=`) comes at `kill_at`, if ever.
     Stopping {
         unit: UnitName,
         kill_at: Option<Moment>,
+        last: Signal,
     },
-    /// The time limit has passed and SIGKILL was sent.
+    /// The time limit has passed and SIGKILL (or `FinalKillSignal=`) was sent.
     Killing {
         unit: UnitName,
+        last: Signal,
     },
     /// A unit that this request waits for failed and will be tried again.
     Retries {

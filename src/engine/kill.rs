@@ -21,14 +21,19 @@ impl Engine {
         match stage {
             Stage::Gentle => self.signal_gently(unit, &targets, (kill, round)),
             Stage::Hard => {
-                let signal = match self.mode {
-                    Mode::Hurrying => Signal::KILL,
-                    Mode::Serving | Mode::Ending | Mode::Over => kill.final_signal,
-                };
+                let signal = self.last_signal(unit);
                 for target in targets {
                     self.signal(unit, target, signal);
                 }
             }
+        }
+    }
+
+    /// The signal that does not ask.
+    pub(super) fn last_signal(&self, unit: UnitId) -> Signal {
+        match (self.mode, self.definition(unit)) {
+            (Mode::Serving | Mode::Ending | Mode::Over, Some(unit)) => unit.kill.final_signal,
+            (Mode::Hurrying, _) | (_, None) => Signal::KILL,
         }
     }
 

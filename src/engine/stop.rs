@@ -350,7 +350,8 @@ impl Engine {
         );
         self.arm_kill(unit);
         if let Some(name) = self.name(unit) {
-            self.notify(unit, &Notice::Killing { unit: name });
+            let last = self.last_signal(unit);
+            self.notify(unit, &Notice::Killing { unit: name, last });
         }
     }
 
@@ -426,12 +427,14 @@ impl Engine {
         };
         let kills = definition.kill.send_sigkill && definition.kill.mode != KillMode::None;
         let kill_at = if kills { self.timers.get(unit) } else { None };
+        let last = self.last_signal(unit);
         if let Some(name) = self.name(unit) {
             self.notify(
                 unit,
                 &Notice::Stopping {
                     unit: name,
                     kill_at,
+                    last,
                 },
             );
         }

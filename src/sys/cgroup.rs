@@ -11,6 +11,7 @@ use std::fs;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Component, Path, PathBuf};
 
 use rustix::fs::{Access, AtFlags, CWD, Mode, OFlags, accessat, fstatfs, open, openat};
@@ -87,7 +88,7 @@ impl Tree {
         let above = out_of_leaf(&parent, Path::new(&escape(name)));
         let parent = above.map_or(parent.clone(), Path::to_owned);
         let path = parent.join(escape(name));
-        let is_new = match fs::create_dir(&path) {
+        let is_new = match make_group(&path) {
             Ok(()) => true,
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => false,
             Err(error) => return Err(refused("cannot make", &path, &error)),
@@ -121,7 +122,7 @@ impl Tree {
         let path = Cgroup::place(&self.path, service);
         // Refused while it is populated, and when there is none.
         let _ = remove_groups(&path, 0);
-        match fs::create_dir(&path) {
+        match make_group(&path) {
             Ok(()) => {
                 let group = Cgroup::open_with(path, Past::None)?;
                 group.past.set(self.newborns(&group));
@@ -149,6 +150,12 @@ impl Tree {
     pub fn remove(&self) -> io::Result<()> {
         remove_groups(&self.path, 0)
     }
+}
+
+/// Makes a group into which everybody may look, whatever our mask: programs ask there what they may use.
+fn make_group(path: &Path) -> io::Result<()> {
+    fs::create_dir(path)?;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755))
 }
 
 /// A file name that cannot be a control file of the kernel's, whatever the name: those never end so.

@@ -11,6 +11,7 @@ use std::io;
 use std::os::fd::RawFd;
 use std::ptr;
 
+use super::confine;
 use super::process::Identity;
 use super::setting::{self, Resource, ResourceLimit, Setting, set_limit};
 use super::spawn::{Directory, OpenMode};
@@ -71,9 +72,9 @@ pub(super) enum Stream {
     SameAsStdout,
 }
 
-struct Failure {
-    step: Step,
-    errno: i32,
+pub(super) struct Failure {
+    pub(super) step: Step,
+    pub(super) errno: i32,
 }
 
 const STREAM_STEPS: [Step; 3] = [
@@ -148,12 +149,9 @@ fn become_program(plan: &Plan<'_>) -> Result<Infallible, Failure> {
         look_as(plan.own_uid).map_err(at(Step::User))?;
     }
     set_bounds(plan)?;
-    if let Some(identity) = plan.identity {
-        take_user(identity)?;
-    }
-    if let Some(directory) = plan.directory {
-        enter_directory(directory).map_err(at(Step::Directory))?;
-    }
+    take_place(plan)?;
+    let confinement = plan.setting.confinement.as_deref();
+    confinement.map_or(Ok(()), confine::seal)?;
     // SAFETY: the program is a C string, both vectors end with a null and point to C strings that the plan keeps
     // alive.
     unsafe {
@@ -167,6 +165,27 @@ fn become_program(plan: &Plan<'_>) -> Result<Infallible, Failure> {
         step: Step::Exec,
         errno: errno(),
     })
+}
+
+/// The file system and the network as the service is to have them, its user, and where it starts.
+fn take_place(plan: &Plan<'_>) -> Result<(), Failure> {
+    let confinement = plan.setting.confinement.as_deref();
+    let root = plan.setting.root.as_ref();
+    if let Some(root) = root {
+        setting::show(&root.shown).map_err(at(Step::Folders))?;
+    }
+    confinement.map_or(Ok(()), confine::enter)?;
+    if let Some(root) = root {
+        setting::change_root(&root.path).map_err(at(Step::Root))?;
+    }
+    if let Some(identity) = plan.identity {
+        take_user(identity)?;
+    }
+    confinement.map_or(Ok(()), confine::keep)?;
+    if let Some(directory) = plan.directory {
+        enter_directory(directory).map_err(at(Step::Directory))?;
+    }
+    Ok(())
 }
 
 /// Limits and scheduling, while we may still do what the service's user may not. Whom the limits allow a better
@@ -223,7 +242,7 @@ fn settle(plan: &Plan<'_>, step: Step, result: Result<(), i32>) -> Result<(), Fa
     }
 }
 
-fn at(step: Step) -> impl Fn(i32) -> Failure {
+pub(super) fn at(step: Step) -> impl Fn(i32) -> Failure {
     move |errno| Failure { step, errno }
 }
 

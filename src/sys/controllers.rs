@@ -20,6 +20,8 @@ use super::process::{Pid, error_text};
 const WANTED: [&str; 4] = ["cpu", "io", "memory", "pids"];
 /// The group of the daemon itself, in its tree: no service's name looks so.
 pub(super) const LEAF: &str = "daemon";
+/// The group of commands beside a service that divides its own: systemd's name for it.
+const BESIDE: &str = ".control";
 /// How often processes are moved out of the way: more come while that is done.
 const ROUNDS_MAX: usize = 4;
 /// What a group's owner may write where it is delegated, cgroups(7).
@@ -60,6 +62,14 @@ impl Controllers {
         found.map(|(_, reason)| reason.as_str())
     }
 
+    fn none(reason: &str) -> Self {
+        let mut none = Self::default();
+        for name in WANTED {
+            none.without(name, reason.to_owned());
+        }
+        none
+    }
+
     fn without(&mut self, name: &'static str, reason: String) {
         self.missing.push((name, reason));
     }
@@ -72,21 +82,25 @@ impl Tree {
     pub fn switch_on(&self, family: &[Pid]) -> Controllers {
         let mut found = Controllers::default();
         let parent = self.path().parent().unwrap_or(self.path());
-        let available = read_words(&parent.join("cgroup.controllers"));
-        for name in WANTED {
-            match &available {
-                Ok(names) if names.iter().any(|known| known == name) => {}
-                Ok(_) => {
-                    found.without(name, absence(name, parent));
-                    continue;
-                }
-                Err(error) => {
-                    let reason = format!("cannot read {}: {}", parent.display(), error_text(error));
-                    found.without(name, reason);
-                    continue;
-                }
+        let available = match read_words(&parent.join("cgroup.controllers")) {
+            Ok(names) => names,
+            Err(error) => {
+                let reason = format!("cannot read {}: {}", parent.display(), error_text(&error));
+                return Controllers::none(&reason);
             }
-            match self.switch_on_one(name, parent, family) {
+        };
+        let is_there = |name: &str| available.iter().any(|known| known == name);
+        // Some controllers could be had beside processes, but then no group below could have any other one.
+        let is_asked = WANTED.iter().any(|name| is_there(name));
+        if is_asked && let Err(reason) = self.make_way(parent, family) {
+            return Controllers::none(&reason);
+        }
+        for name in WANTED {
+            if !is_there(name) {
+                found.without(name, absence(name, parent));
+                continue;
+            }
+            match self.switch_on_one(name, parent) {
                 Ok(()) => found.on.push(name),
                 Err(reason) => found.without(name, reason),
             }
@@ -94,23 +108,23 @@ impl Tree {
         found
     }
 
-    fn switch_on_one(&self, name: &str, parent: &Path, family: &[Pid]) -> Result<(), String> {
-        let refused = |group: &Path, error: &io::Error| {
-            let (group, error) = (group.display(), error_text(error));
-            format!("cannot switch it on in {group}: {error}")
-        };
-        if let Err(error) = add_controller(parent, name) {
-            if !is_busy(&error) {
-                return Err(refused(parent, &error));
-            }
-            self.make_way(parent, family)?;
-            add_controller(parent, name).map_err(|error| refused(parent, &error))?;
+    fn switch_on_one(&self, name: &str, parent: &Path) -> Result<(), String> {
+        for group in [parent, self.path()] {
+            add_controller(group, name).map_err(|error| {
+                let (group, error) = (group.display(), error_text(&error));
+                format!("cannot switch it on in {group}: {error}")
+            })?;
         }
-        add_controller(self.path(), name).map_err(|error| refused(self.path(), &error))
+        Ok(())
     }
 
-    /// Moves us and our family out of the group that is to have controllers for those below it.
+    /// Moves us and our family out of the group that is to have controllers for those below it. The root of all may
+    /// have both.
     fn make_way(&self, parent: &Path, family: &[Pid]) -> Result<(), String> {
+        let is_root = !parent.join("cgroup.type").exists();
+        if is_root || members(parent).is_ok_and(|members| members.is_empty()) {
+            return Ok(());
+        }
         let leaf = self.path().join(LEAF);
         let failed = |what: &str, path: &Path, error: &io::Error| {
             format!("cannot {what} {}: {}", path.display(), error_text(error))
@@ -211,6 +225,21 @@ impl Cgroup {
         Ok(())
     }
 
+    /// A group for commands beside the service, where that has divided its own: then no process can be born there.
+    ///
+    /// # Errors
+    /// What mkdir(2) and open(2) give.
+    pub fn beside(&self) -> io::Result<Option<Self>> {
+        if read_words(&self.path().join("cgroup.subtree_control"))?.is_empty() {
+            return Ok(None);
+        }
+        let path = self.path().join(BESIDE);
+        match fs::create_dir(&path) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+            _ => Self::open(path).map(Some),
+        }
+    }
+
     /// Undoes what a life before has made of a group that was its own to divide: groups in which nobody is, and
     /// controllers for them, beside which the group could hold no process.
     pub fn reunite(&self) {
@@ -251,11 +280,6 @@ fn add_controller(group: &Path, name: &str) -> io::Result<()> {
         return Ok(());
     }
     fs::write(file, format!("+{name}"))
-}
-
-/// The group holds processes.
-fn is_busy(error: &io::Error) -> bool {
-    error.raw_os_error() == Some(Errno::BUSY.raw_os_error())
 }
 
 /// Whether our group is the uppermost of its namespace: whoever is in it is of our container.

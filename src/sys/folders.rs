@@ -156,7 +156,8 @@ impl Walk {
         let flags = FOLDER | OFlags::NOFOLLOW;
         let resolve = ResolveFlags::NO_XDEV | ResolveFlags::NO_SYMLINKS;
         match openat2(folder, name, flags, Mode::empty(), resolve) {
-            Err(Errno::NOSYS) => {
+            // The second where a container does not know the call.
+            Err(Errno::NOSYS | Errno::PERM) => {
                 let opened = openat(folder, name, flags, Mode::empty())?;
                 if fstat(&opened)?.st_dev == self.device {
                     Ok(opened)

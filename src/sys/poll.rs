@@ -1,5 +1,5 @@
-//! What poll(2) tells of a few descriptors: a blocking wait for clients, and a question that does not wait. The
-//! daemon has its own loop and never waits here.
+//! What poll(2) tells of a few descriptors: blocking waits for clients, and a question that does not wait. The daemon
+//! has its own loop and never waits here.
 
 use std::io;
 use std::os::fd::BorrowedFd;
@@ -57,6 +57,31 @@ pub fn is_writable(fd: BorrowedFd<'_>) -> io::Result<bool> {
     Ok(!asked[0].revents().is_empty())
 }
 
+/// What [`wait_writable_or_readable`] waits for has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Came {
+    /// As [`is_writable`].
+    Room,
+    Data,
+}
+
+/// Waits until a write to `out` would not block, or `other` can be read; the room counts where both have come.
+///
+/// # Errors
+/// `ENOMEM`.
+pub fn wait_writable_or_readable(out: BorrowedFd<'_>, other: BorrowedFd<'_>) -> io::Result<Came> {
+    let mut asked = [
+        PollFd::from_borrowed_fd(out, PollFlags::OUT),
+        PollFd::from_borrowed_fd(other, PollFlags::IN),
+    ];
+    retry_on_intr(|| poll(&mut asked, None))?;
+    Ok(if asked[0].revents().is_empty() {
+        Came::Data
+    } else {
+        Came::Room
+    })
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
@@ -65,6 +90,20 @@ mod tests {
 
     use super::super::files;
     use super::*;
+
+    #[test]
+    fn a_full_pipe_does_not_keep_from_hearing() {
+        let (reader, full) = files::pipe().unwrap();
+        let (data, data_writer) = files::pipe().unwrap();
+        let wait = || wait_writable_or_readable(full.as_fd(), data.as_fd()).unwrap();
+        rustix::io::write(&data_writer, b"x").unwrap();
+        assert_eq!(wait(), Came::Room);
+        files::set_nonblocking(full.as_fd()).unwrap();
+        while rustix::io::write(&full, &[0; 4096]).is_ok() {}
+        assert_eq!(wait(), Came::Data);
+        drop(reader);
+        assert_eq!(wait(), Came::Room);
+    }
 
     #[test]
     fn data_and_the_end_of_file_can_be_read() {

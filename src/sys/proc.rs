@@ -12,6 +12,7 @@ use std::path::Path;
 use nix::libc;
 
 use super::files;
+use super::kin::Member;
 use super::process::Pid;
 
 /// How many processes one scan looks at.
@@ -39,22 +40,31 @@ pub struct Mark {
     pub lock_limit: u64,
 }
 
-/// Where processes that bear a mark can be.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Descent {
-    /// This process started them all. It adopts orphans, so each descends from one of our children, and all that
-    /// descend from one child belong together with it.
-    #[default]
-    Ours,
-    /// A predecessor started some: anybody may be their parent.
-    Any,
+/// Marks are as large as the kernel's numbers allow: this bit is their highest.
+const MARK_BIT: u32 = usize::BITS - 3;
+
+/// A mark for the limit on locks, from any number. What this gives never changes: an older program may have set it.
+#[must_use]
+pub fn lock_mark(number: u64) -> u64 {
+    number >> (66 - usize::BITS) | 1 << MARK_BIT
+}
+
+/// Whether a limit on locks is a mark, be it whose it may.
+#[must_use]
+pub fn is_mark(limit: u64) -> bool {
+    limit >> MARK_BIT == 1
 }
 
 /// Whether the process was born with one of the marks.
-fn is_marked(pid: Pid, marks: &[Mark]) -> bool {
+#[must_use]
+pub(super) fn is_marked(pid: Pid, marks: &[Mark]) -> bool {
     let limit = lock_limit(pid);
-    marks.iter().any(|mark| Some(mark.lock_limit) == limit)
-        || marks
+    if marks.iter().any(|mark| Some(mark.lock_limit) == limit) {
+        return true;
+    }
+    // Who bears another life's mark need not be asked for its environment, which costs more.
+    !limit.is_some_and(is_mark)
+        && marks
             .iter()
             .any(|mark| has_environment(pid, mark.entry.as_bytes()))
 }
@@ -94,7 +104,7 @@ impl Stat {
     }
 
     /// Whether it was certainly there at this time of `CLOCK_BOOTTIME`.
-    fn began_before(&self, boottime_ms: u64) -> bool {
+    pub(super) fn began_before(&self, boottime_ms: u64) -> bool {
         let ticks = self.start_ticks.saturating_add(1);
         ticks.saturating_mul(1_000) / ticks_per_second() < boottime_ms
     }
@@ -314,20 +324,13 @@ fn holds_entry(mut source: impl Read, entry: &[u8]) -> bool {
 /// A root that has been reaped may be given still, since its session can outlive it. Its number may by then belong
 /// to a stranger: a living root counts only when it is our child or bears a mark.
 #[must_use]
-pub fn members(roots: &[Pid], marks: &[Mark], descent: Descent) -> Vec<Pid> {
+pub fn members(roots: &[Pid], marks: &[Mark]) -> Vec<Member> {
     let ourselves = Pid::current();
     let all = all();
     let marked = |stat: &Stat| is_marked(stat.pid, marks);
     let find = |pid: Pid| {
         let at = all.binary_search_by_key(&pid, |stat| stat.pid).ok()?;
         all.get(at)
-    };
-    // Marks are looked at where nothing else tells: below our children, descent does. Parents that the list lacks came
-    // or went while it was made.
-    let needs_look = |stat: &Stat| match (descent, stat.ppid) {
-        (Descent::Any, _) => true,
-        (Descent::Ours, Some(parent)) => parent == ourselves || find(parent).is_none(),
-        (Descent::Ours, None) => false,
     };
     let is_stranger = |root: &Pid| {
         let living = find(*root).filter(|stat| !stat.is_dead());
@@ -341,7 +344,7 @@ pub fn members(roots: &[Pid], marks: &[Mark], descent: Descent) -> Vec<Pid> {
     let by_itself = |stat: &Stat| {
         roots.contains(&stat.pid)
             || stat.session.is_some_and(|session| roots.contains(&session))
-            || (needs_look(stat) && marked(stat))
+            || marked(stat)
     };
     let mut found = Vec::new();
     let mut others = Vec::new();
@@ -365,31 +368,10 @@ pub fn members(roots: &[Pid], marks: &[Mark], descent: Descent) -> Vec<Pid> {
             !joins
         });
     }
-    let mut pids: Vec<Pid> = found
-        .iter()
-        .filter(|stat| !stat.is_dead())
-        .map(|stat| stat.pid)
-        .collect();
-    pids.sort_unstable();
-    pids
-}
-
-/// Those of [`members`] that are children of ours, as [`Descent::Ours`] has it: while there is a member, there is one
-/// of these. To find them costs a look at our children only. Nobody but us can remove a child from the kernel's list,
-/// so none is missed. No process that was there before `since_ms` (`CLOCK_BOOTTIME`) bears one of the marks.
-#[must_use]
-pub fn heads(roots: &[Pid], marks: &[Mark], since_ms: u64) -> Vec<Pid> {
-    let mut heads = children(Pid::current()).unwrap_or_default();
-    heads.retain(|pid| {
-        let Ok(stat) = stat(*pid) else { return false };
-        // The first thread may have ended before the others.
-        let is_alive = !stat.is_dead() || stat.threads > 1;
-        let is_known =
-            || roots.contains(pid) || stat.session.is_some_and(|session| roots.contains(&session));
-        let may_be_marked = !stat.began_before(since_ms);
-        is_alive && (is_known() || (may_be_marked && is_marked(*pid, marks)))
-    });
-    heads
+    let living = found.iter().filter(|stat| !stat.is_dead());
+    let mut members: Vec<Member> = living.map(Member::of).collect();
+    members.sort_unstable();
+    members
 }
 
 /// The unit of [`Stat::cpu_ticks`] and [`Stat::start_ticks`], 100 almost everywhere.
@@ -417,6 +399,7 @@ mod tests {
     use std::os::fd::AsFd;
 
     use super::super::clock;
+    use super::super::kin::{Kin, with_descendants};
     use super::super::process::{
         PidFd, Spawn, Spawned, Stdio, Wait, become_subreaper, reap_orphans, spawn,
     };
@@ -438,17 +421,26 @@ mod tests {
     /// The members, which both ways of looking find.
     fn found(roots: &[Pid], mark: &Mark) -> Vec<Pid> {
         let marks = std::slice::from_ref(mark);
-        let found = members(roots, marks, Descent::Any);
-        assert_eq!(members(roots, marks, Descent::Ours), found);
+        let all = members(roots, marks);
+        let found: Vec<Pid> = all.iter().map(|member| member.pid).collect();
         let ours = children(Pid::current()).unwrap();
         let heads: Vec<Pid> = found
             .iter()
             .copied()
             .filter(|pid| ours.contains(pid))
             .collect();
-        let mut quick = super::heads(roots, marks, 0);
-        quick.sort_unstable();
-        assert_eq!(quick, heads);
+        let mut remembered = Kin::default();
+        remembered.refresh();
+        remembered.refresh();
+        for kin in [Kin::fresh(), remembered] {
+            let members = kin.heads(roots, marks, 0);
+            let quick: Vec<Pid> = members.iter().map(|head| head.pid).collect();
+            assert_eq!(quick, heads);
+            let all = with_descendants(members);
+            let mut all: Vec<Pid> = all.iter().map(|member| member.pid).collect();
+            all.sort_unstable();
+            assert_eq!(all, found);
+        }
         assert_eq!(heads.is_empty(), found.is_empty());
         found
     }
@@ -608,7 +600,7 @@ mod tests {
                 become_subreaper().unwrap();
                 let mark = Mark {
                     entry: "no=marker".to_owned(),
-                    lock_limit: 1_234_567_890_123,
+                    lock_limit: lock_mark(1_234_567_890_123),
                 };
                 let born_ms = clock::boottime_ms();
                 let (reader, writer) = files::pipe().unwrap();
@@ -622,8 +614,12 @@ mod tests {
                 let hidden = pid(read_line(reader.as_fd()).parse().unwrap());
                 assert_eq!(await_end(&root.pidfd), Wait::Exited(0));
                 assert_eq!(found(&[], &mark), [hidden]);
-                assert_eq!(heads(&[], std::slice::from_ref(&mark), born_ms), [hidden]);
-                assert_eq!(heads(&[], std::slice::from_ref(&mark), u64::MAX), []);
+                let heads = |since_ms| {
+                    let heads = Kin::fresh().heads(&[], std::slice::from_ref(&mark), since_ms);
+                    heads.iter().map(|head| head.pid).collect::<Vec<Pid>>()
+                };
+                assert_eq!(heads(born_ms), [hidden]);
+                assert_eq!(heads(u64::MAX), []);
                 assert!(!is_marked(Pid::current(), &[mark]));
                 kill(hidden);
                 assert_eq!(reap_orphans(|_| false), [hidden]);

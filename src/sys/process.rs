@@ -15,7 +15,7 @@ use rustix::process::{
 
 use super::proc;
 pub use super::setting::{
-    CpuPolicy, CpuSet, IoClass, PlacedFifo, Resource, ResourceLimit, Scheduling, Setting,
+    CpuPolicy, CpuSet, IoClass, PlacedFifo, Resource, ResourceLimit, Root, Scheduling, Setting,
     hard_limit,
 };
 pub use super::spawn::{Directory, OpenMode, Spawn, Spawned, Stdio, spawn};

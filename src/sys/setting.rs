@@ -2,14 +2,16 @@
 //!
 //! Owns the facts, prepared so that the child only has to make system calls, and those calls.
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::os::fd::RawFd;
+use std::ptr;
 
 use nix::libc;
 pub use rustix::process::Resource;
 use rustix::process::{Rlimit, getrlimit, setrlimit};
 
 use super::child::check;
+use super::confine::Confinement;
 use super::step::Step;
 
 /// All of it is optional: by default the process has what its parent has.
@@ -17,9 +19,20 @@ use super::step::Step;
 pub struct Setting {
     pub limits: Vec<ResourceLimit>,
     pub scheduling: Scheduling,
+    pub root: Option<Root>,
     pub fifo: Option<PlacedFifo>,
     /// Where one of these steps fails, the child reports it and goes on.
     pub tolerated: Vec<Step>,
+    pub confinement: Option<Box<Confinement>>,
+}
+
+/// Another root directory. Needs the right to change it (root).
+#[derive(Debug)]
+pub struct Root {
+    pub path: CString,
+    /// Folders that are to be seen in it, each with the folder below it at which it is. With these the process gets a
+    /// mount namespace of its own.
+    pub shown: Vec<(CString, CString)>,
 }
 
 /// A FIFO of ours that the program is to find open, for reading and writing, as [`super::process::OpenMode::ReadWrite`]
@@ -110,6 +123,36 @@ pub(super) fn set_limit(limit: ResourceLimit) -> Result<(), i32> {
         maximum: limited(limit.hard),
     };
     setrlimit(limit.resource, wanted).map_err(|error| error.raw_os_error())
+}
+
+/// Has folders be seen elsewhere, by this process and its children only.
+pub(super) fn show(shown: &[(CString, CString)]) -> Result<(), i32> {
+    if shown.is_empty() {
+        return Ok(());
+    }
+    // SAFETY: the call takes an integer.
+    check(unsafe { libc::unshare(libc::CLONE_NEWNS) }.into())?;
+    // What is mounted outside from now on is seen here too, and nothing the other way round.
+    mount(None, c"/", libc::MS_REC | libc::MS_SLAVE)?;
+    for (from, to) in shown {
+        mount(Some(from), to, libc::MS_BIND | libc::MS_REC)?;
+    }
+    Ok(())
+}
+
+fn mount(from: Option<&CStr>, to: &CStr, flags: libc::c_ulong) -> Result<(), i32> {
+    let from = from.map_or(ptr::null(), CStr::as_ptr);
+    // SAFETY: the paths are C strings or null, as the kernel allows for what it does not look at.
+    let result = unsafe { libc::mount(from, to.as_ptr(), ptr::null(), flags, ptr::null()) };
+    check(result.into()).map(drop)
+}
+
+/// Changes the root directory, and leaves what was outside.
+pub(super) fn change_root(path: &CStr) -> Result<(), i32> {
+    // SAFETY: the path is a C string.
+    check(unsafe { libc::chroot(path.as_ptr()) }.into())?;
+    // SAFETY: as above.
+    check(unsafe { libc::chdir(c"/".as_ptr()) }.into()).map(drop)
 }
 
 /// As near to it as this process may come, which is below its own hard limit.

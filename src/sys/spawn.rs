@@ -258,7 +258,7 @@ mod tests {
         let status = await_status(&spawned);
         assert_eq!(await_end(&spawned.pidfd), Wait::Exited(127));
         match status {
-            ExecStatus::Failed { step, errno } => (step.name(), errno),
+            ExecStatus::Failed { step, errno, .. } => (step.name(), errno),
             other => panic!("{other:?}"),
         }
     }

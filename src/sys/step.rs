@@ -32,6 +32,9 @@ const LIMITS: [Resource; 16] = [
     Resource::Rttime,
 ];
 
+/// From here on mounts are numbered.
+const FIRST_MOUNT: i32 = 1 << 16;
+
 /// Set in a step's number where the child has gone on without it.
 const TOLERATED: i32 = 1 << 30;
 
@@ -51,16 +54,27 @@ pub enum Step {
     CpuAffinity,
     CpuScheduling,
     IoScheduling,
+    Folders,
+    Root,
     Groups,
     Group,
     User,
     Directory,
     Exec,
+    PrivateNetwork,
+    MountNamespace,
+    /// By its place in the list of steps.
+    Mount(u16),
+    CapabilityBoundingSet,
+    AmbientCapabilities,
+    NoNewPrivileges,
+    Landlock,
+    SystemCalls,
 }
 
 impl Step {
-    /// By their numbers, which begin with 1; limits have numbers of their own.
-    const ALL: [Self; 17] = [
+    /// By their numbers, which begin with 1; limits and mounts have numbers of their own.
+    const ALL: [Self; 26] = [
         Self::Cgroup,
         Self::Session,
         Self::StandardInput,
@@ -73,11 +87,20 @@ impl Step {
         Self::CpuAffinity,
         Self::CpuScheduling,
         Self::IoScheduling,
+        Self::Folders,
+        Self::Root,
         Self::Groups,
         Self::Group,
         Self::User,
         Self::Directory,
         Self::Exec,
+        Self::PrivateNetwork,
+        Self::MountNamespace,
+        Self::CapabilityBoundingSet,
+        Self::AmbientCapabilities,
+        Self::NoNewPrivileges,
+        Self::Landlock,
+        Self::SystemCalls,
     ];
 
     /// For users, fits "cannot set up …" and "… failed".
@@ -97,11 +120,21 @@ impl Step {
             Self::CpuAffinity => "CPU affinity",
             Self::CpuScheduling => "CPU scheduling",
             Self::IoScheduling => "IO scheduling",
+            Self::Folders => "folders",
+            Self::Root => "root directory",
             Self::Groups => "supplementary groups",
             Self::Group => "group",
             Self::User => "user",
             Self::Directory => "directory",
             Self::Exec => "exec",
+            Self::PrivateNetwork => "PrivateNetwork",
+            Self::MountNamespace => "mount namespace",
+            Self::Mount(_) => "mount",
+            Self::CapabilityBoundingSet => "CapabilityBoundingSet",
+            Self::AmbientCapabilities => "AmbientCapabilities",
+            Self::NoNewPrivileges => "NoNewPrivileges",
+            Self::Landlock => "Landlock",
+            Self::SystemCalls => "filter of system calls",
         }
     }
 
@@ -112,6 +145,7 @@ impl Step {
                 let found = LIMITS.iter().position(|known| *known == resource);
                 FIRST_LIMIT + place(found).unwrap_or(0)
             }
+            Self::Mount(number) => FIRST_MOUNT + i32::from(number),
             step => 1 + place(Self::ALL.iter().position(|known| *known == step)).unwrap_or(0),
         }
     }
@@ -122,6 +156,9 @@ impl Step {
     }
 
     fn from_number(number: i32) -> Option<Self> {
+        if number >= FIRST_MOUNT {
+            return u16::try_from(number - FIRST_MOUNT).ok().map(Self::Mount);
+        }
         let limits = LIMITS.into_iter().map(Self::Limit);
         Self::ALL
             .into_iter()
@@ -204,7 +241,8 @@ mod tests {
     #[test]
     fn steps_survive_the_pipe() {
         let limits = LIMITS.into_iter().map(Step::Limit);
-        for step in Step::ALL.into_iter().chain(limits) {
+        let mounts = [Step::Mount(0), Step::Mount(u16::MAX)];
+        for step in Step::ALL.into_iter().chain(limits).chain(mounts) {
             let failed = ExecStatus::Failed { step, errno: 2 };
             let tolerated = ExecStatus::Tolerated { step, errno: 2 };
             for (number, status) in [

@@ -12,7 +12,7 @@ use super::size;
 use super::specifier::Scope;
 use super::stream;
 use super::value::{self, Value, fault, items, shorten, text, wrong_type};
-use super::{folders, limits, scheduling};
+use super::{capability, family, folders, limits, sandbox, scheduling, syscall};
 
 /// What a key takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,6 +73,10 @@ pub enum Form {
     Bandwidths,
     Cpus,
     Capabilities,
+    /// Socket address families.
+    Families,
+    /// System calls and groups of them.
+    SystemCalls,
 }
 
 /// What a resource limit counts, systemd.exec(5).
@@ -135,6 +139,8 @@ impl Form {
             Self::Bandwidths => "\"DEVICE BYTES\" texts",
             Self::Cpus => "processor numbers and ranges",
             Self::Capabilities => "capabilities, inverted with `~`",
+            Self::Families => "address families, inverted with `~`, or \"none\"",
+            Self::SystemCalls => "system calls and @groups, inverted with `~`, with `:ERROR`",
         };
         fixed.to_owned()
     }
@@ -150,6 +156,15 @@ impl Form {
             }
             Self::Statuses => {
                 value::statuses(value, faults);
+            }
+            Self::Capabilities => {
+                capability::read(value, faults);
+            }
+            Self::Families => {
+                family::read(value, faults);
+            }
+            Self::SystemCalls => {
+                syscall::read(value, faults);
             }
             _ if self.is_list() => {
                 let found = items(value).iter().map(|item| self.check_one(item, scope));
@@ -177,7 +192,6 @@ impl Form {
                 | Self::Addresses
                 | Self::Bandwidths
                 | Self::Cpus
-                | Self::Capabilities
                 | Self::FlagOrTexts
         )
     }
@@ -208,7 +222,7 @@ impl Form {
             Self::Keys => key(value).map(drop),
             Self::Account | Self::Accounts => value::account(value, scope).map(drop),
             Self::Path => value::path(value, scope).map(drop),
-            Self::Paths => rooted(value, scope),
+            Self::Paths => sandbox::path(value, scope).map(drop),
             Self::PidFile => value::pid_file(value, scope).map(drop),
             Self::Directory => value::working_directory(value, scope).map(drop),
             Self::Folders => folders::folder(value, scope).map(drop),
@@ -222,8 +236,8 @@ impl Form {
             Self::Check => probe::check(value, scope).map(drop),
             Self::Cpus => scheduling::processors(value).map(drop),
             Self::Limit(bound) => limits::limit(value, bound).map(drop),
-            Self::Capabilities => capability(value),
             Self::Commands | Self::Environment | Self::Statuses => Ok(()),
+            Self::Capabilities | Self::Families | Self::SystemCalls => Ok(()),
             _ => self.check_quantity(value),
         }
     }
@@ -313,14 +327,6 @@ pub(super) fn key(value: &Value) -> Result<&'static str, Fault> {
     Err(fault.hint_if(near.map(super::report::did_you_mean)))
 }
 
-/// An absolute path, which `-` before it makes optional and `+` takes from the root directory.
-fn rooted(value: &Value, scope: &Scope) -> Result<(), Fault> {
-    let text = text(value)?;
-    let path = text.strip_prefix('-').unwrap_or(text);
-    let path = path.strip_prefix('+').unwrap_or(path);
-    value::absolute(value, path, scope).map(drop)
-}
-
 /// A port, `HOST:PORT`, `[ADDRESS]:PORT`, an absolute path or an abstract name.
 fn is_address(text: &str) -> bool {
     if text.starts_with('/') || text.len() > 1 && text.starts_with('@') {
@@ -333,20 +339,4 @@ fn is_address(text: &str) -> bool {
 fn is_bandwidth(text: &str) -> bool {
     let (device, bytes) = text.trim().rsplit_once([' ', '\t']).unwrap_or_default();
     device.starts_with('/') && size::parse(bytes).is_some()
-}
-
-fn capability(value: &Value) -> Result<(), Fault> {
-    let text = text(value)?;
-    let name = text.strip_prefix('~').unwrap_or(text);
-    let known = name.to_ascii_uppercase();
-    let right = known.strip_prefix("CAP_").is_some_and(|rest| {
-        !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_uppercase() || b == b'_')
-    });
-    match right {
-        true => Ok(()),
-        false => {
-            let message = format!("`{}` is not a capability", shorten(text));
-            Err(fault(value, message).hint("such as \"CAP_NET_BIND_SERVICE\""))
-        }
-    }
 }

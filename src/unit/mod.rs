@@ -3,8 +3,11 @@
 //! Owns the model, the parser and its errors, word splitting, time spans, sizes, signal names, specifiers, the
 //! search path and templates. Decides nothing: what a key means for a running service is `engine`'s.
 
+mod call_names;
+mod capability;
 mod environment;
 mod exec;
+mod family;
 mod file;
 mod folders;
 mod form;
@@ -25,6 +28,7 @@ mod readiness;
 mod report;
 mod resources;
 mod restart;
+mod sandbox;
 mod scheduling;
 mod search;
 mod service;
@@ -33,11 +37,14 @@ pub mod size;
 mod span;
 mod specifier;
 mod stream;
+mod syscall;
 mod value;
 pub mod words;
 
+pub use capability::Capabilities;
 pub use environment::{EnvironmentError, EnvironmentFault, parse_environment_file};
 pub use exec::swallowed_hint;
+pub use family::Families;
 pub use folders::{Folders, Preserve, Purpose};
 pub use form::{Bound, Form};
 pub use keys::{Key, keys};
@@ -54,6 +61,7 @@ pub use probe::{Endpoint, Page, Probe};
 pub use readiness::Readiness;
 pub use report::{Problem, Report};
 pub use resources::*;
+pub use sandbox::{ProtectHome, ProtectSystem, Sandbox, SandboxPath};
 pub use scheduling::{CpuScheduling, IoScheduling, Scheduling};
 pub use search::{
     Found, Listed, Listing, LoadError, SearchPath, Skipped, files, hash_on_disk, load, load_file,
@@ -61,6 +69,7 @@ pub use search::{
 pub use signal::Signal;
 pub use span::{Span, SpanError};
 pub use specifier::Context;
+pub use syscall::{Fate, SystemCalls};
 
 #[cfg(test)]
 mod tests;

@@ -7,8 +7,8 @@ use std::fmt;
 use std::path::PathBuf;
 
 use super::{
-    Folders, Kill, Limit, Oversight, Preserve, Readiness, Resources, Scheduling, Signal, Span,
-    UnitName,
+    Folders, Kill, Limit, Oversight, Preserve, Readiness, Resources, Sandbox, Scheduling, Signal,
+    Span, UnitName,
 };
 
 /// A unit: a service, or (without [`Unit::service`]) a group that is nothing but its dependencies.
@@ -109,6 +109,8 @@ pub struct Service {
     /// 0 to 0o777.
     pub umask: u32,
     pub working_directory: WorkingDirectory,
+    /// Absolute; other than `/`.
+    pub root_directory: Option<PathBuf>,
     /// In the order written; a later one wins.
     pub environment: Vec<(String, String)>,
     pub environment_files: Vec<EnvironmentFile>,
@@ -124,6 +126,8 @@ pub struct Service {
     pub log: LogLimits,
     /// What all processes together may use; for most services nothing is said of it.
     pub resources: Option<Box<Resources>>,
+    /// `None`: it is kept from nothing.
+    pub sandbox: Option<Box<Sandbox>>,
     /// In the order of `getrlimit`'s numbers, each resource at most once.
     pub limits: Vec<Limit>,
     pub scheduling: Option<Box<Scheduling>>,

@@ -4,6 +4,7 @@
 //! are all keys that this version acts on, defaults too; those it does not act on are named in comments.
 
 use super::restart::POLICIES;
+use super::sandbox::Written;
 use super::service::KINDS;
 use super::stream::{input_word, output_word};
 use super::words::quote;
@@ -201,6 +202,14 @@ impl Page {
         }
         let ignored = service.ignore_unsupported.iter();
         self.list("IgnoreUnsupported", ignored.map(|key| (*key).to_owned()));
+        for (key, written) in service.sandbox.iter().flat_map(|sandbox| sandbox.written()) {
+            match written {
+                Written::Flag(flag) => self.bare(key, &flag.to_string()),
+                Written::Word(word) => self.text(key, word),
+                Written::List(items) if items.is_empty() => self.bare(key, "[]"),
+                Written::List(items) => self.list(key, items),
+            }
+        }
     }
 
     fn readiness(&mut self, readiness: &Readiness) {
@@ -239,8 +248,8 @@ impl Page {
         };
         self.number("Nice", scheduling.nice);
         self.number("OOMScoreAdjust", scheduling.oom_score_adjust);
-        let cpus = scheduling.cpus.iter();
-        self.list("CPUAffinity", cpus.map(ToString::to_string));
+        let cpus = Some(scheduling.cpu_list()).filter(|list| !list.is_empty());
+        self.optional("CPUAffinity", cpus.as_deref());
         if let Some(cpu) = scheduling.cpu {
             self.text("CPUSchedulingPolicy", cpu.word());
             self.number("CPUSchedulingPriority", cpu.priority());
@@ -269,6 +278,11 @@ impl Page {
                 self.text("WorkingDirectory", &format!("{dash}{path}"));
             }
         }
+        let root = service
+            .root_directory
+            .as_ref()
+            .map(|path| path.to_string_lossy());
+        self.optional("RootDirectory", root.as_deref());
         let variables = service.environment.iter();
         self.list(
             "Environment",

@@ -308,7 +308,7 @@ pub fn parse_limit(text: &str) -> Result<GroupLimit, String> {
         let key = value::shorten(key);
         let near = nearest(&key, LIMITS).map(super::did_you_mean);
         let hint = match (near, find(SERVICE, &key)) {
-            (_, Some(_)) => "only limits can be set while a service runs".to_owned(),
+            (_, Some(_)) => format!("while a service runs, these can be: {}", LIMITS.join(", ")),
             (Some(near), None) => near,
             (None, None) => format!("the limits are {}", LIMITS.join(", ")),
         };
@@ -452,7 +452,7 @@ mod tests {
         for (text, part) in [
             ("MemoryMax", "KEY=VALUE"),
             ("MemoryMx=1", "did you mean `MemoryMax`?"),
-            ("User=root", "only limits"),
+            ("User=root", "these can be: MemoryMax"),
             ("MemoryMax=x", "expected size"),
             ("CPUQuota=0%", "expected per cent"),
             ("TasksMax=-1", "expected a number"),

@@ -45,6 +45,27 @@ pub enum IoScheduling {
     Idle,
 }
 
+impl Scheduling {
+    /// The processors as `CPUAffinity=` takes them: `0-3,8`.
+    #[must_use]
+    pub fn cpu_list(&self) -> String {
+        let mut list = String::new();
+        let mut cpus = self.cpus.iter().copied().peekable();
+        while let Some(first) = cpus.next() {
+            let mut last = first;
+            while let Some(next) = cpus.next_if(|next| *next == last + 1) {
+                last = next;
+            }
+            let part = if list.is_empty() { "" } else { "," };
+            list.push_str(&format!("{part}{first}"));
+            if last > first {
+                list.push_str(&format!("-{last}"));
+            }
+        }
+        list
+    }
+}
+
 impl CpuScheduling {
     #[must_use]
     pub fn word(self) -> &'static str {
@@ -188,6 +209,26 @@ fn io(reader: &mut Reader) -> Option<IoScheduling> {
             let message = "the classes none and idle have no priority";
             reader.complain(SERVICE, PRIORITY, message, None);
             class
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn processors_are_listed_in_ranges() {
+        for (cpus, list) in [
+            (&[][..], ""),
+            (&[3], "3"),
+            (&[0, 1, 2, 5, 7, 8], "0-2,5,7-8"),
+        ] {
+            let scheduling = Scheduling {
+                cpus: cpus.to_vec(),
+                ..Scheduling::default()
+            };
+            assert_eq!(scheduling.cpu_list(), list);
         }
     }
 }

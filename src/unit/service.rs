@@ -10,7 +10,8 @@ use super::stream::{self, Stream};
 use super::value;
 use super::{Exec, Input, Kind, LogLimits, Output, Service, Span, Unit};
 use super::{
-    WorkingDirectory, folders, kill, limits, oversight, readiness, resources, restart, scheduling,
+    WorkingDirectory, folders, kill, limits, oversight, readiness, resources, restart, sandbox,
+    scheduling,
 };
 
 /// What `Type=` can be.
@@ -75,6 +76,9 @@ pub(super) fn read(reader: &mut Reader) -> Service {
         working_directory: reader
             .one(SERVICE, "WorkingDirectory", value::working_directory)
             .unwrap_or(WorkingDirectory::Home),
+        root_directory: reader
+            .one(SERVICE, "RootDirectory", value::path)
+            .filter(|path| path.parent().is_some()),
         environment: reader
             .read(SERVICE, "Environment", value::environment)
             .unwrap_or_default(),
@@ -91,6 +95,7 @@ pub(super) fn read(reader: &mut Reader) -> Service {
         limits: limits::read(reader),
         scheduling: scheduling::read(reader),
         ignore_unsupported: reader.many(SERVICE, "IgnoreUnsupported", |v, _| form::key(v)),
+        sandbox: sandbox::read(reader),
     };
     check_commands(reader, &service);
     readiness::check(reader, &service);

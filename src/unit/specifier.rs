@@ -91,8 +91,23 @@ impl Scope<'_> {
                 result.push_str(&context.uid.to_string());
                 return Ok(());
             }
-            'I' => {
-                unescape(name.instance().unwrap_or_default(), result);
+            'I' | 'J' | 'P' => {
+                let escaped = match specifier {
+                    'I' => name.instance().unwrap_or_default(),
+                    'J' => last_part(name.prefix()),
+                    _ => name.prefix(),
+                };
+                unescape(escaped, result);
+                return Ok(());
+            }
+            'f' => {
+                let escaped = name.instance().unwrap_or(name.prefix());
+                let start = result.len();
+                result.push('/');
+                unescape(escaped, result);
+                if result[start..].starts_with("//") {
+                    result.remove(start);
+                }
                 return Ok(());
             }
             'n' => {
@@ -106,7 +121,11 @@ impl Scope<'_> {
                     'p' => name.prefix(),
                     'i' => name.instance().unwrap_or_default(),
                     'u' => &context.user,
+                    'j' => last_part(name.prefix()),
                     'H' => &context.host,
+                    'l' => context.host.split('.').next().unwrap_or_default(),
+                    'T' => "/tmp",
+                    'V' => "/var/tmp",
                     '%' => "%",
                     other => return Err(SpecifierError::Unknown(other)),
                 });
@@ -121,6 +140,11 @@ impl Scope<'_> {
     pub(super) fn folder(&self) -> &Path {
         self.path.parent().unwrap_or(self.path)
     }
+}
+
+/// What stands behind the last dash: `%j`.
+fn last_part(prefix: &str) -> &str {
+    prefix.rsplit('-').next().unwrap_or(prefix)
 }
 
 /// Undoes systemd-escape(1): `-` is `/`, `\x2d` a byte. What is no such escape stays as it is.
@@ -188,9 +212,14 @@ mod tests {
             ("%C %E", "/home/ada/cache /home/ada/etc"),
             ("%y %Y", "/srv/units/x.service /srv/units"),
             ("100%% é", "100% é"),
+            ("%f %T %V %l", "/a/b-c /tmp /var/tmp engine"),
         ] {
             assert_eq!(expand(r"worker@a-b\x2dc", text).as_deref(), Ok(expected));
         }
+        assert_eq!(
+            expand(r"a-b\x2dc", "%j %J %P %f").as_deref(),
+            Ok(r"b\x2dc b-c a/b-c /a/b-c")
+        );
         assert_eq!(expand("web", "%p.%i.%I.").as_deref(), Ok("web..."));
         assert_eq!(expand(r"a@\xzz\x", "%I").as_deref(), Ok(r"\xzz\x"));
     }

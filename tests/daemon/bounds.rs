@@ -167,3 +167,21 @@ fn what_may_not_be_had_fails_by_its_name_or_is_gone_without() {
         bench.stop("web").is(ResultKind::Stopped);
     }
 }
+
+#[test]
+fn too_many_processes_of_a_user_are_named() {
+    if users::effective_uid() != 0 {
+        // Where this user's other processes count as well, nobody knows how many there are.
+        return;
+    }
+    let bench = Bench::new();
+    let _daemon = bench.daemon();
+    let keys = "User = \"nobody\"\nWorkingDirectory = \"/\"";
+    bench.service("other", "", "exec sleep 1000", keys);
+    bench.start("other").is(ResultKind::Started);
+    let keys = format!("{keys}\nLimitNPROC = 0");
+    bench.service("web", "", "exec sleep 1000", &keys);
+    let done = bench.start("web");
+    let text = &done.is(ResultKind::Failed).result().text;
+    assert!(text.contains("as LimitNPROC= allows"), "{text}");
+}

@@ -102,7 +102,7 @@ fn a_service_that_does_not_say_so_fails() {
     let (mut client, ..) = begin(&bench, "web", &limit);
     let done = client.done();
     let text = &done.is(ResultKind::Failed).result().text;
-    assert_eq!(text, "ExecStart took longer than 50 ms");
+    assert_eq!(text, "not ready within 50 ms: its READY=1");
 }
 
 #[test]

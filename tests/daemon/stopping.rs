@@ -1,12 +1,15 @@
 //! Who gets which signal at the end, and that nothing is left: with cgroups where there are any, and without.
 
+use std::os::fd::AsFd;
 use std::process::Command as Program;
 
 use diakonos::daemon::Home;
 use diakonos::sys::cgroup::Tree;
+use diakonos::sys::files;
+use diakonos::sys::process::{Pid, PidFd};
 use diakonos::wire::{ProgressKind, ResultKind};
 
-use crate::harness::{Bench, Daemon, exists};
+use crate::harness::{Bench, Daemon, Deadline, exists, start, stop};
 
 /// A daemon that can make no cgroups, be it because nobody here can.
 pub(crate) fn without_cgroups(bench: &Bench) -> Daemon<'_> {
@@ -22,13 +25,20 @@ pub(crate) fn without_cgroups(bench: &Bench) -> Daemon<'_> {
     }
 }
 
+/// A bench with a FIFO that nobody writes to: a shell that waits there has no child that a signal could slip past.
+fn bench_with_hold() -> Bench {
+    let bench = Bench::new();
+    files::make_fifo(&bench.path("ear.hold"), 0o600, None).unwrap();
+    bench
+}
+
 /// The same with and without cgroups.
 fn both_ways(play: fn(&Bench)) {
-    let bench = Bench::new();
+    let bench = bench_with_hold();
     let daemon = bench.daemon();
     play(&bench);
     daemon.end();
-    let bench = Bench::new();
+    let bench = bench_with_hold();
     let daemon = without_cgroups(&bench);
     play(&bench);
     daemon.end();
@@ -38,7 +48,7 @@ fn both_ways(play: fn(&Bench)) {
 const TELLERS: &str = "\
     for s in TERM HUP USR1 INT; do trap \"echo M$s > $EAR\" $s; done; \
     sh -c 'for s in TERM HUP USR1 INT; do trap \"echo C$s > $EAR\" $s; done; echo up > $EAR; \
-           while :; do sleep 1000 & wait; done' & \
+           while :; do read line < $EAR.hold; done' & \
     while :; do wait; done";
 
 fn sorted(mut lines: Vec<String>) -> Vec<String> {
@@ -70,7 +80,7 @@ fn a_restart_has_its_own_signal() {
     both_ways(|bench| {
         let mut ear = bench.ear();
         let script = "trap 'echo USR1 > $EAR; exit' USR1; trap 'echo TERM > $EAR; exit' TERM; \
-                      echo up > $EAR; while :; do sleep 1000 & wait; done";
+                      echo up > $EAR; while :; do read line < $EAR.hold; done";
         bench.service("web", "", script, "RestartKillSignal = \"SIGUSR1\"");
         bench.start("web").is(ResultKind::Started);
         assert_eq!(ear.next().unwrap(), "up");
@@ -87,7 +97,7 @@ fn mixed_tells_the_main_process_and_kills_the_rest() {
         let mut ear = bench.ear();
         let script = "trap 'echo main > $EAR; exit' TERM; \
                       sh -c 'trap \"echo child > $EAR\" TERM; echo up > $EAR; \
-                             while :; do sleep 1000 & wait; done' & \
+                             while :; do read line < $EAR.hold; done' & \
                       while :; do wait; done";
         let service = "KillMode = \"mixed\"\nTimeoutStopSec = \"infinity\"\n\
                        ExecStopPost = [\"/bin/sh\", \"-c\", \"echo over > $EAR\"]";
@@ -114,12 +124,11 @@ fn whom_kill_mode_spares_lives_on() {
             assert!(exists(child), "{mode}");
             assert_eq!(exists(main), mode == "none");
             for pid in [child, main] {
-                let pid = diakonos::sys::process::Pid::from_raw(pid).unwrap();
-                if let Ok(process) = diakonos::sys::process::PidFd::open(pid) {
+                let pid = Pid::from_raw(pid).unwrap();
+                if let Ok(process) = PidFd::open(pid) {
                     let _ = process.signal(9);
                     let what = || format!("the end of {pid}");
-                    use std::os::fd::AsFd;
-                    crate::harness::Deadline::new().wait(process.as_fd(), &what);
+                    Deadline::new().wait(process.as_fd(), &what);
                 }
             }
         }
@@ -135,26 +144,21 @@ fn exec_stop_knows_the_main_process_and_is_not_cut_short() {
                        ExecStopPost = [\"/bin/sh\", \"-c\", '''\
                        echo $SERVICE_RESULT $EXIT_CODE $EXIT_STATUS ${MAINPID-none} > $EAR''']";
         let go = bench.path("ear.go");
-        diakonos::sys::files::make_fifo(&go, 0o600, None).unwrap();
+        files::make_fifo(&go, 0o600, None).unwrap();
         bench.service(
             "web",
             "",
-            "trap 'exit 0' USR1; echo up > $EAR; while :; do sleep 1000 & wait; done",
+            "trap 'exit 0' USR1; echo up > $EAR; while :; do read line < $EAR.hold; done",
             service,
         );
         bench.start("web").is(ResultKind::Started);
         assert_eq!(ear.next().unwrap(), "up");
-        let pid = bench
-            .status("web")
-            .pid
-            .and_then(diakonos::sys::process::Pid::from_raw)
-            .unwrap();
-        let main = diakonos::sys::process::PidFd::open(pid).unwrap();
+        let pid = bench.status("web").pid.and_then(Pid::from_raw).unwrap();
+        let main = PidFd::open(pid).unwrap();
         let mut client = bench.client();
-        client.request(crate::harness::stop("web"));
+        client.request(stop("web"));
         assert_eq!(ear.next().unwrap(), "told");
-        use std::os::fd::AsFd;
-        crate::harness::Deadline::new().wait(main.as_fd(), &|| "the main process's end".to_owned());
+        Deadline::new().wait(main.as_fd(), &|| "the main process's end".to_owned());
         assert_eq!(bench.status("web").phase, "stop");
         std::fs::write(&go, "on\n").unwrap();
         client.done().is(ResultKind::Stopped);
@@ -169,22 +173,21 @@ fn exec_start_post_is_not_cut_short() {
     let daemon = bench.daemon();
     let mut ear = bench.ear();
     let go = bench.path("ear.go");
-    diakonos::sys::files::make_fifo(&go, 0o600, None).unwrap();
+    files::make_fifo(&go, 0o600, None).unwrap();
     let service = "ExecStartPost = [\"/bin/sh\", \"-c\", '''\
                    echo post > $EAR; read line < $EAR.go; echo $line > $EAR''']\n\
                    ExecStopPost = [\"/bin/sh\", \"-c\", '''\
                    echo $SERVICE_RESULT $EXIT_CODE $EXIT_STATUS > $EAR''']";
     bench.service("web", "", "read line < $EAR.go; exit 7", service);
     let mut client = bench.client();
-    client.request(crate::harness::start("web"));
+    client.request(start("web"));
     assert_eq!(ear.next().unwrap(), "post");
     let pid = bench.status("web").pid.unwrap();
     // One line for each: whoever reads first gets both, unless it is opened anew for the other.
-    let process = diakonos::sys::process::Pid::from_raw(pid).unwrap();
-    let main = diakonos::sys::process::PidFd::open(process).unwrap();
+    let process = Pid::from_raw(pid).unwrap();
+    let main = PidFd::open(process).unwrap();
     main.signal(9).unwrap();
-    use std::os::fd::AsFd;
-    crate::harness::Deadline::new().wait(main.as_fd(), &|| "the main process's end".to_owned());
+    Deadline::new().wait(main.as_fd(), &|| "the main process's end".to_owned());
     assert_eq!(bench.status("web").phase, "start-post");
     std::fs::write(&go, "on\n").unwrap();
     client.done().is(ResultKind::Failed);
@@ -204,6 +207,21 @@ fn a_grandchild_that_has_left_everything_behind_is_stopped() {
         let pid: u32 = ear.next().unwrap().parse().unwrap();
         bench.stop("web").is(ResultKind::Stopped);
         assert!(!exists(pid));
+        assert_eq!(bench.processes(), []);
+    });
+}
+
+/// Makes processes as fast as it can, until there are many, and each one that ends is replaced.
+#[test]
+fn a_fork_bomb_is_stopped() {
+    both_ways(|bench| {
+        let mut ear = bench.ear();
+        let script = "trap '' TERM; b() { [ $1 -gt 6 ] && exec sleep 1000; b $(($1 + 1)) & b $(($1 + 1)) & \
+                      while :; do sh -c : & wait $!; done; }; echo up > $EAR; b 0";
+        bench.service("bomb", "", script, "TimeoutStopSec = 1");
+        bench.start("bomb").is(ResultKind::Started);
+        assert_eq!(ear.next().unwrap(), "up");
+        bench.stop("bomb").is(ResultKind::Stopped);
         assert_eq!(bench.processes(), []);
     });
 }

@@ -58,6 +58,24 @@ fn a_reader_that_goes_means_the_same() {
 }
 
 #[test]
+fn a_reader_that_does_not_read_keeps_nobody_from_ctrl_c() {
+    let bench = Bench::new();
+    let mut daemon = bench.daemon();
+    let script = "yes | head -c 300000; echo done > $EAR; exec sleep 1000";
+    bench.service("flood", "", script, "");
+    let mut ear = bench.ear();
+    let child = bench.begin(&["up", "flood"]);
+    ear.until("done");
+    interrupt(&child);
+    // Before anything is read of what it prints.
+    daemon.until("flood", "stopping");
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(bench.status("flood").state, "stopped");
+    daemon.end();
+}
+
+#[test]
 fn it_ends_with_the_service_that_was_named_and_its_code() {
     let bench = Bench::new();
     let daemon = bench.daemon();

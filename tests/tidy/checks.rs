@@ -22,6 +22,7 @@ pub(super) const OWNERS: &[(&str, &[&str])] = &[
     ("nix", &["sys"]),
     ("rustix", &["sys"]),
     ("libc", &["sys"]),
+    ("seccompiler", &["sys"]),
     ("serde", &["unit"]),
     ("toml", &["unit"]),
     ("miniserde", &["wire"]),

@@ -106,7 +106,7 @@ impl Machine {
             .arg(self.folder.join("memory"))
             .arg("-append")
             .arg(format!(
-                "console=ttyS0 quiet panic=-1 nokaslr mitigations=off script={script}"
+                "console=ttyS0 quiet panic=-1 no_timer_check nokaslr mitigations=off script={script}"
             ));
         if let Some(disk) = &self.disk {
             let drive = format!("file={},format=raw,if=none,id=disk", disk.display());

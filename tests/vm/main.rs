@@ -58,6 +58,13 @@ fn limits_that_hold() {
     Machine::new("limits").boot("limits");
 }
 
+/// The same for an ordinary user in a part of the tree that is his own, where the daemon itself is in the way.
+#[test]
+#[ignore = "needs qemu and a kernel, see tests/vm/main.rs"]
+fn limits_in_a_delegated_part_of_the_tree() {
+    Machine::new("delegated").boot("delegated");
+}
+
 #[test]
 #[ignore = "needs qemu and a kernel, see tests/vm/main.rs"]
 fn the_guardian_as_the_first_process() {

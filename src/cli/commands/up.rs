@@ -1,5 +1,6 @@
 //! `up`: services in the foreground of a terminal, for as long as it is wanted.
 
+use std::collections::VecDeque;
 use std::io::{self, BufWriter};
 use std::os::fd::{AsFd as _, BorrowedFd};
 
@@ -7,6 +8,7 @@ use super::checked_names;
 use super::logs::failure;
 use super::verbs::report;
 use crate::cli::args::Given;
+use crate::cli::attentive::{Attentive, is_the_end};
 use crate::cli::client::Client;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::family::{self, Family, Meant};
@@ -14,13 +16,14 @@ use crate::cli::first::{Meaning, Orphans, Role};
 use crate::cli::logs::{LogWatch, LogsError, Options, View};
 use crate::cli::output::{self, aside, hint_line};
 use crate::cli::place::Place;
+use crate::cli::render;
 use crate::cli::table::{Choice, Count, Group, Row};
 use crate::cli::wait::{Waiting, await_signals};
 use crate::engine::{Command, Wait};
 use crate::log::{Filter, Mode, Start};
 use crate::sys::clock::{monotonic_ms, wall_ms};
 use crate::sys::poll::wait_readable;
-use crate::sys::signals::Watched;
+use crate::sys::signals::{Received, Watched};
 use crate::unit::Signal;
 use crate::wire::{Final, Reply, ResultKind, UnitResult};
 
@@ -103,6 +106,7 @@ fn run(given: &Given) -> Result<Exit, Failure> {
         view,
         watch,
         signals,
+        noted: VecDeque::new(),
         family,
         audience: Audience::There,
         orphans: Orphans::default(),
@@ -154,6 +158,8 @@ struct Up<'a> {
     view: View,
     watch: LogWatch,
     signals: Watched,
+    /// What came while something was printed.
+    noted: VecDeque<Received>,
     family: Family,
     audience: Audience,
     orphans: Orphans,
@@ -165,7 +171,8 @@ struct Up<'a> {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Audience {
     There,
-    /// The other end of standard output is closed: that means the same as Ctrl-C.
+    /// The other end of standard output is closed, which means the same as Ctrl-C; or it is full, and somebody did not
+    /// want to wait for it.
     Gone,
 }
 
@@ -264,14 +271,14 @@ impl Up<'_> {
         self.family.note_ends(ready.get(3..).unwrap_or_default());
         self.orphans.reap();
         Ok(Woken {
-            interrupted: is_ready(0) && self.take_signals(),
+            interrupted: self.take_signals(),
             daemon: is_ready(1),
         })
     }
 
     /// Does what the signals that have come ask for. The answer: whether that is to stop.
     fn take_signals(&mut self) -> bool {
-        while let Ok(Some(received)) = self.signals.read() {
+        while let Some(received) = self.next_signal() {
             match self.role.meaning(received) {
                 Meaning::Stop => return true,
                 Meaning::HandOn(signal) => self.hand_on(signal),
@@ -279,6 +286,11 @@ impl Up<'_> {
             }
         }
         false
+    }
+
+    fn next_signal(&mut self) -> Option<Received> {
+        let noted = self.noted.pop_front();
+        noted.or_else(|| self.signals.read().ok().flatten())
     }
 
     /// Has the daemon send a signal to the main process of the service that this is about.
@@ -312,9 +324,11 @@ impl Up<'_> {
         if self.audience == Audience::Gone {
             return Ok(());
         }
-        let mut output = BufWriter::new(io::stdout().lock());
+        let stdout = io::stdout();
+        let output = Attentive::new(stdout.as_fd(), &self.signals, self.role, &mut self.noted);
+        let mut output = BufWriter::new(output.map_err(|e| failure(LogsError::Write(e)))?);
         match self.view.print(&self.given.palette(), &mut output) {
-            Err(LogsError::Write(cause)) if cause.kind() == io::ErrorKind::BrokenPipe => {
+            Err(LogsError::Write(cause)) if is_the_end(&cause) => {
                 self.audience = Audience::Gone;
                 Ok(())
             }
@@ -324,7 +338,11 @@ impl Up<'_> {
 
     /// Says what became of each unit. That nobody reads it is no failure of theirs.
     fn report(&mut self, results: &[UnitResult], begun_ms: u64) -> Result<Exit, Failure> {
-        match report(self.given, self.place, results, begun_ms) {
+        let mut results = results.to_vec();
+        if self.audience == Audience::Gone {
+            results.retain(|result| !render::is_success(result));
+        }
+        match report(self.given, self.place, &results, begun_ms) {
             Err(failure) if failure.exit == Exit::Done => {
                 self.audience = Audience::Gone;
                 Ok(Exit::Done)

@@ -23,13 +23,17 @@ fn sigterm_then_sigcont_then_sigkill() {
     let unit = crate::units::name("a");
     assert!(stage.notices(request).contains(&Notice::Stopping {
         unit: unit.clone(),
-        kill_at
+        kill_at,
+        last: Signal::KILL,
     }));
     stage.pass(9_999);
     assert_eq!(stage.signals(), []);
     stage.pass(1);
     assert_eq!(stage.signals(), [(Target::Group, 9)]);
-    assert!(stage.notices(request).contains(&Notice::Killing { unit }));
+    assert!(stage.notices(request).contains(&Notice::Killing {
+        unit,
+        last: Signal::KILL
+    }));
     stage.end(run, signal(9));
     assert!(stage.answer(request).is_some());
     assert!(!matches!(stage.state("a"), State::Stopping));

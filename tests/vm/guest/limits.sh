@@ -65,7 +65,16 @@ TasksMax = 20
 TimeoutStopSec = 1'
 unit greedy 'ExecStart = ["/bin/sh", "-c", "sleep 6; exec sh /units/eat.sh 30"]
 RestartMemoryMax = "12M"'
-unit divided 'ExecStart = ["/bin/sh", "-c", "echo $$ >/tmp/divided; exec sleep 1000"]
+cat >/units/divide.sh <<'END'
+GROUP=/sys/fs/cgroup$(sed -n 's/^0:://p' /proc/self/cgroup)
+mkdir "$GROUP/inner"
+echo $$ >"$GROUP/inner/cgroup.procs"
+echo +pids >"$GROUP/cgroup.subtree_control"
+exec sleep 1000
+END
+unit divided 'ExecStart = "/bin/sh /units/divide.sh"
+ExecReload = "true"
+ExecStop = "true"
 User = "user"
 Delegate = true'
 unit writer 'ExecStart = "sleep 1000"
@@ -122,7 +131,13 @@ holds greedy-stops d stop greedy
 
 holds delegated d start divided
 holds owner same "$(stat -c %u "$(field divided cgroup)/cgroup.procs")" 1000
+comes divided grep -w pids "$(field divided cgroup)/cgroup.subtree_control"
+holds command-beside d reload divided
+holds divided-restarts d restart divided
+comes divided-again grep -w pids "$(field divided cgroup)/cgroup.subtree_control"
+GROUP=$(field divided cgroup)
 holds divided-stops d stop divided
+comes division-is-gone is_absent "$GROUP"
 
 holds bad-limit refuses start writer
 holds says-limit grep 'IOWriteBandwidthMax' /tmp/refusal
