@@ -30,7 +30,7 @@ use super::lenience::Forgone;
 use super::machine::{Limited, Machine};
 use super::main_pid::Finding;
 use super::memory::Looks;
-use super::notify::Ears;
+use super::notify::{Ears, Stores};
 use super::pump::{Intake, UnitLog};
 use super::readiness::{Awaiting, Before};
 use super::settling::is_rest;
@@ -106,6 +106,8 @@ pub(super) struct Processes {
     pub(super) keeper: Keeper,
     /// Where services speak of themselves.
     pub(super) ears: Ears,
+    /// What services have given into our keeping.
+    pub(super) stores: Stores,
     /// Runs whose processes have ended: to be reaped once that has been written down.
     pub(super) ended: Vec<(RunId, Run)>,
 }
@@ -224,6 +226,7 @@ impl Processes {
             rehearsing: None,
             keeper: Keeper::default(),
             ears: Ears::default(),
+            stores: Stores::default(),
             ended: Vec::new(),
         }
     }
@@ -274,6 +277,7 @@ impl Processes {
         };
         match source {
             Source::Notify(unit) => return self.hear(unit, turn),
+            Source::Stored(unit) => self.drop_hung_up(unit, turn),
             Source::Exit(run) => {
                 if self.hear_last_words(run, turn) == Progress::More {
                     return Progress::More;
@@ -408,6 +412,7 @@ impl Processes {
             invocation: invocation.map(|invocation| invocation.text().to_owned()),
             last_end,
             log_lost,
+            stored: self.stores.saved(unit),
             oom_kills: hold.and_then(|hold| hold.limited.memory.kills()),
             said: said.map(str::to_owned),
         };
