@@ -14,6 +14,7 @@ use crate::unit::{Output, Service, Unit};
 
 use super::account::Account;
 use super::group::Group;
+use super::home::Home;
 use super::lenience::Lenience;
 use super::machine::Limited;
 use super::notify::hand_over;
@@ -21,7 +22,7 @@ use super::processes::{Birth, Hold, Origin, Processes, Run, Turn};
 use super::pump::UnitLog;
 use super::sandbox::{Ground, confine};
 use super::sources::Source;
-use super::spawn::{Fifos, Objects, Order, command, failure, is_first, prepare};
+use super::spawn::{Fifos, Objects, Order, Prepared, command, failure, is_first, prepare};
 
 const SIGKILL: i32 = 9;
 /// How many descriptors have to be free before another service starts: what a birth takes for a moment, and what it
@@ -76,16 +77,8 @@ impl Processes {
             invocation: &hold.invocation,
         };
         let mut prepared = prepare(order, &fifos, &mut lenience)?;
-        let ground = Ground {
-            temporary: &self.home.temporary(unit.name.as_str()),
-            main: main_of(&self.runs, spawn.unit),
-            begins: is_first(service, spawn),
-            pipes: [&fifos.out, &fifos.err],
-        };
-        if let Some(confined) = confine(order, ground, &mut lenience)? {
-            prepared.spawn.setting.confinement = Some(confined.confinement);
-            prepared.objects.places = confined.places;
-        }
+        let around = (&self.home, &self.runs, &fifos);
+        restrict(&mut prepared, order, around, &mut lenience)?;
         self.forgone.add(spawn.unit, unit, lenience.into_reasons());
         let beside = hold.limited.beside(spawn.role, &hold.group);
         let beside = beside.map_err(|error| fork_failure(&error))?;
@@ -249,6 +242,26 @@ impl Processes {
             err: path("err"),
         }
     }
+}
+
+/// Puts the service's restrictions into what is to be started.
+fn restrict(
+    prepared: &mut Prepared,
+    order: Order<'_>,
+    (home, runs, fifos): (&Home, &BTreeMap<RunId, Run>, &Fifos),
+    lenience: &mut Lenience<'_>,
+) -> Result<(), SpawnFailure> {
+    let ground = Ground {
+        temporary: &home.temporary(order.unit.name.as_str()),
+        main: main_of(runs, order.spawn.unit),
+        begins: is_first(order.service, order.spawn),
+        pipes: [&fifos.out, &fifos.err],
+    };
+    if let Some(confined) = confine(order, ground, lenience)? {
+        prepared.spawn.setting.confinement = Some(confined.confinement);
+        prepared.objects.places = confined.places;
+    }
+    Ok(())
 }
 
 /// The process that its unit is up with.
