@@ -66,7 +66,7 @@ impl Engine {
     }
 
     /// What a start of the unit waits for beyond its program, if anything.
-    fn readiness(&self, unit: UnitId) -> Option<&Readiness> {
+    pub(super) fn readiness(&self, unit: UnitId) -> Option<&Readiness> {
         let definition = self.definition(unit)?;
         let waits = definition.kind.is_main() && definition.readiness != Readiness::Executed;
         waits.then_some(&definition.readiness)
