@@ -80,6 +80,7 @@ impl Engine {
         };
         let readiness = self.readiness(unit).filter(|_| main.pid.is_some())?;
         Some(match &service.unready {
+            _ if *readiness == Readiness::Notify => "READY=1, sd_notify(3)".to_owned(),
             Some(reason) => format!("ReadyWhen={readiness}: {reason}"),
             None => format!("ReadyWhen={readiness}"),
         })
