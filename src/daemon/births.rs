@@ -94,8 +94,7 @@ impl Processes {
             prepared.objects.places = confined.places;
         }
         self.forgone.add(spawn.unit, unit, lenience.into_reasons());
-        let beside = hold.limited.beside(spawn.role, &hold.group);
-        let beside = beside.map_err(|error| fork_failure(&error))?;
+        let beside = hold.beside(spawn.role)?;
         let mut request: process::Spawn<'_> = prepared.spawn;
         hold.endow(&mut request, self.limits);
         if let Some(group) = &beside {
