@@ -80,8 +80,7 @@ impl Processes {
         let around = (&self.home, &self.runs, &fifos);
         restrict(&mut prepared, order, around, &mut lenience)?;
         self.forgone.add(spawn.unit, unit, lenience.into_reasons());
-        let beside = hold.limited.beside(spawn.role, &hold.group);
-        let beside = beside.map_err(|error| fork_failure(&error))?;
+        let beside = hold.beside(spawn.role)?;
         let mut request: process::Spawn<'_> = prepared.spawn;
         hold.endow(&mut request, self.limits);
         if let Some(group) = &beside {

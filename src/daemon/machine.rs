@@ -9,7 +9,7 @@ use std::path::Path;
 use crate::engine::{Role, Spawn, SpawnFailure};
 use crate::sys::cgroup::{Cgroup, Tree};
 use crate::sys::controllers::Controllers;
-use crate::sys::process::Pid;
+use crate::sys::process::{Pid, error_text};
 use crate::sys::users;
 use crate::unit::{Delegate, Resources, Service};
 
@@ -18,7 +18,7 @@ use super::group::Group;
 use super::lenience::Lenience;
 use super::limits::{self, Ground, Refused};
 use super::memory::Known;
-use super::processes::Processes;
+use super::processes::{Hold, Processes};
 use super::sandbox;
 use super::spawn::{failure, is_first};
 
@@ -58,7 +58,7 @@ impl Limited {
 
 impl Limited {
     /// Another group than the service's own for a command beside it, if that is needed.
-    pub(super) fn beside(&self, role: Role, group: &Group) -> io::Result<Option<Cgroup>> {
+    fn beside(&self, role: Role, group: &Group) -> io::Result<Option<Cgroup>> {
         let divides = self
             .resources()
             .is_some_and(|given| given.delegate != Delegate::No);
@@ -78,6 +78,17 @@ impl Limited {
             // Where that does not work it only takes longer.
             let _ = cgroup.set(c"memory.high", "max");
         }
+    }
+}
+
+impl Hold {
+    /// See [`Limited::beside`].
+    pub(super) fn beside(&self, role: Role) -> Result<Option<Cgroup>, SpawnFailure> {
+        let made = self.limited.beside(role, &self.group);
+        made.map_err(|error| {
+            let errno = error.raw_os_error().unwrap_or(0);
+            failure("cgroup", errno, error_text(&error))
+        })
     }
 }
 
