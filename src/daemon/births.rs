@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 use crate::engine::{Engine, Event, Role, RunId, Spawn, SpawnFailure, UnitId};
 use crate::log::Stream;
+use crate::sys::cgroup::Cgroup;
 use crate::sys::process::{self, PidFd, Spawned, error_text};
 use crate::sys::{clock, files};
 use crate::unit::{Output, Service, Unit};
@@ -19,7 +20,6 @@ use super::machine::Limited;
 use super::notify::hand_over;
 use super::processes::{Birth, Hold, Origin, Processes, Run, Turn};
 use super::pump::UnitLog;
-use super::readiness::Before;
 use super::sandbox::{Ground, confine};
 use super::sources::Source;
 use super::spawn::{Fifos, Objects, Order, command, failure, is_first, prepare};
@@ -98,12 +98,11 @@ impl Processes {
         let beside = beside.map_err(|error| fork_failure(&error))?;
         let mut request: process::Spawn<'_> = prepared.spawn;
         hold.endow(&mut request, self.limits);
-        if let Some(group) = &beside {
-            request.cgroup = Some(group.entrance());
-        }
+        request.cgroup = beside.as_ref().map(Cgroup::entrance).or(request.cgroup);
         if spawn.role == Role::Start {
             hand_over(&mut request, service, self.stores.of(spawn.unit))?;
-            request.setting.fifo = self.before.get(&spawn.unit).and_then(Before::placed);
+            let before = self.before.get(&spawn.unit);
+            before.map_or(Ok(()), |before| before.place(&mut request.setting))?;
         }
         let spawned = process::spawn(&request).map_err(|error| fork_failure(&error))?;
         drop(request);
@@ -244,7 +243,7 @@ impl Processes {
 }
 
 /// The process that its unit is up with.
-fn main_of(runs: &BTreeMap<RunId, Run>, unit: UnitId) -> Option<&PidFd> {
+pub(super) fn main_of(runs: &BTreeMap<RunId, Run>, unit: UnitId) -> Option<&PidFd> {
     let mut runs = runs.values().rev();
     let main = runs.find(|run| run.unit == unit && run.role == Role::Start);
     main.map(|run| &run.pidfd)
