@@ -138,7 +138,7 @@ impl Processes {
             turn.events.push_back(Event::OomKilled { unit });
         }
         self.stirred.insert(unit);
-        self.check_group(unit, turn);
+        self.doubtful.insert(unit);
     }
 
     pub(super) fn main_ended(&mut self, unit: UnitId, ending: Ending) {

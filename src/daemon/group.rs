@@ -18,7 +18,7 @@ use crate::sys::cgroup::{Cgroup, Tree};
 use crate::sys::clock;
 use crate::sys::inotify::Watch;
 use crate::sys::kin::{Kin, Member, with_descendants};
-use crate::sys::proc::{self, Mark};
+use crate::sys::proc::Mark;
 use crate::sys::process::{Pid, PidFd, error_text};
 
 use super::sources::{Source, Sources};
@@ -216,7 +216,7 @@ impl Group {
         match &self.kind {
             Kind::Cgroup(cgroup) => cgroup.procs(),
             Kind::Found(found) => {
-                let heads = heads_of(found, &Kin::fresh());
+                let heads = heads_of(found, &mut Kin::fresh());
                 Ok(heads.iter().map(|head| head.pid).collect())
             }
         }
@@ -283,10 +283,11 @@ impl Group {
         }
     }
 
-    /// Looks who is left; when one that was held has ended, others take its place.
-    pub(super) fn hold_members(&mut self, sources: &mut Sources, kin: &mut Kin) {
+    /// Looks who is left; when one that was held has ended, others take its place. Whether anybody's end will be told
+    /// of; else there is nobody any more, or nobody can be held.
+    pub(super) fn hold_members(&mut self, sources: &mut Sources, kin: &mut Kin) -> bool {
         let (unit, Kind::Found(found)) = (self.unit, &mut self.kind) else {
-            return;
+            return true;
         };
         if found.end == Doom::Killed {
             // Who may not be signalled is told of by whoever sent the first one.
@@ -304,7 +305,7 @@ impl Group {
         });
         for pid in members {
             if found.held.len() == HELD_MAX {
-                return;
+                break;
             }
             if found.held.iter().any(|held| held.pid == pid) {
                 continue;
@@ -316,6 +317,7 @@ impl Group {
                 found.held.push(Held { pid, pidfd, token });
             }
         }
+        !found.held.is_empty()
     }
 
     /// Removes what stands for an empty group.
@@ -329,13 +331,13 @@ fn release(sources: &mut Sources, held: &Held) {
 }
 
 fn members_of(found: &Found) -> Vec<Pid> {
-    let all = who_is_in(found, &Kin::fresh());
+    let all = who_is_in(found, &mut Kin::fresh());
     let mut pids: Vec<Pid> = all.iter().map(|member| member.pid).collect();
     pids.sort_unstable();
     pids
 }
 
-fn who_is_in(found: &Found, kin: &Kin) -> Vec<Member> {
+fn who_is_in(found: &Found, kin: &mut Kin) -> Vec<Member> {
     let heads = heads_of(found, kin);
     match found.descent {
         Descent::Any => heads,
@@ -344,11 +346,11 @@ fn who_is_in(found: &Found, kin: &Kin) -> Vec<Member> {
 }
 
 /// Those members whose ends tell when none is left, and none while there is no member.
-fn heads_of(found: &Found, kin: &Kin) -> Vec<Member> {
+fn heads_of(found: &Found, kin: &mut Kin) -> Vec<Member> {
     match found.descent {
         _ if found.marks.is_empty() => Vec::new(),
         Descent::Ours => kin.heads(&found.roots, &found.marks, found.since_ms),
-        Descent::Any => proc::members(&found.roots, &found.marks),
+        Descent::Any => kin.census().members(&found.roots, &found.marks),
     }
 }
 
@@ -361,9 +363,19 @@ fn signal_found(found: &Found, signal: i32, kin: &mut Kin) -> io::Result<()> {
         SIGKILL => KILL_ROUNDS,
         _ => ROUNDS,
     };
-    for _ in 0..rounds {
-        kin.refresh();
-        let mut members = who_is_in(found, kin);
+    for round in 0..rounds {
+        let known = || done.iter().copied().collect();
+        let mut members = match found.descent {
+            // To look at everybody again takes long, and who was born meanwhile is most likely a child of these.
+            Descent::Any if round > 0 && signal != SIGKILL => with_descendants(known()),
+            Descent::Any | Descent::Ours => {
+                if round > 0 {
+                    kin.look_anew();
+                }
+                kin.refresh();
+                who_is_in(found, kin)
+            }
+        };
         members.retain(|member| done.insert(*member));
         if members.is_empty() {
             break;

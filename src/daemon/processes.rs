@@ -98,6 +98,8 @@ pub(super) struct Processes {
     pub(super) leftovers: Leftovers,
     /// Units that may have come to rest.
     pub(super) stirred: BTreeSet<UnitId>,
+    /// Units that may have no process any more.
+    pub(super) doubtful: BTreeSet<UnitId>,
     pub(super) looks: Looks,
     pub(super) intake: Intake,
     /// A child that is no service: the program that may follow us reads what it will find.
@@ -221,6 +223,7 @@ impl Processes {
             standing: Standing::default(),
             leftovers: Leftovers::default(),
             stirred: BTreeSet::new(),
+            doubtful: BTreeSet::new(),
             looks: Looks::default(),
             intake,
             rehearsing: None,
@@ -333,11 +336,13 @@ impl Processes {
         sources: &mut Sources,
         events: &mut VecDeque<Event>,
     ) {
-        self.look_on_time(&mut Turn {
+        let turn = &mut Turn {
             engine,
             sources,
             events,
-        });
+        };
+        self.look_on_time(turn);
+        self.check_doubtful(turn);
     }
 
     /// At the end of a turn, when all has been handed on: closes what units hold that have come to rest.
@@ -358,6 +363,7 @@ impl Processes {
             let _ = run.pidfd.wait();
             self.kin.forget(&[run.pid]);
         }
+        self.check_doubtful(turn);
         for unit in std::mem::take(&mut self.stirred) {
             self.look_at_folders(unit, engine);
             let state = engine.view(unit).map(|view| view.state);
@@ -365,6 +371,8 @@ impl Processes {
                 self.settle_unit(unit, turn);
             }
         }
+        // What was seen in this turn says nothing about the next one.
+        self.kin.look_anew();
     }
 
     /// Writes down what a successor must know of a unit.
@@ -415,6 +423,7 @@ impl Processes {
             stored: self.stores.saved(unit),
             oom_kills: hold.and_then(|hold| hold.limited.memory.kills()),
             said: said.map(str::to_owned),
+            forgone: self.forgone.written(unit),
         };
         self.states.save(unit, &saved, || {
             let both = [Some(definition), next].into_iter().flatten();

@@ -15,7 +15,7 @@ use mio::Token;
 
 use crate::engine::{Event, RunId, Spawn, SpawnFailure, UnitId};
 use crate::sys::inotify::Watch;
-use crate::sys::process::{Pid, PlacedFifo, Setting, error_text};
+use crate::sys::process::{Pid, PlacedFifo, error_text};
 use crate::sys::{clock, files};
 use crate::unit::{Probe, Readiness, Service, Unit};
 
@@ -33,8 +33,6 @@ const FIRST_DELAY_MS: u64 = 20;
 const MAX_DELAY_MS: u64 = 1_000;
 /// After so many looks in vain, which takes longer than a second, the reason is told again: somebody may wait.
 const TOLD_AGAIN: u32 = 7;
-/// Where sd_listen_fds(3) begins.
-const FIRST_HANDED: usize = 3;
 /// How long one look may take; then it has failed, and another one follows.
 const ATTEMPT_MS: u64 = 5_000;
 /// A start whose main process runs and is not ready.
@@ -72,25 +70,15 @@ pub(super) struct Line {
 }
 
 impl Before {
-    /// Has the main process find what it is to write to, behind the descriptors that it is handed.
-    pub(super) fn place(&self, setting: &mut Setting) -> Result<(), SpawnFailure> {
-        let Self::Line(line) = self else {
-            return Ok(());
-        };
-        let number = line.number;
-        let refused = |reason: &str| {
-            let reason = format!("ReadyWhen=fd:{number}: {reason}");
-            failure("ReadyWhen", 0, reason)
-        };
-        if usize::from(number) < FIRST_HANDED + setting.handed.fds.len() {
-            return Err(refused(
-                "the service has stored a descriptor, which comes back there",
-            ));
+    /// What the main process is to find.
+    pub(super) fn placed(&self) -> Option<PlacedFifo> {
+        match self {
+            Self::File(_) => None,
+            Self::Line(line) => Some(PlacedFifo {
+                path: CString::new(line.path.as_os_str().as_bytes()).ok()?,
+                number: line.number,
+            }),
         }
-        let path = CString::new(line.path.as_os_str().as_bytes());
-        let path = path.map_err(|_| refused("a NUL byte in the path of its FIFO"))?;
-        setting.fifo = Some(PlacedFifo { path, number });
-        Ok(())
     }
 
     /// What is to stay open when we die.

@@ -6,14 +6,18 @@ use std::collections::VecDeque;
 
 use crate::engine::{Engine, Event, RunId, State, UnitId};
 use crate::log::Stream;
+use crate::sys::kin::Kin;
 use crate::sys::process::error_text;
 
-use super::group::Watched;
+use super::group::{Group, Watched};
 use super::processes::{Processes, Progress, Turn};
 use super::pump::Pumped;
 use super::sandbox::remove_temporary;
 use super::sources::Sources;
 use super::watches::Purpose;
+
+/// How often somebody is looked for who is to be waited for, and has gone when it is to be held.
+const LOOKS_MAX: usize = 4;
 
 impl Processes {
     pub(super) fn watch_group(&mut self, unit: UnitId, turn: &mut Turn<'_>) {
@@ -25,7 +29,7 @@ impl Processes {
     }
 
     /// Tells, once, that a watched group has become empty.
-    pub(super) fn check_group(&mut self, unit: UnitId, turn: &mut Turn<'_>) {
+    fn check_group(&mut self, unit: UnitId, turn: &mut Turn<'_>) {
         let has_run = self.runs.values().any(|run| run.unit == unit);
         let Some(hold) = self.holds.get_mut(&unit) else {
             return;
@@ -39,8 +43,7 @@ impl Processes {
             // costs as much as there are processes.
             return;
         }
-        if !hold.group.is_empty(&mut self.kin) {
-            hold.group.hold_members(turn.sources, &mut self.kin);
+        if !is_gone(&mut hold.group, turn.sources, &mut self.kin) {
             return;
         }
         hold.group.unwatch(turn.sources, &mut self.watches);
@@ -51,9 +54,21 @@ impl Processes {
         self.stirred.insert(unit);
     }
 
+    /// Looks who is left of those units to whose processes something has happened: of all that this turn has to tell,
+    /// one look at everybody.
+    pub(super) fn check_doubtful(&mut self, turn: &mut Turn<'_>) {
+        if self.doubtful.is_empty() {
+            return;
+        }
+        self.kin.look_anew();
+        for unit in std::mem::take(&mut self.doubtful) {
+            self.check_group(unit, turn);
+        }
+    }
+
     /// Something happened to the unit's processes that does not say by itself what.
     pub(super) fn look_again(&mut self, unit: UnitId, turn: &mut Turn<'_>) {
-        self.check_group(unit, turn);
+        self.doubtful.insert(unit);
         let mine = self
             .finding
             .iter()
@@ -142,8 +157,7 @@ impl Processes {
         if hold.group.watched() == Watched::Asked {
             return;
         }
-        if !hold.group.is_empty(&mut self.kin) {
-            hold.group.hold_members(turn.sources, &mut self.kin);
+        if !is_gone(&mut hold.group, turn.sources, &mut self.kin) {
             return;
         }
         let pumped = hold.log.as_mut().map(|log| log.drain(&mut self.intake));
@@ -165,6 +179,21 @@ impl Processes {
             self.history.entry(unit).or_default().log_lost += log.lost_bytes();
         }
     }
+}
+
+/// Whether nobody is left; if somebody is, the end of some of them is waited for.
+fn is_gone(group: &mut Group, sources: &mut Sources, kin: &mut Kin) -> bool {
+    for _ in 0..LOOKS_MAX {
+        if group.is_empty(kin) {
+            return true;
+        }
+        if group.hold_members(sources, kin) {
+            return false;
+        }
+        // Whoever was seen has gone since, and nobody will tell of it.
+        kin.look_anew();
+    }
+    false
 }
 
 impl Processes {

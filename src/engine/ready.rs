@@ -80,8 +80,8 @@ impl Engine {
         };
         let readiness = self.readiness(unit).filter(|_| main.pid.is_some())?;
         Some(match &service.unready {
+            _ if *readiness == Readiness::Notify => "READY=1, sd_notify(3)".to_owned(),
             Some(reason) => format!("ReadyWhen={readiness}: {reason}"),
-            None if *readiness == Readiness::Notify => "its READY=1".to_owned(),
             None => format!("ReadyWhen={readiness}"),
         })
     }

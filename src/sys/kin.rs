@@ -6,12 +6,17 @@
 
 use std::collections::BTreeMap;
 
+use super::census::Census;
 use super::proc::{self, Mark, Stat};
 use super::process::Pid;
 
-/// Our children at one moment, ended ones included, with the mark of each that was seen to have one.
+/// Our children at one moment, ended ones included, with the mark of each that was seen to have one; and, where that
+/// was asked for, everybody.
 #[derive(Debug, Default)]
-pub struct Kin(BTreeMap<Pid, Option<u64>>);
+pub struct Kin {
+    children: BTreeMap<Pid, Option<u64>>,
+    census: Option<Census>,
+}
 
 /// A process, told from any other with its number by when it was started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -39,23 +44,36 @@ impl Kin {
     /// As it is now, with nothing remembered.
     #[must_use]
     pub fn fresh() -> Self {
-        Self(ours().map(|pid| (pid, None)).collect())
+        Self {
+            children: ours().map(|pid| (pid, None)).collect(),
+            census: None,
+        }
     }
 
     /// Brings it up to date.
     pub fn refresh(&mut self) {
-        let before = std::mem::take(&mut self.0);
+        let before = std::mem::take(&mut self.children);
         let mark = |pid: Pid| match before.get(&pid) {
             Some(Some(mark)) => Some(*mark),
             Some(None) | None => proc::lock_limit(pid).filter(|limit| proc::is_mark(*limit)),
         };
-        self.0 = ours().map(|pid| (pid, mark(pid))).collect();
+        self.children = ours().map(|pid| (pid, mark(pid))).collect();
+    }
+
+    /// Everybody, since the last [`Self::look_anew`].
+    pub fn census(&mut self) -> &Census {
+        self.census.get_or_insert_with(Census::take)
+    }
+
+    /// What was seen of everybody is out of date.
+    pub fn look_anew(&mut self) {
+        self.census = None;
     }
 
     /// These were reaped: their numbers may be other processes' from now on.
     pub fn forget(&mut self, reaped: &[Pid]) {
         for pid in reaped {
-            self.0.remove(pid);
+            self.children.remove(pid);
         }
     }
 
@@ -64,7 +82,7 @@ impl Kin {
     /// `since_ms` (`CLOCK_BOOTTIME`) bears one of its marks.
     #[must_use]
     pub fn heads(&self, roots: &[Pid], marks: &[Mark], since_ms: u64) -> Vec<Member> {
-        let heads = self.0.iter().filter_map(|(pid, mark)| {
+        let heads = self.children.iter().filter_map(|(pid, mark)| {
             match mark {
                 Some(mark) if !marks.iter().any(|own| own.lock_limit == *mark) => return None,
                 Some(_) | None => {}
@@ -75,7 +93,9 @@ impl Kin {
             let is_known = || {
                 roots.contains(pid) || stat.session.is_some_and(|session| roots.contains(&session))
             };
-            let is_marked = || !stat.began_before(since_ms) && proc::is_marked(*pid, marks);
+            let is_marked = || {
+                !stat.began_before(since_ms) && proc::is_marked(*pid, proc::lock_limit(*pid), marks)
+            };
             let belongs = is_alive && (mark.is_some() || is_known() || is_marked());
             belongs.then(|| Member::of(&stat))
         });

@@ -13,6 +13,7 @@
 mod birth;
 mod child;
 pub mod handed;
+mod hierarchy;
 mod lent;
 mod setting;
 mod spawn;
@@ -20,6 +21,7 @@ mod step;
 #[cfg(test)]
 mod testing;
 
+pub mod census;
 pub mod cgroup;
 pub mod channel;
 pub mod clock;

@@ -12,7 +12,6 @@ use std::path::Path;
 use nix::libc;
 
 use super::files;
-use super::kin::Member;
 use super::process::Pid;
 
 /// How many processes one scan looks at.
@@ -55,10 +54,9 @@ pub fn is_mark(limit: u64) -> bool {
     limit >> MARK_BIT == 1
 }
 
-/// Whether the process was born with one of the marks.
+/// Whether the process, which has this limit on locks, was born with one of the marks.
 #[must_use]
-pub(super) fn is_marked(pid: Pid, marks: &[Mark]) -> bool {
-    let limit = lock_limit(pid);
+pub(super) fn is_marked(pid: Pid, limit: Option<u64>, marks: &[Mark]) -> bool {
     if marks.iter().any(|mark| Some(mark.lock_limit) == limit) {
         return true;
     }
@@ -318,62 +316,6 @@ fn holds_entry(mut source: impl Read, entry: &[u8]) -> bool {
     }
 }
 
-/// The living processes that belong together: the roots, whoever is in a session that a root leads, whoever was born
-/// with one of the marks, and the children of all these, by rising PID. Never ourselves.
-///
-/// A root that has been reaped may be given still, since its session can outlive it. Its number may by then belong
-/// to a stranger: a living root counts only when it is our child or bears a mark.
-#[must_use]
-pub fn members(roots: &[Pid], marks: &[Mark]) -> Vec<Member> {
-    let ourselves = Pid::current();
-    let all = all();
-    let marked = |stat: &Stat| is_marked(stat.pid, marks);
-    let find = |pid: Pid| {
-        let at = all.binary_search_by_key(&pid, |stat| stat.pid).ok()?;
-        all.get(at)
-    };
-    let is_stranger = |root: &Pid| {
-        let living = find(*root).filter(|stat| !stat.is_dead());
-        living.is_some_and(|stat| stat.ppid != Some(ourselves) && !marked(stat))
-    };
-    let roots: Vec<Pid> = roots
-        .iter()
-        .copied()
-        .filter(|root| !is_stranger(root))
-        .collect();
-    let by_itself = |stat: &Stat| {
-        roots.contains(&stat.pid)
-            || stat.session.is_some_and(|session| roots.contains(&session))
-            || marked(stat)
-    };
-    let mut found = Vec::new();
-    let mut others = Vec::new();
-    for stat in all.iter().filter(|stat| stat.pid != ourselves) {
-        if by_itself(stat) {
-            found.push(*stat)
-        } else {
-            others.push(*stat)
-        }
-    }
-    // Each round takes in the children of those found so far, until none is left to take.
-    let mut done = 0;
-    while done < found.len() {
-        let parents: Vec<Pid> = found.iter().skip(done).map(|stat| stat.pid).collect();
-        done = found.len();
-        others.retain(|stat| {
-            let joins = stat.ppid.is_some_and(|parent| parents.contains(&parent));
-            if joins {
-                found.push(*stat);
-            }
-            !joins
-        });
-    }
-    let living = found.iter().filter(|stat| !stat.is_dead());
-    let mut members: Vec<Member> = living.map(Member::of).collect();
-    members.sort_unstable();
-    members
-}
-
 /// The unit of [`Stat::cpu_ticks`] and [`Stat::start_ticks`], 100 almost everywhere.
 #[must_use]
 pub fn ticks_per_second() -> u64 {
@@ -398,6 +340,7 @@ mod tests {
 
     use std::os::fd::AsFd;
 
+    use super::super::census::Census;
     use super::super::clock;
     use super::super::kin::{Kin, with_descendants};
     use super::super::process::{
@@ -421,7 +364,7 @@ mod tests {
     /// The members, which both ways of looking find.
     fn found(roots: &[Pid], mark: &Mark) -> Vec<Pid> {
         let marks = std::slice::from_ref(mark);
-        let all = members(roots, marks);
+        let all = Census::take().members(roots, marks);
         let found: Vec<Pid> = all.iter().map(|member| member.pid).collect();
         let ours = children(Pid::current()).unwrap();
         let heads: Vec<Pid> = found
@@ -620,7 +563,8 @@ mod tests {
                 };
                 assert_eq!(heads(born_ms), [hidden]);
                 assert_eq!(heads(u64::MAX), []);
-                assert!(!is_marked(Pid::current(), &[mark]));
+                let ours = Pid::current();
+                assert!(!is_marked(ours, lock_limit(ours), &[mark]));
                 kill(hidden);
                 assert_eq!(reap_orphans(|_| false), [hidden]);
             },

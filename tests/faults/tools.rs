@@ -110,10 +110,10 @@ pub(crate) fn from_environment(name: &str) -> Option<u64> {
     )
 }
 
-/// So many services as this user's daemon can stop in seconds: without cgroups each of them is looked for among all
-/// processes.
+/// So many services as this user's daemon can stop in seconds: without cgroups their processes are looked for in
+/// `/proc`.
 pub(crate) fn crowd(with_cgroups: usize) -> usize {
-    const WITHOUT: usize = 100;
+    const WITHOUT: usize = 400;
     match Tree::open("diakonos-tests-look") {
         Ok(tree) => {
             tree.remove().unwrap();
