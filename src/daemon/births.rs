@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 use crate::engine::{Engine, Event, Role, RunId, Spawn, SpawnFailure, UnitId};
 use crate::log::Stream;
+use crate::sys::cgroup::Cgroup;
 use crate::sys::process::{self, PidFd, Spawned, error_text};
 use crate::sys::{clock, files};
 use crate::unit::{Output, Service, Unit};
@@ -83,9 +84,7 @@ impl Processes {
         let beside = hold.beside(spawn.role)?;
         let mut request: process::Spawn<'_> = prepared.spawn;
         hold.endow(&mut request, self.limits);
-        if let Some(group) = &beside {
-            request.cgroup = Some(group.entrance());
-        }
+        request.cgroup = beside.as_ref().map(Cgroup::entrance).or(request.cgroup);
         if spawn.role == Role::Start {
             let given = (self.stores.of(spawn.unit), self.before.get(&spawn.unit));
             hand_over(&mut request, service, given)?;
@@ -264,7 +263,7 @@ fn restrict(
 }
 
 /// The process that its unit is up with.
-fn main_of(runs: &BTreeMap<RunId, Run>, unit: UnitId) -> Option<&PidFd> {
+pub(super) fn main_of(runs: &BTreeMap<RunId, Run>, unit: UnitId) -> Option<&PidFd> {
     let mut runs = runs.values().rev();
     let main = runs.find(|run| run.unit == unit && run.role == Role::Start);
     main.map(|run| &run.pidfd)

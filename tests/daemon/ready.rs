@@ -191,6 +191,12 @@ fn a_command_tells_by_its_exit_code() {
     let log = fs::read_to_string(bench.home().join("logs/web.log")).unwrap();
     assert!(log.contains(&format!("seen {pid}\n")), "{log}");
 
+    // It is confined as the service's other commands are.
+    let ready = "ReadyWhen = 'exec:grep -q NoNewPrivs:.*1 /proc/self/status'\nTimeoutStartSec = 10\n\
+                 NoNewPrivileges = true";
+    bench.service("confined", "", "exec sleep 1000", ready);
+    bench.start("confined").is(ResultKind::Started);
+
     bench.service(
         "odd",
         "",

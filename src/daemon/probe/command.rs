@@ -6,13 +6,16 @@ use std::os::fd::{AsFd, OwnedFd};
 use mio::Token;
 
 use crate::engine::{Ending, Role, RunId, Spawn, SpawnFailure, UnitId};
+use crate::sys::cgroup::Cgroup;
 use crate::sys::process::{self, ExecStatus, Pid, PidFd, Wait, error_text, read_status};
 use crate::unit::Exec;
 
 use super::super::account::Account;
+use super::super::births::main_of;
 use super::super::ends::ending;
 use super::super::lenience::Lenience;
 use super::super::processes::{Processes, Turn};
+use super::super::sandbox::{Ground, confine};
 use super::super::sources::{Source, Sources};
 use super::super::spawn::{Objects, Order, prepare};
 use super::Tried;
@@ -116,9 +119,23 @@ impl Processes {
             account: if exec.privileged { &self.ours } else { &owner },
             invocation: &hold.invocation,
         };
-        let prepared = prepare(order, &self.fifos(unit.name.as_str()), lenience).map_err(failed)?;
+        let fifos = self.fifos(unit.name.as_str());
+        let mut prepared = prepare(order, &fifos, lenience).map_err(failed)?;
+        let ground = Ground {
+            temporary: &self.home.temporary(unit.name.as_str()),
+            main: main_of(&self.runs, unit_id),
+            begins: false,
+            pipes: [&fifos.out, &fifos.err],
+        };
+        if let Some(confined) = confine(order, ground, lenience).map_err(failed)? {
+            prepared.spawn.setting.confinement = Some(confined.confinement);
+            prepared.objects.places = confined.places;
+        }
+        let beside = hold.limited.beside(spawn.role, &hold.group);
+        let beside = beside.map_err(|error| error_text(&error))?;
         let mut request = prepared.spawn;
         hold.endow(&mut request, self.limits);
+        request.cgroup = beside.as_ref().map(Cgroup::entrance).or(request.cgroup);
         let spawned = process::spawn(&request).map_err(|error| error_text(&error))?;
         let process::Spawned { pid, pidfd, status } = spawned;
         match turn.sources.add(pidfd.as_fd(), Source::Probe(run)) {
