@@ -57,10 +57,7 @@ impl Processes {
         let fifos = self.fifos(unit.name.as_str());
         self.open_hold(spawn, (unit, service));
         self.limit_group(spawn, service, &owner, &mut lenience)?;
-        if is_first(service, spawn) {
-            let unit = (spawn.unit, service);
-            self.standing.begin(unit, &owner, &mut lenience)?;
-        }
+        self.begin_folders(spawn, service, &owner, &mut lenience)?;
         self.open_pipes((spawn.unit, service), &fifos, &owner, turn)?;
         self.listen_for(spawn, (unit, service), &owner, turn)?;
         if spawn.role.begins() {
