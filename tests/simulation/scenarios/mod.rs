@@ -13,6 +13,7 @@ mod condition;
 mod freeze;
 mod memory;
 mod order;
+mod oversight;
 mod repeat;
 mod restart;
 mod start;
