@@ -177,6 +177,10 @@ pub(super) fn progress(notice: Notice, now: Moment) -> Progress {
             };
             (ProgressKind::Waits, unit.to_string(), text, None)
         }
+        Notice::NotReady { unit, awaited } => {
+            let text = format!("is not ready yet: {awaited}");
+            (ProgressKind::Waits, unit.to_string(), text, None)
+        }
         Notice::Stopping {
             unit,
             kill_at,

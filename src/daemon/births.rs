@@ -16,6 +16,7 @@ use super::account::Account;
 use super::group::Group;
 use super::lenience::Lenience;
 use super::machine::Limited;
+use super::notify::hand_over;
 use super::processes::{Birth, Hold, Origin, Processes, Run, Turn};
 use super::pump::UnitLog;
 use super::readiness::Before;
@@ -101,6 +102,7 @@ impl Processes {
             request.cgroup = Some(group.entrance());
         }
         if spawn.role == Role::Start {
+            hand_over(&mut request, service, self.stores.of(spawn.unit))?;
             request.setting.fifo = self.before.get(&spawn.unit).and_then(Before::placed);
         }
         let spawned = process::spawn(&request).map_err(|error| fork_failure(&error))?;

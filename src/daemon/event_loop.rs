@@ -274,6 +274,7 @@ impl Daemon {
                 heard.push(id);
             }
             Source::Notify(_)
+            | Source::Stored(_)
             | Source::Exit(_)
             | Source::ExecStatus(_)
             | Source::Member(_)

@@ -19,6 +19,7 @@ use super::lenience::Lenience;
 use super::limits::{self, Ground, Refused};
 use super::memory::Known;
 use super::processes::Processes;
+use super::sandbox;
 use super::spawn::{failure, is_first};
 
 /// What the kernel limits for us.
@@ -140,7 +141,7 @@ impl Processes {
         } else {
             format!("user switching: no, not root but {}", self.ours.name)
         };
-        vec![groups, limits, switching]
+        vec![groups, limits, switching, sandbox::ability()]
     }
 
     /// Finds out what can be limited, and makes way for it.

@@ -30,7 +30,7 @@ use super::lenience::Forgone;
 use super::machine::{Limited, Machine};
 use super::main_pid::Finding;
 use super::memory::Looks;
-use super::notify::Ears;
+use super::notify::{Ears, Stores};
 use super::pump::{Intake, UnitLog};
 use super::readiness::{Awaiting, Before};
 use super::settling::is_rest;
@@ -98,9 +98,9 @@ pub(super) struct Processes {
     pub(super) leftovers: Leftovers,
     /// Units that may have come to rest.
     pub(super) stirred: BTreeSet<UnitId>,
+    pub(super) looks: Looks,
     /// Units that may have no process any more.
     pub(super) doubtful: BTreeSet<UnitId>,
-    pub(super) looks: Looks,
     pub(super) intake: Intake,
     /// A child that is no service: the program that may follow us reads what it will find.
     pub(super) rehearsing: Option<Pid>,
@@ -108,6 +108,8 @@ pub(super) struct Processes {
     pub(super) keeper: Keeper,
     /// Where services speak of themselves.
     pub(super) ears: Ears,
+    /// What services have given into our keeping.
+    pub(super) stores: Stores,
     /// Runs whose processes have ended: to be reaped once that has been written down.
     pub(super) ended: Vec<(RunId, Run)>,
 }
@@ -221,12 +223,13 @@ impl Processes {
             standing: Standing::default(),
             leftovers: Leftovers::default(),
             stirred: BTreeSet::new(),
-            doubtful: BTreeSet::new(),
             looks: Looks::default(),
+            doubtful: BTreeSet::new(),
             intake,
             rehearsing: None,
             keeper: Keeper::default(),
             ears: Ears::default(),
+            stores: Stores::default(),
             ended: Vec::new(),
         }
     }
@@ -277,6 +280,7 @@ impl Processes {
         };
         match source {
             Source::Notify(unit) => return self.hear(unit, turn),
+            Source::Stored(unit) => self.drop_hung_up(unit, turn),
             Source::Exit(run) => {
                 if self.hear_last_words(run, turn) == Progress::More {
                     return Progress::More;
@@ -416,6 +420,7 @@ impl Processes {
             invocation: invocation.map(|invocation| invocation.text().to_owned()),
             last_end,
             log_lost,
+            stored: self.stores.saved(unit),
             oom_kills: hold.and_then(|hold| hold.limited.memory.kills()),
             said: said.map(str::to_owned),
         };

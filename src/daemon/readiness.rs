@@ -31,6 +31,8 @@ use super::watches::Purpose;
 /// The time between two looks, at first and at most.
 const FIRST_DELAY_MS: u64 = 20;
 const MAX_DELAY_MS: u64 = 1_000;
+/// After so many looks in vain, which takes longer than a second, the reason is told again: somebody may wait.
+const TOLD_AGAIN: u32 = 7;
 /// How long one look may take; then it has failed, and another one follows.
 const ATTEMPT_MS: u64 = 5_000;
 /// A start whose main process runs and is not ready.
@@ -42,6 +44,8 @@ pub(super) struct Awaiting {
     /// When that one has taken too long, or the next one is due.
     due_ms: Option<u64>,
     delay_ms: u64,
+    /// Looks that have failed.
+    failed: u32,
     /// Why the last look has failed, as it was told.
     reason: String,
 }
@@ -112,6 +116,7 @@ impl Awaiting {
             attempt: None,
             due_ms: None,
             delay_ms: FIRST_DELAY_MS,
+            failed: 0,
             reason: String::new(),
         }
     }
@@ -413,7 +418,7 @@ impl Processes {
         }
     }
 
-    /// Another look follows. The same reason is told once.
+    /// Another look follows. The same reason is told once, and once more when it has lasted.
     fn not_ready(&mut self, run: RunId, reason: String, turn: &mut Turn<'_>) {
         let Some(awaiting) = self.awaiting.get_mut(&run) else {
             return;
@@ -421,7 +426,8 @@ impl Processes {
         let delay_ms = awaiting.delay_ms;
         awaiting.due_ms = Some(clock::monotonic_ms().saturating_add(delay_ms));
         awaiting.delay_ms = (2 * delay_ms).min(MAX_DELAY_MS);
-        if reason != awaiting.reason {
+        awaiting.failed = awaiting.failed.saturating_add(1);
+        if reason != awaiting.reason || awaiting.failed == TOLD_AGAIN {
             let told = reason.as_str().into();
             turn.events.push_back(Event::Unready { run, reason: told });
             awaiting.reason = reason;

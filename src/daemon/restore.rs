@@ -63,7 +63,7 @@ impl Processes {
         sources: &mut Sources,
         (events, context): (&mut VecDeque<Event>, &Context),
     ) {
-        self.ears.inherit(self.keeper.take_inherited());
+        self.inherit();
         let left = self.states.predecessor();
         engine.count_on_from(left.last_run);
         self.note_leftovers(&left);
@@ -104,7 +104,7 @@ impl Processes {
             self.ears.remember(id, saved.said.as_deref());
             self.take_back(id, saved, &mut scan, turn);
         }
-        self.ears.disinherit();
+        self.disinherit();
         self.tell_taken(&taken);
         // Whatever is due by now, and whatever waited for its turn, is so again.
         events.push_back(Event::Tick);
@@ -263,6 +263,10 @@ impl Processes {
         memory.begin((id, service), &hold.group, told);
         self.holds.insert(id, hold);
         self.listen_again((id, name), service, turn);
+        let lost = self.stores.take_back(id, &saved.stored, turn.sources);
+        if lost > 0 {
+            ::log::warn!("{name}: {lost} of the descriptors that it has stored are lost");
+        }
     }
 
     fn listen_again(&mut self, (id, name): (UnitId, &str), service: &Service, turn: &mut Turn<'_>) {

@@ -6,6 +6,7 @@ use std::ffi::CString;
 use std::path::Path;
 
 use crate::engine::SpawnFailure;
+use crate::sys::handed::Handed;
 use crate::sys::process::{self, CpuPolicy, IoClass, ResourceLimit, Step, errno_text, hard_limit};
 use crate::sys::users;
 use crate::unit::{CpuScheduling, IoScheduling, Limit, Resource, Scheduling, Service};
@@ -62,6 +63,7 @@ pub(super) fn setting(
             .map(scheduling)
             .unwrap_or_default(),
         fifo: None,
+        handed: Handed::default(),
         tolerated: tolerated.chain(spared).collect(),
         confinement: None,
     })

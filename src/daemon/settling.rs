@@ -173,6 +173,7 @@ impl Processes {
         self.remove_temporary(unit, turn);
         self.forget_before(unit, turn.sources);
         self.ears.close(unit, turn.sources, &mut self.keeper);
+        self.stores.close(unit, turn.sources, &mut self.keeper);
         if let Some(mut log) = self.holds.remove(&unit).and_then(|hold| hold.log) {
             log.close(turn.sources, &mut self.keeper);
             self.history.entry(unit).or_default().log_lost += log.lost_bytes();

@@ -42,6 +42,8 @@ pub(super) enum Source {
     /// The control socket, where clients knock.
     Listener,
     Session(SessionId),
+    /// Something that a unit has stored: its other end has hung up.
+    Stored(UnitId),
     /// The read end of a unit's log FIFO.
     LogPipe(UnitId, Stream),
 }
@@ -66,6 +68,11 @@ impl Sources {
     /// Registers `fd` for reading, edge-triggered: whoever is told that it is ready reads until it would block.
     pub(super) fn add(&mut self, fd: BorrowedFd<'_>, source: Source) -> io::Result<Token> {
         self.register(fd, source, Interest::READABLE)
+    }
+
+    /// Only its end is told, not that it can be read.
+    pub(super) fn add_end(&mut self, fd: BorrowedFd<'_>, source: Source) -> io::Result<Token> {
+        self.register(fd, source, Interest::PRIORITY)
     }
 
     /// The same for reading and writing.

@@ -71,7 +71,7 @@ pub(super) struct Objects {
     /// What may be the matter where there is no such program.
     hint: Option<&'static str>,
     root: Option<PathBuf>,
-    /// What each of the child's mounts is about.
+    /// What the child's mounts are about.
     pub(super) places: Vec<Place>,
 }
 

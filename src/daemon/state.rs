@@ -515,6 +515,7 @@ mod tests {
             invocation: None,
             last_end: None,
             log_lost: 0,
+            stored: Vec::new(),
             oom_kills: None,
             said: None,
         }

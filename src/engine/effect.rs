@@ -137,6 +137,11 @@ pub enum Notice {
         on: UnitName,
         state: State,
     },
+    /// A start takes long; `awaited` says what it waits for, and why that has not come.
+    NotReady {
+        unit: UnitName,
+        awaited: String,
+    },
     /// SIGTERM (or `KillSignal=`) was sent; SIGKILL (or `FinalKillSignal=`) comes at `kill_at`, if ever.
     Stopping {
         unit: UnitName,

@@ -3,7 +3,10 @@
 use crate::unit::{Readiness, Service as Definition};
 
 use super::phase::Phase;
-use super::{Effect, Engine, Failure, RunId, UnitId};
+use super::{Effect, Engine, Failure, Notice, RunId, UnitId};
+
+/// A start that lasts so long makes people wonder.
+const LONG_MS: u64 = 1_000;
 
 impl Engine {
     /// The program runs. For a process that is its own main process that is all there is to wait for, unless its unit
@@ -34,12 +37,24 @@ impl Engine {
         }
     }
 
-    /// Why it is not ready yet, as far as can be told from outside.
+    /// Why it is not ready yet, as far as can be told from outside. Who waits is told once that takes long.
     pub(super) fn on_unready(&mut self, run: RunId, reason: Box<str>) {
-        if let Some((unit, true)) = self.owner(run)
-            && let Some(service) = self.service_mut(unit)
+        let now = self.now;
+        let Some((unit, true)) = self.owner(run) else {
+            return;
+        };
+        let Some(service) = self.service_mut(unit) else {
+            return;
+        };
+        service.unready = Some(reason);
+        let takes_long = now.since_ms(service.begun) >= LONG_MS;
+        if let (true, Some(awaited), Some(name)) = (takes_long, self.awaits(unit), self.name(unit))
         {
-            service.unready = Some(reason);
+            let notice = Notice::NotReady {
+                unit: name,
+                awaited,
+            };
+            self.notify(unit, &notice);
         }
     }
 

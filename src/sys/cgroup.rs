@@ -19,7 +19,6 @@ use rustix::io::Errno;
 
 use super::birth;
 use super::controllers::out_of_leaf;
-use super::files;
 use super::process::{Pid, PidFd, error_text};
 
 /// How deep services may nest groups of their own; deeper ones are not looked into.
@@ -328,16 +327,6 @@ impl Cgroup {
         self.has_event(b"populated 1")
     }
 
-    /// Whether `cgroup.events` has this line.
-    pub(super) fn has_event(&self, wanted: &[u8]) -> io::Result<bool> {
-        let mut buffer = [0_u8; 128];
-        match files::read_small(self.fd(), c"cgroup.events", &mut buffer) {
-            Ok(text) => Ok(text.split(|byte| *byte == b'\n').any(|line| line == wanted)),
-            Err(error) if is_gone(&error) => Ok(false),
-            Err(error) => Err(error),
-        }
-    }
-
     /// The living processes in it and in the groups below, by rising PID.
     ///
     /// # Errors
@@ -454,7 +443,7 @@ enum Rounds {
 }
 
 /// The group was removed while we looked at it.
-fn is_gone(error: &io::Error) -> bool {
+pub(super) fn is_gone(error: &io::Error) -> bool {
     let errno = error.raw_os_error().map(Errno::from_raw_os_error);
     matches!(errno, Some(Errno::NOENT | Errno::NODEV))
 }

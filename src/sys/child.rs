@@ -12,6 +12,7 @@ use std::os::fd::RawFd;
 use std::ptr;
 
 use super::confine;
+use super::handed::Ready;
 use super::process::Identity;
 use super::setting::{self, Resource, ResourceLimit, Setting, set_limit};
 use super::spawn::{Directory, OpenMode};
@@ -50,6 +51,7 @@ pub(super) struct Plan<'a> {
     /// A descriptor that the program is to find as number 3.
     pub(super) passed: Option<RawFd>,
     pub(super) setting: &'a Setting,
+    pub(super) handed: &'a Ready,
     /// The status pipe's write end, close-on-exec.
     pub(super) report: RawFd,
 }
@@ -119,6 +121,7 @@ fn become_program(plan: &Plan<'_>) -> Result<Infallible, Failure> {
     if let Some(fd) = plan.passed {
         place(fd, PASSED_FD).map_err(at(Step::Session))?;
     }
+    plan.handed.take_effect().map_err(at(Step::Session))?;
     if let Some(fifo) = &plan.setting.fifo {
         let flags = OpenMode::ReadWrite.flags();
         let opened = open(fifo.path.as_ptr(), flags, RawFd::from(fifo.number));
@@ -337,7 +340,7 @@ fn open(path: *const c_char, flags: i32, target: RawFd) -> Result<(), i32> {
 }
 
 /// Makes the descriptor known as `target` too, to be kept by the program.
-fn place(fd: RawFd, target: RawFd) -> Result<(), i32> {
+pub(super) fn place(fd: RawFd, target: RawFd) -> Result<(), i32> {
     // SAFETY: both calls take integers; the descriptors are this child's own copies.
     let result = unsafe {
         if fd == target {

@@ -12,6 +12,7 @@
 
 mod birth;
 mod child;
+pub mod handed;
 mod lent;
 mod setting;
 mod spawn;

@@ -42,6 +42,17 @@ pub fn wait_readable(fds: &[BorrowedFd<'_>], timeout_ms: Option<u64>) -> io::Res
     }
 }
 
+/// Whether nobody is at the other end any more, or something is wrong with it.
+#[must_use]
+pub fn has_hung_up(fd: BorrowedFd<'_>) -> bool {
+    let mut asked = [PollFd::from_borrowed_fd(fd, PollFlags::empty())];
+    let at_once = Timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    retry_on_intr(|| poll(&mut asked, Some(&at_once))).is_ok_and(|count| count > 0)
+}
+
 /// Whether a write to the descriptor would not block now: there is room (in a pipe for `PIPE_BUF` bytes at least), or
 /// the write would fail.
 ///

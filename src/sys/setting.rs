@@ -12,6 +12,7 @@ use rustix::process::{Rlimit, getrlimit, setrlimit};
 
 use super::child::check;
 use super::confine::Confinement;
+use super::handed::Handed;
 use super::step::Step;
 
 /// All of it is optional: by default the process has what its parent has.
@@ -21,6 +22,7 @@ pub struct Setting {
     pub scheduling: Scheduling,
     pub root: Option<Root>,
     pub fifo: Option<PlacedFifo>,
+    pub handed: Handed,
     /// Where one of these steps fails, the child reports it and goes on.
     pub tolerated: Vec<Step>,
     pub confinement: Option<Box<Confinement>>,

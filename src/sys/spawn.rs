@@ -16,6 +16,7 @@ use super::birth::Way;
 use super::cgroup::Entrance;
 use super::child::{Plan, Stream};
 use super::files;
+use super::handed::Ready;
 use super::lent::Lent;
 use super::process::{Identity, Pid, PidFd};
 use super::setting::Setting;
@@ -125,7 +126,8 @@ fn spawn_from(first: Way, spawn: &Spawn<'_>) -> io::Result<Spawned> {
     // Out of the way of whatever the child places while it may still have to report.
     let placed = spawn.setting.fifo.as_ref();
     let above = placed.map_or(FIRST_FREE_FD, |fifo| RawFd::from(fifo.number) + 1);
-    let report = fcntl_dupfd_cloexec(&report, above.max(FIRST_FREE_FD))?;
+    let above = above.max(FIRST_FREE_FD).max(spawn.setting.handed.end());
+    let report = fcntl_dupfd_cloexec(&report, above)?;
     let prepared = Prepared::new(spawn)?;
     let cgroup = spawn.cgroup.map(|entrance| match entrance {
         Entrance::AtBirth(fd) | Entrance::ByItself(fd) => fd,
@@ -152,6 +154,7 @@ pub(super) struct Prepared {
     argv: Vec<*const c_char>,
     environment: Vec<*const c_char>,
     streams: [Stream; 3],
+    handed: Ready,
     /// Keeps the descriptors in `streams` open.
     _lifted: Vec<OwnedFd>,
 }
@@ -159,9 +162,14 @@ pub(super) struct Prepared {
 impl Prepared {
     pub(super) fn new(spawn: &Spawn<'_>) -> io::Result<Self> {
         let mut lifted = Vec::new();
+        let handed = &spawn.setting.handed;
+        let handed = handed.ready(handed.end().max(FIRST_FREE_FD))?;
+        let entries = spawn.environment.iter().map(|entry| entry.as_ptr());
+        let entries = entries.chain(handed.entries()).chain([ptr::null()]);
         Ok(Self {
             argv: pointers(&spawn.argv),
-            environment: pointers(&spawn.environment),
+            environment: entries.collect(),
+            handed,
             streams: [
                 stream(&spawn.stdin, &mut lifted)?,
                 stream(&spawn.stdout, &mut lifted)?,
@@ -187,6 +195,7 @@ impl Prepared {
             lock_limit: spawn.lock_limit,
             passed: None,
             setting: &spawn.setting,
+            handed: &self.handed,
             report,
         }
     }

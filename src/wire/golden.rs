@@ -11,7 +11,8 @@ use crate::unit::{Context, UnitName};
 
 use super::slot::{Slot, newest};
 use super::{
-    Saved, SavedDefinition, decode_definitions, decode_saved, encode_definitions, encode_saved,
+    Saved, SavedDefinition, SavedDescriptor, decode_definitions, decode_saved, encode_definitions,
+    encode_saved,
 };
 
 fn path(name: &str) -> PathBuf {
@@ -84,6 +85,11 @@ fn present() -> Saved {
         invocation: Some("0123456789abcdef0123456789abcdef".to_owned()),
         last_end: Some(Ending::Code(3)),
         log_lost: 12,
+        stored: vec![SavedDescriptor {
+            key: 1 << 62,
+            name: "session".to_owned(),
+            polled: true,
+        }],
         oom_kills: Some(1),
         said: Some("serving 3 clients".to_owned()),
     }
@@ -96,6 +102,7 @@ fn facts_of_the_first_version_are_read() {
         next: None,
         last_end: None,
         log_lost: 0,
+        stored: Vec::new(),
         oom_kills: None,
         said: None,
         ..present()

@@ -29,4 +29,4 @@ pub use handover::{
 };
 pub use message::*;
 pub use notify::{ASSIGNMENTS_MAX, Assignment, DATAGRAM_MAX, parse_notify};
-pub use state::{Saved, decode_saved, encode_saved};
+pub use state::{STORED_MAX, Saved, SavedDescriptor, decode_saved, encode_saved};

@@ -40,12 +40,26 @@ pub struct Saved {
     pub last_end: Option<Ending>,
     /// Bytes of output that could not be written.
     pub log_lost: u64,
+    /// What it has given into the daemon's keeping, in the order in which it is handed back.
+    pub stored: Vec<SavedDescriptor>,
     /// How many of its processes the kernel had killed for want of memory, where it counts.
     pub oom_kills: Option<u64>,
     /// What the service has said of itself last, sd_notify(3).
     pub said: Option<String>,
 }
 
+/// A descriptor that a service has stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SavedDescriptor {
+    /// Under which the guardian has it.
+    pub key: u64,
+    pub name: String,
+    /// Whether it is let go when its other end hangs up.
+    pub polled: bool,
+}
+
+/// Descriptors that a service may store.
+pub const STORED_MAX: usize = 64;
 /// The version of this form.
 const VERSION: u32 = 2;
 /// Moments of starts, at most: the highest `StartLimitBurst=`, and the one over it.
@@ -54,7 +68,7 @@ const STARTS_MAX: usize = 10_001;
 const RUNS_MAX: usize = 64;
 const SAVED: Bounds = Bounds {
     what: "saved state",
-    values: STARTS_MAX + 8 * RUNS_MAX + 64,
+    values: STARTS_MAX + 8 * RUNS_MAX + 4 * STORED_MAX + 64,
 };
 
 #[derive(Serialize, Deserialize)]
@@ -88,6 +102,7 @@ struct WireSaved {
     invocation: Option<String>,
     last_end: Option<WireEnding>,
     log_lost: Option<u64>,
+    stored: Option<Vec<WireDescriptor>>,
     oom_kills: Option<u64>,
     said: Option<String>,
 }
@@ -114,6 +129,13 @@ struct WireEnding {
     core: Option<bool>,
     /// Set beside signal 9: the kernel's, for want of memory.
     oom: Option<bool>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct WireDescriptor {
+    key: u64,
+    name: String,
+    polled: bool,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -163,6 +185,8 @@ pub fn encode_saved(saved: &Saved) -> Vec<u8> {
         invocation: saved.invocation.clone(),
         last_end: saved.last_end.map(flatten_ending),
         log_lost: (saved.log_lost > 0).then_some(saved.log_lost),
+        stored: (!saved.stored.is_empty())
+            .then(|| saved.stored.iter().map(flatten_stored).collect()),
         oom_kills: saved.oom_kills,
         said: saved.said.clone(),
     };
@@ -183,6 +207,7 @@ pub fn decode_saved(payload: &[u8]) -> Result<Saved, DecodeError> {
         });
     }
     let starts = at_most("starts", STARTS_MAX, wire.starts.unwrap_or_default())?;
+    let stored = at_most("stored", STORED_MAX, wire.stored.unwrap_or_default())?;
     let inodes = at_most("inodes", RUNS_MAX, wire.inodes.unwrap_or_default())?;
     let facts = Facts {
         unit: unit_name(&required("unit", wire.unit)?)?,
@@ -222,9 +247,26 @@ pub fn decode_saved(payload: &[u8]) -> Result<Saved, DecodeError> {
         invocation: wire.invocation,
         last_end: wire.last_end.map(ending),
         log_lost: wire.log_lost.unwrap_or_default(),
+        stored: stored.into_iter().map(stored_one).collect(),
         oom_kills: wire.oom_kills,
         said: wire.said,
     })
+}
+
+fn flatten_stored(stored: &SavedDescriptor) -> WireDescriptor {
+    WireDescriptor {
+        key: stored.key,
+        name: stored.name.clone(),
+        polled: stored.polled,
+    }
+}
+
+fn stored_one(wire: WireDescriptor) -> SavedDescriptor {
+    SavedDescriptor {
+        key: wire.key,
+        name: wire.name,
+        polled: wire.polled,
+    }
 }
 
 fn flatten(run: &FactRun) -> WireRun {
@@ -333,6 +375,11 @@ mod tests {
             invocation: Some("0123456789abcdef0123456789abcdef".to_owned()),
             last_end: Some(Ending::OomKilled),
             log_lost: 12,
+            stored: vec![SavedDescriptor {
+                key: u64::MAX,
+                name: "a \"b".to_owned(),
+                polled: true,
+            }],
             oom_kills: Some(2),
             said: Some("50 % done".to_owned()),
         }

@@ -1,7 +1,7 @@
 //! Services that speak for themselves, sd_notify(3).
 
 use std::ffi::OsString;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 
 use diakonos::sys::process::PidFd;
 use diakonos::sys::{files, notify};
@@ -195,4 +195,52 @@ fn a_successor_without_a_guardian_listens_at_the_same_place() {
     daemon.log.until("took back");
     say(&socket, "READY=1");
     daemon.until("web", "running");
+}
+
+/// Gives a descriptor into the daemon's keeping, and waits until it has it.
+fn store(socket: &str, words: &str, fd: BorrowedFd<'_>) {
+    let text = format!("FDSTORE=1\n{words}");
+    notify::send(&OsString::from(socket), text.as_bytes(), Some(fd), None).unwrap();
+    say_and_wait(socket, "");
+}
+
+#[test]
+fn what_is_stored_outlives_restarts_of_the_service_and_the_daemon() {
+    let bench = Bench::new();
+    let mut daemon = bench.daemon();
+    let mut ear = bench.ear();
+    let told = "echo $LISTEN_FDS $LISTEN_FDNAMES $([ \"$LISTEN_PID\" = $$ ] && echo mine) \
+         $([ \"$WATCHDOG_PID\" = $$ ] && echo watched)";
+    let script = format!(
+        "echo $NOTIFY_SOCKET > $EAR; {told} > $EAR; [ -z \"$LISTEN_FDS\" ] || {told} >&3; exec sleep 1000"
+    );
+    let service = "NotifyAccess = \"all\"\nWatchdogSec = \"1h\"";
+    bench.service("web", "", &script, service);
+    bench.start("web").is(ResultKind::Started);
+    let socket = ear.next().unwrap();
+    assert_eq!(ear.next().unwrap(), "watched");
+
+    let (reader, writer) = files::pipe().unwrap();
+    let (ended, end) = files::pipe().unwrap();
+    let mut kept = Lines::new(reader.into());
+    store(&socket, "FDNAME=way", writer.as_fd());
+    store(&socket, "FDNAME=way", writer.as_fd());
+    store(&socket, "", writer.as_fd());
+    store(&socket, "FDNAME=gone", ended.as_fd());
+    store(&socket, "FDNAME=gone but kept\nFDPOLL=0", ended.as_fd());
+    store(&socket, "FDNAME=removed", writer.as_fd());
+    say_and_wait(&socket, "FDSTOREREMOVE=1\nFDNAME=removed");
+    drop((writer, ended, end));
+    with_nobody_there(&mut daemon, || ());
+    assert!(bench.run(&["upgrade"]).status.success());
+    with_nobody_there(&mut daemon, || ());
+
+    bench.restart("web").is(ResultKind::Started);
+    let expected = "3 way:stored:gone but kept mine watched";
+    assert_eq!(ear.take(2)[1], expected);
+    assert_eq!(kept.next().unwrap(), expected);
+    bench.stop("web").is(ResultKind::Stopped);
+    assert_eq!(kept.next(), None, "nobody has it any more");
+    bench.start("web").is(ResultKind::Started);
+    assert_eq!(ear.take(2)[1], "watched");
 }

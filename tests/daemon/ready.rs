@@ -94,13 +94,15 @@ fn a_service_that_is_never_ready_fails_and_says_what_it_lacked() {
     let bench = Bench::new();
     let mut daemon = bench.daemon();
     let (_server, port) = quiet_port();
-    let ready = format!("ReadyWhen = \"tcp:127.0.0.1:{port}\"\nTimeoutStartSec = \"300ms\"");
+    let ready = format!("ReadyWhen = \"tcp:127.0.0.1:{port}\"\nTimeoutStartSec = 3");
     bench.service("web", "", "exec sleep 1000", &ready);
     let done = bench.start("web");
     let text = &done.is(ResultKind::Failed).result().text;
-    let expected =
-        format!("not ready within 300 ms: ReadyWhen=tcp:127.0.0.1:{port}: Connection refused");
-    assert_eq!(*text, expected);
+    let lacked = format!("ReadyWhen=tcp:127.0.0.1:{port}: Connection refused");
+    assert_eq!(*text, format!("not ready within 3 s: {lacked}"));
+    let told = format!("is not ready yet: {lacked}");
+    let told = done.progress.iter().filter(|step| step.text == told);
+    assert_eq!(told.count(), 1, "{done:?}");
     assert_eq!(bench.processes(), []);
 
     // A stop in the midst of it leaves nothing behind, and nor does an end.

@@ -127,4 +127,11 @@ fn a_sandbox_is_about_what_lies_below_the_root() {
     bench.file("web", &text);
     bench.start("web").is(ResultKind::Completed);
     assert!(root.join("free/x").exists() && !root.join("tmp/y").exists());
+
+    // What cannot be done is named.
+    fs::remove_dir(root.join("var/tmp")).unwrap();
+    let done = bench.start("web");
+    let text = &done.is(ResultKind::Failed).result().text;
+    let place = format!("PrivateTmp, at {}/var/tmp: No such file", root.display());
+    assert!(text.contains(&place), "{text}");
 }

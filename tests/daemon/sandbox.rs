@@ -273,6 +273,13 @@ fn a_service_has_its_own_network() {
     let script = "yes [ \"$(grep -c : /proc/net/dev)\" = 1 ]; yes grep -q lo: /proc/net/dev\n\
                   yes grep -q 127.0.0.1 /proc/net/fib_trie";
     holds(&bench, keys, script);
+    // Our socket is not in there.
+    let notify = format!("{keys}\nNotifyAccess = \"all\"");
+    refuses(
+        &bench,
+        &notify,
+        "PrivateNetwork: the service is to notify us",
+    );
     // All commands of one life share it.
     let mut ear = bench.ear();
     let say = "[\"/bin/sh\", \"-c\", \"readlink /proc/self/ns/net > $EAR\"]";

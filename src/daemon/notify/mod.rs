@@ -4,6 +4,7 @@
 //! be taken for a younger one's, and a successor of this daemon finds it again. A word is read, acted on and written
 //! down before it is taken from the socket: a daemon that dies in between leaves it to its successor.
 
+mod store;
 mod word;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,6 +26,8 @@ use super::processes::{Processes, Progress, Turn};
 use super::readiness::Before;
 use super::sources::{Source, Sources};
 use super::spawn::failure;
+
+pub(super) use store::{Stores, hand_over};
 
 /// Marks the keys of sockets among all that the guardian keeps.
 const EAR_KEY: u64 = 1 << 63;
@@ -92,15 +95,8 @@ impl Ears {
         self.said.remove(&unit);
     }
 
-    /// Sockets that a predecessor has left; to be called before any service is taken back.
-    pub(super) fn inherit(&mut self, fds: Vec<(u64, OwnedFd)>) {
-        let ears = fds.into_iter().filter(|(key, _)| key & EAR_KEY != 0);
-        self.inherited = ears.map(|(_, fd)| Ear::from_owned(fd)).collect();
-    }
-
-    /// Nobody will claim the rest.
-    pub(super) fn disinherit(&mut self) {
-        self.inherited.clear();
+    fn inherit(&mut self, fds: Vec<OwnedFd>) {
+        self.inherited = fds.into_iter().map(Ear::from_owned).collect();
     }
 
     /// Whom a forking service has named, if it has.
@@ -192,11 +188,27 @@ impl Processes {
         })
     }
 
-    /// Every socket, by the key that the guardian knows it by.
+    /// Every socket and every stored descriptor, by the keys that the guardian knows them by.
     pub(super) fn kept_as_it_is(&self) -> impl Iterator<Item = (u64, BorrowedFd<'_>)> {
         let key = |fd: BorrowedFd<'_>| files::inode(fd).ok().map(|inode| inode | EAR_KEY);
         let ears = self.ears.sockets();
-        ears.filter_map(move |fd| Some((key(fd)?, fd)))
+        let ears = ears.filter_map(move |fd| Some((key(fd)?, fd)));
+        ears.chain(self.stores.kept())
+    }
+
+    /// What a predecessor has left; to be called before any service is taken back.
+    pub(super) fn inherit(&mut self) {
+        let kept = self.keeper.take_inherited().into_iter();
+        let (ears, stored): (Vec<_>, Vec<_>) = kept.partition(|(key, _)| key & EAR_KEY != 0);
+        self.ears
+            .inherit(ears.into_iter().map(|(_, fd)| fd).collect());
+        self.stores.inherit(stored);
+    }
+
+    /// Nobody will claim the rest.
+    pub(super) fn disinherit(&mut self) {
+        self.ears.inherited.clear();
+        self.stores.disinherit();
     }
 
     /// Has the guardian hold every pipe and every socket.
@@ -211,6 +223,9 @@ impl Processes {
         }
         for hearing in self.ears.map.values() {
             keep(&mut self.keeper, hearing.ear.as_fd());
+        }
+        for (key, fd) in self.stores.kept() {
+            self.keeper.hold_as(key, fd);
         }
     }
 

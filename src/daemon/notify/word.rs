@@ -15,6 +15,7 @@ use crate::wire::Assignment;
 
 use super::super::processes::{Origin, Processes, Turn};
 use super::super::sources::Source;
+use super::store::HungUp;
 
 /// Characters of what a service says of itself that are kept.
 const SAID_MAX: usize = 512;
@@ -35,8 +36,6 @@ impl Processes {
         (words, fds): (Vec<Assignment>, Vec<OwnedFd>),
         turn: &mut Turn<'_>,
     ) {
-        // What came along is closed here, which tells a sender that waits for it that it was heard.
-        drop(fds);
         for word in &words {
             if let Assignment::MainPid(pid) = word {
                 self.name_main((unit, sender), *pid, turn);
@@ -48,7 +47,7 @@ impl Processes {
         };
         let begun = words.iter().find_map(is_begin);
         let mut said = Said::default();
-        for word in words {
+        for word in &words {
             let told = match word {
                 Assignment::Reloading => Some(Word::Reloading { begun }),
                 Assignment::Stopping => Some(Word::Stopping),
@@ -69,18 +68,42 @@ impl Processes {
             }
             match word {
                 Assignment::Ready => self.tell_ready(unit, turn),
-                Assignment::Status(text) => said.status = Some(text),
-                Assignment::Errno(errno) => said.errno = Some(errno),
-                Assignment::ExitStatus(status) => said.exit_status = Some(status),
+                Assignment::Status(text) => said.status = Some(text.clone()),
+                Assignment::Errno(errno) => said.errno = Some(*errno),
+                Assignment::ExitStatus(status) => said.exit_status = Some(*status),
                 Assignment::Access(access) => {
                     if let Some(hearing) = self.ears.map.get_mut(&unit) {
-                        hearing.access = Some(access);
+                        hearing.access = Some(*access);
                     }
                 }
                 _ => {}
             }
         }
         self.note_said(unit, said, turn);
+        self.keep_descriptors(unit, (&words, fds), turn);
+    }
+
+    /// What came along and is not to be kept is closed here, which tells a sender that waits for it that it was heard.
+    fn keep_descriptors(
+        &mut self,
+        unit: UnitId,
+        (words, fds): (&[Assignment], Vec<OwnedFd>),
+        turn: &mut Turn<'_>,
+    ) {
+        let named = words.iter().find_map(|word| match word {
+            Assignment::DescriptorName(name) => Some(name.as_str()),
+            _ => None,
+        });
+        if words.contains(&Assignment::StoreDescriptors) && !fds.is_empty() {
+            let hung_up = if words.contains(&Assignment::KeepHungUp) {
+                HungUp::Kept
+            } else {
+                HungUp::LetGo
+            };
+            self.store((unit, named), fds, hung_up, turn);
+        } else if let (true, Some(name)) = (words.contains(&Assignment::RemoveDescriptors), named) {
+            self.unstore(unit, name, turn);
+        }
     }
 
     fn note_said(&mut self, unit: UnitId, said: Said, turn: &Turn<'_>) {

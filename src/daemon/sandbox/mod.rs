@@ -15,7 +15,7 @@ use std::path::Path;
 use crate::engine::SpawnFailure;
 use crate::sys::confine::{self, CapabilitySets, Confinement, Network};
 use crate::sys::process::{Identity, PidFd, Step, errno_text, error_text};
-use crate::unit::{Capabilities, ProtectHome, Sandbox};
+use crate::unit::{Capabilities, NotifyAccess, ProtectHome, Sandbox};
 
 use super::account::Account;
 use super::folders;
@@ -49,18 +49,20 @@ pub(super) struct Ground<'a> {
     pub(super) pipes: [&'a Path; 2],
 }
 
-/// A step of the child, in the words of the unit file.
+/// What some steps of the child are about, in the words of the unit file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Place {
-    pub(super) key: &'static str,
-    pub(super) path: String,
+    key: &'static str,
+    path: Box<str>,
+    /// The number of the first of its steps; the others follow.
+    first: usize,
 }
 
 /// The restrictions of a command.
 #[derive(Debug)]
 pub(super) struct Confined {
     pub(super) confinement: Box<Confinement>,
-    /// What each of its mounts is about.
+    /// What its mounts are about, in their order.
     pub(super) places: Vec<Place>,
 }
 
@@ -83,7 +85,8 @@ pub(super) fn confine(
     let account = order.account;
     let who = Who { account, held };
     let mut sandbox = asked.clone();
-    refuse(&mut sandbox, who, lenience)?;
+    let speaks = order.service.oversight().access != NotifyAccess::None;
+    refuse(&mut sandbox, (who, speaks), lenience)?;
     let mut confinement = Confinement {
         no_new_privileges: sandbox.no_new_privileges,
         capabilities: capabilities(&sandbox),
@@ -119,14 +122,43 @@ pub(super) fn confine(
 /// A step of the child that did not work, in the words of the unit file; the places are those of its mounts.
 pub(super) fn failure_at(step: Step, places: &[Place], errno: i32) -> SpawnFailure {
     let cause = errno_text(errno);
+    let name = step.name();
     let place = match step {
-        Step::Mount(number) => places.get(usize::from(number)),
+        Step::Mount(number) => {
+            let mut begun = places.iter().rev();
+            begun.find(|place| place.first <= usize::from(number))
+        }
+        // All of them need it; one is named.
+        Step::MountNamespace => places.first(),
         _ => None,
     };
-    match place {
-        Some(Place { key, path }) => failure(key, errno, format!("{key}, at {path}: {cause}")),
-        None => failure(step.name(), errno, format!("{}: {cause}", step.name())),
+    match (step, place) {
+        (Step::Mount(_), Some(Place { key, path, .. })) => {
+            failure(key, errno, format!("{key}, at {path}: {cause}"))
+        }
+        (_, Some(Place { key, .. })) => failure(key, errno, format!("{key}: {name}: {cause}")),
+        (_, None) => failure(name, errno, format!("{name}: {cause}")),
     }
+}
+
+/// What this machine lets us restrict services in, for `daemon-status`.
+pub(super) fn ability() -> String {
+    let held = confine::held_capabilities().unwrap_or(0);
+    let version = confine::landlock_version();
+    let mut means = Vec::new();
+    if held & CAP_SYS_ADMIN != 0 {
+        means.push("mounts and networks of their own".to_owned());
+    } else if version >= LANDLOCK_VERSION {
+        means.push(format!("files by Landlock, version {version}"));
+    }
+    if held & CAP_SETPCAP != 0 {
+        means.push("capabilities".to_owned());
+    }
+    if confine::filters_available() {
+        means.push("filters of system calls".to_owned());
+    }
+    means.push("no new privileges".to_owned());
+    format!("restrictions: {}", means.join(", "))
 }
 
 /// On whose behalf the child acts.
@@ -151,7 +183,7 @@ fn refused(key: &'static str, errno: i32, reason: &str) -> SpawnFailure {
 /// Fails for what cannot be done here, and takes out what the service goes on without.
 fn refuse(
     sandbox: &mut Sandbox,
-    who: Who<'_>,
+    (who, speaks): (Who<'_>, bool),
     lenience: &mut Lenience<'_>,
 ) -> Result<(), SpawnFailure> {
     if sandbox.bounding.is_some() && !who.has(CAP_SETPCAP) {
@@ -172,6 +204,12 @@ fn refuse(
     }
     sandbox.ambient = Capabilities::from_bits(ambient & who.held);
     filters::refuse(sandbox, lenience)?;
+    if sandbox.private_network && speaks {
+        let reason = "the service is to notify us, and would not reach our socket from there";
+        let key = "PrivateNetwork";
+        lenience.forgo(key, refused(key, NOT_PERMITTED, reason))?;
+        sandbox.private_network = false;
+    }
     if who.has(CAP_SYS_ADMIN) {
         return Ok(());
     }

@@ -164,27 +164,31 @@ impl<'a> Wish<'a> {
 pub(super) struct Script {
     steps: Vec<MountStep>,
     places: Vec<Place>,
-    about: Option<Place>,
     slots: usize,
 }
 
 impl Script {
     /// What the next steps are for.
     fn now_about(&mut self, key: &'static str, path: &Path) {
-        let path = path.display().to_string();
-        self.about = Some(Place { key, path });
+        let first = self.steps.len();
+        // What nothing was done about is not told of.
+        self.places.retain(|place| place.first < first);
+        self.places.push(Place {
+            key,
+            path: path.display().to_string().into(),
+            first,
+        });
     }
 
     pub(super) fn add(&mut self, step: MountStep) {
         self.steps.push(step);
-        self.places.extend(self.about.clone());
     }
 
     fn slot(&mut self) -> Result<Slot, SpawnFailure> {
         let slot = Slot::new(self.slots);
         self.slots += 1;
         slot.ok_or_else(|| {
-            let key = self.about.as_ref().map_or("sandbox", |about| about.key);
+            let key = self.places.last().map_or("sandbox", |about| about.key);
             let reason = format!("{key}: more paths than {} cannot be treated", self.slots);
             failure(key, 0, reason)
         })

@@ -9,6 +9,7 @@
     reason = "tests fail by panicking"
 )]
 
+mod condition;
 mod freeze;
 mod memory;
 mod order;

@@ -1,0 +1,272 @@
+//! What services give into our keeping, sd_notify(3), `FDSTORE=1`: descriptors that outlive a restart of their service,
+//! and of this daemon.
+//!
+//! Owns the stored descriptors, and how the next main process is handed them, sd_listen_fds(3). They are let go when
+//! their service is at rest, as systemd does it.
+
+use std::collections::BTreeMap;
+use std::ffi::CString;
+use std::fs::File;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
+
+use mio::Token;
+
+use crate::engine::{SpawnFailure, UnitId};
+use crate::sys::poll::has_hung_up;
+use crate::sys::process::{self, error_text};
+use crate::unit::{Readiness, Service};
+use crate::wire::{STORED_MAX, SavedDescriptor};
+
+use super::super::keeper::Keeper;
+use super::super::processes::{Processes, Turn};
+use super::super::sources::{Source, Sources};
+use super::super::spawn::failure;
+
+/// Marks the keys of stored descriptors among all that the guardian keeps.
+const STORED_KEY: u64 = 1 << 62;
+/// The name of one that was given none, sd_pid_notify_with_fds(3).
+const UNNAMED: &str = "stored";
+/// The first number that is handed over.
+const FIRST: u16 = 3;
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(in crate::daemon) struct Stores {
+    map: BTreeMap<UnitId, Vec<Stored>>,
+    /// Given out last.
+    last_key: u64,
+    /// What a predecessor had, until its service claims it.
+    inherited: Vec<(u64, OwnedFd)>,
+}
+
+/// One descriptor.
+#[derive(Debug)]
+pub(in crate::daemon) struct Stored {
+    name: Box<str>,
+    key: u64,
+    fd: OwnedFd,
+    /// Where it is to be let go once its other end has hung up.
+    token: Option<Token>,
+}
+
+/// What becomes of one whose other end hangs up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::daemon) enum HungUp {
+    LetGo,
+    /// `FDPOLL=0`
+    Kept,
+}
+
+impl Stores {
+    pub(in crate::daemon) fn of(&self, unit: UnitId) -> &[Stored] {
+        self.map.get(&unit).map_or(&[], Vec::as_slice)
+    }
+
+    /// What a successor has to know.
+    pub(in crate::daemon) fn saved(&self, unit: UnitId) -> Vec<SavedDescriptor> {
+        let saved = |stored: &Stored| SavedDescriptor {
+            key: stored.key,
+            name: stored.name.to_string(),
+            polled: stored.token.is_some(),
+        };
+        self.of(unit).iter().map(saved).collect()
+    }
+
+    /// Everything, by the keys that the guardian knows it by.
+    pub(in crate::daemon) fn kept(&self) -> impl Iterator<Item = (u64, BorrowedFd<'_>)> {
+        let all = self.map.values().flatten();
+        all.map(|stored| (stored.key, stored.fd.as_fd()))
+    }
+
+    pub(in crate::daemon) fn inherit(&mut self, fds: Vec<(u64, OwnedFd)>) {
+        self.inherited = fds;
+        self.inherited.retain(|(key, _)| key & STORED_KEY != 0);
+        let last = self.inherited.iter().map(|(key, _)| key & !STORED_KEY);
+        self.last_key = last.max().unwrap_or(0).max(self.last_key);
+    }
+
+    pub(in crate::daemon) fn disinherit(&mut self) {
+        self.inherited.clear();
+    }
+
+    /// Takes back what a predecessor kept for this unit. How many of them are lost.
+    pub(in crate::daemon) fn take_back(
+        &mut self,
+        unit: UnitId,
+        saved: &[SavedDescriptor],
+        sources: &mut Sources,
+    ) -> usize {
+        let mut lost = 0;
+        for one in saved {
+            self.last_key = self.last_key.max(one.key & !STORED_KEY);
+            let Some(at) = self.inherited.iter().position(|(key, _)| *key == one.key) else {
+                lost += 1;
+                continue;
+            };
+            let (key, fd) = self.inherited.swap_remove(at);
+            let hung_up = if one.polled {
+                HungUp::LetGo
+            } else {
+                HungUp::Kept
+            };
+            self.put(unit, (&one.name, key, fd), hung_up, sources);
+        }
+        lost
+    }
+
+    fn put(
+        &mut self,
+        unit: UnitId,
+        (name, key, fd): (&str, u64, OwnedFd),
+        hung_up: HungUp,
+        sources: &mut Sources,
+    ) {
+        // Files on a disk never hang up, and cannot be waited for.
+        let token = match hung_up {
+            HungUp::LetGo => sources.add_end(fd.as_fd(), Source::Stored(unit)).ok(),
+            HungUp::Kept => None,
+        };
+        self.map.entry(unit).or_default().push(Stored {
+            name: name.into(),
+            key,
+            fd,
+            token,
+        });
+    }
+
+    /// Lets go of those that this is true of. Whether there were any.
+    fn let_go(
+        &mut self,
+        unit: UnitId,
+        is_meant: impl Fn(&Stored) -> bool,
+        (sources, keeper): (&mut Sources, &mut Keeper),
+    ) -> bool {
+        let Some(all) = self.map.get_mut(&unit) else {
+            return false;
+        };
+        let before = all.len();
+        all.retain(|stored| {
+            let goes = is_meant(stored);
+            if goes {
+                if let Some(token) = stored.token {
+                    sources.remove(token, stored.fd.as_fd());
+                }
+                keeper.release_as(stored.key);
+            }
+            !goes
+        });
+        let changed = all.len() < before;
+        if all.is_empty() {
+            self.map.remove(&unit);
+        }
+        changed
+    }
+
+    pub(in crate::daemon) fn close(
+        &mut self,
+        unit: UnitId,
+        sources: &mut Sources,
+        keeper: &mut Keeper,
+    ) {
+        self.let_go(unit, |_| true, (sources, keeper));
+    }
+}
+
+/// Which file it is, for one that is stored a second time.
+fn file_of(fd: BorrowedFd<'_>) -> Option<(u64, u64)> {
+    let found = File::from(fd.try_clone_to_owned().ok()?).metadata().ok()?;
+    Some((found.dev(), found.ino()))
+}
+
+impl Processes {
+    /// `FDSTORE=1`
+    pub(in crate::daemon) fn store(
+        &mut self,
+        (unit, name): (UnitId, Option<&str>),
+        fds: Vec<OwnedFd>,
+        hung_up: HungUp,
+        turn: &mut Turn<'_>,
+    ) {
+        let name = name.filter(|name| !name.is_empty()).unwrap_or(UNNAMED);
+        for fd in fds {
+            let stored = self.stores.of(unit);
+            let file = file_of(fd.as_fd());
+            // A datagram that a predecessor has seen as well, or a service that says it again.
+            let is_same = |one: &Stored| *one.name == *name && file_of(one.fd.as_fd()) == file;
+            if file.is_some() && stored.iter().any(is_same) {
+                continue;
+            }
+            if stored.len() >= STORED_MAX {
+                let unit = turn.engine.unit(unit).map(|unit| unit.name.to_string());
+                let unit = unit.unwrap_or_default();
+                ::log::warn!("{unit}: no more than {STORED_MAX} descriptors are kept (FDSTORE=1)");
+                break;
+            }
+            self.stores.last_key += 1;
+            let key = self.stores.last_key | STORED_KEY;
+            self.keeper.hold_as(key, fd.as_fd());
+            self.stores
+                .put(unit, (name, key, fd), hung_up, turn.sources);
+        }
+        self.save(unit, turn.engine);
+    }
+
+    /// `FDSTOREREMOVE=1`
+    pub(in crate::daemon) fn unstore(&mut self, unit: UnitId, name: &str, turn: &mut Turn<'_>) {
+        let kept = (&mut *turn.sources, &mut self.keeper);
+        if self.stores.let_go(unit, |one| *one.name == *name, kept) {
+            self.save(unit, turn.engine);
+        }
+    }
+
+    /// Something that a unit has stored has lost its other end.
+    pub(in crate::daemon) fn drop_hung_up(&mut self, unit: UnitId, turn: &mut Turn<'_>) {
+        let is_over = |one: &Stored| one.token.is_some() && has_hung_up(one.fd.as_fd());
+        let kept = (&mut *turn.sources, &mut self.keeper);
+        if self.stores.let_go(unit, is_over, kept) {
+            self.save(unit, turn.engine);
+        }
+    }
+}
+
+/// Hands a new main process what its service has stored, and tells it what only it can know: its own number.
+pub(in crate::daemon) fn hand_over(
+    request: &mut process::Spawn<'_>,
+    service: &Service,
+    stored: &[Stored],
+) -> Result<(), SpawnFailure> {
+    let handed = &mut request.setting.handed;
+    if service.oversight().watchdog.is_some() {
+        handed.own_pid.push(c"WATCHDOG_PID".to_owned());
+    }
+    if stored.is_empty() {
+        return Ok(());
+    }
+    let end = u16::try_from(stored.len()).map_or(u16::MAX, |count| count.saturating_add(FIRST));
+    if let Readiness::Descriptor(number) = service.readiness
+        && number < end
+    {
+        let reason = format!("ReadyWhen=fd:{number}: what the service has stored has that number");
+        return Err(failure("ReadyWhen", 0, reason));
+    }
+    for one in stored {
+        let copied = one.fd.try_clone();
+        handed.fds.push(copied.map_err(|error| {
+            let errno = error.raw_os_error().unwrap_or(0);
+            failure("descriptors", errno, error_text(&error))
+        })?);
+    }
+    handed.own_pid.push(c"LISTEN_PID".to_owned());
+    let names: Vec<&str> = stored.iter().map(|one| &*one.name).collect();
+    let variables = [
+        format!("LISTEN_FDS={}", stored.len()),
+        format!("LISTEN_FDNAMES={}", names.join(":")),
+    ];
+    // The first of two counts.
+    let variables = variables
+        .into_iter()
+        .filter_map(|text| CString::new(text).ok());
+    request.environment.splice(0..0, variables);
+    Ok(())
+}
