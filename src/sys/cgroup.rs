@@ -505,7 +505,7 @@ mod tests {
         alone, await_end, await_readable, await_status, become_ordinary, output_of, read_line,
         shell,
     };
-    use super::super::{proc, users};
+    use super::super::{files, proc, users};
     use super::*;
 
     /// A tree of the test's own that is removed at the end. `None` where the machine has none for us, which is then
