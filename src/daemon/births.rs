@@ -19,7 +19,6 @@ use super::machine::Limited;
 use super::notify::hand_over;
 use super::processes::{Birth, Hold, Origin, Processes, Run, Turn};
 use super::pump::UnitLog;
-use super::readiness::Before;
 use super::sandbox::{Ground, confine};
 use super::sources::Source;
 use super::spawn::{Fifos, Objects, Order, command, failure, is_first, prepare};
@@ -58,15 +57,9 @@ impl Processes {
         let fifos = self.fifos(unit.name.as_str());
         self.open_hold(spawn, (unit, service));
         self.limit_group(spawn, service, &owner, &mut lenience)?;
-        if is_first(service, spawn) {
-            let unit = (spawn.unit, service);
-            self.standing.begin(unit, &owner, &mut lenience)?;
-        }
+        self.begin_folders(spawn, service, &owner, &mut lenience)?;
         self.open_pipes((spawn.unit, service), &fifos, &owner, turn)?;
-        self.open_ear((spawn.unit, service), owner.uid, turn)?;
-        if spawn.role == Role::Start {
-            self.prepare_readiness(spawn, (unit, service), &owner, turn)?;
-        }
+        self.listen_for(spawn, (unit, service), &owner, turn)?;
         if spawn.role.begins() {
             self.announce(spawn.unit, turn.engine)?;
         }
@@ -102,8 +95,8 @@ impl Processes {
             request.cgroup = Some(group.entrance());
         }
         if spawn.role == Role::Start {
-            hand_over(&mut request, service, self.stores.of(spawn.unit))?;
-            request.setting.fifo = self.before.get(&spawn.unit).and_then(Before::placed);
+            let given = (self.stores.of(spawn.unit), self.before.get(&spawn.unit));
+            hand_over(&mut request, service, given)?;
         }
         let spawned = process::spawn(&request).map_err(|error| fork_failure(&error))?;
         drop(request);
@@ -112,6 +105,21 @@ impl Processes {
             log.attribute(spawn.run);
         }
         self.watch_child(spawn, spawned, prepared.objects, turn)
+    }
+
+    /// Hears what the unit says of itself, from the first word on.
+    fn listen_for(
+        &mut self,
+        spawn: &Spawn,
+        (unit, service): (&Unit, &Service),
+        owner: &Account,
+        turn: &mut Turn<'_>,
+    ) -> Result<(), SpawnFailure> {
+        self.open_ear((spawn.unit, service), owner.uid, turn)?;
+        if spawn.role == Role::Start {
+            self.prepare_readiness(spawn, (unit, service), owner, turn)?;
+        }
+        Ok(())
     }
 
     /// Writes down that a process of the unit is about to be born.

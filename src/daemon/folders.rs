@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use crate::engine::{Engine, SpawnFailure, State, UnitId};
+use crate::engine::{Engine, Spawn, SpawnFailure, State, UnitId};
 use crate::sys::folders;
 use crate::sys::process::error_text;
 use crate::sys::users;
@@ -14,7 +14,7 @@ use crate::unit::{Folders, Preserve, Purpose, Service};
 use super::account::Account;
 use super::lenience::Lenience;
 use super::processes::Processes;
-use super::spawn::failure;
+use super::spawn::{failure, is_first};
 
 /// The mode of what a folder is shown at.
 const PLACE_MODE: u32 = 0o755;
@@ -26,7 +26,7 @@ pub(super) struct Standing(BTreeMap<UnitId, Folders>);
 impl Standing {
     /// A life begins. Where another one went before and nobody has seen the unit at rest between the two, its folders
     /// are not the new one's, unless they are to be kept.
-    pub(super) fn begin(
+    fn begin(
         &mut self,
         (id, service): (UnitId, &Service),
         owner: &Account,
@@ -82,6 +82,21 @@ impl Standing {
 }
 
 impl Processes {
+    /// Makes the service's folders if its life begins with this command.
+    pub(super) fn begin_folders(
+        &mut self,
+        spawn: &Spawn,
+        service: &Service,
+        owner: &Account,
+        lenience: &mut Lenience<'_>,
+    ) -> Result<(), SpawnFailure> {
+        if !is_first(service, spawn) {
+            return Ok(());
+        }
+        let unit = (spawn.unit, service);
+        self.standing.begin(unit, owner, lenience)
+    }
+
     /// Removes the unit's runtime folders if its life is over.
     pub(super) fn look_at_folders(&mut self, id: UnitId, engine: &Engine) {
         let service = engine.unit(id).and_then(|unit| unit.service.as_deref());

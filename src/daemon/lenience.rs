@@ -75,6 +75,19 @@ impl Forgone {
         }
     }
 
+    /// For a successor, one line each.
+    pub(super) fn written(&self, id: UnitId) -> Option<String> {
+        self.0.get(&id).map(|reasons| reasons.join("\n"))
+    }
+
+    /// What a predecessor has written.
+    pub(super) fn remember(&mut self, id: UnitId, written: Option<&str>) {
+        if let Some(written) = written {
+            let reasons = written.lines().map(Into::into).collect();
+            self.0.insert(id, reasons);
+        }
+    }
+
     pub(super) fn of(&self, id: UnitId) -> &[Box<str>] {
         self.0.get(&id).map_or(&[], Vec::as_slice)
     }

@@ -98,9 +98,9 @@ pub(super) struct Processes {
     pub(super) leftovers: Leftovers,
     /// Units that may have come to rest.
     pub(super) stirred: BTreeSet<UnitId>,
-    pub(super) looks: Looks,
     /// Units that may have no process any more.
     pub(super) doubtful: BTreeSet<UnitId>,
+    pub(super) looks: Looks,
     pub(super) intake: Intake,
     /// A child that is no service: the program that may follow us reads what it will find.
     pub(super) rehearsing: Option<Pid>,
@@ -223,8 +223,8 @@ impl Processes {
             standing: Standing::default(),
             leftovers: Leftovers::default(),
             stirred: BTreeSet::new(),
-            looks: Looks::default(),
             doubtful: BTreeSet::new(),
+            looks: Looks::default(),
             intake,
             rehearsing: None,
             keeper: Keeper::default(),
@@ -423,6 +423,7 @@ impl Processes {
             stored: self.stores.saved(unit),
             oom_kills: hold.and_then(|hold| hold.limited.memory.kills()),
             said: said.map(str::to_owned),
+            forgone: self.forgone.written(unit),
         };
         self.states.save(unit, &saved, || {
             let both = [Some(definition), next].into_iter().flatten();

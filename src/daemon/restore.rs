@@ -102,6 +102,7 @@ impl Processes {
             let (log_lost, last_end) = (saved.log_lost, saved.last_end);
             self.history.insert(id, History { log_lost, last_end });
             self.ears.remember(id, saved.said.as_deref());
+            self.forgone.remember(id, saved.forgone.as_deref());
             self.take_back(id, saved, &mut scan, turn);
         }
         self.disinherit();

@@ -66,7 +66,7 @@ impl Engine {
     }
 
     /// What a start of the unit waits for beyond its program, if anything.
-    fn readiness(&self, unit: UnitId) -> Option<&Readiness> {
+    pub(super) fn readiness(&self, unit: UnitId) -> Option<&Readiness> {
         let definition = self.definition(unit)?;
         let waits = definition.kind.is_main() && definition.readiness != Readiness::Executed;
         waits.then_some(&definition.readiness)
@@ -80,9 +80,7 @@ impl Engine {
         };
         let readiness = self.readiness(unit).filter(|_| main.pid.is_some())?;
         Some(match &service.unready {
-            _ if *readiness == Readiness::Notify => "READY=1, sd_notify(3)".to_owned(),
             Some(reason) => format!("ReadyWhen={readiness}: {reason}"),
-            None if *readiness == Readiness::Notify => "its READY=1".to_owned(),
             None => format!("ReadyWhen={readiness}"),
         })
     }

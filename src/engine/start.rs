@@ -129,7 +129,7 @@ impl Engine {
         match restart::judge(definition, main.index, ending) {
             Why::Finished if kind == Kind::Oneshot => self.next_oneshot(unit, main.index),
             Why::Finished if kind == Kind::Forking => self.find_main(unit),
-            Why::Finished if kind.notifies() => {
+            Why::Finished if self.readiness(unit).is_some() => {
                 let why = Why::Failed(Failure::NeverReady { ending });
                 self.end_run(unit, End::new(why, Some(ending)));
             }

@@ -3,9 +3,12 @@
 //! Owns the raw receiving: the sender as the kernel knows it, not as it says of itself. Read without being taken, so
 //! that a word is not lost with a process that dies before it has acted on it.
 
+use std::fs::{self, Permissions};
 use std::io;
 use std::mem::{size_of, zeroed};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 
 use nix::libc;
 use rustix::net::sockopt::set_socket_passcred;
@@ -23,7 +26,10 @@ const PASSED_MAX: usize = 253;
 /// Room for what comes along: the descriptors, who sent them, and three heads.
 const CONTROL_WORDS: usize = (PASSED_MAX * 4 + 256) / size_of::<u64>();
 
-/// A bound datagram socket in the abstract space of names.
+/// Everybody may speak; who is believed is another question.
+const FILE_MODE: u32 = 0o666;
+
+/// A bound datagram socket, in the abstract space of names or at a path.
 #[derive(Debug)]
 pub struct Ear(OwnedFd);
 
@@ -48,17 +54,28 @@ pub struct Sender {
 }
 
 impl Ear {
-    /// Listens to this name.
+    /// Listens to this name, or at this absolute path, which is the caller's own: what lies there is removed.
     ///
     /// # Errors
-    /// `EADDRINUSE`, `EMFILE`, `ENFILE`; `InvalidInput` for a name that is too long.
+    /// `EADDRINUSE`, `EMFILE`, `ENFILE`; `InvalidInput` for a name that is too long; what unlink(2) and bind(2) give
+    /// for a path.
     pub fn bind(name: &str) -> io::Result<Self> {
-        let address = SocketAddrUnix::new_abstract_name(name.as_bytes())?;
+        let path = Some(Path::new(name)).filter(|path| path.is_absolute());
+        let address = match path {
+            Some(path) => {
+                remove(path)?;
+                SocketAddrUnix::new(path)?
+            }
+            None => SocketAddrUnix::new_abstract_name(name.as_bytes())?,
+        };
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         let socket = socket_with(AddressFamily::UNIX, SocketType::DGRAM, flags, None)?;
         set_socket_passcred(&socket, true)?;
         pass_pidfds(&socket);
         bind(&socket, &address)?;
+        if let Some(path) = path {
+            fs::set_permissions(path, Permissions::from_mode(FILE_MODE))?;
+        }
         Ok(Self(socket))
     }
 
@@ -72,8 +89,19 @@ impl Ear {
     #[must_use]
     pub fn name(&self) -> Option<String> {
         let address = SocketAddrUnix::try_from(rustix::net::getsockname(&self.0).ok()?).ok()?;
-        let name = address.abstract_name()?;
-        String::from_utf8(name.to_vec()).ok()
+        let name = match address.abstract_name() {
+            Some(name) => name.to_vec(),
+            None => address.path_bytes()?.to_vec(),
+        };
+        String::from_utf8(name).ok()
+    }
+
+    /// Takes its path away, if it has one: nobody speaks to it any more.
+    pub fn vanish(&self) {
+        if let Some(name) = self.name().filter(|name| Path::new(name).is_absolute()) {
+            // Where somebody else has removed it, all is well.
+            let _ = remove(Path::new(&name));
+        }
     }
 
     /// The first datagram, which stays the first until [`Ear::drop_first`]. What is longer than `buffer` is cut off.
@@ -117,6 +145,13 @@ impl Ear {
         let result = unsafe { libc::recv(self.0.as_raw_fd(), bytes, length, flags) };
         usize::try_from(result).map_err(|_| io::Error::last_os_error())?;
         Ok(())
+    }
+}
+
+fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
     }
 }
 

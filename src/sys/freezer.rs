@@ -1,12 +1,11 @@
 //! Making all processes of a cgroup v2 stand still, and go on again: `cgroup.freeze`, cgroups(7).
 //!
-//! Owns asking the kernel for it, and reading `cgroup.events`, which tells whether it has come to it. A process that waits inside the kernel stands still
+//! Owns asking the kernel for it and whether it has come to it. A process that waits inside the kernel stands still
 //! only when it comes out of there, so asking is not having.
 
 use std::io;
 
-use super::cgroup::{Cgroup, is_gone};
-use super::files;
+use super::cgroup::Cgroup;
 
 impl Cgroup {
     /// Asks that every process in it and in the groups below stands still.
@@ -23,7 +22,7 @@ impl Cgroup {
     /// What open(2) and write(2) give.
     pub fn thaw(&self) -> io::Result<()> {
         match self.write(c"cgroup.freeze", b"0") {
-            Err(error) if is_gone(&error) => Ok(()),
+            Err(error) if self.is_removed(&error) => Ok(()),
             other => other,
         }
     }
@@ -36,14 +35,8 @@ impl Cgroup {
         self.has_event(b"frozen 1")
     }
 
-    /// Whether `cgroup.events` has this line.
-    pub(super) fn has_event(&self, wanted: &[u8]) -> io::Result<bool> {
-        let mut buffer = [0_u8; 128];
-        match files::read_small(self.fd(), c"cgroup.events", &mut buffer) {
-            Ok(text) => Ok(text.split(|byte| *byte == b'\n').any(|line| line == wanted)),
-            Err(error) if is_gone(&error) => Ok(false),
-            Err(error) => Err(error),
-        }
+    fn is_removed(&self, error: &io::Error) -> bool {
+        error.kind() == io::ErrorKind::NotFound || !self.path().exists()
     }
 }
 

@@ -13,6 +13,7 @@
 mod birth;
 mod child;
 pub mod handed;
+mod hierarchy;
 mod lent;
 mod setting;
 mod spawn;

@@ -92,6 +92,7 @@ fn present() -> Saved {
         }],
         oom_kills: Some(1),
         said: Some("serving 3 clients".to_owned()),
+        forgone: Some("Nice=-5: Permission denied".to_owned()),
     }
 }
 
@@ -105,6 +106,7 @@ fn facts_of_the_first_version_are_read() {
         stored: Vec::new(),
         oom_kills: None,
         said: None,
+        forgone: None,
         ..present()
     };
     first.facts.begun = Moment(0);

@@ -46,6 +46,8 @@ pub struct Saved {
     pub oom_kills: Option<u64>,
     /// What the service has said of itself last, sd_notify(3).
     pub said: Option<String>,
+    /// What it goes without, one line each, by `IgnoreUnsupported=`.
+    pub forgone: Option<String>,
 }
 
 /// A descriptor that a service has stored.
@@ -105,6 +107,7 @@ struct WireSaved {
     stored: Option<Vec<WireDescriptor>>,
     oom_kills: Option<u64>,
     said: Option<String>,
+    forgone: Option<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -189,6 +192,7 @@ pub fn encode_saved(saved: &Saved) -> Vec<u8> {
             .then(|| saved.stored.iter().map(flatten_stored).collect()),
         oom_kills: saved.oom_kills,
         said: saved.said.clone(),
+        forgone: saved.forgone.clone(),
     };
     json::to_string(&wire).into_bytes()
 }
@@ -250,6 +254,7 @@ pub fn decode_saved(payload: &[u8]) -> Result<Saved, DecodeError> {
         stored: stored.into_iter().map(stored_one).collect(),
         oom_kills: wire.oom_kills,
         said: wire.said,
+        forgone: wire.forgone,
     })
 }
 
@@ -382,6 +387,7 @@ mod tests {
             }],
             oom_kills: Some(2),
             said: Some("50 % done".to_owned()),
+            forgone: Some("Nice=-5: a\nb".to_owned()),
         }
     }
 

@@ -11,9 +11,9 @@ use crate::harness::Bench;
 const CARELESS: &str = "trap '' HUP INT QUIT USR1 USR2 PIPE TSTP; exec 7</dev/null 9>/dev/null; \
     export CARELESS=1; umask 0; exec \"$0\" daemon";
 
-/// Tells all, into the file that it is given.
-const SCRIPT: &str = "{ ls /proc/$$/fd; grep -E '^(Sig(Blk|Ign|Cgt)|Umask|Threads):' /proc/$$/status; \
-    cut -d ')' -f 2 /proc/$$/stat; } > $OUT; env -u OUT -u EAR > $OUT.env";
+/// Tells all, into the file that it is given. A shell that waits blocks signals for a moment, its children do not.
+const SCRIPT: &str = "{ ls /proc/$$/fd; grep -E '^(Sig(Blk|Ign|Cgt)|Umask|Threads):' /proc/self/status; \
+    cut -d ')' -f 2 /proc/self/stat; } > $OUT; env -u OUT -u EAR > $OUT.env";
 
 #[test]
 fn a_command_inherits_nothing_but_what_its_unit_says() {

@@ -1,5 +1,6 @@
 //! Keys that cannot be honoured: refused by name, or gone without where the unit says so.
 
+use diakonos::sys::process::PidFd;
 use diakonos::wire::{ProgressKind, ResultKind};
 
 use crate::harness::Bench;
@@ -7,7 +8,7 @@ use crate::harness::Bench;
 #[test]
 fn what_is_ignored_is_warned_of_and_shown() {
     let bench = Bench::new();
-    let _daemon = bench.daemon();
+    let mut daemon = bench.daemon();
     let keys = "Instances = 4";
     bench.service("web", "", "exec sleep 1000", keys);
     let done = bench.start("web");
@@ -29,6 +30,11 @@ fn what_is_ignored_is_warned_of_and_shown() {
     let page = bench.run(&["status", "web"]);
     let page = String::from_utf8(page.stdout).unwrap();
     assert!(page.contains("without  Instances: this"), "{page}");
+
+    // A successor knows it, too.
+    PidFd::open(daemon.pid()).unwrap().signal(9).unwrap();
+    daemon.log.until("ready, PID");
+    assert_eq!(bench.status("web").forgone, expected);
 
     bench.service("web", "", "exec sleep 1000", "");
     bench.restart("web").is(ResultKind::Started);

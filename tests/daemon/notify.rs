@@ -2,8 +2,10 @@
 
 use std::ffi::OsString;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::path::Path;
 
 use diakonos::sys::process::PidFd;
+use diakonos::sys::users::effective_uid;
 use diakonos::sys::{files, notify};
 use diakonos::wire::ResultKind;
 
@@ -102,7 +104,7 @@ fn a_service_that_does_not_say_so_fails() {
     let (mut client, ..) = begin(&bench, "web", &limit);
     let done = client.done();
     let text = &done.is(ResultKind::Failed).result().text;
-    assert_eq!(text, "not ready within 50 ms: its READY=1");
+    assert_eq!(text, "not ready within 50 ms: READY=1, sd_notify(3)");
 }
 
 #[test]
@@ -195,6 +197,29 @@ fn a_successor_without_a_guardian_listens_at_the_same_place() {
     daemon.log.until("took back");
     say(&socket, "READY=1");
     daemon.until("web", "running");
+}
+
+/// Names in the abstract space are a network's own.
+#[test]
+fn a_service_with_a_network_of_its_own_is_heard() {
+    if effective_uid() != 0 {
+        return;
+    }
+    let bench = Bench::new();
+    let mut daemon = bench.daemon();
+    let keys =
+        "Type = \"notify\"\nPrivateNetwork = true\nUser = \"nobody\"\nWorkingDirectory = \"/\"";
+    bench.service("web", "", &format!("{SPEAKER} READY=1"), keys);
+    bench.start("web").is(ResultKind::Started);
+
+    let keys = "Type = \"notify\"\nNotifyAccess = \"all\"\nPrivateNetwork = true";
+    let (_client, _ear, socket) = begin(&bench, "late", keys);
+    with_nobody_there(&mut daemon, || say(&socket, "READY=1"));
+    daemon.until("late", "running");
+    for name in ["web", "late"] {
+        bench.stop(name).is(ResultKind::Stopped);
+    }
+    assert!(!Path::new(&socket).exists(), "{socket} is left");
 }
 
 /// Gives a descriptor into the daemon's keeping, and waits until it has it.

@@ -1,6 +1,7 @@
 //! Services that are looked after: the watchdog, the longest time to run, reload by a signal, a stop that is announced.
 
 use diakonos::engine::Command;
+use diakonos::sys::process::{Pid, PidFd};
 use diakonos::wire::ResultKind;
 
 use crate::harness::{Bench, Client, Lines, start};
@@ -214,4 +215,28 @@ fn a_forking_service_names_its_main_process_or_has_none() {
     assert_eq!(bench.status("free").pid, None);
     daemon.until("free", "running");
     bench.stop("free").is(ResultKind::Stopped);
+}
+
+/// Says that it lives every tenth of a second, as long as it does.
+#[test]
+fn a_service_that_stands_still_misses_its_watchdog() {
+    let bench = Bench::new();
+    let mut daemon = bench.daemon();
+    let script = "exec perl -MSocket -e 'socket(S, AF_UNIX, SOCK_DGRAM, 0); \
+         ($n = $ENV{NOTIFY_SOCKET}) =~ s/^@/\\0/; $to = pack_sockaddr_un($n); \
+         send(S, \"READY=1\", 0, $to); \
+         while (1) { send(S, \"WATCHDOG=1\", 0, $to); select(undef, undef, undef, 0.1) }'";
+    let service = "Type = \"notify\"\nWatchdogSec = 2\nRestart = \"on-watchdog\"";
+    bench.service("web", "", script, service);
+    bench.start("web").is(ResultKind::Started);
+    let first = bench.status("web").pid.unwrap();
+    daemon.until("web", "running");
+    let process = Pid::from_raw(first).unwrap();
+    PidFd::open(process).unwrap().signal(19).unwrap();
+    let line = daemon.until("web", "stopping");
+    assert!(line.contains("gave no sign of life for 2 s"), "{line}");
+    daemon.until("web", "restarting");
+    daemon.until("web", "running");
+    assert_ne!(bench.status("web").pid, Some(first));
+    bench.stop("web").is(ResultKind::Stopped);
 }

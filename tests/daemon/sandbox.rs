@@ -273,8 +273,8 @@ fn a_service_has_its_own_network() {
     let script = "yes [ \"$(grep -c : /proc/net/dev)\" = 1 ]; yes grep -q lo: /proc/net/dev\n\
                   yes grep -q 127.0.0.1 /proc/net/fib_trie";
     holds(&bench, keys, script);
-    // Our socket is not in there.
-    let notify = format!("{keys}\nNotifyAccess = \"all\"");
+    // Our socket is neither there nor below this root.
+    let notify = format!("{keys}\nNotifyAccess = \"all\"\nRootDirectory = \"/usr\"");
     refuses(
         &bench,
         &notify,

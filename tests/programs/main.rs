@@ -1,7 +1,7 @@
 //! Real programs as services of the real binary, and the examples of `services/`: started, reloaded, killed, restarted,
 //! stopped, with nothing left. Every wait is for an event and has a deadline.
 //!
-//! Debian's packages redis-server, nginx, postgresql and python3 have to be installed.
+//! Debian's packages redis-server, nginx, haproxy, postgresql and python3 have to be installed.
 
 #![allow(
     clippy::unwrap_used,
@@ -12,6 +12,7 @@
 
 mod examples;
 mod follow;
+mod haproxy;
 mod house;
 mod nginx;
 mod postgres;

@@ -69,6 +69,31 @@ TimeoutStopSec = "60s"
     house.unit("postgres", &server);
 }
 
+/// The same, where the server says itself when it is ready.
+fn let_it_speak(house: &House) {
+    let path = house.path("units/postgres.service");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let text = text.replace("[service]\n", "[service]\nType = \"notify\"\n");
+    std::fs::write(path, text).unwrap();
+}
+
+#[test]
+fn a_database_that_says_when_it_is_ready() {
+    let house = House::new();
+    install(&house);
+    let_it_speak(&house);
+    house.ok(&["start", "postgres"]);
+    // Nothing is to be waited for after that.
+    assert_eq!(query(&house, "select 6 * 7"), "42");
+    house.ok(&["restart", "postgres"]);
+    assert_eq!(query(&house, "select 7 * 7"), "49");
+    assert_eq!(
+        house.ok(&["stop", "postgres"]),
+        "postgres: stopped, nothing is left\n"
+    );
+    house.end();
+}
+
 fn psql(folder: &Path) -> Command {
     let mut psql = Command::new(program("psql", "postgresql-client"));
     psql.args(["-X", "-At", "-U", "postgres", "-d", "postgres", "-h"])

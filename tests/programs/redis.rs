@@ -183,3 +183,36 @@ TimeoutStartSec = "3s"
     );
     house.end();
 }
+
+#[test]
+fn as_it_says_itself() {
+    let house = House::new();
+    let (server, _) = redis();
+    let unit = format!(
+        r#"
+[service]
+Type = "notify"
+ExecStart = "{server} --port 0 --unixsocket ROOT/redis.sock --dir ROOT --save '' --supervised systemd"
+Restart = "on-failure"
+"#
+    );
+    house.unit("redis", &unit);
+    let socket = house.path("redis.sock");
+    house.ok(&["start", "redis"]);
+    // It is ready when it says so: nothing is to be waited for after that.
+    assert_eq!(ask(&socket, "PING"), "+PONG");
+    let status = house.ok(&["status", "redis"]);
+    assert!(
+        status.contains("says  Ready to accept connections"),
+        "{status}"
+    );
+    let mut story = house.story();
+    story.until("redis", "running");
+    house.kill("redis");
+    story.until("redis", "restarting");
+    story.until("redis", "running");
+    assert_eq!(ask(&socket, "PING"), "+PONG");
+    let stopped = house.ok(&["stop", "redis"]);
+    assert_eq!(stopped, "redis: stopped, nothing is left\n");
+    house.end();
+}

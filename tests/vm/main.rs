@@ -99,3 +99,10 @@ fn numbers_of_processes_come_again() {
 fn an_ordinary_user_without_groups() {
     Machine::new("user").boot("user");
 }
+
+/// Namespaces and filters of the older kernel, and what its Landlock is too old for.
+#[test]
+#[ignore = "needs qemu and a kernel, see tests/vm/main.rs"]
+fn a_sandbox_on_an_older_kernel() {
+    Machine::new("sandbox").boot("sandbox");
+}

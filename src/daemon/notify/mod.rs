@@ -17,6 +17,7 @@ use crate::engine::{Event, Role, RunId, SpawnFailure, UnitId};
 use crate::sys::ear::{Ear, Letter, Sender};
 use crate::sys::files;
 use crate::sys::process::{Pid, PidFd, error_text};
+use crate::sys::users::effective_uid;
 use crate::unit::{NotifyAccess, Service};
 use crate::wire::{DATAGRAM_MAX, parse_notify};
 
@@ -67,14 +68,28 @@ struct Hearing {
 }
 
 /// The name of a life's socket, in the abstract space: no folder's mode and no change of root keeps a service from it.
-fn name(invocation: &Invocation) -> String {
-    format!("diakonos-{}", invocation.text())
+/// That space is a network's own, so that a service with a network of its own has a path, and needs to see `/run`.
+fn name(service: &Service, invocation: &Invocation) -> String {
+    let own = format!("diakonos-{}", invocation.text());
+    let sandbox = service.sandbox.as_deref();
+    let is_apart = sandbox.is_some_and(|sandbox| sandbox.private_network);
+    // Only root can have that, and can make a path where everybody gets.
+    if is_apart && effective_uid() == 0 {
+        format!("/run/{own}")
+    } else {
+        own
+    }
 }
 
 /// What `NOTIFY_SOCKET` is for the processes of a life, if they may speak.
 pub(super) fn address(service: &Service, invocation: &Invocation) -> Option<String> {
     let speaks = service.oversight().access != NotifyAccess::None;
-    speaks.then(|| format!("@{}", name(invocation)))
+    let name = speaks.then(|| name(service, invocation))?;
+    Some(if name.starts_with('/') {
+        name
+    } else {
+        format!("@{name}")
+    })
 }
 
 impl Ears {
@@ -145,6 +160,7 @@ impl Ears {
         if let Some(hearing) = self.map.remove(&unit) {
             let fd = hearing.ear.as_fd();
             sources.remove(hearing.token, fd);
+            hearing.ear.vanish();
             if let Ok(inode) = files::inode(fd) {
                 keeper.release_as(inode | EAR_KEY);
             }
@@ -174,7 +190,7 @@ impl Processes {
             self.ears.close(unit, turn.sources, &mut self.keeper);
             return Ok(());
         }
-        let name = name(&hold.invocation);
+        let name = name(service, &hold.invocation);
         let kept = (&mut *turn.sources, &mut self.keeper);
         let opened = self.ears.open((unit, uid), name, kept);
         opened.map_err(|error| {

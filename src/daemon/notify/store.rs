@@ -20,6 +20,7 @@ use crate::wire::{STORED_MAX, SavedDescriptor};
 
 use super::super::keeper::Keeper;
 use super::super::processes::{Processes, Turn};
+use super::super::readiness::Before;
 use super::super::sources::{Source, Sources};
 use super::super::spawn::failure;
 
@@ -230,12 +231,14 @@ impl Processes {
     }
 }
 
-/// Hands a new main process what its service has stored, and tells it what only it can know: its own number.
+/// Hands a new main process what its service has stored and what it is to say that it is ready on, and tells it what
+/// only it can know: its own number.
 pub(in crate::daemon) fn hand_over(
     request: &mut process::Spawn<'_>,
     service: &Service,
-    stored: &[Stored],
+    (stored, before): (&[Stored], Option<&Before>),
 ) -> Result<(), SpawnFailure> {
+    request.setting.fifo = before.and_then(Before::placed);
     let handed = &mut request.setting.handed;
     if service.oversight().watchdog.is_some() {
         handed.own_pid.push(c"WATCHDOG_PID".to_owned());

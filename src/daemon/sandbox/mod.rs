@@ -85,8 +85,11 @@ pub(super) fn confine(
     let account = order.account;
     let who = Who { account, held };
     let mut sandbox = asked.clone();
-    let speaks = order.service.oversight().access != NotifyAccess::None;
-    refuse(&mut sandbox, (who, speaks), lenience)?;
+    let service = order.service;
+    let speaks = service.oversight().access != NotifyAccess::None;
+    // The path of our socket is not there, and names without one are a network's own.
+    let is_out_of_reach = speaks && folders::root(service).is_some();
+    refuse(&mut sandbox, (who, is_out_of_reach), lenience)?;
     let mut confinement = Confinement {
         no_new_privileges: sandbox.no_new_privileges,
         capabilities: capabilities(&sandbox),
@@ -183,7 +186,7 @@ fn refused(key: &'static str, errno: i32, reason: &str) -> SpawnFailure {
 /// Fails for what cannot be done here, and takes out what the service goes on without.
 fn refuse(
     sandbox: &mut Sandbox,
-    (who, speaks): (Who<'_>, bool),
+    (who, is_out_of_reach): (Who<'_>, bool),
     lenience: &mut Lenience<'_>,
 ) -> Result<(), SpawnFailure> {
     if sandbox.bounding.is_some() && !who.has(CAP_SETPCAP) {
@@ -204,8 +207,9 @@ fn refuse(
     }
     sandbox.ambient = Capabilities::from_bits(ambient & who.held);
     filters::refuse(sandbox, lenience)?;
-    if sandbox.private_network && speaks {
-        let reason = "the service is to notify us, and would not reach our socket from there";
+    if sandbox.private_network && is_out_of_reach {
+        let reason = "the service is to notify us, and would not reach our socket from below its \
+                      RootDirectory=";
         let key = "PrivateNetwork";
         lenience.forgo(key, refused(key, NOT_PERMITTED, reason))?;
         sandbox.private_network = false;
