@@ -10,8 +10,8 @@ use super::census::Census;
 use super::proc::{self, Mark, Stat};
 use super::process::Pid;
 
-/// Our children at one moment, ended ones included, with the mark of each that was seen to have one; and, where that
-/// was asked for, everybody.
+/// Our children at one moment, ended ones included, with the mark of each that was seen to have one; and everybody,
+/// where that was asked for.
 #[derive(Debug, Default)]
 pub struct Kin {
     children: BTreeMap<Pid, Option<u64>>,
