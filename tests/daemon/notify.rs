@@ -104,7 +104,7 @@ fn a_service_that_does_not_say_so_fails() {
     let (mut client, ..) = begin(&bench, "web", &limit);
     let done = client.done();
     let text = &done.is(ResultKind::Failed).result().text;
-    assert_eq!(text, "not ready within 50 ms: READY=1, sd_notify(3)");
+    assert!(text.starts_with("not ready within 50 ms: "), "{text}");
 }
 
 #[test]
