@@ -58,7 +58,7 @@ impl Limited {
 
 impl Limited {
     /// Another group than the service's own for a command beside it, if that is needed.
-    fn beside(&self, role: Role, group: &Group) -> io::Result<Option<Cgroup>> {
+    pub(super) fn beside(&self, role: Role, group: &Group) -> io::Result<Option<Cgroup>> {
         let divides = self
             .resources()
             .is_some_and(|given| given.delegate != Delegate::No);
