@@ -131,8 +131,7 @@ impl Processes {
             prepared.spawn.setting.confinement = Some(confined.confinement);
             prepared.objects.places = confined.places;
         }
-        let beside = hold.limited.beside(spawn.role, &hold.group);
-        let beside = beside.map_err(|error| error_text(&error))?;
+        let beside = hold.beside(spawn.role).map_err(failed)?;
         let mut request = prepared.spawn;
         hold.endow(&mut request, self.limits);
         request.cgroup = beside.as_ref().map(Cgroup::entrance).or(request.cgroup);
