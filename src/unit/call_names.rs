@@ -32,7 +32,7 @@ const GROUPS: [(&str, &str); 29] = [
     ),
     (
         "@clock",
-        "adjtimex clock_adjtime clock_adjtime64 clock_settime clock_settime64 settimeofday stime",
+        "adjtimex clock_adjtime clock_adjtime64 clock_settime clock_settime64 settimeofday",
     ),
     (
         "@cpu-emulation",
@@ -86,8 +86,8 @@ const GROUPS: [(&str, &str); 29] = [
     (
         "@obsolete",
         "_sysctl afs_syscall bdflush break create_module ftime get_kernel_syms getpmsg gtty idle \
-         lock mpx prof profil putpmsg query_module security sgetmask ssetmask stty sysfs tuxcall \
-         ulimit uselib ustat vserver",
+         lock mpx prof profil putpmsg query_module security sgetmask ssetmask stime stty sysfs \
+         tuxcall ulimit uselib ustat vserver",
     ),
     ("@pkey", "pkey_alloc pkey_free pkey_mprotect"),
     (
