@@ -10,6 +10,7 @@ use crate::wire::{DaemonStatus, PROTOCOL_VERSION, UnitStatus};
 
 use super::account::Account;
 use super::enabled::Enabled;
+use super::lenience::is_about;
 use super::processes::Processes;
 use super::text;
 
@@ -53,7 +54,7 @@ pub(super) fn unit(id: UnitId, around: &Surroundings<'_>) -> Option<UnitStatus> 
     let process = around.processes.status(id);
     let last_end = process.last_end.map(|ending| ending.to_string());
     let left = around.processes.left_over(&view.unit.name);
-    let status = UnitStatus {
+    let mut status = UnitStatus {
         state: view.state.word().to_owned(),
         active: view.state.active_state().to_owned(),
         phase: view.phase.to_owned(),
@@ -74,6 +75,12 @@ pub(super) fn unit(id: UnitId, around: &Surroundings<'_>) -> Option<UnitStatus> 
         forgone: process.forgone.iter().map(ToString::to_string).collect(),
         ..described(view.unit, around.enabled.contains(&view.unit.name))
     };
+    // What it goes without does not limit it.
+    let is_forgone = |limit: &String| {
+        let key = limit.split('=').next().unwrap_or_default();
+        status.forgone.iter().any(|reason| is_about(reason, key))
+    };
+    status.limits.retain(|limit| !is_forgone(limit));
     Some(with_left(status, &left))
 }
 
