@@ -75,12 +75,14 @@ pub(super) fn unit(id: UnitId, around: &Surroundings<'_>) -> Option<UnitStatus> 
         forgone: process.forgone.iter().map(ToString::to_string).collect(),
         ..described(view.unit, around.enabled.contains(&view.unit.name))
     };
-    // What it goes without does not limit it.
-    let is_forgone = |limit: &String| {
+    let lacking = lacking(view.unit, around.processes);
+    // What it goes without, or was refused for, does not limit it.
+    let is_void = |limit: &String| {
         let key = limit.split('=').next().unwrap_or_default();
-        status.forgone.iter().any(|reason| is_about(reason, key))
+        let forgone = status.forgone.iter().any(|reason| is_about(reason, key));
+        forgone || lacking.contains(&key)
     };
-    status.limits.retain(|limit| !is_forgone(limit));
+    status.limits.retain(|limit| !is_void(limit));
     Some(with_left(status, &left))
 }
 
@@ -147,6 +149,14 @@ fn limits(unit: &Unit) -> Vec<String> {
     let service = unit.service.as_deref();
     let resources = service.and_then(|service| service.resources.as_deref());
     resources.map(Resources::texts).unwrap_or_default()
+}
+
+/// The keys of limits that cannot hold on this machine.
+fn lacking(unit: &Unit, processes: &Processes) -> Vec<&'static str> {
+    let service = unit.service.as_deref();
+    let resources = service.and_then(|service| service.resources.as_deref());
+    let refused = resources.map(|wanted| processes.machine.ground().refusals(wanted));
+    refused.into_iter().flatten().map(|one| one.key).collect()
 }
 
 /// Whether the file on disk is another one than the one in force; one that cannot be read is.

@@ -57,6 +57,11 @@ fn all_limits_that_cannot_hold_are_named_at_once() {
     let result = done.is(ResultKind::Failed).result();
     assert!(result.text.contains("MemoryMax"), "{result:?}");
     let hint = result.hint.as_deref().expect("what to do about it");
+    let limits = bench.status("web").limits;
+    assert!(
+        limits.iter().all(|limit| !limit.starts_with("MemoryMax")),
+        "{limits:?}"
+    );
     if result.text.contains("TasksMax") {
         let ignored = "IgnoreUnsupported = [\"MemoryMax\", \"TasksMax\"]";
         assert!(hint.contains(ignored), "{hint}");
