@@ -296,6 +296,14 @@ fn ways_to_be_ready() {
     }
 }
 
+#[test]
+fn a_hint_is_of_the_form_that_was_meant() {
+    for (wrong, right) in [("http://", "http://localhost"), ("tcp:x", "tcp:localhost")] {
+        let said = refusal(&format!("ExecStart = 'a'\nReadyWhen = '{wrong}'"));
+        assert!(said.contains(&format!("such as \"{right}")), "{said}");
+    }
+}
+
 /// The daemon looks from where it is.
 #[test]
 fn what_is_hidden_cannot_be_waited_for() {
