@@ -5,7 +5,8 @@ use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
 
-use crate::sys::proc::{self, Stat};
+use crate::daemon::mark_of;
+use crate::sys::proc::{self, Mark, Stat};
 use crate::sys::process::Pid;
 use crate::wire::UnitStatus;
 
@@ -48,7 +49,13 @@ pub(super) struct Process {
 /// One look at `/proc` for any number of services. The processes are listed when first asked for.
 #[derive(Debug, Default)]
 pub(super) struct Survey {
-    all: Option<Vec<Stat>>,
+    all: Option<Vec<Seen>>,
+}
+
+#[derive(Debug)]
+struct Seen {
+    stat: Stat,
+    lock_limit: Option<u64>,
 }
 
 impl Survey {
@@ -56,7 +63,7 @@ impl Survey {
         let cgroup = status.cgroup.as_deref().map(Path::new);
         let members = match cgroup {
             Some(path) => cgroup_members(path),
-            None => self.session_members(status.pid),
+            None => self.found_members(status),
         };
         if members.is_empty() {
             return Usage::default();
@@ -86,34 +93,55 @@ impl Survey {
         }
     }
 
-    /// Without a cgroup: who is in the main process's session, and whoever descends from one of these.
-    fn session_members(&mut self, main: Option<u32>) -> Vec<Stat> {
-        let Some(main) = main.and_then(Pid::from_raw) else {
+    /// Without a cgroup: who is in the main process's session or bears the service's mark, and whoever descends from
+    /// one of these.
+    fn found_members(&mut self, status: &UnitStatus) -> Vec<Stat> {
+        let main = status.pid.and_then(Pid::from_raw);
+        let invocations = status.invocations.iter();
+        let marks: Vec<Mark> = invocations.filter_map(|id| mark_of(id)).collect();
+        if main.is_none() && marks.is_empty() {
             return Vec::new();
+        }
+        let all = self.all.get_or_insert_with(everybody);
+        let limit_of = |main| all.iter().find(|one| one.stat.pid == main)?.lock_limit;
+        // Where limits can be marks, nobody's environment need be read, which takes long.
+        let has_limits = main.and_then(limit_of).is_some_and(proc::is_mark);
+        let is_marked = |one: &Seen| match one.lock_limit {
+            limit if !has_limits => proc::is_marked(one.stat.pid, limit, &marks),
+            limit => marks.iter().any(|mark| Some(mark.lock_limit) == limit),
         };
-        let all = self.all.get_or_insert_with(proc::all);
-        let living = || all.iter().filter(|stat| !stat.is_dead());
-        let mut pids: Vec<Pid> = living()
-            .filter(|stat| stat.pid == main || stat.session == Some(main))
-            .map(|stat| stat.pid)
-            .take(PROCESSES_MAX)
-            .collect();
+        let belongs = |one: &&Seen| {
+            let stat = &one.stat;
+            let is_near = main.is_some() && (Some(stat.pid) == main || stat.session == main);
+            is_near || is_marked(one)
+        };
+        let mut pids: Vec<Pid> = all.iter().filter(belongs).map(|one| one.stat.pid).collect();
+        pids.truncate(PROCESSES_MAX);
         loop {
-            let more: Vec<Pid> = living()
-                .filter(|stat| !pids.contains(&stat.pid))
-                .filter(|stat| stat.ppid.is_some_and(|parent| pids.contains(&parent)))
-                .map(|stat| stat.pid)
-                .collect();
+            let strangers = all.iter().filter(|one| !pids.contains(&one.stat.pid));
+            let children = strangers.filter(|one| {
+                let parent = one.stat.ppid;
+                parent.is_some_and(|parent| pids.contains(&parent))
+            });
+            let more: Vec<Pid> = children.map(|one| one.stat.pid).collect();
             if more.is_empty() || pids.len() > PROCESSES_MAX {
                 break;
             }
             pids.extend(more);
         }
-        living()
-            .filter(|stat| pids.contains(&stat.pid))
-            .cloned()
-            .collect()
+        let members = all.iter().filter(|one| pids.contains(&one.stat.pid));
+        members.map(|one| one.stat).collect()
     }
+}
+
+/// Whoever lives.
+fn everybody() -> Vec<Seen> {
+    let all = proc::all().into_iter().filter(|stat| !stat.is_dead());
+    let seen = all.map(|stat| Seen {
+        stat,
+        lock_limit: proc::lock_limit(stat.pid),
+    });
+    seen.collect()
 }
 
 fn cgroup_members(path: &Path) -> Vec<Stat> {

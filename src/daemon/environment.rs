@@ -64,6 +64,18 @@ impl Invocation {
     }
 }
 
+/// Whose life this is the mark of.
+pub(super) fn invocation_of(mark: &Mark) -> Option<String> {
+    let (_, id) = mark.entry.split_once('=')?;
+    Some(id.to_owned())
+}
+
+/// What the processes of a life of a service bear that a `UnitStatus` names; `None`: that is no such name.
+#[must_use]
+pub fn mark_of(invocation: &str) -> Option<Mark> {
+    Invocation::from_text(invocation).map(|invocation| invocation.mark())
+}
+
 /// Variables by name. Values hold no NUL.
 #[derive(Debug, Default)]
 pub(super) struct Environment(BTreeMap<String, String>);

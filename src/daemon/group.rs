@@ -163,6 +163,14 @@ impl Group {
         self.cgroup().map(Cgroup::path)
     }
 
+    /// What members bear, where there is no cgroup.
+    pub(super) fn marks(&self) -> &[Mark] {
+        match &self.kind {
+            Kind::Cgroup(_) => &[],
+            Kind::Found(found) => &found.marks,
+        }
+    }
+
     pub(super) fn watched(&self) -> Watched {
         self.watch
     }

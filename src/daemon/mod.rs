@@ -64,7 +64,7 @@ use crate::unit::SearchPath;
 
 pub use boot::BootError;
 pub use context::unit_context;
-pub use environment::default_path;
+pub use environment::{default_path, mark_of};
 pub use guardian::Ended;
 pub use home::Home;
 pub use state::has_heritage;

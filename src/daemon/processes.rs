@@ -14,6 +14,7 @@ use mio::Token;
 use crate::engine::{Effect, Ending, Engine, Event, FactRun, Role, RunId, SpawnFailure, UnitId};
 use crate::sys::cgroup::{Cgroup, Tree};
 use crate::sys::kin::Kin;
+use crate::sys::proc::Mark;
 use crate::sys::process::{self, Pid, PidFd, reap_orphans};
 use crate::unit::Unit;
 use crate::wire::{Saved, SavedDefinition};
@@ -58,6 +59,8 @@ pub(super) struct Turn<'a> {
 #[derive(Debug, Default)]
 pub(super) struct ProcessStatus<'a> {
     pub(super) cgroup: Option<&'a Path>,
+    /// The marks of its processes where there is no cgroup.
+    pub(super) marks: &'a [Mark],
     /// Bytes of output that could not be written, since the daemon began.
     pub(super) log_lost: u64,
     /// How the last main process ended.
@@ -438,6 +441,7 @@ impl Processes {
         let log = hold.and_then(|hold| hold.log.as_ref());
         ProcessStatus {
             cgroup: hold.and_then(|hold| hold.group.path()),
+            marks: hold.map_or(&[], |hold| hold.group.marks()),
             log_lost: history
                 .log_lost
                 .saturating_add(log.map_or(0, UnitLog::lost_bytes)),

@@ -21,7 +21,7 @@ use crate::unit::{Probe, Readiness, Service, Unit};
 
 use super::account::Account;
 use super::main_pid::nearest_folder;
-use super::probe::{self, Attempt, Tried};
+use super::probe::{self, Attempt, Tried, Unable};
 use super::processes::{Processes, Turn};
 use super::sources::{Source, Sources};
 use super::spawn::failure;
@@ -35,6 +35,10 @@ const MAX_DELAY_MS: u64 = 1_000;
 const TOLD_AGAIN: u32 = 7;
 /// How long one look may take; then it has failed, and another one follows.
 const ATTEMPT_MS: u64 = 5_000;
+/// So many looks find a descriptor closed before it is given up, which takes a third of a second: a process that ends
+/// closes it too, and how it ended says more.
+const CLOSED_LOOKS: u32 = 5;
+
 /// A start whose main process runs and is not ready.
 #[derive(Debug)]
 pub(super) struct Awaiting {
@@ -253,6 +257,7 @@ impl Processes {
             Tried::Pending => {}
             Tried::Well => self.is_ready(run, turn),
             Tried::Bad(reason) => self.not_ready(run, reason, turn),
+            Tried::Hopeless(reason) => self.is_hopeless(run, reason, turn),
         }
     }
 
@@ -301,7 +306,8 @@ impl Processes {
                 }
                 self.look_goes_on(run, turn);
             }
-            Err(reason) => self.not_ready(run, reason, turn),
+            Err(Unable::Now(reason)) => self.not_ready(run, reason, turn),
+            Err(Unable::Ever(reason)) => self.is_hopeless(run, reason, turn),
         }
     }
 
@@ -378,7 +384,7 @@ impl Processes {
         let mut chunk = [0; 512];
         let reason = loop {
             match files::read_into(line.reader.as_fd(), &mut chunk) {
-                Ok(0) => break "it was closed without a newline".to_owned(),
+                Ok(0) => return self.line_was_closed(run, turn),
                 Ok(length) if chunk[..length].contains(&b'\n') => return self.is_ready(run, turn),
                 Ok(_) => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
@@ -386,6 +392,15 @@ impl Processes {
             }
         };
         self.not_ready_until_told(run, reason, turn);
+    }
+
+    fn line_was_closed(&mut self, run: RunId, turn: &mut Turn<'_>) {
+        let reason = "it was closed without a newline".to_owned();
+        let awaiting = self.awaiting.get(&run);
+        if awaiting.is_some_and(|awaiting| awaiting.failed + 1 >= CLOSED_LOOKS) {
+            return self.is_hopeless(run, reason, turn);
+        }
+        self.not_ready(run, reason, turn);
     }
 
     /// What was there before the start is of no use any more.
@@ -408,6 +423,15 @@ impl Processes {
     fn is_ready(&mut self, run: RunId, turn: &mut Turn<'_>) {
         self.stop_awaiting(run, turn.sources);
         turn.events.push_back(Event::Ready { run });
+    }
+
+    /// No look follows.
+    fn is_hopeless(&mut self, run: RunId, reason: String, turn: &mut Turn<'_>) {
+        if let Some(awaiting) = self.awaiting.get_mut(&run) {
+            awaiting.due_ms = None;
+        }
+        let reason = reason.into();
+        turn.events.push_back(Event::Hopeless { run, reason });
     }
 
     /// Another look follows when something tells of a change.

@@ -7,7 +7,9 @@ use std::path::Path;
 
 use crate::engine::SpawnFailure;
 use crate::sys::handed::Handed;
-use crate::sys::process::{self, CpuPolicy, IoClass, ResourceLimit, Step, errno_text, hard_limit};
+use crate::sys::process::{
+    self, CpuPolicy, IoClass, ResourceLimit, Step, errno_text, hard_limit, processors,
+};
 use crate::sys::users;
 use crate::unit::{CpuScheduling, IoScheduling, Limit, Resource, Scheduling, Service};
 
@@ -18,6 +20,8 @@ use super::spawn::{c_path, failure};
 const ROOT: &str = "RootDirectory";
 /// `EPERM` and `EACCES`.
 const FORBIDDEN: [i32; 2] = [1, 13];
+/// `EINVAL`.
+const INVALID: i32 = 22;
 
 /// The steps of a child that are a key's, and that key; those of limits are named by the limit.
 const STEPS: [(Step, &str); 6] = [
@@ -199,12 +203,16 @@ pub(super) fn step_failure(service: &Service, step: Step, errno: i32) -> Option<
         | Step::SystemCalls => return None,
     };
     let cause = errno_text(errno);
-    let why = why_forbidden(step, errno).map_or_else(String::new, |why| format!(" ({why})"));
+    let why = why_not(step, errno).map_or_else(String::new, |why| format!(" ({why})"));
     Some(failure(key, errno, format!("{key}={value}: {cause}{why}")))
 }
 
 /// What stands in the way, where that can be told.
-fn why_forbidden(step: Step, errno: i32) -> Option<String> {
+fn why_not(step: Step, errno: i32) -> Option<String> {
+    if step == Step::CpuAffinity && errno == INVALID {
+        let all = processors()?;
+        return Some(format!("none of these may be used; this machine has {all}"));
+    }
     if !FORBIDDEN.contains(&errno) {
         return None;
     }

@@ -10,6 +10,7 @@ use crate::wire::{DaemonStatus, PROTOCOL_VERSION, UnitStatus};
 
 use super::account::Account;
 use super::enabled::Enabled;
+use super::environment::invocation_of;
 use super::lenience::is_about;
 use super::processes::Processes;
 use super::text;
@@ -70,6 +71,7 @@ pub(super) fn unit(id: UnitId, around: &Surroundings<'_>) -> Option<UnitStatus> 
         waits_for: view.waits_for.iter().map(ToString::to_string).collect(),
         file_changed: is_changed(view.unit),
         cgroup: process.cgroup.map(|path| path.display().to_string()),
+        invocations: process.marks.iter().filter_map(invocation_of).collect(),
         log_lost: process.log_lost,
         said: process.said.unwrap_or_default().to_owned(),
         forgone: process.forgone.iter().map(ToString::to_string).collect(),

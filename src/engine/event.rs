@@ -51,6 +51,11 @@ pub enum Event {
         run: RunId,
         reason: Box<str>,
     },
+    /// It will not be ready in this life, whatever comes: why, for the reader.
+    Hopeless {
+        run: RunId,
+        reason: Box<str>,
+    },
     /// A service says something else of itself, sd_notify(3).
     Said {
         unit: UnitId,

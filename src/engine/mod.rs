@@ -206,6 +206,7 @@ impl Engine {
             Event::Executed { run } => self.on_executed(run),
             Event::Ready { run } => self.on_ready(run),
             Event::Unready { run, reason } => self.on_unready(run, reason),
+            Event::Hopeless { run, reason } => self.on_hopeless(run, reason),
             Event::Said { unit, word } => self.on_said(unit, word),
             Event::SpawnFailed { run, failure } => self.on_fate(run, Fate::Unborn(failure)),
             Event::Exited { run, ending } => self.on_fate(run, Fate::Ended(ending)),

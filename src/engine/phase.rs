@@ -228,7 +228,9 @@ pub(super) fn failure_word(failure: &Failure) -> &'static str {
         | Failure::StopTimeout { .. } => "timeout",
         Failure::Watchdog { .. } => "watchdog",
         Failure::StartLimit { .. } => "start-limit-hit",
-        Failure::NoMain { .. } | Failure::NeverReady { .. } => "protocol",
+        Failure::NoMain { .. } | Failure::NeverReady { .. } | Failure::Hopeless { .. } => {
+            "protocol"
+        }
         Failure::Recorded { result, .. } => WORDS
             .iter()
             .find(|word| **word == &**result)

@@ -2,7 +2,7 @@
 
 use crate::unit::{Readiness, Service as Definition};
 
-use super::phase::Phase;
+use super::phase::{End, Phase, Why};
 use super::{Effect, Engine, Failure, Notice, RunId, UnitId};
 
 /// A start that lasts so long makes people wonder.
@@ -55,6 +55,25 @@ impl Engine {
                 awaited,
             };
             self.notify(unit, &notice);
+        }
+    }
+
+    /// It will not be ready: there is nothing left to wait for.
+    pub(super) fn on_hopeless(&mut self, run: RunId, reason: Box<str>) {
+        let Some((unit, true)) = self.owner(run) else {
+            return;
+        };
+        if !matches!(self.phase(unit), Some(Phase::Starting { .. })) {
+            return;
+        }
+        if let Some(service) = self.service_mut(unit) {
+            service.unready = Some(reason);
+        }
+        if let Some(awaited) = self.awaits(unit) {
+            let failure = Failure::Hopeless {
+                awaited: awaited.into(),
+            };
+            self.end_run(unit, End::new(Why::Failed(failure), None));
         }
     }
 

@@ -124,6 +124,7 @@ pub(super) fn is_hopeless(failure: &Failure) -> bool {
         | Failure::Watchdog { .. }
         | Failure::Runtime { .. }
         | Failure::NeverReady { .. }
+        | Failure::Hopeless { .. }
         | Failure::NoMain { .. }
         | Failure::OutOfMemory
         | Failure::Dependency { .. }

@@ -80,6 +80,10 @@ pub enum Failure {
         limit_ms: u64,
         awaited: Box<str>,
     },
+    /// It cannot become ready any more; `awaited` says what was waited for, and why that will not come.
+    Hopeless {
+        awaited: Box<str>,
+    },
     /// `TimeoutStartSec=` passed before the PID file named a main process.
     MainTimeout {
         limit_ms: u64,

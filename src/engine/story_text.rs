@@ -90,6 +90,7 @@ impl fmt::Display for Failure {
             Self::ReadyTimeout { limit_ms, awaited } => {
                 write!(f, "not ready within {}: {awaited}", Seconds(*limit_ms))
             }
+            Self::Hopeless { awaited } => write!(f, "will not become ready: {awaited}"),
             Self::MainTimeout { limit_ms } => write!(
                 f,
                 "its PID file named no process of it within {}",

@@ -5,10 +5,9 @@
 //! is entered. Does not know what the folders are for.
 
 use std::ffi::{CStr, CString};
-use std::fs::DirBuilder;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use rustix::fs::{
@@ -37,10 +36,17 @@ const FOLDER: OFlags = OFlags::RDONLY
 /// What mkdir(2), open(2), chown(2) and chmod(2) give. `ELOOP` or `ENOTDIR`: a part of the path is no folder, or a link
 /// that neither root nor this user has made. `E2BIG`: more would change hands than [`ENTRIES_MAX`].
 pub fn make(base: &Path, name: &str, mode: u32, owner: Option<(u32, u32)>) -> io::Result<()> {
-    let mut builder = DirBuilder::new();
-    builder.recursive(true).mode(WAY_MODE).create(base)?;
-    let mut folder = open(base, FOLDER, Mode::empty())?;
-    let mut parts = name.split('/').peekable();
+    // Others pass through all that is missing, whatever our own umask is.
+    let standing = base.ancestors().find(|part| part.exists());
+    let standing = standing.unwrap_or(Path::new("/"));
+    let missing = base.strip_prefix(standing).unwrap_or(Path::new(""));
+    let mut folder = open(standing, FOLDER, Mode::empty())?;
+    let parts = missing.join(name);
+    let mut parts = parts
+        .as_os_str()
+        .as_bytes()
+        .split(|byte| *byte == b'/')
+        .peekable();
     while let Some(part) = parts.next() {
         // Nobody else enters before mode and owner are right.
         let is_new = match mkdirat(&folder, part, Mode::RWXU) {
@@ -89,13 +95,13 @@ fn find_parent<'n>(base: &Path, name: &'n str) -> io::Result<(OwnedFd, &'n str)>
     let mut folder = open(base, FOLDER, Mode::empty())?;
     let (way, last) = name.rsplit_once('/').unwrap_or(("", name));
     for part in way.split('/').filter(|part| !part.is_empty()) {
-        folder = enter(folder.as_fd(), part)?;
+        folder = enter(folder.as_fd(), part.as_bytes())?;
     }
     Ok((folder, last))
 }
 
 /// Opens a folder in another. A link counts only where whoever could have put it there is root or we.
-fn enter(folder: BorrowedFd<'_>, name: &str) -> io::Result<OwnedFd> {
+fn enter(folder: BorrowedFd<'_>, name: &[u8]) -> io::Result<OwnedFd> {
     match openat(folder, name, FOLDER | OFlags::NOFOLLOW, Mode::empty()) {
         Err(Errno::LOOP | Errno::NOTDIR) if is_trusted_link(folder, name) => {
             Ok(openat(folder, name, FOLDER, Mode::empty())?)
@@ -104,7 +110,7 @@ fn enter(folder: BorrowedFd<'_>, name: &str) -> io::Result<OwnedFd> {
     }
 }
 
-fn is_trusted_link(folder: BorrowedFd<'_>, name: &str) -> bool {
+fn is_trusted_link(folder: BorrowedFd<'_>, name: &[u8]) -> bool {
     let ours = geteuid().as_raw();
     let is_trusted = |found: &Stat| found.st_uid == 0 || found.st_uid == ours;
     let link = statat(folder, name, AtFlags::SYMLINK_NOFOLLOW);
@@ -214,7 +220,7 @@ mod tests {
     use std::fs;
     use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 
-    use super::super::testing::{NOBODY, Scratch};
+    use super::super::testing::{NOBODY, Scratch, alone};
     use super::*;
 
     fn mode(path: &Path) -> u32 {
@@ -242,6 +248,22 @@ mod tests {
         assert!(scratch.path("other/kept").exists());
         remove(&base, "a/b").unwrap();
         remove(&scratch.path("never"), "a").unwrap();
+    }
+
+    #[test]
+    fn others_pass_through_the_way_whatever_the_umask_is() {
+        alone(
+            "sys::folders::tests::others_pass_through_the_way_whatever_the_umask_is",
+            || {
+                rustix::process::umask(Mode::from_raw_mode(0o077));
+                let scratch = Scratch::new();
+                make(&scratch.path("var/lib"), "a/b", 0o700, None).unwrap();
+                for path in ["var", "var/lib", "var/lib/a"] {
+                    assert_eq!(mode(&scratch.path(path)), 0o755, "{path}");
+                }
+                assert_eq!(mode(&scratch.path("var/lib/a/b")), 0o700);
+            },
+        );
     }
 
     #[test]

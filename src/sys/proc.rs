@@ -56,7 +56,7 @@ pub fn is_mark(limit: u64) -> bool {
 
 /// Whether the process, which has this limit on locks, was born with one of the marks.
 #[must_use]
-pub(super) fn is_marked(pid: Pid, limit: Option<u64>, marks: &[Mark]) -> bool {
+pub fn is_marked(pid: Pid, limit: Option<u64>, marks: &[Mark]) -> bool {
     if marks.iter().any(|mark| Some(mark.lock_limit) == limit) {
         return true;
     }

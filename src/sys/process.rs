@@ -16,7 +16,7 @@ use rustix::process::{
 use super::proc;
 pub use super::setting::{
     CpuPolicy, CpuSet, IoClass, PlacedFifo, Resource, ResourceLimit, Root, Scheduling, Setting,
-    hard_limit,
+    hard_limit, processors,
 };
 pub use super::spawn::{Directory, OpenMode, Spawn, Spawned, Stdio, spawn};
 pub use super::step::{ExecStatus, Step, read_status};

@@ -4,6 +4,7 @@
 
 use std::ffi::{CStr, CString};
 use std::os::fd::RawFd;
+use std::path::Path;
 use std::ptr;
 
 use nix::libc;
@@ -12,6 +13,7 @@ use rustix::process::{Rlimit, getrlimit, setrlimit};
 
 use super::child::check;
 use super::confine::Confinement;
+use super::files;
 use super::handed::Handed;
 use super::step::Step;
 
@@ -187,6 +189,18 @@ pub(super) fn set_oom_score(text: &CString) -> Result<(), i32> {
 pub(super) fn set_nice(level: i32) -> Result<(), i32> {
     // SAFETY: the call takes three integers; 0 is the caller.
     check(unsafe { libc::syscall(libc::SYS_setpriority, libc::PRIO_PROCESS, 0, level) }).map(drop)
+}
+
+/// The processors that this machine has and that are switched on, as the kernel lists them: `0-3,8`. `None` where it
+/// does not say.
+#[must_use]
+pub fn processors() -> Option<String> {
+    const LIST: &str = "/sys/devices/system/cpu/online";
+    const LIST_MAX: usize = 4_096;
+    let content = files::read_regular(Path::new(LIST), LIST_MAX).ok()?;
+    let text = String::from_utf8(content.bytes).ok()?;
+    let list = text.trim();
+    (!list.is_empty()).then(|| list.to_owned())
 }
 
 pub(super) fn set_cpus(CpuSet(words): &CpuSet) -> Result<(), i32> {

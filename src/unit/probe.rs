@@ -20,6 +20,8 @@ const TEXT_MAX: usize = 1_024;
 /// The standard streams are not for telling anything, and few programs may have more than these.
 const DESCRIPTORS: std::ops::RangeInclusive<u16> = 3..=1_023;
 const HTTP_PORT: u16 = 80;
+const ADDRESS_HINT: &str = "such as \"tcp:localhost:8080\" or \"tcp:[::1]:8080\"";
+const LINK_HINT: &str = "such as \"http://localhost:8080/health\"";
 
 /// A look from outside, which can be repeated at any time.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -107,7 +109,7 @@ fn probe_of(form: Form, value: &Value, scope: &Scope) -> Result<Probe, Fault> {
     let (kind, rest) = parts(value)?;
     let rest = || expand(value, rest, scope);
     match kind {
-        "tcp" => endpoint(value, &rest()?, None).map(Probe::Tcp),
+        "tcp" => endpoint(value, &rest()?, Wanted::Address).map(Probe::Tcp),
         "unix" => socket(value, &rest()?).map(Probe::Unix),
         "http" => page(value, &rest()?).map(Probe::Http),
         "exec" => one_command(value, parts(value)?.1, scope).map(Probe::Exec),
@@ -140,8 +142,20 @@ fn log_text(value: &Value, text: &str) -> Result<Box<str>, Fault> {
     Ok(text.into())
 }
 
+/// What an endpoint is a part of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wanted {
+    Address,
+    /// Without a port it is the usual one.
+    Link,
+}
+
 /// `HOST:PORT` or `[ADDRESS]:PORT`; without a port only where there is a usual one.
-fn endpoint(value: &Value, text: &str, usual: Option<u16>) -> Result<Endpoint, Fault> {
+fn endpoint(value: &Value, text: &str, wanted: Wanted) -> Result<Endpoint, Fault> {
+    let (usual, form, hint) = match wanted {
+        Wanted::Address => (None, "HOST:PORT", ADDRESS_HINT),
+        Wanted::Link => (Some(HTTP_PORT), "HOST or HOST:PORT", LINK_HINT),
+    };
     let (host, port) = match text.rsplit_once(':') {
         Some((host, port)) if !port.ends_with(']') => (host, port.parse().ok()),
         _ => (text, usual),
@@ -163,8 +177,8 @@ fn endpoint(value: &Value, text: &str, usual: Option<u16>) -> Result<Endpoint, F
             port,
         }),
         None => {
-            let message = format!("`{}` is not HOST:PORT", shorten(text));
-            Err(fault(value, message).hint("such as \"tcp:localhost:8080\" or \"tcp:[::1]:8080\""))
+            let message = format!("`{}` is not {form}", shorten(text));
+            Err(fault(value, message).hint(hint))
         }
     }
 }
@@ -188,13 +202,13 @@ fn page(value: &Value, text: &str) -> Result<Page, Fault> {
     });
     let Some(link) = link else {
         let message = format!("`{}` is not a page's link", shorten(text));
-        return Err(fault(value, message).hint("such as \"http://localhost:8080/health\""));
+        return Err(fault(value, message).hint(LINK_HINT));
     };
     let at = link.find(['/', '?']).unwrap_or(link.len());
     let (authority, path) = link.split_at(at);
     let slash = if path.starts_with('/') { "" } else { "/" };
     Ok(Page {
-        endpoint: endpoint(value, authority, Some(HTTP_PORT))?,
+        endpoint: endpoint(value, authority, Wanted::Link)?,
         path: format!("{slash}{path}").into(),
     })
 }

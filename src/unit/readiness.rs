@@ -4,10 +4,11 @@
 //! `probe.rs`.
 
 use std::fmt;
+use std::path::Path;
 
 use super::parse::Reader;
 use super::probe::ready_when;
-use super::{Kind, Output, Probe, Service};
+use super::{Folders, Kind, Output, Probe, Service};
 
 const SECTION: &str = "service";
 const KEY: &str = "ReadyWhen";
@@ -69,7 +70,46 @@ pub(super) fn check(reader: &mut Reader, service: &Service) {
             "its output does not go to the log, where ReadyWhen= looks for a text",
             "leave StandardOutput= out, or StandardError=",
         ),
+        (_, Readiness::Probe(probe)) => return check_sight(reader, service, probe),
         _ => return,
     };
     reader.complain(SECTION, KEY, message, Some(hint));
+}
+
+/// Whether the daemon, which looks from where it is, can see what the service makes where that is.
+fn check_sight(reader: &mut Reader, service: &Service, probe: &Probe) {
+    let Some(key) = hiding(service, probe) else {
+        return;
+    };
+    // Where the service may go without it, it may be seen as well.
+    if service.ignore_unsupported.contains(&key) {
+        return;
+    }
+    let message = format!("`{probe}` looks from outside and sees nothing that {key}= hides");
+    let hint = "use ReadyWhen = \"exec:COMMAND\", which looks from inside";
+    reader.complain(SECTION, KEY, message, Some(hint));
+}
+
+/// The key that keeps the daemon from seeing what this looks for.
+fn hiding(service: &Service, probe: &Probe) -> Option<&'static str> {
+    let sandbox = service.sandbox.as_deref();
+    let has_network = sandbox.is_some_and(|sandbox| sandbox.private_network);
+    let path = match probe {
+        Probe::Exec(_) => return None,
+        Probe::Tcp(_) | Probe::Http(_) => return has_network.then_some("PrivateNetwork"),
+        Probe::Unix(place) if place.starts_with('@') => {
+            return has_network.then_some("PrivateNetwork");
+        }
+        Probe::Unix(place) => Path::new(&**place),
+        Probe::File(path) => path,
+    };
+    if service.root_directory.is_some() {
+        // Its own folders are where they are outside, and seen inside.
+        let mut own = service.folders.iter().flat_map(Folders::paths);
+        let is_shown = own.any(|own| path.starts_with(own));
+        return (!is_shown).then_some("RootDirectory");
+    }
+    let is_temporary = ["/tmp", "/var/tmp"].iter().any(|tmp| path.starts_with(tmp));
+    let has_own = sandbox.is_some_and(|sandbox| sandbox.private_tmp);
+    (is_temporary && has_own).then_some("PrivateTmp")
 }

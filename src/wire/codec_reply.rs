@@ -85,6 +85,7 @@ struct WireUnit {
     said: Option<String>,
     forgone: Option<Vec<String>>,
     awaits: Option<String>,
+    invocations: Option<Vec<String>>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -296,7 +297,7 @@ same_fields!(
         log_lost,
         frozen_ms,
     }
-    later { documentation, left_over, said, forgone, awaits, limits }
+    later { documentation, left_over, said, forgone, awaits, limits, invocations }
 );
 
 same_fields!(
@@ -359,6 +360,7 @@ mod tests {
             said: TEXT.to_owned(),
             forgone: vec!["Nice=5: why".to_owned()],
             awaits: TEXT.to_owned(),
+            invocations: vec![TEXT.to_owned()],
         }
     }
 

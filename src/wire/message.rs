@@ -145,6 +145,9 @@ pub struct UnitStatus {
     pub kind: String,
     /// The cgroup's folder, if there is one: the client reads CPU and memory there.
     pub cgroup: Option<String>,
+    /// Where there is no cgroup: of which lives of the service there may be processes, each its invocation's id. The
+    /// client finds them by that.
+    pub invocations: Vec<String>,
     /// Since when it stands still, if it does.
     pub frozen_ms: Option<u64>,
     /// Log bytes that could not be written.

@@ -285,15 +285,42 @@ fn a_newline_on_a_descriptor_tells() {
         bench.stop("web").is(ResultKind::Stopped);
     }
 
-    let keys = "ReadyWhen = 'fd:3'\nTimeoutStartSec = '500ms'";
+    // What cannot come is not waited for.
+    let keys = "ReadyWhen = 'fd:3'\nTimeoutStartSec = 'infinity'";
     bench.service("shy", "", "exec 3>&-; exec sleep 1000", keys);
     let done = bench.start("shy");
     let text = &done.is(ResultKind::Failed).result().text;
     assert_eq!(
         text,
-        "not ready within 500 ms: ReadyWhen=fd:3: it was closed without a newline"
+        "will not become ready: ReadyWhen=fd:3: it was closed without a newline"
     );
     assert!(!bench.home().join("run/shy.ready").exists());
+
+    // One that ends closes it too.
+    bench.service("brief", "", "exit 7", keys);
+    let done = bench.start("brief");
+    let text = &done.is(ResultKind::Failed).result().text;
+    assert_eq!(text, "exit code 7");
+    assert_eq!(bench.processes(), []);
+}
+
+#[test]
+fn a_command_that_is_not_there_is_not_waited_for() {
+    let bench = Bench::new();
+    let _daemon = bench.daemon();
+    for (program, reason) in [
+        ("no-such-program", "not found in PATH"),
+        ("/no/such/program", "No such file or directory"),
+    ] {
+        let keys = format!("ReadyWhen = 'exec:{program} x'\nTimeoutStartSec = 'infinity'");
+        bench.service("web", "", "exec sleep 1000", &keys);
+        let done = bench.start("web");
+        let text = &done.is(ResultKind::Failed).result().text;
+        let known =
+            format!("will not become ready: ReadyWhen=exec:{program} x: {program}: {reason}");
+        assert!(text.starts_with(&known), "{text}");
+        assert_eq!(bench.processes(), []);
+    }
 }
 
 /// Whatever a start waits for, a successor waits for it on, and what came while none was there counts.

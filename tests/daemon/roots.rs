@@ -1,6 +1,7 @@
 //! A root directory of the service's own.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command as Program;
 
@@ -73,6 +74,11 @@ fn a_service_lives_below_its_root() {
     assert!(top.contains("work") && !top.contains("proc"), "{top}");
     assert!(kept, "its folder is seen inside and is where it is outside");
     assert!(root.join("var/lib").join(&own).is_dir());
+    // Whoever the service runs as gets there.
+    for way in ["var", "var/lib"] {
+        let mode = fs::metadata(root.join(way)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o755, "{way}");
+    }
     assert!(!root.join("var/lib").join(&own).join("kept").exists());
 
     // A stream is opened where it is outside, by the service's rights.

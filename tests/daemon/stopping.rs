@@ -5,11 +5,12 @@ use std::process::Command as Program;
 
 use diakonos::daemon::Home;
 use diakonos::sys::cgroup::Tree;
+use diakonos::sys::clock::monotonic_ms;
 use diakonos::sys::files;
 use diakonos::sys::process::{Pid, PidFd};
 use diakonos::wire::{ProgressKind, ResultKind};
 
-use crate::harness::{Bench, Daemon, Deadline, exists, start, stop};
+use crate::harness::{Bench, Daemon, Deadline, PATIENCE_MS, exists, start, stop};
 
 /// A daemon that can make no cgroups, be it because nobody here can.
 pub(crate) fn without_cgroups(bench: &Bench) -> Daemon<'_> {
@@ -54,6 +55,40 @@ const TELLERS: &str = "\
 fn sorted(mut lines: Vec<String>) -> Vec<String> {
     lines.sort();
     lines
+}
+
+/// Wherever its processes have gone, what is shown of a service are all of them.
+#[test]
+fn who_has_left_its_session_is_still_shown() {
+    both_ways(|bench| {
+        let script = "\
+            (setsid env -i EAR=$EAR sh -c 'echo away > $EAR; exec sleep 7781' &); \
+            (setsid sh -c 'echo far > $EAR; exec sleep 7791' &); exec sleep 7801";
+        bench.service("web", "", script, "");
+        bench.service("other", "", "exec sleep 1000", "");
+        let mut ear = bench.ear();
+        bench.start("other").is(ResultKind::Started);
+        bench.start("web").is(ResultKind::Started);
+        assert_eq!(sorted(ear.take(2)), ["away", "far"]);
+        let deadline = monotonic_ms() + PATIENCE_MS;
+        loop {
+            let page = String::from_utf8(bench.run(&["status", "web"]).stdout).unwrap();
+            // The shells say so before they are what they become.
+            let all = ["sleep 7781", "sleep 7791", "sleep 7801"];
+            if all.iter().all(|command| page.contains(command)) {
+                assert!(!page.contains("sleep 1000"), "{page}");
+                let mut words = page.lines().map(|line| line.split_whitespace());
+                let tasks = words.find_map(|mut line| {
+                    line.find(|word| word.starts_with("tasks"))?;
+                    line.next()
+                });
+                assert_eq!(tasks, Some("3"), "{page}");
+                break;
+            }
+            assert!(monotonic_ms() < deadline, "{page}");
+        }
+        bench.stop("web").is(ResultKind::Stopped);
+    });
 }
 
 #[test]

@@ -343,6 +343,7 @@ impl Model {
             }
             Event::Ready { .. }
             | Event::Unready { .. }
+            | Event::Hopeless { .. }
             | Event::Said { .. }
             | Event::GroupEmpty { .. }
             | Event::OomKilled { .. }

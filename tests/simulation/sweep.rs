@@ -301,6 +301,7 @@ fn concerns(scene: &Scene<'_>, name: &UnitName, before: &Facts, model: &Model) -
         | Event::Spawned { run, .. }
         | Event::Ready { run }
         | Event::Unready { run, .. }
+        | Event::Hopeless { run, .. }
         | Event::Executed { run } => model
             .runs
             .get(run)

@@ -131,6 +131,7 @@ fn tell_event(event: &Event, names: &Names<'_>) -> String {
         | Event::Executed { .. }
         | Event::Ready { .. }
         | Event::Unready { .. }
+        | Event::Hopeless { .. }
         | Event::SpawnFailed { .. }
         | Event::Exited { .. }
         | Event::MainFound { .. }

@@ -611,6 +611,7 @@ fn run_of(event: &Event) -> Option<RunId> {
         | Event::Executed { run }
         | Event::Ready { run }
         | Event::Unready { run, .. }
+        | Event::Hopeless { run, .. }
         | Event::SpawnFailed { run, .. }
         | Event::Exited { run, .. }
         | Event::MainFound { run, .. }

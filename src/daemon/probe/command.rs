@@ -7,7 +7,7 @@ use mio::Token;
 
 use crate::engine::{Ending, Role, RunId, Spawn, SpawnFailure, UnitId};
 use crate::sys::cgroup::Cgroup;
-use crate::sys::process::{self, ExecStatus, Pid, PidFd, Wait, error_text, read_status};
+use crate::sys::process::{self, ExecStatus, Pid, PidFd, Step, Wait, error_text, read_status};
 use crate::unit::Exec;
 
 use super::super::account::Account;
@@ -18,7 +18,10 @@ use super::super::processes::{Processes, Turn};
 use super::super::sandbox::{Ground, confine};
 use super::super::sources::{Source, Sources};
 use super::super::spawn::{Objects, Order, prepare};
-use super::Tried;
+use super::{Tried, Unable};
+
+/// `ENOENT`.
+const NOT_FOUND: i32 = 2;
 
 /// See the module.
 #[derive(Debug)]
@@ -57,7 +60,10 @@ impl Command {
                 ExecStatus::Tolerated { .. } => {}
                 ExecStatus::Failed { step, errno } => {
                     let failure = self.objects.failure(step, errno);
-                    return Tried::Bad(failure.reason.into());
+                    return match unable(failure) {
+                        Unable::Now(reason) => Tried::Bad(reason),
+                        Unable::Ever(reason) => Tried::Hopeless(reason),
+                    };
                 }
                 ExecStatus::Executed | ExecStatus::Pending => break,
             }
@@ -87,21 +93,31 @@ impl Command {
     }
 }
 
+/// A program that is not there will not be there a moment later.
+fn unable(failure: SpawnFailure) -> Unable {
+    let is_missing = *failure.step == *Step::Exec.name() && failure.errno == NOT_FOUND;
+    let reason = String::from(failure.reason);
+    if is_missing {
+        Unable::Ever(reason)
+    } else {
+        Unable::Now(reason)
+    }
+}
+
 impl Processes {
     pub(super) fn begin_command(
         &mut self,
         exec: &Exec,
         (unit_id, run): (UnitId, RunId),
         turn: &mut Turn<'_>,
-    ) -> Result<Command, String> {
+    ) -> Result<Command, Unable> {
         let gone = || "the service is gone".to_owned();
         let unit = turn.engine.unit(unit_id).ok_or_else(gone)?;
         let service = unit.service.as_deref().ok_or_else(gone)?;
         let hold = self.holds.get(&unit_id).ok_or_else(gone)?;
-        let failed = |failure: SpawnFailure| String::from(failure.reason);
         // What it goes without was told when the service itself was started.
         let lenience = &mut Lenience::of(service);
-        let owner = Account::of_service(service, &self.ours, lenience).map_err(failed)?;
+        let owner = Account::of_service(service, &self.ours, lenience).map_err(unable)?;
         let main_pid = self.runs.get(&run).map(|run| run.pid.as_raw());
         let spawn = &Spawn {
             run,
@@ -120,18 +136,18 @@ impl Processes {
             invocation: &hold.invocation,
         };
         let fifos = self.fifos(unit.name.as_str());
-        let mut prepared = prepare(order, &fifos, lenience).map_err(failed)?;
+        let mut prepared = prepare(order, &fifos, lenience).map_err(unable)?;
         let ground = Ground {
             temporary: &self.home.temporary(unit.name.as_str()),
             main: main_of(&self.runs, unit_id),
             begins: false,
             pipes: [&fifos.out, &fifos.err],
         };
-        if let Some(confined) = confine(order, ground, lenience).map_err(failed)? {
+        if let Some(confined) = confine(order, ground, lenience).map_err(unable)? {
             prepared.spawn.setting.confinement = Some(confined.confinement);
             prepared.objects.places = confined.places;
         }
-        let beside = hold.beside(spawn.role).map_err(failed)?;
+        let beside = hold.beside(spawn.role).map_err(unable)?;
         let mut request = prepared.spawn;
         hold.endow(&mut request, self.limits);
         request.cgroup = beside.as_ref().map(Cgroup::entrance).or(request.cgroup);
@@ -149,7 +165,7 @@ impl Processes {
             Err(error) => {
                 // Nobody could watch it, so it must not live; it is reaped as an orphan.
                 let _ = pidfd.signal(9);
-                Err(error_text(&error))
+                Err(error_text(&error).into())
             }
         }
     }

@@ -26,6 +26,22 @@ pub(super) enum Tried {
     Well,
     /// Why not, for the reader.
     Bad(String),
+    /// Why not, and why it need not be tried again.
+    Hopeless(String),
+}
+
+/// Why a look could not be begun, for the reader.
+#[derive(Debug)]
+pub(super) enum Unable {
+    Now(String),
+    /// Nor later.
+    Ever(String),
+}
+
+impl From<String> for Unable {
+    fn from(reason: String) -> Self {
+        Self::Now(reason)
+    }
 }
 
 /// One look that is under way. Its descriptor is registered as [`super::sources::Source::Probe`] of the run.
@@ -68,7 +84,7 @@ impl Processes {
         probe: &Probe,
         (unit, run): (UnitId, RunId),
         turn: &mut Turn<'_>,
-    ) -> Result<Attempt, String> {
+    ) -> Result<Attempt, Unable> {
         let connection =
             |addresses, page| Ok(Attempt::Connection(Connection::new(addresses, page)));
         match probe {
@@ -79,7 +95,7 @@ impl Processes {
                 let command = self.begin_command(exec, (unit, run), turn)?;
                 Ok(Attempt::Command(Box::new(command)))
             }
-            Probe::File(path) => Err(format!("{} is not looked for", path.display())),
+            Probe::File(path) => Err(format!("{} is not looked for", path.display()).into()),
         }
     }
 }

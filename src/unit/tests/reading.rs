@@ -297,6 +297,46 @@ fn ways_to_be_ready() {
 }
 
 #[test]
+fn a_hint_is_of_the_form_that_was_meant() {
+    for (wrong, right) in [("http://", "http://localhost"), ("tcp:x", "tcp:localhost")] {
+        let said = refusal(&format!("ExecStart = 'a'\nReadyWhen = '{wrong}'"));
+        assert!(said.contains(&format!("such as \"{right}")), "{said}");
+    }
+}
+
+/// The daemon looks from where it is.
+#[test]
+fn what_is_hidden_cannot_be_waited_for() {
+    for (key, ready) in [
+        ("PrivateTmp = true", "file:/tmp/a"),
+        ("PrivateTmp = true", "unix:/var/tmp/a"),
+        ("PrivateNetwork = true", "tcp:localhost:80"),
+        ("PrivateNetwork = true", "http://localhost/"),
+        ("PrivateNetwork = true", "unix:@a"),
+        ("RootDirectory = '/srv'", "file:/run/other/a"),
+        ("RootDirectory = '/srv'", "unix:/run/a"),
+    ] {
+        let text = format!("ExecStart = 'a'\nReadyWhen = '{ready}'\n{key}");
+        let name = key.split(' ').next().unwrap();
+        let said = refusal(&text);
+        assert!(said.contains(&format!("that {name}= hides")), "{said}");
+        assert!(said.contains("exec:COMMAND"), "{said}");
+        // Where it may come to nothing, so may the hiding.
+        service(&format!("{text}\nIgnoreUnsupported = '{name}'"));
+    }
+    for seen in [
+        "PrivateTmp = true\nReadyWhen = 'file:/run/a'",
+        "PrivateTmp = true\nReadyWhen = 'exec:test -e /tmp/a'",
+        "PrivateNetwork = true\nReadyWhen = 'unix:/run/a'",
+        "PrivateTmp = true\nReadyWhen = 'tcp:localhost:80'",
+        "RootDirectory = '/srv'\nReadyWhen = 'tcp:localhost:80'",
+        "RootDirectory = '/srv'\nRuntimeDirectory = 'a'\nReadyWhen = 'unix:%t/a/b'",
+    ] {
+        service(&format!("ExecStart = 'a'\n{seen}"));
+    }
+}
+
+#[test]
 fn what_is_printed_reads_back() {
     let full = include_str!("full.service");
     let simple = "[service]\nExecStart = 'a'\nStandardError = 'log:err'";

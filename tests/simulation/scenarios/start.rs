@@ -52,6 +52,33 @@ fn a_service_that_says_when_it_is_ready_is_up_then() {
     );
 }
 
+/// Nobody waits for what cannot come.
+#[test]
+fn a_service_that_cannot_become_ready_has_failed_at_once() {
+    let mut stage = Stage::new(vec![with(service("a"), |s| {
+        s.readiness = Readiness::Descriptor(3);
+    })]);
+    let request = stage.start("a");
+    let run = stage.launch("a", Role::Start);
+    let hopeless = Event::Hopeless {
+        run,
+        reason: "it was closed".into(),
+    };
+    stage.feed(hopeless.clone());
+    stage.feed(hopeless);
+    stage.end(run, signal(15));
+    let failure = Failure::Hopeless {
+        awaited: "ReadyWhen=fd:3: it was closed".into(),
+    };
+    assert_eq!(
+        stage.outcome(request, "a"),
+        Some(Outcome::Failed {
+            failure,
+            retry_ms: None
+        })
+    );
+}
+
 #[test]
 fn a_service_that_never_becomes_ready_has_failed() {
     let mut stage = Stage::new(vec![with(service("a"), |s| {
