@@ -14,13 +14,13 @@ use super::render;
 use super::style::{Palette, Tone};
 use super::text::{clean, count, fit, span_until};
 use super::usage::Survey;
-use crate::engine::Command;
+use crate::engine::{Command, State};
 use crate::sys::clock::monotonic_ms;
 use crate::sys::poll::wait_readable;
 use crate::sys::process::error_text;
 use crate::sys::signals::Watched;
 use crate::unit::Signal;
-use crate::wire::{Final, Progress, ProgressKind, Reply};
+use crate::wire::{Final, Progress, ProgressKind, Reply, UnitStatus};
 
 /// After this long a command that waits says what it waits for.
 pub(super) const MENTION_MS: u64 = 1_000;
@@ -140,9 +140,7 @@ impl<'a> Waiting<'a> {
 
     /// Brings the line that says what is waited for up to date; without a terminal each thing is said once.
     pub(super) fn show(&mut self) {
-        let stopping = self.announced.iter().rev();
-        let newest = stopping.max_by_key(|(progress, _)| progress.kind == ProgressKind::Stopping);
-        let Some((progress, at_ms)) = newest.cloned() else {
+        let Some((progress, at_ms, status)) = self.newest() else {
             let text = format!("{} …", self.purpose);
             self.transient(&text);
             return;
@@ -151,9 +149,12 @@ impl<'a> Waiting<'a> {
         let passed_ms = monotonic_ms().saturating_sub(at_ms);
         let text = if progress.kind == ProgressKind::Stopping {
             let left = progress.in_ms.map(|in_ms| in_ms.saturating_sub(passed_ms));
-            let alive = self.alive(&progress.unit);
+            let alive = status.as_ref().map_or_else(unknown, alive);
             match left {
-                Some(left_ms) => format!("{unit}: SIGKILL in {}; {alive}", span_until(left_ms)),
+                Some(left_ms) => {
+                    let text = clean(&progress.text);
+                    format!("{unit}: {text} in {}; {alive}", span_until(left_ms))
+                }
                 None => format!("{unit}: {alive}"),
             }
         } else {
@@ -167,34 +168,26 @@ impl<'a> Waiting<'a> {
         }
     }
 
-    /// Who of a unit's processes is still there, in words.
-    fn alive(&self, unit: &str) -> String {
-        let unknown = || "is stopping".to_owned();
-        let Ok(Some(mut client)) = self.place.connect() else {
-            return unknown();
-        };
-        let names = vec![unit.to_owned()];
-        let Ok(units) = client.units(Command::Status { names }, &[]) else {
-            return unknown();
-        };
-        let Some(status) = units.first() else {
-            return unknown();
-        };
-        let processes = Survey::default().usage(status).processes;
-        if processes.is_empty() {
-            return unknown();
+    /// What was announced last and is not over, a stop before anything else, and how its unit is, if that is known.
+    /// What is over is forgotten: an end takes no time where no process is left, and nobody tells of it.
+    fn newest(&mut self) -> Option<(Progress, u64, Option<UnitStatus>)> {
+        loop {
+            let all = self.announced.iter().enumerate();
+            let (place, (progress, at_ms)) = all
+                .max_by_key(|(place, (known, _))| (known.kind == ProgressKind::Stopping, *place))?;
+            let status = self.status(&progress.unit);
+            if !status.as_ref().is_some_and(|now| is_over(progress, now)) {
+                return Some((progress.clone(), *at_ms, status));
+            }
+            self.announced.remove(place);
         }
-        let shown = processes.iter().take(NAMED_MAX);
-        let shown: Vec<String> = shown
-            .map(|process| format!("{} {}", process.pid, fit(&process.command, 24)))
-            .collect();
-        let more = if processes.len() > NAMED_MAX {
-            ", …"
-        } else {
-            ""
-        };
-        let number = count(processes.len(), "process", "processes");
-        format!("{number} still alive ({}{more})", shown.join(", "))
+    }
+
+    fn status(&self, unit: &str) -> Option<UnitStatus> {
+        let mut client = self.place.connect().ok().flatten()?;
+        let names = vec![unit.to_owned()];
+        let units = client.units(Command::Status { names }, &[]).ok()?;
+        units.into_iter().next()
     }
 
     fn transient(&mut self, text: &str) {
@@ -226,5 +219,73 @@ impl<'a> Waiting<'a> {
             self.purpose
         ));
         Failure::silent(Exit::Detached).hint("`diakonos list` shows how far it is")
+    }
+}
+
+/// Whether the unit has gone on since this was announced.
+fn is_over(progress: &Progress, now: &UnitStatus) -> bool {
+    match progress.kind {
+        ProgressKind::Stopping => now.state != State::Stopping.word(),
+        ProgressKind::Waits => {
+            let ways = [State::Waiting, State::Starting, State::Reloading];
+            !ways.iter().any(|way| now.state == way.word())
+        }
+        _ => false,
+    }
+}
+
+fn unknown() -> String {
+    "is stopping".to_owned()
+}
+
+/// Who of a unit's processes is still there, in words.
+fn alive(status: &UnitStatus) -> String {
+    let processes = Survey::default().usage(status).processes;
+    if processes.is_empty() {
+        return unknown();
+    }
+    let shown = processes.iter().take(NAMED_MAX);
+    let shown: Vec<String> = shown
+        .map(|process| format!("{} {}", process.pid, fit(&process.command, 24)))
+        .collect();
+    let more = if processes.len() > NAMED_MAX {
+        ", …"
+    } else {
+        ""
+    };
+    let number = count(processes.len(), "process", "processes");
+    format!("{number} still alive ({}{more})", shown.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_announced_is_over_once_the_unit_has_gone_on() {
+        let now = |state: State| UnitStatus {
+            state: state.word().to_owned(),
+            ..UnitStatus::default()
+        };
+        let told = |kind| Progress {
+            kind,
+            unit: "web".to_owned(),
+            text: "SIGKILL follows".to_owned(),
+            in_ms: Some(10_000),
+        };
+        let stopping = told(ProgressKind::Stopping);
+        assert!(!is_over(&stopping, &now(State::Stopping)));
+        for state in [
+            State::Stopped,
+            State::Failed,
+            State::Backoff,
+            State::Running,
+        ] {
+            assert!(is_over(&stopping, &now(state)));
+        }
+        let waits = told(ProgressKind::Waits);
+        assert!(!is_over(&waits, &now(State::Waiting)));
+        assert!(!is_over(&waits, &now(State::Starting)));
+        assert!(is_over(&waits, &now(State::Failed)));
     }
 }

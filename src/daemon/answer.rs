@@ -1,6 +1,6 @@
 //! What the engine answers, as the wire's messages: results, progress, refusals, each with a text for readers.
 
-use crate::engine::{Answer, Engine, Failure, Moment, Notice, Outcome, Refusal, State};
+use crate::engine::{Answer, Engine, Failure, Impossible, Moment, Notice, Outcome, Refusal, State};
 use crate::sys::process::Step;
 use crate::unit::UnitName;
 use crate::wire::{ErrorKind, Final, Progress, ProgressKind, ResultKind, UnitResult, WireError};
@@ -47,7 +47,11 @@ fn result(unit: &UnitName, outcome: Outcome, engine: &Engine) -> UnitResult {
             (ResultKind::Superseded, text)
         }
         Outcome::Impossible { reason } => {
-            (ResultKind::Impossible, text::impossible(*reason).to_owned())
+            let kind = match reason {
+                Impossible::NotRunning | Impossible::NoProcess => ResultKind::NotRunning,
+                Impossible::NoReload | Impossible::Frozen => ResultKind::Impossible,
+            };
+            (kind, text::impossible(*reason).to_owned())
         }
     };
     let retry_ms = match outcome {
@@ -60,6 +64,7 @@ fn result(unit: &UnitName, outcome: Outcome, engine: &Engine) -> UnitResult {
         text,
         retry_ms,
         hint: place_to_mend(unit, &outcome, engine),
+        left: Vec::new(),
     }
 }
 
@@ -117,6 +122,7 @@ pub(super) fn spoiled(unit: &UnitName, error: WireError) -> UnitResult {
         text: error.message,
         retry_ms: None,
         hint: Some(error.hint.unwrap_or_else(again)),
+        left: Vec::new(),
     }
 }
 
@@ -155,6 +161,7 @@ pub(super) fn accepted(targets: &[UnitName], verb: &str) -> Final {
         text: format!("{verb} requested"),
         retry_ms: None,
         hint: None,
+        left: Vec::new(),
     });
     Final::Results(results.collect())
 }
@@ -193,7 +200,7 @@ pub(super) fn progress(notice: Notice, now: Moment) -> Progress {
         } => {
             let in_ms = kill_at.map(|at| at.since_ms(now));
             let text = match in_ms {
-                Some(ms) => format!("stopping; {last} follows in {}", text::span(ms)),
+                Some(_) => format!("{last} follows"),
                 None => "stopping".to_owned(),
             };
             (ProgressKind::Stopping, unit.to_string(), text, in_ms)
@@ -234,6 +241,7 @@ pub(super) fn plain(name: &UnitName, kind: ResultKind, text: String) -> UnitResu
         text,
         retry_ms: None,
         hint: None,
+        left: Vec::new(),
     }
 }
 

@@ -22,7 +22,6 @@ use crate::unit::{Context, SearchPath};
 use crate::wire::{Progress, Reply};
 
 use super::Guarded;
-use super::account::Account;
 use super::answer;
 use super::enabled::Enabled;
 use super::guardian::message::Note;
@@ -378,7 +377,17 @@ impl Daemon {
                 self.processes
                     .apply(&effect, engine, sources, &mut self.events);
             }
-            Effect::Publish(change) => publish(&change, &self.processes.ours),
+            Effect::Publish(change) => {
+                let unit = self.engine.id(&change.unit);
+                let cause = match unit {
+                    Some(unit) => {
+                        self.processes
+                            .cause((unit, change.to), &change.cause, &self.engine)
+                    }
+                    None => text::cause(&change.cause, &self.processes.ours),
+                };
+                publish(&change, &cause);
+            }
             Effect::Notify { request, notice } => {
                 self.tell(request, answer::progress(notice, now()));
             }
@@ -410,16 +419,14 @@ fn poll_for(poll: &mut Poll, ready: &mut Events, timeout: Option<Duration>) {
 }
 
 /// Every change of state goes to the daemon's log with its cause.
-fn publish(change: &Change, ours: &Account) {
+fn publish(change: &Change, cause: &str) {
     let Change {
         unit,
         from,
         to,
-        cause,
         retry,
         ..
     } = change;
-    let cause = text::cause(cause, ours);
     match retry {
         Some(Retry { attempt, delay_ms }) => {
             let delay = text::span(*delay_ms);

@@ -225,6 +225,7 @@ impl Processes {
             hint: Some(format!(
                 "nothing was signalled; `kill {numbers}`, then `diakonos start {name}`"
             )),
+            left: Vec::new(),
         })
     }
 

@@ -53,7 +53,7 @@ pub(super) struct Loaded {
     pub(super) absent: Vec<Absent>,
     /// For the client: what changed in the files.
     pub(super) notices: Vec<Progress>,
-    /// What was found and cannot be started; the engine never hears of it.
+    /// Answers of the shell's own: of what was found and cannot be started, above all. The engine never hears of it.
     pub(super) failed: Vec<UnitResult>,
     /// What is to be said besides if all of it is refused.
     pub(super) in_vain: Option<&'static str>,

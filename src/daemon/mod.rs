@@ -42,6 +42,7 @@ mod setting;
 mod settling;
 mod slot_file;
 mod sources;
+mod spared;
 mod spawn;
 mod spot;
 mod state;

@@ -162,7 +162,7 @@ impl Daemon {
                 Course::Answer(self.set(&targets, &settings)?)
             }
             Command::Upgrade => Course::Upgrade,
-            Command::Kill => now_finished(Verb::Shutdown, Loaded::default()),
+            Command::Kill => now_finished(Verb::Shutdown, self.for_the_end()),
             Command::Enable { names } => {
                 let targets = loader.resolve(&names, Among::LoadedAndFiles)?;
                 Course::Answer(self.enable(&targets, path, session)?)
@@ -232,7 +232,8 @@ impl Daemon {
     /// The engine's last word on a request.
     pub(super) fn answered(&mut self, request: RequestId, answer: Answer) {
         let refused = matches!(answer, Answer::Refused(_));
-        let last = answer::last(answer, &self.engine);
+        let mut last = answer::last(answer, &self.engine);
+        self.processes.name_spared(&mut last, &self.engine);
         if let Some(waiter) = self.waiting.remove(&request) {
             return self.finish(waiter.session, waiter.complete(last));
         }

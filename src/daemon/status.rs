@@ -2,13 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use crate::engine::{Cause, Engine, Moment, State, UnitId};
+use crate::engine::{Engine, Moment, State, UnitId, View};
 use crate::sys::clock;
 use crate::sys::process::Pid;
 use crate::unit::{self, Resources, Unit, UnitName};
 use crate::wire::{DaemonStatus, PROTOCOL_VERSION, UnitStatus};
 
-use super::account::Account;
 use super::enabled::Enabled;
 use super::environment::invocation_of;
 use super::lenience::is_about;
@@ -60,7 +59,7 @@ pub(super) fn unit(id: UnitId, around: &Surroundings<'_>) -> Option<UnitStatus> 
         active: view.state.active_state().to_owned(),
         phase: view.phase.to_owned(),
         since_ms: around.wall(view.since),
-        cause: why(view.origin, view.cause, &around.processes.ours),
+        cause: why(&view, around),
         pid: view.main.map(|main| main.pid),
         run: view.main.map(|main| main.run.0),
         restarts: view.restarts,
@@ -99,14 +98,12 @@ fn with_left(mut status: UnitStatus, left: &BTreeSet<Pid>) -> UnitStatus {
 }
 
 /// Why a unit is as it is: why its present life began, and what came of that since.
-fn why(origin: Option<&Cause>, cause: &Cause, ours: &Account) -> String {
-    match origin.filter(|origin| *origin != cause) {
-        Some(origin) => format!(
-            "{}; {}",
-            text::cause(origin, ours),
-            text::cause(cause, ours)
-        ),
-        None => text::cause(cause, ours),
+fn why(view: &View<'_>, around: &Surroundings<'_>) -> String {
+    let processes = around.processes;
+    let last = processes.cause((view.id, view.state), view.cause, around.engine);
+    match view.origin.filter(|origin| *origin != view.cause) {
+        Some(origin) => format!("{}; {last}", text::cause(origin, &processes.ours)),
+        None => last,
     }
 }
 

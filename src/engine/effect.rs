@@ -142,7 +142,8 @@ pub enum Notice {
         unit: UnitName,
         awaited: String,
     },
-    /// SIGTERM (or `KillSignal=`) was sent; SIGKILL (or `FinalKillSignal=`) comes at `kill_at`, if ever.
+    /// SIGTERM (or `KillSignal=`) was sent; SIGKILL (or `FinalKillSignal=`) comes at `kill_at`, if
+    /// it is still to come.
     Stopping {
         unit: UnitName,
         kill_at: Option<Moment>,

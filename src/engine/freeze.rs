@@ -63,10 +63,16 @@ impl Engine {
         let mut open = Open::new(Awaited::Thaw, units);
         open.involved.extend(units);
         for unit in units {
-            match self.service(*unit).map(|service| service.freeze) {
-                Some(Some(_)) => self.thaw(*unit),
-                Some(None) => open.settle(*unit, Outcome::Thawed),
-                None => {}
+            let Some(service) = self.service(*unit) else {
+                continue;
+            };
+            if service.freeze.is_some() {
+                self.thaw(*unit);
+            } else if service.kind().is_up() {
+                open.settle(*unit, Outcome::Thawed);
+            } else {
+                let reason = Impossible::NotRunning;
+                open.settle(*unit, Outcome::Impossible { reason });
             }
         }
         self.open(wish.request, open);

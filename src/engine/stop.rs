@@ -151,7 +151,7 @@ impl Engine {
             (Stage::Gentle, Round::Main | Round::Final) => self.arm_stop(unit),
             (Stage::Hard, _) => self.arm_kill(unit),
         }
-        self.tell_stopping(unit);
+        self.tell_stopping(unit, stage);
         self.advance_kill(unit);
         if !self.takes_time() {
             self.harden(unit);
@@ -296,7 +296,11 @@ impl Engine {
         match (left.group, stage) {
             (Group::Settled, _) => self.round_done(unit),
             // KillMode=mixed: the main process has ended, the rest gets SIGKILL if it may.
-            (Group::Watched, Stage::Gentle) if kills_rest => self.harden(unit),
+            // That is as it should be, so that it is no failure and no warning.
+            (Group::Watched, Stage::Gentle) if kills_rest => {
+                self.send_last(unit);
+                self.tell_stopping(unit, Stage::Hard);
+            }
             (Group::Watched, _) => {}
         }
     }
@@ -326,8 +330,18 @@ impl Engine {
         }
     }
 
-    /// SIGKILL for whatever this kill waits for.
+    /// SIGKILL for whatever this kill waits for, since its time is over.
     pub(super) fn harden(&mut self, unit: UnitId) {
+        if self.send_last(unit)
+            && let Some(name) = self.name(unit)
+        {
+            let last = self.last_signal(unit);
+            self.notify(unit, &Notice::Killing { unit: name, last });
+        }
+    }
+
+    /// The same without a word. Whether it was not sent before.
+    fn send_last(&mut self, unit: UnitId) -> bool {
         let Some(Phase::Killing {
             left,
             round,
@@ -335,7 +349,7 @@ impl Engine {
             stage: Stage::Gentle,
         }) = self.phase(unit).cloned()
         else {
-            return;
+            return false;
         };
         self.send_kill(unit, left, (Stage::Hard, round));
         self.enter(
@@ -349,10 +363,7 @@ impl Engine {
             None,
         );
         self.arm_kill(unit);
-        if let Some(name) = self.name(unit) {
-            let last = self.last_signal(unit);
-            self.notify(unit, &Notice::Killing { unit: name, last });
-        }
+        true
     }
 
     fn round_done(&mut self, unit: UnitId) {
@@ -421,11 +432,14 @@ impl Engine {
         self.arm(unit, Span::Finite(wait));
     }
 
-    fn tell_stopping(&mut self, unit: UnitId) {
+    fn tell_stopping(&mut self, unit: UnitId, stage: Stage) {
         let Some(definition) = self.definition(unit) else {
             return;
         };
-        let kills = definition.kill.send_sigkill && definition.kill.mode != KillMode::None;
+        // In the second stage it was sent already.
+        let kills = stage == Stage::Gentle
+            && definition.kill.send_sigkill
+            && definition.kill.mode != KillMode::None;
         let kill_at = if kills { self.timers.get(unit) } else { None };
         let last = self.last_signal(unit);
         if let Some(name) = self.name(unit) {

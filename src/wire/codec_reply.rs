@@ -54,6 +54,7 @@ pub(super) struct WireResult {
     text: String,
     retry_ms: Option<u64>,
     hint: Option<String>,
+    left: Option<Vec<u32>>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -212,6 +213,7 @@ impl From<&UnitResult> for WireResult {
             text: result.text.clone(),
             retry_ms: result.retry_ms,
             hint: result.hint.clone(),
+            left: (!result.left.is_empty()).then(|| result.left.clone()),
         }
     }
 }
@@ -224,6 +226,7 @@ impl WireResult {
             text: self.text,
             retry_ms: self.retry_ms,
             hint: self.hint,
+            left: self.left.unwrap_or_default(),
         })
     }
 }
@@ -409,6 +412,7 @@ mod tests {
             Failed,
             ResultKind::Superseded,
             Impossible,
+            ResultKind::NotRunning,
             Enabled,
             Disabled,
         ];
@@ -418,6 +422,7 @@ mod tests {
             text: TEXT.to_owned(),
             retry_ms: (kind == Failed).then_some(7),
             hint: (kind == Impossible).then(|| TEXT.to_owned()),
+            left: if kind == Stopped { vec![1, 2] } else { vec![] },
         });
         check(&Reply::Final(Final::Results(results.to_vec())));
         check(&Reply::Final(Final::Results(vec![])));

@@ -309,6 +309,7 @@ mod tests {
             text: "a \"quoted\"\n text".to_owned(),
             retry_ms: Some(7),
             hint: None,
+            left: vec![7],
         };
         let waits = |awaited| {
             HandedStage::Waiting(HandedRequest {

@@ -86,6 +86,8 @@ pub struct UnitResult {
     /// The automatic restart that follows a failure.
     pub retry_ms: Option<u64>,
     pub hint: Option<String>,
+    /// Processes that live on after its stop, because its unit says so; the text names them.
+    pub left: Vec<u32>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,7 +107,10 @@ pub enum ResultKind {
     LeftDown,
     Failed,
     Superseded,
+    /// It cannot be done to this unit as it is.
     Impossible,
+    /// Nor to this one: it has no process.
+    NotRunning,
     Enabled,
     Disabled,
 }

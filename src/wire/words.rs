@@ -89,6 +89,7 @@ words! { ResultKind, "result":
     Failed = "failed",
     Superseded = "superseded",
     Impossible = "impossible",
+    NotRunning = "not-running",
     Enabled = "enabled",
     Disabled = "disabled",
 }

@@ -91,7 +91,8 @@ fn stands_still_and_goes_on(bench: &Bench, daemon: Daemon<'_>) {
     let done = bench.stop("pair");
     done.is(ResultKind::Stopped);
     assert_eq!(done.progress.len(), 1, "{done:?}");
-    freeze(bench, "pair").is(ResultKind::Impossible);
+    freeze(bench, "pair").is(ResultKind::NotRunning);
+    thaw(bench, "pair").is(ResultKind::NotRunning);
     daemon.end();
 }
 

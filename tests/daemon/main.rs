@@ -34,6 +34,7 @@ mod repeat;
 mod restart;
 mod roots;
 mod sandbox;
+mod spared;
 mod startup;
 mod stopping;
 mod supervisor;

@@ -100,3 +100,59 @@ fn a_run_that_never_was_is_an_error_that_names_those_that_were() {
     assert_eq!((code, said.contains("hint: `all`")), (2, true), "{said}");
     daemon.end();
 }
+
+/// A service whose end took no time is not said to be stopping while another one is waited for.
+#[test]
+fn what_has_long_ended_is_not_said_to_be_stopping() {
+    let bench = Bench::new();
+    let daemon = bench.daemon();
+    bench.service("ended", "", "exit 1", "");
+    let file = "[service]\nType = \"oneshot\"\nExecStart = \"/bin/sleep 2\"\n";
+    bench.file("slow", file);
+    let (code, out, said) = run(&bench, &["start", "ended", "slow"]);
+    assert_eq!(code, 0, "{out}{said}");
+    assert!(out.contains("slow: has run to its end"), "{out}");
+    assert!(
+        !said.contains("SIGKILL") && !said.contains("is stopping"),
+        "{said}"
+    );
+    daemon.end();
+}
+
+/// The line says which signal is the last one.
+#[test]
+fn a_stop_that_takes_long_names_its_last_signal() {
+    let bench = Bench::new();
+    let daemon = bench.daemon();
+    let script = "trap '' TERM; while :; do sleep 1000; done";
+    bench.service(
+        "web",
+        "",
+        script,
+        "FinalKillSignal = \"QUIT\"\nTimeoutStopSec = 2",
+    );
+    bench.start("web").is(ResultKind::Started);
+    let (_, _, said) = run(&bench, &["stop", "web"]);
+    assert!(said.contains("web: SIGQUIT follows in "), "{said}");
+    daemon.end();
+}
+
+#[test]
+fn what_does_not_run_is_told_apart_from_what_cannot_be_done() {
+    let bench = Bench::new();
+    let daemon = bench.daemon();
+    bench.service("web", "", "exec sleep 1000", "");
+    bench.start("web").is(ResultKind::Started);
+    let (code, _, said) = run(&bench, &["reload", "web"]);
+    assert_eq!((code, said.contains("no ExecReload")), (1, true), "{said}");
+    bench.stop("web").is(ResultKind::Stopped);
+    for words in [["reload", "web"], ["thaw", "web"], ["freeze", "web"]] {
+        let (code, _, said) = run(&bench, &words);
+        assert_eq!(
+            (code, said.contains("web: not running")),
+            (3, true),
+            "{said}"
+        );
+    }
+    daemon.end();
+}

@@ -9,7 +9,7 @@ use super::page;
 use crate::cli::args::Given;
 use crate::cli::client::other_answer;
 use crate::cli::exit::{Exit, Failure};
-use crate::cli::output::answer;
+use crate::cli::output::{answer, aside};
 use crate::cli::patient::Unwaiting;
 use crate::cli::place::{Place, find_home, home_hint};
 use crate::cli::render;
@@ -23,7 +23,7 @@ use crate::engine::Command;
 use crate::sys::clock;
 use crate::sys::poll::wait_readable;
 use crate::sys::process::{Pid, PidFd};
-use crate::wire::{Final, UnitStatus};
+use crate::wire::{Final, UnitResult, UnitStatus};
 
 /// What is kept of a line of the daemon's log until it is whole; a longer one is written in parts.
 const LINE_BYTES: usize = 512;
@@ -261,7 +261,11 @@ fn kill(given: &Given) -> Result<Exit, Failure> {
     left.retain(|unit| !unit.left_over.is_empty());
     let purpose = "stop all services and the daemon".to_owned();
     let mut waiting = Waiting::new(given, &place, purpose);
-    waiting.carry_out(&mut client, Command::Kill)?;
+    let last = waiting.carry_out(&mut client, Command::Kill)?;
+    let spared = match last {
+        Final::Results(results) => results,
+        _ => Vec::new(),
+    };
     // A connection closes a little earlier than its process ends.
     // Should it have died meanwhile, its successor has done it.
     let last = client.process().into_iter();
@@ -281,8 +285,33 @@ fn kill(given: &Given) -> Result<Exit, Failure> {
     if !left.is_empty() {
         return Err(left_behind(&left));
     }
-    answer("the daemon has ended; no service is left\n")?;
-    Ok(Exit::Done)
+    tell_spared(given, &spared)
+}
+
+/// Says who lives on because the units say so; that none is left only where that is so.
+fn tell_spared(given: &Given, results: &[UnitResult]) -> Result<Exit, Failure> {
+    let palette = given.error_palette();
+    let (spared, failed): (Vec<&UnitResult>, Vec<&UnitResult>) = results
+        .iter()
+        .filter(|result| !result.left.is_empty() || !render::is_success(result))
+        .partition(|result| render::is_success(result));
+    for result in &failed {
+        aside(&render::failures(result, (&result.unit, &[]), palette));
+    }
+    if !failed.is_empty() || !spared.is_empty() {
+        let spared: Vec<UnitResult> = spared.into_iter().cloned().collect();
+        let said = "the daemon has ended; not all processes of its services have";
+        answer(format!(
+            "{}{said}\n",
+            render::successes(&spared, given.palette())
+        ))?;
+    } else {
+        answer("the daemon has ended; no service is left\n")?;
+    }
+    Ok(match failed.is_empty() {
+        true => Exit::Done,
+        false => Exit::Failed,
+    })
 }
 
 /// What the daemon could neither watch nor stop.

@@ -167,9 +167,10 @@ pub(in crate::cli) const RELOAD: Row = Row {
     exits: &[FAILED, NOT_RUNNING, NO_SUCH, DETACHED],
     run: |given| {
         let names = names(given)?;
-        if_running(given, "reload", Command::Reload { names }, |_| {
-            Err(no_daemon())
-        })
+        let command = Command::Reload {
+            names: names.clone(),
+        };
+        on_running(given, &names, ("reload", command))
     },
 };
 
@@ -254,7 +255,7 @@ pub(super) fn on_running(
     let place = Place::find(given)?;
     let mut client = place.connect_or_succeed()?.ok_or_else(no_daemon)?;
     let mut results = ask(given, &place, &mut client, wish)?;
-    let is_down = |result: &UnitResult| result.kind == ResultKind::Impossible;
+    let is_down = |result: &UnitResult| result.kind == ResultKind::NotRunning;
     results.retain(|result| !is_down(result) || names.contains(&result.unit));
     if results.is_empty() {
         return Err(Failure::new(

@@ -49,7 +49,10 @@ pub(in crate::cli) fn is_success(result: &UnitResult) -> bool {
         | ResultKind::LeftDown
         | ResultKind::Enabled
         | ResultKind::Disabled => true,
-        ResultKind::Failed | ResultKind::Superseded | ResultKind::Impossible => false,
+        ResultKind::Failed
+        | ResultKind::Superseded
+        | ResultKind::Impossible
+        | ResultKind::NotRunning => false,
     }
 }
 
@@ -114,6 +117,7 @@ mod tests {
             text: text.to_owned(),
             retry_ms: None,
             hint: None,
+            left: Vec::new(),
         }
     }
 

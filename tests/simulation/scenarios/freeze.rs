@@ -145,6 +145,8 @@ fn only_what_runs_and_does_nothing_else_can_be_frozen() {
     let reason = Impossible::NotRunning;
     let impossible = |reason| Some(Outcome::Impossible { reason });
     assert_eq!(stage.outcome(request, "a"), impossible(reason));
+    let request = stage.ask(Verb::Thaw, &["a"]);
+    assert_eq!(stage.outcome(request, "a"), impossible(reason));
     stage.end(run, Ending::Code(0));
     let request = stage.ask(Verb::Freeze, &["a"]);
     let reason = Impossible::NoProcess;

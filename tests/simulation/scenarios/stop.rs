@@ -120,13 +120,16 @@ fn mixed_terms_the_main_process_and_kills_the_rest() {
     let run = stage.bring_up("a");
     stage.crowd("a");
     stage.signals();
-    stage.stop("a");
+    let request = stage.stop("a");
     assert_eq!(
         stage.signals(),
         [(Target::Run(run), 15), (Target::Run(run), 18)]
     );
     stage.end(run, signal(15));
     assert_eq!(stage.signals(), [(Target::Group, 9)]);
+    // It has stopped in time.
+    let is_warned = |notice: &Notice| matches!(notice, Notice::Killing { .. });
+    assert!(!stage.notices(request).iter().any(is_warned));
     stage.uncrowd("a");
     assert_eq!(stage.state("a"), State::Stopped);
 }
