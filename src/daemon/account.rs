@@ -133,7 +133,7 @@ fn failed(key: &'static str, text: &str, error: &std::io::Error) -> SpawnFailure
     failure(key, errno, reason)
 }
 
-/// Fails by the first of the keys that may not be ignored.
+/// Fails by the keys that may not be ignored.
 fn not_root(service: &Service, we: &str, lenience: &mut Lenience<'_>) -> Result<(), SpawnFailure> {
     let groups = &service.supplementary_groups;
     let groups = Some(groups.join(" ")).filter(|_| !groups.is_empty());
@@ -145,7 +145,7 @@ fn not_root(service: &Service, we: &str, lenience: &mut Lenience<'_>) -> Result<
     for (key, text) in wanted {
         let Some(text) = text else { continue };
         let reason = format!("{key}={text}: only root may switch users, this daemon runs as {we}");
-        lenience.forgo(key, failure(key, NOT_PERMITTED, reason))?;
+        lenience.defer(key, failure(key, NOT_PERMITTED, reason));
     }
-    Ok(())
+    lenience.verdict()
 }

@@ -5,6 +5,7 @@ use crate::sys::process::Step;
 use crate::unit::UnitName;
 use crate::wire::{ErrorKind, Final, Progress, ProgressKind, ResultKind, UnitResult, WireError};
 
+use super::lenience::KEYS_APART;
 use super::{leftover, text};
 
 /// The last frame of a request that the engine has answered.
@@ -94,13 +95,17 @@ fn place_to_mend(unit: &UnitName, outcome: &Outcome, engine: &Engine) -> Option<
         _ => return None,
     };
     let file = engine.unit(engine.id(unit)?)?.path.display();
-    let place = format!("{key}= in {file}");
+    let keys: Vec<&str> = key.split(KEYS_APART).collect();
+    let place = format!("{}= in {file}", keys.join("=, "));
     let is_about_us = failure.names_key() && BEYOND_US.contains(&failure.errno);
-    Some(if is_about_us && !NEEDED.contains(&&*key) {
-        format!("{place}; with IgnoreUnsupported = [\"{key}\"] it goes without")
-    } else {
-        place
-    })
+    Some(
+        if is_about_us && !keys.iter().any(|key| NEEDED.contains(key)) {
+            let keys = keys.join("\", \"");
+            format!("{place}; with IgnoreUnsupported = [\"{keys}\"] it goes without")
+        } else {
+            place
+        },
+    )
 }
 
 /// A unit that was found and cannot be read.

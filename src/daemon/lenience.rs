@@ -10,6 +10,10 @@ use crate::unit::{Service, Unit};
 use crate::wire::{Progress, ProgressKind};
 
 use super::event_loop::Daemon;
+use super::spawn::failure;
+
+/// What stands between the keys of a failure for several of them.
+pub(super) const KEYS_APART: &str = ", ";
 
 /// One service's, while a process of it is prepared.
 #[derive(Debug)]
@@ -17,6 +21,8 @@ pub(super) struct Lenience<'a> {
     ignored: &'a [&'static str],
     /// For the reader: each names the key and says why it is not honoured.
     reasons: Vec<Box<str>>,
+    /// What cannot be honoured and is not ignored, by its key.
+    refused: Vec<(&'static str, SpawnFailure)>,
 }
 
 impl<'a> Lenience<'a> {
@@ -24,6 +30,7 @@ impl<'a> Lenience<'a> {
         Self {
             ignored: &service.ignore_unsupported,
             reasons: Vec::new(),
+            refused: Vec::new(),
         }
     }
 
@@ -41,6 +48,26 @@ impl<'a> Lenience<'a> {
         Ok(())
     }
 
+    /// As [`Lenience::forgo`], where other keys are looked at before [`Lenience::verdict`] fails for all of them.
+    pub(super) fn defer(&mut self, key: &'static str, failure: SpawnFailure) {
+        if self.ignores(key) {
+            self.reasons.push(failure.reason);
+        } else {
+            self.refused.push((key, failure));
+        }
+    }
+
+    /// One failure for all that was deferred, so that nobody has to find key after key by starting again.
+    pub(super) fn verdict(&mut self) -> Result<(), SpawnFailure> {
+        let mut refused = std::mem::take(&mut self.refused);
+        if refused.len() < 2 {
+            return refused.pop().map_or(Ok(()), |(_, failure)| Err(failure));
+        }
+        let errno = refused.first().map_or(0, |(_, failure)| failure.errno);
+        let keys: Vec<&str> = refused.iter().map(|(key, _)| *key).collect();
+        Err(failure(&keys.join(KEYS_APART), errno, reasons(&refused)))
+    }
+
     /// Something that nobody has to allow is gone without.
     pub(super) fn note(&mut self, reason: String) {
         self.reasons.push(reason.into());
@@ -49,6 +76,33 @@ impl<'a> Lenience<'a> {
     pub(super) fn into_reasons(self) -> Vec<Box<str>> {
         self.reasons
     }
+}
+
+/// The reasons one after the other; keys with the same one stand together.
+fn reasons(refused: &[(&'static str, SpawnFailure)]) -> String {
+    let mut told: Vec<(String, &str)> = Vec::new();
+    for (key, failure) in refused {
+        let bare = failure.reason.strip_prefix(key);
+        let Some(reason) = bare.and_then(|rest| rest.strip_prefix(": ")) else {
+            told.push((String::new(), &failure.reason));
+            continue;
+        };
+        match told
+            .iter_mut()
+            .find(|(keys, known)| *known == reason && !keys.is_empty())
+        {
+            Some((keys, _)) => {
+                keys.push_str(KEYS_APART);
+                keys.push_str(key);
+            }
+            None => told.push(((*key).to_owned(), reason)),
+        }
+    }
+    let lines = told.iter().map(|(keys, reason)| match keys.is_empty() {
+        true => (*reason).to_owned(),
+        false => format!("{keys}: {reason}"),
+    });
+    lines.collect::<Vec<_>>().join("; ")
 }
 
 /// What each unit goes without since its present life began.
@@ -75,6 +129,13 @@ impl Forgone {
         }
     }
 
+    /// The key is in force now.
+    pub(super) fn take_back(&mut self, id: UnitId, key: &str) {
+        if let Some(reasons) = self.0.get_mut(&id) {
+            reasons.retain(|reason| !is_about(reason, key));
+        }
+    }
+
     /// For a successor, one line each.
     pub(super) fn written(&self, id: UnitId) -> Option<String> {
         self.0.get(&id).map(|reasons| reasons.join("\n"))
@@ -91,6 +152,12 @@ impl Forgone {
     pub(super) fn of(&self, id: UnitId) -> &[Box<str>] {
         self.0.get(&id).map_or(&[], Vec::as_slice)
     }
+}
+
+/// Whether this is why a service goes without that key.
+pub(super) fn is_about(reason: &str, key: &str) -> bool {
+    let rest = reason.strip_prefix(key);
+    rest.is_some_and(|rest| rest.starts_with([':', '=']))
 }
 
 impl Daemon {
@@ -114,5 +181,51 @@ impl Daemon {
         for progress in told {
             self.tell(request, progress);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    fn deferred(ignored: &[&'static str], all: &[(&'static str, &str)]) -> Option<SpawnFailure> {
+        let mut lenience = Lenience {
+            ignored,
+            reasons: Vec::new(),
+            refused: Vec::new(),
+        };
+        for (key, reason) in all {
+            lenience.defer(key, failure(key, 95, format!("{key}{reason}")));
+        }
+        lenience.verdict().err()
+    }
+
+    #[test]
+    fn all_that_is_refused_is_told_at_once() {
+        let all = [
+            ("MemoryMax", ": no cgroups"),
+            ("User", "=root: only root"),
+            ("TasksMax", ": no cgroups"),
+            ("IOWeight", ": no io"),
+        ];
+        let failure = deferred(&["IOWeight"], &all).unwrap();
+        assert_eq!(&*failure.step, "MemoryMax, User, TasksMax");
+        assert!(failure.names_key());
+        let reason = "MemoryMax, TasksMax: no cgroups; User=root: only root";
+        assert_eq!((&*failure.reason, failure.errno), (reason, 95));
+        let failure = deferred(&["IOWeight"], &all[2..]).unwrap();
+        assert_eq!(&*failure.step, "TasksMax");
+        assert_eq!(&*failure.reason, "TasksMax: no cgroups");
+        assert_eq!(deferred(&["IOWeight"], &all[3..]), None);
+    }
+
+    #[test]
+    fn what_is_set_later_is_not_gone_without() {
+        let (id, mut forgone) = (UnitId(1), Forgone::default());
+        forgone.remember(id, Some("MemoryMax: no\nMemoryMaximum: no"));
+        forgone.take_back(id, "MemoryMax");
+        assert_eq!(forgone.of(id), ["MemoryMaximum: no".into()]);
     }
 }

@@ -178,6 +178,16 @@ impl Processes {
             return Ok(());
         }
         let mut wanted = service.resources.clone();
+        if let Some(given) = service.resources.as_deref() {
+            for refused in self.machine.ground().refusals(given) {
+                let Refused { key, reason, errno } = refused;
+                lenience.defer(key, failure(key, errno, format!("{key}: {reason}")));
+                if let Some(wanted) = &mut wanted {
+                    wanted.forget(key);
+                }
+            }
+        }
+        lenience.verdict()?;
         let mut forgo = |wanted: &mut Option<Box<Resources>>, refused: Refused| {
             let Refused { key, reason, errno } = refused;
             lenience.forgo(key, failure(key, errno, format!("{key}: {reason}")))?;
@@ -186,11 +196,6 @@ impl Processes {
             }
             Ok(())
         };
-        if let Some(given) = service.resources.as_deref() {
-            for refused in self.machine.ground().refusals(given) {
-                forgo(&mut wanted, refused)?;
-            }
-        }
         if let Some(group) = hold.group.cgroup() {
             // Each refusal takes a key away.
             while hold.limited.resources != wanted {

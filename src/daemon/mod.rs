@@ -73,7 +73,7 @@ pub use supervisor::has_supervisor;
 use boot::{Ready, Seat};
 use enabled::Enabled;
 use event_loop::{Daemon, Memory};
-use guardian::{Inherited, Post};
+use guardian::{Inherited, Kept, Post};
 use handover::Heritage;
 use keeper::Keeper;
 use processes::Processes;
@@ -110,6 +110,11 @@ pub enum Guarded {
 /// # Errors
 /// The daemon could not start; nothing was started then.
 pub fn run(options: Options) -> Result<Ended, BootError> {
+    run_keeping(options, Vec::new())
+}
+
+/// The same, with what a guardian before held.
+fn run_keeping(options: Options, kept: Kept) -> Result<Ended, BootError> {
     let ready = Ready::take(options.ready_fd);
     let given = match options.guarded {
         Guarded::ByOthers => supervisor::take_given(),
@@ -125,22 +130,22 @@ pub fn run(options: Options) -> Result<Ended, BootError> {
     supervisor::note(&seat.home, options.guarded);
     match options.guarded {
         Guarded::ByOthers => serve(seat, ready, Keeper::of_supervisor(given), None),
-        Guarded::ByUs => follow(guardian::guard(seat, ready)?),
+        Guarded::ByUs => follow(guardian::guard(seat, ready, kept)?),
     }
 }
 
 /// Is the guardian of a daemon that has no other one: it made this process to be so, or this process was its guardian
 /// and has become another program. `channel` is an inherited descriptor, 3 or above, one end of the channel between the
-/// two. Of the options, the folders are those that the daemon tells.
+/// two. `held` is another one: what this process held then. Of the options, the folders are those that the daemon tells.
 ///
 /// # Errors
 /// As [`run`]: the daemon has died before it could say more, and another one could not start.
-pub fn run_guardian(options: Options, channel: i32) -> Result<Ended, BootError> {
+pub fn run_guardian(options: Options, channel: i32, held: Option<i32>) -> Result<Ended, BootError> {
     boot::prepare_process();
-    match guardian::inherit(&options.home, channel) {
+    match guardian::inherit(&options.home, channel, held) {
         Inherited::Guarded(guardian) => follow(guardian.run()?),
         Inherited::Over => Ok(Ended::InOrder),
-        Inherited::Dead => run(options),
+        Inherited::Dead(kept) => run_keeping(options, kept),
     }
 }
 

@@ -34,9 +34,14 @@ impl Daemon {
         let targets: Vec<Target<'_>> = targets.collect::<Result<_, _>>()?;
         let mut results = Vec::new();
         for target in targets {
-            let name = target.name;
+            let (name, unit) = (target.name, target.unit);
             let (kind, text) = match self.put_into_force(target) {
-                Ok(()) => (ResultKind::Set, shown(&new)),
+                Ok(()) => {
+                    for limit in &new {
+                        self.processes.forgone.take_back(unit, limit.key());
+                    }
+                    (ResultKind::Set, shown(&new))
+                }
                 Err(refused) => {
                     let Refused { key, reason, .. } = refused;
                     (ResultKind::Failed, format!("{key}=: {reason}"))

@@ -11,6 +11,7 @@ use crate::wire::{DaemonStatus, PROTOCOL_VERSION, UnitStatus};
 use super::account::Account;
 use super::enabled::Enabled;
 use super::environment::invocation_of;
+use super::lenience::is_about;
 use super::processes::Processes;
 use super::text;
 
@@ -54,7 +55,7 @@ pub(super) fn unit(id: UnitId, around: &Surroundings<'_>) -> Option<UnitStatus> 
     let process = around.processes.status(id);
     let last_end = process.last_end.map(|ending| ending.to_string());
     let left = around.processes.left_over(&view.unit.name);
-    let status = UnitStatus {
+    let mut status = UnitStatus {
         state: view.state.word().to_owned(),
         active: view.state.active_state().to_owned(),
         phase: view.phase.to_owned(),
@@ -76,6 +77,14 @@ pub(super) fn unit(id: UnitId, around: &Surroundings<'_>) -> Option<UnitStatus> 
         forgone: process.forgone.iter().map(ToString::to_string).collect(),
         ..described(view.unit, around.enabled.contains(&view.unit.name))
     };
+    let lacking = lacking(view.unit, around.processes);
+    // What it goes without, or was refused for, does not limit it.
+    let is_void = |limit: &String| {
+        let key = limit.split('=').next().unwrap_or_default();
+        let forgone = status.forgone.iter().any(|reason| is_about(reason, key));
+        forgone || lacking.contains(&key)
+    };
+    status.limits.retain(|limit| !is_void(limit));
     Some(with_left(status, &left))
 }
 
@@ -142,6 +151,14 @@ fn limits(unit: &Unit) -> Vec<String> {
     let service = unit.service.as_deref();
     let resources = service.and_then(|service| service.resources.as_deref());
     resources.map(Resources::texts).unwrap_or_default()
+}
+
+/// The keys of limits that cannot hold on this machine.
+fn lacking(unit: &Unit, processes: &Processes) -> Vec<&'static str> {
+    let service = unit.service.as_deref();
+    let resources = service.and_then(|service| service.resources.as_deref());
+    let refused = resources.map(|wanted| processes.machine.ground().refusals(wanted));
+    refused.into_iter().flatten().map(|one| one.key).collect()
 }
 
 /// Whether the file on disk is another one than the one in force; one that cannot be read is.

@@ -37,7 +37,7 @@ const REHEARSE_OPTION: &str = "--rehearse";
 /// The option with the descriptor of the note.
 const HANDOVER_OPTION: &str = "--handover";
 /// Options with a number that was one image's own.
-const SPENT_OPTIONS: [&str; 3] = [HANDOVER_OPTION, "--ready-fd", "--guard"];
+const SPENT_OPTIONS: [&str; 4] = [HANDOVER_OPTION, "--ready-fd", "--guard", "--held"];
 /// Why a daemon that was told to end is not replaced.
 const ENDING: &str = "it is about to end";
 const SIGKILL: i32 = 9;

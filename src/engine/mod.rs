@@ -399,6 +399,9 @@ impl Engine {
             Span::Infinite => None,
         };
         self.timers.set(unit, at);
+        if let Some(service) = self.service_mut(unit) {
+            service.extended_ms = 0;
+        }
     }
 
     /// Wishes for a process.

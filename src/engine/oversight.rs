@@ -13,6 +13,9 @@ use super::{
     UnitId,
 };
 
+/// To what an extended time is rounded down, in milliseconds.
+const TENTH_MS: u64 = 100;
+
 /// What a service can say of itself, besides that it is ready.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Word {
@@ -83,6 +86,7 @@ impl Engine {
     /// sd_notify(3): a limit that would pass later anyway stays.
     fn extend(&mut self, unit: UnitId, ms: u64) {
         let at = self.now.plus_ms(ms);
+        let limit = self.timers.get(unit);
         let kind = self.service(unit).map(|service| service.kind());
         let is_limit = kind.is_some_and(|kind| kind.starts() || kind.is_up() || kind.ends());
         for timers in [&mut self.timers, &mut self.runtimes, &mut self.watchdogs] {
@@ -90,6 +94,21 @@ impl Engine {
                 timers.set(unit, Some(at));
                 self.changed.insert(unit);
             }
+        }
+        let by = self.timers.get(unit).zip(limit);
+        let by = by.map_or(0, |(later, limit)| later.since_ms(limit));
+        if let Some(service) = self.service_mut(unit) {
+            service.extended_ms = service.extended_ms.saturating_add(by);
+        }
+    }
+
+    /// How long a phase might take that was given `span`, with what its time was extended by.
+    pub(super) fn given_ms(&self, unit: UnitId, span: Span) -> u64 {
+        let extended = self.service(unit).map_or(0, |service| service.extended_ms);
+        match (restart::ms(span), extended) {
+            (limit, 0) => limit,
+            // The moment at which it asked for more is no round number, and of no interest.
+            (limit, more) => limit.saturating_add(more) / TENTH_MS * TENTH_MS,
         }
     }
 

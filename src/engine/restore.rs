@@ -24,7 +24,7 @@ impl Engine {
             unit: &service.unit,
             state: service.shown,
             phase: service.kind().word(),
-            since: service.since,
+            since: service.shown_since(),
             cause: &service.cause,
             origin: service.origin.as_ref().filter(|_| lives),
             main: main.and_then(|main| {

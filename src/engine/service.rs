@@ -39,6 +39,8 @@ pub(super) struct Service {
     pub(super) unready: Option<Box<str>>,
     /// The watchdog that it has asked for in this life, in milliseconds.
     pub(super) watchdog_ms: Option<u64>,
+    /// By how much it has had the time limit of its phase extended, in milliseconds.
+    pub(super) extended_ms: u64,
     /// What it has said of its reload while `ExecReload=` ran.
     pub(super) reload: Reload,
     /// Whom the clients were last told that it waits for.
@@ -73,6 +75,7 @@ impl Service {
             starts: Vec::new(),
             unready: None,
             watchdog_ms: None,
+            extended_ms: 0,
             reload: Reload::Silent,
             told: None,
         }
@@ -128,6 +131,21 @@ impl Service {
 
     pub(super) fn state(&self) -> State {
         state(self.kind(), self.goal)
+    }
+
+    /// Since when it is as it shows: a reload is no pause of what is up, as with systemd's `ActiveEnterTimestamp`.
+    pub(super) fn shown_since(&self) -> Moment {
+        match self.shown {
+            State::Running | State::Reloading => self.ready_at.unwrap_or(self.since),
+            State::Stopped
+            | State::Waiting
+            | State::Starting
+            | State::Exited
+            | State::Completed
+            | State::Stopping
+            | State::Failed
+            | State::Backoff => self.since,
+        }
     }
 
     /// It is (coming) up and is to go down, but its turn to stop has not come.

@@ -397,7 +397,7 @@ impl Engine {
     fn start_timeout(&self, unit: UnitId, role: Role) -> Failure {
         let limit_ms = self
             .definition(unit)
-            .map_or(0, |d| restart::ms(d.timeout_start));
+            .map_or(0, |d| self.given_ms(unit, d.timeout_start));
         Failure::StartTimeout { role, limit_ms }
     }
 

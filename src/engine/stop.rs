@@ -401,7 +401,7 @@ impl Engine {
     pub(super) fn stop_timeout(&self, unit: UnitId) -> Failure {
         let limit_ms = self
             .definition(unit)
-            .map_or(0, |d| restart::ms(d.timeout_stop));
+            .map_or(0, |d| self.given_ms(unit, d.timeout_stop));
         Failure::StopTimeout { limit_ms }
     }
 

@@ -13,7 +13,7 @@ pub struct View<'a> {
     pub state: State,
     /// The finer phase for `status`: `start-pre`, `stop-sigterm`, …, in systemd's words where it has one.
     pub phase: &'static str,
-    /// When it came into this state.
+    /// When it came into this state; while it is up, when it came up, whatever it has reloaded since.
     pub since: Moment,
     /// Why it is in this state.
     pub cause: &'a Cause,

@@ -41,7 +41,35 @@ fn a_limit_holds_or_is_refused_with_the_reason() {
         status.forgone[0].starts_with("MemoryMax: no "),
         "{status:?}"
     );
-    assert_eq!(status.limits, ["MemoryMax=64M"]);
+    assert_eq!(status.limits, [""; 0], "it is not in force");
+}
+
+#[test]
+fn all_limits_that_cannot_hold_are_named_at_once() {
+    let bench = Bench::new();
+    let _daemon = bench.daemon();
+    if has_memory_controller(&bench) {
+        return;
+    }
+    let keys = "MemoryMax = '1G'\nTasksMax = 5\nRestartMemoryMax = '1G'";
+    bench.service("web", "", "exec sleep 1000", keys);
+    let done = bench.start("web");
+    let result = done.is(ResultKind::Failed).result();
+    assert!(result.text.contains("MemoryMax"), "{result:?}");
+    let hint = result.hint.as_deref().expect("what to do about it");
+    let limits = bench.status("web").limits;
+    assert!(
+        limits.iter().all(|limit| !limit.starts_with("MemoryMax")),
+        "{limits:?}"
+    );
+    if result.text.contains("TasksMax") {
+        let ignored = "IgnoreUnsupported = [\"MemoryMax\", \"TasksMax\"]";
+        assert!(hint.contains(ignored), "{hint}");
+        let keys = format!("{keys}\n{ignored}");
+        bench.service("web", "", "exec sleep 1000", &keys);
+        bench.start("web").is(ResultKind::Started);
+        assert_eq!(bench.status("web").limits, ["RestartMemoryMax=1G"]);
+    }
 }
 
 #[test]

@@ -51,6 +51,7 @@ pub(in crate::cli) const DAEMON: Row = Row {
         // guardian finds its daemon, what the next image of a daemon finds, and whether it could go on with that.
         Choice::value("", "--ready-fd", "N", ""),
         Choice::value("", "--guard", "N", ""),
+        Choice::value("", "--held", "N", ""),
         Choice::value("", "--handover", "N", ""),
         Choice::flag("", "--rehearse", ""),
     ],
@@ -129,6 +130,7 @@ fn run(given: &Given) -> Result<Exit, Failure> {
         Ok::<_, Failure>(number.and_then(|fd| i32::try_from(fd).ok()))
     };
     let (ready_fd, channel) = (descriptor("--ready-fd")?, descriptor("--guard")?);
+    let held = descriptor("--held")?;
     let handover = descriptor("--handover")?;
     let is_background = ready_fd.is_some() || channel.is_some();
     let home = find_home()?;
@@ -165,7 +167,7 @@ fn run(given: &Given) -> Result<Exit, Failure> {
         ready_fd,
     };
     let ended = match channel {
-        Some(channel) => daemon::run_guardian(options, channel),
+        Some(channel) => daemon::run_guardian(options, channel, held),
         None => daemon::run(options),
     };
     match ended {

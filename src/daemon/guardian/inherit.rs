@@ -3,19 +3,19 @@
 //! Owns the first words between the two. What follows is the guardian's usual life.
 
 use std::fs::File;
-use std::io;
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::io::{self, Read as _, Seek as _, Write as _};
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::os::unix::net::UnixListener;
 
 use crate::sys::channel::{Channel, Passed};
 use crate::sys::poll::wait_readable;
-use crate::sys::process::{Pid, PidFd};
-use crate::sys::{clock, files};
+use crate::sys::process::{Pid, PidFd, error_text};
+use crate::sys::{clock, files, image};
 
 use super::super::boot::{Ready, Seat};
 use super::super::home::Home;
 use super::message::{MESSAGE_MAX, Message};
-use super::{Guardian, Stage, Ward};
+use super::{Guardian, Held, Kept, Stage, Ward};
 
 /// How long a daemon may take to say who it is.
 const SEAT_MS: u64 = 10_000;
@@ -25,30 +25,61 @@ pub(in crate::daemon) enum Inherited {
     Guarded(Box<Guardian>),
     /// It has ended as it was told to: there is to be no other one.
     Over,
-    /// It has died before it could say who it is, or that it ends in order.
-    Dead,
+    /// It has died before it could say who it is, or that it ends in order. This is left of it.
+    Dead(Kept),
 }
 
-/// Takes up the guard of a daemon that is the other end of this inherited channel.
-pub(in crate::daemon) fn inherit(home: &Home, channel: i32) -> Inherited {
-    let Ok(channel) = files::take_inherited(channel).map(Channel::from_owned) else {
-        return Inherited::Dead;
+/// Writes down what is held, for the program that this process is to become.
+pub(super) fn write_note(held: &[Held]) -> io::Result<File> {
+    let lines = held
+        .iter()
+        .map(|held| format!("{} {}\n", held.key, held.fd.as_raw_fd()));
+    let mut note = image::memory_file("diakonos-held")?;
+    note.write_all(lines.collect::<String>().as_bytes())?;
+    note.rewind()?;
+    Ok(note)
+}
+
+/// What stands in a note. A line that makes no sense is left out.
+fn read_note(note: i32) -> io::Result<Kept> {
+    let mut text = String::new();
+    File::from(files::take_inherited(note)?).read_to_string(&mut text)?;
+    let line = |line: &str| {
+        let (key, fd) = line.split_once(' ')?;
+        let fd = files::take_inherited(fd.parse().ok()?).ok()?;
+        Some((key.parse().ok()?, fd))
     };
-    let mut guardian = take_up(home, &channel);
-    if let Some(ward) = guardian
-        .as_mut()
-        .and_then(|guardian| guardian.ward.as_mut())
-    {
+    Ok(text.lines().filter_map(line).collect())
+}
+
+/// Takes up the guard of a daemon that is the other end of this inherited channel. `held` is a note by [`write_note`], if this process
+/// was its guardian as another program.
+pub(in crate::daemon) fn inherit(home: &Home, channel: i32, held: Option<i32>) -> Inherited {
+    let kept = held.map_or(Ok(Vec::new()), read_note);
+    let kept = kept.unwrap_or_else(|error| {
+        ::log::warn!("what was held is lost: {}", error_text(&error));
+        Vec::new()
+    });
+    let Ok(channel) = files::take_inherited(channel).map(Channel::from_owned) else {
+        return Inherited::Dead(kept);
+    };
+    let Some(mut guardian) = take_up(home, &channel) else {
+        return if hear_out(&channel, None) {
+            Inherited::Over
+        } else {
+            Inherited::Dead(kept)
+        };
+    };
+    guardian.go_on_holding(kept);
+    if let Some(ward) = &mut guardian.ward {
         ward.channel = Some(channel);
-    } else if hear_out(&channel, guardian.as_mut()) {
+    } else if hear_out(&channel, Some(&mut guardian)) {
         return Inherited::Over;
-    } else if guardian.is_some() {
+    } else {
         // It is due at once.
         ::log::warn!("the daemon died before it was guarded; a successor takes over");
     }
-    guardian.map_or(Inherited::Dead, |guardian| {
-        Inherited::Guarded(Box::new(guardian))
-    })
+    Inherited::Guarded(Box::new(guardian))
 }
 
 /// The guardian of whoever says who it is; one without a daemon, if that has died since.
@@ -146,15 +177,23 @@ mod tests {
             }
             drop(ours);
             let fd = OwnedFd::from(theirs).into_raw_fd();
-            match inherit(&home, fd) {
+            let (held, _lost) = files::pipe().unwrap();
+            let held = [Held {
+                key: 8,
+                generation: 0,
+                fd: held,
+            }];
+            let held_note = write_note(&held).unwrap().into_raw_fd();
+            std::mem::forget(held);
+            match inherit(&home, fd, Some(held_note)) {
                 Inherited::Over => assert!(over),
                 Inherited::Guarded(guardian) => {
                     assert!(!over && guardian.ward.is_none());
                     assert_eq!(guardian.seat.nofile, (5, 6));
-                    assert_eq!(guardian.held.len(), 1);
+                    assert_eq!(guardian.held.len(), 2, "what it held, and what it was told");
                     assert_eq!(guardian.patience.due_ms(), 0);
                 }
-                Inherited::Dead => panic!("it has said who it is"),
+                Inherited::Dead(_) => panic!("it has said who it is"),
             }
         }
     }

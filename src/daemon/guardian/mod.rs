@@ -10,6 +10,7 @@ mod inherit;
 pub(super) mod message;
 mod patience;
 
+use std::convert::Infallible;
 use std::ffi::{CStr, CString};
 use std::fs::File;
 use std::io;
@@ -20,6 +21,7 @@ use std::path::Path;
 
 use crate::sys::channel::{Channel, Passed};
 use crate::sys::fork::{self, Fork};
+use crate::sys::image::{self, Exec};
 use crate::sys::poll::wait_readable;
 use crate::sys::process::{Pid, PidFd, Wait, become_subreaper, error_text, reap_orphans};
 use crate::sys::signals::{SIGCHLD, SIGHUP, SIGINT, SIGTERM, SignalFd};
@@ -39,6 +41,8 @@ const REST_MS: u64 = 1_000;
 
 /// The option by which a new process learns of the channel that it is to guard.
 pub(super) const GUARD_OPTION: &CStr = c"--guard";
+/// The option by which it learns what this process held as the program before.
+const HELD_OPTION: &CStr = c"--held";
 
 /// How a daemon ended that is to have no successor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,13 +61,19 @@ pub(super) enum Post {
     Guardian(Ended),
 }
 
+/// What is held, each by its key.
+pub(super) type Kept = Vec<(u64, OwnedFd)>;
+
 /// Guards daemons until one has ended in order. Each of them returns from here, too, in a process of its own.
 ///
 /// # Errors
 /// There is no first daemon.
-pub(super) fn guard(seat: Seat, ready: Ready) -> Result<Post, BootError> {
+pub(super) fn guard(seat: Seat, ready: Ready, kept: Kept) -> Result<Post, BootError> {
     match Guardian::new(seat, ready) {
-        Ok(guardian) => guardian.run(),
+        Ok(mut guardian) => {
+            guardian.go_on_holding(kept);
+            guardian.run()
+        }
         Err((error, ready)) => {
             let error = failed("a guardian", error);
             ready.failed(&error);
@@ -131,27 +141,35 @@ struct Held {
     fd: OwnedFd,
 }
 
-/// Becomes this program, which finds the daemon by the channel. If that cannot be, all is as before.
-fn become_guardian(program: &Path, channel: &Channel) {
-    let fd = channel.as_fd().as_raw_fd();
-    let words = [
-        CString::new(program.as_os_str().as_bytes()),
-        Ok(c"daemon".to_owned()),
-        Ok(GUARD_OPTION.to_owned()),
-        CString::new(fd.to_string()),
-    ];
-    let words: Vec<CString> = words.into_iter().flatten().collect();
-    let Some(path) = words.first().filter(|_| words.len() == 4) else {
-        return;
-    };
-    let become_it = |()| fork::become_program(path, &words).map(|never| match never {});
-    let result: io::Result<()> = channel.keep_over_exec(true).and_then(become_it);
-    if let Err(error) = result {
-        let (path, reason) = (program.display(), error_text(&error));
-        ::log::error!("the guardian cannot become {path}: {reason}; it goes on as it is");
-    }
-    // Only after a failure.
+/// Becomes this program, which finds the daemon by the channel, and what is held by a note: the daemon may die before it
+/// has told everything anew. If that cannot be, all is as before.
+fn become_guardian(program: &Path, channel: &Channel, held: &[Held]) {
+    let Err(error) = try_to_become(program, channel, held);
+    let (path, reason) = (program.display(), error_text(&error));
+    ::log::error!("the guardian cannot become {path}: {reason}; it goes on as it is");
     let _ = channel.keep_over_exec(false);
+    for one in held {
+        let _ = image::at_exec(one.fd.as_fd(), Exec::Closes);
+    }
+}
+
+fn try_to_become(program: &Path, channel: &Channel, held: &[Held]) -> io::Result<Infallible> {
+    let note = inherit::write_note(held)?;
+    let number = |fd: i32| CString::new(fd.to_string());
+    let words = [
+        CString::new(program.as_os_str().as_bytes())?,
+        c"daemon".to_owned(),
+        GUARD_OPTION.to_owned(),
+        number(channel.as_fd().as_raw_fd())?,
+        HELD_OPTION.to_owned(),
+        number(note.as_raw_fd())?,
+    ];
+    for one in held {
+        image::at_exec(one.fd.as_fd(), Exec::Keeps)?;
+    }
+    image::at_exec(note.as_fd(), Exec::Keeps)?;
+    channel.keep_over_exec(true)?;
+    fork::become_program(&words[0], &words)
 }
 
 impl Seat {
@@ -329,7 +347,7 @@ impl Guardian {
                 Some(Message::Busy) => ward.stage = Stage::Busy,
                 Some(Message::Over) => ward.stage = Stage::Over,
                 Some(Message::Seat(note)) => self.seat.take_over(note, fds),
-                Some(Message::Successor(program)) => become_guardian(&program, channel),
+                Some(Message::Successor(program)) => become_guardian(&program, channel, &self.held),
                 None => {}
             }
         }
@@ -345,6 +363,17 @@ impl Guardian {
             Some(old) => *old = held,
             None => self.held.push(held),
         }
+    }
+
+    /// What was held before: until a daemon has told everything.
+    fn go_on_holding(&mut self, kept: Kept) {
+        let generation = 0;
+        let held = kept.into_iter().map(|(key, fd)| Held {
+            key,
+            generation,
+            fd,
+        });
+        self.held.extend(held);
     }
 
     fn take_signals(&mut self) {

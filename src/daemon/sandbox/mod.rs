@@ -193,7 +193,7 @@ fn refuse(
         let reason = "only root (CAP_SETPCAP) can cut capabilities; an ordinary user's service has \
                       none, and NoNewPrivileges = true keeps it from gaining any";
         let key = "CapabilityBoundingSet";
-        lenience.forgo(key, refused(key, NOT_PERMITTED, reason))?;
+        lenience.defer(key, refused(key, NOT_PERMITTED, reason));
         sandbox.bounding = None;
     }
     let ambient = sandbox.ambient.bits();
@@ -203,68 +203,64 @@ fn refuse(
     if !names.is_empty() {
         let reason = format!("this daemon has not got {} itself", names.join(" "));
         let key = "AmbientCapabilities";
-        lenience.forgo(key, refused(key, NOT_PERMITTED, &reason))?;
+        lenience.defer(key, refused(key, NOT_PERMITTED, &reason));
     }
     sandbox.ambient = Capabilities::from_bits(ambient & who.held);
-    filters::refuse(sandbox, lenience)?;
+    filters::refuse(sandbox, lenience);
     if sandbox.private_network && is_out_of_reach {
         let reason = "the service is to notify us, and would not reach our socket from below its \
                       RootDirectory=";
         let key = "PrivateNetwork";
-        lenience.forgo(key, refused(key, NOT_PERMITTED, reason))?;
+        lenience.defer(key, refused(key, NOT_PERMITTED, reason));
         sandbox.private_network = false;
     }
     if who.has(CAP_SYS_ADMIN) {
-        return Ok(());
+        return lenience.verdict();
     }
-    refuse_namespaces(sandbox, who, lenience)?;
-    refuse_landlock(sandbox, lenience)
+    refuse_namespaces(sandbox, who, lenience);
+    refuse_landlock(sandbox, lenience);
+    lenience.verdict()
 }
 
 /// What takes namespaces, and so the right to administer the machine.
-fn refuse_namespaces(
-    sandbox: &mut Sandbox,
-    who: Who<'_>,
-    lenience: &mut Lenience<'_>,
-) -> Result<(), SpawnFailure> {
+fn refuse_namespaces(sandbox: &mut Sandbox, who: Who<'_>, lenience: &mut Lenience<'_>) {
     let mut forgo = |key, what| {
         let reason = format!("only root (CAP_SYS_ADMIN) can {what}");
-        lenience.forgo(key, refused(key, NOT_PERMITTED, &reason))
+        lenience.defer(key, refused(key, NOT_PERMITTED, &reason));
     };
     let mount = "change what is mounted";
     if sandbox.private_network {
-        forgo("PrivateNetwork", "make a network of its own")?;
+        forgo("PrivateNetwork", "make a network of its own");
         sandbox.private_network = false;
     }
     if sandbox.private_tmp {
-        forgo("PrivateTmp", mount)?;
+        forgo("PrivateTmp", mount);
         sandbox.private_tmp = false;
     }
     if sandbox.private_devices {
-        forgo("PrivateDevices", mount)?;
+        forgo("PrivateDevices", mount);
         sandbox.private_devices = false;
     }
     if sandbox.protect_home == ProtectHome::Tmpfs {
         forgo(
             "ProtectHome",
             "put empty folders there; `true` hides them too",
-        )?;
+        );
         sandbox.protect_home = ProtectHome::No;
     }
     // From another user's processes the kernel's own files are safe by their owner.
     if sandbox.protect_kernel_tunables && who.account.uid == 0 {
-        forgo("ProtectKernelTunables", mount)?;
+        forgo("ProtectKernelTunables", mount);
         sandbox.protect_kernel_tunables = false;
     }
-    Ok(())
 }
 
 /// The keys about files, where the kernel's Landlock does not do what they say.
-fn refuse_landlock(sandbox: &mut Sandbox, lenience: &mut Lenience<'_>) -> Result<(), SpawnFailure> {
+fn refuse_landlock(sandbox: &mut Sandbox, lenience: &mut Lenience<'_>) {
     let keys = rules::keys(sandbox);
     let version = confine::landlock_version();
     if keys.is_empty() || version >= LANDLOCK_VERSION {
-        return Ok(());
+        return;
     }
     let found = match version {
         0 => "it has none, or it is switched off".to_owned(),
@@ -275,7 +271,7 @@ fn refuse_landlock(sandbox: &mut Sandbox, lenience: &mut Lenience<'_>) -> Result
          kernel: {found}"
     );
     for key in keys {
-        lenience.forgo(key, refused(key, NOT_THERE, &reason))?;
+        lenience.defer(key, refused(key, NOT_THERE, &reason));
     }
     *sandbox = Sandbox {
         protect_system: Default::default(),
@@ -286,7 +282,6 @@ fn refuse_landlock(sandbox: &mut Sandbox, lenience: &mut Lenience<'_>) -> Result
         inaccessible: Vec::new(),
         ..std::mem::take(sandbox)
     };
-    Ok(())
 }
 
 fn capabilities(sandbox: &Sandbox) -> Option<CapabilitySets> {

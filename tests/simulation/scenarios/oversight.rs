@@ -35,6 +35,13 @@ impl Stage {
         let unit = self.engine.id(&name(unit)).expect("a known unit");
         self.feed(Event::Said { unit, word });
     }
+
+    /// For how long it has been as it shows.
+    fn shown_for(&self, unit: &str) -> u64 {
+        let id = self.engine.id(&name(unit)).expect("a known unit");
+        let view = self.engine.view(id).expect("a view of a known unit");
+        self.now.since_ms(view.since)
+    }
 }
 
 fn phase(stage: &Stage, unit: &str) -> &'static str {
@@ -141,6 +148,52 @@ fn a_reload_whose_daemon_died_is_asked_for_once_more_and_has_its_limit() {
         State::Running,
         "a failed reload harms nobody"
     );
+}
+
+#[test]
+fn a_reload_does_not_begin_the_time_it_is_up_anew() {
+    let mut stage = Stage::new(vec![with(service("a"), |s| {
+        s.reload = vec![exec("/bin/reload")];
+    })]);
+    stage.bring_up("a");
+    for code in [0, 1] {
+        stage.ask(Verb::Reload, &["a"]);
+        let run = stage.launch("a", Role::Reload);
+        stage.pass(1_000);
+        assert_eq!(stage.state("a"), State::Reloading);
+        stage.end(run, Ending::Code(code));
+        stage.pass(1_000);
+        stage.succeed_daemon();
+        assert_eq!(stage.state("a"), State::Running);
+    }
+    assert_eq!(stage.shown_for("a"), 4_000);
+    stage.say("a", Word::Reloading { begun: None });
+    stage.pass(1_000);
+    assert_eq!(stage.shown_for("a"), 5_000);
+    stage.stop("a");
+    stage.pass(100);
+    assert_eq!(stage.state("a"), State::Stopping);
+    assert_eq!(stage.shown_for("a"), 100);
+}
+
+#[test]
+fn a_start_whose_time_was_extended_fails_with_the_time_it_really_had() {
+    let mut stage = Stage::new(vec![with(reloads_by_signal(), |s| {
+        s.timeout_start = Span::from_secs(2);
+    })]);
+    let request = stage.start("a");
+    let run = stage.launch("a", Role::Start);
+    stage.pass(1_513);
+    stage.say("a", Word::Extend { ms: 1_000 });
+    stage.pass(500);
+    stage.say("a", Word::Extend { ms: 1_000 });
+    stage.pass(1_000);
+    stage.end(run, signal(15));
+    let Some(Outcome::Failed { failure, .. }) = stage.outcome(request, "a") else {
+        panic!("it was not ready");
+    };
+    let text = failure.to_string();
+    assert!(text.starts_with("not ready within 3 s: "), "{text}");
 }
 
 #[test]
