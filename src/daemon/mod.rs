@@ -137,7 +137,8 @@ fn run_keeping(options: Options, kept: Kept) -> Result<Ended, BootError> {
 
 /// Is the guardian of a daemon that has no other one: it made this process to be so, or this process was its guardian
 /// and has become another program. `channel` is an inherited descriptor, 3 or above, one end of the channel between the
-/// two. `held` is another one: what this process held then. Of the options, the folders are those that the daemon tells.
+/// two. `held` is another one: what this process held then. Of the options, the folders are those that the daemon
+/// tells.
 ///
 /// # Errors
 /// As [`run`]: the daemon has died before it could say more, and another one could not start.

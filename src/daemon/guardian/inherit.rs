@@ -52,8 +52,8 @@ fn read_note(note: i32) -> io::Result<Kept> {
     Ok(text.lines().filter_map(line).collect())
 }
 
-/// Takes up the guard of a daemon that is the other end of this inherited channel. `held` is a note by [`write_note`], if this process
-/// was its guardian as another program.
+/// Takes up the guard of a daemon that is the other end of this inherited channel. `held` is a note by [`write_note`],
+/// if this process was its guardian as another program.
 pub(in crate::daemon) fn inherit(home: &Home, channel: i32, held: Option<i32>) -> Inherited {
     let kept = held.map_or(Ok(Vec::new()), read_note);
     let kept = kept.unwrap_or_else(|error| {

@@ -141,8 +141,8 @@ struct Held {
     fd: OwnedFd,
 }
 
-/// Becomes this program, which finds the daemon by the channel, and what is held by a note: the daemon may die before it
-/// has told everything anew. If that cannot be, all is as before.
+/// Becomes this program, which finds the daemon by the channel, and what is held by a note: the daemon may die before
+/// it has told everything anew. If that cannot be, all is as before.
 fn become_guardian(program: &Path, channel: &Channel, held: &[Held]) {
     let Err(error) = try_to_become(program, channel, held);
     let (path, reason) = (program.display(), error_text(&error));
