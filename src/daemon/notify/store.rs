@@ -6,15 +6,14 @@
 
 use std::collections::BTreeMap;
 use std::ffi::CString;
-use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::MetadataExt;
 
 use mio::Token;
 
 use crate::engine::{SpawnFailure, UnitId};
 use crate::sys::poll::has_hung_up;
 use crate::sys::process::{self, error_text};
+use crate::sys::received;
 use crate::unit::{Readiness, Service};
 use crate::wire::{STORED_MAX, SavedDescriptor};
 
@@ -174,12 +173,6 @@ impl Stores {
     }
 }
 
-/// Which file it is, for one that is stored a second time.
-fn file_of(fd: BorrowedFd<'_>) -> Option<(u64, u64)> {
-    let found = File::from(fd.try_clone_to_owned().ok()?).metadata().ok()?;
-    Some((found.dev(), found.ino()))
-}
-
 impl Processes {
     /// `FDSTORE=1`
     pub(in crate::daemon) fn store(
@@ -192,10 +185,12 @@ impl Processes {
         let name = name.filter(|name| !name.is_empty()).unwrap_or(UNNAMED);
         for fd in fds {
             let stored = self.stores.of(unit);
-            let file = file_of(fd.as_fd());
-            // A datagram that a predecessor has seen as well, or a service that says it again.
-            let is_same = |one: &Stored| *one.name == *name && file_of(one.fd.as_fd()) == file;
-            if file.is_some() && stored.iter().any(is_same) {
+            // A datagram that a predecessor has seen as well, or a service that says it again. Where the kernel does
+            // not tell, it is better to have one twice than not at all.
+            let is_same = |one: &Stored| {
+                *one.name == *name && received::is_same(one.fd.as_fd(), fd.as_fd()) == Some(true)
+            };
+            if stored.iter().any(is_same) {
                 continue;
             }
             if stored.len() >= STORED_MAX {
