@@ -275,3 +275,21 @@ fn what_is_stored_outlives_restarts_of_the_service_and_the_daemon() {
     bench.start("web").is(ResultKind::Started);
     assert_eq!(ear.take(2)[1], "watched");
 }
+
+#[test]
+fn who_may_speak_from_now_on_is_known_to_a_successor() {
+    let bench = Bench::new();
+    let mut daemon = bench.daemon();
+    let (mut client, _ear, socket) = begin(&bench, "web", ALL);
+    say(&socket, "READY=1");
+    client.done().is(ResultKind::Started);
+    say_and_wait(&socket, "STATUS=first\nNOTIFYACCESS=none");
+    for _ in 0..2 {
+        with_nobody_there(&mut daemon, || say(&socket, "STATUS=more"));
+        say_and_wait(&socket, "STATUS=yet more");
+        assert_eq!(bench.status("web").said, "first");
+        assert!(bench.run(&["upgrade"]).status.success());
+    }
+    say_and_wait(&socket, "STATUS=yet more");
+    assert_eq!(bench.status("web").said, "first");
+}

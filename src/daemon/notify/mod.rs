@@ -98,6 +98,17 @@ impl Ears {
         self.said.get(&unit).map(|text| &**text)
     }
 
+    /// Who speaks for a unit in its present life, where it has said so itself.
+    pub(super) fn access(&self, unit: UnitId) -> Option<NotifyAccess> {
+        self.map.get(&unit)?.access
+    }
+
+    /// Whether that is news.
+    pub(super) fn set_access(&mut self, unit: UnitId, access: Option<NotifyAccess>) -> bool {
+        let hearing = self.map.get_mut(&unit);
+        hearing.is_some_and(|hearing| std::mem::replace(&mut hearing.access, access) != access)
+    }
+
     /// What a predecessor has written down.
     pub(super) fn remember(&mut self, unit: UnitId, said: Option<&str>) {
         if let Some(said) = said {

@@ -72,8 +72,8 @@ impl Processes {
                 Assignment::Errno(errno) => said.errno = Some(*errno),
                 Assignment::ExitStatus(status) => said.exit_status = Some(*status),
                 Assignment::Access(access) => {
-                    if let Some(hearing) = self.ears.map.get_mut(&unit) {
-                        hearing.access = Some(*access);
+                    if self.ears.set_access(unit, Some(*access)) {
+                        self.save(unit, turn.engine);
                     }
                 }
                 _ => {}
