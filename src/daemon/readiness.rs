@@ -35,6 +35,9 @@ const MAX_DELAY_MS: u64 = 1_000;
 const TOLD_AGAIN: u32 = 7;
 /// How long one look may take; then it has failed, and another one follows.
 const ATTEMPT_MS: u64 = 5_000;
+/// How often is read of what a service writes into its FIFO, before others have their turn.
+const READS_MAX: usize = 16;
+
 /// A start whose main process runs and is not ready.
 #[derive(Debug)]
 pub(super) struct Awaiting {
@@ -376,16 +379,20 @@ impl Processes {
             return;
         };
         let mut chunk = [0; 512];
-        let reason = loop {
-            match files::read_into(line.reader.as_fd(), &mut chunk) {
-                Ok(0) => break "it was closed without a newline".to_owned(),
+        for _ in 0..READS_MAX {
+            let reason = match files::read_into(line.reader.as_fd(), &mut chunk) {
+                Ok(0) => "it was closed without a newline".to_owned(),
                 Ok(length) if chunk[..length].contains(&b'\n') => return self.is_ready(run, turn),
-                Ok(_) => {}
+                Ok(_) => continue,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-                Err(error) => break error_text(&error),
-            }
-        };
-        self.not_ready_until_told(run, reason, turn);
+                Err(error) => error_text(&error),
+            };
+            return self.not_ready_until_told(run, reason, turn);
+        }
+        // It is not empty yet, and nobody will tell so again.
+        if let Some(awaiting) = self.awaiting.get_mut(&run) {
+            awaiting.due_ms = Some(clock::monotonic_ms());
+        }
     }
 
     /// What was there before the start is of no use any more.
