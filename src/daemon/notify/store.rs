@@ -146,16 +146,16 @@ impl Stores {
             return false;
         };
         let before = all.len();
-        all.retain(|stored| {
-            let goes = is_meant(stored);
-            if goes {
-                if let Some(token) = stored.token {
-                    sources.remove(token, stored.fd.as_fd());
-                }
-                keeper.release_as(stored.key);
+        let (gone, left) = std::mem::take(all).into_iter().partition(is_meant);
+        *all = left;
+        let gone: Vec<Stored> = gone;
+        for stored in &gone {
+            if let Some(token) = stored.token {
+                sources.remove(token, stored.fd.as_fd());
             }
-            !goes
-        });
+            keeper.release_as(stored.key);
+        }
+        received::close(gone.into_iter().map(|stored| stored.fd).collect());
         let changed = all.len() < before;
         if all.is_empty() {
             self.map.remove(&unit);
@@ -174,14 +174,16 @@ impl Stores {
 }
 
 impl Processes {
-    /// `FDSTORE=1`
+    /// `FDSTORE=1`. Gives back those that are not kept.
     pub(in crate::daemon) fn store(
         &mut self,
         (unit, name): (UnitId, Option<&str>),
         fds: Vec<OwnedFd>,
         hung_up: HungUp,
         turn: &mut Turn<'_>,
-    ) {
+    ) -> Vec<OwnedFd> {
+        let mut surplus = Vec::new();
+        let mut is_full = false;
         let name = name.filter(|name| !name.is_empty()).unwrap_or(UNNAMED);
         for fd in fds {
             let stored = self.stores.of(unit);
@@ -190,14 +192,17 @@ impl Processes {
             let is_same = |one: &Stored| {
                 *one.name == *name && received::is_same(one.fd.as_fd(), fd.as_fd()) == Some(true)
             };
-            if stored.iter().any(is_same) {
+            if is_full || stored.iter().any(is_same) {
+                surplus.push(fd);
                 continue;
             }
             if stored.len() >= STORED_MAX {
                 let unit = turn.engine.unit(unit).map(|unit| unit.name.to_string());
                 let unit = unit.unwrap_or_default();
                 ::log::warn!("{unit}: no more than {STORED_MAX} descriptors are kept (FDSTORE=1)");
-                break;
+                is_full = true;
+                surplus.push(fd);
+                continue;
             }
             self.stores.last_key += 1;
             let key = self.stores.last_key | STORED_KEY;
@@ -206,6 +211,7 @@ impl Processes {
                 .put(unit, (name, key, fd), hung_up, turn.sources);
         }
         self.save(unit, turn.engine);
+        surplus
     }
 
     /// `FDSTOREREMOVE=1`
