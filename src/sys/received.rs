@@ -24,8 +24,8 @@ pub fn is_same(one: BorrowedFd<'_>, other: BorrowedFd<'_>) -> Option<bool> {
     (order >= 0).then_some(order == 0)
 }
 
-/// Closes them without waiting, however long it takes: a child does, and ends with that. Where none can be made, we have
-/// to do it.
+/// Closes them without waiting, however long it takes: a child does, and ends with that. Where none can be made, we
+/// have to do it.
 pub fn close(fds: Vec<OwnedFd>) {
     if fds.is_empty() {
         return;

@@ -44,8 +44,8 @@ pub(super) struct Ears {
     map: BTreeMap<UnitId, Hearing>,
     /// What units have said of themselves last, for the reader.
     said: BTreeMap<UnitId, Box<str>>,
-    /// Units whose first word is acted on and not taken yet, with what came along and is not kept. It is closed last, so
-    /// that taking the word closes nothing.
+    /// Units whose first word is acted on and not taken yet, with what came along and is not kept. It is closed last,
+    /// so that taking the word closes nothing.
     heard: BTreeMap<UnitId, Vec<OwnedFd>>,
     /// What a predecessor has left, and nobody has claimed.
     inherited: Vec<Ear>,

@@ -73,7 +73,8 @@ impl Processes {
                 Assignment::Errno(errno) => said.errno = Some(*errno),
                 Assignment::ExitStatus(status) => said.exit_status = Some(*status),
                 Assignment::Access(access) => {
-                    if self.ears.set_access(unit, Some(*access)) {
+                    let is_news = self.ears.set_access(unit, Some(*access));
+                    if is_news {
                         self.save(unit, turn.engine);
                     }
                 }
@@ -84,8 +85,8 @@ impl Processes {
         self.keep_descriptors(unit, (&words, fds), turn)
     }
 
-    /// What came along and is not to be kept is given back. Its end, once the word is taken, tells a sender that waits for
-    /// it that it was heard.
+    /// What came along and is not to be kept is given back. Its end, once the word is taken, tells a sender that waits
+    /// for it that it was heard.
     fn keep_descriptors(
         &mut self,
         unit: UnitId,
