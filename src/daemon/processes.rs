@@ -426,6 +426,7 @@ impl Processes {
             stored: self.stores.saved(unit),
             oom_kills: hold.and_then(|hold| hold.limited.memory.kills()),
             said: said.map(str::to_owned),
+            access: self.ears.access(unit),
             forgone: self.forgone.written(unit),
         };
         self.states.save(unit, &saved, || {

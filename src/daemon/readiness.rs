@@ -38,6 +38,8 @@ const ATTEMPT_MS: u64 = 5_000;
 /// So many looks find a descriptor closed before it is given up, which takes a third of a second: a process that ends
 /// closes it too, and how it ended says more.
 const CLOSED_LOOKS: u32 = 5;
+/// How often is read of what a service writes into its FIFO, before others have their turn.
+const READS_MAX: usize = 16;
 
 /// A start whose main process runs and is not ready.
 #[derive(Debug)]
@@ -382,16 +384,20 @@ impl Processes {
             return;
         };
         let mut chunk = [0; 512];
-        let reason = loop {
-            match files::read_into(line.reader.as_fd(), &mut chunk) {
+        for _ in 0..READS_MAX {
+            let reason = match files::read_into(line.reader.as_fd(), &mut chunk) {
                 Ok(0) => return self.line_was_closed(run, turn),
                 Ok(length) if chunk[..length].contains(&b'\n') => return self.is_ready(run, turn),
-                Ok(_) => {}
+                Ok(_) => continue,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-                Err(error) => break error_text(&error),
-            }
-        };
-        self.not_ready_until_told(run, reason, turn);
+                Err(error) => error_text(&error),
+            };
+            return self.not_ready_until_told(run, reason, turn);
+        }
+        // It is not empty yet, and nobody will tell so again.
+        if let Some(awaiting) = self.awaiting.get_mut(&run) {
+            awaiting.due_ms = Some(clock::monotonic_ms());
+        }
     }
 
     fn line_was_closed(&mut self, run: RunId, turn: &mut Turn<'_>) {

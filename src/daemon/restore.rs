@@ -264,6 +264,7 @@ impl Processes {
         memory.begin((id, service), &hold.group, told);
         self.holds.insert(id, hold);
         self.listen_again((id, name), service, turn);
+        self.ears.set_access(id, saved.access);
         let lost = self.stores.take_back(id, &saved.stored, turn.sources);
         if lost > 0 {
             ::log::warn!("{name}: {lost} of the descriptors that it has stored are lost");

@@ -518,6 +518,7 @@ mod tests {
             stored: Vec::new(),
             oom_kills: None,
             said: None,
+            access: None,
             forgone: None,
         }
     }

@@ -128,6 +128,35 @@ pub(super) fn survives_birth_in(cgroup: BorrowedFd<'_>) -> Option<bool> {
     (waited == pid).then_some(!libc::WIFSIGNALED(status))
 }
 
+/// Makes a child that does this and ends. It has our descriptors, not copies of them, and dies with us, so that nobody
+/// finds them held. It is reaped as an orphan is.
+pub(super) fn beside_us(work: impl FnOnce()) -> io::Result<()> {
+    let arguments = CloneArguments {
+        flags: u64::from(libc::CLONE_FILES.unsigned_abs()),
+        exit_signal: u64::from(libc::SIGCHLD.unsigned_abs()),
+        ..CloneArguments::default()
+    };
+    let length = offset_of!(CloneArguments, set_tid);
+    // SAFETY: it has no arguments and cannot fail.
+    let own = unsafe { libc::getpid() };
+    let _blocked = SignalsBlocked::new();
+    // SAFETY: the arguments outlive the call; without CLONE_VM the child has its own copy of our memory.
+    let result = unsafe { libc::syscall(libc::SYS_clone3, &raw const arguments, length) };
+    if result == 0 {
+        // SAFETY: integers only.
+        let parent = unsafe {
+            libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
+            libc::getppid()
+        };
+        if parent == own {
+            work();
+        }
+        child::exit(0);
+    }
+    let born = Pid::from_kernel(result).map(drop);
+    born.ok_or_else(io::Error::last_os_error)
+}
+
 fn fork(plan: &Plan<'_>) -> io::Result<(Pid, PidFd)> {
     let _blocked = SignalsBlocked::new();
     // SAFETY: the child calls `child::run`, which makes only system calls and never returns.

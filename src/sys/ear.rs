@@ -41,6 +41,8 @@ pub struct Letter {
     /// `None` where the kernel does not say.
     pub sender: Option<Sender>,
     pub fds: Vec<OwnedFd>,
+    /// Whether some of them could not be taken, or who sent it: we have too many descriptors open.
+    pub cut: bool,
 }
 
 /// Who has sent a datagram.
@@ -83,6 +85,11 @@ impl Ear {
     #[must_use]
     pub fn from_owned(fd: OwnedFd) -> Self {
         Self(fd)
+    }
+
+    #[must_use]
+    pub fn into_owned(self) -> OwnedFd {
+        self.0
     }
 
     /// The name that it listens to, if it is such a socket.
@@ -130,10 +137,12 @@ impl Ear {
             length,
             sender,
             fds,
+            cut: header.msg_flags & libc::MSG_CTRUNC != 0,
         })
     }
 
-    /// Takes the first datagram away, and closes what is still in it.
+    /// Takes the first datagram away, and closes what is still in it; that cannot wait for anything while what came of
+    /// [`Ear::peek`] is open.
     ///
     /// # Errors
     /// What recv(2) gives; `WouldBlock` when there is none.

@@ -44,6 +44,7 @@ pub mod notify;
 pub mod poll;
 pub mod proc;
 pub mod process;
+pub mod received;
 pub mod signals;
 pub mod socket;
 pub mod stranger;

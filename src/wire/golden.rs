@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use crate::engine::{
     Core, Ending, FactFailure, FactGoal, FactPhase, FactRun, Facts, Moment, Role, RunId,
 };
-use crate::unit::{Context, UnitName};
+use crate::unit::{Context, NotifyAccess, UnitName};
 
 use super::slot::{Slot, newest};
 use super::{
@@ -92,6 +92,7 @@ fn present() -> Saved {
         }],
         oom_kills: Some(1),
         said: Some("serving 3 clients".to_owned()),
+        access: Some(NotifyAccess::All),
         forgone: Some("Nice=-5: Permission denied".to_owned()),
     }
 }
@@ -106,6 +107,7 @@ fn facts_of_the_first_version_are_read() {
         stored: Vec::new(),
         oom_kills: None,
         said: None,
+        access: None,
         forgone: None,
         ..present()
     };

@@ -4,6 +4,8 @@
 
 use crate::unit::NotifyAccess;
 
+use super::words::Word;
+
 /// The longest datagram that is read, in bytes: systemd's limit.
 pub const DATAGRAM_MAX: usize = 4096;
 /// Assignments taken from one datagram, at most.
@@ -89,7 +91,7 @@ fn assignment(line: &str) -> Option<Assignment> {
         ("WATCHDOG", "trigger") => Some(Assignment::WatchdogTrigger),
         ("WATCHDOG_USEC", value) => number(value).map(Assignment::WatchdogUsec),
         ("EXTEND_TIMEOUT_USEC", value) => number(value).map(Assignment::ExtendTimeoutUsec),
-        ("NOTIFYACCESS", value) => access(value).map(Assignment::Access),
+        ("NOTIFYACCESS", value) => NotifyAccess::find(value).map(Assignment::Access),
         ("BARRIER", "1") => Some(Assignment::Barrier),
         ("FDSTORE", "1") => Some(Assignment::StoreDescriptors),
         ("FDSTOREREMOVE", "1") => Some(Assignment::RemoveDescriptors),
@@ -105,16 +107,6 @@ fn assignment(line: &str) -> Option<Assignment> {
 fn number<T: std::str::FromStr>(text: &str) -> Option<T> {
     let digits = text.bytes().all(|byte| byte.is_ascii_digit());
     digits.then(|| text.parse().ok()).flatten()
-}
-
-fn access(word: &str) -> Option<NotifyAccess> {
-    Some(match word {
-        "none" => NotifyAccess::None,
-        "main" => NotifyAccess::Main,
-        "exec" => NotifyAccess::Exec,
-        "all" => NotifyAccess::All,
-        _unknown => return None,
-    })
 }
 
 /// At most 255 printable ASCII characters without a colon, sd_pid_notify_with_fds(3).

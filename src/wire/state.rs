@@ -9,7 +9,7 @@ use miniserde::{Deserialize, Serialize, json};
 use crate::engine::{
     Core, Ending, FactFailure, FactGoal, FactPhase, FactRun, Facts, Moment, Role, RunId,
 };
-use crate::unit::UnitName;
+use crate::unit::{NotifyAccess, UnitName};
 
 use super::DecodeError;
 use super::parse::{Bounds, at_most, parse, required};
@@ -46,6 +46,8 @@ pub struct Saved {
     pub oom_kills: Option<u64>,
     /// What the service has said of itself last, sd_notify(3).
     pub said: Option<String>,
+    /// Who speaks for it in this life, where the service itself has said so (`NOTIFYACCESS=`).
+    pub access: Option<NotifyAccess>,
     /// What it goes without, one line each, by `IgnoreUnsupported=`.
     pub forgone: Option<String>,
 }
@@ -107,6 +109,7 @@ struct WireSaved {
     stored: Option<Vec<WireDescriptor>>,
     oom_kills: Option<u64>,
     said: Option<String>,
+    access: Option<String>,
     forgone: Option<String>,
 }
 
@@ -192,6 +195,7 @@ pub fn encode_saved(saved: &Saved) -> Vec<u8> {
             .then(|| saved.stored.iter().map(flatten_stored).collect()),
         oom_kills: saved.oom_kills,
         said: saved.said.clone(),
+        access: saved.access.map(|access| access.written().to_owned()),
         forgone: saved.forgone.clone(),
     };
     json::to_string(&wire).into_bytes()
@@ -254,6 +258,7 @@ pub fn decode_saved(payload: &[u8]) -> Result<Saved, DecodeError> {
         stored: stored.into_iter().map(stored_one).collect(),
         oom_kills: wire.oom_kills,
         said: wire.said,
+        access: wire.access.as_deref().map(NotifyAccess::read).transpose()?,
         forgone: wire.forgone,
     })
 }
@@ -387,6 +392,7 @@ mod tests {
             }],
             oom_kills: Some(2),
             said: Some("50 % done".to_owned()),
+            access: Some(NotifyAccess::None),
             forgone: Some("Nice=-5: a\nb".to_owned()),
         }
     }

@@ -1,6 +1,7 @@
 //! The words that stand for closed enums in JSON. A word, once used, never gets another meaning.
 
 use crate::engine::{Awaited, FactGoal, FactPhase, Role, Scope, Wait};
+use crate::unit::NotifyAccess;
 
 use super::{DecodeError, ErrorKind, ProgressKind, ResultKind};
 
@@ -54,6 +55,13 @@ words! { Awaited, "awaited":
     Reload = "reload",
     Freeze = "freeze",
     Thaw = "thaw",
+}
+
+words! { NotifyAccess, "access":
+    None = "none",
+    Main = "main",
+    Exec = "exec",
+    All = "all",
 }
 
 words! { Scope, "scope":

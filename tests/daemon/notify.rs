@@ -255,17 +255,41 @@ fn what_is_stored_outlives_restarts_of_the_service_and_the_daemon() {
     store(&socket, "FDNAME=gone but kept\nFDPOLL=0", ended.as_fd());
     store(&socket, "FDNAME=removed", writer.as_fd());
     say_and_wait(&socket, "FDSTOREREMOVE=1\nFDNAME=removed");
+    // Not the same, though they are of one file.
+    for _ in 0..2 {
+        let null = std::fs::File::open("/dev/null").unwrap();
+        store(&socket, "FDNAME=twin", null.as_fd());
+        store(&socket, "FDNAME=twin", null.as_fd());
+    }
     drop((writer, ended, end));
     with_nobody_there(&mut daemon, || ());
     assert!(bench.run(&["upgrade"]).status.success());
     with_nobody_there(&mut daemon, || ());
 
     bench.restart("web").is(ResultKind::Started);
-    let expected = "3 way:stored:gone but kept mine watched";
+    let expected = "5 way:stored:gone but kept:twin:twin mine watched";
     assert_eq!(ear.take(2)[1], expected);
     assert_eq!(kept.next().unwrap(), expected);
     bench.stop("web").is(ResultKind::Stopped);
     assert_eq!(kept.next(), None, "nobody has it any more");
     bench.start("web").is(ResultKind::Started);
     assert_eq!(ear.take(2)[1], "watched");
+}
+
+#[test]
+fn who_may_speak_from_now_on_is_known_to_a_successor() {
+    let bench = Bench::new();
+    let mut daemon = bench.daemon();
+    let (mut client, _ear, socket) = begin(&bench, "web", ALL);
+    say(&socket, "READY=1");
+    client.done().is(ResultKind::Started);
+    say_and_wait(&socket, "STATUS=first\nNOTIFYACCESS=none");
+    for _ in 0..2 {
+        with_nobody_there(&mut daemon, || say(&socket, "STATUS=more"));
+        say_and_wait(&socket, "STATUS=yet more");
+        assert_eq!(bench.status("web").said, "first");
+        assert!(bench.run(&["upgrade"]).status.success());
+    }
+    say_and_wait(&socket, "STATUS=yet more");
+    assert_eq!(bench.status("web").said, "first");
 }

@@ -323,6 +323,16 @@ fn a_command_that_is_not_there_is_not_waited_for() {
     }
 }
 
+/// More than is read at once: the rest is not forgotten, though nothing tells of it again.
+#[test]
+fn a_newline_after_much_else_tells() {
+    let bench = Bench::new();
+    let _daemon = bench.daemon();
+    let script = "head -c 60000 /dev/zero >&3; echo >&3; exec sleep 1000";
+    bench.service("web", "", script, "ReadyWhen = 'fd:3'");
+    bench.start("web").is(ResultKind::Started);
+}
+
 /// Whatever a start waits for, a successor waits for it on, and what came while none was there counts.
 #[test]
 fn a_successor_waits_on() {

@@ -7,7 +7,7 @@
 mod store;
 mod word;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 
@@ -17,6 +17,7 @@ use crate::engine::{Event, Role, RunId, SpawnFailure, UnitId};
 use crate::sys::ear::{Ear, Letter, Sender};
 use crate::sys::files;
 use crate::sys::process::{Pid, PidFd, error_text};
+use crate::sys::received;
 use crate::sys::users::effective_uid;
 use crate::unit::{NotifyAccess, Service};
 use crate::wire::{DATAGRAM_MAX, parse_notify};
@@ -43,8 +44,9 @@ pub(super) struct Ears {
     map: BTreeMap<UnitId, Hearing>,
     /// What units have said of themselves last, for the reader.
     said: BTreeMap<UnitId, Box<str>>,
-    /// Units whose first word is acted on and not taken yet.
-    heard: BTreeSet<UnitId>,
+    /// Units whose first word is acted on and not taken yet, with what came along and is not kept. It is closed last,
+    /// so that taking the word closes nothing.
+    heard: BTreeMap<UnitId, Vec<OwnedFd>>,
     /// What a predecessor has left, and nobody has claimed.
     inherited: Vec<Ear>,
 }
@@ -96,6 +98,17 @@ impl Ears {
     /// What a unit has said of itself.
     pub(super) fn said(&self, unit: UnitId) -> Option<&str> {
         self.said.get(&unit).map(|text| &**text)
+    }
+
+    /// Who speaks for a unit in its present life, where it has said so itself.
+    pub(super) fn access(&self, unit: UnitId) -> Option<NotifyAccess> {
+        self.map.get(&unit)?.access
+    }
+
+    /// Whether that is news.
+    pub(super) fn set_access(&mut self, unit: UnitId, access: Option<NotifyAccess>) -> bool {
+        let hearing = self.map.get_mut(&unit);
+        hearing.is_some_and(|hearing| std::mem::replace(&mut hearing.access, access) != access)
     }
 
     /// What a predecessor has written down.
@@ -156,7 +169,7 @@ impl Ears {
     }
 
     pub(super) fn close(&mut self, unit: UnitId, sources: &mut Sources, keeper: &mut Keeper) {
-        self.heard.remove(&unit);
+        let surplus = self.heard.remove(&unit);
         if let Some(hearing) = self.map.remove(&unit) {
             let fd = hearing.ear.as_fd();
             sources.remove(hearing.token, fd);
@@ -164,6 +177,9 @@ impl Ears {
             if let Ok(inode) = files::inode(fd) {
                 keeper.release_as(inode | EAR_KEY);
             }
+            // Words that nobody has heard go with it, and what came along with them.
+            let ear = std::iter::once(hearing.ear.into_owned());
+            received::close(surplus.into_iter().flatten().chain(ear).collect());
         }
     }
 }
@@ -250,7 +266,7 @@ impl Processes {
         let Some(hearing) = self.ears.map.get(&unit) else {
             return Progress::Drained;
         };
-        if self.ears.heard.contains(&unit) {
+        if self.ears.heard.contains_key(&unit) {
             return Progress::More;
         }
         let mut buffer = [0; DATAGRAM_MAX + 1];
@@ -263,16 +279,23 @@ impl Processes {
                 return Progress::Drained;
             }
         };
-        self.ears.heard.insert(unit);
         let text = buffer.get(..letter.length).unwrap_or(&buffer);
         let words = parse_notify(text);
-        let Letter { sender, fds, .. } = letter;
+        let Letter {
+            sender, mut fds, ..
+        } = letter;
         if let Some(sender) = sender
             && !words.is_empty()
             && self.is_heard(unit, &sender, turn)
         {
-            self.obey((unit, &sender), (words, fds), turn);
+            if letter.cut {
+                let name = turn.engine.unit(unit).map(|unit| unit.name.as_str());
+                let name = name.unwrap_or_default();
+                ::log::warn!("{name}: descriptors that came with its word are lost");
+            }
+            fds = self.obey((unit, &sender), (words, fds), turn);
         }
+        self.ears.heard.insert(unit, fds);
         Progress::More
     }
 
@@ -296,13 +319,14 @@ impl Processes {
 
     /// At the end of a turn: what was acted on is taken from its socket.
     pub(super) fn take_words(&mut self) {
-        for unit in std::mem::take(&mut self.ears.heard) {
+        for (unit, surplus) in std::mem::take(&mut self.ears.heard) {
             if let Some(hearing) = self.ears.map.get(&unit)
                 && let Err(error) = hearing.ear.drop_first()
             {
                 let fd = hearing.ear.as_fd().as_raw_fd();
                 ::log::warn!("taking a word from socket {fd}: {}", error_text(&error));
             }
+            received::close(surplus);
         }
     }
 
@@ -358,8 +382,8 @@ impl Processes {
         })
     }
 
-    /// Whether the sender belongs to the unit. One that has ended since is known by its user alone: nobody else was
-    /// told the socket's name.
+    /// Whether the sender belongs to the unit. One that has ended since is known by its user alone. The socket's
+    /// name is no secret: /proc/net/unix tells it to everybody.
     fn is_of(&self, unit: UnitId, sender: &Sender) -> bool {
         if self.has_run(unit, sender, &[]) {
             return true;

@@ -6,15 +6,14 @@
 
 use std::collections::BTreeMap;
 use std::ffi::CString;
-use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::MetadataExt;
 
 use mio::Token;
 
 use crate::engine::{SpawnFailure, UnitId};
 use crate::sys::poll::has_hung_up;
 use crate::sys::process::{self, error_text};
+use crate::sys::received;
 use crate::unit::{Readiness, Service};
 use crate::wire::{STORED_MAX, SavedDescriptor};
 
@@ -147,16 +146,16 @@ impl Stores {
             return false;
         };
         let before = all.len();
-        all.retain(|stored| {
-            let goes = is_meant(stored);
-            if goes {
-                if let Some(token) = stored.token {
-                    sources.remove(token, stored.fd.as_fd());
-                }
-                keeper.release_as(stored.key);
+        let (gone, left) = std::mem::take(all).into_iter().partition(is_meant);
+        *all = left;
+        let gone: Vec<Stored> = gone;
+        for stored in &gone {
+            if let Some(token) = stored.token {
+                sources.remove(token, stored.fd.as_fd());
             }
-            !goes
-        });
+            keeper.release_as(stored.key);
+        }
+        received::close(gone.into_iter().map(|stored| stored.fd).collect());
         let changed = all.len() < before;
         if all.is_empty() {
             self.map.remove(&unit);
@@ -174,35 +173,36 @@ impl Stores {
     }
 }
 
-/// Which file it is, for one that is stored a second time.
-fn file_of(fd: BorrowedFd<'_>) -> Option<(u64, u64)> {
-    let found = File::from(fd.try_clone_to_owned().ok()?).metadata().ok()?;
-    Some((found.dev(), found.ino()))
-}
-
 impl Processes {
-    /// `FDSTORE=1`
+    /// `FDSTORE=1`. Gives back those that are not kept.
     pub(in crate::daemon) fn store(
         &mut self,
         (unit, name): (UnitId, Option<&str>),
         fds: Vec<OwnedFd>,
         hung_up: HungUp,
         turn: &mut Turn<'_>,
-    ) {
+    ) -> Vec<OwnedFd> {
+        let mut surplus = Vec::new();
+        let mut is_full = false;
         let name = name.filter(|name| !name.is_empty()).unwrap_or(UNNAMED);
         for fd in fds {
             let stored = self.stores.of(unit);
-            let file = file_of(fd.as_fd());
-            // A datagram that a predecessor has seen as well, or a service that says it again.
-            let is_same = |one: &Stored| *one.name == *name && file_of(one.fd.as_fd()) == file;
-            if file.is_some() && stored.iter().any(is_same) {
+            // A datagram that a predecessor has seen as well, or a service that says it again. Where the kernel does
+            // not tell, it is better to have one twice than not at all.
+            let is_same = |one: &Stored| {
+                *one.name == *name && received::is_same(one.fd.as_fd(), fd.as_fd()) == Some(true)
+            };
+            if is_full || stored.iter().any(is_same) {
+                surplus.push(fd);
                 continue;
             }
             if stored.len() >= STORED_MAX {
                 let unit = turn.engine.unit(unit).map(|unit| unit.name.to_string());
                 let unit = unit.unwrap_or_default();
                 ::log::warn!("{unit}: no more than {STORED_MAX} descriptors are kept (FDSTORE=1)");
-                break;
+                is_full = true;
+                surplus.push(fd);
+                continue;
             }
             self.stores.last_key += 1;
             let key = self.stores.last_key | STORED_KEY;
@@ -211,6 +211,7 @@ impl Processes {
                 .put(unit, (name, key, fd), hung_up, turn.sources);
         }
         self.save(unit, turn.engine);
+        surplus
     }
 
     /// `FDSTOREREMOVE=1`

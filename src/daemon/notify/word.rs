@@ -29,13 +29,14 @@ struct Said {
 }
 
 impl Processes {
-    /// Puts one datagram into effect. Who the main process is comes first, for the rest may be about it.
+    /// Puts one datagram into effect, and gives back the descriptors that are not kept. Who the main process is comes
+    /// first, for the rest may be about it.
     pub(super) fn obey(
         &mut self,
         (unit, sender): (UnitId, &Sender),
         (words, fds): (Vec<Assignment>, Vec<OwnedFd>),
         turn: &mut Turn<'_>,
-    ) {
+    ) -> Vec<OwnedFd> {
         for word in &words {
             if let Assignment::MainPid(pid) = word {
                 self.name_main((unit, sender), *pid, turn);
@@ -72,24 +73,26 @@ impl Processes {
                 Assignment::Errno(errno) => said.errno = Some(*errno),
                 Assignment::ExitStatus(status) => said.exit_status = Some(*status),
                 Assignment::Access(access) => {
-                    if let Some(hearing) = self.ears.map.get_mut(&unit) {
-                        hearing.access = Some(*access);
+                    let is_news = self.ears.set_access(unit, Some(*access));
+                    if is_news {
+                        self.save(unit, turn.engine);
                     }
                 }
                 _ => {}
             }
         }
         self.note_said(unit, said, turn);
-        self.keep_descriptors(unit, (&words, fds), turn);
+        self.keep_descriptors(unit, (&words, fds), turn)
     }
 
-    /// What came along and is not to be kept is closed here, which tells a sender that waits for it that it was heard.
+    /// What came along and is not to be kept is given back. Its end, once the word is taken, tells a sender that waits
+    /// for it that it was heard.
     fn keep_descriptors(
         &mut self,
         unit: UnitId,
         (words, fds): (&[Assignment], Vec<OwnedFd>),
         turn: &mut Turn<'_>,
-    ) {
+    ) -> Vec<OwnedFd> {
         let named = words.iter().find_map(|word| match word {
             Assignment::DescriptorName(name) => Some(name.as_str()),
             _ => None,
@@ -100,10 +103,12 @@ impl Processes {
             } else {
                 HungUp::LetGo
             };
-            self.store((unit, named), fds, hung_up, turn);
-        } else if let (true, Some(name)) = (words.contains(&Assignment::RemoveDescriptors), named) {
+            return self.store((unit, named), fds, hung_up, turn);
+        }
+        if let (true, Some(name)) = (words.contains(&Assignment::RemoveDescriptors), named) {
             self.unstore(unit, name, turn);
         }
+        fds
     }
 
     fn note_said(&mut self, unit: UnitId, said: Said, turn: &Turn<'_>) {
