@@ -135,13 +135,8 @@ fn become_program(plan: &Plan<'_>) -> Result<Infallible, Failure> {
             hard: mark,
         });
     }
-    if let Some((soft, hard)) = plan.nofile {
-        let limit = ResourceLimit {
-            resource: Resource::Nofile,
-            soft,
-            hard,
-        };
-        set_limit(limit).map_err(at(Step::DescriptorLimit))?;
+    if let Some((Step::DescriptorLimit, limit)) = descriptor_limit(plan) {
+        setting::raise_limit(limit).map_err(at(Step::DescriptorLimit))?;
     }
     if let Some(identity) = plan.identity {
         take_groups(plan, identity)?;
@@ -153,6 +148,10 @@ fn become_program(plan: &Plan<'_>) -> Result<Infallible, Failure> {
     }
     set_bounds(plan)?;
     take_place(plan)?;
+    // Nothing is opened from here on. Until now it was: above all that our parent has open, which goes with the exec.
+    if let Some((step, limit)) = descriptor_limit(plan) {
+        settle(plan, step, setting::set_nearest_limit(limit))?;
+    }
     let confinement = plan.setting.confinement.as_deref();
     confinement.map_or(Ok(()), confine::seal)?;
     // SAFETY: the program is a C string, both vectors end with a null and point to C strings that the plan keeps
@@ -168,6 +167,22 @@ fn become_program(plan: &Plan<'_>) -> Result<Infallible, Failure> {
         step: Step::Exec,
         errno: errno(),
     })
+}
+
+/// The limit on descriptors, and whose it is: the unit's own, else the one that everybody gets.
+fn descriptor_limit(plan: &Plan<'_>) -> Option<(Step, ResourceLimit)> {
+    let resource = Resource::Nofile;
+    let mut own = plan.setting.limits.iter();
+    if let Some(limit) = own.find(|limit| limit.resource == resource) {
+        return Some((Step::Limit(resource), *limit));
+    }
+    let (soft, hard) = plan.nofile?;
+    let limit = ResourceLimit {
+        resource,
+        soft,
+        hard,
+    };
+    Some((Step::DescriptorLimit, limit))
 }
 
 /// The file system and the network as the service is to have them, its user, and where it starts.
@@ -199,9 +214,15 @@ fn set_bounds(plan: &Plan<'_>) -> Result<(), Failure> {
         settle(plan, Step::OomScoreAdjust, setting::set_oom_score(text))?;
     }
     for limit in &plan.setting.limits {
-        let result = set_limit(*limit);
-        if result.is_err() {
-            setting::set_nearest_limit(*limit);
+        let result = if limit.resource == Resource::Nofile {
+            // The rest of it waits until nothing is to be opened any more.
+            setting::raise_limit(*limit)
+        } else {
+            set_limit(*limit)
+        };
+        if result.is_err() && limit.resource != Resource::Nofile {
+            // What it is then is told as the failure that is gone on without.
+            let _ = setting::set_nearest_limit(*limit);
         }
         settle(plan, Step::Limit(limit.resource), result)?;
     }

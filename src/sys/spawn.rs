@@ -253,6 +253,7 @@ mod tests {
     use super::super::birth::SignalsBlocked;
     use super::super::cgroup::Tree;
     use super::super::process::{Wait, owned, raise_nofile};
+    use super::super::setting::{Resource, ResourceLimit, Scheduling};
     use super::super::step::{ExecStatus, read_status};
     use super::super::testing::{
         NOBODY, Scratch, alone, await_end, await_status, become_ordinary, c, c_path, output_of,
@@ -538,6 +539,48 @@ mod tests {
                     .collect();
                 assert!(sets.is_empty(), "{sets:?}");
                 assert!(output.contains("SigIgn:"));
+            },
+        );
+    }
+
+    #[test]
+    fn the_descriptor_limit_hinders_no_step_before_the_program() {
+        alone(
+            "sys::spawn::tests::the_descriptor_limit_hinders_no_step_before_the_program",
+            || {
+                raise_nofile();
+                let scratch = Scratch::new();
+                let file = scratch.path("file");
+                let stdin = std::io::stdin();
+                let hoard: Vec<OwnedFd> = (0..64).map(|_| lifted(stdin.as_fd()).unwrap()).collect();
+                let own = ResourceLimit {
+                    resource: Resource::Nofile,
+                    soft: 20,
+                    hard: 20,
+                };
+                for limits in [vec![], vec![own]] {
+                    let scheduling = Scheduling {
+                        oom_score_adjust: Some(c("1000")),
+                        ..Scheduling::default()
+                    };
+                    let everybodys = if limits.is_empty() { 20 } else { 32 };
+                    let asked = Spawn {
+                        stdout: at_path(&file, OpenMode::Write),
+                        nofile: Some((everybodys, everybodys)),
+                        setting: Setting {
+                            limits,
+                            scheduling,
+                            ..Setting::default()
+                        },
+                        ..shell("ulimit -Hn; ulimit -n; cat /proc/self/oom_score_adj")
+                    };
+                    let spawned = spawn(&asked).unwrap();
+                    assert_eq!(await_status(&spawned), ExecStatus::Executed);
+                    assert_eq!(await_end(&spawned.pidfd), Wait::Exited(0));
+                    assert_eq!(fs::read_to_string(&file).unwrap(), "20\n20\n1000\n");
+                    fs::remove_file(&file).unwrap();
+                }
+                drop(hoard);
             },
         );
     }
