@@ -68,6 +68,28 @@ impl Limited {
         }
     }
 
+    /// Has the group hold what is wanted. Each refusal takes a key away; one that takes nothing away is about a limit
+    /// of before, which nobody can go without.
+    fn agree(
+        &mut self,
+        group: &Cgroup,
+        wanted: &mut Option<Box<Resources>>,
+        lenience: &mut Lenience<'_>,
+    ) -> Result<(), SpawnFailure> {
+        while self.resources != *wanted {
+            match limits::apply(group, self.resources(), wanted.as_deref()) {
+                Ok(()) => self.resources.clone_from(wanted),
+                Err(refused) => {
+                    let failed = told(&refused);
+                    if !forgo(wanted, refused, lenience)? {
+                        return Err(failed);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// The service is restarted for its use of memory: it is not to be slowed down on its way.
     pub(super) fn let_go(&mut self, group: &Group) {
         let Some(resources) = self.resources.as_deref_mut() else {
@@ -178,30 +200,15 @@ impl Processes {
             return Ok(());
         }
         let mut wanted = service.resources.clone();
-        let mut forgo = |wanted: &mut Option<Box<Resources>>, refused: Refused| {
-            let Refused { key, reason, errno } = refused;
-            lenience.forgo(key, failure(key, errno, format!("{key}: {reason}")))?;
-            if let Some(wanted) = wanted {
-                wanted.forget(key);
-            }
-            Ok(())
-        };
         if let Some(given) = service.resources.as_deref() {
             for refused in self.machine.ground().refusals(given) {
-                forgo(&mut wanted, refused)?;
+                forgo(&mut wanted, refused, lenience)?;
             }
         }
         if let Some(group) = hold.group.cgroup() {
-            // Each refusal takes a key away.
-            while hold.limited.resources != wanted {
-                let before = hold.limited.resources.as_deref();
-                match limits::apply(group, before, wanted.as_deref()) {
-                    Ok(()) => hold.limited.resources.clone_from(&wanted),
-                    Err(refused) => forgo(&mut wanted, refused)?,
-                }
-            }
+            hold.limited.agree(group, &mut wanted, lenience)?;
             if let Err(refused) = limits::delegate(group, wanted.as_deref(), owner) {
-                forgo(&mut wanted, refused)?;
+                forgo(&mut wanted, refused, lenience)?;
             }
         }
         let memory = &mut hold.limited.memory;
@@ -209,5 +216,61 @@ impl Processes {
         let told = (&mut self.watches, &mut self.looks);
         memory.begin((spawn.unit, service), &hold.group, told);
         Ok(())
+    }
+}
+
+/// Goes on without a key, if that is allowed, and says whether anything was wanted by it.
+fn forgo(
+    wanted: &mut Option<Box<Resources>>,
+    refused: Refused,
+    lenience: &mut Lenience<'_>,
+) -> Result<bool, SpawnFailure> {
+    let Refused { key, .. } = refused;
+    lenience.forgo(key, told(&refused))?;
+    Ok(wanted.as_mut().is_some_and(|wanted| wanted.forget(key)))
+}
+
+fn told(refused: &Refused) -> SpawnFailure {
+    let Refused { key, reason, errno } = refused;
+    failure(key, *errno, format!("{key}: {reason}"))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+    use crate::unit::{Context, UnitName, parse, parse_limit};
+
+    use super::*;
+
+    #[test]
+    fn an_old_limit_that_cannot_be_lifted_fails_the_start() {
+        let folder = std::env::temp_dir().join(format!("diakonos-old-{}", std::process::id()));
+        std::fs::create_dir(&folder).unwrap();
+        let group = Cgroup::open(folder.clone()).unwrap();
+        let mut before = Resources::default();
+        before.set(parse_limit("TasksMax=5").unwrap());
+        let mut limited = Limited::default();
+        limited.hold(Some(Box::new(before)));
+        // There is no `pids.max` in this folder.
+        let text = "[service]\nExecStart = [\"/bin/true\"]\nIgnoreUnsupported = [\"TasksMax\"]";
+        let name = UnitName::parse("web").unwrap();
+        let context = Context {
+            user: "me".to_owned(),
+            uid: 1000,
+            home: "/home/me".into(),
+            host: "here".to_owned(),
+            runtime: "/run".into(),
+            state: "/var/lib".into(),
+            logs: "/var/log".into(),
+            cache: "/var/cache".into(),
+            configuration: "/var/etc".into(),
+        };
+        let path = Path::new("/units/web.service");
+        let unit = parse(text, path, &name, &context).unwrap();
+        let mut lenience = Lenience::of(unit.service.as_deref().unwrap());
+        let failed = limited.agree(&group, &mut None, &mut lenience).unwrap_err();
+        assert!(failed.reason.starts_with("TasksMax: "), "{failed:?}");
+        std::fs::remove_dir(&folder).unwrap();
     }
 }
