@@ -11,7 +11,7 @@ use std::io;
 use std::os::fd::RawFd;
 use std::ptr;
 
-use super::confine;
+use super::confine::{self, Clear};
 use super::handed::Ready;
 use super::process::Identity;
 use super::setting::{self, Resource, ResourceLimit, Setting, set_limit};
@@ -51,6 +51,8 @@ pub(super) struct Plan<'a> {
     /// A descriptor that the program is to find as number 3.
     pub(super) passed: Option<RawFd>,
     pub(super) setting: &'a Setting,
+    /// The descriptors of the setting's confinement.
+    pub(super) clear: &'a Clear,
     pub(super) handed: &'a Ready,
     /// The status pipe's write end, close-on-exec.
     pub(super) report: RawFd,
@@ -153,7 +155,7 @@ fn become_program(plan: &Plan<'_>) -> Result<Infallible, Failure> {
         settle(plan, step, setting::set_nearest_limit(limit))?;
     }
     let confinement = plan.setting.confinement.as_deref();
-    confinement.map_or(Ok(()), confine::seal)?;
+    confinement.map_or(Ok(()), |known| confine::seal(known, plan.clear))?;
     // SAFETY: the program is a C string, both vectors end with a null and point to C strings that the plan keeps
     // alive.
     unsafe {
@@ -192,7 +194,7 @@ fn take_place(plan: &Plan<'_>) -> Result<(), Failure> {
     if let Some(root) = root {
         setting::show(&root.shown).map_err(at(Step::Folders))?;
     }
-    confinement.map_or(Ok(()), confine::enter)?;
+    confinement.map_or(Ok(()), |known| confine::enter(known, plan.clear))?;
     if let Some(root) = root {
         setting::change_root(&root.path).map_err(at(Step::Root))?;
     }
