@@ -231,7 +231,7 @@ fn lift_bandwidth(group: &Cgroup, direction: Direction, one: &Bandwidth) -> Resu
 }
 
 /// Has the kernel tell when the memory passes what a restart is to follow on, unless it tells earlier already.
-fn watch_memory(group: &Cgroup, wanted: Option<&Resources>) -> Result<(), Refused> {
+pub(super) fn watch_memory(group: &Cgroup, wanted: Option<&Resources>) -> Result<(), Refused> {
     let threshold = wanted.and_then(|wanted| wanted.restart_memory_max);
     let high = wanted.and_then(|wanted| {
         wanted.limits.iter().find_map(|limit| match limit {

@@ -90,6 +90,34 @@ impl Limited {
         Ok(())
     }
 
+    /// Whether the kernel is to tell when the service needs too much.
+    pub(super) fn is_watched(&self) -> bool {
+        let held = self.resources();
+        held.is_some_and(|held| held.restart_memory_max.is_some())
+    }
+
+    /// What a predecessor had let go of before its end is in force again.
+    pub(super) fn watch_again(&self, group: &Group) {
+        if let Some(cgroup) = group.cgroup().filter(|_| self.is_watched())
+            && let Err(refused) = limits::watch_memory(cgroup, self.resources())
+        {
+            ::log::warn!("{}: {}", refused.key, refused.reason);
+        }
+    }
+
+    /// The kernel is not to tell any more what the service needs, but to leave it its cache. When to look is returned
+    /// (monotonic milliseconds).
+    pub(super) fn rest(&mut self, group: &Group) -> u64 {
+        if let Some(held) = self.resources.as_deref_mut()
+            && held.restart_memory_max.take().is_some()
+            && let Some(cgroup) = group.cgroup()
+        {
+            // Where that does not work we are only told more often.
+            let _ = limits::watch_memory(cgroup, Some(held));
+        }
+        self.memory.rest()
+    }
+
     /// The service is restarted for its use of memory: it is not to be slowed down on its way.
     pub(super) fn let_go(&mut self, group: &Group) {
         let Some(resources) = self.resources.as_deref_mut() else {
