@@ -52,8 +52,9 @@ fn order(file: &'static CStr, text: impl Into<String>) -> Order {
     Order { file, text }
 }
 
-/// `EOPNOTSUPP`.
+/// `EOPNOTSUPP` and `ENODEV`.
 const NOT_SUPPORTED: i32 = 95;
+const NO_DEVICE: i32 = 19;
 
 impl Refused {
     fn new(key: &'static str, reason: impl Into<String>) -> Self {
@@ -202,18 +203,35 @@ fn lift(group: &Cgroup, limit: &GroupLimit) -> Result<(), Refused> {
             return written.map_err(|error| Refused::failed(limit.key(), &error));
         }
         GroupLimit::IoBandwidth(direction, all) => {
-            let unlimited = all.iter().map(|one| Bandwidth {
-                bytes: u64::MAX,
-                ..one.clone()
-            });
-            GroupLimit::IoBandwidth(*direction, unlimited.collect())
+            return all
+                .iter()
+                .try_for_each(|one| lift_bandwidth(group, *direction, one));
         }
     };
     hold(group, &free)
 }
 
+/// A device that is gone limits nobody any more.
+fn lift_bandwidth(group: &Cgroup, direction: Direction, one: &Bandwidth) -> Result<(), Refused> {
+    let bytes = u64::MAX;
+    let free = Bandwidth {
+        bytes,
+        ..one.clone()
+    };
+    let free = GroupLimit::IoBandwidth(direction, vec![free]);
+    let gone = match orders(&free) {
+        Err(reason) => reason,
+        Ok(_) => match hold(group, &free) {
+            Err(refused) if refused.errno == NO_DEVICE => refused.reason,
+            other => return other,
+        },
+    };
+    ::log::info!("{} needs not be lifted: {gone}", free.key());
+    Ok(())
+}
+
 /// Has the kernel tell when the memory passes what a restart is to follow on, unless it tells earlier already.
-fn watch_memory(group: &Cgroup, wanted: Option<&Resources>) -> Result<(), Refused> {
+pub(super) fn watch_memory(group: &Cgroup, wanted: Option<&Resources>) -> Result<(), Refused> {
     let threshold = wanted.and_then(|wanted| wanted.restart_memory_max);
     let high = wanted.and_then(|wanted| {
         wanted.limits.iter().find_map(|limit| match limit {
@@ -417,6 +435,21 @@ mod tests {
     fn what_is_on_no_disk_has_no_bandwidth() {
         let reason = device(Path::new("/proc/self")).unwrap_err();
         assert!(reason.contains("lies on no block device"), "{reason}");
+    }
+
+    #[test]
+    fn the_limit_of_a_device_that_is_gone_is_no_hindrance() {
+        let folder = std::env::temp_dir().join(format!("diakonos-gone-{}", std::process::id()));
+        fs::create_dir(&folder).unwrap();
+        let group = Cgroup::open(folder.clone()).unwrap();
+        let gone = Bandwidth {
+            path: "/missing/for/sure".into(),
+            bytes: 1,
+        };
+        let mut before = Resources::default();
+        before.set(GroupLimit::IoBandwidth(Direction::Write, vec![gone]));
+        assert_eq!(apply(&group, Some(&before), None), Ok(()));
+        fs::remove_dir(&folder).unwrap();
     }
 
     #[test]

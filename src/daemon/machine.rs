@@ -68,6 +68,56 @@ impl Limited {
         }
     }
 
+    /// Has the group hold what is wanted. Each refusal takes a key away; one that takes nothing away is about a limit
+    /// of before, which nobody can go without.
+    fn agree(
+        &mut self,
+        group: &Cgroup,
+        wanted: &mut Option<Box<Resources>>,
+        lenience: &mut Lenience<'_>,
+    ) -> Result<(), SpawnFailure> {
+        while self.resources != *wanted {
+            match limits::apply(group, self.resources(), wanted.as_deref()) {
+                Ok(()) => self.resources.clone_from(wanted),
+                Err(refused) => {
+                    let failed = told(&refused);
+                    if !forgo(wanted, refused, lenience)? {
+                        return Err(failed);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the kernel is to tell when the service needs too much.
+    pub(super) fn is_watched(&self) -> bool {
+        let held = self.resources();
+        held.is_some_and(|held| held.restart_memory_max.is_some())
+    }
+
+    /// What a predecessor had let go of before its end is in force again.
+    pub(super) fn watch_again(&self, group: &Group) {
+        if let Some(cgroup) = group.cgroup().filter(|_| self.is_watched())
+            && let Err(refused) = limits::watch_memory(cgroup, self.resources())
+        {
+            ::log::warn!("{}: {}", refused.key, refused.reason);
+        }
+    }
+
+    /// The kernel is not to tell any more what the service needs, but to leave it its cache. When to look is returned
+    /// (monotonic milliseconds).
+    pub(super) fn rest(&mut self, group: &Group) -> u64 {
+        if let Some(held) = self.resources.as_deref_mut()
+            && held.restart_memory_max.take().is_some()
+            && let Some(cgroup) = group.cgroup()
+        {
+            // Where that does not work we are only told more often.
+            let _ = limits::watch_memory(cgroup, Some(held));
+        }
+        self.memory.rest()
+    }
+
     /// The service is restarted for its use of memory: it is not to be slowed down on its way.
     pub(super) fn let_go(&mut self, group: &Group) {
         let Some(resources) = self.resources.as_deref_mut() else {
@@ -180,33 +230,17 @@ impl Processes {
         let mut wanted = service.resources.clone();
         if let Some(given) = service.resources.as_deref() {
             for refused in self.machine.ground().refusals(given) {
-                let Refused { key, reason, errno } = refused;
-                lenience.defer(key, failure(key, errno, format!("{key}: {reason}")));
+                lenience.defer(refused.key, told(&refused));
                 if let Some(wanted) = &mut wanted {
-                    wanted.forget(key);
+                    wanted.forget(refused.key);
                 }
             }
         }
         lenience.verdict()?;
-        let mut forgo = |wanted: &mut Option<Box<Resources>>, refused: Refused| {
-            let Refused { key, reason, errno } = refused;
-            lenience.forgo(key, failure(key, errno, format!("{key}: {reason}")))?;
-            if let Some(wanted) = wanted {
-                wanted.forget(key);
-            }
-            Ok(())
-        };
         if let Some(group) = hold.group.cgroup() {
-            // Each refusal takes a key away.
-            while hold.limited.resources != wanted {
-                let before = hold.limited.resources.as_deref();
-                match limits::apply(group, before, wanted.as_deref()) {
-                    Ok(()) => hold.limited.resources.clone_from(&wanted),
-                    Err(refused) => forgo(&mut wanted, refused)?,
-                }
-            }
+            hold.limited.agree(group, &mut wanted, lenience)?;
             if let Err(refused) = limits::delegate(group, wanted.as_deref(), owner) {
-                forgo(&mut wanted, refused)?;
+                forgo(&mut wanted, refused, lenience)?;
             }
         }
         let memory = &mut hold.limited.memory;
@@ -214,5 +248,61 @@ impl Processes {
         let told = (&mut self.watches, &mut self.looks);
         memory.begin((spawn.unit, service), &hold.group, told);
         Ok(())
+    }
+}
+
+/// Goes on without a key, if that is allowed, and says whether anything was wanted by it.
+fn forgo(
+    wanted: &mut Option<Box<Resources>>,
+    refused: Refused,
+    lenience: &mut Lenience<'_>,
+) -> Result<bool, SpawnFailure> {
+    let Refused { key, .. } = refused;
+    lenience.forgo(key, told(&refused))?;
+    Ok(wanted.as_mut().is_some_and(|wanted| wanted.forget(key)))
+}
+
+fn told(refused: &Refused) -> SpawnFailure {
+    let Refused { key, reason, errno } = refused;
+    failure(key, *errno, format!("{key}: {reason}"))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+    use crate::unit::{Context, UnitName, parse, parse_limit};
+
+    use super::*;
+
+    #[test]
+    fn an_old_limit_that_cannot_be_lifted_fails_the_start() {
+        let folder = std::env::temp_dir().join(format!("diakonos-old-{}", std::process::id()));
+        std::fs::create_dir(&folder).unwrap();
+        let group = Cgroup::open(folder.clone()).unwrap();
+        let mut before = Resources::default();
+        before.set(parse_limit("TasksMax=5").unwrap());
+        let mut limited = Limited::default();
+        limited.hold(Some(Box::new(before)));
+        // There is no `pids.max` in this folder.
+        let text = "[service]\nExecStart = [\"/bin/true\"]\nIgnoreUnsupported = [\"TasksMax\"]";
+        let name = UnitName::parse("web").unwrap();
+        let context = Context {
+            user: "me".to_owned(),
+            uid: 1000,
+            home: "/home/me".into(),
+            host: "here".to_owned(),
+            runtime: "/run".into(),
+            state: "/var/lib".into(),
+            logs: "/var/log".into(),
+            cache: "/var/cache".into(),
+            configuration: "/var/etc".into(),
+        };
+        let path = Path::new("/units/web.service");
+        let unit = parse(text, path, &name, &context).unwrap();
+        let mut lenience = Lenience::of(unit.service.as_deref().unwrap());
+        let failed = limited.agree(&group, &mut None, &mut lenience).unwrap_err();
+        assert!(failed.reason.starts_with("TasksMax: "), "{failed:?}");
+        std::fs::remove_dir(&folder).unwrap();
     }
 }

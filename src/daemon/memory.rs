@@ -37,6 +37,8 @@ pub(super) struct Known {
     fresh_until_ms: u64,
     /// When its present life began (monotonic milliseconds).
     since_ms: u64,
+    /// How long it is left alone between two looks although the kernel could tell; 0 where the kernel does tell.
+    pause_ms: u64,
 }
 
 /// Whose memory is looked at.
@@ -112,7 +114,7 @@ impl Known {
 
     /// Looks whether a service has grown too large, and says when to look again: one that is told of needs no further
     /// look, once it is old enough.
-    fn look(&self, group: &Group, most: u64) -> (Weight, Option<u64>) {
+    fn look(&mut self, group: &Group, most: u64) -> (Weight, Option<u64>) {
         let now_ms = clock::monotonic_ms();
         let age_ms = now_ms.saturating_sub(self.since_ms);
         let told = group.cgroup().and_then(|cgroup| cgroup.working_memory());
@@ -121,11 +123,18 @@ impl Known {
             return (Weight::TooMuch, None);
         }
         let again_ms = match told {
+            Some(_) if self.pause_ms > 0 => Some(self.rest()),
             Some(_) if age_ms >= LEAST_AGE_MS => None,
             Some(_) => Some(self.since_ms + LEAST_AGE_MS),
             None => Some(now_ms + age_ms.clamp(FIRST_LOOK_MS, LOOK_MS)),
         };
         (Weight::Right, again_ms)
+    }
+
+    /// When to look again where the kernel is not to tell: each time later.
+    pub(super) fn rest(&mut self) -> u64 {
+        self.pause_ms = (self.pause_ms * 2).clamp(FIRST_LOOK_MS, LOOK_MS);
+        clock::monotonic_ms() + self.pause_ms
     }
 }
 
@@ -143,7 +152,22 @@ impl Processes {
         {
             turn.events.push_back(Event::OomKilled { unit });
         }
-        self.weigh_unit(unit, turn);
+        let is_watched = |hold: &Hold| hold.limited.is_watched();
+        if self.holds.get(&unit).is_some_and(is_watched) {
+            self.weigh_unit(unit, turn);
+            if !self.looks.heavy.contains(&unit) {
+                // It is the cache of files that fills the group, and the kernel would tell of that all the time.
+                self.rest(unit);
+            }
+        }
+    }
+
+    /// From now on the unit is looked at from time to time only.
+    fn rest(&mut self, unit: UnitId) {
+        if let Some(hold) = self.holds.get_mut(&unit) {
+            let due_ms = hold.limited.rest(&hold.group);
+            self.looks.set(unit, Some(due_ms));
+        }
     }
 
     /// How a process ended, where the kernel says more than its status: one that was killed for want of memory has an
@@ -190,7 +214,7 @@ impl Processes {
     fn weigh_unit(&mut self, unit: UnitId, turn: &mut Turn<'_>) {
         let definition = turn.engine.unit(unit);
         let service = definition.and_then(|unit| unit.service.as_deref());
-        let found = self.holds.get(&unit).zip(service.and_then(threshold));
+        let found = self.holds.get_mut(&unit).zip(service.and_then(threshold));
         let Some((hold, most)) = found else {
             self.looks.forget(unit);
             return;
@@ -217,8 +241,9 @@ impl Daemon {
             let Some(definition) = self.engine.unit(unit) else {
                 continue;
             };
-            // One that starts or stops will be another one soon.
+            // One that starts or stops will be another one soon, or runs when it is looked at again.
             if state != Some(State::Running) {
+                self.processes.rest(unit);
                 continue;
             }
             let targets = vec![definition.name.clone()];
@@ -250,4 +275,20 @@ fn proportional_bytes(group: &Group) -> u64 {
     let members = group.members().unwrap_or_default();
     let bytes = members.into_iter().map(proc::proportional_bytes);
     bytes.filter_map(Result::ok).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_left_alone_is_looked_at_ever_more_rarely() {
+        let mut known = Known::default();
+        let pauses = [0; 7].map(|_| {
+            known.rest();
+            known.pause_ms
+        });
+        let expected = [1_000, 2_000, 4_000, 8_000, 16_000, LOOK_MS, LOOK_MS];
+        assert_eq!(pauses, expected);
+    }
 }

@@ -262,6 +262,7 @@ impl Processes {
         let memory = &mut hold.limited.memory;
         let told = (&mut self.watches, &mut self.looks);
         memory.begin((id, service), &hold.group, told);
+        hold.limited.watch_again(&hold.group);
         self.holds.insert(id, hold);
         self.listen_again((id, name), service, turn);
         self.ears.set_access(id, saved.access);

@@ -11,7 +11,7 @@ use std::io;
 use std::os::fd::RawFd;
 use std::ptr;
 
-use super::confine;
+use super::confine::{self, Clear};
 use super::handed::Ready;
 use super::process::Identity;
 use super::setting::{self, Resource, ResourceLimit, Setting, set_limit};
@@ -51,6 +51,8 @@ pub(super) struct Plan<'a> {
     /// A descriptor that the program is to find as number 3.
     pub(super) passed: Option<RawFd>,
     pub(super) setting: &'a Setting,
+    /// The descriptors of the setting's confinement.
+    pub(super) clear: &'a Clear,
     pub(super) handed: &'a Ready,
     /// The status pipe's write end, close-on-exec.
     pub(super) report: RawFd,
@@ -135,13 +137,8 @@ fn become_program(plan: &Plan<'_>) -> Result<Infallible, Failure> {
             hard: mark,
         });
     }
-    if let Some((soft, hard)) = plan.nofile {
-        let limit = ResourceLimit {
-            resource: Resource::Nofile,
-            soft,
-            hard,
-        };
-        set_limit(limit).map_err(at(Step::DescriptorLimit))?;
+    if let Some((Step::DescriptorLimit, limit)) = descriptor_limit(plan) {
+        setting::raise_limit(limit).map_err(at(Step::DescriptorLimit))?;
     }
     if let Some(identity) = plan.identity {
         take_groups(plan, identity)?;
@@ -153,8 +150,12 @@ fn become_program(plan: &Plan<'_>) -> Result<Infallible, Failure> {
     }
     set_bounds(plan)?;
     take_place(plan)?;
+    // Nothing is opened from here on. Until now it was: above all that our parent has open, which goes with the exec.
+    if let Some((step, limit)) = descriptor_limit(plan) {
+        settle(plan, step, setting::set_nearest_limit(limit))?;
+    }
     let confinement = plan.setting.confinement.as_deref();
-    confinement.map_or(Ok(()), confine::seal)?;
+    confinement.map_or(Ok(()), |known| confine::seal(known, plan.clear))?;
     // SAFETY: the program is a C string, both vectors end with a null and point to C strings that the plan keeps
     // alive.
     unsafe {
@@ -170,6 +171,22 @@ fn become_program(plan: &Plan<'_>) -> Result<Infallible, Failure> {
     })
 }
 
+/// The limit on descriptors, and whose it is: the unit's own, else the one that everybody gets.
+fn descriptor_limit(plan: &Plan<'_>) -> Option<(Step, ResourceLimit)> {
+    let resource = Resource::Nofile;
+    let mut own = plan.setting.limits.iter();
+    if let Some(limit) = own.find(|limit| limit.resource == resource) {
+        return Some((Step::Limit(resource), *limit));
+    }
+    let (soft, hard) = plan.nofile?;
+    let limit = ResourceLimit {
+        resource,
+        soft,
+        hard,
+    };
+    Some((Step::DescriptorLimit, limit))
+}
+
 /// The file system and the network as the service is to have them, its user, and where it starts.
 fn take_place(plan: &Plan<'_>) -> Result<(), Failure> {
     let confinement = plan.setting.confinement.as_deref();
@@ -177,7 +194,7 @@ fn take_place(plan: &Plan<'_>) -> Result<(), Failure> {
     if let Some(root) = root {
         setting::show(&root.shown).map_err(at(Step::Folders))?;
     }
-    confinement.map_or(Ok(()), confine::enter)?;
+    confinement.map_or(Ok(()), |known| confine::enter(known, plan.clear))?;
     if let Some(root) = root {
         setting::change_root(&root.path).map_err(at(Step::Root))?;
     }
@@ -199,9 +216,15 @@ fn set_bounds(plan: &Plan<'_>) -> Result<(), Failure> {
         settle(plan, Step::OomScoreAdjust, setting::set_oom_score(text))?;
     }
     for limit in &plan.setting.limits {
-        let result = set_limit(*limit);
-        if result.is_err() {
-            setting::set_nearest_limit(*limit);
+        let result = if limit.resource == Resource::Nofile {
+            // The rest of it waits until nothing is to be opened any more.
+            setting::raise_limit(*limit)
+        } else {
+            set_limit(*limit)
+        };
+        if result.is_err() && limit.resource != Resource::Nofile {
+            // What it is then is told as the failure that is gone on without.
+            let _ = setting::set_nearest_limit(*limit);
         }
         settle(plan, Step::Limit(limit.resource), result)?;
     }

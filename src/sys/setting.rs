@@ -159,16 +159,27 @@ pub(super) fn change_root(path: &CStr) -> Result<(), i32> {
     check(unsafe { libc::chdir(c"/".as_ptr()) }.into()).map(drop)
 }
 
-/// As near to it as this process may come, which is below its own hard limit.
-pub(super) fn set_nearest_limit(limit: ResourceLimit) {
+/// As near to it as this process may come, which is below its own hard limit. To lower a limit is nobody's privilege.
+pub(super) fn set_nearest_limit(limit: ResourceLimit) -> Result<(), i32> {
     let hard = limit.hard.min(hard_limit(limit.resource));
     let soft = limit.soft.min(hard);
-    // To lower a limit is nobody's privilege.
-    let _ = set_limit(ResourceLimit {
+    set_limit(ResourceLimit {
         soft,
         hard,
         ..limit
-    });
+    })
+}
+
+/// Only as much of it as may take a right: a higher hard limit, if that is asked for.
+pub(super) fn raise_limit(limit: ResourceLimit) -> Result<(), i32> {
+    let own = getrlimit(limit.resource);
+    match own.maximum {
+        Some(hard) if hard < limit.hard => set_limit(ResourceLimit {
+            soft: own.current.unwrap_or(u64::MAX),
+            ..limit
+        }),
+        _ => Ok(()),
+    }
 }
 
 /// Has the kernel prefer, or spare, this process when memory runs out, proc_pid_oom_score_adj(5).

@@ -15,6 +15,7 @@ use rustix::io::fcntl_dupfd_cloexec;
 use super::birth::Way;
 use super::cgroup::Entrance;
 use super::child::{Plan, Stream};
+use super::confine::Clear;
 use super::files;
 use super::handed::Ready;
 use super::lent::Lent;
@@ -123,11 +124,7 @@ pub fn spawn(spawn: &Spawn<'_>) -> io::Result<Spawned> {
 
 fn spawn_from(first: Way, spawn: &Spawn<'_>) -> io::Result<Spawned> {
     let (status, report) = files::pipe()?;
-    // Out of the way of whatever the child places while it may still have to report.
-    let placed = spawn.setting.fifo.as_ref();
-    let above = placed.map_or(FIRST_FREE_FD, |fifo| RawFd::from(fifo.number) + 1);
-    let above = above.max(FIRST_FREE_FD).max(spawn.setting.handed.end());
-    let report = fcntl_dupfd_cloexec(&report, above)?;
+    let report = fcntl_dupfd_cloexec(&report, above(spawn))?;
     let prepared = Prepared::new(spawn)?;
     let cgroup = spawn.cgroup.map(|entrance| match entrance {
         Entrance::AtBirth(fd) | Entrance::ByItself(fd) => fd,
@@ -149,12 +146,20 @@ fn spawn_from(first: Way, spawn: &Spawn<'_>) -> io::Result<Spawned> {
     Ok(Spawned { pid, pidfd, status })
 }
 
+/// Out of the way of whatever the child places while it still needs descriptors of ours.
+fn above(spawn: &Spawn<'_>) -> RawFd {
+    let placed = spawn.setting.fifo.as_ref();
+    let above = placed.map_or(FIRST_FREE_FD, |fifo| RawFd::from(fifo.number) + 1);
+    above.max(FIRST_FREE_FD).max(spawn.setting.handed.end())
+}
+
 /// What the child needs and cannot make: argument vectors, and descriptors out of the way of 0 to 3.
 pub(super) struct Prepared {
     argv: Vec<*const c_char>,
     environment: Vec<*const c_char>,
     streams: [Stream; 3],
     handed: Ready,
+    clear: Clear,
     /// Keeps the descriptors in `streams` open.
     _lifted: Vec<OwnedFd>,
 }
@@ -164,12 +169,15 @@ impl Prepared {
         let mut lifted = Vec::new();
         let handed = &spawn.setting.handed;
         let handed = handed.ready(handed.end().max(FIRST_FREE_FD))?;
+        let confinement = spawn.setting.confinement.as_deref();
         let entries = spawn.environment.iter().map(|entry| entry.as_ptr());
         let entries = entries.chain(handed.entries()).chain([ptr::null()]);
         Ok(Self {
             argv: pointers(&spawn.argv),
             environment: entries.collect(),
             handed,
+            clear: confinement
+                .map_or_else(|| Ok(Clear::default()), |known| known.clear(above(spawn)))?,
             streams: [
                 stream(&spawn.stdin, &mut lifted)?,
                 stream(&spawn.stdout, &mut lifted)?,
@@ -196,6 +204,7 @@ impl Prepared {
             passed: None,
             setting: &spawn.setting,
             handed: &self.handed,
+            clear: &self.clear,
             report,
         }
     }
@@ -252,7 +261,10 @@ mod tests {
 
     use super::super::birth::SignalsBlocked;
     use super::super::cgroup::Tree;
+    use super::super::confine::{Confinement, Rights, Ruleset, landlock_version};
+    use super::super::handed::Handed;
     use super::super::process::{Wait, owned, raise_nofile};
+    use super::super::setting::{Resource, ResourceLimit, Scheduling};
     use super::super::step::{ExecStatus, read_status};
     use super::super::testing::{
         NOBODY, Scratch, alone, await_end, await_status, become_ordinary, c, c_path, output_of,
@@ -540,6 +552,78 @@ mod tests {
                 assert!(output.contains("SigIgn:"));
             },
         );
+    }
+
+    #[test]
+    fn the_descriptor_limit_hinders_no_step_before_the_program() {
+        alone(
+            "sys::spawn::tests::the_descriptor_limit_hinders_no_step_before_the_program",
+            || {
+                raise_nofile();
+                let scratch = Scratch::new();
+                let file = scratch.path("file");
+                let stdin = std::io::stdin();
+                let hoard: Vec<OwnedFd> = (0..64).map(|_| lifted(stdin.as_fd()).unwrap()).collect();
+                let own = ResourceLimit {
+                    resource: Resource::Nofile,
+                    soft: 20,
+                    hard: 20,
+                };
+                for limits in [vec![], vec![own]] {
+                    let scheduling = Scheduling {
+                        oom_score_adjust: Some(c("1000")),
+                        ..Scheduling::default()
+                    };
+                    let everybodys = if limits.is_empty() { 20 } else { 32 };
+                    let asked = Spawn {
+                        stdout: at_path(&file, OpenMode::Write),
+                        nofile: Some((everybodys, everybodys)),
+                        setting: Setting {
+                            limits,
+                            scheduling,
+                            ..Setting::default()
+                        },
+                        ..shell("ulimit -Hn; ulimit -n; cat /proc/self/oom_score_adj")
+                    };
+                    let spawned = spawn(&asked).unwrap();
+                    assert_eq!(await_status(&spawned), ExecStatus::Executed);
+                    assert_eq!(await_end(&spawned.pidfd), Wait::Exited(0));
+                    assert_eq!(fs::read_to_string(&file).unwrap(), "20\n20\n1000\n");
+                    fs::remove_file(&file).unwrap();
+                }
+                drop(hoard);
+            },
+        );
+    }
+
+    #[test]
+    fn what_is_handed_on_does_not_take_the_place_of_a_list_of_rights() {
+        if landlock_version() < 3 {
+            return;
+        }
+        let stdin = std::io::stdin();
+        let ruleset = Ruleset::new(Rights::ALL).unwrap();
+        ruleset.allow(c"/", Rights::READ).unwrap();
+        let fds = (0..64).map(|_| lifted(stdin.as_fd()).unwrap()).collect();
+        let confinement = Confinement {
+            no_new_privileges: true,
+            ruleset: Some(ruleset),
+            ..Confinement::default()
+        };
+        let scratch = Scratch::new();
+        let file = scratch.path("file");
+        let asked = Spawn {
+            setting: Setting {
+                handed: Handed {
+                    fds,
+                    ..Handed::default()
+                },
+                confinement: Some(Box::new(confinement)),
+                ..Setting::default()
+            },
+            ..shell(&format!("touch {} 2>&1 || echo no", file.display()))
+        };
+        assert!(output_of(asked).ends_with("no\n"));
     }
 
     #[test]

@@ -144,8 +144,9 @@ impl Resources {
         self.limits.sort_by_key(place);
     }
 
-    /// Takes a key away.
-    pub fn forget(&mut self, key: &str) {
+    /// Takes a key away, and says whether that changed anything.
+    pub fn forget(&mut self, key: &str) -> bool {
+        let before = self.clone();
         self.limits.retain(|known| known.key() != key);
         match key {
             "OOMPolicy" => self.oom_policy = None,
@@ -153,6 +154,7 @@ impl Resources {
             "RestartMemoryMax" => self.restart_memory_max = None,
             _ => {}
         }
+        *self != before
     }
 
     /// What limits the service, each `KEY=VALUE`, for readers.

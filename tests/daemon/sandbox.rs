@@ -262,6 +262,30 @@ fn a_service_has_its_own_tmp_as_long_as_it_lives() {
 }
 
 #[test]
+fn its_own_tmp_is_new_although_a_life_begins_with_a_privileged_command() {
+    if !is_root() {
+        return;
+    }
+    let bench = Bench::new();
+    let _daemon = bench.daemon();
+    let mut ear = bench.ear();
+    // What lies below /tmp is out of the service's sight.
+    let second = format!("/dev/shm/diakonos-second-{}", std::process::id());
+    let script = format!(
+        "if [ -e {second} ]; then [ ! -e /tmp/old ]; exit; fi\n\
+         echo > /tmp/old; echo > {second}; exit 1"
+    );
+    let keys = "PrivateTmp = true\nExecStartPre = [\"+/bin/true\"]\n\
+                ExecStopPost = [\"+/bin/sh\", \"-c\", \"echo $EXIT_STATUS > $EAR\"]\n\
+                Restart = \"on-failure\"\nRestartSec = 0";
+    bench.service("web", "", &script, keys);
+    bench.start("web");
+    let ends = ear.take(2);
+    fs::remove_file(&second).unwrap();
+    assert_eq!(ends, ["1", "0"]);
+}
+
+#[test]
 fn a_service_has_its_own_network() {
     let bench = Bench::new();
     let mut daemon = bench.daemon();

@@ -5,14 +5,14 @@
 
 use std::ffi::CStr;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::ptr;
 
 use nix::libc;
+use rustix::io::fcntl_dupfd_cloexec;
 
 use super::super::child::check;
 use super::super::process::owned;
-use super::super::spawn::lifted;
 
 const CREATE_RULESET_VERSION: libc::c_uint = 1;
 const RULE_PATH_BENEATH: libc::c_uint = 1;
@@ -94,8 +94,14 @@ impl Ruleset {
                 0,
             )
         };
-        // Clear of the numbers that the child gives to the program's streams.
-        let fd = lifted(owned(fd)?.as_fd())?;
+        let fd = owned(fd)?;
+        Ok(Self { fd, handled })
+    }
+
+    /// The same list, by a descriptor from this number on.
+    pub(super) fn lifted(&self, above: RawFd) -> io::Result<Self> {
+        let fd = fcntl_dupfd_cloexec(&self.fd, above)?;
+        let handled = self.handled;
         Ok(Self { fd, handled })
     }
 

@@ -16,6 +16,9 @@ pub use landlock::{Rights, Ruleset, version as landlock_version};
 pub use mount::{MountFlags, MountStep, Slot};
 pub use network::Network;
 
+use std::io;
+use std::os::fd::RawFd;
+
 use nix::libc;
 
 use super::child::{Failure, at, check};
@@ -34,9 +37,27 @@ pub struct Confinement {
     pub filters: Filters,
 }
 
+/// Descriptors of a confinement, as the child has them.
+#[derive(Debug, Default)]
+pub(super) struct Clear {
+    network: Network,
+    ruleset: Option<Ruleset>,
+}
+
+impl Confinement {
+    /// Copies that lie clear of all that the child places below this number.
+    pub(super) fn clear(&self, above: RawFd) -> io::Result<Clear> {
+        let ruleset = self.ruleset.as_ref();
+        Ok(Clear {
+            network: self.network.lifted(above)?,
+            ruleset: ruleset.map(|known| known.lifted(above)).transpose()?,
+        })
+    }
+}
+
 /// What needs the caller's rights: to be done before the process takes on its user.
-pub(super) fn enter(confinement: &Confinement) -> Result<(), Failure> {
-    network::enter(&confinement.network).map_err(at(Step::PrivateNetwork))?;
+pub(super) fn enter(confinement: &Confinement, clear: &Clear) -> Result<(), Failure> {
+    network::enter(&clear.network).map_err(at(Step::PrivateNetwork))?;
     mount::enter(&confinement.mounts)?;
     match &confinement.capabilities {
         Some(sets) => capability::limit(sets),
@@ -53,13 +74,13 @@ pub(super) fn keep(confinement: &Confinement) -> Result<(), Failure> {
 }
 
 /// What would hinder the other steps: the last thing before the program.
-pub(super) fn seal(confinement: &Confinement) -> Result<(), Failure> {
+pub(super) fn seal(confinement: &Confinement, clear: &Clear) -> Result<(), Failure> {
     if confinement.no_new_privileges {
         // SAFETY: prctl with this option takes integers only.
         let result = unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) };
         check(result.into()).map_err(at(Step::NoNewPrivileges))?;
     }
-    if let Some(ruleset) = &confinement.ruleset {
+    if let Some(ruleset) = &clear.ruleset {
         landlock::restrict(ruleset).map_err(at(Step::Landlock))?;
     }
     filter::load(&confinement.filters).map_err(at(Step::SystemCalls))

@@ -2,9 +2,10 @@
 
 use std::io;
 use std::mem::zeroed;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 
 use nix::libc;
+use rustix::io::fcntl_dupfd_cloexec;
 
 use super::super::child::check;
 use super::super::process::PidFd;
@@ -29,6 +30,15 @@ impl Network {
     /// `EMFILE`: no descriptor is left.
     pub fn of(process: &PidFd) -> io::Result<Self> {
         lifted(process.as_fd()).map(Self::Of)
+    }
+
+    /// The same network, by a descriptor from this number on.
+    pub(super) fn lifted(&self, above: RawFd) -> io::Result<Self> {
+        Ok(match self {
+            Self::Shared => Self::Shared,
+            Self::Own => Self::Own,
+            Self::Of(process) => Self::Of(fcntl_dupfd_cloexec(process, above)?),
+        })
     }
 }
 
