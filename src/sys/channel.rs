@@ -74,11 +74,18 @@ impl Channel {
         let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(PASSED_MAX))];
         let mut control = RecvAncillaryBuffer::new(&mut space);
         let flags = RecvFlags::DONTWAIT | RecvFlags::CMSG_CLOEXEC;
-        let length = retry_on_intr(|| {
-            let mut room = [IoSliceMut::new(buffer)];
-            recvmsg(&self.0, &mut room, &mut control, flags)
-        })?
-        .bytes;
+        let mut take = || {
+            retry_on_intr(|| {
+                let mut room = [IoSliceMut::new(buffer)];
+                recvmsg(&self.0, &mut room, &mut control, flags)
+            })
+        };
+        let taken = match take() {
+            // Told once, when the other end has died and had not heard all: what it said before is still there.
+            Err(rustix::io::Errno::CONNRESET) => take(),
+            taken => taken,
+        };
+        let length = taken?.bytes;
         let mut fds = Vec::new();
         for message in control.drain() {
             if let RecvAncillaryMessage::ScmRights(passed) = message {
@@ -149,6 +156,19 @@ mod tests {
         let mut text = String::new();
         reader.read_to_string(&mut text).unwrap();
         assert_eq!(text, "through");
+        assert_eq!(other.receive(&mut buffer).unwrap().length, 0);
+    }
+
+    #[test]
+    fn what_was_said_before_a_death_is_heard_though_the_dead_had_not_heard_all() {
+        let (one, other) = Channel::pair().unwrap();
+        other.send(b"unheard", &[]).unwrap();
+        one.send(b"last words", &[one.as_fd()]).unwrap();
+        drop(one);
+        let mut buffer = [0; 16];
+        let passed = other.receive(&mut buffer).unwrap();
+        assert_eq!(&buffer[..passed.length], b"last words");
+        drop(passed);
         assert_eq!(other.receive(&mut buffer).unwrap().length, 0);
     }
 
