@@ -58,7 +58,14 @@ fn limits_that_hold() {
     Machine::new("limits").boot("limits");
 }
 
-/// The same for an ordinary user in a part of the tree that is his own, where the daemon itself is in the way.
+/// What is read from and written to a disk is limited.
+#[test]
+#[ignore = "needs qemu and a kernel, see tests/vm/main.rs"]
+fn bandwidth_of_a_disk() {
+    Machine::new("bandwidth").with_disk().boot("bandwidth");
+}
+
+/// Limits for an ordinary user in a part of the tree that is his own, where the daemon itself is in the way.
 #[test]
 #[ignore = "needs qemu and a kernel, see tests/vm/main.rs"]
 fn limits_in_a_delegated_part_of_the_tree() {
