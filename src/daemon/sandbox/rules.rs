@@ -4,8 +4,9 @@
 //! Owns what the words of `ProtectSystem=`, `ProtectHome=` and `ProtectKernelTunables=` stand for, and which of several
 //! wishes about a path holds. What is done about it is the neighbours' business.
 
-use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
+use std::ffi::OsString;
+use std::io::{self, ErrorKind};
+use std::path::{Component, Path, PathBuf};
 
 use crate::engine::SpawnFailure;
 use crate::sys::process::error_text;
@@ -186,13 +187,10 @@ impl List<'_> {
     ) -> Result<(), SpawnFailure> {
         let root = self.root.filter(|_| asked.rooted);
         let place = root.map_or(asked.path.clone(), |root| folders::below(root, &asked.path));
-        let found = place.canonicalize().and_then(|path| match root {
-            // A link in there means another place once that is the root.
-            Some(root) if !path.starts_with(root.canonicalize()?) => {
-                Err(ErrorKind::NotFound.into())
-            }
-            _ => Ok(path),
-        });
+        let found = match root {
+            Some(root) => resolve_below(root, &asked.path),
+            None => place.canonicalize(),
+        };
         match found {
             Ok(path) => self.rules.push(Rule { path, access, key }),
             Err(error) if asked.optional && error.kind() == ErrorKind::NotFound => {}
@@ -235,5 +233,81 @@ impl List<'_> {
             }
         }
         Ok(kept)
+    }
+}
+/// So many links are followed, as the kernel does.
+const LINKS_MAX: usize = 40;
+
+/// What a path comes to for whoever has this root: every link in there starts there, and nothing leads out.
+fn resolve_below(root: &Path, path: &Path) -> io::Result<PathBuf> {
+    let root = root.canonicalize()?;
+    let mut reached = root.clone();
+    let mut links = 0;
+    // The next name is the last.
+    let mut names = names_backwards(path);
+    while let Some(name) = names.pop() {
+        if name == ".." {
+            if reached != root {
+                reached.pop();
+            }
+            continue;
+        }
+        let place = reached.join(&name);
+        if !place.symlink_metadata()?.is_symlink() {
+            reached = place;
+            continue;
+        }
+        links += 1;
+        if links > LINKS_MAX {
+            return Err(ErrorKind::InvalidInput.into());
+        }
+        let target = place.read_link()?;
+        if target.is_absolute() {
+            reached.clone_from(&root);
+        }
+        names.extend(names_backwards(&target));
+    }
+    Ok(reached)
+}
+
+fn names_backwards(path: &Path) -> Vec<OsString> {
+    let named = path.components().rev().filter_map(|part| match part {
+        Component::Normal(name) => Some(name.to_owned()),
+        Component::ParentDir => Some("..".into()),
+        Component::Prefix(_) | Component::RootDir | Component::CurDir => None,
+    });
+    named.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn a_link_starts_at_the_root_that_it_is_followed_in() {
+        let root = std::env::temp_dir().join(format!("diakonos-rules-{}", std::process::id()));
+        fs::create_dir_all(root.join("data/home/user")).unwrap();
+        symlink("/data/home", root.join("home")).unwrap();
+        symlink("data/../data", root.join("inside")).unwrap();
+        symlink("../../../data", root.join("outside")).unwrap();
+        symlink("loop", root.join("loop")).unwrap();
+        for (path, found) in [
+            ("/home", Some("data/home")),
+            ("/home/user", Some("data/home/user")),
+            ("/inside/home", Some("data/home")),
+            ("/outside", Some("data")),
+            ("/data/home", Some("data/home")),
+            ("/missing", None),
+            ("/loop", None),
+        ] {
+            let wanted = found.map(|name| root.canonicalize().unwrap().join(name));
+            assert_eq!(resolve_below(&root, Path::new(path)).ok(), wanted, "{path}");
+        }
+        fs::remove_dir_all(&root).unwrap();
     }
 }
