@@ -9,6 +9,7 @@ mod births;
 mod boot;
 mod context;
 mod enabled;
+mod enabling;
 mod ends;
 mod environment;
 mod event_loop;

@@ -1,0 +1,151 @@
+//! Units that start with the daemon: `enable` and `disable` carried out, and the start of what is enabled at boot.
+//!
+//! The list itself, and what it says of groups, is `enabled.rs`'s.
+
+use std::path::PathBuf;
+
+use crate::engine::{Asker, Verb};
+use crate::unit::{SearchPath, Unit, UnitName};
+use crate::wire::{ErrorKind, Final, Progress, ProgressKind, Reply, ResultKind, WireError};
+
+use super::answer;
+use super::event_loop::Daemon;
+use super::loader::Loaded;
+use super::sources::SessionId;
+
+impl Daemon {
+    /// Starts the enabled units, all as one request.
+    pub(super) fn start_enabled(&mut self) {
+        self.know_enabled();
+        let names = self.enabled_alone();
+        if let Some(loaded) = self.load_enabled(names) {
+            self.boot = Some(self.ask(Verb::Start, Asker::Boot, loaded));
+        }
+    }
+
+    /// Looks which units are enabled, and where what they need is looked for.
+    pub(super) fn know_enabled(&mut self) {
+        self.boot_path = self.with_home(self.directories.clone());
+        let known = &mut self.boot_path.directories;
+        for folder in self.enabled.files().filter_map(|(_, file)| file.parent()) {
+            if !known.iter().any(|known| known == folder) {
+                known.push(folder.to_owned());
+            }
+        }
+        self.learn_enabled();
+    }
+
+    /// One of the enabled units spoils the request of all: each is asked for alone, so that the others start.
+    pub(super) fn start_enabled_singly(&mut self) {
+        for name in self.enabled_alone() {
+            if let Some(loaded) = self.load_enabled(vec![name]) {
+                self.ask(Verb::Start, Asker::Boot, loaded);
+            }
+        }
+    }
+
+    fn enabled_alone(&self) -> Vec<UnitName> {
+        let names = self.enabled.files().map(|(name, _)| name.clone());
+        // One that was taken back has its own fate: running, failed, or stopped by hand.
+        let is_new = |name: &UnitName| self.engine.id(name).is_none();
+        names
+            .filter(|name| self.enabled.starts_alone(name) && is_new(name))
+            .collect()
+    }
+
+    /// Reads the `[install]` sections of the enabled units. One that cannot be read does not start and is no one's.
+    fn learn_enabled(&mut self) {
+        let files = self.enabled.files();
+        let files: Vec<(UnitName, PathBuf)> = files
+            .map(|(name, file)| (name.clone(), file.to_owned()))
+            .collect();
+        for (name, file) in files {
+            match super::loader::read_file(&name, &file, &self.context) {
+                Ok(unit) => self.enabled.learn(&name, &unit.install),
+                Err(reason) => ::log::error!("enabled unit {name} cannot be read: {reason}"),
+            }
+        }
+    }
+
+    /// Those of the named units that can be loaded, with what they need; `None` if that is none.
+    fn load_enabled(&self, names: Vec<UnitName>) -> Option<Loaded> {
+        let loader = self.loader(&self.boot_path);
+        let loaded = loader.for_boot(names);
+        (!loaded.targets.is_empty()).then_some(loaded)
+    }
+
+    pub(super) fn enable(
+        &mut self,
+        targets: &[UnitName],
+        path: &SearchPath,
+        session: SessionId,
+    ) -> Result<Final, WireError> {
+        // All are read before one is enabled: a request is done as a whole or not at all.
+        let loader = self.loader(path);
+        let units = targets.iter().map(|name| loader.read_named(name));
+        let units: Vec<Unit> = units.collect::<Result<_, _>>()?;
+        let mut results = Vec::new();
+        for (name, unit) in targets.iter().zip(units) {
+            let through = through(&unit.install.wanted_by, &unit.install.required_by);
+            let done = self.enabled.enable(name.clone(), unit.path, unit.install);
+            let new = done.map_err(|error| not_written("enable", name, &error))?;
+            let text = match (through, new) {
+                (Some(through), true) => format!("enabled: starts with {through}"),
+                (Some(through), false) => format!("was enabled already: starts with {through}"),
+                (None, true) => "enabled: starts with the daemon".to_owned(),
+                (None, false) => "was enabled already".to_owned(),
+            };
+            results.push(answer::plain(name, ResultKind::Enabled, text));
+        }
+        // A unit that is wanted by nobody who starts will not start either, and the reader should know.
+        for warning in self.idle_groups(targets) {
+            let reply = Reply::Progress(warning);
+            self.sessions.reply(session, &reply, &mut self.sources);
+        }
+        Ok(Final::Results(results))
+    }
+
+    fn idle_groups(&self, targets: &[UnitName]) -> Vec<Progress> {
+        let alone = targets
+            .iter()
+            .filter(|name| !self.enabled.starts_alone(name));
+        alone
+            .filter(|name| !self.enabled.has_enabled_group(name))
+            .map(|name| Progress {
+                kind: ProgressKind::Warning,
+                unit: name.to_string(),
+                text: "none of the groups that pull it in is enabled itself, so nothing starts it \
+                       with the daemon"
+                    .to_owned(),
+                in_ms: None,
+            })
+            .collect()
+    }
+
+    pub(super) fn disable(&mut self, targets: &[UnitName]) -> Result<Final, WireError> {
+        let mut results = Vec::new();
+        for name in targets {
+            let done = self.enabled.disable(name);
+            let was = done.map_err(|error| not_written("disable", name, &error))?;
+            let text = if was { "disabled" } else { "was not enabled" };
+            results.push(answer::plain(name, ResultKind::Disabled, text.to_owned()));
+        }
+        Ok(Final::Results(results))
+    }
+}
+
+/// "group a, b", if any group pulls the unit in.
+fn through(wanted_by: &[UnitName], required_by: &[UnitName]) -> Option<String> {
+    let groups: Vec<&str> = wanted_by
+        .iter()
+        .chain(required_by)
+        .map(UnitName::as_str)
+        .collect();
+    (!groups.is_empty()).then(|| groups.join(", "))
+}
+
+fn not_written(verb: &str, name: &UnitName, error: &std::io::Error) -> WireError {
+    let reason = crate::sys::process::error_text(error);
+    let message = format!("cannot {verb} {name}: the list of enabled units: {reason}");
+    answer::error(ErrorKind::Failed, message, None)
+}
