@@ -204,7 +204,7 @@ pub fn hash_on_disk(path: &Path, name: &UnitName) -> Result<u64, LoadError> {
     Ok(hash::of_sources(&read_sources(path, name)?))
 }
 
-fn read_sources(path: &Path, name: &UnitName) -> Result<Vec<Source>, LoadError> {
+pub(super) fn read_sources(path: &Path, name: &UnitName) -> Result<Vec<Source>, LoadError> {
     files(path, name)?
         .iter()
         .map(|file| read_source(file))
