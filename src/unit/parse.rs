@@ -114,7 +114,7 @@ pub(super) struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    fn new(sources: &'a [Source], scope: Scope<'a>) -> Self {
+    pub(super) fn new(sources: &'a [Source], scope: Scope<'a>) -> Self {
         let mut reader = Self {
             scope,
             sources,
@@ -276,6 +276,13 @@ impl<'a> Reader<'a> {
     /// In which file a key stands: 0 is the unit's own, then its drop-ins in their order.
     pub(super) fn origin(&self, section: &'static str, key: &'static str) -> Option<usize> {
         self.entries.get(&(section, key)).map(|entry| entry.source)
+    }
+
+    /// Where the key that holds stands: the number of its source, the key's place there, and its value.
+    pub(super) fn written(&self, section: &str, key: &str) -> Option<(usize, Range<usize>, &Value)> {
+        let known = keys::find(section, key)?;
+        let entry = self.entries.get(&(known.section, known.name))?;
+        Some((entry.source, entry.key.clone(), &entry.node))
     }
 
     /// Notes a key that is right and not acted on in this version, at least not with this value.
