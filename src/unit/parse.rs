@@ -279,7 +279,11 @@ impl<'a> Reader<'a> {
     }
 
     /// Where the key that holds stands: the number of its source, the key's place there, and its value.
-    pub(super) fn written(&self, section: &str, key: &str) -> Option<(usize, Range<usize>, &Value)> {
+    pub(super) fn written(
+        &self,
+        section: &str,
+        key: &str,
+    ) -> Option<(usize, Range<usize>, &Value)> {
         let known = keys::find(section, key)?;
         let entry = self.entries.get(&(known.section, known.name))?;
         Some((entry.source, entry.key.clone(), &entry.node))

@@ -88,13 +88,7 @@ pub fn locate(
     remarks.iter().map(problem).collect()
 }
 
-fn span(
-    part: &Part,
-    key: Range<usize>,
-    value: &Value,
-    text: &str,
-    scope: &Scope,
-) -> Range<usize> {
+fn span(part: &Part, key: Range<usize>, value: &Value, text: &str, scope: &Scope) -> Range<usize> {
     match part {
         Part::Key => key,
         Part::Value => value.span(),
