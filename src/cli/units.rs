@@ -227,7 +227,7 @@ fn first_problem(error: &LoadError) -> String {
 }
 
 /// The names in the daemon's list of enabled units: one a line, up to a tab.
-fn enabled(place: &Place) -> Vec<String> {
+pub(super) fn enabled(place: &Place) -> Vec<String> {
     let text = std::fs::read_to_string(place.home.enabled()).unwrap_or_default();
     let names = text.lines().filter_map(|line| line.split('\t').next());
     names.map(str::to_owned).collect()
