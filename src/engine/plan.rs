@@ -1,8 +1,8 @@
 //! From a wish to a plan: who is told what, because of which edge. Pure: it looks at the units and changes none.
 //!
 //! Owns how a wish spreads along the graph (`atoms.rs` says what is passed on, `job.rs` what it comes to) and what
-//! gives way where one plan would tell a unit to start and to stop. Carrying a plan out is `carry.rs`; when the turn of each
-//! step comes is `settle.rs`. No recursion: the depth of a graph is the user's.
+//! gives way where one plan would tell a unit to start and to stop. Carrying a plan out is `carry.rs`; when the turn
+//! of each step comes is `settle.rs`. No recursion: the depth of a graph is the user's.
 //!
 //! What must happen is found first, then what may. A unit that both is to start and is to stop is settled so: of what
 //! merely may happen, that goes which came last, with all that it alone brings in; where both must, the wish is

@@ -2,7 +2,8 @@
 //!
 //! A wish only sets goals (`plan.rs`, `carry.rs`). Then each unit concerned is stepped: its turn to start has come when
 //! nothing ordered before it is on its way, its turn to stop when nothing ordered after it still has to stop
-//! (systemd.unit(5), `Before=`, `After=`; a stop is ordered before a start, whichever way the order points). No recursion over the graph: its depth is the user's.
+//! (systemd.unit(5), `Before=`, `After=`; a stop is ordered before a start, whichever way the order points). No
+//! recursion over the graph: its depth is the user's.
 
 use crate::unit::UnitName;
 
