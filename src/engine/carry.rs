@@ -44,6 +44,7 @@ impl Engine {
         let named: Vec<(UnitId, Job)> = units
             .iter()
             .filter(|unit| !self.is_left_down(wish, **unit))
+            .filter(|unit| self.not_by_hand(wish, **unit).is_none())
             .map(|unit| (*unit, job))
             .collect();
         self.planner(wish.first_asked).bar(barred).wished(&named)

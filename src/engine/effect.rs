@@ -217,6 +217,10 @@ pub enum Impossible {
     NoReload,
     /// `reload`: it stands still, and could not act on it.
     Frozen,
+    /// `RefuseManualStart=`: only another unit may start it.
+    ManualStart,
+    /// `RefuseManualStop=`: only another unit may stop it.
+    ManualStop,
     /// `signal` and `freeze`: nothing to do it to (a group, or a oneshot that has exited).
     NoProcess,
 }

@@ -13,7 +13,10 @@ use super::job::{Deed, Job};
 use super::monitor::Monitor;
 use super::phase::Goal;
 use super::plan::Because;
-use super::{Cause, Engine, FactPhase, Mode, RunResult, UnitId, restart, unfit};
+use super::request::Wish;
+use super::{
+    Asker, Cause, Engine, FactPhase, Impossible, Mode, RunResult, UnitId, Verb, restart, unfit,
+};
 
 /// How a unit's end concerns whoever is bound to it.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -217,6 +220,29 @@ impl Engine {
         if let Ok(plan) = self.planner(None).wished(&[(unit, job)]) {
             self.carry_out(&plan, cause);
         }
+    }
+
+    /// `RefuseManualStart=`, `RefuseManualStop=`: why a person's wish leaves this unit as it is. A restart is both.
+    pub(super) fn not_by_hand(&self, wish: &Wish, unit: UnitId) -> Option<Impossible> {
+        let Asker::Client { .. } = wish.by else {
+            return None;
+        };
+        let relations = self.service(unit)?.newest().relations();
+        let (starts, stops) = match wish.verb {
+            Verb::Start => (true, false),
+            Verb::Stop => (false, true),
+            Verb::Restart(_) => (true, true),
+            Verb::Reload
+            | Verb::Reset
+            | Verb::Signal(_)
+            | Verb::Freeze
+            | Verb::Thaw
+            | Verb::Shutdown => (false, false),
+        };
+        if starts && relations.refuse_manual_start {
+            return Some(Impossible::ManualStart);
+        }
+        (stops && relations.refuse_manual_stop).then_some(Impossible::ManualStop)
     }
 
     /// What the unit needs to be up while it is, beyond what it waits for in order: the one that cannot come, if any.
