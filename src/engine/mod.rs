@@ -41,6 +41,7 @@ mod restore;
 mod resume;
 mod service;
 mod settle;
+mod stage;
 mod start;
 mod start_post;
 mod stop;

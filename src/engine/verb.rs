@@ -9,6 +9,7 @@ use super::phase::{Goal, Phase};
 use super::plan::{Plan, Step};
 use super::request::{Open, Wish};
 use super::service::Service;
+use super::stage::Stage;
 use super::{
     Answer, Awaited, Cause, Effect, Engine, FactPhase, Happening, Impossible, Mode, Notice,
     Outcome, Target, UnitId,
@@ -219,7 +220,9 @@ impl Engine {
         let named: Vec<(UnitId, Job)> = units.iter().map(|unit| (*unit, Job::Stop)).collect();
         let mut open = Open::new(Awaited::Down, &units);
         // Nothing but stops: they cannot contradict each other.
-        if let Ok(plan) = self.planner(None).wished(&named) {
+        let stage = Stage::default();
+        let plan = self.planner(&stage, None).wished(&named);
+        if let Ok(plan) = plan {
             self.carry_out(&plan, &Cause::Shutdown);
             open.involved = plan.units();
         }
