@@ -74,16 +74,9 @@ impl Engine {
     /// Tells the client what it wanted along and does not get.
     pub(super) fn tell_left_out(&mut self, request: RequestId, plan: &Plan) {
         for left_out in &plan.left_out {
-            let (Some(unit), Some(over)) = (self.name(left_out.unit), self.name(left_out.over))
-            else {
-                continue;
-            };
-            let text = if unit == over {
-                format!("{unit} is left out: it would have to be stopped at once")
-            } else {
-                format!("{unit} is left out: {over} would have to start and to stop for it")
-            };
-            self.notify_one(request, Notice::Warning { text });
+            if let Some(text) = left_out.text(|unit| self.name(unit)) {
+                self.notify_one(request, Notice::Warning { text });
+            }
         }
     }
 

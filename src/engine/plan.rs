@@ -422,6 +422,18 @@ impl Plan {
     }
 }
 
+impl LeftOut {
+    /// A sentence for the reader.
+    pub(super) fn text(&self, name: impl Fn(UnitId) -> Option<UnitName>) -> Option<String> {
+        let (unit, over) = (name(self.unit)?, name(self.over)?);
+        Some(if unit == over {
+            format!("{unit} is left out: it would have to be stopped at once")
+        } else {
+            format!("{unit} is left out: {over} would have to start and to stop for it")
+        })
+    }
+}
+
 impl Step {
     /// Why, for its unit.
     pub(super) fn cause(&self, name: impl Fn(UnitId) -> Option<UnitName>, asked: &Cause) -> Cause {
