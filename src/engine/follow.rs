@@ -14,9 +14,8 @@ use super::monitor::Monitor;
 use super::phase::Goal;
 use super::plan::Because;
 use super::request::Wish;
-use super::{
-    Asker, Cause, Engine, FactPhase, Impossible, Mode, RunResult, UnitId, Verb, restart, unfit,
-};
+use super::stage::{Guard, Stage};
+use super::{Cause, Engine, FactPhase, Impossible, Mode, RunResult, UnitId, restart, unfit};
 
 /// How a unit's end concerns whoever is bound to it.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -142,7 +141,8 @@ impl Engine {
             let Some(by) = self.upholder(unit).and_then(|by| self.name(by)) else {
                 continue;
             };
-            let plan = self.planner(None).wished(&[(unit, Job::Pull)]);
+            let stage = Stage::default();
+            let plan = self.planner(&stage, None).wished(&[(unit, Job::Pull)]);
             let plan = plan.ok().filter(|plan| {
                 let mut deeds = plan.steps.iter().map(|step| step.deed);
                 !deeds.any(|deed| matches!(deed, Deed::Stop | Deed::Restart))
@@ -171,7 +171,11 @@ impl Engine {
             return;
         };
         let barred = self.led_here(unit);
-        let plan = self.planner(None).bar(barred).following(unit, occasion);
+        let stage = Stage::default();
+        let plan = self
+            .planner(&stage, None)
+            .bar(barred)
+            .following(unit, occasion);
         let Ok(plan) = plan else { return };
         self.carry_out(&plan, &Cause::Ordered);
         for step in &plan.steps {
@@ -217,32 +221,16 @@ impl Engine {
 
     /// Carries out what one unit is told without a wish, and all that this brings along.
     fn plan_alone(&mut self, unit: UnitId, job: Job, cause: &Cause) {
-        if let Ok(plan) = self.planner(None).wished(&[(unit, job)]) {
+        let stage = Stage::default();
+        let plan = self.planner(&stage, None).wished(&[(unit, job)]);
+        if let Ok(plan) = plan {
             self.carry_out(&plan, cause);
         }
     }
 
-    /// `RefuseManualStart=`, `RefuseManualStop=`: why a person's wish leaves this unit as it is. A restart is both.
+    /// Why a person's wish leaves this unit as it is.
     pub(super) fn not_by_hand(&self, wish: &Wish, unit: UnitId) -> Option<Impossible> {
-        let Asker::Client { .. } = wish.by else {
-            return None;
-        };
-        let relations = self.service(unit)?.newest().relations();
-        let (starts, stops) = match wish.verb {
-            Verb::Start => (true, false),
-            Verb::Stop => (false, true),
-            Verb::Restart(_) => (true, true),
-            Verb::Reload
-            | Verb::Reset
-            | Verb::Signal(_)
-            | Verb::Freeze
-            | Verb::Thaw
-            | Verb::Shutdown => (false, false),
-        };
-        if starts && relations.refuse_manual_start {
-            return Some(Impossible::ManualStart);
-        }
-        (stops && relations.refuse_manual_stop).then_some(Impossible::ManualStop)
+        Guard::of(self.service(unit)?.newest()).refuses(wish)
     }
 
     /// What the unit needs to be up while it is, beyond what it waits for in order: the one that cannot come, if any.
