@@ -4,7 +4,7 @@
 
 use super::exec::swallowed_hint;
 use super::value::shorten;
-use super::{Exec, Part, Spot, Unit};
+use super::{Exec, Part, Relation, Spot, Unit};
 
 /// Something that `check` warns of.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,12 +18,21 @@ pub struct Warning {
 #[must_use]
 pub fn lint(unit: &Unit) -> Vec<Warning> {
     let mut warnings = vec![];
-    for name in &unit.requires {
+    let needs = [
+        (Relation::Requires, "requires"),
+        (Relation::Requisite, "requires"),
+        (Relation::BindsTo, "is bound to"),
+    ];
+    let named = needs.into_iter().flat_map(|(relation, says)| {
+        let names = unit.named_in(relation).iter();
+        names.map(move |name| (relation, says, name))
+    });
+    for (relation, says, name) in named {
         if !unit.after.contains(name) && !unit.before.contains(name) {
             warnings.push(Warning {
-                spot: Spot::name("Requires", name),
+                spot: Spot::name(relation.key(), name),
                 message: format!(
-                    "`{}` requires `{name}` and does not wait for it: it may be up before \
+                    "`{}` {says} `{name}` and does not wait for it: it may be up before \
                      `{name}` has failed",
                     unit.name
                 ),

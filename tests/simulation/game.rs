@@ -353,7 +353,9 @@ impl Game<'_> {
             }
             match self.disk.get(&name) {
                 Some(unit) => {
-                    open.extend(unit.requires.iter().chain(&unit.wants).cloned());
+                    let named = unit.neighbours();
+                    let named = named.filter(|(relation, _)| relation.need().is_some());
+                    open.extend(named.map(|(_, name)| name.clone()));
                     definitions.push(unit.clone());
                 }
                 None if known => {}
@@ -577,7 +579,8 @@ impl Game<'_> {
             Verb::Start | Verb::Restart(_) => begun.map(|facts| facts.unit.clone()).collect(),
             _ => Vec::new(),
         };
-        let stays: Vec<UnitName> = stays.into_iter().filter(is_same).collect();
+        let stays = stays.into_iter().filter(is_same);
+        let stays: Vec<UnitName> = stays.filter(|name| !self.model.is_moved(name)).collect();
         let request = RequestId(self.next_request);
         self.next_request += 1;
         let event = Event::Request {
@@ -648,6 +651,9 @@ impl Game<'_> {
             let Some(new) = self.facts.get(name) else {
                 return fail(format!("{name} was saved and is not known any more"));
             };
+            if self.model.is_moved(name) {
+                continue;
+            }
             if old.goal == FactGoal::Down && new.goal != FactGoal::Down {
                 return fail(format!(
                     "{name} was to be down, and its goal is {:?}",

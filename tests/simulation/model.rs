@@ -6,11 +6,11 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use diakonos::engine::{
-    Answer, Cause, Change, ChangeId, Effect, Ending, Engine, Event, FactGoal, FactPhase, FactRun,
-    Facts, Failure, Moment, Outcome, RequestId, Role, RunId, Scope, Spawn, State, Target, UnitId,
-    Verb, find_cycle,
+    Answer, Asker, Cause, Change, ChangeId, Effect, Ending, Engine, Event, FactGoal, FactPhase,
+    FactRun, Facts, Failure, Moment, Outcome, RequestId, Role, RunId, Scope, Spawn, State, Target,
+    UnitId, Verb, find_cycle,
 };
-use diakonos::unit::{Kill, KillMode, Kind, Signal, Unit, UnitName};
+use diakonos::unit::{Kill, KillMode, Kind, Need, Relation, Signal, Unit, UnitName};
 
 use crate::rules::{commands, fits, is_going, restarts};
 
@@ -169,13 +169,67 @@ impl Model {
     /// These units and all that a start of them pulls in.
     fn pulled_in(&self, names: &[UnitName]) -> BTreeSet<UnitName> {
         self.closure(names, |unit, other| {
-            unit.requires.contains(&other.name) || unit.wants.contains(&other.name)
+            let pulls = [
+                Relation::Requires,
+                Relation::Wants,
+                Relation::BindsTo,
+                Relation::Upholds,
+            ];
+            let mut named = pulls.into_iter().map(|relation| unit.named_in(relation));
+            named.any(|names| names.contains(&other.name))
         })
+    }
+
+    /// These, but for those that nobody may ask that of.
+    fn askable(&self, names: &[UnitName], verb: Verb) -> Vec<UnitName> {
+        let is_askable = |name: &&UnitName| {
+            let Some(unit) = self.newest.get(*name) else {
+                return true;
+            };
+            let relations = unit.relations();
+            let (start, stop) = (relations.refuse_manual_start, relations.refuse_manual_stop);
+            match verb {
+                Verb::Start => !start,
+                Verb::Stop => !stop,
+                _ => !start && !stop,
+            }
+        };
+        names.iter().filter(is_askable).cloned().collect()
+    }
+
+    /// Units that start without a wish for them: upheld ones, handlers, and what these pull in.
+    fn self_starting(&self) -> BTreeSet<UnitName> {
+        let keys = [Relation::Upholds, Relation::OnFailure, Relation::OnSuccess];
+        let named = self.newest.values().flat_map(|unit| {
+            let names = keys.into_iter().flat_map(|key| unit.named_in(key));
+            names.cloned()
+        });
+        self.pulled_in(&named.collect::<Vec<_>>())
+    }
+
+    /// Whether what becomes of a unit hangs on more than wishes and its own processes.
+    pub(crate) fn is_moved(&self, name: &UnitName) -> bool {
+        let ties = |unit: &Unit| {
+            let relations = unit.relations();
+            !relations.conflicts.is_empty()
+                || !relations.binds_to.is_empty()
+                || relations.stop_when_unneeded
+        };
+        self.self_starting().contains(name) || self.newest.values().any(ties)
     }
 
     /// These units and all that a stop of them takes along.
     fn taken_along(&self, names: &[UnitName]) -> BTreeSet<UnitName> {
-        self.closure(names, |unit, other| other.requires.contains(&unit.name))
+        self.closure(names, |unit, other| {
+            let follows = [
+                Relation::Requires,
+                Relation::Requisite,
+                Relation::BindsTo,
+                Relation::PartOf,
+            ];
+            let mut named = follows.into_iter().map(|relation| other.named_in(relation));
+            named.any(|names| names.contains(&unit.name))
+        })
     }
 
     fn closure(
@@ -203,6 +257,8 @@ impl Model {
     pub(crate) fn turn(&mut self, turn: &Turn<'_>) -> Check {
         self.note_event(turn)?;
         self.wishes(turn);
+        let self_starting = self.self_starting();
+        self.forbidden.retain(|name| !self_starting.contains(name));
         for effect in turn.batch {
             self.effect(turn, effect)?;
         }
@@ -222,6 +278,8 @@ impl Model {
                 self.kills.insert(unit.name.clone(), service.kill);
             }
         }
+        let self_starting = self.self_starting();
+        self.forbidden.retain(|name| !self_starting.contains(name));
         refusals_do_nothing(turn)
     }
 
@@ -272,6 +330,8 @@ impl Model {
                 self.forbidden.retain(|name| !needed.contains(name));
             }
         }
+        let self_starting = self.self_starting();
+        self.forbidden.retain(|name| !self_starting.contains(name));
         let kept: BTreeSet<RunId> = saved
             .values()
             .flat_map(Saved::runs)
@@ -396,6 +456,13 @@ impl Model {
         for unit in definitions {
             self.newest.insert(unit.name.clone(), unit.clone());
         }
+        let targets = match turn.event {
+            Event::Request {
+                by: Asker::Client { .. },
+                ..
+            } => &self.askable(targets, *verb),
+            _ => targets,
+        };
         match verb {
             Verb::Start => self.allow(targets),
             Verb::Restart(Scope::All) => {
@@ -686,7 +753,7 @@ impl Model {
             }
             let pending = match self.states.get(&other.name) {
                 Some(State::Waiting | State::Starting) => true,
-                Some(State::Backoff) => unit.requires.contains(&other.name),
+                Some(State::Backoff) => needs(unit, &other.name),
                 _ => false,
             };
             if pending && other.name != *name {
@@ -781,6 +848,7 @@ impl Model {
             _ => return Ok(()),
         };
         match self.expected.remove(&change.unit) {
+            Some(true) if !again && self.is_moved(&change.unit) => Ok(()),
             Some(expected) if expected != again && !gave_up => fail(format!(
                 "{}: an automatic restart {} to follow, and it is {}",
                 change.unit,
@@ -814,7 +882,9 @@ impl Model {
     /// What is told is how things stand once the event is worked off.
     fn answers_are_true(&self, request: RequestId, outcomes: &[(UnitName, Outcome)]) -> Check {
         // Of several units, some may have gone on since their outcome came about.
-        if let [(name, outcome)] = outcomes {
+        if let [(name, outcome)] = outcomes
+            && !self.is_moved(name)
+        {
             let state = self.states.get(name).copied();
             if !fits(outcome, state) {
                 return fail(format!(
@@ -824,6 +894,11 @@ impl Model {
         }
         Ok(())
     }
+}
+
+fn needs(unit: &Unit, other: &UnitName) -> bool {
+    let mut all = unit.neighbours();
+    all.any(|(relation, name)| relation.need() == Some(Need::Must) && name == other)
 }
 
 /// A refused request changes nothing.
