@@ -502,6 +502,7 @@ mod tests {
             main_ending: None,
             watchdog_ms: None,
             runtime_due: None,
+            monitor: None,
         };
         Saved {
             facts,

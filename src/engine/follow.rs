@@ -248,7 +248,8 @@ impl Engine {
         }
     }
 
-    /// Carries out what one unit is told without a wish, and all that this brings along. `false`: it contradicts itself.
+    /// Carries out what one unit is told without a wish, and all that this brings along. `false`: it contradicts
+    /// itself.
     fn plan_alone(&mut self, unit: UnitId, job: Job, cause: &Cause) -> bool {
         let stage = Stage::default();
         let plan = self.planner(&stage, None).wished(&[(unit, job)]);

@@ -40,6 +40,7 @@ impl Engine {
                 .timers
                 .get(id)
                 .or(self.runtimes.get(id))
+                .or(self.upholds.get(id))
                 .filter(|_| frozen.is_none()),
             awaits: self.awaits(id),
             waits_for: self.waits_for(id),

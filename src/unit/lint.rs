@@ -17,29 +17,7 @@ pub struct Warning {
 /// Looks a unit over.
 #[must_use]
 pub fn lint(unit: &Unit) -> Vec<Warning> {
-    let mut warnings = vec![];
-    let needs = [
-        (Relation::Requires, "requires"),
-        (Relation::Requisite, "requires"),
-        (Relation::BindsTo, "is bound to"),
-    ];
-    let named = needs.into_iter().flat_map(|(relation, says)| {
-        let names = unit.named_in(relation).iter();
-        names.map(move |name| (relation, says, name))
-    });
-    for (relation, says, name) in named {
-        if !unit.after.contains(name) && !unit.before.contains(name) {
-            warnings.push(Warning {
-                spot: Spot::name(relation.key(), name),
-                message: format!(
-                    "`{}` {says} `{name}` and does not wait for it: it may be up before \
-                     `{name}` has failed",
-                    unit.name
-                ),
-                hint: format!("add After = [\"{name}\"]"),
-            });
-        }
-    }
+    let mut warnings = unordered(unit);
     let Some(service) = &unit.service else {
         return warnings;
     };
@@ -87,6 +65,34 @@ pub fn lint(unit: &Unit) -> Vec<Warning> {
             message: format!("a command of `{}` is passed `%i` as it is", unit.name),
             hint: "an array of words is not expanded: write the command as one string".to_owned(),
         });
+    }
+    warnings
+}
+
+/// What the unit cannot do without and does not wait for.
+fn unordered(unit: &Unit) -> Vec<Warning> {
+    let mut warnings = vec![];
+    let needs = [
+        (Relation::Requires, "requires"),
+        (Relation::Requisite, "requires"),
+        (Relation::BindsTo, "is bound to"),
+    ];
+    let named = needs.into_iter().flat_map(|(relation, says)| {
+        let names = unit.named_in(relation).iter();
+        names.map(move |name| (relation, says, name))
+    });
+    for (relation, says, name) in named {
+        if !unit.after.contains(name) && !unit.before.contains(name) {
+            warnings.push(Warning {
+                spot: Spot::name(relation.key(), name),
+                message: format!(
+                    "`{}` {says} `{name}` and does not wait for it: it may be up before \
+                     `{name}` has failed",
+                    unit.name
+                ),
+                hint: format!("add After = [\"{name}\"]"),
+            });
+        }
     }
     warnings
 }

@@ -124,6 +124,21 @@ impl Game<'_> {
         Ok(())
     }
 
+    /// Unless the daemon ends, whoever is tied to others stands as the ties have it.
+    fn ties_hold(&mut self) -> Check {
+        if self.model.shutdowns > 0 {
+            return Ok(());
+        }
+        let units = &self.model.newest;
+        self.model.ties.check(units, &self.facts)?;
+        let is_to_come = |name: &UnitName| {
+            let id = self.engine.id(name);
+            let view = id.and_then(|id| self.engine.view(id));
+            view.is_some_and(|view| view.deadline.is_some())
+        };
+        self.model.ties.is_upheld(units, &self.facts, is_to_come)
+    }
+
     /// Nobody stands still whom the engine takes for one that runs.
     fn frozen_are_known(&self) -> Check {
         let forgotten =
@@ -406,6 +421,7 @@ impl Game<'_> {
             },
             &self.model,
         )?;
+        self.ties_hold()?;
         self.frozen_are_known()?;
         if self.model.has_exited {
             self.begin_anew()?;

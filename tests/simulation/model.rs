@@ -10,9 +10,10 @@ use diakonos::engine::{
     FactRun, Facts, Failure, Moment, Outcome, RequestId, Role, RunId, Scope, Spawn, State, Target,
     UnitId, Verb, find_cycle,
 };
-use diakonos::unit::{Kill, KillMode, Kind, Need, Relation, Signal, Unit, UnitName};
+use diakonos::unit::{Kill, KillMode, Kind, Signal, Unit, UnitName};
 
 use crate::rules::{commands, fits, is_going, restarts};
+use crate::ties::{self, Ties};
 
 /// What a check says: nothing, or what is wrong.
 pub(crate) type Check = Result<(), String>;
@@ -27,6 +28,7 @@ pub(crate) struct Model {
     last_change: Option<ChangeId>,
     /// The newest definitions that were taken up: their order counts at once.
     pub(crate) newest: BTreeMap<UnitName, Unit>,
+    pub(crate) ties: Ties,
     /// How each unit's processes may be killed, by the definition that they were started with.
     kills: BTreeMap<UnitName, Kill>,
     /// Stopped by a request, and by no later one to be started.
@@ -168,97 +170,25 @@ impl Turn<'_> {
 impl Model {
     /// These units and all that a start of them pulls in.
     fn pulled_in(&self, names: &[UnitName]) -> BTreeSet<UnitName> {
-        self.closure(names, |unit, other| {
-            let pulls = [
-                Relation::Requires,
-                Relation::Wants,
-                Relation::BindsTo,
-                Relation::Upholds,
-            ];
-            let mut named = pulls.into_iter().map(|relation| unit.named_in(relation));
-            named.any(|names| names.contains(&other.name))
-        })
+        ties::pulled_in(&self.newest, names)
     }
 
-    /// These, but for those that nobody may ask that of.
-    fn askable(&self, names: &[UnitName], verb: Verb) -> Vec<UnitName> {
-        let is_askable = |name: &&UnitName| {
-            let Some(unit) = self.newest.get(*name) else {
-                return true;
-            };
-            let relations = unit.relations();
-            let (start, stop) = (relations.refuse_manual_start, relations.refuse_manual_stop);
-            match verb {
-                Verb::Start => !start,
-                Verb::Stop => !stop,
-                _ => !start && !stop,
-            }
-        };
-        names.iter().filter(is_askable).cloned().collect()
-    }
-
-    /// Units that start without a wish for them: upheld ones, handlers, and what these pull in.
-    fn self_starting(&self) -> BTreeSet<UnitName> {
-        let keys = [Relation::Upholds, Relation::OnFailure, Relation::OnSuccess];
-        let named = self.newest.values().flat_map(|unit| {
-            let names = keys.into_iter().flat_map(|key| unit.named_in(key));
-            names.cloned()
-        });
-        self.pulled_in(&named.collect::<Vec<_>>())
+    /// Definitions have changed: who hangs on whom.
+    fn learn_ties(&mut self, facts: &BTreeMap<UnitName, Facts>) {
+        self.ties.learn(&self.newest, facts);
+        let self_starting = &self.ties.self_starting;
+        self.forbidden.retain(|name| !self_starting.contains(name));
     }
 
     /// Whether what becomes of a unit hangs on more than wishes and its own processes.
     pub(crate) fn is_moved(&self, name: &UnitName) -> bool {
-        let ties = |unit: &Unit| {
-            let relations = unit.relations();
-            !relations.conflicts.is_empty()
-                || !relations.binds_to.is_empty()
-                || relations.stop_when_unneeded
-        };
-        self.self_starting().contains(name) || self.newest.values().any(ties)
-    }
-
-    /// These units and all that a stop of them takes along.
-    fn taken_along(&self, names: &[UnitName]) -> BTreeSet<UnitName> {
-        self.closure(names, |unit, other| {
-            let follows = [
-                Relation::Requires,
-                Relation::Requisite,
-                Relation::BindsTo,
-                Relation::PartOf,
-            ];
-            let mut named = follows.into_iter().map(|relation| other.named_in(relation));
-            named.any(|names| names.contains(&unit.name))
-        })
-    }
-
-    fn closure(
-        &self,
-        names: &[UnitName],
-        leads: impl Fn(&Unit, &Unit) -> bool,
-    ) -> BTreeSet<UnitName> {
-        let known: Vec<&Unit> = self.newest.values().collect();
-        let mut found: BTreeSet<UnitName> = names.iter().cloned().collect();
-        let mut open: Vec<UnitName> = names.to_vec();
-        while let Some(name) = open.pop() {
-            let Some(unit) = known.iter().find(|unit| unit.name == name) else {
-                continue;
-            };
-            for other in &known {
-                if leads(unit, other) && found.insert(other.name.clone()) {
-                    open.push(other.name.clone());
-                }
-            }
-        }
-        found
+        self.ties.moved.contains(name)
     }
 
     /// Takes in one event and everything that came of it.
     pub(crate) fn turn(&mut self, turn: &Turn<'_>) -> Check {
         self.note_event(turn)?;
         self.wishes(turn);
-        let self_starting = self.self_starting();
-        self.forbidden.retain(|name| !self_starting.contains(name));
         for effect in turn.batch {
             self.effect(turn, effect)?;
         }
@@ -278,8 +208,6 @@ impl Model {
                 self.kills.insert(unit.name.clone(), service.kill);
             }
         }
-        let self_starting = self.self_starting();
-        self.forbidden.retain(|name| !self_starting.contains(name));
         refusals_do_nothing(turn)
     }
 
@@ -330,8 +258,9 @@ impl Model {
                 self.forbidden.retain(|name| !needed.contains(name));
             }
         }
-        let self_starting = self.self_starting();
-        self.forbidden.retain(|name| !self_starting.contains(name));
+        let facts = saved.iter();
+        let facts = facts.map(|(name, one)| (name.clone(), one.facts.clone()));
+        self.learn_ties(&facts.collect());
         let kept: BTreeSet<RunId> = saved
             .values()
             .flat_map(Saved::runs)
@@ -456,11 +385,14 @@ impl Model {
         for unit in definitions {
             self.newest.insert(unit.name.clone(), unit.clone());
         }
+        if !definitions.is_empty() {
+            self.learn_ties(turn.before);
+        }
         let targets = match turn.event {
             Event::Request {
                 by: Asker::Client { .. },
                 ..
-            } => &self.askable(targets, *verb),
+            } => &ties::askable(&self.newest, targets, *verb),
             _ => targets,
         };
         match verb {
@@ -471,7 +403,7 @@ impl Model {
             }
             Verb::Restart(Scope::Running) => self.allow_along(targets),
             Verb::Stop => {
-                for name in self.taken_along(targets) {
+                for name in ties::taken_along(&self.newest, targets) {
                     self.forbidden.insert(name);
                 }
             }
@@ -486,6 +418,8 @@ impl Model {
             }
             Verb::Reload | Verb::Signal(_) | Verb::Freeze | Verb::Thaw => {}
         }
+        let self_starting = &self.ties.self_starting;
+        self.forbidden.retain(|name| !self_starting.contains(name));
     }
 
     fn allow(&mut self, names: &[UnitName]) {
@@ -497,7 +431,7 @@ impl Model {
 
     /// A restart starts again, with what they pull in, those that were not to stay down.
     fn allow_along(&mut self, targets: &[UnitName]) {
-        let mut again = self.taken_along(targets);
+        let mut again = ties::taken_along(&self.newest, targets);
         again.retain(|name| !self.forbidden.contains(name));
         let again: Vec<UnitName> = again.into_iter().collect();
         self.allow(&again);
@@ -753,7 +687,7 @@ impl Model {
             }
             let pending = match self.states.get(&other.name) {
                 Some(State::Waiting | State::Starting) => true,
-                Some(State::Backoff) => needs(unit, &other.name),
+                Some(State::Backoff) => ties::needs(unit, &other.name),
                 _ => false,
             };
             if pending && other.name != *name {
@@ -894,11 +828,6 @@ impl Model {
         }
         Ok(())
     }
-}
-
-fn needs(unit: &Unit, other: &UnitName) -> bool {
-    let mut all = unit.neighbours();
-    all.any(|(relation, name)| relation.need() == Some(Need::Must) && name == other)
 }
 
 /// A refused request changes nothing.
