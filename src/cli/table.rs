@@ -3,8 +3,8 @@
 
 use super::args::Given;
 use super::commands::{
-    cat, check, daemon, enable, freeze, help, list, logs, probe, set, startup, status, up, upgrade,
-    verbs,
+    cat, check, daemon, diff, edit, enable, freeze, help, list, logs, probe, set, show, startup,
+    status, up, upgrade, verbs,
 };
 use super::exit::{Exit, Failure};
 
@@ -146,6 +146,10 @@ pub(super) const COMMANDS: &[&Row] = &[
     &logs::ROW,
     &check::ROW,
     &cat::ROW,
+    &show::ROW,
+    &edit::ROW,
+    &diff::DIFF,
+    &diff::DAEMON_RELOAD,
     &probe::IS_ACTIVE,
     &probe::IS_FAILED,
     &probe::IS_ENABLED,

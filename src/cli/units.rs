@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::client::Client;
 use super::exit::{Exit, Failure};
 use super::place::Place;
-use super::render::Item;
+use super::render::{Files, Item};
 use super::text::clean;
 use super::usage::{Survey, Usage};
 use crate::daemon::unit_context;
@@ -58,7 +58,7 @@ pub(super) fn gather(
             from_file(listed, result, enabled)
         })
         .collect();
-    items.extend(loaded.into_iter().map(from_daemon));
+    items.extend(loaded.into_iter().map(from_daemon).filter(is_there));
     items.sort_by(|a, b| a.status.name.cmp(&b.status.name));
     Ok(items)
 }
@@ -71,9 +71,15 @@ pub(super) fn look_up(
 ) -> Result<Vec<Item>, Failure> {
     let mut client = client;
     if let Some(client) = &mut client {
-        let names = names.to_vec();
-        match client.units(Command::Status { names }, &place.directories) {
-            Ok(units) => return Ok(units.into_iter().map(from_daemon).collect()),
+        let asked = Command::Status {
+            names: names.to_vec(),
+        };
+        match client.units(asked, &place.directories) {
+            Ok(units) => {
+                let named = |item: &Item| names.contains(&item.status.name);
+                let items = units.into_iter().map(from_daemon);
+                return Ok(items.filter(|item| named(item) || is_there(item)).collect());
+            }
             // It may be a unit that the daemon cannot read: its file says more.
             Err(failure) if matches!(failure.exit, Exit::NoSuchUnit | Exit::Failed) => {}
             Err(failure) => return Err(failure),
@@ -155,22 +161,37 @@ pub(super) fn with_nearest(failure: Failure, place: &Place, names: &[String]) ->
 
 /// A unit that the daemon has loaded. Its file may have been broken or deleted since: the next start would find that.
 fn from_daemon(mut status: UnitStatus) -> Item {
-    let fault = match UnitName::parse(&status.name) {
-        Ok(name) if status.file_changed => {
-            let file = PathBuf::from(&status.file);
-            let read = unit::load_file(&file, &name, &unit_context());
-            read.err().map(|error| first_problem(&error))
+    let file = PathBuf::from(&status.file);
+    let name = UnitName::parse(&status.name)
+        .ok()
+        .filter(|_| status.hash != 0);
+    let files = name.as_ref().map_or(Files::AsRead, |name| {
+        match unit::hash_on_disk(&file, name) {
+            Ok(hash) if hash == status.hash => Files::AsRead,
+            Err(_) if !file.exists() => Files::Gone,
+            Ok(_) | Err(_) => Files::Changed,
         }
-        _ => None,
-    };
+    });
+    let read = name
+        .filter(|_| files != Files::AsRead)
+        .map(|name| unit::load_file(&file, &name, &unit_context()));
+    let fault = read.and_then(|read| Some(first_problem(&read.err()?)));
     if fault.is_some() && status.state == State::Stopped.word() {
         "error".clone_into(&mut status.state);
     }
     Item {
         status,
         usage: Usage::default(),
+        files,
         fault,
     }
+}
+
+/// Whether there is anything of the unit but the daemon's memory of it: a file, a process, or a failure to be read of.
+fn is_there(item: &Item) -> bool {
+    let ended = ["error", State::Stopped.word(), State::Completed.word()];
+    let is_down = ended.contains(&item.status.state.as_str());
+    item.files != Files::Gone || !is_down || !item.status.left_over.is_empty()
 }
 
 /// A unit that nobody has started: what its file says.
@@ -203,6 +224,7 @@ fn from_file(listed: &Listed, result: Result<Unit, LoadError>, enabled: bool) ->
     Item {
         status,
         usage: Usage::default(),
+        files: Files::AsRead,
         fault,
     }
 }

@@ -141,7 +141,7 @@ impl Daemon {
             } => {
                 let left = self.processes.part_with_left(&mut names);
                 let meant = loader.meant(&names, &[], Among::Loaded)?;
-                let loaded = loader.for_start(meant, Reading::Always)?;
+                let loaded = self.without_unfit(loader.for_start(meant, Reading::Always)?);
                 let loaded = self.processes.without_left(loaded, left);
                 Course::Ask(Verb::Restart(scope), loaded, wait)
             }
@@ -160,6 +160,11 @@ impl Daemon {
                 let targets = loader.resolve(&names, Among::Loaded)?;
                 Course::Answer(self.set(&targets, &settings)?)
             }
+            Command::Definitions { names } => {
+                let targets = loader.resolve(&names, Among::Loaded)?;
+                Course::Answer(self.tell_definitions(&targets, session))
+            }
+            Command::DaemonReload => now_finished(Verb::Renew, self.reread(path)),
             Command::Upgrade => Course::Upgrade,
             Command::Kill => now_finished(Verb::Shutdown, self.for_the_end()),
             Command::Enable { names } => {
@@ -304,6 +309,9 @@ fn in_vain(command: &Command) -> Option<&'static str> {
     let (names, text) = match command {
         Command::Start { names, .. } => (names, "nothing was started"),
         Command::Restart { names, .. } => (names, "nothing was restarted"),
+        Command::DaemonReload => {
+            return Some("nothing was changed: what was loaded stays in force");
+        }
         _ => return None,
     };
     let is_several = names.len() > 1 || names.iter().any(|name| glob::is_pattern(name));

@@ -31,6 +31,7 @@ mod memory;
 mod oversight;
 mod phase;
 mod ready;
+mod renew;
 mod request;
 mod restart;
 mod restore;

@@ -106,6 +106,7 @@ impl Engine {
             Verb::Restart(scope) => self.on_restart(wish, &units, scope, reach),
             Verb::Reload => self.on_reload(wish, &units),
             Verb::Reset => self.on_reset(wish, &units),
+            Verb::Renew => self.on_renew(wish, &units),
             Verb::Freeze => self.on_freeze(wish, &units),
             Verb::Thaw => self.on_thaw(wish, &units),
             Verb::Signal(signal) => self.on_signal(wish, &units, signal),

@@ -161,6 +161,8 @@ fn flatten(command: &Command) -> WireRequest {
             settings: Some(settings.clone()),
             ..named("set", names)
         },
+        Command::Definitions { names } => named("definitions", names),
+        Command::DaemonReload => plain("daemon-reload"),
         Command::DaemonStatus => plain("daemon-status"),
         Command::Upgrade => plain("upgrade"),
         Command::Kill => plain("kill"),
@@ -213,6 +215,10 @@ fn build(verb: &str, wire: &WireRequest) -> Result<Command, DecodeError> {
             names: names(wire)?,
             settings: settings(wire)?,
         },
+        "definitions" => Command::Definitions {
+            names: names(wire)?,
+        },
+        "daemon-reload" => Command::DaemonReload,
         "daemon-status" => Command::DaemonStatus,
         "upgrade" => Command::Upgrade,
         "kill" => Command::Kill,
@@ -286,12 +292,16 @@ mod tests {
     fn commands() -> Vec<Command> {
         let mut all = vec![
             Command::List,
+            Command::DaemonReload,
             Command::DaemonStatus,
             Command::Upgrade,
             Command::Kill,
         ];
         let names = names();
         all.push(Command::Status {
+            names: names.clone(),
+        });
+        all.push(Command::Definitions {
             names: names.clone(),
         });
         all.push(Command::Reload {

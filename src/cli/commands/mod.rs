@@ -3,6 +3,8 @@
 pub(super) mod cat;
 pub(super) mod check;
 pub(super) mod daemon;
+pub(super) mod diff;
+pub(super) mod edit;
 pub(super) mod enable;
 pub(super) mod freeze;
 pub(super) mod help;
@@ -10,6 +12,7 @@ pub(super) mod list;
 pub(super) mod logs;
 pub(super) mod probe;
 pub(super) mod set;
+pub(super) mod show;
 pub(super) mod startup;
 pub(super) mod status;
 pub(super) mod up;
