@@ -144,6 +144,7 @@ fn unknown_whether(command: &Command) -> Option<(String, String)> {
         | Command::Set { .. }
         | Command::Definitions { .. }
         | Command::DaemonReload
+        | Command::Scale { .. }
         | Command::Enable { .. }
         | Command::Disable { .. }
         | Command::DaemonStatus
@@ -156,7 +157,10 @@ fn unknown_whether(command: &Command) -> Option<(String, String)> {
 fn starts_a_daemon(command: &Command) -> bool {
     matches!(
         command,
-        Command::Start { .. } | Command::Restart { .. } | Command::Enable { .. }
+        Command::Start { .. }
+            | Command::Restart { .. }
+            | Command::Enable { .. }
+            | Command::Scale { .. }
     )
 }
 

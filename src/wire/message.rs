@@ -110,6 +110,8 @@ pub enum ResultKind {
     Set,
     /// A changed file was taken over.
     Renewed,
+    /// The number of a template's instances is noted.
+    Scaled,
     LeftDown,
     Failed,
     Superseded,

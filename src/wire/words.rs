@@ -96,6 +96,7 @@ words! { ResultKind, "result":
     ResetDone = "reset",
     Set = "set",
     Renewed = "renewed",
+    Scaled = "scaled",
     LeftDown = "left-down",
     Failed = "failed",
     Superseded = "superseded",

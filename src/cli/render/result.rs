@@ -48,6 +48,7 @@ pub(in crate::cli) fn is_success(result: &UnitResult) -> bool {
         | ResultKind::ResetDone
         | ResultKind::Set
         | ResultKind::Renewed
+        | ResultKind::Scaled
         | ResultKind::LeftDown
         | ResultKind::Enabled
         | ResultKind::Disabled => true,
