@@ -82,8 +82,10 @@ fn run(given: &Given) -> Result<Exit, Failure> {
         });
     }
     for one in &mut shown {
-        one.lines
-            .retain(|line| wanted.is_empty() || wanted.contains(&line.key.name));
+        one.lines.retain(|line| match wanted.as_slice() {
+            [] => line.value.is_some() || !line.key.default.is_empty(),
+            wanted => wanted.contains(&line.key.name),
+        });
     }
     if given.flag("--json") {
         answer(Json::List(shown.iter().map(Shown::json).collect()).document())?;
@@ -295,7 +297,7 @@ fn origin(places: &Origins, key: &Key) -> Option<Origin> {
     own.or(other).cloned()
 }
 
-/// Every key that has a value or a default, in the order of the manual.
+/// Every key that counts for the unit, in the order of the manual.
 fn lines(unit: &Unit, line: impl Fn(&'static Key, Option<String>) -> Line) -> Vec<Line> {
     let mut values: BTreeMap<&str, String> = named(unit).collect();
     let of_unit = |key: &Key| match key.section {
@@ -307,8 +309,7 @@ fn lines(unit: &Unit, line: impl Fn(&'static Key, Option<String>) -> Line) -> Ve
     let all = keys().iter().filter(|key| !is_stand_in(key));
     all.filter_map(|key| {
         let value = values.remove(key.name).filter(|value| value != "\"\"");
-        let is_known = value.is_some() || (of_unit(key) && key.honoured && !key.default.is_empty());
-        is_known.then(|| line(key, value))
+        (value.is_some() || of_unit(key) && key.honoured).then(|| line(key, value))
     })
     .collect()
 }
