@@ -14,6 +14,7 @@ mod freeze;
 mod memory;
 mod order;
 mod oversight;
+mod renew;
 mod repeat;
 mod restart;
 mod start;
@@ -143,7 +144,7 @@ impl Stage {
     ) -> RequestId {
         let request = RequestId(self.next_request);
         self.next_request += 1;
-        let starts = matches!(verb, Verb::Start | Verb::Restart(_));
+        let starts = matches!(verb, Verb::Start | Verb::Restart(_) | Verb::Renew);
         let is_read = |unit: &&Unit| {
             let down = |state| matches!(state, State::Stopped | State::Completed | State::Failed);
             let id = self.engine.id(&unit.name);
