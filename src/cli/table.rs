@@ -3,8 +3,8 @@
 
 use super::args::Given;
 use super::commands::{
-    cat, check, daemon, enable, freeze, help, list, logs, probe, scale, set, startup, status, up,
-    upgrade, verbs,
+    cat, check, daemon, diff, edit, enable, freeze, help, list, logs, probe, scale, set, show,
+    startup, status, up, upgrade, verbs,
 };
 use super::exit::{Exit, Failure};
 
@@ -147,6 +147,10 @@ pub(super) const COMMANDS: &[&Row] = &[
     &logs::ROW,
     &check::ROW,
     &cat::ROW,
+    &show::ROW,
+    &edit::ROW,
+    &diff::DIFF,
+    &diff::DAEMON_RELOAD,
     &probe::IS_ACTIVE,
     &probe::IS_FAILED,
     &probe::IS_ENABLED,
