@@ -16,6 +16,7 @@ mod first;
 #[cfg(test)]
 mod golden;
 mod help;
+mod instances;
 mod json;
 mod lint;
 pub mod logs;
@@ -25,6 +26,7 @@ mod patient;
 mod place;
 mod render;
 mod repeat;
+mod sequence;
 mod silence;
 mod stamp;
 mod startup;
