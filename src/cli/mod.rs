@@ -13,6 +13,7 @@ mod edges;
 mod exit;
 mod family;
 mod first;
+mod forest;
 #[cfg(test)]
 mod golden;
 mod help;

@@ -14,6 +14,7 @@ pub(super) mod scale;
 pub(super) mod set;
 pub(super) mod startup;
 pub(super) mod status;
+pub(super) mod tree;
 pub(super) mod up;
 pub(super) mod upgrade;
 pub(super) mod verbs;
