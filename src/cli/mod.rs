@@ -27,6 +27,7 @@ mod patient;
 mod place;
 mod render;
 mod repeat;
+mod schema;
 mod sequence;
 mod silence;
 mod stamp;

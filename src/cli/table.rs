@@ -3,8 +3,8 @@
 
 use super::args::Given;
 use super::commands::{
-    cat, check, daemon, enable, freeze, help, list, logs, probe, scale, set, startup, status, tree,
-    up, upgrade, verbs,
+    cat, check, daemon, enable, freeze, help, list, logs, probe, scale, schema, set, startup,
+    status, tree, up, upgrade, verbs,
 };
 use super::exit::{Exit, Failure};
 
@@ -148,6 +148,7 @@ pub(super) const COMMANDS: &[&Row] = &[
     &tree::ROW,
     &check::ROW,
     &cat::ROW,
+    &schema::ROW,
     &probe::IS_ACTIVE,
     &probe::IS_FAILED,
     &probe::IS_ENABLED,

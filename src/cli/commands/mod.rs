@@ -11,6 +11,7 @@ pub(super) mod logs;
 pub(super) mod probe;
 pub(super) mod rolling;
 pub(super) mod scale;
+pub(super) mod schema;
 pub(super) mod set;
 pub(super) mod startup;
 pub(super) mod status;
