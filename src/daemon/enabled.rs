@@ -104,6 +104,16 @@ impl Enabled {
         numbered(template, count.unwrap_or(0))
     }
 
+    /// The instances of a template beyond this number that are enabled themselves.
+    pub(super) fn beyond(&self, template: &UnitName, count: u32) -> Vec<UnitName> {
+        let ours = self
+            .entries
+            .keys()
+            .filter(|name| name.template().as_ref() == Some(template));
+        let beyond = ours.filter(|name| name.number().is_some_and(|number| number > count));
+        beyond.cloned().collect()
+    }
+
     /// Whether a unit starts with the daemon: it is enabled itself, or its template is.
     pub(super) fn is_enabled(&self, name: &UnitName) -> bool {
         self.contains(name) || self.through_template(name).is_some()

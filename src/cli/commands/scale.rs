@@ -9,6 +9,7 @@ use crate::cli::sequence::Sequence;
 use crate::cli::table::{Count, Group, Row};
 use crate::cli::text::clean;
 use crate::cli::units;
+use crate::cli::wait::Waiting;
 use crate::engine::{Command, State, Wait};
 use crate::sys::clock::wall_ms;
 use crate::unit::{INSTANCES_MAX, UnitName};
@@ -42,8 +43,8 @@ fn run(given: &Given) -> Result<Exit, Failure> {
     let place = Place::find(given)?;
     let mut client = place.connect_or_start()?;
     let begun_ms = wall_ms();
-    let last = client
-        .ask(Command::Scale { name, count }, &place.directories)
+    let last = Waiting::new(given, &place, format!("scale {name}"))
+        .carry_out(&mut client, Command::Scale { name, count })
         .map_err(|failure| units::with_nearest(failure, &place, &given.arguments[..1]))?;
     let Final::Results(results) = last else {
         return Err(crate::cli::client::other_answer());
