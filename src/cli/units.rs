@@ -1,5 +1,6 @@
 //! Units as this room sees them: what the daemon says of those that it has loaded, and the files of all others.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use super::client::Client;
@@ -47,7 +48,8 @@ pub(super) fn gather(
         let warning = format!("{}: {}", skipped.path.display(), skipped.reason);
         super::output::aside(&format!("warning: {}\n", clean(&warning)));
     }
-    let is_loaded = |name: &UnitName| loaded.iter().any(|status| status.name == name.as_str());
+    let names: BTreeSet<String> = loaded.iter().map(|status| status.name.clone()).collect();
+    let is_loaded = |name: &UnitName| names.contains(name.as_str());
     let hidden = |name: &UnitName| templates == Templates::Hidden && name.is_template();
     let context = unit_context();
     let load = |listed: &Listed| unit::load_file(&listed.found.path, &listed.name, &context);
@@ -79,7 +81,8 @@ pub(super) fn gather(
             ));
         }
     }
-    let has_file = |name: &UnitName| listing.units.iter().any(|listed| listed.name == *name);
+    let files: BTreeSet<&UnitName> = listing.units.iter().map(|listed| &listed.name).collect();
+    let has_file = |name: &UnitName| files.contains(name);
     for listed in instances
         .iter()
         .filter(|listed| !is_loaded(&listed.name) && !has_file(&listed.name))
