@@ -8,7 +8,7 @@ use super::client::Client;
 use super::exit::{Exit, Failure};
 use super::instances::Startable;
 use super::place::Place;
-use super::units::no_such_unit;
+use super::units::{is_down, no_such_unit};
 use crate::daemon::unit_context;
 use crate::engine::Command;
 use crate::log::{Content, Ending, Filter, Mark, Mode, Reader, Start};
@@ -281,10 +281,6 @@ impl Family {
         let up = ours.filter(|status| !is_down(status));
         Ok(up.map(|status| status.name).collect())
     }
-}
-
-fn is_down(status: &UnitStatus) -> bool {
-    matches!(status.state.as_str(), "stopped" | "completed" | "failed")
 }
 
 /// Whether no process of it runs, nor will by itself.

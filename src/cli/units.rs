@@ -94,22 +94,22 @@ pub(super) fn gather(
         ));
     }
     items.extend(loaded.into_iter().map(from_daemon));
-    sort(&mut items);
+    sort(&mut items, |item| &item.status.name);
     Ok(items)
 }
 
-/// By name, the instances of a template by number.
-fn sort(items: &mut Vec<Item>) {
-    let named = items
+/// Puts units into the order of their names, the instances of a template by number.
+pub(super) fn sort<T>(units: &mut Vec<T>, name: fn(&T) -> &String) {
+    let named = units
         .drain(..)
-        .map(|item| (UnitName::parse(&item.status.name).ok(), item));
-    let mut named: Vec<(Option<UnitName>, Item)> = named.collect();
+        .map(|unit| (UnitName::parse(name(&unit)).ok(), unit));
+    let mut named: Vec<(Option<UnitName>, T)> = named.collect();
     named.sort_by(|(one, _), (other, _)| match (one, other) {
         (Some(one), Some(other)) => one.by_number(other),
         // The daemon sends names only.
         _ => one.cmp(other),
     });
-    items.extend(named.into_iter().map(|(_, item)| item));
+    units.extend(named.into_iter().map(|(_, unit)| unit));
 }
 
 /// The units of these names and patterns, in the order asked. A unit whose file is wrong is among them.
@@ -309,6 +309,12 @@ pub(super) fn measure(items: &mut [Item]) {
     for item in items {
         item.usage = survey.usage(&item.status);
     }
+}
+
+/// Whether it is neither up nor on its way there.
+pub(super) fn is_down(status: &UnitStatus) -> bool {
+    let down = [State::Stopped, State::Completed, State::Failed];
+    down.iter().any(|state| status.state == state.word())
 }
 
 /// As systemd's is-active judges it.

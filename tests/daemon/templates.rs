@@ -73,6 +73,9 @@ fn a_template_stands_for_its_instances() {
         "{hint}"
     );
     assert_eq!(bench.start("job@*").error().kind, ErrorKind::NoSuchUnit);
+    let done = bench.stop("job@");
+    assert_eq!(done.error().message, "no instance of job@ is loaded");
+    assert_eq!(bench.stop("nope@").error().kind, ErrorKind::NoSuchUnit);
     template(&bench, "job", "Instances = 0");
     let done = bench.start("job@");
     assert!(done.error().message.contains("Instances = 0"), "{done:?}");
@@ -306,6 +309,13 @@ fn a_rolling_restart_goes_one_by_one_and_stops_at_the_first_failure() {
         .collect();
     assert!(after.len() == 3 && before.iter().all(|pid| !after.contains(pid)));
 
+    bench.stop("worker@2").is(ResultKind::Stopped);
+    let (code, out, _) = text(&bench.run(&["restart", "--rolling", "--if-running", "worker@2"]));
+    assert_eq!(
+        (code, out.as_str()),
+        (Some(0), "worker@2: nothing to restart\n")
+    );
+    bench.start("worker@2").is(ResultKind::Started);
     fs::write(bench.units().join("bad2"), "").unwrap();
     let (code, out, err) = text(&bench.run(&["restart", "--rolling", "worker@"]));
     assert_eq!(code, Some(1));

@@ -8,7 +8,7 @@ use crate::cli::place::Place;
 use crate::cli::sequence::Sequence;
 use crate::cli::table::{Count, Group, Row};
 use crate::cli::text::clean;
-use crate::cli::units;
+use crate::cli::units::{self, is_down};
 use crate::cli::wait::Waiting;
 use crate::engine::{Command, State, Wait};
 use crate::sys::clock::wall_ms;
@@ -125,12 +125,6 @@ fn missing(template: &UnitName, count: u32, known: &[UnitStatus]) -> Vec<String>
         status.is_none_or(|status| is_down(status) && status.state != State::Completed.word())
     };
     names.filter(is_missing).collect()
-}
-
-fn is_down(status: &UnitStatus) -> bool {
-    [State::Stopped, State::Completed, State::Failed]
-        .map(State::word)
-        .contains(&&*status.state)
 }
 
 /// All of it in two requests, that nobody waits for.
