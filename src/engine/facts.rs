@@ -65,6 +65,7 @@ pub enum FactPhase {
     Completed,
     Failed,
     Waiting,
+    Examining,
     StartPre,
     Starting,
     FindingMain,
