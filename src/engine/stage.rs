@@ -65,6 +65,7 @@ impl Guard {
                 | Verb::Stop
                 | Verb::Restart(_)
                 | Verb::Reload
+                | Verb::Renew
                 | Verb::Reset
                 | Verb::Signal(_)
                 | Verb::Freeze

@@ -69,30 +69,29 @@ pub fn lint(unit: &Unit) -> Vec<Warning> {
     warnings
 }
 
-/// What the unit cannot do without and does not wait for.
+/// What a unit needs to be up, and does not wait for.
 fn unordered(unit: &Unit) -> Vec<Warning> {
     let mut warnings = vec![];
-    let needs = [
-        (Relation::Requires, "requires"),
-        (Relation::Requisite, "requires"),
-        (Relation::BindsTo, "is bound to"),
-    ];
-    let named = needs.into_iter().flat_map(|(relation, says)| {
-        let names = unit.named_in(relation).iter();
-        names.map(move |name| (relation, says, name))
-    });
-    for (relation, says, name) in named {
-        if !unit.after.contains(name) && !unit.before.contains(name) {
-            warnings.push(Warning {
-                spot: Spot::name(relation.key(), name),
-                message: format!(
-                    "`{}` {says} `{name}` and does not wait for it: it may be up before \
-                     `{name}` has failed",
-                    unit.name
-                ),
-                hint: format!("add After = [\"{name}\"]"),
-            });
-        }
+    let (after, before) = (&unit.after, &unit.before);
+    let named = unit.neighbours();
+    for (relation, name) in
+        named.filter(|(_, name)| !after.contains(name) && !before.contains(name))
+    {
+        let verb = match relation {
+            Relation::Requires => "requires",
+            Relation::BindsTo => "is bound to",
+            Relation::Requisite => "has as requisite",
+            _ => continue,
+        };
+        warnings.push(Warning {
+            spot: Spot::name(relation.key(), name),
+            message: format!(
+                "`{}` {verb} `{name}` and does not wait for it: it may be up before that one \
+                 has failed",
+                unit.name
+            ),
+            hint: format!("add After = [\"{name}\"]"),
+        });
     }
     warnings
 }
