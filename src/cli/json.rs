@@ -8,6 +8,8 @@ pub(super) enum Json {
     Null,
     Bool(bool),
     Number(u64),
+    /// One that may be below zero.
+    Integer(i64),
     /// Tenths, written as a decimal number.
     Tenths(u64),
     Text(String),
@@ -44,6 +46,7 @@ impl Json {
             Self::Bool(value) => out.push_str(if *value { "true" } else { "false" }),
             // Writing to a String cannot fail.
             Self::Number(number) => drop(write!(out, "{number}")),
+            Self::Integer(number) => drop(write!(out, "{number}")),
             Self::Tenths(tenths) => drop(write!(out, "{}.{}", tenths / 10, tenths % 10)),
             Self::Text(text) => write_text(out, text),
             Self::Written(json) => out.push_str(json),

@@ -14,6 +14,7 @@ mod edges;
 mod exit;
 mod family;
 mod first;
+mod forest;
 #[cfg(test)]
 mod golden;
 mod help;
@@ -27,6 +28,7 @@ mod patient;
 mod place;
 mod render;
 mod repeat;
+mod schema;
 mod sequence;
 mod silence;
 mod stamp;

@@ -1,5 +1,6 @@
 //! Units as this room sees them: what the daemon says of those that it has loaded, and the files of all others.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use super::client::Client;
@@ -47,7 +48,8 @@ pub(super) fn gather(
         let warning = format!("{}: {}", skipped.path.display(), skipped.reason);
         super::output::aside(&format!("warning: {}\n", clean(&warning)));
     }
-    let is_loaded = |name: &UnitName| loaded.iter().any(|status| status.name == name.as_str());
+    let names: BTreeSet<String> = loaded.iter().map(|status| status.name.clone()).collect();
+    let is_loaded = |name: &UnitName| names.contains(name.as_str());
     let hidden = |name: &UnitName| templates == Templates::Hidden && name.is_template();
     let context = unit_context();
     let load = |listed: &Listed| unit::load_file(&listed.found.path, &listed.name, &context);
@@ -79,7 +81,8 @@ pub(super) fn gather(
             ));
         }
     }
-    let has_file = |name: &UnitName| listing.units.iter().any(|listed| listed.name == *name);
+    let files: BTreeSet<&UnitName> = listing.units.iter().map(|listed| &listed.name).collect();
+    let has_file = |name: &UnitName| files.contains(name);
     for listed in instances
         .iter()
         .filter(|listed| !is_loaded(&listed.name) && !has_file(&listed.name))
@@ -91,22 +94,22 @@ pub(super) fn gather(
         ));
     }
     items.extend(loaded.into_iter().map(from_daemon).filter(is_there));
-    sort(&mut items);
+    sort(&mut items, |item| &item.status.name);
     Ok(items)
 }
 
-/// By name, the instances of a template by number.
-fn sort(items: &mut Vec<Item>) {
-    let named = items
+/// Puts units into the order of their names, the instances of a template by number.
+pub(super) fn sort<T>(units: &mut Vec<T>, name: fn(&T) -> &String) {
+    let named = units
         .drain(..)
-        .map(|item| (UnitName::parse(&item.status.name).ok(), item));
-    let mut named: Vec<(Option<UnitName>, Item)> = named.collect();
+        .map(|unit| (UnitName::parse(name(&unit)).ok(), unit));
+    let mut named: Vec<(Option<UnitName>, T)> = named.collect();
     named.sort_by(|(one, _), (other, _)| match (one, other) {
         (Some(one), Some(other)) => one.by_number(other),
         // The daemon sends names only.
         _ => one.cmp(other),
     });
-    items.extend(named.into_iter().map(|(_, item)| item));
+    units.extend(named.into_iter().map(|(_, unit)| unit));
 }
 
 /// The units of these names and patterns, in the order asked. A unit whose file is wrong is among them.
@@ -326,6 +329,12 @@ pub(super) fn measure(items: &mut [Item]) {
     for item in items {
         item.usage = survey.usage(&item.status);
     }
+}
+
+/// Whether it is neither up nor on its way there.
+pub(super) fn is_down(status: &UnitStatus) -> bool {
+    let down = [State::Stopped, State::Completed, State::Failed];
+    down.iter().any(|state| status.state == state.word())
 }
 
 /// As systemd's is-active judges it.

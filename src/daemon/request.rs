@@ -161,7 +161,9 @@ impl Daemon {
                 let targets = loader.resolve(names, Among::Enabling)?;
                 Course::Answer(self.enable(&targets, path, session)?)
             }
-            Command::Scale { name, count } => Course::Answer(self.scale(&name, count, path)?),
+            Command::Scale { name, count } => {
+                Course::Answer(self.scale((&name, count), path, session)?)
+            }
             Command::Disable { names } => {
                 let targets = loader.resolve(names, Among::Enabled)?;
                 Course::Answer(self.disable(&targets)?)
