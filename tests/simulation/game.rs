@@ -22,6 +22,8 @@ use crate::world::World;
 
 /// Events that a game may take to settle in the end.
 const KIND_TURNS: u32 = 20_000;
+/// Turns after which nobody waits any more for whom the daemon does not watch.
+const PATIENT_TURNS: u32 = 1_000;
 
 #[derive(Debug)]
 struct Game<'a> {
@@ -753,17 +755,20 @@ impl Game<'_> {
         self.fuse = None;
         self.trace.say(self.now, "from here on the world is kind");
         self.world.become_kind(self.now);
-        for _ in 0..KIND_TURNS {
+        for turn in 1..=KIND_TURNS {
             let ticks = self.engine.next_deadline().is_some_and(|at| at <= self.now);
             if !self.world.reports().is_empty() || ticks {
                 self.go_on(entropy)?;
             } else if self.keep_word(entropy)? {
                 // There may be more of them.
+            } else if turn > PATIENT_TURNS && self.end_the_unwatched() {
+                // Another unit may go down and up for ever, so that there is always something to sleep until.
             } else if self.is_settled() || (!self.sleep() && !self.end_the_unwatched()) {
                 return self.has_settled();
             }
         }
-        fail("the game does not settle")
+        let why = self.has_settled().err();
+        fail(format!("the game does not settle: {why:?}"))
     }
 
     /// Whoever the daemon does not watch ends, in the end: a stop without a limit and without SIGKILL waits for that.
