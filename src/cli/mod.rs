@@ -9,6 +9,7 @@ mod attentive;
 mod autostart;
 mod client;
 mod commands;
+mod definitions;
 mod edges;
 mod exit;
 mod family;

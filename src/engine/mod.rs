@@ -21,7 +21,9 @@ mod conclude;
 mod condition;
 mod effect;
 mod event;
+mod examine;
 mod facts;
+mod follow;
 mod freeze;
 mod graph;
 mod happening;
@@ -31,16 +33,20 @@ mod invariants;
 mod job;
 mod kill;
 mod memory;
+mod monitor;
+mod outlook;
 mod oversight;
 mod phase;
 mod plan;
 mod ready;
+mod renew;
 mod request;
 mod restart;
 mod restore;
 mod resume;
 mod service;
 mod settle;
+mod stage;
 mod start;
 mod start_post;
 mod stop;
@@ -61,7 +67,9 @@ pub use effect::{
 pub use event::{Absent, Core, Ending, Event, NoMain, SpawnFailure};
 pub use facts::{FactFailure, FactGoal, FactPhase, FactRun, Facts};
 pub use graph::find_cycle;
-pub use id::{ChangeId, Moment, RequestId, RunId, UnitId};
+pub use id::{ChangeId, Moment, QuestionId, RequestId, RunId, UnitId};
+pub use monitor::Monitor;
+pub use outlook::{Act, Outlook, Prospect, Untouched};
 pub use oversight::Word;
 pub use request::unfit;
 pub use restart::{RestartPlan, restart_plan};
@@ -93,6 +101,10 @@ pub struct Engine {
     watchdogs: Timers,
     /// When a service has run for long enough.
     runtimes: Timers,
+    /// When a unit that is down and upheld is started.
+    upholds: Timers,
+    /// Upheld units whose start would stop something.
+    held_back: BTreeSet<UnitId>,
     requests: Requests,
     /// Which unit a process belongs to, from the wish for it until its end.
     runs: BTreeMap<RunId, UnitId>,
@@ -110,6 +122,7 @@ pub struct Engine {
     last_unit: u64,
     last_run: u64,
     last_change: u64,
+    last_question: u64,
     chance: u64,
     heritage: Heritage,
 }
@@ -146,6 +159,8 @@ impl Engine {
             timers: Timers::default(),
             watchdogs: Timers::default(),
             runtimes: Timers::default(),
+            upholds: Timers::default(),
+            held_back: BTreeSet::new(),
             requests: Requests::default(),
             runs: BTreeMap::new(),
             work: BTreeSet::new(),
@@ -158,6 +173,7 @@ impl Engine {
             last_unit: 0,
             last_run: 0,
             last_change: 0,
+            last_question: 0,
             chance: seed | 1,
             heritage: Heritage::Torn,
         }
@@ -216,6 +232,11 @@ impl Engine {
             Event::Exited { run, ending } => self.on_fate(run, Fate::Ended(ending)),
             Event::MainFound { run, pid } => self.on_main(run, Happening::MainFound(pid)),
             Event::MainMissing { run, reason } => self.on_main(run, Happening::MainMissing(reason)),
+            Event::Examined {
+                unit,
+                question,
+                truths,
+            } => self.happen(unit, Happening::Examined(question, truths)),
             Event::GroupEmpty { unit } => self.happen(unit, Happening::GroupEmpty),
             Event::OomKilled { unit } => self.happen(unit, Happening::OomKill),
             Event::Limited { unit, resources } => self.limited(unit, resources),
@@ -241,7 +262,7 @@ impl Engine {
     /// When [`Event::Tick`] is due.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Moment> {
-        let all = [&self.timers, &self.watchdogs, &self.runtimes];
+        let all = [&self.timers, &self.watchdogs, &self.runtimes, &self.upholds];
         all.into_iter().filter_map(Timers::next).min()
     }
 
@@ -272,6 +293,7 @@ impl Engine {
             self.happen(unit, Happening::Due);
         }
         self.oversight_due();
+        self.upholds_due();
         debug_assert!(
             self.next_deadline().is_none_or(|next| next > self.now),
             "after a tick the next deadline is later than now"
@@ -288,6 +310,9 @@ impl Engine {
             (Action::Ignore, _) => {}
             (Action::Queue, Happening::Wake(cause)) => self.queue(unit, cause),
             (Action::Start, _) => self.start(unit),
+            (Action::Judge, Happening::Examined(question, truths)) => {
+                self.examined(unit, (question, &truths));
+            }
             (Action::Drop, _) => self.drop_start(unit),
             (Action::Abort | Action::Stop, _) => self.stop(unit),
             (Action::RunReload, _) => self.run_reload(unit),
@@ -419,6 +444,7 @@ impl Engine {
             index,
             main_pid: main.and_then(|main| main.pid),
             result: end.map(End::result),
+            monitor: self.monitor(unit, role),
         }));
         run
     }

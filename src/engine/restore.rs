@@ -8,7 +8,7 @@ use super::phase::{End, Goal, Group, Left, Phase, Round, Run, SKIPPED, Stage, Wh
 use super::service::Service;
 use super::{
     Effect, Engine, Event, FactFailure, FactGoal, FactPhase, FactRun, Facts, Failure, Heritage,
-    MainView, UnitId, View,
+    MainView, QuestionId, UnitId, View,
 };
 
 impl Engine {
@@ -94,6 +94,7 @@ impl Engine {
             main_ending: end.and_then(|end| end.main).or(lost),
             watchdog_ms: service.watchdog_ms,
             runtime_due: self.runtimes.get(id),
+            monitor: service.monitor.as_deref().cloned(),
         })
     }
 
@@ -144,6 +145,9 @@ impl Engine {
         let is_torn = self.heritage == Heritage::Torn;
         if let Some((left, how)) = again.filter(|_| is_torn) {
             self.send_kill(id, left, how);
+        }
+        if self.is_kind(id, FactPhase::Examining) {
+            self.ask_again(id);
         }
         if is_torn && self.is_kind(id, FactPhase::ReloadSignal) {
             self.send_reload(id);
@@ -209,6 +213,9 @@ impl Engine {
             (FactPhase::Failed, ..) => lost(),
             (FactPhase::Waiting, ..) => Phase::Waiting,
             (FactPhase::Backoff, ..) => Phase::Backoff,
+            (FactPhase::Examining, ..) => Phase::Examining {
+                question: QuestionId(0),
+            },
             (FactPhase::Exited, ..) => Phase::Exited,
             (FactPhase::Running, None, _) if group => Phase::Running { main: None },
             (FactPhase::Running, main, _) => Phase::Running { main },

@@ -25,6 +25,13 @@ impl Engine {
         if let Some(service) = self.service_mut(unit) {
             service.goal = Goal::Up;
             service.told = None;
+            let is_sequel = matches!(
+                cause,
+                Cause::AutoRestart { .. } | Cause::FailureOf(_) | Cause::SuccessOf(_)
+            );
+            if !is_sequel {
+                service.monitor = None;
+            }
             service.origin = Some(cause.clone());
         }
         self.enter(unit, Phase::Waiting, Some(cause));
@@ -48,7 +55,14 @@ impl Engine {
         service.unready = None;
         service.watchdog_ms = None;
         service.reload = Reload::Silent;
-        match service.definition() {
+        if !self.examine(unit) {
+            self.begin(unit);
+        }
+    }
+
+    /// Nothing speaks against the start.
+    pub(super) fn begin(&mut self, unit: UnitId) {
+        match self.definition(unit) {
             None => self.ready(unit, None),
             Some(_) => self.before_main(unit, Role::Condition, 0),
         }
@@ -89,7 +103,8 @@ impl Engine {
         let fate = match self.judge_condition(unit, control, fate) {
             Ok(fate) => fate,
             Err(ending) => {
-                let why = Why::Skipped(ending.to_string().into());
+                let how = format!("its ExecCondition is not met: {ending}");
+                let why = Why::Skipped(how.into());
                 return self.end_run(unit, End::new(why, None));
             }
         };

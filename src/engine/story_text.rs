@@ -56,13 +56,20 @@ impl fmt::Display for Cause {
             Self::Asked(by) => by.fmt(f),
             Self::RequiredBy(unit) => write!(f, "{unit} requires it"),
             Self::WantedBy(unit) => write!(f, "{unit} wants it"),
+            Self::BoundBy(unit) => write!(f, "{unit} is bound to it"),
+            Self::UpheldBy(unit) => write!(f, "{unit} upholds it"),
+            Self::FailureOf(unit) => write!(f, "{unit} failed (OnFailure)"),
+            Self::SuccessOf(unit) => write!(f, "{unit} ended well (OnSuccess)"),
             Self::Requires(unit) => write!(f, "it requires {unit}"),
+            Self::Requisite(unit) => write!(f, "it needs {unit} to be up"),
+            Self::BindsTo(unit) => write!(f, "it is bound to {unit}"),
+            Self::PartOf(unit) => write!(f, "it is part of {unit}"),
+            Self::Conflicts(unit) => write!(f, "it conflicts with {unit}"),
+            Self::Unneeded => f.write_str("nobody needs it any more (StopWhenUnneeded)"),
             Self::Ordered => f.write_str("its turn came"),
             Self::AutoRestart { attempt } => write!(f, "automatic restart {attempt}"),
             Self::Ready => f.write_str("it became ready"),
-            Self::Skipped(how) => {
-                write!(f, "skipped, its ExecCondition is not met: {how}")
-            }
+            Self::Skipped(how) => write!(f, "skipped, {how}"),
             Self::Ended(Ending::Code(0)) => f.write_str("it ended by itself, exit code 0"),
             Self::Ended(ending) => write!(f, "it ended by itself: {ending}"),
             Self::Failed(failure) => failure.fmt(f),
@@ -129,6 +136,7 @@ impl fmt::Display for Failure {
             Self::NoMain {
                 reason: NoMain::Foreign,
             } => f.write_str("the PID file names no process of this service"),
+            Self::Assertion { unmet } => f.write_str(unmet),
             Self::Dependency { on, detail } => write!(f, "it requires {on}: {detail}"),
             Self::StartLimit {
                 burst,

@@ -32,6 +32,7 @@ mod ready;
 mod reboot;
 mod remains;
 mod repeat;
+mod reread;
 mod restart;
 mod roots;
 mod sandbox;

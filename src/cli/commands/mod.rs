@@ -3,6 +3,8 @@
 pub(super) mod cat;
 pub(super) mod check;
 pub(super) mod daemon;
+pub(super) mod diff;
+pub(super) mod edit;
 pub(super) mod enable;
 pub(super) mod freeze;
 pub(super) mod help;
@@ -13,6 +15,7 @@ pub(super) mod rolling;
 pub(super) mod scale;
 pub(super) mod schema;
 pub(super) mod set;
+pub(super) mod show;
 pub(super) mod startup;
 pub(super) mod status;
 pub(super) mod tree;

@@ -338,10 +338,37 @@ impl<'c> Graph<'c> {
             findings.push(finding.at(warning.spot).hint(warning.hint));
         }
         if let Some(service) = &unit.service {
+            let before = findings.len();
             machine.findings(service, &mut findings);
+            if unit.name.is_template() {
+                self.of_sample(unit, machine, &mut findings[before..]);
+            }
         }
         place(unit, &mut findings, self.context);
         findings
+    }
+
+    /// A template was read as its first instance. What would not be said of the second one is about that instance,
+    /// which there may never be.
+    fn of_sample(&self, template: &Unit, machine: &mut Machine, findings: &mut [Finding]) {
+        let second = template.name.numbered(2);
+        let second =
+            second.and_then(|name| unit::load_file(&template.path, &name, self.context).ok());
+        let mut others = Vec::new();
+        if let Some(service) = second.as_ref().and_then(|unit| unit.service.as_ref()) {
+            machine.findings(service, &mut others);
+        }
+        let service = template.service.as_ref();
+        let is_started = service.is_some_and(|service| service.instances > Some(0));
+        for finding in findings {
+            if others.iter().any(|other| other.message == finding.message) {
+                continue;
+            }
+            finding.message = format!("as {}1: {}", template.name, finding.message);
+            if !is_started && finding.weight == Weight::Error {
+                finding.weight = Weight::Warning;
+            }
+        }
     }
 
     /// How a unit's service is restarted.

@@ -111,6 +111,30 @@ fn a_circle_is_shown_edge_by_edge() {
 }
 
 #[test]
+fn what_only_one_instance_lacks_is_no_fault_of_its_template() {
+    let worker = |rest: &str| {
+        format!(
+            "[service]\nExecStart = [\"/nowhere/all\", \"-v\"]\nExecStartPre = \"/nowhere/%i\"\n{rest}"
+        )
+    };
+    let (some, any) = (worker("Instances = 1\n"), worker(""));
+    let folder = Folder::new("template", &[("some@", &some), ("any@", &any)]);
+    for (name, weight) in [("some@", Weight::Error), ("any@", Weight::Warning)] {
+        let found = folder.findings(name);
+        let found: Vec<(Weight, &str)> = found
+            .iter()
+            .map(|finding| (finding.weight, finding.message.split(": ").next().unwrap()))
+            .collect();
+        let of_first = format!("as {name}1");
+        assert!(found.contains(&(weight, &of_first)), "{found:?}");
+        assert!(
+            found.contains(&(Weight::Error, "ExecStart = /nowhere/all")),
+            "{found:?}"
+        );
+    }
+}
+
+#[test]
 fn what_is_not_there_is_said_with_its_place() {
     let folder = Folder::new(
         "missing",
