@@ -7,7 +7,7 @@ use super::client::Client;
 use super::exit::{Exit, Failure};
 use super::instances::Instances;
 use super::place::Place;
-use super::render::Item;
+use super::render::{Files, Item};
 use super::text::clean;
 use super::usage::{Survey, Usage};
 use crate::daemon::unit_context;
@@ -93,7 +93,7 @@ pub(super) fn gather(
             is_enabled(&enabled, &listed.name),
         ));
     }
-    items.extend(loaded.into_iter().map(from_daemon));
+    items.extend(loaded.into_iter().map(from_daemon).filter(is_there));
     sort(&mut items, |item| &item.status.name);
     Ok(items)
 }
@@ -124,7 +124,11 @@ pub(super) fn look_up(
             names: names.to_vec(),
         };
         match client.units(asked, &place.directories) {
-            Ok(units) => return Ok(units.into_iter().map(from_daemon).collect()),
+            Ok(units) => {
+                let named = |item: &Item| names.contains(&item.status.name);
+                let items = units.into_iter().map(from_daemon);
+                return Ok(items.filter(|item| named(item) || is_there(item)).collect());
+            }
             // It may be a unit that the daemon cannot read: its file says more.
             Err(failure) if matches!(failure.exit, Exit::NoSuchUnit | Exit::Failed) => {}
             // Or a template without instances.
@@ -219,22 +223,37 @@ pub(super) fn with_nearest(failure: Failure, place: &Place, names: &[String]) ->
 
 /// A unit that the daemon has loaded. Its file may have been broken or deleted since: the next start would find that.
 fn from_daemon(mut status: UnitStatus) -> Item {
-    let fault = match UnitName::parse(&status.name) {
-        Ok(name) if status.file_changed => {
-            let file = PathBuf::from(&status.file);
-            let read = unit::load_file(&file, &name, &unit_context());
-            read.err().map(|error| first_problem(&error))
+    let file = PathBuf::from(&status.file);
+    let name = UnitName::parse(&status.name)
+        .ok()
+        .filter(|_| status.hash != 0);
+    let files = name.as_ref().map_or(Files::AsRead, |name| {
+        match unit::hash_on_disk(&file, name) {
+            Ok(hash) if hash == status.hash => Files::AsRead,
+            Err(_) if !file.exists() => Files::Gone,
+            Ok(_) | Err(_) => Files::Changed,
         }
-        _ => None,
-    };
+    });
+    let read = name
+        .filter(|_| files != Files::AsRead)
+        .map(|name| unit::load_file(&file, &name, &unit_context()));
+    let fault = read.and_then(|read| Some(first_problem(&read.err()?)));
     if fault.is_some() && status.state == State::Stopped.word() {
         "error".clone_into(&mut status.state);
     }
     Item {
         status,
         usage: Usage::default(),
+        files,
         fault,
     }
+}
+
+/// Whether there is anything of the unit but the daemon's memory of it: a file, a process, or a failure to be read of.
+fn is_there(item: &Item) -> bool {
+    let ended = ["error", State::Stopped.word(), State::Completed.word()];
+    let is_down = ended.contains(&item.status.state.as_str());
+    item.files != Files::Gone || !is_down || !item.status.left_over.is_empty()
 }
 
 /// A unit that nobody has started: what its file says.
@@ -267,6 +286,7 @@ fn from_file(listed: &Listed, result: Result<Unit, LoadError>, enabled: bool) ->
     Item {
         status,
         usage: Usage::default(),
+        files: Files::AsRead,
         fault,
     }
 }

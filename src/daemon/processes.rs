@@ -263,6 +263,7 @@ impl Processes {
             Effect::Freeze { unit } => self.freeze(*unit, turn),
             Effect::Thaw { unit } => self.thaw(*unit, turn),
             Effect::Save { .. }
+            | Effect::Renew { .. }
             | Effect::Publish(_)
             | Effect::Notify { .. }
             | Effect::Answer { .. }

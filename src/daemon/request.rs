@@ -131,6 +131,7 @@ impl Daemon {
             }
             Command::Restart { names, wait, scope } => {
                 let loaded = self.to_start((names, Vec::new()), Reading::Always, path)?;
+                let loaded = self.without_unfit(loaded);
                 Course::Ask(Verb::Restart(scope), loaded, wait)
             }
             Command::Stop { mut names, wait } => {
@@ -149,6 +150,11 @@ impl Daemon {
                 let targets = loader.resolve(names, Among::Loaded)?;
                 Course::Answer(self.set(&targets, &settings)?)
             }
+            Command::Definitions { names } => {
+                let targets = loader.resolve(names, Among::Loaded)?;
+                Course::Answer(self.tell_definitions(&targets, session))
+            }
+            Command::DaemonReload => now_finished(Verb::Renew, self.reread(path)),
             Command::Upgrade => Course::Upgrade,
             Command::Kill => now_finished(Verb::Shutdown, self.for_the_end()),
             Command::Enable { names } => {
@@ -321,6 +327,9 @@ fn in_vain(command: &Command) -> Option<&'static str> {
     let (names, text) = match command {
         Command::Start { names, .. } => (names, "nothing was started"),
         Command::Restart { names, .. } => (names, "nothing was restarted"),
+        Command::DaemonReload => {
+            return Some("nothing was changed: what was loaded stays in force");
+        }
         _ => return None,
     };
     let is_several = names.len() > 1 || names.iter().any(|name| glob::is_pattern(name));

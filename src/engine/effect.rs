@@ -35,6 +35,10 @@ pub enum Effect {
     Freeze { unit: UnitId },
     /// Undo that. Answers: `Thawed` or `ThawFailed`; `Thawed` too where there is nothing to undo.
     Thaw { unit: UnitId },
+    /// Another definition is in force while the unit has, or may have, processes: bring in line what is held of it,
+    /// above all its limits. Answers nothing, or `Limited` with what is in force where that cannot be done; then the
+    /// client of the request is told.
+    Renew { unit: UnitId, request: RequestId },
     /// A change of state with its cause, for the daemon's log, `events` and the tests.
     Publish(Change),
     /// Tell the client something on the way.
@@ -194,6 +198,10 @@ pub enum Outcome {
     Frozen,
     Thawed,
     ResetDone,
+    /// A newer definition is in force, but for these keys, which wait for the next start.
+    Renewed {
+        waiting: Vec<&'static str>,
+    },
     /// `restart --if-running` of a unit that is down.
     LeftDown,
     /// The start, stop or reload failed. `retry_ms`: an automatic restart follows in so many milliseconds.

@@ -38,6 +38,7 @@ mod oversight;
 mod phase;
 mod plan;
 mod ready;
+mod renew;
 mod request;
 mod restart;
 mod restore;

@@ -14,6 +14,7 @@ mod folders;
 mod form;
 pub mod glob;
 mod hash;
+mod help;
 mod keys;
 mod kill;
 mod limits;

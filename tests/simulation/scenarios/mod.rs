@@ -15,6 +15,7 @@ mod memory;
 mod order;
 mod oversight;
 mod relations;
+mod renew;
 mod repeat;
 mod restart;
 mod start;
@@ -144,7 +145,7 @@ impl Stage {
     ) -> RequestId {
         let request = RequestId(self.next_request);
         self.next_request += 1;
-        let starts = matches!(verb, Verb::Start | Verb::Restart(_));
+        let starts = matches!(verb, Verb::Start | Verb::Restart(_) | Verb::Renew);
         let is_read = |unit: &&Unit| {
             let down = |state| matches!(state, State::Stopped | State::Completed | State::Failed);
             let id = self.engine.id(&unit.name);
