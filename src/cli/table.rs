@@ -3,8 +3,8 @@
 
 use super::args::Given;
 use super::commands::{
-    cat, check, daemon, enable, freeze, help, list, logs, probe, scale, set, startup, status, up,
-    upgrade, verbs,
+    cat, check, daemon, enable, freeze, help, list, logs, plan, probe, scale, set, startup, status,
+    up, upgrade, verbs,
 };
 use super::exit::{Exit, Failure};
 
@@ -145,6 +145,7 @@ pub(super) const COMMANDS: &[&Row] = &[
     &set::ROW,
     &status::ROW,
     &logs::ROW,
+    &plan::ROW,
     &check::ROW,
     &cat::ROW,
     &probe::IS_ACTIVE,

@@ -3,12 +3,14 @@
 mod daemon;
 mod findings;
 mod list;
+mod plan;
 mod result;
 mod status;
 
 pub(super) use daemon::{daemon, daemon_json};
 pub(super) use findings::{Checked, Verdict, findings, findings_json};
 pub(super) use list::{Item, list, list_json};
+pub(super) use plan::{plan, plan_json};
 pub(super) use result::{failures, is_success, progress, successes};
 pub(super) use status::{status, status_json};
 
