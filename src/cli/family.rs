@@ -13,7 +13,7 @@ use crate::daemon::unit_context;
 use crate::engine::Command;
 use crate::log::{Content, Ending, Filter, Mark, Mode, Reader, Start};
 use crate::sys::process::{Pid, PidFd};
-use crate::unit::{self, UnitName, glob};
+use crate::unit::{self, Relation, UnitName, glob};
 use crate::wire::UnitStatus;
 
 /// How soon a service that changes its state is looked at again.
@@ -108,7 +108,16 @@ pub(super) fn with_dependencies(place: &Place, names: &[String]) -> Vec<String> 
         let Ok(unit) = unit::load(&name, &path, &context) else {
             continue;
         };
-        for needed in unit.requires.iter().chain(&unit.wants) {
+        let pulls_in = [
+            Relation::Requires,
+            Relation::BindsTo,
+            Relation::Wants,
+            Relation::Upholds,
+        ];
+        let needed = pulls_in
+            .iter()
+            .flat_map(|relation| unit.named_in(*relation));
+        for needed in needed {
             let needed = needed.to_string();
             if !members.contains(&needed) && members.len() < MEMBERS_MAX {
                 members.push(needed.clone());

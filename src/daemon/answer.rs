@@ -49,7 +49,10 @@ fn result(unit: &UnitName, outcome: Outcome, engine: &Engine) -> UnitResult {
         Outcome::Impossible { reason } => {
             let kind = match reason {
                 Impossible::NotRunning | Impossible::NoProcess => ResultKind::NotRunning,
-                Impossible::NoReload | Impossible::Frozen => ResultKind::Impossible,
+                Impossible::NoReload
+                | Impossible::Frozen
+                | Impossible::ManualStart
+                | Impossible::ManualStop => ResultKind::Impossible,
             };
             (kind, text::impossible(*reason).to_owned())
         }

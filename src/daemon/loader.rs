@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use crate::engine::Moment;
 use crate::engine::{Absent, Engine, Refusal, State, UnitId, unfit};
-use crate::unit::{self, Context, LoadError, SearchPath, Unit, UnitName, glob};
+use crate::unit::{self, Context, LoadError, Need, SearchPath, Unit, UnitName, glob};
 use crate::wire::{ErrorKind, Progress, ProgressKind, UnitResult, WireError};
 
 use super::answer;
@@ -319,8 +319,10 @@ impl<'a> Loader<'a> {
             if let Some(refusal) = unfit(unit) {
                 return Some(refusal);
             }
-            let further = unit.requires.iter().filter(|next| seen.insert(next));
-            todo.extend(further.map(|next| (next, &unit.name)));
+            let needed = unit.neighbours();
+            let needed = needed.filter(|(relation, _)| relation.need() == Some(Need::Must));
+            let further = needed.filter(|(_, next)| seen.insert(next));
+            todo.extend(further.map(|(_, next)| (next, &unit.name)));
         }
         None
     }
@@ -358,7 +360,9 @@ impl<'a> Loader<'a> {
 
     /// Notes a definition, what changed in it, and what it pulls in.
     fn take(&self, unit: Unit, loaded: &mut Loaded, needed: &mut VecDeque<UnitName>) {
-        needed.extend(unit.requires.iter().chain(&unit.wants).cloned());
+        let named = unit.neighbours();
+        let named = named.filter(|(relation, _)| relation.need().is_some());
+        needed.extend(named.map(|(_, name)| name.clone()));
         let before = self
             .engine
             .id(&unit.name)

@@ -14,8 +14,8 @@ use super::plan::{Ground, Plan, Planner, Step};
 use super::request::Wish;
 use super::stage::Stage;
 use super::{
-    Awaited, Cause, Engine, Happening, Moment, Notice, Outcome, Refusal, RequestId, Scope, UnitId,
-    Verb,
+    Asker, Awaited, Cause, Engine, Happening, Moment, Notice, Outcome, Refusal, RequestId, Scope,
+    UnitId, Verb,
 };
 
 impl Engine {
@@ -63,12 +63,29 @@ impl Engine {
         };
         let meant = units
             .iter()
-            .filter(|unit| !ground.is_left_down(wish, **unit));
+            .filter(|unit| !ground.is_left_down(wish, **unit))
+            .filter(|unit| stage.not_by_hand(self, wish, **unit).is_none());
         let named: Vec<(UnitId, Job)> = meant.map(|unit| (*unit, job)).collect();
         let barred = left_out.iter().filter_map(|(name, _)| stage.id(self, name));
         let planner = self.planner(stage, wish.first_asked);
         let plan = planner.bar(barred.collect()).wished(&named)?;
+        if wish.by == Asker::Boot {
+            self.spare_the_earlier(&plan)?;
+        }
         Ok((units, plan))
+    }
+
+    /// Of two enabled units that conflict, the one that came first stays: a daemon's start is nobody's younger wish.
+    fn spare_the_earlier(&self, plan: &Plan) -> Result<(), Refusal> {
+        let mut stops = plan.steps.iter().filter(|step| step.deed == Deed::Stop);
+        let Some((step, unit)) = stops.find_map(|step| Some((step, self.name(step.unit)?))) else {
+            return Ok(());
+        };
+        Err(Refusal::Contradiction {
+            unit,
+            start: "it is up or starts already".to_owned(),
+            stop: self.cause_of(step, &Cause::Ordered).to_string(),
+        })
     }
 
     /// Tells the client what it wanted along and does not get.

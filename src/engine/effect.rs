@@ -3,7 +3,7 @@
 
 use crate::unit::{Signal, UnitName};
 
-use super::{Cause, ChangeId, Ending, Failure, Moment, RequestId, RunId, State, UnitId};
+use super::{Cause, ChangeId, Ending, Failure, Moment, Monitor, RequestId, RunId, State, UnitId};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Effect {
@@ -56,6 +56,8 @@ pub struct Spawn {
     pub main_pid: Option<u32>,
     /// For `$SERVICE_RESULT`, `$EXIT_CODE` and `$EXIT_STATUS` of `ExecStop=` and `ExecStopPost=`.
     pub result: Option<RunResult>,
+    /// For `$MONITOR_*`, where another unit's end has started this one.
+    pub monitor: Option<Box<Monitor>>,
 }
 
 /// What a process is to its service: the key that its command stands in.
@@ -215,6 +217,10 @@ pub enum Impossible {
     NoReload,
     /// `reload`: it stands still, and could not act on it.
     Frozen,
+    /// `RefuseManualStart=`: only another unit may start it.
+    ManualStart,
+    /// `RefuseManualStop=`: only another unit may stop it.
+    ManualStop,
     /// `signal` and `freeze`: nothing to do it to (a group, or a oneshot that has exited).
     NoProcess,
 }

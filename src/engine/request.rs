@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::unit::{Unit, UnitName};
+use crate::unit::{Need, Unit, UnitName};
 
 use super::graph::{Graph, find_cycle};
 use super::service::Service;
@@ -165,12 +165,13 @@ impl Engine {
                 (Some(refusal), false) => left_out.push((name, refusal.to_string())),
                 (None, _) => {
                     let Some(unit) = find(&name) else { continue };
-                    for wanted in &unit.wants {
-                        todo.push((wanted.clone(), name.clone(), false));
-                    }
-                    for needed in &unit.requires {
-                        todo.push((needed.clone(), name.clone(), hard));
-                    }
+                    let next = unit.neighbours().filter_map(|(relation, other)| {
+                        let need = relation.need()?;
+                        Some((other.clone(), name.clone(), hard && need == Need::Must))
+                    });
+                    // The last one put there is looked at first.
+                    let next: Vec<_> = next.collect();
+                    todo.extend(next.into_iter().rev());
                 }
             }
         }

@@ -7,8 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::unit::{Unit, UnitName};
 
 use super::graph::Graph;
+use super::request::Wish;
 use super::service::Service;
-use super::{Engine, UnitId};
+use super::{Asker, Engine, Impossible, UnitId, Verb};
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -21,6 +22,49 @@ pub(super) struct Stage {
     redefined: BTreeSet<UnitId>,
     /// Those of them that run under another definition than that.
     outdated: BTreeSet<UnitId>,
+    /// What those defined here may not be asked by a person, where there is anything.
+    guarded: BTreeMap<UnitId, Guard>,
+    /// Whether one of them is to start others by its end: these are to be known to a successor, too.
+    has_handlers: bool,
+}
+
+/// `RefuseManualStart=` and `RefuseManualStop=`.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Guard {
+    pub(super) start: bool,
+    pub(super) stop: bool,
+}
+
+impl Guard {
+    pub(super) fn of(unit: &Unit) -> Self {
+        let relations = unit.relations();
+        Self {
+            start: relations.refuse_manual_start,
+            stop: relations.refuse_manual_stop,
+        }
+    }
+
+    /// Why a person's wish leaves the unit as it is. A restart is both.
+    pub(super) fn refuses(self, wish: &Wish) -> Option<Impossible> {
+        let Asker::Client { .. } = wish.by else {
+            return None;
+        };
+        let (starts, stops) = match wish.verb {
+            Verb::Start => (true, false),
+            Verb::Stop => (false, true),
+            Verb::Restart(_) => (true, true),
+            Verb::Reload
+            | Verb::Reset
+            | Verb::Signal(_)
+            | Verb::Freeze
+            | Verb::Thaw
+            | Verb::Shutdown => (false, false),
+        };
+        if starts && self.start {
+            return Some(Impossible::ManualStart);
+        }
+        (stops && self.stop).then_some(Impossible::ManualStop)
+    }
 }
 
 impl Stage {
@@ -49,6 +93,12 @@ impl Stage {
                 stage.new.insert(unit.name.clone(), id);
                 stage.named.insert(id, unit.name.clone());
             }
+            let relations = unit.relations();
+            if relations.refuse_manual_start || relations.refuse_manual_stop {
+                stage.guarded.insert(id, Guard::of(unit));
+            }
+            stage.has_handlers |=
+                !relations.on_failure.is_empty() || !relations.on_success.is_empty();
             newest.insert(id, unit);
         }
         let units: Vec<(UnitId, &Unit)> = newest.into_iter().collect();
@@ -80,6 +130,20 @@ impl Stage {
             .is_some_and(|service| service.next.is_some())
     }
 
+    /// Why a person's wish leaves this unit as it is.
+    pub(super) fn not_by_hand(
+        &self,
+        engine: &Engine,
+        wish: &Wish,
+        unit: UnitId,
+    ) -> Option<Impossible> {
+        let is_here = self.redefined.contains(&unit) || self.named.contains_key(&unit);
+        match is_here {
+            true => self.guarded.get(&unit)?.refuses(wish),
+            false => Guard::of(engine.service(unit)?.newest()).refuses(wish),
+        }
+    }
+
     pub(super) fn graph<'a>(&'a self, engine: &'a Engine) -> &'a Graph {
         self.graph.as_ref().unwrap_or(&engine.graph)
     }
@@ -101,7 +165,19 @@ impl Engine {
                 .all(|(name, id)| self.id(name) == Some(*id)),
             "new units get the ids that were planned with"
         );
+        if stage.has_handlers {
+            self.changed.extend(stage.new.values());
+        }
+        let redefined = stage.redefined.iter().copied();
+        // What a unit no longer names may be unneeded now, and what it names now may be down.
+        for unit in redefined.clone() {
+            self.work.extend(self.graph.neighbours(unit));
+        }
         self.graph = graph;
+        for unit in redefined {
+            self.work.insert(unit);
+            self.work.extend(self.graph.neighbours(unit));
+        }
         // Whoever waits for its turn may wait for somebody else now, or for nobody.
         let is_waiting = |service: &Service| {
             service.kind() == super::FactPhase::Waiting || service.awaits_stop()

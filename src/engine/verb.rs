@@ -30,7 +30,9 @@ impl Engine {
             let Some(service) = self.service(*unit) else {
                 continue;
             };
-            if service.has_begun_since(wish.first_asked) {
+            if let Some(reason) = self.not_by_hand(wish, *unit) {
+                open.settle(*unit, Outcome::Impossible { reason });
+            } else if service.has_begun_since(wish.first_asked) {
                 if let Some(outcome) = service.became() {
                     open.settle(*unit, outcome);
                 }
@@ -57,8 +59,12 @@ impl Engine {
                 .is_some_and(|service| service.kind().rests())
         };
         let mut open = Open::new(Awaited::Down, units);
-        for unit in units.iter().filter(|unit| down(self, **unit)) {
-            open.settle(*unit, Outcome::AlreadyDown);
+        for unit in units {
+            if down(self, *unit) {
+                open.settle(*unit, Outcome::AlreadyDown);
+            } else if let Some(reason) = self.not_by_hand(wish, *unit) {
+                open.settle(*unit, Outcome::Impossible { reason });
+            }
         }
         let cause = Cause::Asked(wish.by);
         // A oneshot that has run its course passes the stop on to what requires it, and has nothing to do itself.
@@ -86,7 +92,11 @@ impl Engine {
             .collect();
         for unit in units {
             match (named.get(unit), self.service(*unit)) {
-                (None, _) => open.settle(*unit, Outcome::LeftDown),
+                (None, _) => open.settle(
+                    *unit,
+                    self.not_by_hand(wish, *unit)
+                        .map_or(Outcome::LeftDown, |reason| Outcome::Impossible { reason }),
+                ),
                 (Some(Deed::Done), Some(service)) => {
                     if let Some(outcome) = service.became() {
                         open.settle(*unit, outcome);

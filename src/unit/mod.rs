@@ -67,7 +67,7 @@ pub use place::{Part, Remark, Spot, locate};
 pub use print::{same_meaning, to_toml};
 pub use probe::{Endpoint, Page, Probe};
 pub use readiness::Readiness;
-pub use relation::{Relation, Relations};
+pub use relation::{Need, Relation, Relations};
 pub use report::{Problem, Report};
 pub use resources::*;
 pub use sandbox::{ProtectHome, ProtectSystem, Sandbox, SandboxPath};

@@ -14,6 +14,7 @@ mod freeze;
 mod memory;
 mod order;
 mod oversight;
+mod relations;
 mod repeat;
 mod restart;
 mod start;
@@ -22,8 +23,8 @@ mod stop;
 use std::collections::{BTreeMap, BTreeSet};
 
 use diakonos::engine::{
-    Answer, Asker, Core, Effect, Ending, Engine, Event, Facts, Moment, Notice, Outcome, RequestId,
-    Role, RunId, Spawn, SpawnFailure, State, Target, Verb,
+    Answer, Asker, Cause, Core, Effect, Ending, Engine, Event, Facts, Moment, Notice, Outcome,
+    RequestId, Role, RunId, Spawn, SpawnFailure, State, Target, Verb,
 };
 use diakonos::unit::{Service, Unit};
 
@@ -289,6 +290,19 @@ impl Stage {
     pub(crate) fn uncrowd(&mut self, unit: &str) {
         self.crowded.remove(unit);
         self.tell_empty_groups();
+    }
+
+    /// The process ends, and nobody tells the engine.
+    pub(crate) fn lose(&mut self, run: RunId) {
+        self.live.remove(&run);
+    }
+
+    /// Whether a change of the unit's state had this cause.
+    pub(crate) fn told_cause(&self, unit: &str, cause: &Cause) -> bool {
+        self.effects.iter().any(|effect| match effect {
+            Effect::Publish(change) => change.unit.as_str() == unit && change.cause == *cause,
+            _ => false,
+        })
     }
 
     pub(crate) fn state(&self, unit: &str) -> State {
