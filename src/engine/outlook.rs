@@ -126,7 +126,7 @@ impl Engine {
         if verb == Verb::Reload {
             self.foresee_reload(ground, &units, &mut outlook);
         } else {
-            self.foresee_nothing(ground, (&units, &plan), &mut outlook);
+            self.foresee_nothing(&wish, ground, (&units, &plan), &mut outlook);
         }
         Ok(outlook)
     }
@@ -157,6 +157,7 @@ impl Engine {
     /// Those that were named and have nothing to do.
     fn foresee_nothing(
         &self,
+        wish: &Wish,
         ground: Ground<'_>,
         (units, plan): (&[UnitId], &Plan),
         outlook: &mut Outlook,
@@ -169,9 +170,11 @@ impl Engine {
             .collect();
         for unit in units.iter().filter(|unit| !busy.contains(unit)) {
             let state = self.service(*unit).map_or(State::Stopped, |s| s.state());
-            if let Some(name) = ground.name(*unit) {
-                outlook.untouched.push((name, Untouched::Is(state)));
-            }
+            let refused = ground.stage.not_by_hand(self, wish, *unit);
+            let why = refused.map_or(Untouched::Is(state), Untouched::Impossible);
+            outlook
+                .untouched
+                .extend(ground.name(*unit).map(|name| (name, why)));
         }
     }
 }
@@ -296,7 +299,9 @@ impl<'a> Sorter<'a> {
             Act::Start => {
                 let first = edges.after.iter();
                 let first = first.flat_map(|first| [(*first, Act::Stop), (*first, Act::Start)]);
-                first.chain(stops).chain([(unit, Act::Stop)]).collect()
+                let beside = edges.rare().opponents().map(|other| (other, Act::Stop));
+                let first = first.chain(stops).chain(beside);
+                first.chain([(unit, Act::Stop)]).collect()
             }
             Act::Keep | Act::Reload => Vec::new(),
         }
