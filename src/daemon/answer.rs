@@ -29,10 +29,7 @@ fn result(unit: &UnitName, outcome: Outcome, engine: &Engine) -> UnitResult {
         Outcome::Started => (ResultKind::Started, "started".to_owned()),
         Outcome::AlreadyUp => (ResultKind::AlreadyUp, "is already up".to_owned()),
         Outcome::Completed => (ResultKind::Completed, "has run to its end".to_owned()),
-        Outcome::Skipped { how } => {
-            let text = format!("skipped, its ExecCondition is not met: {how}");
-            (ResultKind::Completed, text)
-        }
+        Outcome::Skipped { how } => (ResultKind::Completed, format!("skipped, {how}")),
         Outcome::Stopped => (ResultKind::Stopped, "stopped, nothing is left".to_owned()),
         Outcome::AlreadyDown => (ResultKind::AlreadyDown, "is already down".to_owned()),
         Outcome::Reloaded => (ResultKind::Reloaded, "reloaded".to_owned()),
@@ -40,6 +37,7 @@ fn result(unit: &UnitName, outcome: Outcome, engine: &Engine) -> UnitResult {
         Outcome::Frozen => (ResultKind::Frozen, "frozen".to_owned()),
         Outcome::Thawed => (ResultKind::Thawed, "thawed".to_owned()),
         Outcome::ResetDone => (ResultKind::ResetDone, "failures forgotten".to_owned()),
+        Outcome::Renewed { waiting } => (ResultKind::Renewed, renewed(waiting)),
         Outcome::LeftDown => (ResultKind::LeftDown, "is down and stays down".to_owned()),
         Outcome::Failed { failure, .. } => (ResultKind::Failed, failure.to_string()),
         Outcome::Superseded { cause } => {
@@ -68,6 +66,16 @@ fn result(unit: &UnitName, outcome: Outcome, engine: &Engine) -> UnitResult {
         retry_ms,
         hint: place_to_mend(unit, &outcome, engine),
         left: Vec::new(),
+    }
+}
+
+fn renewed(waiting: &[&str]) -> String {
+    match waiting {
+        [] => "its changed file is in force".to_owned(),
+        keys => {
+            let keys = keys.join(", ");
+            format!("its changed file is in force, but for what waits for its next start: {keys}")
+        }
     }
 }
 

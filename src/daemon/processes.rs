@@ -263,6 +263,8 @@ impl Processes {
             Effect::Freeze { unit } => self.freeze(*unit, turn),
             Effect::Thaw { unit } => self.thaw(*unit, turn),
             Effect::Save { .. }
+            | Effect::Renew { .. }
+            | Effect::Examine { .. }
             | Effect::Publish(_)
             | Effect::Notify { .. }
             | Effect::Answer { .. }

@@ -42,6 +42,7 @@ pub(super) fn verb(verb: Verb) -> &'static str {
         Verb::Freeze => "freeze",
         Verb::Thaw => "thaw",
         Verb::Reset => "reset",
+        Verb::Renew => "daemon-reload",
         Verb::Signal(_) => "signal",
         Verb::Shutdown => "shutdown",
     }

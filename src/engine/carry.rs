@@ -53,7 +53,12 @@ impl Engine {
             Verb::Start => Job::Start,
             Verb::Stop | Verb::Shutdown => Job::Stop,
             Verb::Restart(_) => Job::Restart,
-            Verb::Reload | Verb::Reset | Verb::Signal(_) | Verb::Freeze | Verb::Thaw => {
+            Verb::Reload
+            | Verb::Renew
+            | Verb::Reset
+            | Verb::Signal(_)
+            | Verb::Freeze
+            | Verb::Thaw => {
                 return Ok((units, Plan::default()));
             }
         };

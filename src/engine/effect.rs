@@ -3,13 +3,17 @@
 
 use crate::unit::{Signal, UnitName};
 
-use super::{Cause, ChangeId, Ending, Failure, Moment, Monitor, RequestId, RunId, State, UnitId};
+use super::{
+    Cause, ChangeId, Ending, Failure, Moment, Monitor, QuestionId, RequestId, RunId, State, UnitId,
+};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Effect {
     /// Keep [`super::Engine::facts`] of this unit. The shell saves before it carries out the other effects of the same
     /// batch, so that no process is born that a successor could not know of.
     Save { unit: UnitId },
+    /// Find out which tests of the unit's conditions are true. Answer: `Examined`, with the same question, always.
+    Examine { unit: UnitId, question: QuestionId },
     /// Start a process. Answers: `Spawned` then `Executed`, or `SpawnFailed`; in the end `Exited`.
     Spawn(Spawn),
     /// Find the main process that a forking service has left behind. Answers: `MainFound` or `MainMissing`, when it is
@@ -35,6 +39,10 @@ pub enum Effect {
     Freeze { unit: UnitId },
     /// Undo that. Answers: `Thawed` or `ThawFailed`; `Thawed` too where there is nothing to undo.
     Thaw { unit: UnitId },
+    /// Another definition is in force while the unit has, or may have, processes: bring in line what is held of it,
+    /// above all its limits. Answers nothing, or `Limited` with what is in force where that cannot be done; then the
+    /// client of the request is told.
+    Renew { unit: UnitId, request: RequestId },
     /// A change of state with its cause, for the daemon's log, `events` and the tests.
     Publish(Change),
     /// Tell the client something on the way.
@@ -183,7 +191,7 @@ pub enum Outcome {
     AlreadyUp,
     /// A oneshot has run to its end.
     Completed,
-    /// Its `ExecCondition=` has ended so: there was nothing to do.
+    /// A condition of it is not met, as `how` says: there was nothing to do.
     Skipped {
         how: Box<str>,
     },
@@ -194,6 +202,10 @@ pub enum Outcome {
     Frozen,
     Thawed,
     ResetDone,
+    /// A newer definition is in force, but for these keys, which wait for the next start.
+    Renewed {
+        waiting: Vec<&'static str>,
+    },
     /// `restart --if-running` of a unit that is down.
     LeftDown,
     /// The start, stop or reload failed. `retry_ms`: an automatic restart follows in so many milliseconds.

@@ -82,6 +82,7 @@ impl Engine {
             Verb::Restart(_) => self.on_restart(wish, &units, &plan),
             Verb::Reload => self.on_reload(wish, &units),
             Verb::Reset => self.on_reset(wish, &units),
+            Verb::Renew => self.on_renew(wish, &units),
             Verb::Freeze => self.on_freeze(wish, &units),
             Verb::Thaw => self.on_thaw(wish, &units),
             Verb::Signal(signal) => self.on_signal(wish, &units, signal),
@@ -117,6 +118,7 @@ impl Engine {
             Verb::Start | Verb::Restart(_) => self.startable(wish, &new, absent),
             Verb::Stop
             | Verb::Reload
+            | Verb::Renew
             | Verb::Reset
             | Verb::Signal(_)
             | Verb::Freeze

@@ -54,6 +54,7 @@ impl Guard {
             Verb::Stop => (false, true),
             Verb::Restart(_) => (true, true),
             Verb::Reload
+            | Verb::Renew
             | Verb::Reset
             | Verb::Signal(_)
             | Verb::Freeze

@@ -3,6 +3,7 @@
 //! Owns the inverse of the parser: reading what is printed gives a unit that [`same_meaning`] calls equal. Printed
 //! are all keys that this version acts on, defaults too; those it does not act on are named in comments.
 
+use super::condition;
 use super::restart::POLICIES;
 use super::sandbox::Written;
 use super::service::KINDS;
@@ -38,6 +39,9 @@ pub fn to_toml(unit: &Unit) -> String {
     if let Some(burst) = unit.start_limit.burst {
         page.bare("StartLimitBurst", &burst.to_string());
     }
+    for (key, values) in condition::lines(&unit.conditions) {
+        page.list(key, values.iter().map(|value| literal(value)));
+    }
     if let Some(service) = &unit.service {
         page.service(service);
     }
@@ -67,7 +71,7 @@ fn literal(text: &str) -> String {
 }
 
 /// A TOML string.
-fn string(text: &str) -> String {
+pub(super) fn string(text: &str) -> String {
     let mut written = String::with_capacity(text.len() + 2);
     written.push('"');
     for c in text.chars() {

@@ -78,6 +78,8 @@ words! { ProgressKind, "progress":
     Killing = "killing",
     Retries = "retries",
     Changed = "changed",
+    Definition = "definition",
+    PulledIn = "pulled-in",
     Warning = "warning",
 }
 
@@ -102,6 +104,7 @@ words! { ResultKind, "result":
     Thawed = "thawed",
     ResetDone = "reset",
     Set = "set",
+    Renewed = "renewed",
     Scaled = "scaled",
     LeftDown = "left-down",
     Failed = "failed",
@@ -131,6 +134,7 @@ words! { FactPhase, "phase":
     Completed = "completed",
     Failed = "failed",
     Waiting = "waiting",
+    Examining = "examining",
     StartPre = "start-pre",
     Starting = "starting",
     FindingMain = "finding-main",

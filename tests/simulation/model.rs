@@ -341,7 +341,8 @@ impl Model {
                 self.know(*run, Known::Over);
                 self.expect(turn, *run, *ending);
             }
-            Event::Ready { .. }
+            Event::Examined { .. }
+            | Event::Ready { .. }
             | Event::Unready { .. }
             | Event::Hopeless { .. }
             | Event::Said { .. }
@@ -417,7 +418,7 @@ impl Model {
                     self.auto_starts.remove(name);
                 }
             }
-            Verb::Reload | Verb::Signal(_) | Verb::Freeze | Verb::Thaw => {}
+            Verb::Reload | Verb::Renew | Verb::Signal(_) | Verb::Freeze | Verb::Thaw => {}
         }
     }
 
@@ -466,9 +467,11 @@ impl Model {
                 None => fail(format!("StopAwaiting names run {run}, which never was")),
             },
             Effect::Signal { unit, to, signal } => self.signal(turn, *unit, *to, *signal),
-            Effect::WatchGroup { unit } | Effect::Freeze { unit } | Effect::Thaw { unit } => {
-                turn.unit(*unit).map(|_| ())
-            }
+            Effect::Examine { unit, .. } => self.examine(turn, *unit),
+            Effect::WatchGroup { unit }
+            | Effect::Freeze { unit }
+            | Effect::Thaw { unit }
+            | Effect::Renew { unit, .. } => turn.unit(*unit).map(|_| ()),
             Effect::Publish(change) => self.publish(turn, change),
             Effect::Notify { request, .. } => match self.requests.get(request) {
                 Some(Asked {
@@ -493,6 +496,19 @@ impl Model {
         }
     }
 
+    /// Only a unit that has conditions asks, and nobody who was stopped by hand does.
+    fn examine(&self, turn: &Turn<'_>, unit: UnitId) -> Check {
+        let unit = turn.unit(unit)?;
+        if unit.conditions.is_empty() {
+            return fail(format!("{} asks and has no conditions", unit.name));
+        }
+        let is_down = self.forbidden.contains(&unit.name);
+        if is_down && self.office == Office::Held {
+            return fail(format!("{} was stopped by hand and asks", unit.name));
+        }
+        Ok(())
+    }
+
     fn run_of(&self, name: &UnitName, run: RunId, what: &str) -> Check {
         match self.runs.get(&run) {
             None => fail(format!("{what} names run {run}, which never was")),
@@ -515,7 +531,8 @@ impl Model {
         let goes_on = turn.before.get(name).is_some_and(|facts| {
             matches!(
                 facts.phase,
-                FactPhase::StartPre
+                FactPhase::Examining
+                    | FactPhase::StartPre
                     | FactPhase::Starting
                     | FactPhase::FindingMain
                     | FactPhase::StartPost
@@ -704,6 +721,11 @@ impl Model {
     fn start_limit(&mut self, turn: &Turn<'_>, change: &Change) -> Check {
         if !matches!(change.cause, Cause::AutoRestart { .. }) {
             return Ok(());
+        }
+        // What it has come to need under a new definition, it starts as a wish would.
+        if !self.forbidden.contains(&change.unit) {
+            let needed = self.pulled_in(std::slice::from_ref(&change.unit));
+            self.forbidden.retain(|name| !needed.contains(name));
         }
         let starts = self.auto_starts.entry(change.unit.clone()).or_default();
         starts.push_back(turn.now);
