@@ -12,6 +12,7 @@ use diakonos::engine::{
 use diakonos::unit::{Unit, UnitName};
 
 use crate::entropy::Entropy;
+use crate::foresight::Foresight;
 use crate::grammar::{Action, Weights};
 use crate::life::{self, Temper};
 use crate::model::{Asked, Check, Client, Known, Model, Office, Saved, Turn, fail};
@@ -398,6 +399,7 @@ impl Game<'_> {
     fn feed(&mut self, entropy: &mut Entropy, event: Event) -> Result<Daemon, String> {
         self.trace.add(self.now, What::Event(event.clone()));
         let ended = self.ended(&event);
+        let foresight = Foresight::of(&self.engine, &event);
         self.engine.handle(self.now, event.clone());
         let mut batch = Vec::new();
         while let Some(effect) = self.engine.poll_effect() {
@@ -415,6 +417,10 @@ impl Game<'_> {
             before: &self.facts,
             ended: ended.as_ref(),
         })?;
+        if let Some(foresight) = foresight {
+            let looks = (&self.facts, &self.look());
+            foresight.came_true(&self.engine, &batch, looks)?;
+        }
         self.not_so_simple(&event);
         if self.carry_out(entropy, &batch)? == Daemon::Died {
             return Ok(Daemon::Died);
