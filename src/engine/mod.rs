@@ -23,6 +23,7 @@ mod effect;
 mod event;
 mod examine;
 mod facts;
+mod forget;
 mod freeze;
 mod graph;
 mod happening;
@@ -232,6 +233,7 @@ impl Engine {
             Event::Thawed { unit } => self.on_thawed(unit),
             Event::ThawFailed { unit, reason } => self.on_thaw_failed(unit, &reason),
             Event::Restored { unit, next, facts } => return self.on_restored((unit, next), &facts),
+            Event::Forgotten { unit } => self.on_forgotten(unit),
             Event::Tick => self.on_tick(),
         }
         self.settle();

@@ -33,6 +33,7 @@ mod remains;
 mod repeat;
 mod restart;
 mod roots;
+mod run;
 mod sandbox;
 mod spared;
 mod startup;

@@ -342,6 +342,7 @@ impl Model {
                 self.expect(turn, *run, *ending);
             }
             Event::Examined { .. }
+            | Event::Forgotten { .. }
             | Event::Ready { .. }
             | Event::Unready { .. }
             | Event::Hopeless { .. }

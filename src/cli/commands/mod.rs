@@ -10,6 +10,7 @@ pub(super) mod list;
 pub(super) mod logs;
 pub(super) mod probe;
 pub(super) mod rolling;
+pub(super) mod run;
 pub(super) mod scale;
 pub(super) mod set;
 pub(super) mod startup;
