@@ -6,7 +6,7 @@
 use std::fs;
 use std::path::Path;
 
-use crate::engine::{Engine, Event, State, UnitId};
+use crate::engine::{Engine, Event, RunId, State, UnitId};
 use crate::sys::process::error_text;
 use crate::unit::{SearchPath, Unit, UnitName, glob};
 use crate::wire::{ResultKind, UnitResult};
@@ -71,14 +71,17 @@ impl Daemon {
         self.events.push_back(Event::Forgotten { unit });
         self.settle();
         if self.engine.id(name).is_none() {
-            self.processes.forget(unit, name);
+            let last_run = self.engine.last_run();
+            self.processes.forget((unit, name), last_run);
         }
     }
 }
 
 impl Processes {
     /// Nothing is kept of a unit that there is no more.
-    fn forget(&mut self, unit: UnitId, name: &UnitName) {
+    fn forget(&mut self, (unit, name): (UnitId, &UnitName), last_run: RunId) {
+        // The numbers of its runs stand in its log, and are nobody else's.
+        self.states.keep_last_run(last_run);
         self.states.remove(unit, name);
         self.history.remove(&unit);
     }

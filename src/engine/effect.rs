@@ -4,7 +4,7 @@
 use crate::unit::{Signal, UnitName};
 
 use super::{
-    Cause, ChangeId, Ending, Failure, Moment, QuestionId, RequestId, RunId, State, UnitId,
+    Cause, ChangeId, Ending, Failure, Moment, Monitor, QuestionId, RequestId, RunId, State, UnitId,
 };
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,6 +39,10 @@ pub enum Effect {
     Freeze { unit: UnitId },
     /// Undo that. Answers: `Thawed` or `ThawFailed`; `Thawed` too where there is nothing to undo.
     Thaw { unit: UnitId },
+    /// Another definition is in force while the unit has, or may have, processes: bring in line what is held of it,
+    /// above all its limits. Answers nothing, or `Limited` with what is in force where that cannot be done; then the
+    /// client of the request is told.
+    Renew { unit: UnitId, request: RequestId },
     /// A change of state with its cause, for the daemon's log, `events` and the tests.
     Publish(Change),
     /// Tell the client something on the way.
@@ -60,6 +64,8 @@ pub struct Spawn {
     pub main_pid: Option<u32>,
     /// For `$SERVICE_RESULT`, `$EXIT_CODE` and `$EXIT_STATUS` of `ExecStop=` and `ExecStopPost=`.
     pub result: Option<RunResult>,
+    /// For `$MONITOR_*`, where another unit's end has started this one.
+    pub monitor: Option<Box<Monitor>>,
 }
 
 /// What a process is to its service: the key that its command stands in.
@@ -196,6 +202,10 @@ pub enum Outcome {
     Frozen,
     Thawed,
     ResetDone,
+    /// A newer definition is in force, but for these keys, which wait for the next start.
+    Renewed {
+        waiting: Vec<&'static str>,
+    },
     /// `restart --if-running` of a unit that is down.
     LeftDown,
     /// The start, stop or reload failed. `retry_ms`: an automatic restart follows in so many milliseconds.
@@ -219,6 +229,10 @@ pub enum Impossible {
     NoReload,
     /// `reload`: it stands still, and could not act on it.
     Frozen,
+    /// `RefuseManualStart=`: only another unit may start it.
+    ManualStart,
+    /// `RefuseManualStop=`: only another unit may stop it.
+    ManualStop,
     /// `signal` and `freeze`: nothing to do it to (a group, or a oneshot that has exited).
     NoProcess,
 }

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use diakonos::engine::{
     Absent, Asker, Effect, Ending, Engine, Event, FactGoal, FactPhase, Facts, Moment, RequestId,
-    Verb, Word,
+    RunId, UnitId, Verb, Word,
 };
 use diakonos::unit::{Unit, UnitName};
 
@@ -39,6 +39,8 @@ struct Game<'a> {
     facts: BTreeMap<UnitName, Facts>,
     /// So many effects and saves from now the daemon dies.
     fuse: Option<u32>,
+    /// What a daemon has written down of its youngest run when it forgot a unit.
+    last_run: RunId,
     next_request: u64,
     trace: &'a mut Trace,
 }
@@ -68,6 +70,7 @@ pub(crate) fn run(entropy: &mut Entropy, steps: usize, trace: &mut Trace) -> Che
         saved: BTreeMap::new(),
         facts: BTreeMap::new(),
         fuse: None,
+        last_run: RunId(0),
         next_request: 1,
         trace,
     };
@@ -109,6 +112,7 @@ impl Game<'_> {
                 self.fuse = Some(after);
             }
             Action::Speak => return self.speak(entropy),
+            Action::Forget => return self.forget(entropy),
             Action::Compare => return self.compare(),
             Action::Start
             | Action::Stop
@@ -119,6 +123,7 @@ impl Game<'_> {
             | Action::Signal
             | Action::Freeze
             | Action::Thaw
+            | Action::Renew
             | Action::Shutdown => return self.wish(entropy, action),
         }
         Ok(())
@@ -194,6 +199,42 @@ impl Game<'_> {
             self.trace.say(self.now, text);
         }
         self.world.end(pid, ending);
+    }
+
+    /// A unit is cleared away. Its definition is read again by whoever names it.
+    fn forget(&mut self, entropy: &mut Entropy) -> Check {
+        let units: Vec<UnitId> = self.engine.units().collect();
+        if units.is_empty() {
+            return Ok(());
+        }
+        let unit = entropy.pick(&units);
+        self.feed(entropy, Event::Forgotten { unit }).map(|_| ())
+    }
+
+    /// The engine has forgotten a unit: so does everybody.
+    fn drop_forgotten(&mut self, event: &Event) -> Check {
+        let Event::Forgotten { unit } = event else {
+            return Ok(());
+        };
+        let gone = |name: &UnitName| self.engine.id(name).is_none();
+        let names: Vec<UnitName> = self
+            .facts
+            .keys()
+            .filter(|name| gone(name))
+            .cloned()
+            .collect();
+        for name in names {
+            let facts = self.facts.remove(&name);
+            if !facts.is_some_and(|facts| sweep::rests(facts.phase)) {
+                return fail(format!(
+                    "unit {unit}, {name}, is forgotten and does not rest"
+                ));
+            }
+            self.saved.remove(&name);
+            self.last_run = self.engine.last_run();
+            self.model.forget(&name);
+        }
+        Ok(())
     }
 
     /// A unit whose process lives says something, to the point or not.
@@ -310,6 +351,9 @@ impl Game<'_> {
                 targets.push(names[index].clone());
             }
         }
+        if verb == Verb::Renew {
+            targets.retain(|name| self.engine.id(name).is_some());
+        }
         let (definitions, absent) = self.load(verb, &targets);
         let request = RequestId(self.next_request);
         self.next_request += 1;
@@ -333,6 +377,11 @@ impl Game<'_> {
     /// Reads files as the shell does: the named ones and, of what they pull in, what is down or unknown.
     fn load(&self, verb: Verb, targets: &[UnitName]) -> (Vec<Unit>, Vec<Absent>) {
         let (mut definitions, mut absent) = (Vec::new(), Vec::new());
+        if verb == Verb::Renew {
+            let named: BTreeSet<&UnitName> = targets.iter().collect();
+            let read = named.into_iter().filter_map(|name| self.disk.get(name));
+            return (read.cloned().collect(), absent);
+        }
         if !matches!(verb, Verb::Start | Verb::Restart(_)) {
             return (definitions, absent);
         }
@@ -388,6 +437,7 @@ impl Game<'_> {
             ended: ended.as_ref(),
         })?;
         self.not_so_simple(&event);
+        self.drop_forgotten(&event)?;
         if self.carry_out(entropy, &batch)? == Daemon::Died {
             return Ok(Daemon::Died);
         }
@@ -518,6 +568,8 @@ impl Game<'_> {
                     self.world.thaw(self.now, &definition.name, *unit);
                 }
             }
+            // No limit is held here.
+            Effect::Renew { .. } => {}
             Effect::Publish(_) | Effect::Notify { .. } | Effect::Answer { .. } | Effect::Exit => {}
         }
     }
@@ -536,6 +588,7 @@ impl Game<'_> {
         self.model.daemon_died(&self.saved);
         self.model.office = Office::Handover;
         self.engine = Engine::new(u64::from(entropy.below(1000)));
+        self.engine.count_on_from(self.last_run);
         self.facts.clear();
         let saved = self.saved.clone();
         for one in saved.values() {

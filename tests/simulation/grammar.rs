@@ -17,6 +17,8 @@ pub(crate) enum Action {
     Restart,
     RestartIfRunning,
     Reload,
+    /// Files are read again under what runs.
+    Renew,
     Reset,
     Signal,
     Freeze,
@@ -34,17 +36,20 @@ pub(crate) enum Action {
     Crash,
     /// A service says something of itself.
     Speak,
+    /// A unit's definition is cleared away, if it rests.
+    Forget,
     /// Facts read back are the same facts.
     Compare,
 }
 
-const ACTIONS: [Action; 19] = [
+const ACTIONS: [Action; 21] = [
     Action::GoOn,
     Action::Start,
     Action::Stop,
     Action::Restart,
     Action::RestartIfRunning,
     Action::Reload,
+    Action::Renew,
     Action::Reset,
     Action::Signal,
     Action::Freeze,
@@ -57,6 +62,7 @@ const ACTIONS: [Action; 19] = [
     Action::HugeStep,
     Action::Crash,
     Action::Speak,
+    Action::Forget,
     Action::Compare,
 ];
 
@@ -72,9 +78,11 @@ impl Weights {
                 Action::GoOn => entropy.pick(&[200, 60, 600]),
                 Action::Start => entropy.pick(&[30, 10, 60]),
                 Action::Stop | Action::Restart => entropy.pick(&[0, 10, 30, 60]),
-                Action::RestartIfRunning | Action::Reload | Action::Reset | Action::Signal => {
-                    entropy.pick(&[0, 4, 15])
-                }
+                Action::RestartIfRunning
+                | Action::Reload
+                | Action::Renew
+                | Action::Reset
+                | Action::Signal => entropy.pick(&[0, 4, 15]),
                 Action::Freeze | Action::Thaw => entropy.pick(&[0, 0, 10]),
                 Action::Shutdown => entropy.pick(&[0, 0, 0, 1, 3]),
                 Action::Speak => entropy.pick(&[0, 10, 60]),
@@ -83,6 +91,7 @@ impl Weights {
                 Action::SmallStep => entropy.pick(&[0, 10, 60]),
                 Action::HugeStep => entropy.pick(&[0, 2, 10]),
                 Action::Crash => entropy.pick(&[0, 0, 5, 20]),
+                Action::Forget => entropy.pick(&[0, 0, 5]),
                 Action::Compare => 3,
             };
         }
@@ -103,6 +112,7 @@ impl Action {
             Self::Restart => Some(Verb::Restart(Scope::All)),
             Self::RestartIfRunning => Some(Verb::Restart(Scope::Running)),
             Self::Reload => Some(Verb::Reload),
+            Self::Renew => Some(Verb::Renew),
             Self::Reset => Some(Verb::Reset),
             Self::Freeze => Some(Verb::Freeze),
             Self::Thaw => Some(Verb::Thaw),
@@ -121,6 +131,7 @@ impl Action {
             | Self::HugeStep
             | Self::Crash
             | Self::Speak
+            | Self::Forget
             | Self::Compare => None,
         }
     }

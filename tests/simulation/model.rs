@@ -225,6 +225,15 @@ impl Model {
         refusals_do_nothing(turn)
     }
 
+    /// A unit is known to nobody any more. What it has left behind alive stays.
+    pub(crate) fn forget(&mut self, name: &UnitName) {
+        self.states.remove(name);
+        self.newest.remove(name);
+        self.forbidden.remove(name);
+        self.auto_starts.remove(name);
+        self.expected.remove(name);
+    }
+
     /// The wishes whose clients wait.
     pub(crate) fn unanswered(&self) -> Vec<Asked> {
         let all = self.requests.values();
@@ -419,7 +428,7 @@ impl Model {
                     self.auto_starts.remove(name);
                 }
             }
-            Verb::Reload | Verb::Signal(_) | Verb::Freeze | Verb::Thaw => {}
+            Verb::Reload | Verb::Renew | Verb::Signal(_) | Verb::Freeze | Verb::Thaw => {}
         }
     }
 
@@ -469,9 +478,10 @@ impl Model {
             },
             Effect::Signal { unit, to, signal } => self.signal(turn, *unit, *to, *signal),
             Effect::Examine { unit, .. } => self.examine(turn, *unit),
-            Effect::WatchGroup { unit } | Effect::Freeze { unit } | Effect::Thaw { unit } => {
-                turn.unit(*unit).map(|_| ())
-            }
+            Effect::WatchGroup { unit }
+            | Effect::Freeze { unit }
+            | Effect::Thaw { unit }
+            | Effect::Renew { unit, .. } => turn.unit(*unit).map(|_| ()),
             Effect::Publish(change) => self.publish(turn, change),
             Effect::Notify { request, .. } => match self.requests.get(request) {
                 Some(Asked {
@@ -721,6 +731,11 @@ impl Model {
     fn start_limit(&mut self, turn: &Turn<'_>, change: &Change) -> Check {
         if !matches!(change.cause, Cause::AutoRestart { .. }) {
             return Ok(());
+        }
+        // What it has come to need under a new definition, it starts as a wish would.
+        if !self.forbidden.contains(&change.unit) {
+            let needed = self.pulled_in(std::slice::from_ref(&change.unit));
+            self.forbidden.retain(|name| !needed.contains(name));
         }
         let starts = self.auto_starts.entry(change.unit.clone()).or_default();
         starts.push_back(turn.now);
