@@ -14,7 +14,7 @@ use crate::unit::{self, Context, LoadError, SearchPath, Unit, UnitName, glob};
 use crate::wire::{ErrorKind, Progress, ProgressKind, UnitResult, WireError};
 
 use super::answer;
-use super::enabled::Enabled;
+use super::enabled::{Asked, Enabled};
 
 /// Lines shown of what changed in a unit file.
 const CHANGED_MAX: usize = 40;
@@ -65,6 +65,7 @@ pub(super) struct Loaded {
 pub(super) struct Loader<'a> {
     engine: &'a Engine,
     enabled: &'a Enabled,
+    asked: BTreeMap<&'a UnitName, Asked<'a>>,
     context: &'a Context,
     /// Absolute, best first.
     path: &'a SearchPath,
@@ -87,6 +88,7 @@ impl<'a> Loader<'a> {
     ) -> Self {
         Self {
             engine,
+            asked: enabled.asked(),
             enabled,
             context,
             path,
@@ -243,9 +245,10 @@ impl<'a> Loader<'a> {
     /// Reads a file and adds what the enabled units ask of it with `WantedBy=` and `RequiredBy=`.
     fn read(&self, name: &UnitName, path: &Path) -> Result<Unit, String> {
         let mut unit = read_file(name, path, self.context)?;
-        let (wants, requires) = self.enabled.pulled_in_by(name);
-        add(&mut unit.wants, &wants);
-        add(&mut unit.requires, &requires);
+        if let Some(asked) = self.asked.get(name) {
+            add(&mut unit.wants, &asked.wants);
+            add(&mut unit.requires, &asked.requires);
+        }
         Ok(unit)
     }
 

@@ -31,7 +31,7 @@ pub(crate) fn group(text: &str) -> Unit {
         path: PathBuf::from(format!("/units/{text}.service")),
         hash: 1,
         description: String::new(),
-        documentation: Vec::new(),
+        documentation: List::default(),
         requires: Vec::new(),
         wants: Vec::new(),
         after: Vec::new(),
@@ -39,7 +39,7 @@ pub(crate) fn group(text: &str) -> Unit {
         relations: None,
         start_limit: StartLimit::default(),
         install: Install::default(),
-        unhonoured: Vec::new(),
+        unhonoured: List::default(),
         service: None,
     }
 }
