@@ -6,6 +6,7 @@ use std::path::Path;
 
 use super::client::Client;
 use super::exit::{Exit, Failure};
+use super::instances::startable;
 use super::place::Place;
 use super::units::no_such_unit;
 use crate::daemon::unit_context;
@@ -35,12 +36,8 @@ pub(super) fn meant(place: &Place, arguments: &[String]) -> Result<Meant, Failur
     if arguments.is_empty() && path.directories.len() > 1 {
         path.directories.retain(|folder| *folder != own);
     }
-    let listing = path.list();
-    let known = listing
-        .units
-        .iter()
-        .filter(|listed| !listed.name.is_template());
-    let known: Vec<&str> = known.map(|listed| listed.name.as_str()).collect();
+    let units = startable(place, &path);
+    let known: Vec<&str> = units.iter().map(UnitName::as_str).collect();
     if arguments.is_empty() {
         if known.is_empty() {
             let message = format!("no unit files lie in {}", place.shown_directories());
@@ -55,10 +52,14 @@ pub(super) fn meant(place: &Place, arguments: &[String]) -> Result<Meant, Failur
     let mut exact: Vec<String> = Vec::new();
     let mut names: Vec<String> = Vec::new();
     for argument in super::commands::checked_names(arguments)? {
-        let is_file = UnitName::parse(&argument).is_ok_and(|name| path.find(&name).is_some());
+        let name = UnitName::parse(&argument);
+        let template = name.as_ref().ok().filter(|name| name.is_template());
+        let is_file = name.as_ref().is_ok_and(|name| path.find(name).is_some());
         let meant: Vec<String> = if glob::is_pattern(&argument) {
             let matching = known.iter().filter(|name| glob::matches(&argument, name));
             matching.map(|name| (*name).to_owned()).collect()
+        } else if let Some(template) = template.filter(|_| is_file) {
+            instances(template, &units)?
         } else if is_file {
             exact.push(argument.clone());
             vec![argument.clone()]
@@ -78,6 +79,21 @@ pub(super) fn meant(place: &Place, arguments: &[String]) -> Result<Meant, Failur
     let found = names.iter().filter(|name| !exact.contains(name));
     let found = found.cloned().collect();
     Ok(Meant { names, found })
+}
+
+/// The instances that a template has, of all units.
+fn instances(template: &UnitName, units: &[UnitName]) -> Result<Vec<String>, Failure> {
+    let ours = units
+        .iter()
+        .filter(|name| name.number().is_some() && name.template().as_ref() == Some(template));
+    let names: Vec<String> = ours.map(ToString::to_string).collect();
+    if names.is_empty() {
+        let message = format!("{template} is a template, and has no instances");
+        return Err(Failure::usage(message).hint(format!(
+            "for example `{template}1`; or Instances = 4 in its [service], or `diakonos scale {template} 4`"
+        )));
+    }
+    Ok(names)
 }
 
 /// The same with all that they pull in, as far as the files can be read.

@@ -3,8 +3,8 @@
 
 use super::args::Given;
 use super::commands::{
-    cat, check, daemon, enable, freeze, help, list, logs, probe, set, startup, status, up, upgrade,
-    verbs,
+    cat, check, daemon, enable, freeze, help, list, logs, probe, scale, set, startup, status, up,
+    upgrade, verbs,
 };
 use super::exit::{Exit, Failure};
 
@@ -141,6 +141,7 @@ pub(super) const COMMANDS: &[&Row] = &[
     &freeze::FREEZE,
     &freeze::THAW,
     &verbs::RESET,
+    &scale::ROW,
     &set::ROW,
     &status::ROW,
     &logs::ROW,

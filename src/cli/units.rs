@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use super::client::Client;
 use super::exit::{Exit, Failure};
+use super::instances::Instances;
 use super::place::Place;
 use super::render::Item;
 use super::text::clean;
@@ -49,18 +50,63 @@ pub(super) fn gather(
     let is_loaded = |name: &UnitName| loaded.iter().any(|status| status.name == name.as_str());
     let hidden = |name: &UnitName| templates == Templates::Hidden && name.is_template();
     let context = unit_context();
-    let files = listing.units.iter();
-    let mut items: Vec<Item> = files
-        .filter(|listed| !is_loaded(&listed.name) && !hidden(&listed.name))
-        .map(|listed| {
-            let result = unit::load_file(&listed.found.path, &listed.name, &context);
-            let enabled = enabled.iter().any(|name| name == listed.name.as_str());
-            from_file(listed, result, enabled)
-        })
-        .collect();
+    let load = |listed: &Listed| unit::load_file(&listed.found.path, &listed.name, &context);
+    let mut items: Vec<Item> = Vec::new();
+    let mut instances: Vec<Listed> = Vec::new();
+    let counts = Instances::of(place);
+    for listed in listing
+        .units
+        .iter()
+        .filter(|listed| !is_loaded(&listed.name))
+    {
+        let result = load(listed);
+        if listed.name.is_template()
+            && let Ok(template) = &result
+        {
+            let names = counts.counted(template).unwrap_or_default().into_iter();
+            let found = || listed.found.clone();
+            instances.extend(names.map(|name| Listed {
+                name,
+                found: found(),
+            }));
+        }
+        // What is wrong with a template is wrong with all its instances, and nothing else would show it.
+        if !hidden(&listed.name) || result.is_err() {
+            items.push(from_file(
+                listed,
+                result,
+                is_enabled(&enabled, &listed.name),
+            ));
+        }
+    }
+    let has_file = |name: &UnitName| listing.units.iter().any(|listed| listed.name == *name);
+    for listed in instances
+        .iter()
+        .filter(|listed| !is_loaded(&listed.name) && !has_file(&listed.name))
+    {
+        items.push(from_file(
+            listed,
+            load(listed),
+            is_enabled(&enabled, &listed.name),
+        ));
+    }
     items.extend(loaded.into_iter().map(from_daemon));
-    items.sort_by(|a, b| a.status.name.cmp(&b.status.name));
+    sort(&mut items);
     Ok(items)
+}
+
+/// By name, the instances of a template by number.
+fn sort(items: &mut Vec<Item>) {
+    let named = items
+        .drain(..)
+        .map(|item| (UnitName::parse(&item.status.name).ok(), item));
+    let mut named: Vec<(Option<UnitName>, Item)> = named.collect();
+    named.sort_by(|(one, _), (other, _)| match (one, other) {
+        (Some(one), Some(other)) => one.by_number(other),
+        // The daemon sends names only.
+        _ => one.cmp(other),
+    });
+    items.extend(named.into_iter().map(|(_, item)| item));
 }
 
 /// The units of these names and patterns, in the order asked. A unit whose file is wrong is among them.
@@ -71,27 +117,42 @@ pub(super) fn look_up(
 ) -> Result<Vec<Item>, Failure> {
     let mut client = client;
     if let Some(client) = &mut client {
-        let names = names.to_vec();
-        match client.units(Command::Status { names }, &place.directories) {
+        let asked = Command::Status {
+            names: names.to_vec(),
+        };
+        match client.units(asked, &place.directories) {
             Ok(units) => return Ok(units.into_iter().map(from_daemon).collect()),
             // It may be a unit that the daemon cannot read: its file says more.
             Err(failure) if matches!(failure.exit, Exit::NoSuchUnit | Exit::Failed) => {}
+            // Or a template without instances.
+            Err(_) if names.iter().any(|name| name.ends_with('@')) => {}
             Err(failure) => return Err(failure),
         }
     }
     let items = gather(place, client, Templates::Shown)?;
     let mut picked: Vec<Item> = Vec::new();
     for name in names {
-        let meant = || {
-            items
+        let of_pattern = |pattern: &str| -> Vec<&Item> {
+            let meant = items
                 .iter()
-                .filter(|item| is_meant(name, &item.status.name))
+                .filter(|item| is_meant(pattern, &item.status.name));
+            meant.collect()
         };
+        let mut meant = of_pattern(name);
+        // A template means its instances, if it has any.
+        if name.ends_with('@') {
+            let instances = of_pattern(&format!("{name}?*"));
+            meant = if instances.is_empty() {
+                meant
+            } else {
+                instances
+            };
+        }
         // `*` is "all there are", and that may be none.
-        if meant().next().is_none() && name != "*" {
+        if meant.is_empty() && name != "*" {
             picked.push(instance(place, name, &items)?);
         }
-        for item in meant() {
+        for item in meant {
             let is_same = |known: &Item| known.status.name == item.status.name;
             if !picked.iter().any(is_same) {
                 picked.push(item.clone());
@@ -119,7 +180,7 @@ fn instance(place: &Place, name: &str, items: &[Item]) -> Result<Item, Failure> 
         return Err(no_such_unit(place, name, known));
     };
     let result = unit::load_file(&listed.found.path, &listed.name, &unit_context());
-    let enabled = enabled(place).iter().any(|known| known == name);
+    let enabled = is_enabled(&enabled(place), &listed.name);
     Ok(from_file(&listed, result, enabled))
 }
 
@@ -227,10 +288,16 @@ fn first_problem(error: &LoadError) -> String {
 }
 
 /// The names in the daemon's list of enabled units: one a line, up to a tab.
-fn enabled(place: &Place) -> Vec<String> {
+pub(super) fn enabled(place: &Place) -> Vec<String> {
     let text = std::fs::read_to_string(place.home.enabled()).unwrap_or_default();
     let names = text.lines().filter_map(|line| line.split('\t').next());
     names.map(str::to_owned).collect()
+}
+
+/// Whether a unit, or the template that it is an instance of, is among these.
+fn is_enabled(enabled: &[String], name: &UnitName) -> bool {
+    let has = |name: &UnitName| enabled.iter().any(|known| known == name.as_str());
+    has(name) || (name.number().is_some() && name.template().is_some_and(|name| has(&name)))
 }
 
 /// Adds what each unit uses.

@@ -141,6 +141,7 @@ fn refused(refusal: &Refusal) -> WireError {
         Refusal::Cycle(_)
         | Refusal::Missing { .. }
         | Refusal::Unhonoured { .. }
+        | Refusal::Contradiction { .. }
         | Refusal::TooMany => ErrorKind::Failed,
         Refusal::Template { .. } => ErrorKind::Usage,
         Refusal::Unknown { .. } => ErrorKind::NoSuchUnit,

@@ -15,6 +15,7 @@ use crate::wire::{ErrorKind, Progress, ProgressKind, UnitResult, WireError};
 
 use super::answer;
 use super::enabled::{Asked, Enabled};
+use super::instances::Over;
 
 /// Lines shown of what changed in a unit file.
 const CHANGED_MAX: usize = 40;
@@ -24,6 +25,8 @@ const CHANGED_MAX: usize = 40;
 pub(super) enum Among {
     Loaded,
     LoadedAndFiles,
+    /// For `enable`: the same, but a template that has instances stands for itself.
+    Enabling,
     Enabled,
 }
 
@@ -63,8 +66,8 @@ pub(super) struct Loaded {
 
 /// Looks names up for one request.
 pub(super) struct Loader<'a> {
-    engine: &'a Engine,
-    enabled: &'a Enabled,
+    pub(super) engine: &'a Engine,
+    pub(super) enabled: &'a Enabled,
     asked: BTreeMap<&'a UnitName, Asked<'a>>,
     context: &'a Context,
     /// Absolute, best first.
@@ -98,10 +101,15 @@ impl<'a> Loader<'a> {
     /// The units that these names and patterns mean, each once, in the order asked.
     pub(super) fn resolve(
         &self,
-        names: &[String],
+        mut names: Vec<String>,
         among: Among,
     ) -> Result<Vec<UnitName>, WireError> {
-        self.meant(names, &[], among).map(|meant| meant.names)
+        match among {
+            Among::Loaded => drop(self.spread(&mut names, Over::Loaded)?),
+            Among::LoadedAndFiles => drop(self.spread(&mut names, Over::Both)?),
+            Among::Enabling | Among::Enabled => {}
+        }
+        self.meant(&names, &[], among).map(|meant| meant.names)
     }
 
     /// The same for a start, where it counts which of them were named. `found`: those of `names` that were not.
@@ -118,7 +126,7 @@ impl<'a> Loader<'a> {
             let meant = if glob::is_pattern(name) {
                 self.matching(name, among)?
             } else if found.contains(name) {
-                vec![parsed(name)?]
+                vec![parsed(name, among)?]
             } else {
                 let name = self.named(name, among)?;
                 exact.insert(name.clone());
@@ -132,22 +140,8 @@ impl<'a> Loader<'a> {
         })
     }
 
-    fn matching(&self, pattern: &str, among: Among) -> Result<Vec<UnitName>, WireError> {
-        let plain = pattern.strip_suffix(".service").unwrap_or(pattern);
-        let candidates = self.candidates(among).into_iter();
-        let found: Vec<UnitName> = candidates
-            .filter(|name| !name.is_template() && glob::matches(plain, name.as_str()))
-            .collect();
-        // `*` is "all there are", and that may be none.
-        if found.is_empty() && plain != "*" {
-            let message = format!("no unit matches `{pattern}`");
-            return Err(answer::error(ErrorKind::NoSuchUnit, message, None));
-        }
-        Ok(found)
-    }
-
     /// Every name that is known, sorted.
-    fn candidates(&self, among: Among) -> BTreeSet<UnitName> {
+    pub(super) fn candidates(&self, among: Among) -> BTreeSet<UnitName> {
         let enabled = self.enabled.files().map(|(name, _)| name.clone());
         if among == Among::Enabled {
             return enabled.collect();
@@ -157,14 +151,14 @@ impl<'a> Loader<'a> {
             .filter_map(|id| self.engine.unit(id))
             .map(|unit| unit.name.clone());
         let mut names: BTreeSet<UnitName> = loaded.collect();
-        if among == Among::LoadedAndFiles {
+        if among != Among::Loaded {
             names.extend(self.path.list().units.into_iter().map(|unit| unit.name));
         }
         names
     }
 
     fn named(&self, text: &str, among: Among) -> Result<UnitName, WireError> {
-        let name = parsed(text)?;
+        let name = parsed(text, among)?;
         if among == Among::Enabled && self.enabled.contains(&name) {
             return Ok(name);
         }
@@ -178,7 +172,7 @@ impl<'a> Loader<'a> {
         }
     }
 
-    fn no_such_unit(&self, name: &UnitName) -> WireError {
+    pub(super) fn no_such_unit(&self, name: &UnitName) -> WireError {
         let candidates = self.candidates(Among::LoadedAndFiles);
         let near = unit::nearest(name.as_str(), candidates.iter().map(UnitName::as_str));
         let hint = near.map(unit::did_you_mean);
@@ -214,6 +208,14 @@ impl<'a> Loader<'a> {
         }
     }
 
+    /// The file that a unit is, or would be, read from.
+    pub(super) fn file_of(&self, name: &UnitName) -> Option<PathBuf> {
+        match self.place(name) {
+            Place::At(path) | Place::Two(path, _) => Some(path),
+            Place::Nowhere => None,
+        }
+    }
+
     /// Reads the file of a unit that was named.
     pub(super) fn read_named(&self, name: &UnitName) -> Result<Unit, WireError> {
         let path = self.only_place(name)?;
@@ -246,8 +248,8 @@ impl<'a> Loader<'a> {
     fn read(&self, name: &UnitName, path: &Path) -> Result<Unit, String> {
         let mut unit = read_file(name, path, self.context)?;
         if let Some(asked) = self.asked.get(name) {
-            add(&mut unit.wants, &asked.wants);
-            add(&mut unit.requires, &asked.requires);
+            self.add(&mut unit.wants, &asked.wants);
+            self.add(&mut unit.requires, &asked.requires);
         }
         Ok(unit)
     }
@@ -408,24 +410,17 @@ pub(super) fn read_file(name: &UnitName, path: &Path, context: &Context) -> Resu
     unit::load_file(path, name, context).map_err(|error| error.to_string().trim_end().to_owned())
 }
 
-/// A name that can be that of a unit to start.
-fn parsed(text: &str) -> Result<UnitName, WireError> {
+/// A name that can be that of a unit to start, or of a template to enable.
+fn parsed(text: &str, among: Among) -> Result<UnitName, WireError> {
     let name = UnitName::parse(text)
         .map_err(|error| answer::error(ErrorKind::Usage, error.to_string(), None))?;
-    if name.is_template() {
+    let takes_templates = matches!(among, Among::Enabling | Among::Enabled);
+    if name.is_template() && !takes_templates {
         let message = format!("{name} is a template: it needs an instance to be started as");
         let hint = format!("for example `{name}1`");
         return Err(answer::error(ErrorKind::Usage, message, Some(hint)));
     }
     Ok(name)
-}
-
-fn add(list: &mut Vec<UnitName>, more: &[&UnitName]) {
-    for name in more {
-        if !list.contains(name) {
-            list.push((*name).clone());
-        }
-    }
 }
 
 /// Whether two paths lead to one file.

@@ -74,7 +74,7 @@ pub(super) fn unit(id: UnitId, around: &Surroundings<'_>) -> Option<UnitStatus> 
         log_lost: process.log_lost,
         said: process.said.unwrap_or_default().to_owned(),
         forgone: process.forgone.iter().map(ToString::to_string).collect(),
-        ..described(view.unit, around.enabled.contains(&view.unit.name))
+        ..described(view.unit, around.enabled.is_enabled(&view.unit.name))
     };
     let lacking = lacking(view.unit, around.processes);
     // What it goes without, or was refused for, does not limit it.

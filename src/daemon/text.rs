@@ -71,6 +71,7 @@ pub(super) fn refusal_hint(refusal: &Refusal) -> Option<String> {
         ),
         Refusal::Template { .. }
         | Refusal::Unknown { .. }
+        | Refusal::Contradiction { .. }
         | Refusal::TooMany
         | Refusal::ShuttingDown => None,
     }

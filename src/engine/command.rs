@@ -55,6 +55,12 @@ pub enum Command {
     Disable {
         names: Vec<String>,
     },
+    /// Note how many instances a template is to have; starting and stopping them are further requests of the client.
+    Scale {
+        /// A template's name, with or without its `@`.
+        name: String,
+        count: u32,
+    },
     /// Change limits of services that run; each setting is a `KEY=VALUE`, at least one.
     Set {
         names: Vec<String>,

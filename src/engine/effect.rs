@@ -241,6 +241,12 @@ pub enum Refusal {
     Unknown {
         unit: UnitName,
     },
+    /// The unit would have to be started and to be stopped; why each, in words.
+    Contradiction {
+        unit: UnitName,
+        start: String,
+        stop: String,
+    },
     /// More units than [`super::UNITS_MAX`].
     TooMany,
     ShuttingDown,

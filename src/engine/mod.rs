@@ -8,11 +8,13 @@
 //! do next: call it until it is empty after each event. [`Engine::next_deadline`] says when to come back with
 //! [`Event::Tick`]. All others only look.
 //!
-//! How an event is worked off: `request.rs` checks a wish and lets `settle.rs` mark goals along the graph until nothing
-//! changes; then each unit that may be concerned is stepped: its turn comes or not. What a happening means in a phase
-//! is the table in `cell.rs`; what it does is in `start.rs` and `stop.rs`. Nothing re-enters: a step that concerns
-//! others puts them on the worklist.
+//! How an event is worked off: `request.rs` checks a wish, `plan.rs` makes a plan of it and `carry.rs` sets the goals
+//! that it says; then `settle.rs` steps each unit that may be concerned: its turn comes or not. What a happening means
+//! in a phase is the table in `cell.rs`; what it does is in `start.rs` and `stop.rs`. Nothing re-enters: a step that
+//! concerns others puts them on the worklist.
 
+mod atoms;
+mod carry;
 mod cell;
 mod command;
 mod conclude;
@@ -26,10 +28,12 @@ mod happening;
 mod id;
 #[cfg(debug_assertions)]
 mod invariants;
+mod job;
 mod kill;
 mod memory;
 mod oversight;
 mod phase;
+mod plan;
 mod ready;
 mod request;
 mod restart;

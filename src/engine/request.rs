@@ -10,8 +10,8 @@ use crate::unit::{Unit, UnitName};
 use super::graph::{Graph, find_cycle};
 use super::service::Service;
 use super::{
-    Absent, Answer, Asker, Awaited, Cause, Effect, Engine, FactPhase, Mode, Moment, Notice,
-    Outcome, Refusal, RequestId, UNITS_MAX, UnitId, Verb,
+    Absent, Answer, Asker, Awaited, Effect, Engine, FactPhase, Mode, Moment, Notice, Outcome,
+    Refusal, RequestId, UNITS_MAX, UnitId, Verb,
 };
 
 /// One wish, as it came.
@@ -23,21 +23,6 @@ pub(super) struct Wish {
     /// When its client asked first, if it lost the answer and asks again.
     pub(super) first_asked: Option<Moment>,
     pub(super) targets: Vec<UnitName>,
-}
-
-/// Whom a mark has touched.
-#[derive(Debug, Default)]
-pub(super) struct Reach {
-    /// When the wish was first asked, if it is asked again.
-    pub(super) first_asked: Option<Moment>,
-    /// Every unit of the wish; notices about them go to its client.
-    pub(super) involved: BTreeSet<UnitId>,
-    /// Units marked to go down and up again.
-    pub(super) cycled: BTreeSet<UnitId>,
-    /// Units that were not named, with the edge that brought them in.
-    pub(super) pulled_in: Vec<(UnitId, Cause)>,
-    /// Wanted units that cannot be started.
-    pub(super) left_out: BTreeSet<UnitId>,
 }
 
 /// Every request that waits.
@@ -92,18 +77,17 @@ impl Engine {
                 units.push(unit);
             }
         }
-        let mut reach = Reach {
-            first_asked: wish.first_asked,
-            ..Reach::default()
-        };
+        let mut barred = BTreeSet::new();
         for (name, text) in left_out {
-            reach.left_out.extend(self.id(&name));
+            barred.extend(self.id(&name));
             self.notify_one(wish.request, Notice::Warning { text });
         }
+        let plan = self.plan_of(wish, &units, barred)?;
+        self.tell_left_out(wish.request, &plan);
         match wish.verb {
-            Verb::Start => self.on_start(wish, &units, reach),
-            Verb::Stop => self.on_stop(wish, &units, reach),
-            Verb::Restart(scope) => self.on_restart(wish, &units, scope, reach),
+            Verb::Start => self.on_start(wish, &units, &plan),
+            Verb::Stop => self.on_stop(wish, &units, &plan),
+            Verb::Restart(_) => self.on_restart(wish, &units, &plan),
             Verb::Reload => self.on_reload(wish, &units),
             Verb::Reset => self.on_reset(wish, &units),
             Verb::Freeze => self.on_freeze(wish, &units),

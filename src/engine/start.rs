@@ -2,6 +2,7 @@
 
 use crate::unit::{Exec, Kind, Service as Definition, Span};
 
+use super::atoms::Occasion;
 use super::phase::{End, Goal, Phase, Run, Why};
 use super::restart;
 use super::service::Reload;
@@ -347,7 +348,7 @@ impl Engine {
         }
         let attempt = service.restarts;
         self.queue(unit, Cause::AutoRestart { attempt });
-        self.mark_required(unit);
+        self.spread(unit, Occasion::Revival);
     }
 
     /// Tells whoever waits for this unit, directly or for what it brings up, that it will be tried again.

@@ -174,6 +174,10 @@ impl fmt::Display for Refusal {
                 write!(f, "{unit} is a template: name an instance, such as {unit}1")
             }
             Self::Unknown { unit } => write!(f, "no such unit: {unit}"),
+            Self::Contradiction { unit, start, stop } => write!(
+                f,
+                "{unit} cannot both start and stop: start, because {start}; stop, because {stop}"
+            ),
             Self::TooMany => write!(f, "more than {} units", super::UNITS_MAX),
             Self::ShuttingDown => f.write_str("the daemon ends: it takes no more requests"),
         }

@@ -1,17 +1,21 @@
 //! What each verb does with a wish that was found sound.
 
+use std::collections::BTreeMap;
+
 use crate::unit::Kind;
 
+use super::job::{Deed, Job};
 use super::phase::{Goal, Phase};
-use super::request::{Open, Reach, Wish};
+use super::plan::{Plan, Step};
+use super::request::{Open, Wish};
 use super::service::Service;
 use super::{
     Answer, Awaited, Cause, Effect, Engine, FactPhase, Happening, Impossible, Mode, Notice,
-    Outcome, Scope, Target, UnitId,
+    Outcome, Target, UnitId,
 };
 
 impl Engine {
-    pub(super) fn on_start(&mut self, wish: &Wish, units: &[UnitId], mut reach: Reach) {
+    pub(super) fn on_start(&mut self, wish: &Wish, units: &[UnitId], plan: &Plan) {
         let mut open = Open::new(Awaited::Up, units);
         for unit in units {
             let Some(service) = self.service(*unit) else {
@@ -25,18 +29,19 @@ impl Engine {
                 open.settle(*unit, Outcome::AlreadyUp);
             }
         }
-        self.mark_up(units, &Cause::Asked(wish.by), &mut reach);
-        for (unit, cause) in &reach.pulled_in {
-            if let Some(unit) = self.name(*unit) {
-                let cause = cause.clone();
+        let cause = Cause::Asked(wish.by);
+        self.carry_out(plan, &cause);
+        for step in plan.steps.iter().filter(|step| step.also_starts()) {
+            if let Some(unit) = self.name(step.unit) {
+                let cause = self.cause_of(step, &cause);
                 self.notify_one(wish.request, Notice::AlsoStarts { unit, cause });
             }
         }
-        open.involved = reach.involved;
+        open.involved = plan.units();
         self.open(wish.request, open);
     }
 
-    pub(super) fn on_stop(&mut self, wish: &Wish, units: &[UnitId], mut reach: Reach) {
+    pub(super) fn on_stop(&mut self, wish: &Wish, units: &[UnitId], plan: &Plan) {
         let down = |engine: &Self, unit: UnitId| {
             engine
                 .service(unit)
@@ -46,67 +51,51 @@ impl Engine {
         for unit in units.iter().filter(|unit| down(self, **unit)) {
             open.settle(*unit, Outcome::AlreadyDown);
         }
-        self.mark_down(units, &Cause::Asked(wish.by), &mut reach);
-        for (unit, cause) in &reach.pulled_in {
-            open.add(*unit);
-            if let Some(unit) = self.name(*unit) {
-                let cause = cause.clone();
+        let cause = Cause::Asked(wish.by);
+        // A oneshot that has run its course passes the stop on to what requires it, and has nothing to do itself.
+        let along = plan.steps.iter().filter(|step| step.is_along());
+        let along: Vec<&Step> = along.filter(|step| !down(self, step.unit)).collect();
+        self.carry_out(plan, &cause);
+        for step in along {
+            open.add(step.unit);
+            if let Some(unit) = self.name(step.unit) {
+                let cause = self.cause_of(step, &cause);
                 self.notify_one(wish.request, Notice::AlsoStops { unit, cause });
             }
         }
-        open.involved = reach.involved;
+        open.involved = plan.units();
         self.open(wish.request, open);
     }
 
-    pub(super) fn on_restart(
-        &mut self,
-        wish: &Wish,
-        units: &[UnitId],
-        scope: Scope,
-        mut reach: Reach,
-    ) {
+    pub(super) fn on_restart(&mut self, wish: &Wish, units: &[UnitId], plan: &Plan) {
         let mut open = Open::new(Awaited::Up, units);
-        let (mut wanted, mut again) = (Vec::new(), Vec::new());
+        let named: BTreeMap<UnitId, Deed> = plan
+            .steps
+            .iter()
+            .filter(|step| !step.is_along())
+            .map(|step| (step.unit, step.deed))
+            .collect();
         for unit in units {
-            let Some(service) = self.service(*unit) else {
-                continue;
-            };
-            // One that is being stopped counts as down, as for systemd's try-restart.
-            let down = service.goal == Goal::Down;
-            let done = service.has_begun_since(wish.first_asked) && service.next.is_none();
-            if done {
-                if let Some(outcome) = service.became() {
-                    open.settle(*unit, outcome);
+            match (named.get(unit), self.service(*unit)) {
+                (None, _) => open.settle(*unit, Outcome::LeftDown),
+                (Some(Deed::Done), Some(service)) => {
+                    if let Some(outcome) = service.became() {
+                        open.settle(*unit, outcome);
+                    }
                 }
-                again.push(*unit);
-            } else if down && scope == Scope::Running {
-                open.settle(*unit, Outcome::LeftDown);
-            } else {
-                wanted.push(*unit);
+                (Some(_), _) => {}
             }
         }
         let cause = Cause::Asked(wish.by);
-        again.extend(&wanted);
-        self.mark_cycle(&again, &cause, &mut reach);
-        let taken_along = std::mem::take(&mut reach.pulled_in);
-        self.mark_up(&wanted, &cause, &mut reach);
-        for unit in &reach.cycled {
-            // Not for one that this wish has restarted already.
-            if self
-                .service(*unit)
-                .is_some_and(|service| !service.has_begun_since(wish.first_asked))
-            {
-                self.mark_required(*unit);
-            }
-        }
-        for (unit, cause) in taken_along {
-            open.add(unit);
-            if let Some(unit) = self.name(unit) {
+        self.carry_out(plan, &cause);
+        for step in plan.steps.iter().filter(|step| step.also_restarts()) {
+            open.add(step.unit);
+            if let Some(unit) = self.name(step.unit) {
+                let cause = self.cause_of(step, &cause);
                 self.notify_one(wish.request, Notice::AlsoRestarts { unit, cause });
             }
         }
-        open.involved = reach.involved;
-        open.involved.extend(reach.cycled);
+        open.involved = plan.units();
         self.open(wish.request, open);
     }
 
@@ -227,10 +216,13 @@ impl Engine {
             .filter(|(_, service)| !service.kind().rests())
             .map(|(id, _)| *id)
             .collect();
-        let mut reach = Reach::default();
-        self.mark_down(&units, &Cause::Shutdown, &mut reach);
+        let named: Vec<(UnitId, Job)> = units.iter().map(|unit| (*unit, Job::Stop)).collect();
         let mut open = Open::new(Awaited::Down, &units);
-        open.involved = reach.involved;
+        // Nothing but stops: they cannot contradict each other.
+        if let Ok(plan) = self.planner(None).wished(&named) {
+            self.carry_out(&plan, &Cause::Shutdown);
+            open.involved = plan.units();
+        }
         self.open(wish.request, open);
         if again {
             for unit in units {

@@ -60,7 +60,7 @@ pub use limits::{Limit, Resource};
 pub use lint::{Warning, lint};
 pub use list::List;
 pub use model::*;
-pub use name::{NameError, UnitName};
+pub use name::{INSTANCES_MAX, NameError, UnitName};
 pub use nearest::{did_you_mean, nearest};
 pub use origin::{Origin, origins};
 pub use oversight::{NotifyAccess, Oversight};

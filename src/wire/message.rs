@@ -104,6 +104,8 @@ pub enum ResultKind {
     ResetDone,
     /// Limits were changed.
     Set,
+    /// The number of a template's instances is noted.
+    Scaled,
     LeftDown,
     Failed,
     Superseded,

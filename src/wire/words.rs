@@ -93,6 +93,7 @@ words! { ResultKind, "result":
     Thawed = "thawed",
     ResetDone = "reset",
     Set = "set",
+    Scaled = "scaled",
     LeftDown = "left-down",
     Failed = "failed",
     Superseded = "superseded",

@@ -40,6 +40,7 @@ mod stopping;
 mod supervisor;
 mod systemd;
 mod takeover;
+mod templates;
 mod up;
 mod upgrade;
 mod words;

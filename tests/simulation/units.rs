@@ -7,8 +7,8 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use diakonos::unit::{
-    Context, Exec, Install, KillMode, Kind, Oversight, Policy, Readiness, Restart, Service, Signal,
-    Span, StartLimit, Unit, UnitName, parse,
+    Context, Exec, Install, KillMode, Kind, List, Oversight, Policy, Readiness, Restart, Service,
+    Signal, Span, StartLimit, Unit, UnitName, parse,
 };
 
 use crate::entropy::Entropy;

@@ -195,6 +195,11 @@ fn named(given: &Given, place: &Place) -> Result<Vec<String>, Failure> {
     let mut names: Vec<String> = Vec::new();
     for name in checked_names(&given.arguments)? {
         let mut meant = vec![name.clone()];
+        // Of a template: what its instances have said.
+        let name = match name.ends_with('@') {
+            true => format!("{name}?*"),
+            false => name,
+        };
         if glob::is_pattern(&name) {
             let matching = with_log.iter().filter(|known| glob::matches(&name, known));
             meant = matching.cloned().collect();

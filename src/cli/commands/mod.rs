@@ -9,6 +9,8 @@ pub(super) mod help;
 pub(super) mod list;
 pub(super) mod logs;
 pub(super) mod probe;
+pub(super) mod rolling;
+pub(super) mod scale;
 pub(super) mod set;
 pub(super) mod startup;
 pub(super) mod status;

@@ -1,11 +1,13 @@
 //! From values to text: pure functions, compared with golden files. They read nothing and print nothing.
 
 mod daemon;
+mod findings;
 mod list;
 mod result;
 mod status;
 
 pub(super) use daemon::{daemon, daemon_json};
+pub(super) use findings::{Checked, Verdict, findings, findings_json};
 pub(super) use list::{Item, list, list_json};
 pub(super) use result::{failures, is_success, progress, successes};
 pub(super) use status::{status, status_json};

@@ -46,6 +46,7 @@ pub(in crate::cli) fn is_success(result: &UnitResult) -> bool {
         | ResultKind::Thawed
         | ResultKind::ResetDone
         | ResultKind::Set
+        | ResultKind::Scaled
         | ResultKind::LeftDown
         | ResultKind::Enabled
         | ResultKind::Disabled => true,
