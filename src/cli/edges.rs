@@ -1,6 +1,7 @@
-//! Which keys name other units, and what each of them asks for: one table, for `check` and `tree`.
+//! What a key that names another unit asks of it, as far as a reader of unit files is concerned: one table, for `check`
+//! and `tree`. What follows from it for a running service is the engine's.
 
-use crate::unit::{Unit, UnitName};
+use crate::unit::{Relation, Unit, UnitName};
 
 /// What a key asks of the unit that it names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -9,31 +10,33 @@ pub(super) enum Tie {
     Needs,
     /// It is brought up as well, as far as that goes.
     Wants,
-    /// Nothing but when.
-    Order,
+    /// It is started later, once something has happened.
+    Calls,
+    /// Nothing but when, or what else goes down.
+    Heeds,
 }
 
-/// One key with the units that it names.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Edges<'u> {
-    pub(super) key: &'static str,
-    pub(super) tie: Tie,
-    pub(super) names: &'u [UnitName],
+pub(super) fn tie(relation: Relation) -> Tie {
+    match relation {
+        Relation::Requires | Relation::Requisite | Relation::BindsTo => Tie::Needs,
+        Relation::Wants | Relation::Upholds => Tie::Wants,
+        Relation::OnFailure | Relation::OnSuccess => Tie::Calls,
+        Relation::PartOf | Relation::Conflicts | Relation::After | Relation::Before => Tie::Heeds,
+    }
 }
 
-/// Every key of a unit that names others, in the order in which a reader expects them.
-pub(super) fn edges(unit: &Unit) -> [Edges<'_>; 4] {
-    let row = |key, tie, names| Edges { key, tie, names };
-    [
-        row("Requires", Tie::Needs, &*unit.requires),
-        row("Wants", Tie::Wants, &unit.wants),
-        row("After", Tie::Order, &unit.after),
-        row("Before", Tie::Order, &unit.before),
-    ]
+/// What a unit stands on: all that it needs or wants, key by key.
+pub(super) fn stands_on(unit: &Unit) -> impl Iterator<Item = (Relation, &UnitName)> {
+    let all = unit.neighbours();
+    all.filter(|(relation, _)| matches!(tie(*relation), Tie::Needs | Tie::Wants))
 }
 
-/// The same for those keys that bring the named unit up.
-pub(super) fn pulls(unit: &Unit) -> impl Iterator<Item = Edges<'_>> {
-    let all = edges(unit).into_iter();
-    all.filter(|edges| matches!(edges.tie, Tie::Needs | Tie::Wants))
+/// Whom a unit has started by itself. What it only demands to be up already is not among them.
+pub(super) fn starts(unit: &Unit) -> impl Iterator<Item = &UnitName> {
+    let all = unit.neighbours();
+    let started = all.filter(|(relation, _)| match tie(*relation) {
+        Tie::Needs | Tie::Wants | Tie::Calls => *relation != Relation::Requisite,
+        Tie::Heeds => false,
+    });
+    started.map(|(_, name)| name)
 }

@@ -142,6 +142,8 @@ fn unknown_whether(command: &Command) -> Option<(String, String)> {
         | Command::Thaw { .. }
         | Command::Reset { .. }
         | Command::Set { .. }
+        | Command::Definitions { .. }
+        | Command::DaemonReload
         | Command::Scale { .. }
         | Command::Enable { .. }
         | Command::Disable { .. }

@@ -4,6 +4,7 @@
 //! Owns the end of such a row: at the first failure, at Ctrl-C after the one at hand (a second one no longer waits for
 //! that); and saying how far it came.
 
+use std::io::{IsTerminal as _, stderr};
 use std::os::fd::AsFd as _;
 
 use super::args::Given;
@@ -148,8 +149,10 @@ impl Sequence<'_> {
                             return Ok((Step::Detached, wish));
                         }
                         wish = Wish::End;
+                        // The terminal shows `^C`.
+                        let line = if stderr().is_terminal() { "\n" } else { "" };
                         aside(&format!(
-                            "\nends after {unit} (Ctrl-C: do not wait for it)\n"
+                            "{line}ends after {unit} (Ctrl-C: do not wait for it)\n"
                         ));
                     } else if ready.first() != Some(&true) {
                         waiting.show();

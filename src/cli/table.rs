@@ -3,8 +3,8 @@
 
 use super::args::Given;
 use super::commands::{
-    cat, check, daemon, enable, freeze, help, list, logs, probe, scale, set, startup, status, up,
-    upgrade, verbs,
+    cat, check, daemon, diff, edit, enable, freeze, help, list, logs, probe, scale, schema, set,
+    show, startup, status, tree, up, upgrade, verbs,
 };
 use super::exit::{Exit, Failure};
 
@@ -145,8 +145,14 @@ pub(super) const COMMANDS: &[&Row] = &[
     &set::ROW,
     &status::ROW,
     &logs::ROW,
+    &tree::ROW,
     &check::ROW,
     &cat::ROW,
+    &show::ROW,
+    &edit::ROW,
+    &diff::DIFF,
+    &diff::DAEMON_RELOAD,
+    &schema::ROW,
     &probe::IS_ACTIVE,
     &probe::IS_FAILED,
     &probe::IS_ENABLED,

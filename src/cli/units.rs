@@ -1,12 +1,13 @@
 //! Units as this room sees them: what the daemon says of those that it has loaded, and the files of all others.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use super::client::Client;
 use super::exit::{Exit, Failure};
 use super::instances::Instances;
 use super::place::Place;
-use super::render::Item;
+use super::render::{Files, Item};
 use super::text::clean;
 use super::usage::{Survey, Usage};
 use crate::daemon::unit_context;
@@ -47,7 +48,8 @@ pub(super) fn gather(
         let warning = format!("{}: {}", skipped.path.display(), skipped.reason);
         super::output::aside(&format!("warning: {}\n", clean(&warning)));
     }
-    let is_loaded = |name: &UnitName| loaded.iter().any(|status| status.name == name.as_str());
+    let names: BTreeSet<String> = loaded.iter().map(|status| status.name.clone()).collect();
+    let is_loaded = |name: &UnitName| names.contains(name.as_str());
     let hidden = |name: &UnitName| templates == Templates::Hidden && name.is_template();
     let context = unit_context();
     let load = |listed: &Listed| unit::load_file(&listed.found.path, &listed.name, &context);
@@ -79,7 +81,8 @@ pub(super) fn gather(
             ));
         }
     }
-    let has_file = |name: &UnitName| listing.units.iter().any(|listed| listed.name == *name);
+    let files: BTreeSet<&UnitName> = listing.units.iter().map(|listed| &listed.name).collect();
+    let has_file = |name: &UnitName| files.contains(name);
     for listed in instances
         .iter()
         .filter(|listed| !is_loaded(&listed.name) && !has_file(&listed.name))
@@ -90,23 +93,23 @@ pub(super) fn gather(
             is_enabled(&enabled, &listed.name),
         ));
     }
-    items.extend(loaded.into_iter().map(from_daemon));
-    sort(&mut items);
+    items.extend(loaded.into_iter().map(from_daemon).filter(is_there));
+    sort(&mut items, |item| &item.status.name);
     Ok(items)
 }
 
-/// By name, the instances of a template by number.
-fn sort(items: &mut Vec<Item>) {
-    let named = items
+/// Puts units into the order of their names, the instances of a template by number.
+pub(super) fn sort<T>(units: &mut Vec<T>, name: fn(&T) -> &String) {
+    let named = units
         .drain(..)
-        .map(|item| (UnitName::parse(&item.status.name).ok(), item));
-    let mut named: Vec<(Option<UnitName>, Item)> = named.collect();
+        .map(|unit| (UnitName::parse(name(&unit)).ok(), unit));
+    let mut named: Vec<(Option<UnitName>, T)> = named.collect();
     named.sort_by(|(one, _), (other, _)| match (one, other) {
         (Some(one), Some(other)) => one.by_number(other),
         // The daemon sends names only.
         _ => one.cmp(other),
     });
-    items.extend(named.into_iter().map(|(_, item)| item));
+    units.extend(named.into_iter().map(|(_, unit)| unit));
 }
 
 /// The units of these names and patterns, in the order asked. A unit whose file is wrong is among them.
@@ -121,7 +124,11 @@ pub(super) fn look_up(
             names: names.to_vec(),
         };
         match client.units(asked, &place.directories) {
-            Ok(units) => return Ok(units.into_iter().map(from_daemon).collect()),
+            Ok(units) => {
+                let named = |item: &Item| names.contains(&item.status.name);
+                let items = units.into_iter().map(from_daemon);
+                return Ok(items.filter(|item| named(item) || is_there(item)).collect());
+            }
             // It may be a unit that the daemon cannot read: its file says more.
             Err(failure) if matches!(failure.exit, Exit::NoSuchUnit | Exit::Failed) => {}
             // Or a template without instances.
@@ -216,22 +223,37 @@ pub(super) fn with_nearest(failure: Failure, place: &Place, names: &[String]) ->
 
 /// A unit that the daemon has loaded. Its file may have been broken or deleted since: the next start would find that.
 fn from_daemon(mut status: UnitStatus) -> Item {
-    let fault = match UnitName::parse(&status.name) {
-        Ok(name) if status.file_changed => {
-            let file = PathBuf::from(&status.file);
-            let read = unit::load_file(&file, &name, &unit_context());
-            read.err().map(|error| first_problem(&error))
+    let file = PathBuf::from(&status.file);
+    let name = UnitName::parse(&status.name)
+        .ok()
+        .filter(|_| status.hash != 0);
+    let files = name.as_ref().map_or(Files::AsRead, |name| {
+        match unit::hash_on_disk(&file, name) {
+            Ok(hash) if hash == status.hash => Files::AsRead,
+            Err(_) if !file.exists() => Files::Gone,
+            Ok(_) | Err(_) => Files::Changed,
         }
-        _ => None,
-    };
+    });
+    let read = name
+        .filter(|_| files != Files::AsRead)
+        .map(|name| unit::load_file(&file, &name, &unit_context()));
+    let fault = read.and_then(|read| Some(first_problem(&read.err()?)));
     if fault.is_some() && status.state == State::Stopped.word() {
         "error".clone_into(&mut status.state);
     }
     Item {
         status,
         usage: Usage::default(),
+        files,
         fault,
     }
+}
+
+/// Whether there is anything of the unit but the daemon's memory of it: a file, a process, or a failure to be read of.
+fn is_there(item: &Item) -> bool {
+    let ended = ["error", State::Stopped.word(), State::Completed.word()];
+    let is_down = ended.contains(&item.status.state.as_str());
+    item.files != Files::Gone || !is_down || !item.status.left_over.is_empty()
 }
 
 /// A unit that nobody has started: what its file says.
@@ -264,6 +286,7 @@ fn from_file(listed: &Listed, result: Result<Unit, LoadError>, enabled: bool) ->
     Item {
         status,
         usage: Usage::default(),
+        files: Files::AsRead,
         fault,
     }
 }
@@ -306,6 +329,12 @@ pub(super) fn measure(items: &mut [Item]) {
     for item in items {
         item.usage = survey.usage(&item.status);
     }
+}
+
+/// Whether it is neither up nor on its way there.
+pub(super) fn is_down(status: &UnitStatus) -> bool {
+    let down = [State::Stopped, State::Completed, State::Failed];
+    down.iter().any(|state| status.state == state.word())
 }
 
 /// As systemd's is-active judges it.

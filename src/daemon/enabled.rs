@@ -106,9 +106,23 @@ impl Enabled {
 
     /// The instances of an enabled template, by their numbers.
     pub(super) fn instances(&self, template: &UnitName) -> Vec<UnitName> {
+        numbered(template, self.count(template))
+    }
+
+    fn count(&self, template: &UnitName) -> u32 {
         let written = || self.entries.get(template)?.instances;
         let count = self.scales.count(template).or_else(written);
-        numbered(template, count.unwrap_or(0))
+        count.unwrap_or(0)
+    }
+
+    /// The instances of a template beyond this number that are enabled themselves.
+    pub(super) fn beyond(&self, template: &UnitName, count: u32) -> Vec<UnitName> {
+        let ours = self
+            .entries
+            .keys()
+            .filter(|name| name.template().as_ref() == Some(template));
+        let beyond = ours.filter(|name| name.number().is_some_and(|number| number > count));
+        beyond.cloned().collect()
     }
 
     /// Whether a unit starts with the daemon: it is enabled itself, or its template is.
@@ -118,8 +132,9 @@ impl Enabled {
 
     /// The enabled template as one of whose instances this unit starts.
     pub(super) fn through_template(&self, name: &UnitName) -> Option<UnitName> {
+        let number = name.number()?;
         let template = name.template().filter(|template| self.contains(template))?;
-        self.instances(&template).contains(name).then_some(template)
+        (number <= self.count(&template)).then_some(template)
     }
 
     /// Whether this unit starts with the daemon by itself, and not through a group.

@@ -61,7 +61,16 @@ impl Loader<'_> {
         loaded.retain(|name| !self.is_surplus(name, &mut counts));
         match over {
             Over::Loaded if !loaded.is_empty() => {}
-            Over::Loaded | Over::Counted => loaded.extend(self.counted(template)?),
+            Over::Counted => loaded.extend(self.counted(template)?),
+            Over::Loaded => match self.counted(template) {
+                Ok(counted) => loaded.extend(counted),
+                // That it cannot be started as it is does not matter here.
+                Err(error) if error.kind == ErrorKind::Usage => {
+                    let message = format!("no instance of {template} is loaded");
+                    return Err(answer::error(ErrorKind::NoSuchUnit, message, None));
+                }
+                Err(error) => return Err(error),
+            },
             Over::Both => match self.counted(template) {
                 Ok(counted) => loaded.extend(counted),
                 Err(error) if loaded.is_empty() => return Err(error),

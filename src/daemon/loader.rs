@@ -10,15 +10,13 @@ use std::path::{Path, PathBuf};
 
 use crate::engine::Moment;
 use crate::engine::{Absent, Engine, Refusal, State, UnitId, unfit};
-use crate::unit::{self, Context, LoadError, SearchPath, Unit, UnitName, glob};
-use crate::wire::{ErrorKind, Progress, ProgressKind, UnitResult, WireError};
+use crate::unit::{self, Context, LoadError, Need, SearchPath, Unit, UnitName, glob};
+use crate::wire::{ErrorKind, Progress, UnitResult, WireError};
 
 use super::answer;
 use super::enabled::{Asked, Enabled};
 use super::instances::Over;
-
-/// Lines shown of what changed in a unit file.
-const CHANGED_MAX: usize = 40;
+use super::reread::changes;
 
 /// Which names a pattern such as `worker@*` is matched against. A plain name is looked for everywhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -198,7 +196,8 @@ impl<'a> Loader<'a> {
                 .file(name)
                 .map_or(Place::Nowhere, |file| Place::At(file.to_owned())),
             (Some(loaded), Some(found)) if !is_same_file(&loaded, &found) => {
-                if loaded.exists() {
+                // In one folder an instance's own file has come, or gone, beside its template.
+                if loaded.exists() && loaded.parent() != found.parent() {
                     Place::Two(loaded, found)
                 } else {
                     Place::At(found)
@@ -242,6 +241,20 @@ impl<'a> Loader<'a> {
                 .map_err(|report| report.lines().next().unwrap_or_default().to_owned()),
             Place::Nowhere => Err(self.not_found(name)),
         }
+    }
+
+    /// Reads the file of a loaded unit again; nothing if it is as it was read. What is wrong comes as the whole report.
+    pub(super) fn read_again(&self, loaded: &Unit) -> Result<Option<Unit>, String> {
+        let name = &loaded.name;
+        let path = match self.place(name) {
+            Place::At(path) | Place::Two(path, _) => path,
+            Place::Nowhere => return Ok(None),
+        };
+        let is_same = |hash| hash == loaded.hash && path == loaded.path;
+        if unit::hash_on_disk(&path, name).is_ok_and(is_same) {
+            return Ok(None);
+        }
+        self.read(name, &path).map(Some)
     }
 
     /// Reads a file and adds what the enabled units ask of it with `WantedBy=` and `RequiredBy=`.
@@ -322,8 +335,10 @@ impl<'a> Loader<'a> {
             if let Some(refusal) = unfit(unit) {
                 return Some(refusal);
             }
-            let further = unit.requires.iter().filter(|next| seen.insert(next));
-            todo.extend(further.map(|next| (next, &unit.name)));
+            let needed = unit.neighbours();
+            let needed = needed.filter(|(relation, _)| relation.need() == Some(Need::Must));
+            let further = needed.filter(|(_, next)| seen.insert(next));
+            todo.extend(further.map(|(_, next)| (next, &unit.name)));
         }
         None
     }
@@ -361,7 +376,9 @@ impl<'a> Loader<'a> {
 
     /// Notes a definition, what changed in it, and what it pulls in.
     fn take(&self, unit: Unit, loaded: &mut Loaded, needed: &mut VecDeque<UnitName>) {
-        needed.extend(unit.requires.iter().chain(&unit.wants).cloned());
+        let named = unit.neighbours();
+        let named = named.filter(|(relation, _)| relation.need().is_some());
+        needed.extend(named.map(|(_, name)| name.clone()));
         let before = self
             .engine
             .id(&unit.name)
@@ -388,7 +405,7 @@ impl<'a> Loader<'a> {
     }
 
     /// Whether a start would take the file anew: the unit has no process, or nobody has heard of it.
-    fn is_down(&self, name: &UnitName) -> bool {
+    pub(super) fn is_down(&self, name: &UnitName) -> bool {
         let view = |id: UnitId| self.engine.view(id);
         let Some(view) = self.engine.id(name).and_then(view) else {
             return true;
@@ -436,26 +453,4 @@ fn two_files(name: &UnitName, loaded: &Path, found: &Path) -> WireError {
         format!("{name} is loaded from {loaded}, but here it would be {found}"),
         Some("rename one of the two, or run the command where the loaded one is found".to_owned()),
     )
-}
-
-/// The lines that differ between the definition in force and the one on disk.
-fn changes(before: &Unit, after: &Unit) -> Vec<Progress> {
-    let (old, new) = (unit::to_toml(before), unit::to_toml(after));
-    let (old_lines, new_lines): (BTreeSet<&str>, BTreeSet<&str>) =
-        (old.lines().collect(), new.lines().collect());
-    let gone = old.lines().filter(|line| !new_lines.contains(line));
-    let come = new.lines().filter(|line| !old_lines.contains(line));
-    let lines = gone
-        .map(|line| format!("- {line}"))
-        .chain(come.map(|line| format!("+ {line}")));
-    lines
-        .filter(|line| line.len() > 2)
-        .take(CHANGED_MAX)
-        .map(|text| Progress {
-            kind: ProgressKind::Changed,
-            unit: after.name.to_string(),
-            text,
-            in_ms: None,
-        })
-        .collect()
 }

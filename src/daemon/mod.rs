@@ -36,6 +36,7 @@ mod processes;
 mod pump;
 mod readiness;
 mod request;
+mod reread;
 mod restore;
 mod sandbox;
 mod scales;

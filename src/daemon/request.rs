@@ -131,6 +131,7 @@ impl Daemon {
             }
             Command::Restart { names, wait, scope } => {
                 let loaded = self.to_start((names, Vec::new()), Reading::Always, path)?;
+                let loaded = self.without_unfit(loaded);
                 Course::Ask(Verb::Restart(scope), loaded, wait)
             }
             Command::Stop { mut names, wait } => {
@@ -149,13 +150,20 @@ impl Daemon {
                 let targets = loader.resolve(names, Among::Loaded)?;
                 Course::Answer(self.set(&targets, &settings)?)
             }
+            Command::Definitions { names } => {
+                let targets = loader.resolve(names, Among::Loaded)?;
+                Course::Answer(self.tell_definitions(&targets, session))
+            }
+            Command::DaemonReload => now_finished(Verb::Renew, self.reread(path)),
             Command::Upgrade => Course::Upgrade,
             Command::Kill => now_finished(Verb::Shutdown, self.for_the_end()),
             Command::Enable { names } => {
                 let targets = loader.resolve(names, Among::Enabling)?;
                 Course::Answer(self.enable(&targets, path, session)?)
             }
-            Command::Scale { name, count } => Course::Answer(self.scale(&name, count, path)?),
+            Command::Scale { name, count } => {
+                Course::Answer(self.scale((&name, count), path, session)?)
+            }
             Command::Disable { names } => {
                 let targets = loader.resolve(names, Among::Enabled)?;
                 Course::Answer(self.disable(&targets)?)
@@ -319,6 +327,9 @@ fn in_vain(command: &Command) -> Option<&'static str> {
     let (names, text) = match command {
         Command::Start { names, .. } => (names, "nothing was started"),
         Command::Restart { names, .. } => (names, "nothing was restarted"),
+        Command::DaemonReload => {
+            return Some("nothing was changed: what was loaded stays in force");
+        }
         _ => return None,
     };
     let is_several = names.len() > 1 || names.iter().any(|name| glob::is_pattern(name));

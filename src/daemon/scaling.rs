@@ -4,18 +4,19 @@
 //! requests of the client, one instance after the other.
 
 use crate::unit::{SearchPath, UnitName};
-use crate::wire::{ErrorKind, Final, ResultKind, WireError};
+use crate::wire::{ErrorKind, Final, Progress, ProgressKind, Reply, ResultKind, WireError};
 
 use super::answer;
 use super::event_loop::Daemon;
+use super::sources::SessionId;
 
 impl Daemon {
     /// Notes the number. `name` is a template's, with or without its `@`.
     pub(super) fn scale(
         &mut self,
-        name: &str,
-        count: u32,
+        (name, count): (&str, u32),
         path: &SearchPath,
+        session: SessionId,
     ) -> Result<Final, WireError> {
         let template = self.scaled_template(name, path)?;
         let unit = self.loader(path).read_named(&template)?;
@@ -43,6 +44,19 @@ impl Daemon {
             Some(before) => format!("scaled to {number}, from {before}"),
             None => format!("scaled to {number}"),
         };
+        for name in self.enabled.beyond(&template, count) {
+            let warning = Progress {
+                kind: ProgressKind::Warning,
+                unit: name.to_string(),
+                text: format!(
+                    "it is enabled by itself, and starts with the daemon all the same; \
+                     `diakonos disable {name}` ends that"
+                ),
+                in_ms: None,
+            };
+            let reply = Reply::Progress(warning);
+            self.sessions.reply(session, &reply, &mut self.sources);
+        }
         let result = answer::plain(&template, ResultKind::Scaled, text);
         Ok(Final::Results(vec![result]))
     }

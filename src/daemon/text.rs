@@ -42,6 +42,7 @@ pub(super) fn verb(verb: Verb) -> &'static str {
         Verb::Freeze => "freeze",
         Verb::Thaw => "thaw",
         Verb::Reset => "reset",
+        Verb::Renew => "daemon-reload",
         Verb::Signal(_) => "signal",
         Verb::Shutdown => "shutdown",
     }
@@ -52,6 +53,12 @@ pub(super) fn impossible(reason: Impossible) -> &'static str {
         Impossible::NotRunning => "not running",
         Impossible::NoReload => "its unit file has no ExecReload",
         Impossible::NoProcess => "it has no process to do this to",
+        Impossible::ManualStart => {
+            "only another unit may start it (RefuseManualStart); start what needs it"
+        }
+        Impossible::ManualStop => {
+            "only another unit may stop it (RefuseManualStop); stop what needs it"
+        }
         Impossible::Frozen => "it is frozen and cannot act on it; `thaw` it first",
     }
 }

@@ -5,85 +5,109 @@
 
 use std::collections::BTreeSet;
 
+use crate::unit::UnitName;
+
 use super::atoms::Occasion;
 use super::job::{Deed, Job};
 use super::phase::Goal;
 use super::plan::{Ground, Plan, Planner, Step};
 use super::request::Wish;
+use super::stage::Stage;
 use super::{
-    Awaited, Cause, Engine, Happening, Moment, Notice, Outcome, Refusal, RequestId, Scope, UnitId,
-    Verb,
+    Asker, Awaited, Cause, Engine, Happening, Moment, Notice, Outcome, Refusal, RequestId, Scope,
+    UnitId, Verb,
 };
 
 impl Engine {
     /// A planner for the units as they stand, with the graph in force.
-    pub(super) fn planner(&self, first_asked: Option<Moment>) -> Planner<'_> {
-        let graph = &self.graph;
+    pub(super) fn planner<'a>(
+        &'a self,
+        stage: &'a Stage,
+        first_asked: Option<Moment>,
+    ) -> Planner<'a> {
         let ground = Ground {
             engine: self,
-            graph,
+            stage,
         };
         Planner::new(ground, first_asked)
     }
 
-    /// What the wish comes to. `barred`: what is not started even if it is wanted.
+    /// The units that the wish names, and what it comes to. `left_out`: what is not started even if it is wanted.
     pub(super) fn plan_of(
         &self,
         wish: &Wish,
-        units: &[UnitId],
-        barred: BTreeSet<UnitId>,
-    ) -> Result<Plan, Refusal> {
+        stage: &Stage,
+        left_out: &[(UnitName, String)],
+    ) -> Result<(Vec<UnitId>, Plan), Refusal> {
+        let mut units = Vec::new();
+        let mut seen = BTreeSet::new();
+        for name in &wish.targets {
+            let unit = stage
+                .id(self, name)
+                .ok_or_else(|| Refusal::Unknown { unit: name.clone() })?;
+            if seen.insert(unit) {
+                units.push(unit);
+            }
+        }
         let job = match wish.verb {
             Verb::Start => Job::Start,
             Verb::Stop | Verb::Shutdown => Job::Stop,
             Verb::Restart(_) => Job::Restart,
-            Verb::Reload | Verb::Reset | Verb::Signal(_) | Verb::Freeze | Verb::Thaw => {
-                return Ok(Plan::default());
+            Verb::Reload
+            | Verb::Renew
+            | Verb::Reset
+            | Verb::Signal(_)
+            | Verb::Freeze
+            | Verb::Thaw => {
+                return Ok((units, Plan::default()));
             }
         };
-        let named: Vec<(UnitId, Job)> = units
+        let ground = Ground {
+            engine: self,
+            stage,
+        };
+        let meant = units
             .iter()
-            .filter(|unit| !self.is_left_down(wish, **unit))
-            .map(|unit| (*unit, job))
-            .collect();
-        self.planner(wish.first_asked).bar(barred).wished(&named)
+            .filter(|unit| !ground.is_left_down(wish, **unit))
+            .filter(|unit| stage.not_by_hand(self, wish, **unit).is_none());
+        let named: Vec<(UnitId, Job)> = meant.map(|unit| (*unit, job)).collect();
+        let barred = left_out.iter().filter_map(|(name, _)| stage.id(self, name));
+        let planner = self.planner(stage, wish.first_asked);
+        let plan = planner.bar(barred.collect()).wished(&named)?;
+        if wish.by == Asker::Boot {
+            self.spare_the_earlier(&plan)?;
+        }
+        Ok((units, plan))
     }
 
-    /// `restart --if-running` leaves it as it is. One that is being stopped counts as down, as for systemd's
-    /// try-restart.
-    fn is_left_down(&self, wish: &Wish, unit: UnitId) -> bool {
-        let has_restarted = |unit| {
-            self.service(unit).is_some_and(|service| {
-                service.has_begun_since(wish.first_asked) && service.next.is_none()
-            })
+    /// Of two enabled units that conflict, the one that came first stays: a daemon's start is nobody's younger wish.
+    fn spare_the_earlier(&self, plan: &Plan) -> Result<(), Refusal> {
+        let mut stops = plan.steps.iter().filter(|step| step.deed == Deed::Stop);
+        let Some((step, unit)) = stops.find_map(|step| Some((step, self.name(step.unit)?))) else {
+            return Ok(());
         };
-        wish.verb == Verb::Restart(Scope::Running)
-            && self
-                .service(unit)
-                .is_none_or(|service| service.goal == Goal::Down)
-            && !has_restarted(unit)
+        Err(Refusal::Contradiction {
+            unit,
+            start: "it is up or starts already".to_owned(),
+            stop: self.cause_of(step, &Cause::Ordered).to_string(),
+        })
     }
 
     /// Tells the client what it wanted along and does not get.
     pub(super) fn tell_left_out(&mut self, request: RequestId, plan: &Plan) {
         for left_out in &plan.left_out {
-            let (Some(unit), Some(over)) = (self.name(left_out.unit), self.name(left_out.over))
-            else {
-                continue;
-            };
-            let text = if unit == over {
-                format!("{unit} is left out: it would have to be stopped at once")
-            } else {
-                format!("{unit} is left out: {over} would have to start and to stop for it")
-            };
-            self.notify_one(request, Notice::Warning { text });
+            if let Some(text) = left_out.text(|unit| self.name(unit)) {
+                self.notify_one(request, Notice::Warning { text });
+            }
         }
     }
 
     /// What follows for the neighbours when something happens to a unit that nobody wished. Where that contradicts
     /// itself, nothing follows.
     pub(super) fn spread(&mut self, unit: UnitId, occasion: Occasion) {
-        if let Ok(plan) = self.planner(None).following(unit, occasion) {
+        let stage = Stage::default();
+        let plan = self.planner(&stage, None).following(unit, occasion);
+        if let Ok(plan) = plan {
             self.carry_out(&plan, &Cause::Ordered);
         }
     }
@@ -132,5 +156,15 @@ impl Engine {
         for awaited in in_vain {
             self.resolve(unit, *awaited, &outcome);
         }
+    }
+}
+
+impl Ground<'_> {
+    /// `restart --if-running` leaves it as it is. One that is being stopped counts as down, as for systemd's
+    /// try-restart.
+    fn is_left_down(&self, wish: &Wish, unit: UnitId) -> bool {
+        wish.verb == Verb::Restart(Scope::Running)
+            && self.standing(unit).goal == Goal::Down
+            && !self.is_done(unit, Job::Restart, wish.first_asked)
     }
 }

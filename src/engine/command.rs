@@ -66,6 +66,12 @@ pub enum Command {
         names: Vec<String>,
         settings: Vec<String>,
     },
+    /// The definitions in force of those that are loaded.
+    Definitions {
+        names: Vec<String>,
+    },
+    /// Read the files of all loaded units again, and have what can change under a running service change at once.
+    DaemonReload,
     DaemonStatus,
     /// Make the daemon anew from the program that lies on the disk now.
     Upgrade,
@@ -97,6 +103,8 @@ pub enum Verb {
     Restart(Scope),
     Reload,
     Reset,
+    /// Take newer definitions over as far as that can be done under a running service.
+    Renew,
     Signal(Signal),
     Freeze,
     Thaw,

@@ -3,7 +3,7 @@
 
 use crate::unit::{Signal, UnitName};
 
-use super::{Cause, ChangeId, Ending, Failure, Moment, RequestId, RunId, State, UnitId};
+use super::{Cause, ChangeId, Ending, Failure, Moment, Monitor, RequestId, RunId, State, UnitId};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Effect {
@@ -35,6 +35,10 @@ pub enum Effect {
     Freeze { unit: UnitId },
     /// Undo that. Answers: `Thawed` or `ThawFailed`; `Thawed` too where there is nothing to undo.
     Thaw { unit: UnitId },
+    /// Another definition is in force while the unit has, or may have, processes: bring in line what is held of it,
+    /// above all its limits. Answers nothing, or `Limited` with what is in force where that cannot be done; then the
+    /// client of the request is told.
+    Renew { unit: UnitId, request: RequestId },
     /// A change of state with its cause, for the daemon's log, `events` and the tests.
     Publish(Change),
     /// Tell the client something on the way.
@@ -56,6 +60,8 @@ pub struct Spawn {
     pub main_pid: Option<u32>,
     /// For `$SERVICE_RESULT`, `$EXIT_CODE` and `$EXIT_STATUS` of `ExecStop=` and `ExecStopPost=`.
     pub result: Option<RunResult>,
+    /// For `$MONITOR_*`, where another unit's end has started this one.
+    pub monitor: Option<Box<Monitor>>,
 }
 
 /// What a process is to its service: the key that its command stands in.
@@ -192,6 +198,10 @@ pub enum Outcome {
     Frozen,
     Thawed,
     ResetDone,
+    /// A newer definition is in force, but for these keys, which wait for the next start.
+    Renewed {
+        waiting: Vec<&'static str>,
+    },
     /// `restart --if-running` of a unit that is down.
     LeftDown,
     /// The start, stop or reload failed. `retry_ms`: an automatic restart follows in so many milliseconds.
@@ -215,6 +225,10 @@ pub enum Impossible {
     NoReload,
     /// `reload`: it stands still, and could not act on it.
     Frozen,
+    /// `RefuseManualStart=`: only another unit may start it.
+    ManualStart,
+    /// `RefuseManualStop=`: only another unit may stop it.
+    ManualStop,
     /// `signal` and `freeze`: nothing to do it to (a group, or a oneshot that has exited).
     NoProcess,
 }

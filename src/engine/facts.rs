@@ -4,7 +4,7 @@
 
 use crate::unit::UnitName;
 
-use super::{Ending, Moment, Role, RunId};
+use super::{Ending, Moment, Monitor, Role, RunId};
 
 /// One unit's facts. Read back through [`super::Event::Restored`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,6 +41,8 @@ pub struct Facts {
     pub watchdog_ms: Option<u64>,
     /// When it has run for long enough.
     pub runtime_due: Option<Moment>,
+    /// Whose end has started it.
+    pub monitor: Option<Monitor>,
 }
 
 /// A failure, as far as a successor needs it.

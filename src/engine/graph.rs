@@ -39,6 +39,8 @@ pub(super) struct Rare {
     pub(super) conflicted_by: Vec<UnitId>,
     pub(super) on_failure: Vec<UnitId>,
     pub(super) on_success: Vec<UnitId>,
+    /// What this unit keeps from being unneeded, where that is asked for.
+    pub(super) holds: Vec<UnitId>,
 }
 
 static NONE: Rare = Rare::none();
@@ -58,7 +60,13 @@ impl Rare {
             conflicted_by: Vec::new(),
             on_failure: Vec::new(),
             on_success: Vec::new(),
+            holds: Vec::new(),
         }
+    }
+
+    /// What the unit cannot run beside, whichever of the two says so.
+    pub(super) fn opponents(&self) -> impl Iterator<Item = UnitId> + '_ {
+        self.conflicts.iter().chain(&self.conflicted_by).copied()
     }
 }
 
@@ -76,6 +84,14 @@ impl Edges {
             Often::Followers => &mut self.followers,
             Often::WantedBy => &mut self.wanted_by,
         }
+    }
+
+    /// Who keeps this unit from being unneeded, unless they rest.
+    pub(super) fn holders(&self) -> impl Iterator<Item = &UnitId> {
+        let rare = self.rare();
+        let often = self.required_by.iter().chain(&self.wanted_by);
+        let seldom = [&rare.requisite_of, &rare.bound_by, &rare.upheld_by];
+        often.chain(seldom.into_iter().flatten())
     }
 
     fn rare_mut(&mut self) -> &mut Rare {
@@ -133,6 +149,15 @@ impl Graph {
             let others: Box<[UnitId]> = others.filter(|other| seen.insert(*other)).collect();
             if let Some(edges) = graph.of_mut(*unit) {
                 *edges.often(*edge) = others;
+            }
+        }
+        for (id, _) in units
+            .iter()
+            .filter(|(_, unit)| unit.relations().stop_when_unneeded)
+        {
+            let holders: Vec<UnitId> = graph.of(*id).holders().copied().collect();
+            for holder in holders {
+                graph.link(holder, *id, |rare| &mut rare.holds);
             }
         }
         graph
@@ -208,6 +233,7 @@ impl Graph {
             &rare.upholds,
             &rare.conflicts,
             &rare.conflicted_by,
+            &rare.holds,
         ];
         let seldom = seldom.into_iter().flatten();
         often

@@ -22,6 +22,7 @@ mod condition;
 mod effect;
 mod event;
 mod facts;
+mod follow;
 mod freeze;
 mod graph;
 mod happening;
@@ -31,16 +32,20 @@ mod invariants;
 mod job;
 mod kill;
 mod memory;
+mod monitor;
+mod outlook;
 mod oversight;
 mod phase;
 mod plan;
 mod ready;
+mod renew;
 mod request;
 mod restart;
 mod restore;
 mod resume;
 mod service;
 mod settle;
+mod stage;
 mod start;
 mod start_post;
 mod stop;
@@ -62,6 +67,8 @@ pub use event::{Absent, Core, Ending, Event, NoMain, SpawnFailure};
 pub use facts::{FactFailure, FactGoal, FactPhase, FactRun, Facts};
 pub use graph::find_cycle;
 pub use id::{ChangeId, Moment, RequestId, RunId, UnitId};
+pub use monitor::Monitor;
+pub use outlook::{Act, Outlook, Prospect, Untouched};
 pub use oversight::Word;
 pub use request::unfit;
 pub use restart::{RestartPlan, restart_plan};
@@ -93,6 +100,10 @@ pub struct Engine {
     watchdogs: Timers,
     /// When a service has run for long enough.
     runtimes: Timers,
+    /// When a unit that is down and upheld is started.
+    upholds: Timers,
+    /// Upheld units whose start would stop something.
+    held_back: BTreeSet<UnitId>,
     requests: Requests,
     /// Which unit a process belongs to, from the wish for it until its end.
     runs: BTreeMap<RunId, UnitId>,
@@ -146,6 +157,8 @@ impl Engine {
             timers: Timers::default(),
             watchdogs: Timers::default(),
             runtimes: Timers::default(),
+            upholds: Timers::default(),
+            held_back: BTreeSet::new(),
             requests: Requests::default(),
             runs: BTreeMap::new(),
             work: BTreeSet::new(),
@@ -241,7 +254,7 @@ impl Engine {
     /// When [`Event::Tick`] is due.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Moment> {
-        let all = [&self.timers, &self.watchdogs, &self.runtimes];
+        let all = [&self.timers, &self.watchdogs, &self.runtimes, &self.upholds];
         all.into_iter().filter_map(Timers::next).min()
     }
 
@@ -272,6 +285,7 @@ impl Engine {
             self.happen(unit, Happening::Due);
         }
         self.oversight_due();
+        self.upholds_due();
         debug_assert!(
             self.next_deadline().is_none_or(|next| next > self.now),
             "after a tick the next deadline is later than now"
@@ -419,6 +433,7 @@ impl Engine {
             index,
             main_pid: main.and_then(|main| main.pid),
             result: end.map(End::result),
+            monitor: self.monitor(unit, role),
         }));
         run
     }

@@ -15,6 +15,7 @@ use crate::unit::UnitName;
 use super::atoms::{ATOMS, Atom, Occasion, Strength, neighbours};
 use super::graph::Graph;
 use super::job::{Deed, Job, Standing};
+use super::stage::Stage;
 use super::{Cause, Engine, Moment, Refusal, UnitId};
 
 /// How many wanted units may give way before a plan is refused; nobody has so many that contradict each other.
@@ -58,16 +59,37 @@ pub(super) struct LeftOut {
 #[derive(Clone, Copy)]
 pub(super) struct Ground<'a> {
     pub(super) engine: &'a Engine,
-    pub(super) graph: &'a Graph,
+    pub(super) stage: &'a Stage,
 }
 
-impl Ground<'_> {
+impl<'a> Ground<'a> {
     pub(super) fn standing(&self, unit: UnitId) -> Standing {
         let service = self.engine.service(unit);
         service.map_or(Standing::DOWN, |service| Standing {
             kind: service.kind(),
             goal: service.goal,
         })
+    }
+
+    /// Whether the very wish has had its way with the unit before: its client lost the answer and asks again.
+    pub(super) fn is_done(&self, unit: UnitId, job: Job, first_asked: Option<Moment>) -> bool {
+        let Some(service) = self.engine.service(unit) else {
+            return false;
+        };
+        let begun = service.has_begun_since(first_asked);
+        match job {
+            Job::Start | Job::Pull | Job::Revive => begun,
+            Job::Restart | Job::TryRestart => begun && !self.stage.is_outdated(self.engine, unit),
+            Job::Stop => false,
+        }
+    }
+
+    pub(super) fn name(&self, unit: UnitId) -> Option<UnitName> {
+        self.stage.name(self.engine, unit)
+    }
+
+    pub(super) fn graph(&self) -> &'a Graph {
+        self.stage.graph(self.engine)
     }
 }
 
@@ -198,7 +220,7 @@ impl<'a> Planner<'a> {
     }
 
     fn refusal(&self, clash: &Clash) -> Refusal {
-        let name = |unit| self.ground.engine.name(unit);
+        let name = |unit| self.ground.name(unit);
         let words = |because: Because| match because {
             Because::Asked => "it was asked for".to_owned(),
             Because::Edge(atom, from) => {
@@ -311,18 +333,13 @@ impl<'p, 'a> Attempt<'p, 'a> {
         noted.unwrap_or_else(|| self.planner.ground.standing(unit))
     }
 
-    /// Whether this very wish has had its way with the unit before: its client lost the answer and asks again.
     fn is_done(&self, unit: UnitId, job: Job) -> bool {
-        let engine = self.planner.ground.engine;
-        let Some(service) = engine.service(unit) else {
-            return false;
-        };
-        let begun = service.has_begun_since(self.planner.first_asked);
-        match job {
-            Job::Start | Job::Pull | Job::Revive => begun,
-            Job::Restart | Job::TryRestart => begun && service.next.is_none(),
-            Job::Stop => false,
-        }
+        let Planner {
+            ground,
+            first_asked,
+            ..
+        } = self.planner;
+        ground.is_done(unit, job, *first_asked)
     }
 
     /// What the neighbours of a unit hear of what it was told.
@@ -345,7 +362,7 @@ impl<'p, 'a> Attempt<'p, 'a> {
     }
 
     fn tell_neighbours(&mut self, unit: UnitId, occasions: &[Occasion], bond: Bond) {
-        let edges = self.planner.ground.graph.of(unit);
+        let edges = self.planner.ground.graph().of(unit);
         for occasion in occasions.iter().rev() {
             for atom in ATOMS.iter().rev().filter(|atom| atom.on == *occasion) {
                 for neighbour in neighbours(edges, atom.along).iter().rev() {
@@ -402,6 +419,18 @@ impl Plan {
     /// Every unit of the plan; who asked for it is told of what happens to them.
     pub(super) fn units(&self) -> BTreeSet<UnitId> {
         self.steps.iter().map(|step| step.unit).collect()
+    }
+}
+
+impl LeftOut {
+    /// A sentence for the reader.
+    pub(super) fn text(&self, name: impl Fn(UnitId) -> Option<UnitName>) -> Option<String> {
+        let (unit, over) = (name(self.unit)?, name(self.over)?);
+        Some(if unit == over {
+            format!("{unit} is left out: it would have to be stopped at once")
+        } else {
+            format!("{unit} is left out: {over} would have to start and to stop for it")
+        })
     }
 }
 

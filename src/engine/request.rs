@@ -5,13 +5,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::unit::{Unit, UnitName};
+use crate::unit::{Need, Unit, UnitName};
 
 use super::graph::{Graph, find_cycle};
 use super::service::Service;
+use super::stage::Stage;
 use super::{
-    Absent, Answer, Asker, Awaited, Effect, Engine, FactPhase, Mode, Moment, Notice, Outcome,
-    Refusal, RequestId, UNITS_MAX, UnitId, Verb,
+    Absent, Answer, Asker, Awaited, Effect, Engine, Mode, Moment, Notice, Outcome, Refusal,
+    RequestId, UNITS_MAX, UnitId, Verb,
 };
 
 /// One wish, as it came.
@@ -67,23 +68,13 @@ impl Engine {
         if self.mode != Mode::Serving {
             return Err(Refusal::ShuttingDown);
         }
-        let left_out = self.accept(wish, definitions, absent)?;
-        let mut units = Vec::new();
-        let mut seen = BTreeSet::new();
-        for name in &wish.targets {
-            let unit = self
-                .id(name)
-                .ok_or_else(|| Refusal::Unknown { unit: name.clone() })?;
-            if seen.insert(unit) {
-                units.push(unit);
-            }
-        }
-        let mut barred = BTreeSet::new();
-        for (name, text) in left_out {
-            barred.extend(self.id(&name));
+        let left_out = self.check_wish(wish, &definitions, absent)?;
+        let stage = Stage::new(self, &definitions);
+        let (units, plan) = self.plan_of(wish, &stage, &left_out)?;
+        self.take_over(definitions, stage);
+        for (_, text) in left_out {
             self.notify_one(wish.request, Notice::Warning { text });
         }
-        let plan = self.plan_of(wish, &units, barred)?;
         self.tell_left_out(wish.request, &plan);
         match wish.verb {
             Verb::Start => self.on_start(wish, &units, &plan),
@@ -91,6 +82,7 @@ impl Engine {
             Verb::Restart(_) => self.on_restart(wish, &units, &plan),
             Verb::Reload => self.on_reload(wish, &units),
             Verb::Reset => self.on_reset(wish, &units),
+            Verb::Renew => self.on_renew(wish, &units),
             Verb::Freeze => self.on_freeze(wish, &units),
             Verb::Thaw => self.on_thaw(wish, &units),
             Verb::Signal(signal) => self.on_signal(wish, &units, signal),
@@ -99,12 +91,12 @@ impl Engine {
         Ok(())
     }
 
-    /// Checks the definitions together with everything known, and takes them over. What is wanted but cannot be started
-    /// comes back with its reason.
-    fn accept(
-        &mut self,
+    /// Checks the definitions together with everything known. What is wanted but cannot be started comes back with its
+    /// reason.
+    pub(super) fn check_wish(
+        &self,
         wish: &Wish,
-        definitions: Vec<Unit>,
+        definitions: &[Unit],
         absent: &[Absent],
     ) -> Result<Vec<(UnitName, String)>, Refusal> {
         let new: BTreeMap<&UnitName, &Unit> = definitions.iter().map(|u| (&u.name, u)).collect();
@@ -124,31 +116,27 @@ impl Engine {
                 return Err(Refusal::Cycle(cycle));
             }
         }
-        let left_out = if matches!(wish.verb, Verb::Start | Verb::Restart(_)) {
-            self.startable(wish, &new, absent)?
-        } else {
-            Vec::new()
-        };
-        if !definitions.is_empty() {
-            for unit in definitions {
-                self.define(unit);
-            }
+        match wish.verb {
+            Verb::Start | Verb::Restart(_) => self.startable(wish, &new, absent),
+            Verb::Stop
+            | Verb::Reload
+            | Verb::Renew
+            | Verb::Reset
+            | Verb::Signal(_)
+            | Verb::Freeze
+            | Verb::Thaw
+            | Verb::Shutdown => Ok(Vec::new()),
         }
-        if is_other_graph {
-            self.rebuild_graph();
-            // Whoever waits for its turn may wait for somebody else now, or for nobody.
-            let waiting = self.services.iter().filter(|(_, service)| {
-                service.kind() == FactPhase::Waiting || service.awaits_stop()
-            });
-            self.work.extend(waiting.map(|(id, _)| *id));
-        }
-        Ok(left_out)
     }
 
-    /// Whether this definition names others than the one that counts now.
-    fn relates_otherwise(&self, unit: &Unit) -> bool {
+    /// Whether the graph is another one with this definition than with the one that counts now.
+    pub(super) fn relates_otherwise(&self, unit: &Unit) -> bool {
         let known = self.id(&unit.name).and_then(|id| self.service(id));
-        known.is_none_or(|known| !known.newest().neighbours().eq(unit.neighbours()))
+        known.is_none_or(|known| {
+            let known = known.newest();
+            let unneeded = |unit: &Unit| unit.relations().stop_when_unneeded;
+            unneeded(known) != unneeded(unit) || !known.neighbours().eq(unit.neighbours())
+        })
     }
 
     /// Whether everything that the targets require can be started at all. Gives the wanted units that cannot.
@@ -193,12 +181,13 @@ impl Engine {
                 (Some(refusal), false) => left_out.push((name, refusal.to_string())),
                 (None, _) => {
                     let Some(unit) = find(&name) else { continue };
-                    for wanted in &unit.wants {
-                        todo.push((wanted.clone(), name.clone(), false));
-                    }
-                    for needed in &unit.requires {
-                        todo.push((needed.clone(), name.clone(), hard));
-                    }
+                    let next = unit.neighbours().filter_map(|(relation, other)| {
+                        let need = relation.need()?;
+                        Some((other.clone(), name.clone(), hard && need == Need::Must))
+                    });
+                    // The last one put there is looked at first.
+                    let next: Vec<_> = next.collect();
+                    todo.extend(next.into_iter().rev());
                 }
             }
         }
@@ -206,7 +195,7 @@ impl Engine {
     }
 
     /// Takes a definition over: at once where nothing runs under the old one, else from the next start.
-    fn define(&mut self, unit: Unit) {
+    pub(super) fn define(&mut self, unit: Unit) {
         let Some(id) = self.id(&unit.name) else {
             self.add(Box::new(unit));
             return;

@@ -3,6 +3,7 @@
 use crate::unit::{Service as Definition, Unit};
 
 use super::freeze::Freeze;
+use super::monitor::Monitor;
 use super::phase::{Goal, Phase, state};
 use super::{Cause, FactGoal, FactPhase, Facts, Moment, RunId, State, UnitId};
 
@@ -45,6 +46,8 @@ pub(super) struct Service {
     pub(super) reload: Reload,
     /// Whom the clients were last told that it waits for.
     pub(super) told: Option<UnitId>,
+    /// Whose end has started it, for as long as nobody else starts it.
+    pub(super) monitor: Option<Box<Monitor>>,
 }
 
 /// What a service has said of the reload that its commands are at.
@@ -78,6 +81,7 @@ impl Service {
             extended_ms: 0,
             reload: Reload::Silent,
             told: None,
+            monitor: None,
         }
     }
 
@@ -101,6 +105,7 @@ impl Service {
         self.begun = facts.begun;
         self.starts.clone_from(&facts.starts);
         self.watchdog_ms = facts.watchdog_ms;
+        self.monitor = facts.monitor.clone().map(Box::new);
         self.cause = if let Phase::Failed(failure) = &self.phase {
             Cause::Failed(failure.clone())
         } else {

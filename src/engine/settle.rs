@@ -7,7 +7,8 @@
 
 use crate::unit::UnitName;
 
-use super::phase::{Goal, Phase};
+use super::atoms::Occasion;
+use super::phase::{End, Goal, Phase, Why};
 use super::{
     Awaited, Cause, Engine, FactPhase, Failure, Happening, Notice, Outcome, State, UnitId,
 };
@@ -46,12 +47,19 @@ impl Engine {
             }
             (_, Goal::Up | Goal::Down | Goal::Cycle) => {}
         }
+        self.follow(unit);
     }
 
     fn step_waiting(&mut self, unit: UnitId) {
         match self.turn(unit) {
-            Turn::Come => self.happen(unit, Happening::Begin),
-            Turn::Blocked(on) => self.tell_waiting(unit, on),
+            Turn::Come => {
+                self.oust(unit);
+                self.happen(unit, Happening::Begin);
+            }
+            Turn::Blocked(on) => {
+                self.oust(unit);
+                self.tell_waiting(unit, on);
+            }
             Turn::Lost(on) => self.lose(unit, on),
         }
     }
@@ -59,16 +67,10 @@ impl Engine {
     /// Whether a waiting unit's turn to start has come.
     pub(super) fn turn(&self, unit: UnitId) -> Turn {
         let edges = self.graph.of(unit);
-        let mut blocked = None;
-        for required in &edges.requires {
-            let Some(service) = self.service(*required) else {
-                continue;
-            };
-            match service.kind() {
-                FactPhase::Failed | FactPhase::Stopped => return Turn::Lost(*required),
-                _ => {}
-            }
+        if let Some(lost) = self.lost_need(unit) {
+            return Turn::Lost(lost);
         }
+        let mut blocked = self.awaited_need(unit);
         for first in &edges.after {
             let Some(service) = self.service(*first) else {
                 continue;
@@ -101,10 +103,24 @@ impl Engine {
     /// A start fails because of what the unit requires.
     fn lose(&mut self, unit: UnitId, on: UnitId) {
         let Some(lost) = self.service(on) else { return };
+        let is_required = self.graph.of(unit).requires.contains(&on);
         let detail = match &lost.phase {
             Phase::Failed(failure) => failure.to_string(),
-            _ => String::from("it was stopped"),
+            Phase::Completed => String::from("it has run to its end, and is not up"),
+            _ if is_required => String::from("it was stopped"),
+            _ => String::from("it is not up"),
         };
+        let has_failed = matches!(lost.phase, Phase::Failed(_));
+        let followed = self
+            .service(unit)
+            .is_some_and(|service| matches!(service.origin, Some(Cause::BindsTo(_))));
+        if followed && !has_failed {
+            // It came along with what it is bound to, and stays down with it.
+            if let Some(service) = self.service_mut(unit) {
+                service.goal = Goal::Down;
+            }
+            return self.happen(unit, Happening::Halt);
+        }
         let failure = Failure::Dependency {
             on: lost.unit.name.clone(),
             detail: detail.into(),
@@ -114,6 +130,7 @@ impl Engine {
         }
         self.renew(unit);
         let cause = Cause::Failed(failure.clone());
+        let result = End::new(Why::Failed(failure.clone()), None).result();
         self.enter(unit, Phase::Failed(failure.clone()), Some(cause));
         self.resolve(
             unit,
@@ -123,6 +140,7 @@ impl Engine {
                 retry_ms: None,
             },
         );
+        self.has_ended(unit, Occasion::Failure, result);
     }
 
     /// Tells the clients once whom a unit waits for.

@@ -25,6 +25,13 @@ impl Engine {
         if let Some(service) = self.service_mut(unit) {
             service.goal = Goal::Up;
             service.told = None;
+            let is_sequel = matches!(
+                cause,
+                Cause::AutoRestart { .. } | Cause::FailureOf(_) | Cause::SuccessOf(_)
+            );
+            if !is_sequel {
+                service.monitor = None;
+            }
             service.origin = Some(cause.clone());
         }
         self.enter(unit, Phase::Waiting, Some(cause));

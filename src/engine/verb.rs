@@ -9,10 +9,19 @@ use super::phase::{Goal, Phase};
 use super::plan::{Plan, Step};
 use super::request::{Open, Wish};
 use super::service::Service;
+use super::stage::Stage;
 use super::{
     Answer, Awaited, Cause, Effect, Engine, FactPhase, Happening, Impossible, Mode, Notice,
     Outcome, Target, UnitId,
 };
+
+/// What a reload comes to.
+pub(super) enum Reloading {
+    Run,
+    /// One that reloads already is joined.
+    Join,
+    Impossible(Impossible),
+}
 
 impl Engine {
     pub(super) fn on_start(&mut self, wish: &Wish, units: &[UnitId], plan: &Plan) {
@@ -21,7 +30,9 @@ impl Engine {
             let Some(service) = self.service(*unit) else {
                 continue;
             };
-            if service.has_begun_since(wish.first_asked) {
+            if let Some(reason) = self.not_by_hand(wish, *unit) {
+                open.settle(*unit, Outcome::Impossible { reason });
+            } else if service.has_begun_since(wish.first_asked) {
                 if let Some(outcome) = service.became() {
                     open.settle(*unit, outcome);
                 }
@@ -48,8 +59,12 @@ impl Engine {
                 .is_some_and(|service| service.kind().rests())
         };
         let mut open = Open::new(Awaited::Down, units);
-        for unit in units.iter().filter(|unit| down(self, **unit)) {
-            open.settle(*unit, Outcome::AlreadyDown);
+        for unit in units {
+            if down(self, *unit) {
+                open.settle(*unit, Outcome::AlreadyDown);
+            } else if let Some(reason) = self.not_by_hand(wish, *unit) {
+                open.settle(*unit, Outcome::Impossible { reason });
+            }
         }
         let cause = Cause::Asked(wish.by);
         // A oneshot that has run its course passes the stop on to what requires it, and has nothing to do itself.
@@ -77,7 +92,11 @@ impl Engine {
             .collect();
         for unit in units {
             match (named.get(unit), self.service(*unit)) {
-                (None, _) => open.settle(*unit, Outcome::LeftDown),
+                (None, _) => open.settle(
+                    *unit,
+                    self.not_by_hand(wish, *unit)
+                        .map_or(Outcome::LeftDown, |reason| Outcome::Impossible { reason }),
+                ),
                 (Some(Deed::Done), Some(service)) => {
                     if let Some(outcome) = service.became() {
                         open.settle(*unit, outcome);
@@ -104,35 +123,11 @@ impl Engine {
         open.involved.extend(units);
         let mut ready = Vec::new();
         for unit in units {
-            let Some(service) = self.service(*unit) else {
-                continue;
-            };
-            let has_command = service
-                .definition()
-                .is_some_and(|d| !d.reload.is_empty() || d.kind == Kind::NotifyReload);
-            match (service.kind(), service.goal) {
-                // One that reloads already is joined.
-                (FactPhase::Running, Goal::Up) if service.freeze.is_some() => {
-                    let reason = Impossible::Frozen;
+            match self.reloading_of(*unit) {
+                Reloading::Join => {}
+                Reloading::Run => ready.push(*unit),
+                Reloading::Impossible(reason) => {
                     open.settle(*unit, Outcome::Impossible { reason });
-                }
-                (kind, Goal::Up) if kind.reloads() => {}
-                (FactPhase::Running, Goal::Up) if has_command => ready.push(*unit),
-                (FactPhase::Running, Goal::Up) => {
-                    open.settle(
-                        *unit,
-                        Outcome::Impossible {
-                            reason: Impossible::NoReload,
-                        },
-                    );
-                }
-                (_, Goal::Up | Goal::Down | Goal::Cycle) => {
-                    open.settle(
-                        *unit,
-                        Outcome::Impossible {
-                            reason: Impossible::NotRunning,
-                        },
-                    );
                 }
             }
         }
@@ -142,6 +137,27 @@ impl Engine {
                 service.cause = Cause::Asked(wish.by);
             }
             self.happen(unit, Happening::Reload);
+        }
+    }
+
+    /// What a reload comes to for the unit as it is.
+    pub(super) fn reloading_of(&self, unit: UnitId) -> Reloading {
+        let Some(service) = self.service(unit) else {
+            return Reloading::Impossible(Impossible::NotRunning);
+        };
+        let has_command = service
+            .definition()
+            .is_some_and(|d| !d.reload.is_empty() || d.kind == Kind::NotifyReload);
+        match (service.kind(), service.goal) {
+            (FactPhase::Running, Goal::Up) if service.freeze.is_some() => {
+                Reloading::Impossible(Impossible::Frozen)
+            }
+            (kind, Goal::Up) if kind.reloads() => Reloading::Join,
+            (FactPhase::Running, Goal::Up) if has_command => Reloading::Run,
+            (FactPhase::Running, Goal::Up) => Reloading::Impossible(Impossible::NoReload),
+            (_, Goal::Up | Goal::Down | Goal::Cycle) => {
+                Reloading::Impossible(Impossible::NotRunning)
+            }
         }
     }
 
@@ -219,7 +235,9 @@ impl Engine {
         let named: Vec<(UnitId, Job)> = units.iter().map(|unit| (*unit, Job::Stop)).collect();
         let mut open = Open::new(Awaited::Down, &units);
         // Nothing but stops: they cannot contradict each other.
-        if let Ok(plan) = self.planner(None).wished(&named) {
+        let stage = Stage::default();
+        let plan = self.planner(&stage, None).wished(&named);
+        if let Ok(plan) = plan {
             self.carry_out(&plan, &Cause::Shutdown);
             open.involved = plan.units();
         }

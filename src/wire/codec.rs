@@ -163,6 +163,8 @@ fn flatten(command: &Command) -> WireRequest {
             settings: Some(settings.clone()),
             ..named("set", names)
         },
+        Command::Definitions { names } => named("definitions", names),
+        Command::DaemonReload => plain("daemon-reload"),
         Command::Scale { name, count } => WireRequest {
             count: Some(*count),
             ..named("scale", std::slice::from_ref(name))
@@ -219,6 +221,10 @@ fn build(verb: &str, wire: &WireRequest) -> Result<Command, DecodeError> {
             names: names(wire)?,
             settings: settings(wire)?,
         },
+        "definitions" => Command::Definitions {
+            names: names(wire)?,
+        },
+        "daemon-reload" => Command::DaemonReload,
         "scale" => Command::Scale {
             name: one_name(wire)?,
             count: count(wire)?,
@@ -311,12 +317,16 @@ mod tests {
     fn commands() -> Vec<Command> {
         let mut all = vec![
             Command::List,
+            Command::DaemonReload,
             Command::DaemonStatus,
             Command::Upgrade,
             Command::Kill,
         ];
         let names = names();
         all.push(Command::Status {
+            names: names.clone(),
+        });
+        all.push(Command::Definitions {
             names: names.clone(),
         });
         all.push(Command::Reload {

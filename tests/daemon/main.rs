@@ -31,6 +31,7 @@ mod ready;
 mod reboot;
 mod remains;
 mod repeat;
+mod reread;
 mod restart;
 mod roots;
 mod sandbox;

@@ -2,6 +2,7 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::path::Path;
 use std::process::Output;
 
 use diakonos::engine::Command;
@@ -72,6 +73,9 @@ fn a_template_stands_for_its_instances() {
         "{hint}"
     );
     assert_eq!(bench.start("job@*").error().kind, ErrorKind::NoSuchUnit);
+    let done = bench.stop("job@");
+    assert_eq!(done.error().message, "no instance of job@ is loaded");
+    assert_eq!(bench.stop("nope@").error().kind, ErrorKind::NoSuchUnit);
     template(&bench, "job", "Instances = 0");
     let done = bench.start("job@");
     assert!(done.error().message.contains("Instances = 0"), "{done:?}");
@@ -305,6 +309,13 @@ fn a_rolling_restart_goes_one_by_one_and_stops_at_the_first_failure() {
         .collect();
     assert!(after.len() == 3 && before.iter().all(|pid| !after.contains(pid)));
 
+    bench.stop("worker@2").is(ResultKind::Stopped);
+    let (code, out, _) = text(&bench.run(&["restart", "--rolling", "--if-running", "worker@2"]));
+    assert_eq!(
+        (code, out.as_str()),
+        (Some(0), "worker@2: nothing to restart\n")
+    );
+    bench.start("worker@2").is(ResultKind::Started);
     fs::write(bench.units().join("bad2"), "").unwrap();
     let (code, out, err) = text(&bench.run(&["restart", "--rolling", "worker@"]));
     assert_eq!(code, Some(1));
@@ -339,6 +350,40 @@ fn a_rolling_restart_goes_one_by_one_and_stops_at_the_first_failure() {
 }
 
 #[test]
+fn a_rolling_restart_goes_on_over_the_death_of_the_daemon() {
+    let bench = Bench::new();
+    let mut daemon = bench.daemon();
+    let mut ear = bench.ear();
+    obstinate(&bench);
+    bench.start("worker@");
+    ear.take(3);
+    let gate = bench.units().join("gate2");
+    files::make_fifo(&gate, 0o600, None).unwrap();
+    let child = bench.begin(&["restart", "--rolling", "worker@"]);
+    assert_eq!(ear.take(4), ["down 1", "up 1", "down 2", "at 2"]);
+    PidFd::open(daemon.pid()).unwrap().signal(9).unwrap();
+    daemon.log.until("ready, PID");
+    open(&gate);
+    let (code, out, err) = text(&child.wait_with_output().unwrap());
+    assert_eq!((code, err.as_str()), (Some(0), ""), "{out}");
+    assert_eq!(ear.take(3), ["up 2", "down 3", "up 3"]);
+    let (code, out, err) = text(&bench.run(&["enable", "worker@2"]));
+    assert_eq!(code, Some(0), "{out}{err}");
+    let (_, _, err) = text(&bench.run(&["scale", "worker", "1"]));
+    assert!(
+        err.contains("warning: worker@2: it is enabled by itself"),
+        "{err}"
+    );
+    bench.stop("worker@");
+}
+
+/// Lets whoever waits at this pipe go on.
+fn open(gate: &Path) {
+    let mut pipe = OpenOptions::new().write(true).open(gate).unwrap();
+    pipe.write_all(b"go\n").unwrap();
+}
+
+#[test]
 fn ctrl_c_ends_a_rolling_restart_after_the_one_at_hand() {
     let bench = Bench::new();
     let _daemon = bench.daemon();
@@ -359,12 +404,7 @@ fn ctrl_c_ends_a_rolling_restart_after_the_one_at_hand() {
         line.clear();
         assert!(said.read_line(&mut line).unwrap() > 0);
     }
-    OpenOptions::new()
-        .write(true)
-        .open(&gate)
-        .unwrap()
-        .write_all(b"go\n")
-        .unwrap();
+    open(&gate);
     let mut rest = String::new();
     said.read_to_string(&mut rest).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(130));

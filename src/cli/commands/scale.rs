@@ -8,7 +8,8 @@ use crate::cli::place::Place;
 use crate::cli::sequence::Sequence;
 use crate::cli::table::{Count, Group, Row};
 use crate::cli::text::clean;
-use crate::cli::units;
+use crate::cli::units::{self, is_down};
+use crate::cli::wait::Waiting;
 use crate::engine::{Command, State, Wait};
 use crate::sys::clock::wall_ms;
 use crate::unit::{INSTANCES_MAX, UnitName};
@@ -42,8 +43,8 @@ fn run(given: &Given) -> Result<Exit, Failure> {
     let place = Place::find(given)?;
     let mut client = place.connect_or_start()?;
     let begun_ms = wall_ms();
-    let last = client
-        .ask(Command::Scale { name, count }, &place.directories)
+    let last = Waiting::new(given, &place, format!("scale {name}"))
+        .carry_out(&mut client, Command::Scale { name, count })
         .map_err(|failure| units::with_nearest(failure, &place, &given.arguments[..1]))?;
     let Final::Results(results) = last else {
         return Err(crate::cli::client::other_answer());
@@ -124,12 +125,6 @@ fn missing(template: &UnitName, count: u32, known: &[UnitStatus]) -> Vec<String>
         status.is_none_or(|status| is_down(status) && status.state != State::Completed.word())
     };
     names.filter(is_missing).collect()
-}
-
-fn is_down(status: &UnitStatus) -> bool {
-    [State::Stopped, State::Completed, State::Failed]
-        .map(State::word)
-        .contains(&&*status.state)
 }
 
 /// All of it in two requests, that nobody waits for.

@@ -13,10 +13,11 @@ pub(super) use delays::{Delays, Reach};
 pub(super) use machine::Machine;
 pub(super) use unused::{unread, unstarted};
 
-use super::edges::{Tie, edges, pulls};
+use super::edges::{Tie, stands_on, tie};
 use crate::engine::find_cycle;
 use crate::unit::{
-    self, Context, LoadError, Part, Problem, Remark, SearchPath, Spot, Unit, UnitName, nearest,
+    self, Context, LoadError, Part, Problem, Relation, Remark, SearchPath, Spot, Unit, UnitName,
+    nearest,
 };
 
 /// Units that are followed from those asked for.
@@ -231,15 +232,16 @@ impl<'c> Graph<'c> {
 
     /// Which key of which of the two says so.
     fn step(&self, unit: &UnitName, after: &UnitName) -> Option<Step> {
-        let says = |one: &UnitName, key: &str, other: &UnitName| {
+        let says = |one: &UnitName, relation: Relation, other: &UnitName| {
             let unit = self.units.get(one)?;
-            let mut edges = edges(unit).into_iter();
-            let edges = edges.find(|edges| edges.key == key && edges.names.contains(other))?;
-            let remarks = [remark(Spot::name(edges.key, other))];
+            let is_named = unit.named_in(relation).contains(other);
+            let key = Some(relation.key()).filter(|_| is_named)?;
+            let remarks = [remark(Spot::name(key, other))];
             let mut places = unit::locate(&unit.path, &unit.name, self.context, &remarks);
-            Some((edges.key, places.pop().flatten()))
+            Some((key, places.pop().flatten()))
         };
-        let (key, place) = says(unit, "After", after).or_else(|| says(after, "Before", unit))?;
+        let own = says(unit, Relation::After, after);
+        let (key, place) = own.or_else(|| says(after, Relation::Before, unit))?;
         let (unit, after) = (unit.clone(), after.clone());
         Some(Step {
             unit,
@@ -249,37 +251,42 @@ impl<'c> Graph<'c> {
         })
     }
 
-    /// What this unit names and cannot have.
+    /// What this unit names and cannot have, or cannot have together.
     fn dependencies(&self, unit: &Unit, findings: &mut Vec<Finding>) {
-        for edges in edges(unit) {
-            let key = edges.key;
-            for name in edges.names {
-                let Some(error) = self.absent.get(name) else {
-                    continue;
-                };
-                let is_unknown = matches!(error, LoadError::NotFound { .. });
-                let (weight, message) = match edges.tie {
-                    Tie::Needs | Tie::Wants if is_unknown => (
-                        tied(edges.tie),
-                        format!("{key} = {name}: there is no such unit"),
-                    ),
-                    Tie::Needs | Tie::Wants => (
-                        tied(edges.tie),
-                        format!("{key} = {name}: its file is wrong"),
-                    ),
-                    Tie::Order if is_unknown && !is_pulled(unit, name) => {
-                        let message =
-                            format!("{key} = {name}: there is no such unit, so this has no effect");
-                        (Weight::Warning, message)
+        for (relation, name) in unit.neighbours() {
+            let key = relation.key();
+            let spot = Spot::name(key, name);
+            match self.absent.get(name) {
+                Some(LoadError::NotFound { .. }) => {
+                    // What is ordered and pulled in was said of already.
+                    if tie(relation) == Tie::Heeds && is_pulled(unit, name) {
+                        continue;
                     }
-                    Tie::Order => continue,
-                };
-                let hint = match is_unknown {
-                    true => self.meant.get(name).cloned(),
-                    false => Some(format!("check it: diakonos check {name}")),
-                };
-                let finding = Finding::new(weight, message).at(Spot::name(key, name));
-                findings.push(finding.hint_if(hint));
+                    let (weight, then) = match tie(relation) {
+                        Tie::Needs => (Weight::Error, ""),
+                        Tie::Wants | Tie::Calls => (Weight::Warning, ""),
+                        Tie::Heeds => (Weight::Warning, ", so this has no effect"),
+                    };
+                    let message = format!("{key} = {name}: there is no such unit{then}");
+                    let meant = self.meant.get(name).cloned();
+                    findings.push(Finding::new(weight, message).at(spot).hint_if(meant));
+                }
+                Some(LoadError::Io { .. } | LoadError::Invalid(_)) => {
+                    let weight = match tie(relation) {
+                        Tie::Needs => Weight::Error,
+                        Tie::Wants | Tie::Calls => Weight::Warning,
+                        Tie::Heeds => continue,
+                    };
+                    let message = format!("{key} = {name}: its file is wrong");
+                    let finding = Finding::new(weight, message).at(spot);
+                    findings.push(finding.hint(format!("check it: diakonos check {name}")));
+                }
+                None if relation == Relation::Conflicts && is_pulled(unit, name) => {
+                    let message = format!("{key} = {name}: the unit also needs or wants it");
+                    let finding = Finding::new(Weight::Error, message).at(spot);
+                    findings.push(finding.hint("the two cannot be up together: take one away"));
+                }
+                None => {}
             }
         }
     }
@@ -331,10 +338,37 @@ impl<'c> Graph<'c> {
             findings.push(finding.at(warning.spot).hint(warning.hint));
         }
         if let Some(service) = &unit.service {
+            let before = findings.len();
             machine.findings(service, &mut findings);
+            if unit.name.is_template() {
+                self.of_sample(unit, machine, &mut findings[before..]);
+            }
         }
         place(unit, &mut findings, self.context);
         findings
+    }
+
+    /// A template was read as its first instance. What would not be said of the second one is about that instance,
+    /// which there may never be.
+    fn of_sample(&self, template: &Unit, machine: &mut Machine, findings: &mut [Finding]) {
+        let second = template.name.numbered(2);
+        let second =
+            second.and_then(|name| unit::load_file(&template.path, &name, self.context).ok());
+        let mut others = Vec::new();
+        if let Some(service) = second.as_ref().and_then(|unit| unit.service.as_ref()) {
+            machine.findings(service, &mut others);
+        }
+        let service = template.service.as_ref();
+        let is_started = service.is_some_and(|service| service.instances > Some(0));
+        for finding in findings {
+            if others.iter().any(|other| other.message == finding.message) {
+                continue;
+            }
+            finding.message = format!("as {}1: {}", template.name, finding.message);
+            if !is_started && finding.weight == Weight::Error {
+                finding.weight = Weight::Warning;
+            }
+        }
     }
 
     /// How a unit's service is restarted.
@@ -343,20 +377,12 @@ impl<'c> Graph<'c> {
     }
 }
 
-/// How bad it is that a unit so tied is not to be had.
-fn tied(tie: Tie) -> Weight {
-    match tie {
-        Tie::Needs => Weight::Error,
-        Tie::Wants | Tie::Order => Weight::Warning,
-    }
-}
-
 fn is_pulled(unit: &Unit, name: &UnitName) -> bool {
-    pulls(unit).any(|edges| edges.names.contains(name))
+    stands_on(unit).any(|(_, known)| known == name)
 }
 
 fn neighbours(unit: &Unit) -> impl Iterator<Item = &UnitName> {
-    let named = edges(unit).into_iter().flat_map(|edges| edges.names);
+    let named = unit.neighbours().map(|(_, name)| name);
     named.chain(installs(unit).into_iter().flat_map(|(_, names)| names))
 }
 

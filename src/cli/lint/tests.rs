@@ -111,6 +111,30 @@ fn a_circle_is_shown_edge_by_edge() {
 }
 
 #[test]
+fn what_only_one_instance_lacks_is_no_fault_of_its_template() {
+    let worker = |rest: &str| {
+        format!(
+            "[service]\nExecStart = [\"/nowhere/all\", \"-v\"]\nExecStartPre = \"/nowhere/%i\"\n{rest}"
+        )
+    };
+    let (some, any) = (worker("Instances = 1\n"), worker(""));
+    let folder = Folder::new("template", &[("some@", &some), ("any@", &any)]);
+    for (name, weight) in [("some@", Weight::Error), ("any@", Weight::Warning)] {
+        let found = folder.findings(name);
+        let found: Vec<(Weight, &str)> = found
+            .iter()
+            .map(|finding| (finding.weight, finding.message.split(": ").next().unwrap()))
+            .collect();
+        let of_first = format!("as {name}1");
+        assert!(found.contains(&(weight, &of_first)), "{found:?}");
+        assert!(
+            found.contains(&(Weight::Error, "ExecStart = /nowhere/all")),
+            "{found:?}"
+        );
+    }
+}
+
+#[test]
 fn what_is_not_there_is_said_with_its_place() {
     let folder = Folder::new(
         "missing",
@@ -128,7 +152,7 @@ fn what_is_not_there_is_said_with_its_place() {
     let found: Vec<String> = folder.findings("web").iter().map(shown).collect();
     let expected = [
         "2:13: Requires = databse: there is no such unit | did you mean `database`?",
-        "2:24: `web` requires `database` and does not wait for it: it may be up before `database` has failed | \
+        "2:24: `web` requires `database` and does not wait for it: it may be up before that one has failed | \
          add After = [\"database\"]",
         "4:3: After = nothing-like-it: there is no such unit, so this has no effect",
         "7:14: ExecStart = no-such-program-anywhere: no such program in the service's PATH (",
@@ -139,6 +163,33 @@ fn what_is_not_there_is_said_with_its_place() {
     assert_eq!(found.len(), expected.len(), "{found:#?}");
     for (found, expected) in found.iter().zip(expected) {
         assert!(found.starts_with(expected), "{found}\n{expected}");
+    }
+}
+
+#[test]
+fn closer_ties_are_looked_at_too() {
+    let folder = Folder::new(
+        "ties",
+        &[
+            ("database", "[unit]\n"),
+            (
+                "web",
+                "[unit]\nBindsTo = [\"database\"]\nRequisite = [\"nix\"]\nOnFailure = [\"nax\"]\n\
+                 Conflicts = [\"database\", \"nux\"]\n",
+            ),
+        ],
+    );
+    let found = folder.findings("web");
+    let found: Vec<String> = found.iter().map(shown).collect();
+    let found = found.join("\n");
+    for expected in [
+        "2:12: `web` is bound to `database` and does not wait for it: it may be up before",
+        "3:14: Requisite = nix: there is no such unit",
+        "4:14: OnFailure = nax: there is no such unit",
+        "5:14: Conflicts = database: the unit also needs or wants it | the two cannot",
+        "5:26: Conflicts = nux: there is no such unit, so this has no effect",
+    ] {
+        assert!(found.contains(expected), "{expected}\n{found}");
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::{Finding, Weight};
-use crate::cli::edges::pulls;
+use crate::cli::edges::starts;
 use crate::unit::{SearchPath, Unit, UnitName};
 
 /// So many units are named one by one.
@@ -16,8 +16,7 @@ pub(in crate::cli) fn unstarted<'u>(
     units: impl Iterator<Item = &'u Unit> + Clone,
     enabled: &[String],
 ) -> Option<Finding> {
-    let named = units.clone().flat_map(pulls);
-    let pulled: BTreeSet<&UnitName> = named.flat_map(|edges| edges.names).collect();
+    let pulled: BTreeSet<&UnitName> = units.clone().flat_map(starts).collect();
     let enabled: BTreeSet<&str> = enabled.iter().map(String::as_str).collect();
     let is_left = |unit: &&Unit| {
         let name = &unit.name;
