@@ -264,6 +264,7 @@ impl Processes {
             Effect::Thaw { unit } => self.thaw(*unit, turn),
             Effect::Save { .. }
             | Effect::Renew { .. }
+            | Effect::Examine { .. }
             | Effect::Publish(_)
             | Effect::Notify { .. }
             | Effect::Answer { .. }

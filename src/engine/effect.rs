@@ -3,13 +3,17 @@
 
 use crate::unit::{Signal, UnitName};
 
-use super::{Cause, ChangeId, Ending, Failure, Moment, Monitor, RequestId, RunId, State, UnitId};
+use super::{
+    Cause, ChangeId, Ending, Failure, Moment, Monitor, QuestionId, RequestId, RunId, State, UnitId,
+};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Effect {
     /// Keep [`super::Engine::facts`] of this unit. The shell saves before it carries out the other effects of the same
     /// batch, so that no process is born that a successor could not know of.
     Save { unit: UnitId },
+    /// Find out which tests of the unit's conditions are true. Answer: `Examined`, with the same question, always.
+    Examine { unit: UnitId, question: QuestionId },
     /// Start a process. Answers: `Spawned` then `Executed`, or `SpawnFailed`; in the end `Exited`.
     Spawn(Spawn),
     /// Find the main process that a forking service has left behind. Answers: `MainFound` or `MainMissing`, when it is
@@ -187,7 +191,7 @@ pub enum Outcome {
     AlreadyUp,
     /// A oneshot has run to its end.
     Completed,
-    /// Its `ExecCondition=` has ended so: there was nothing to do.
+    /// A condition of it is not met, as `how` says: there was nothing to do.
     Skipped {
         how: Box<str>,
     },

@@ -67,6 +67,7 @@ pub enum FactPhase {
     Completed,
     Failed,
     Waiting,
+    Examining,
     StartPre,
     Starting,
     FindingMain,

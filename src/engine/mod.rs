@@ -21,6 +21,7 @@ mod conclude;
 mod condition;
 mod effect;
 mod event;
+mod examine;
 mod facts;
 mod follow;
 mod freeze;
@@ -66,7 +67,7 @@ pub use effect::{
 pub use event::{Absent, Core, Ending, Event, NoMain, SpawnFailure};
 pub use facts::{FactFailure, FactGoal, FactPhase, FactRun, Facts};
 pub use graph::find_cycle;
-pub use id::{ChangeId, Moment, RequestId, RunId, UnitId};
+pub use id::{ChangeId, Moment, QuestionId, RequestId, RunId, UnitId};
 pub use monitor::Monitor;
 pub use outlook::{Act, Outlook, Prospect, Untouched};
 pub use oversight::Word;
@@ -121,6 +122,7 @@ pub struct Engine {
     last_unit: u64,
     last_run: u64,
     last_change: u64,
+    last_question: u64,
     chance: u64,
     heritage: Heritage,
 }
@@ -171,6 +173,7 @@ impl Engine {
             last_unit: 0,
             last_run: 0,
             last_change: 0,
+            last_question: 0,
             chance: seed | 1,
             heritage: Heritage::Torn,
         }
@@ -229,6 +232,11 @@ impl Engine {
             Event::Exited { run, ending } => self.on_fate(run, Fate::Ended(ending)),
             Event::MainFound { run, pid } => self.on_main(run, Happening::MainFound(pid)),
             Event::MainMissing { run, reason } => self.on_main(run, Happening::MainMissing(reason)),
+            Event::Examined {
+                unit,
+                question,
+                truths,
+            } => self.happen(unit, Happening::Examined(question, truths)),
             Event::GroupEmpty { unit } => self.happen(unit, Happening::GroupEmpty),
             Event::OomKilled { unit } => self.happen(unit, Happening::OomKill),
             Event::Limited { unit, resources } => self.limited(unit, resources),
@@ -302,6 +310,9 @@ impl Engine {
             (Action::Ignore, _) => {}
             (Action::Queue, Happening::Wake(cause)) => self.queue(unit, cause),
             (Action::Start, _) => self.start(unit),
+            (Action::Judge, Happening::Examined(question, truths)) => {
+                self.examined(unit, (question, &truths));
+            }
             (Action::Drop, _) => self.drop_start(unit),
             (Action::Abort | Action::Stop, _) => self.stop(unit),
             (Action::RunReload, _) => self.run_reload(unit),

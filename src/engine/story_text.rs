@@ -69,9 +69,7 @@ impl fmt::Display for Cause {
             Self::Ordered => f.write_str("its turn came"),
             Self::AutoRestart { attempt } => write!(f, "automatic restart {attempt}"),
             Self::Ready => f.write_str("it became ready"),
-            Self::Skipped(how) => {
-                write!(f, "skipped, its ExecCondition is not met: {how}")
-            }
+            Self::Skipped(how) => write!(f, "skipped, {how}"),
             Self::Ended(Ending::Code(0)) => f.write_str("it ended by itself, exit code 0"),
             Self::Ended(ending) => write!(f, "it ended by itself: {ending}"),
             Self::Failed(failure) => failure.fmt(f),
@@ -138,6 +136,7 @@ impl fmt::Display for Failure {
             Self::NoMain {
                 reason: NoMain::Foreign,
             } => f.write_str("the PID file names no process of this service"),
+            Self::Assertion { unmet } => f.write_str(unmet),
             Self::Dependency { on, detail } => write!(f, "it requires {on}: {detail}"),
             Self::StartLimit {
                 burst,
