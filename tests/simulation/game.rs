@@ -22,6 +22,8 @@ use crate::world::World;
 
 /// Events that a game may take to settle in the end.
 const KIND_TURNS: u32 = 20_000;
+/// After so many of them whoever nobody watches ends: somebody else may be restarted for ever meanwhile.
+const PATIENT_TURNS: u32 = 2_000;
 
 #[derive(Debug)]
 struct Game<'a> {
@@ -731,7 +733,10 @@ impl Game<'_> {
         self.fuse = None;
         self.trace.say(self.now, "from here on the world is kind");
         self.world.become_kind(self.now);
-        for _ in 0..KIND_TURNS {
+        for turn in 1..=KIND_TURNS {
+            if turn % PATIENT_TURNS == 0 {
+                self.end_the_unwatched();
+            }
             let ticks = self.engine.next_deadline().is_some_and(|at| at <= self.now);
             if !self.world.reports().is_empty() || ticks {
                 self.go_on(entropy)?;
