@@ -74,7 +74,7 @@ impl Foresight {
             let now = after
                 .get(*name)
                 .ok_or(format!("{name} was planned and is not there"))?;
-            if !is_done(acts, batch, now) {
+            if !is_done(acts, batch, now) && !has_followed(engine, name) {
                 return Err(format!("planned {acts:?} for {name}, but it is {now:?}"));
             }
         }
@@ -99,6 +99,12 @@ impl Foresight {
         }
         Ok(())
     }
+}
+
+/// Whether the unit has gone down since, as others have.
+fn has_followed(engine: &Engine, name: &UnitName) -> bool {
+    let view = engine.id(name).and_then(|id| engine.view(id));
+    view.is_some_and(|view| matches!(view.cause, Cause::BindsTo(_) | Cause::Unneeded))
 }
 
 /// Whether the unit stands as these acts leave it. Its turn may have come at once, and its start may have failed.
