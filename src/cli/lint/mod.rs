@@ -332,6 +332,46 @@ impl<'c> Graph<'c> {
 
     /// All that is to be said of one unit, each in its place.
     pub(super) fn findings(&self, unit: &Unit, machine: &mut Machine) -> Vec<Finding> {
+        let mut findings = self.lacks(unit, machine);
+        if unit.name.is_template() && !findings.is_empty() {
+            self.of_sample(unit, machine, &mut findings);
+        }
+        // Of a unit that is not there no more need be said.
+        let is_absent = |spot: &Spot| match &spot.part {
+            Part::Name(name) => self.absent.contains_key(name),
+            Part::Key | Part::Value | Part::Text(_) => false,
+        };
+        let warnings = unit::lint(unit).into_iter();
+        for warning in warnings.filter(|warning| !is_absent(&warning.spot)) {
+            let finding = Finding::new(Weight::Warning, warning.message);
+            findings.push(finding.at(warning.spot).hint(warning.hint));
+        }
+        place(unit, &mut findings, self.context);
+        findings
+    }
+
+    /// A template was read as its first instance. What would not be said of the second one is about that instance,
+    /// which there may never be.
+    fn of_sample(&self, template: &Unit, machine: &mut Machine, findings: &mut [Finding]) {
+        let second = template.name.numbered(2);
+        let second =
+            second.and_then(|name| unit::load_file(&template.path, &name, self.context).ok());
+        let others = second.map_or_else(Vec::new, |second| self.lacks(&second, machine));
+        let service = template.service.as_ref();
+        let is_started = service.is_some_and(|service| service.instances > Some(0));
+        for finding in findings {
+            if others.iter().any(|other| other.message == finding.message) {
+                continue;
+            }
+            finding.message = format!("as {}1: {}", template.name, finding.message);
+            if !is_started {
+                finding.weight = Weight::Note;
+            }
+        }
+    }
+
+    /// What the unit needs and this version, the other units or this machine do not have.
+    fn lacks(&self, unit: &Unit, machine: &mut Machine) -> Vec<Finding> {
         let mut findings = Vec::new();
         for unhonoured in &unit.unhonoured {
             let (weight, then) = if unit.ignores(unhonoured) {
@@ -345,48 +385,10 @@ impl<'c> Graph<'c> {
         }
         self.dependencies(unit, &mut findings);
         self.installs(unit, &mut findings);
-        // Of a unit that is not there no more need be said.
-        let is_absent = |spot: &Spot| match &spot.part {
-            Part::Name(name) => self.absent.contains_key(name),
-            Part::Key | Part::Value | Part::Text(_) => false,
-        };
-        let warnings = unit::lint(unit).into_iter();
-        for warning in warnings.filter(|warning| !is_absent(&warning.spot)) {
-            let finding = Finding::new(Weight::Warning, warning.message);
-            findings.push(finding.at(warning.spot).hint(warning.hint));
-        }
         if let Some(service) = &unit.service {
-            let before = findings.len();
             machine.findings(service, &mut findings);
-            if unit.name.is_template() {
-                self.of_sample(unit, machine, &mut findings[before..]);
-            }
         }
-        place(unit, &mut findings, self.context);
         findings
-    }
-
-    /// A template was read as its first instance. What would not be said of the second one is about that instance,
-    /// which there may never be.
-    fn of_sample(&self, template: &Unit, machine: &mut Machine, findings: &mut [Finding]) {
-        let second = template.name.numbered(2);
-        let second =
-            second.and_then(|name| unit::load_file(&template.path, &name, self.context).ok());
-        let mut others = Vec::new();
-        if let Some(service) = second.as_ref().and_then(|unit| unit.service.as_ref()) {
-            machine.findings(service, &mut others);
-        }
-        let service = template.service.as_ref();
-        let is_started = service.is_some_and(|service| service.instances > Some(0));
-        for finding in findings {
-            if others.iter().any(|other| other.message == finding.message) {
-                continue;
-            }
-            finding.message = format!("as {}1: {}", template.name, finding.message);
-            if !is_started && finding.weight == Weight::Error {
-                finding.weight = Weight::Warning;
-            }
-        }
     }
 
     /// How a unit's service is restarted.
