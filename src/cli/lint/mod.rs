@@ -24,6 +24,8 @@ use crate::unit::{
 const GRAPH_MAX: usize = 10_000;
 /// So many unknown names are compared with the known ones.
 const COMPARED_MAX: usize = 100;
+/// So many names of a circle stand in one line.
+const NAMED_MAX: usize = 12;
 /// So many circles in the order are shown.
 const CYCLES_MAX: usize = 10;
 
@@ -218,7 +220,11 @@ impl<'c> Graph<'c> {
     }
 
     fn cycle(&self, cycle: &[UnitName]) -> Finding {
-        let names: Vec<&str> = cycle.iter().map(UnitName::as_str).collect();
+        let mut names: Vec<&str> = cycle.iter().map(UnitName::as_str).collect();
+        // The edges follow, all of them.
+        if names.len() > NAMED_MAX {
+            names.splice(NAMED_MAX / 2..names.len() - 1, ["…"]);
+        }
         let message = format!("the order goes in a circle: {}", names.join(" after "));
         let pairs = cycle.windows(2).filter_map(|pair| match pair {
             [unit, after] => self.step(unit, after),
