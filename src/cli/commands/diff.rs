@@ -97,7 +97,7 @@ fn diff(given: &Given) -> Result<Exit, Failure> {
     let names = checked_names(&given.arguments)?;
     let place = Place::find(given)?;
     let Some(mut client) = place.connect_or_succeed()? else {
-        return super::nothing_runs("so nothing is loaded that could differ");
+        return super::nothing_runs("nothing is loaded that could differ");
     };
     // A pattern or a name that is nobody's is told here, with the nearest one.
     let asked: Vec<String> = match names.is_empty() {
