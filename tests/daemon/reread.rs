@@ -107,6 +107,18 @@ fn what_can_change_under_a_running_service_does_and_outlives_the_daemon() {
     assert_eq!(ear.next().unwrap(), "new");
     assert!(!has_changed(&bench, "web"));
     assert!(reload(&bench).results().is_empty());
+
+    // What only looks different is marked until it was read.
+    let file = bench.units().join("web.service");
+    let text = fs::read_to_string(&file).unwrap();
+    fs::write(&file, format!("# The web.\n{text}")).unwrap();
+    assert!(has_changed(&bench, "web"));
+    let shown = said(&bench.run(&["diff"]));
+    assert!(shown.contains("has changed, and says the same"), "{shown}");
+    let done = reload(&bench);
+    assert_eq!(done.progress, []);
+    done.is(ResultKind::Renewed);
+    assert!(!has_changed(&bench, "web"));
     bench.stop("web").is(ResultKind::Stopped);
     daemon.end();
 }
