@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::{Output, Stdio};
 
 use diakonos::engine::Command;
-use diakonos::wire::{ProgressKind, ResultKind};
+use diakonos::wire::{Final, ProgressKind, ResultKind};
 
 use crate::files::has_changed;
 use crate::harness::{Bench, Done, PROGRAM};
@@ -199,7 +199,17 @@ fn an_orphan_runs_on_until_it_is_stopped_and_is_gone_then() {
     assert!(bench.run(&["logs", "web"]).status.success());
     bench.stop("web").is(ResultKind::Stopped);
     assert!(!said(&bench.run(&["list"])).contains("web"));
+    let units = |bench: &Bench| match bench.client().ask(Command::List).last {
+        Final::Units(units) => units.len(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(units(&bench), 1);
     assert!(reload(&bench).progress.is_empty());
+    // Nor does the daemon know of it any more.
+    assert_eq!(units(&bench), 0);
+    bench.service("web", "", "exec sleep 1000", "");
+    bench.start("web").is(ResultKind::Started);
+    bench.stop("web").is(ResultKind::Stopped);
 }
 
 #[test]
