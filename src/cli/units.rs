@@ -249,11 +249,13 @@ fn from_daemon(mut status: UnitStatus) -> Item {
     }
 }
 
-/// Whether there is anything of the unit but the daemon's memory of it: a file, a process, or a failure to be read of.
+/// Whether there is anything of the unit but the daemon's memory of it: a file, a process, a failure to be read of, or
+/// that it is to start with the daemon.
 fn is_there(item: &Item) -> bool {
     let ended = ["error", State::Stopped.word(), State::Completed.word()];
     let is_down = ended.contains(&item.status.state.as_str());
-    item.files != Files::Gone || !is_down || !item.status.left_over.is_empty()
+    let is_left = !item.status.left_over.is_empty() || item.status.enabled;
+    item.files != Files::Gone || !is_down || is_left
 }
 
 /// A unit that nobody has started: what its file says.

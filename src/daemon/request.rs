@@ -132,8 +132,7 @@ impl Daemon {
             }
             Command::Restart { names, wait, scope } => {
                 let loaded = self.to_start((names, Vec::new()), Reading::Always, path)?;
-                let loaded = self.without_unfit(loaded);
-                Course::Ask(Verb::Restart(scope), loaded, wait)
+                Course::Ask(Verb::Restart(scope), self.without_unfit(loaded), wait)
             }
             Command::Stop { mut names, wait } => {
                 loader.spread(&mut names, Over::Loaded)?;
@@ -159,8 +158,7 @@ impl Daemon {
                 Course::Answer(Final::Plan(steps))
             }
             Command::Definitions { names } => {
-                let targets = loader.resolve(names, Among::Loaded)?;
-                Course::Answer(self.tell_definitions(&targets, session))
+                Course::Answer(self.tell_definitions(names, path, session)?)
             }
             Command::DaemonReload => now_finished(Verb::Renew, self.reread(path)),
             Command::Upgrade => Course::Upgrade,
