@@ -1,6 +1,8 @@
 //! What the engine answers, as the wire's messages: results, progress, refusals, each with a text for readers.
 
-use crate::engine::{Answer, Engine, Failure, Impossible, Moment, Notice, Outcome, Refusal, State};
+use crate::engine::{
+    Answer, Awaited, Engine, Failure, Impossible, Moment, Notice, Outcome, Refusal, State,
+};
 use crate::sys::process::Step;
 use crate::unit::UnitName;
 use crate::wire::{ErrorKind, Final, Progress, ProgressKind, ResultKind, UnitResult, WireError};
@@ -233,6 +235,18 @@ pub(super) fn progress(notice: Notice, now: Moment) -> Progress {
                 text,
                 Some(delay_ms),
             )
+        }
+        Notice::Reached {
+            awaited,
+            arrived,
+            all,
+        } => {
+            let word = match awaited {
+                Awaited::Down => "down",
+                Awaited::Up | Awaited::Reload | Awaited::Freeze | Awaited::Thaw => "up",
+            };
+            let text = format!("{arrived} of {all} {word}");
+            (ProgressKind::Reached, String::new(), text, None)
         }
         Notice::Warning { text } => (ProgressKind::Warning, String::new(), text, None),
     };
