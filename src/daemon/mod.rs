@@ -56,6 +56,7 @@ mod state;
 mod status;
 mod supervisor;
 mod text;
+mod transient;
 mod turned_away;
 mod upgrade;
 mod watches;

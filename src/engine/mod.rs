@@ -24,6 +24,7 @@ mod event;
 mod examine;
 mod facts;
 mod follow;
+mod forget;
 mod freeze;
 mod graph;
 mod happening;
@@ -246,6 +247,7 @@ impl Engine {
             Event::Thawed { unit } => self.on_thawed(unit),
             Event::ThawFailed { unit, reason } => self.on_thaw_failed(unit, &reason),
             Event::Restored { unit, next, facts } => return self.on_restored((unit, next), &facts),
+            Event::Forgotten { unit } => self.on_forgotten(unit),
             Event::Tick => self.on_tick(),
         }
         self.settle();

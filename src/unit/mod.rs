@@ -5,6 +5,7 @@
 
 mod call_names;
 mod capability;
+mod compose;
 mod condition;
 mod difference;
 mod environment;
@@ -20,6 +21,7 @@ mod keys;
 mod kill;
 mod limits;
 mod lint;
+mod list;
 mod model;
 mod name;
 mod nearest;
@@ -49,6 +51,7 @@ mod value;
 pub mod words;
 
 pub use capability::Capabilities;
+pub use compose::{Unclear, Wording, compose};
 pub use condition::{Condition, Demand, Test, Truth, Weight};
 pub use difference::{Difference, differences, plain, properties};
 pub use environment::{EnvironmentError, EnvironmentFault, parse_environment_file};
@@ -60,6 +63,7 @@ pub use keys::{Key, keys};
 pub use kill::{Kill, KillMode};
 pub use limits::{Limit, Resource};
 pub use lint::{Warning, lint};
+pub use list::List;
 pub use model::*;
 pub use name::{INSTANCES_MAX, NameError, UnitName};
 pub use nearest::{did_you_mean, nearest};

@@ -13,6 +13,7 @@ pub(super) mod logs;
 pub(super) mod plan;
 pub(super) mod probe;
 pub(super) mod rolling;
+pub(super) mod run;
 pub(super) mod scale;
 pub(super) mod schema;
 pub(super) mod set;
