@@ -27,9 +27,10 @@ impl Way {
         };
         let steps = plan.steps.iter().filter(|step| counts(step.deed));
         let moving: BTreeSet<UnitId> = steps.map(|step| step.unit).collect();
-        (moving.len() > 1).then(|| Self {
-            all: moving.len(),
+        let all = moving.len();
+        (all > 1).then_some(Self {
             moving,
+            all,
             arrived: 0,
         })
     }

@@ -1,5 +1,5 @@
-//! A later wish meets an earlier one: who joins, who gives way, and what each client is told. And wishes that contradict
-//! themselves.
+//! A later wish meets an earlier one: who joins, who gives way, and what each client is told. And wishes that
+//! contradict themselves.
 
 use diakonos::engine::{
     Act, Answer, Awaited, Cause, Ending, Impossible, Notice, Outcome, RequestId, Role, RunId,
