@@ -18,7 +18,7 @@ use super::instances::{Counts, Over};
 use super::loader::{Among, Loaded, Loader, Reading};
 use super::session::Heard;
 use super::sources::{SessionId, Source};
-use super::{answer, planning, status, text};
+use super::{answer, status, text};
 
 /// What a command comes to.
 enum Course {
@@ -153,10 +153,7 @@ impl Daemon {
                 let targets = loader.resolve(names, Among::Loaded)?;
                 Course::Answer(self.set(&targets, &settings)?)
             }
-            Command::Plan { names, wish } => {
-                let steps = planning::plan(&self.engine, &loader, names, wish)?;
-                Course::Answer(Final::Plan(steps))
-            }
+            Command::Plan { names, wish } => Course::Answer(self.foresee(names, wish, path)?),
             Command::Definitions { names } => {
                 Course::Answer(self.tell_definitions(names, path, session)?)
             }

@@ -28,6 +28,7 @@ mod memory;
 mod notify;
 mod order;
 mod oversight;
+mod plan;
 mod ready;
 mod reboot;
 mod relations;
