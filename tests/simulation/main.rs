@@ -4,6 +4,7 @@
 //! `DIAKONOS_SIM_SEED=n` plays one seed, `DIAKONOS_SIM_SEEDS=n` so many, `DIAKONOS_SIM_STEPS=n` steps in each.
 
 mod entropy;
+mod foresight;
 mod game;
 mod grammar;
 mod life;
@@ -12,6 +13,7 @@ mod rules;
 mod scenarios;
 mod shorten;
 mod sweep;
+mod ties;
 mod trace;
 mod transitions;
 mod units;
