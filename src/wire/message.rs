@@ -66,6 +66,26 @@ pub enum ProgressKind {
     Warning,
 }
 
+impl ProgressKind {
+    /// Whether a client that reads slowly may go without: what it asked for does not hang on it.
+    #[must_use]
+    pub fn is_spare(self) -> bool {
+        use ProgressKind::{
+            AlsoRestarts, AlsoStarts, AlsoStops, Killing, Retries, Stopping, Waits,
+        };
+        let spare = [
+            AlsoStarts,
+            AlsoStops,
+            AlsoRestarts,
+            Waits,
+            Stopping,
+            Killing,
+            Retries,
+        ];
+        spare.contains(&self)
+    }
+}
+
 /// The last frame of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Final {

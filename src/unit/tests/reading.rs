@@ -81,7 +81,7 @@ fn a_group_is_a_file_without_a_service() {
     assert_eq!(unit.requires, [name("a"), name("b")]);
     assert_eq!(
         (unit.wants, unit.install.alias),
-        (vec![name("c")], vec![name("x")])
+        (vec![name("c")], vec![name("x")].into())
     );
     assert!(read("").service.is_none());
     let report = try_read("web", "[timer]\nOnBootSec = 5\n").unwrap_err();
