@@ -12,9 +12,7 @@ use super::text::clean;
 use super::usage::{Survey, Usage};
 use crate::daemon::unit_context;
 use crate::engine::{Command, State};
-use crate::unit::{
-    self, Listed, LoadError, SearchPath, Unit, UnitName, did_you_mean, glob, nearest,
-};
+use crate::unit::{self, Listed, LoadError, SearchPath, Unit, UnitName, glob, unit_meant};
 use crate::wire::UnitStatus;
 
 /// Whether `worker@` stands in a list beside its instances.
@@ -197,10 +195,8 @@ pub(super) fn no_such_unit<'a>(
     known: impl Iterator<Item = &'a str>,
 ) -> Failure {
     let folders = place.shown_directories();
-    let hint = match nearest(name, known) {
-        Some(near) => did_you_mean(near),
-        None => "`diakonos list` shows all units; --service-dir names another folder".to_owned(),
-    };
+    let otherwise = "`diakonos list` shows all units; --service-dir names another folder";
+    let hint = unit_meant(name, known).unwrap_or_else(|| otherwise.to_owned());
     let message = format!("there is no unit `{}` in {folders}", clean(name));
     Failure::new(Exit::NoSuchUnit, message).hint(hint)
 }
@@ -215,8 +211,11 @@ pub(super) fn with_nearest(failure: Failure, place: &Place, names: &[String]) ->
     let strangers = names
         .iter()
         .filter(|name| !known().any(|known| known == name.as_str()));
-    match strangers.filter_map(|name| nearest(name, known())).next() {
-        Some(near) => failure.hint(did_you_mean(near)),
+    match strangers
+        .filter_map(|name| unit_meant(name, known()))
+        .next()
+    {
+        Some(meant) => failure.hint(meant),
         None => failure.hint("`diakonos list` shows all units; --service-dir names another folder"),
     }
 }

@@ -134,12 +134,8 @@ impl Daemon {
                 let loaded = self.to_start((names, Vec::new()), Reading::Always, path)?;
                 Course::Ask(Verb::Restart(scope), self.without_unfit(loaded), wait)
             }
-            Command::Stop { mut names, wait } => {
-                loader.spread(&mut names, Over::Loaded)?;
-                let mut left = self.processes.part_with_left(&mut names);
-                left.extend(self.processes.left_that_match(&names));
-                let loaded = self.processes.without_left(known(names)?, left);
-                Course::Ask(Verb::Stop, loaded, wait)
+            Command::Stop { names, wait } => {
+                Course::Ask(Verb::Stop, self.to_stop(names, &loader)?, wait)
             }
             Command::Reload { names } => now_finished(Verb::Reload, known(names)?),
             Command::Freeze { names } => now_finished(Verb::Freeze, known(names)?),
@@ -172,6 +168,15 @@ impl Daemon {
                 Course::Answer(self.disable(&targets)?)
             }
         })
+    }
+
+    /// What a stop brings to the engine.
+    fn to_stop(&self, mut names: Vec<String>, loader: &Loader<'_>) -> Result<Loaded, WireError> {
+        loader.spread(&mut names, Over::Loaded)?;
+        let mut left = self.processes.part_with_left(&mut names);
+        left.extend(self.processes.left_that_match(&names));
+        let loaded = loader.for_loaded(loader.resolve(names, Among::Loaded)?)?;
+        Ok(self.processes.without_left(loaded, left))
     }
 
     /// What a start, or a restart that reads all files again, brings to the engine.

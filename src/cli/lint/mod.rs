@@ -17,7 +17,6 @@ use super::edges::{Tie, stands_on, tie};
 use crate::engine::find_cycle;
 use crate::unit::{
     self, Context, LoadError, Part, Problem, Relation, Remark, SearchPath, Spot, Unit, UnitName,
-    nearest,
 };
 
 /// Units that are followed from those asked for.
@@ -191,8 +190,8 @@ impl<'c> Graph<'c> {
         let absent = self.absent.iter();
         let unknown = absent.filter(|(_, error)| matches!(error, LoadError::NotFound { .. }));
         let meant = unknown.take(COMPARED_MAX).filter_map(|(name, _)| {
-            let near = nearest(name.as_str(), known())?;
-            Some((name.clone(), unit::did_you_mean(near)))
+            let meant = unit::unit_meant(name.as_str(), known())?;
+            Some((name.clone(), meant))
         });
         self.meant = meant.collect();
     }
