@@ -23,6 +23,8 @@ mod rules;
 mod shorten;
 #[path = "../../tests/simulation/sweep.rs"]
 mod sweep;
+#[path = "../../tests/simulation/ties.rs"]
+mod ties;
 #[path = "../../tests/simulation/trace.rs"]
 mod trace;
 #[path = "../../tests/simulation/units.rs"]

@@ -515,8 +515,8 @@ mod tests {
             failure: None,
             main_ending: None,
             watchdog_ms: None,
-            monitor: None,
             runtime_due: None,
+            monitor: None,
         };
         Saved {
             facts,

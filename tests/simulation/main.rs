@@ -19,6 +19,7 @@ mod rules;
 mod scenarios;
 mod shorten;
 mod sweep;
+mod ties;
 mod trace;
 mod transitions;
 mod units;
