@@ -9,6 +9,8 @@
 
 #[path = "../../tests/simulation/entropy.rs"]
 mod entropy;
+#[path = "../../tests/simulation/foresight.rs"]
+mod foresight;
 #[path = "../../tests/simulation/game.rs"]
 mod game;
 #[path = "../../tests/simulation/grammar.rs"]

@@ -35,6 +35,7 @@ mod repeat;
 mod reread;
 mod restart;
 mod roots;
+mod run;
 mod sandbox;
 mod spared;
 mod startup;

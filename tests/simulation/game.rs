@@ -7,11 +7,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use diakonos::engine::{
     Absent, Asker, Effect, Ending, Engine, Event, FactGoal, FactPhase, Facts, Moment, RequestId,
-    Verb, Word,
+    RunId, UnitId, Verb, Word,
 };
 use diakonos::unit::{Unit, UnitName};
 
 use crate::entropy::Entropy;
+use crate::foresight::Foresight;
 use crate::grammar::{Action, Weights};
 use crate::life::{self, Temper};
 use crate::model::{Asked, Check, Client, Known, Model, Office, Saved, Turn, fail};
@@ -41,6 +42,8 @@ struct Game<'a> {
     facts: BTreeMap<UnitName, Facts>,
     /// So many effects and saves from now the daemon dies.
     fuse: Option<u32>,
+    /// What a daemon has written down of its youngest run when it forgot a unit.
+    last_run: RunId,
     next_request: u64,
     trace: &'a mut Trace,
 }
@@ -70,6 +73,7 @@ pub(crate) fn run(entropy: &mut Entropy, steps: usize, trace: &mut Trace) -> Che
         saved: BTreeMap::new(),
         facts: BTreeMap::new(),
         fuse: None,
+        last_run: RunId(0),
         next_request: 1,
         trace,
     };
@@ -111,6 +115,7 @@ impl Game<'_> {
                 self.fuse = Some(after);
             }
             Action::Speak => return self.speak(entropy),
+            Action::Forget => return self.forget(entropy),
             Action::Compare => return self.compare(),
             Action::Start
             | Action::Stop
@@ -212,6 +217,42 @@ impl Game<'_> {
             self.trace.say(self.now, text);
         }
         self.world.end(pid, ending);
+    }
+
+    /// A unit is cleared away. Its definition is read again by whoever names it.
+    fn forget(&mut self, entropy: &mut Entropy) -> Check {
+        let units: Vec<UnitId> = self.engine.units().collect();
+        if units.is_empty() {
+            return Ok(());
+        }
+        let unit = entropy.pick(&units);
+        self.feed(entropy, Event::Forgotten { unit }).map(|_| ())
+    }
+
+    /// The engine has forgotten a unit: so does everybody.
+    fn drop_forgotten(&mut self, event: &Event) -> Check {
+        let Event::Forgotten { unit } = event else {
+            return Ok(());
+        };
+        let gone = |name: &UnitName| self.engine.id(name).is_none();
+        let names: Vec<UnitName> = self
+            .facts
+            .keys()
+            .filter(|name| gone(name))
+            .cloned()
+            .collect();
+        for name in names {
+            let facts = self.facts.remove(&name);
+            if !facts.is_some_and(|facts| sweep::rests(facts.phase)) {
+                return fail(format!(
+                    "unit {unit}, {name}, is forgotten and does not rest"
+                ));
+            }
+            self.saved.remove(&name);
+            self.last_run = self.engine.last_run();
+            self.model.forget(&name);
+        }
+        Ok(())
     }
 
     /// A unit whose process lives says something, to the point or not.
@@ -398,6 +439,7 @@ impl Game<'_> {
     fn feed(&mut self, entropy: &mut Entropy, event: Event) -> Result<Daemon, String> {
         self.trace.add(self.now, What::Event(event.clone()));
         let ended = self.ended(&event);
+        let foresight = Foresight::of(&self.engine, &event);
         self.engine.handle(self.now, event.clone());
         let mut batch = Vec::new();
         while let Some(effect) = self.engine.poll_effect() {
@@ -415,7 +457,12 @@ impl Game<'_> {
             before: &self.facts,
             ended: ended.as_ref(),
         })?;
+        if let Some(foresight) = foresight {
+            let looks = (&self.facts, &self.look());
+            foresight.came_true(&self.engine, &batch, looks)?;
+        }
         self.not_so_simple(&event);
+        self.drop_forgotten(&event)?;
         if self.carry_out(entropy, &batch)? == Daemon::Died {
             return Ok(Daemon::Died);
         }
@@ -567,6 +614,7 @@ impl Game<'_> {
         self.model.daemon_died(&self.saved);
         self.model.office = Office::Handover;
         self.engine = Engine::new(u64::from(entropy.below(1000)));
+        self.engine.count_on_from(self.last_run);
         self.facts.clear();
         let saved = self.saved.clone();
         for one in saved.values() {

@@ -10,6 +10,7 @@
 //! ```
 
 mod entropy;
+mod foresight;
 mod game;
 mod grammar;
 mod hunt;

@@ -211,6 +211,15 @@ impl Model {
         refusals_do_nothing(turn)
     }
 
+    /// A unit is known to nobody any more. What it has left behind alive stays.
+    pub(crate) fn forget(&mut self, name: &UnitName) {
+        self.states.remove(name);
+        self.newest.remove(name);
+        self.forbidden.remove(name);
+        self.auto_starts.remove(name);
+        self.expected.remove(name);
+    }
+
     /// The wishes whose clients wait.
     pub(crate) fn unanswered(&self) -> Vec<Asked> {
         let all = self.requests.values();
@@ -331,6 +340,7 @@ impl Model {
                 self.expect(turn, *run, *ending);
             }
             Event::Examined { .. }
+            | Event::Forgotten { .. }
             | Event::Ready { .. }
             | Event::Unready { .. }
             | Event::Hopeless { .. }

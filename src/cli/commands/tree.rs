@@ -150,7 +150,7 @@ impl<'p> Woods<'p> {
                     .filter(|name| glob::matches(text, name.as_str()))
                     .cloned()
                     .collect(),
-                Ok(name) if self.file(&name).is_some() => vec![name],
+                Ok(name) if self.file(&name).is_some() => self.standing_for(name),
                 _ => Vec::new(),
             };
             if meant.is_empty() && text != "*" {
@@ -161,6 +161,18 @@ impl<'p> Woods<'p> {
             named.extend(meant);
         }
         Ok(named)
+    }
+
+    /// A unit itself; of a template its instances, if it has any.
+    fn standing_for(&self, name: UnitName) -> Vec<UnitName> {
+        let is_instance = |known: &&UnitName| known.template().as_ref() == Some(&name);
+        let mut instances: Vec<UnitName> =
+            self.states.keys().filter(is_instance).cloned().collect();
+        instances.sort_by(UnitName::by_number);
+        match instances.is_empty() {
+            true => vec![name],
+            false => instances,
+        }
     }
 
     fn file(&self, name: &UnitName) -> Option<PathBuf> {
@@ -209,7 +221,10 @@ impl<'p> Woods<'p> {
         let Ok(name) = UnitName::parse(name) else {
             return;
         };
-        if let Some(Ok(unit)) = self.unit(&name) {
+        let Some(Ok(unit)) = self.unit(&name) else {
+            return;
+        };
+        for name in self.standing_for(name) {
             for by in &unit.install.wanted_by {
                 self.forest.add(by, Relation::Wants, &name);
             }
