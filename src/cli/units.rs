@@ -136,6 +136,7 @@ pub(super) fn look_up(
     }
     let items = gather(place, client, Templates::Shown)?;
     let mut picked: Vec<Item> = Vec::new();
+    let mut seen: BTreeSet<String> = BTreeSet::new();
     for name in names {
         let of_pattern = |pattern: &str| -> Vec<&Item> {
             let meant = items
@@ -158,8 +159,7 @@ pub(super) fn look_up(
             picked.push(instance(place, name, &items)?);
         }
         for item in meant {
-            let is_same = |known: &Item| known.status.name == item.status.name;
-            if !picked.iter().any(is_same) {
+            if seen.insert(item.status.name.clone()) {
                 picked.push(item.clone());
             }
         }
@@ -311,16 +311,22 @@ fn first_problem(error: &LoadError) -> String {
     }
 }
 
-/// The names in the daemon's list of enabled units: one a line, up to a tab.
+/// The names in the daemon's list of enabled units, sorted: one a line, up to a tab.
 pub(super) fn enabled(place: &Place) -> Vec<String> {
     let text = std::fs::read_to_string(place.home.enabled()).unwrap_or_default();
     let names = text.lines().filter_map(|line| line.split('\t').next());
-    names.map(str::to_owned).collect()
+    let mut names: Vec<String> = names.map(str::to_owned).collect();
+    names.sort_unstable();
+    names
 }
 
-/// Whether a unit, or the template that it is an instance of, is among these.
+/// Whether a unit, or the template that it is an instance of, is among these, which are sorted.
 fn is_enabled(enabled: &[String], name: &UnitName) -> bool {
-    let has = |name: &UnitName| enabled.iter().any(|known| known == name.as_str());
+    let has = |name: &UnitName| {
+        enabled
+            .binary_search_by(|known| known.as_str().cmp(name.as_str()))
+            .is_ok()
+    };
     has(name) || (name.number().is_some() && name.template().is_some_and(|name| has(&name)))
 }
 

@@ -135,7 +135,7 @@ fn remark(spot: Spot) -> Remark {
 pub(super) struct Graph<'c> {
     context: &'c Context,
     /// Names of units that start with the daemon.
-    enabled: Vec<String>,
+    enabled: BTreeSet<String>,
     units: BTreeMap<UnitName, Unit>,
     /// Named and not to be read, and why.
     absent: BTreeMap<UnitName, LoadError>,
@@ -153,7 +153,7 @@ impl<'c> Graph<'c> {
     ) -> Self {
         let mut graph = Self {
             context,
-            enabled,
+            enabled: enabled.into_iter().collect(),
             units: BTreeMap::new(),
             absent: BTreeMap::new(),
             meant: BTreeMap::new(),
@@ -316,7 +316,7 @@ impl<'c> Graph<'c> {
 
     /// `WantedBy=` and `RequiredBy=` count for enabled units alone, as in systemd.
     fn installs(&self, unit: &Unit, findings: &mut Vec<Finding>) {
-        let is_enabled = self.enabled.iter().any(|name| name == unit.name.as_str());
+        let is_enabled = self.enabled.contains(unit.name.as_str());
         for (key, names) in installs(unit) {
             for name in names {
                 let spot = Spot::new("install", key, Part::Name(name.clone()));
