@@ -9,6 +9,8 @@
 
 #[path = "../../tests/simulation/entropy.rs"]
 mod entropy;
+#[path = "../../tests/simulation/foresight.rs"]
+mod foresight;
 #[path = "../../tests/simulation/game.rs"]
 mod game;
 #[path = "../../tests/simulation/grammar.rs"]
@@ -23,6 +25,8 @@ mod rules;
 mod shorten;
 #[path = "../../tests/simulation/sweep.rs"]
 mod sweep;
+#[path = "../../tests/simulation/ties.rs"]
+mod ties;
 #[path = "../../tests/simulation/trace.rs"]
 mod trace;
 #[path = "../../tests/simulation/units.rs"]

@@ -3,8 +3,8 @@
 
 use super::args::Given;
 use super::commands::{
-    cat, check, daemon, diff, edit, enable, freeze, help, list, logs, probe, run, scale, schema,
-    set, show, startup, status, tree, up, upgrade, verbs,
+    cat, check, daemon, diff, edit, enable, freeze, help, list, logs, plan, probe, run, scale,
+    schema, set, show, startup, status, tree, up, upgrade, verbs,
 };
 use super::exit::{Exit, Failure};
 
@@ -172,6 +172,7 @@ pub(super) const COMMANDS: &[&Row] = &[
     &status::ROW,
     &logs::ROW,
     &tree::ROW,
+    &plan::ROW,
     &check::ROW,
     &cat::ROW,
     &show::ROW,

@@ -277,7 +277,7 @@ fn from_file(listed: &Listed, result: Result<Unit, LoadError>, enabled: bool) ->
             unit.kind().clone_into(&mut status.kind);
             status.requires = unit.requires.iter().map(ToString::to_string).collect();
             status.description = unit.description;
-            status.documentation = unit.documentation;
+            status.documentation = unit.documentation.into_iter().collect();
         }
         Err(error) => {
             "error".clone_into(&mut status.state);

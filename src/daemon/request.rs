@@ -18,7 +18,7 @@ use super::instances::{Counts, Over};
 use super::loader::{Among, Loaded, Loader, Reading};
 use super::session::Heard;
 use super::sources::{SessionId, Source};
-use super::{answer, status, text};
+use super::{answer, planning, status, text};
 
 /// What a command comes to.
 enum Course {
@@ -153,6 +153,10 @@ impl Daemon {
             Command::Set { names, settings } => {
                 let targets = loader.resolve(names, Among::Loaded)?;
                 Course::Answer(self.set(&targets, &settings)?)
+            }
+            Command::Plan { names, wish } => {
+                let steps = planning::plan(&self.engine, &loader, names, wish)?;
+                Course::Answer(Final::Plan(steps))
             }
             Command::Definitions { names } => {
                 let targets = loader.resolve(names, Among::Loaded)?;
@@ -373,6 +377,6 @@ fn log_answer(last: Final) {
                 }
             }
         }
-        Final::Units(_) | Final::Daemon(_) | Final::Said(_) => {}
+        Final::Units(_) | Final::Daemon(_) | Final::Plan(_) | Final::Said(_) => {}
     }
 }

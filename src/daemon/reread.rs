@@ -151,6 +151,7 @@ impl Daemon {
 
     fn definitions(&self, names: &[UnitName]) -> Vec<Progress> {
         let mut frames = Vec::new();
+        let asked = self.enabled.asked();
         for name in names {
             let unit = self.engine.id(name).and_then(|id| self.engine.unit(id));
             let Some(unit) = unit else {
@@ -159,12 +160,10 @@ impl Daemon {
             let text = encode_definitions(&[SavedDefinition::of(unit)]);
             let text = String::from_utf8(text).unwrap_or_default();
             frames.push(told(name, ProgressKind::Definition, text));
-            let (wants, requires) = self.enabled.pulled_in_by(name);
-            let wants = wants.iter().map(|unit| format!("Wants {unit}"));
-            let lines: Vec<String> = wants
-                .chain(requires.iter().map(|unit| format!("Requires {unit}")))
-                .collect();
-            if !lines.is_empty() {
+            if let Some(asked) = asked.get(name) {
+                let wants = asked.wants.iter().map(|unit| format!("Wants {unit}"));
+                let requires = asked.requires.iter().map(|unit| format!("Requires {unit}"));
+                let lines: Vec<String> = wants.chain(requires).collect();
                 frames.push(told(name, ProgressKind::PulledIn, lines.join("\n")));
             }
         }

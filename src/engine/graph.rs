@@ -9,17 +9,17 @@ use crate::unit::{Relation, Unit, UnitName};
 
 use super::UnitId;
 
-/// One unit's neighbours.
+/// One unit's neighbours. Of thousands of units each has its own: every list is as long as it has to be.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Edges {
-    pub(super) requires: Vec<UnitId>,
-    pub(super) wants: Vec<UnitId>,
+    pub(super) requires: Box<[UnitId]>,
+    pub(super) wants: Box<[UnitId]>,
     /// What comes before this unit in order.
-    pub(super) after: Vec<UnitId>,
-    pub(super) required_by: Vec<UnitId>,
+    pub(super) after: Box<[UnitId]>,
+    pub(super) required_by: Box<[UnitId]>,
     /// What comes after this unit in order.
-    pub(super) followers: Vec<UnitId>,
-    pub(super) wanted_by: Vec<UnitId>,
+    pub(super) followers: Box<[UnitId]>,
+    pub(super) wanted_by: Box<[UnitId]>,
     /// `None`: none of them.
     rare: Option<Box<Rare>>,
 }
@@ -75,6 +75,17 @@ impl Edges {
         self.rare.as_deref().unwrap_or(&NONE)
     }
 
+    fn often(&mut self, edge: Often) -> &mut Box<[UnitId]> {
+        match edge {
+            Often::Requires => &mut self.requires,
+            Often::Wants => &mut self.wants,
+            Often::After => &mut self.after,
+            Often::RequiredBy => &mut self.required_by,
+            Often::Followers => &mut self.followers,
+            Often::WantedBy => &mut self.wanted_by,
+        }
+    }
+
     /// Who keeps this unit from being unneeded, unless they rest.
     pub(super) fn holders(&self) -> impl Iterator<Item = &UnitId> {
         let rare = self.rare();
@@ -88,42 +99,127 @@ impl Edges {
     }
 }
 
+/// The edges that many units have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Often {
+    Requires,
+    Wants,
+    After,
+    RequiredBy,
+    Followers,
+    WantedBy,
+}
+
 /// All edges between the known units.
 #[derive(Debug, Default)]
 pub(super) struct Graph {
-    edges: BTreeMap<UnitId, Edges>,
+    /// By id.
+    edges: Vec<(UnitId, Edges)>,
     none: Edges,
 }
 
 impl Graph {
+    /// `units`: by id.
     pub(super) fn new(units: &[(UnitId, &Unit)], names: &BTreeMap<UnitName, UnitId>) -> Self {
-        let mut edges: BTreeMap<UnitId, Edges> = units
-            .iter()
-            .map(|(id, _)| (*id, Edges::default()))
-            .collect();
+        let mut graph = Self {
+            edges: units
+                .iter()
+                .map(|(id, _)| (*id, Edges::default()))
+                .collect(),
+            none: Edges::default(),
+        };
+        let mut often = Vec::new();
         for (id, unit) in units {
             for (relation, name) in unit.neighbours() {
-                if let Some(other) = names.get(name) {
-                    relate(&mut edges, *id, relation, *other);
+                match names.get(name) {
+                    Some(other) if other != id => graph.relate(*id, relation, *other, &mut often),
+                    Some(_) | None => {}
                 }
             }
         }
-        for (id, unit) in units {
-            if unit.relations().stop_when_unneeded {
-                let edges_of = edges.get(id).cloned().unwrap_or_default();
-                for holder in edges_of.holders() {
-                    link(&mut edges, *holder, *id, |e| &mut e.rare_mut().holds);
-                }
+        // As they were written, within each list.
+        often.sort_by_key(|(unit, edge, _)| (*unit, *edge));
+        let mut seen = BTreeSet::new();
+        for list in often.chunk_by(|a, b| (a.0, a.1) == (b.0, b.1)) {
+            let [(unit, edge, _), ..] = list else {
+                continue;
+            };
+            seen.clear();
+            let others = list.iter().map(|(_, _, other)| *other);
+            let others: Box<[UnitId]> = others.filter(|other| seen.insert(*other)).collect();
+            if let Some(edges) = graph.of_mut(*unit) {
+                *edges.often(*edge) = others;
             }
         }
-        Self {
-            edges,
-            none: Edges::default(),
+        for (id, _) in units
+            .iter()
+            .filter(|(_, unit)| unit.relations().stop_when_unneeded)
+        {
+            let holders: Vec<UnitId> = graph.of(*id).holders().copied().collect();
+            for holder in holders {
+                graph.link(holder, *id, |rare| &mut rare.holds);
+            }
         }
+        graph
     }
 
     pub(super) fn of(&self, unit: UnitId) -> &Edges {
-        self.edges.get(&unit).unwrap_or(&self.none)
+        let place = self.edges.binary_search_by_key(&unit, |(id, _)| *id).ok();
+        let found = place.and_then(|place| self.edges.get(place));
+        found.map_or(&self.none, |(_, edges)| edges)
+    }
+
+    fn of_mut(&mut self, unit: UnitId) -> Option<&mut Edges> {
+        let place = self.edges.binary_search_by_key(&unit, |(id, _)| *id).ok()?;
+        self.edges.get_mut(place).map(|(_, edges)| edges)
+    }
+
+    /// Both ends of what `unit` says of `other`. Those that many units have are gathered in `often`.
+    fn relate(
+        &mut self,
+        unit: UnitId,
+        relation: Relation,
+        other: UnitId,
+        often: &mut Vec<(UnitId, Often, UnitId)>,
+    ) {
+        let mut tie = |edge, back| often.extend([(unit, edge, other), (other, back, unit)]);
+        match relation {
+            Relation::Requires => tie(Often::Requires, Often::RequiredBy),
+            Relation::Wants => tie(Often::Wants, Often::WantedBy),
+            Relation::After => tie(Often::After, Often::Followers),
+            Relation::Before => tie(Often::Followers, Often::After),
+            Relation::Requisite => {
+                self.link(unit, other, |rare| &mut rare.requisite);
+                self.link(other, unit, |rare| &mut rare.requisite_of);
+            }
+            Relation::BindsTo => {
+                self.link(unit, other, |rare| &mut rare.binds_to);
+                self.link(other, unit, |rare| &mut rare.bound_by);
+            }
+            Relation::PartOf => {
+                self.link(unit, other, |rare| &mut rare.part_of);
+                self.link(other, unit, |rare| &mut rare.parts);
+            }
+            Relation::Upholds => {
+                self.link(unit, other, |rare| &mut rare.upholds);
+                self.link(other, unit, |rare| &mut rare.upheld_by);
+            }
+            Relation::Conflicts => {
+                self.link(unit, other, |rare| &mut rare.conflicts);
+                self.link(other, unit, |rare| &mut rare.conflicted_by);
+            }
+            Relation::OnFailure => self.link(unit, other, |rare| &mut rare.on_failure),
+            Relation::OnSuccess => self.link(unit, other, |rare| &mut rare.on_success),
+        }
+    }
+
+    fn link(&mut self, from: UnitId, to: UnitId, list: fn(&mut Rare) -> &mut Vec<UnitId>) {
+        if let Some(edges) = self.of_mut(from) {
+            let list = list(edges.rare_mut());
+            if !list.contains(&to) {
+                list.push(to);
+            }
+        }
     }
 
     /// Every unit that this one's state may concern.
@@ -139,62 +235,12 @@ impl Graph {
             &rare.conflicted_by,
             &rare.holds,
         ];
-        often.into_iter().chain(seldom).flatten().copied()
-    }
-}
-
-/// Both ends of what `unit` says of `other`.
-fn relate(edges: &mut BTreeMap<UnitId, Edges>, unit: UnitId, relation: Relation, other: UnitId) {
-    let mut tie = |list: fn(&mut Edges) -> &mut Vec<UnitId>,
-                   back: fn(&mut Edges) -> &mut Vec<UnitId>| {
-        link(edges, unit, other, list);
-        link(edges, other, unit, back);
-    };
-    match relation {
-        Relation::Requires => tie(|e| &mut e.requires, |e| &mut e.required_by),
-        Relation::Wants => tie(|e| &mut e.wants, |e| &mut e.wanted_by),
-        Relation::Requisite => tie(
-            |e| &mut e.rare_mut().requisite,
-            |e| &mut e.rare_mut().requisite_of,
-        ),
-        Relation::BindsTo => tie(
-            |e| &mut e.rare_mut().binds_to,
-            |e| &mut e.rare_mut().bound_by,
-        ),
-        Relation::PartOf => tie(|e| &mut e.rare_mut().part_of, |e| &mut e.rare_mut().parts),
-        Relation::Upholds => tie(
-            |e| &mut e.rare_mut().upholds,
-            |e| &mut e.rare_mut().upheld_by,
-        ),
-        Relation::Conflicts => tie(
-            |e| &mut e.rare_mut().conflicts,
-            |e| &mut e.rare_mut().conflicted_by,
-        ),
-        Relation::OnFailure => link(edges, unit, other, |e| &mut e.rare_mut().on_failure),
-        Relation::OnSuccess => link(edges, unit, other, |e| &mut e.rare_mut().on_success),
-        Relation::After => order(edges, other, unit),
-        Relation::Before => order(edges, unit, other),
-    }
-}
-
-fn order(edges: &mut BTreeMap<UnitId, Edges>, first: UnitId, then: UnitId) {
-    link(edges, then, first, |edges| &mut edges.after);
-    link(edges, first, then, |edges| &mut edges.followers);
-}
-
-fn link(
-    edges: &mut BTreeMap<UnitId, Edges>,
-    from: UnitId,
-    to: UnitId,
-    list: impl Fn(&mut Edges) -> &mut Vec<UnitId>,
-) {
-    if from != to
-        && let Some(edges) = edges.get_mut(&from)
-    {
-        let list = list(edges);
-        if !list.contains(&to) {
-            list.push(to);
-        }
+        let seldom = seldom.into_iter().flatten();
+        often
+            .into_iter()
+            .flat_map(|list| list.iter())
+            .chain(seldom)
+            .copied()
     }
 }
 

@@ -60,7 +60,7 @@ mod view;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 pub use cell::{Action, Input, action};
-pub use command::{Asker, Command, Scope, Verb, Wait};
+pub use command::{Asker, Command, Planned, Scope, Verb, Wait};
 pub use effect::{
     Answer, Change, Effect, Impossible, Notice, Outcome, Refusal, Retry, Role, RunResult, Spawn,
     Target,

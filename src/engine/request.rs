@@ -100,6 +100,8 @@ impl Engine {
         absent: &[Absent],
     ) -> Result<Vec<(UnitName, String)>, Refusal> {
         let new: BTreeMap<&UnitName, &Unit> = definitions.iter().map(|u| (&u.name, u)).collect();
+        // Most requests change no edge: those of thousands of units are not looked at for them.
+        let is_other_graph = new.values().any(|unit| self.relates_otherwise(unit));
         let unknown = new
             .keys()
             .filter(|name| !self.names.contains_key(*name))
@@ -107,7 +109,7 @@ impl Engine {
         if self.services.len() + unknown > UNITS_MAX {
             return Err(Refusal::TooMany);
         }
-        if !new.is_empty() {
+        if is_other_graph {
             let known = self.services.values().map(|service| service.newest());
             let rest = known.filter(|unit| !new.contains_key(&unit.name));
             if let Some(cycle) = find_cycle(rest.chain(new.values().copied())) {
@@ -127,6 +129,16 @@ impl Engine {
         }
     }
 
+    /// Whether the graph is another one with this definition than with the one that counts now.
+    pub(super) fn relates_otherwise(&self, unit: &Unit) -> bool {
+        let known = self.id(&unit.name).and_then(|id| self.service(id));
+        known.is_none_or(|known| {
+            let known = known.newest();
+            let unneeded = |unit: &Unit| unit.relations().stop_when_unneeded;
+            unneeded(known) != unneeded(unit) || !known.neighbours().eq(unit.neighbours())
+        })
+    }
+
     /// Whether everything that the targets require can be started at all. Gives the wanted units that cannot.
     fn startable(
         &self,
@@ -140,6 +152,8 @@ impl Engine {
                 self.service(id).map(Service::newest)
             })
         };
+        let absent: BTreeMap<&UnitName, &Absent> =
+            absent.iter().map(|absent| (&absent.name, absent)).collect();
         let mut left_out = Vec::new();
         let mut todo: Vec<(UnitName, UnitName, bool)> = wish
             .targets
@@ -156,7 +170,7 @@ impl Engine {
                 continue;
             }
             // A unit that is down is not started as an old file had it.
-            let missing = absent.iter().find(|absent| absent.name == name);
+            let missing = absent.get(&name).copied();
             let problem = match (missing, find(&name)) {
                 (None, Some(unit)) => unfit(unit),
                 (None, None) if name == needed_by => Some(Refusal::Unknown { unit: name.clone() }),
@@ -294,9 +308,9 @@ impl Open {
 
     /// A unit that the wish takes along.
     pub(super) fn add(&mut self, unit: UnitId) {
-        if !self.units.contains(&unit) {
+        // Each unit is pending or has its outcome.
+        if !self.outcomes.contains_key(&unit) && self.pending.insert(unit) {
             self.units.push(unit);
-            self.pending.insert(unit);
         }
     }
 

@@ -5,7 +5,8 @@
 use std::path::PathBuf;
 
 use crate::engine::{
-    Core, Ending, FactFailure, FactGoal, FactPhase, FactRun, Facts, Moment, Role, RunId,
+    Core, Ending, FactFailure, FactGoal, FactPhase, FactRun, Facts, Moment, Monitor, Role, RunId,
+    RunResult,
 };
 use crate::unit::{Context, NotifyAccess, UnitName};
 
@@ -73,8 +74,14 @@ fn present() -> Saved {
                 core: Core::Dumped,
             }),
             watchdog_ms: Some(30_000),
-            monitor: None,
             runtime_due: Some(Moment(90_000)),
+            monitor: Some(Monitor {
+                unit: UnitName::parse("api").unwrap(),
+                result: RunResult {
+                    service_result: "exit-code",
+                    ending: Some(Ending::Code(3)),
+                },
+            }),
         },
         file: "/units/web@.service".to_owned(),
         hash: u64::MAX - 1,
@@ -116,6 +123,7 @@ fn facts_of_the_first_version_are_read() {
     first.facts.frozen = None;
     first.facts.watchdog_ms = None;
     first.facts.runtime_due = None;
+    first.facts.monitor = None;
     assert_eq!(decode_saved(&payload("facts-1.state")), Ok(first));
 }
 

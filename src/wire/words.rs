@@ -3,7 +3,7 @@
 use crate::engine::{Awaited, FactGoal, FactPhase, Role, Scope, Wait};
 use crate::unit::NotifyAccess;
 
-use super::{DecodeError, ErrorKind, ProgressKind, ResultKind};
+use super::{DecodeError, ErrorKind, PlanAct, ProgressKind, ResultKind};
 
 /// An enum whose every value has one word.
 pub(super) trait Word: Sized {
@@ -83,10 +83,20 @@ words! { ProgressKind, "progress":
     Warning = "warning",
 }
 
+words! { PlanAct, "act":
+    Stop = "stop",
+    Start = "start",
+    Keep = "keep",
+    Reload = "reload",
+    Nothing = "nothing",
+    LeftOut = "left-out",
+}
+
 words! { ResultKind, "result":
     Started = "started",
     AlreadyUp = "already-up",
     Completed = "completed",
+    Skipped = "skipped",
     Stopped = "stopped",
     AlreadyDown = "already-down",
     Reloaded = "reloaded",

@@ -16,6 +16,7 @@ mod ending;
 mod files;
 mod folders;
 mod freeze;
+mod graph;
 mod harness;
 mod home;
 mod inherits;

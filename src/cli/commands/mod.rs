@@ -10,6 +10,7 @@ pub(super) mod freeze;
 pub(super) mod help;
 pub(super) mod list;
 pub(super) mod logs;
+pub(super) mod plan;
 pub(super) mod probe;
 pub(super) mod rolling;
 pub(super) mod run;
