@@ -1,16 +1,16 @@
 //! Units as this room sees them: what the daemon says of those that it has loaded, and the files of all others.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::client::Client;
 use super::exit::{Exit, Failure};
 use super::instances::Instances;
 use super::place::Place;
-use super::render::{Files, Item};
+use super::render::{Files, Item, Origin};
 use super::text::clean;
 use super::usage::{Survey, Usage};
-use crate::daemon::unit_context;
+use crate::daemon::{Home, unit_context};
 use crate::engine::{Command, State};
 use crate::unit::{self, Listed, LoadError, SearchPath, Unit, UnitName, glob, unit_meant};
 use crate::wire::UnitStatus;
@@ -241,6 +241,7 @@ fn from_daemon(mut status: UnitStatus) -> Item {
         "error".clone_into(&mut status.state);
     }
     Item {
+        origin: origin(&status),
         status,
         usage: Usage::default(),
         files,
@@ -285,10 +286,26 @@ fn from_file(listed: &Listed, result: Result<Unit, LoadError>, enabled: bool) ->
         }
     }
     Item {
+        origin: origin(&status),
         status,
         usage: Usage::default(),
         files: Files::AsRead,
         fault,
+    }
+}
+
+/// Where what is known of it lies.
+fn origin(status: &UnitStatus) -> Origin {
+    let folder = Path::new(&status.file).parent();
+    // The daemon's path may have another name for the same folder.
+    let is_ours = |folder: &Path, home: &Home| {
+        let ours = home.transient();
+        let names = [folder, &ours].map(Path::file_name);
+        names[0] == names[1] && folder.canonicalize().ok() == ours.canonicalize().ok()
+    };
+    match (folder, Home::find()) {
+        (Some(folder), Ok(home)) if is_ours(folder, &home) => Origin::CommandLine,
+        _ => Origin::File,
     }
 }
 

@@ -9,8 +9,9 @@ use std::path::Path;
 use crate::engine::{Engine, Event, RunId, State, UnitId};
 use crate::sys::process::error_text;
 use crate::unit::{SearchPath, Unit, UnitName, glob};
-use crate::wire::{ResultKind, UnitResult};
+use crate::wire::{ErrorKind, ResultKind, UnitResult, WireError};
 
+use super::answer;
 use super::event_loop::Daemon;
 use super::loader::Loaded;
 use super::processes::Processes;
@@ -56,6 +57,17 @@ impl Daemon {
             }
         }
         loaded
+    }
+
+    /// Refuses what is gone once it is cleared, and perhaps before the next start of the daemon.
+    pub(super) fn is_to_stay(&self, unit: &Unit) -> Result<(), WireError> {
+        if !is_in(unit, &self.home.transient()) {
+            return Ok(());
+        }
+        let message = format!("{} was made by `run`, and is not kept", unit.name);
+        let own = self.home.services();
+        let hint = format!("copy {} to {} first", unit.path.display(), own.display());
+        Err(answer::error(ErrorKind::Failed, message, Some(hint)))
     }
 
     /// Whether nothing of it runs, nor will by itself.
