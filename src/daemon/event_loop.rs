@@ -377,6 +377,7 @@ impl Daemon {
                 self.processes
                     .apply(&effect, engine, sources, &mut self.events);
             }
+            Effect::Taken(_) | Effect::Explain(_) => {}
             Effect::Publish(change) => {
                 let unit = self.engine.id(&change.unit);
                 let cause = match unit {

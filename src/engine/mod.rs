@@ -13,6 +13,7 @@
 //! is the table in `cell.rs`; what it does is in `start.rs` and `stop.rs`. Nothing re-enters: a step that concerns
 //! others puts them on the worklist.
 
+mod because;
 mod cell;
 mod command;
 mod conclude;
@@ -52,10 +53,10 @@ pub use cell::{Action, Input, action};
 pub use command::{Asker, Command, Scope, Verb, Wait};
 pub use effect::{
     Answer, Change, Effect, Impossible, Notice, Outcome, Refusal, Retry, Role, RunResult, Spawn,
-    Target,
+    Taken, Target,
 };
 pub use event::{Absent, Core, Ending, Event, NoMain, SpawnFailure};
-pub use facts::{FactFailure, FactGoal, FactPhase, FactRun, Facts};
+pub use facts::{FactFailure, FactGoal, FactPhase, FactReason, FactRun, Facts};
 pub use graph::find_cycle;
 pub use id::{ChangeId, Moment, RequestId, RunId, UnitId};
 pub use oversight::Word;
@@ -106,6 +107,8 @@ pub struct Engine {
     last_unit: u64,
     last_run: u64,
     last_change: u64,
+    /// The wish that this event has brought, while it is taken up.
+    wish: Option<ChangeId>,
     chance: u64,
     heritage: Heritage,
 }
@@ -154,6 +157,7 @@ impl Engine {
             last_unit: 0,
             last_run: 0,
             last_change: 0,
+            wish: None,
             chance: seed | 1,
             heritage: Heritage::Torn,
         }
@@ -222,6 +226,8 @@ impl Engine {
             Event::Restored { unit, next, facts } => return self.on_restored((unit, next), &facts),
             Event::Tick => self.on_tick(),
         }
+        // What comes of it from here on follows from what it has marked.
+        self.wish = None;
         self.settle();
         self.finish_shutdown();
         self.hand_over();
@@ -364,12 +370,12 @@ impl Engine {
         self.changed.insert(unit);
         self.work.insert(unit);
         self.work.extend(self.graph.neighbours(unit));
+        if let Some(cause) = cause {
+            self.give_cause(unit, cause);
+        }
         let Some(service) = self.services.get_mut(&unit) else {
             return;
         };
-        if let Some(cause) = cause {
-            service.cause = cause;
-        }
         let to = service.state();
         if to == service.shown {
             return;
@@ -382,13 +388,16 @@ impl Engine {
             delay_ms: due.since_ms(self.now),
         });
         self.last_change += 1;
+        let id = ChangeId(self.last_change);
+        service.voice = Some(id);
         self.batch.push(Effect::Publish(Change {
-            id: ChangeId(self.last_change),
+            id,
             unit: service.unit.name.clone(),
             at: self.now,
             from,
             to,
             cause: service.cause.clone(),
+            because: service.because,
             retry,
         }));
     }

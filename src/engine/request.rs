@@ -100,6 +100,7 @@ impl Engine {
             reach.left_out.extend(self.id(&name));
             self.notify_one(wish.request, Notice::Warning { text });
         }
+        self.note_wish(wish);
         match wish.verb {
             Verb::Start => self.on_start(wish, &units, reach),
             Verb::Stop => self.on_stop(wish, &units, reach),

@@ -42,6 +42,10 @@ pub enum Cause {
     },
     /// It became ready.
     Ready,
+    /// It says that it reloads, and nobody has told it to.
+    Reloads,
+    /// Its reload is over.
+    Reloaded,
     /// Its `ExecCondition=` said that there is nothing to do, by ending so.
     Skipped(Box<str>),
     /// Its process ended by itself.

@@ -60,6 +60,8 @@ impl fmt::Display for Cause {
             Self::Ordered => f.write_str("its turn came"),
             Self::AutoRestart { attempt } => write!(f, "automatic restart {attempt}"),
             Self::Ready => f.write_str("it became ready"),
+            Self::Reloads => f.write_str("it says that it reloads"),
+            Self::Reloaded => f.write_str("its reload is over"),
             Self::Skipped(how) => {
                 write!(f, "skipped, its ExecCondition is not met: {how}")
             }

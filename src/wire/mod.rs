@@ -15,6 +15,7 @@ mod handover;
 mod message;
 mod notify;
 mod parse;
+mod reason;
 pub mod slot;
 mod state;
 mod words;

@@ -513,7 +513,12 @@ impl Game<'_> {
                     self.world.thaw(self.now, &definition.name, *unit);
                 }
             }
-            Effect::Publish(_) | Effect::Notify { .. } | Effect::Answer { .. } | Effect::Exit => {}
+            Effect::Taken(_)
+            | Effect::Explain(_)
+            | Effect::Publish(_)
+            | Effect::Notify { .. }
+            | Effect::Answer { .. }
+            | Effect::Exit => {}
         }
     }
 
@@ -531,6 +536,7 @@ impl Game<'_> {
         self.model.daemon_died(&self.saved);
         self.model.office = Office::Handover;
         self.engine = Engine::new(u64::from(entropy.below(1000)));
+        self.engine.count_changes_on_from(self.model.chains.last());
         self.facts.clear();
         let saved = self.saved.clone();
         for one in saved.values() {

@@ -3,6 +3,7 @@
 //!
 //! `DIAKONOS_SIM_SEED=n` plays one seed, `DIAKONOS_SIM_SEEDS=n` so many, `DIAKONOS_SIM_STEPS=n` steps in each.
 
+mod chain;
 mod entropy;
 mod game;
 mod grammar;
