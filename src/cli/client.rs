@@ -23,8 +23,8 @@ use crate::sys::poll::wait_readable;
 use crate::sys::process::{Pid, PidFd, error_text};
 use crate::sys::socket::{connect_within, peer};
 use crate::wire::{
-    CHUNK_MAX, Decoder, Final, Hello, PROTOCOL_VERSION, Reply, UnitStatus, decode_hello,
-    decode_reply, encode_hello, encode_request, frame,
+    Assembler, CHUNK_MAX, Decoder, Final, Hello, PROTOCOL_VERSION, Reply, UnitStatus, decode_hello,
+    encode_hello, encode_request, frame,
 };
 
 /// How long the daemon may take to say hello, and to answer what it can answer at once.
@@ -38,6 +38,7 @@ pub(super) struct Client {
     pub(super) place: Place,
     stream: UnixStream,
     decoder: Decoder,
+    assembler: Assembler,
     pid: Option<u32>,
     /// The daemon's process, to wait for its end.
     process: Option<PidFd>,
@@ -77,6 +78,7 @@ impl Client {
             place: place.clone(),
             stream,
             decoder: Decoder::new(),
+            assembler: Assembler::default(),
             pid: pid.map(Pid::as_raw),
             process: pid.and_then(|pid| PidFd::open(pid).ok()),
             version: String::new(),
@@ -170,13 +172,15 @@ impl Client {
         let Self {
             stream,
             decoder,
+            assembler,
             pid,
             process,
             version,
             gone,
             ..
         } = successor;
-        (self.stream, self.decoder, self.gone) = (stream, decoder, gone);
+        (self.stream, self.gone) = (stream, gone);
+        (self.decoder, self.assembler) = (decoder, assembler);
         (self.pid, self.process, self.version) = (pid, process, version);
     }
 
@@ -213,24 +217,28 @@ impl Client {
     /// The next reply; nothing if none comes in time. Should the daemon die, its successor is asked.
     pub(super) fn reply(&mut self, timeout_ms: u64) -> Result<Option<Reply>, Failure> {
         let deadline_ms = monotonic_ms().saturating_add(timeout_ms);
-        let payload = loop {
-            match self.payload(deadline_ms.saturating_sub(monotonic_ms())) {
-                Ok(Some(payload)) => break payload,
+        loop {
+            let payload = match self.payload(deadline_ms.saturating_sub(monotonic_ms())) {
+                Ok(Some(payload)) => payload,
                 Ok(None) => return Ok(None),
-                Err(failure) if self.gone => {
-                    if let Some(last) = self.recover(failure)? {
-                        return Ok(Some(Reply::Final(last)));
-                    }
-                }
+                Err(failure) if self.gone => match self.recover(failure)? {
+                    Some(last) => return Ok(Some(Reply::Final(last))),
+                    None => continue,
+                },
                 Err(failure) => return Err(failure),
+            };
+            let reply = self.assembler.take(&payload);
+            let reply = reply.map_err(|error| self.nonsense(&format!("its answer is {error}")))?;
+            match reply {
+                // Only a part of it.
+                None => {}
+                Some(Reply::Final(last)) => {
+                    self.wish = None;
+                    return Ok(Some(Reply::Final(last)));
+                }
+                Some(progress) => return Ok(Some(progress)),
             }
-        };
-        let reply = decode_reply(&payload)
-            .map_err(|error| self.nonsense(&format!("its answer is {error}")))?;
-        if matches!(reply, Reply::Final(_)) {
-            self.wish = None;
         }
-        Ok(Some(reply))
     }
 
     /// The daemon's number, as it is known to us.

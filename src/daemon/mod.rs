@@ -50,6 +50,7 @@ mod state;
 mod status;
 mod supervisor;
 mod text;
+mod turned_away;
 mod upgrade;
 mod watches;
 

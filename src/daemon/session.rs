@@ -17,16 +17,21 @@ use crate::sys::socket::{Peer, peer};
 use crate::sys::users::effective_uid;
 use crate::wire::{
     CHUNK_MAX, Decoder, ErrorKind, Final, HandedSession, HandedStage, Hello, PROTOCOL_VERSION,
-    Reply, Request, WireError, decode_hello, decode_request, encode_hello, encode_reply, frame,
+    Progress, ProgressKind, Reply, Request, WireError, decode_hello, decode_request, encode_hello,
+    frame, frame_reply,
 };
 
 use super::sources::{SessionId, Source, Sources};
+use super::turned_away::{busy, not_allowed, not_understood, other_version};
 
 /// Connections at a time; one more is told so and closed.
 const CLIENTS_MAX: usize = 256;
-/// Bytes that may wait for a client that does not read; the next reply after that costs the connection. One reply can
-/// be as long as a frame, so a client holds at most this and one frame.
+/// Bytes that may wait for a client that does not read; the next answer after that costs the connection. So a client
+/// holds at most this and one answer.
 const OUTPUT_MAX: usize = 1 << 20;
+/// Bytes that may wait before progress is left out: thousands of units may tell of theirs in one turn of the loop, in
+/// which no client can read.
+const PROGRESS_MAX: usize = OUTPUT_MAX / 2;
 /// Bytes read from one client before the others have their turn.
 const INPUT_TURN: usize = 64 << 10;
 /// Bytes of one read.
@@ -61,6 +66,8 @@ pub(super) struct Session {
     pub(super) sent: usize,
     /// The last write would have blocked, and no event has come since.
     blocked: bool,
+    /// Progress that this client did not get, since it reads too slowly.
+    left_out: u32,
 }
 
 /// What came of looking at a session.
@@ -254,11 +261,17 @@ impl Sessions {
         let Some(session) = self.map.get_mut(&id) else {
             return;
         };
-        if session.output.len() - session.sent > OUTPUT_MAX {
+        let waiting = session.output.len() - session.sent;
+        if matches!(reply, Reply::Progress(_)) && waiting > PROGRESS_MAX {
+            session.left_out = session.left_out.saturating_add(1);
+            return;
+        }
+        if waiting > OUTPUT_MAX {
             ::log::warn!("closed the connection of a client that does not read");
             self.close(id, sources);
             return;
         }
+        session.tell_what_was_left_out(reply);
         session.say(reply);
         if matches!(reply, Reply::Final(_)) && matches!(session.stage, Stage::Busy(_)) {
             session.stage = match session.protocol {
@@ -319,6 +332,7 @@ impl Session {
             output: Vec::new(),
             sent: 0,
             blocked: false,
+            left_out: 0,
         }
     }
 
@@ -388,6 +402,19 @@ impl Session {
         append(reply, &mut self.output);
     }
 
+    /// In front of the next reply.
+    fn tell_what_was_left_out(&mut self, next: &Reply) {
+        let left_out = std::mem::take(&mut self.left_out);
+        if left_out > 0 && !matches!(next, Reply::Final(Final::Error(_))) {
+            self.say(&Reply::Progress(Progress {
+                kind: ProgressKind::Warning,
+                unit: String::new(),
+                text: format!("{left_out} lines of progress were left out: too many at once"),
+                in_ms: None,
+            }));
+        }
+    }
+
     fn flush(&mut self) -> io::Result<()> {
         while !self.blocked && self.sent < self.output.len() {
             let rest = self.output.get(self.sent..).unwrap_or_default();
@@ -421,14 +448,14 @@ fn greet(output: &mut Vec<u8>) {
 
 /// Appends a reply, or, when it is longer than a frame may be, an error that says so.
 fn append(reply: &Reply, output: &mut Vec<u8>) {
-    if let Err(error) = frame(&encode_reply(reply), output) {
+    if let Err(error) = frame_reply(reply, output) {
         let long = WireError {
             kind: ErrorKind::Failed,
             message: format!("the answer is too long: {error}"),
             hint: Some("ask for fewer units at a time".to_owned()),
         };
         // This one is short.
-        let _ = frame(&encode_reply(&Reply::Final(Final::Error(long))), output);
+        let _ = frame_reply(&Reply::Final(Final::Error(long)), output);
     }
 }
 
@@ -449,41 +476,4 @@ fn spare() -> Option<File> {
 
 fn refused(reason: &str) -> End {
     End::Refused(not_understood(reason))
-}
-
-fn not_understood(reason: &str) -> WireError {
-    WireError {
-        kind: ErrorKind::Usage,
-        message: format!("the daemon does not understand the request: {reason}"),
-        hint: None,
-    }
-}
-
-fn not_allowed(uid: u32) -> WireError {
-    WireError {
-        kind: ErrorKind::NotAllowed,
-        message: format!("this daemon serves its own user and root, not user {uid}"),
-        hint: None,
-    }
-}
-
-fn busy(reason: &str) -> WireError {
-    WireError {
-        kind: ErrorKind::Unavailable,
-        message: format!("the daemon cannot serve one more client: {reason}"),
-        hint: Some("try again when others have finished".to_owned()),
-    }
-}
-
-fn other_version(theirs: u32) -> WireError {
-    let ours = env!("CARGO_PKG_VERSION");
-    WireError {
-        kind: ErrorKind::Unavailable,
-        message: format!(
-            "the daemon is version {ours} (protocol {PROTOCOL_VERSION}), the client speaks protocol {theirs}"
-        ),
-        hint: Some(
-            "`diakonos upgrade` replaces the daemon by the program that is installed".to_owned(),
-        ),
-    }
 }

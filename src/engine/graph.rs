@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::unit::{Unit, UnitName};
+use crate::unit::{Relation, Unit, UnitName};
 
 use super::UnitId;
 
@@ -19,6 +19,57 @@ pub(super) struct Edges {
     pub(super) required_by: Vec<UnitId>,
     /// What comes after this unit in order.
     pub(super) followers: Vec<UnitId>,
+    pub(super) wanted_by: Vec<UnitId>,
+    /// `None`: none of them.
+    rare: Option<Box<Rare>>,
+}
+
+/// The edges that few units have: each of its own keys, and where others name it in theirs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Rare {
+    pub(super) requisite: Vec<UnitId>,
+    pub(super) requisite_of: Vec<UnitId>,
+    pub(super) binds_to: Vec<UnitId>,
+    pub(super) bound_by: Vec<UnitId>,
+    pub(super) part_of: Vec<UnitId>,
+    pub(super) parts: Vec<UnitId>,
+    pub(super) upholds: Vec<UnitId>,
+    pub(super) upheld_by: Vec<UnitId>,
+    pub(super) conflicts: Vec<UnitId>,
+    pub(super) conflicted_by: Vec<UnitId>,
+    pub(super) on_failure: Vec<UnitId>,
+    pub(super) on_success: Vec<UnitId>,
+}
+
+static NONE: Rare = Rare::none();
+
+impl Rare {
+    const fn none() -> Self {
+        Self {
+            requisite: Vec::new(),
+            requisite_of: Vec::new(),
+            binds_to: Vec::new(),
+            bound_by: Vec::new(),
+            part_of: Vec::new(),
+            parts: Vec::new(),
+            upholds: Vec::new(),
+            upheld_by: Vec::new(),
+            conflicts: Vec::new(),
+            conflicted_by: Vec::new(),
+            on_failure: Vec::new(),
+            on_success: Vec::new(),
+        }
+    }
+}
+
+impl Edges {
+    pub(super) fn rare(&self) -> &Rare {
+        self.rare.as_deref().unwrap_or(&NONE)
+    }
+
+    fn rare_mut(&mut self) -> &mut Rare {
+        self.rare.get_or_insert_with(|| Box::new(Rare::none()))
+    }
 }
 
 /// All edges between the known units.
@@ -35,18 +86,10 @@ impl Graph {
             .map(|(id, _)| (*id, Edges::default()))
             .collect();
         for (id, unit) in units {
-            for required in unit.requires.iter().filter_map(|name| names.get(name)) {
-                link(&mut edges, *id, *required, |edges| &mut edges.requires);
-                link(&mut edges, *required, *id, |edges| &mut edges.required_by);
-            }
-            for wanted in unit.wants.iter().filter_map(|name| names.get(name)) {
-                link(&mut edges, *id, *wanted, |edges| &mut edges.wants);
-            }
-            for first in unit.after.iter().filter_map(|name| names.get(name)) {
-                order(&mut edges, *first, *id);
-            }
-            for then in unit.before.iter().filter_map(|name| names.get(name)) {
-                order(&mut edges, *id, *then);
+            for (relation, name) in unit.neighbours() {
+                if let Some(other) = names.get(name) {
+                    relate(&mut edges, *id, relation, *other);
+                }
             }
         }
         Self {
@@ -62,12 +105,50 @@ impl Graph {
     /// Every unit that this one's state may concern.
     pub(super) fn neighbours(&self, unit: UnitId) -> impl Iterator<Item = UnitId> + '_ {
         let edges = self.of(unit);
-        edges
-            .after
-            .iter()
-            .chain(&edges.followers)
-            .chain(&edges.required_by)
-            .copied()
+        let rare = edges.rare();
+        let often = [&edges.after, &edges.followers, &edges.required_by];
+        let seldom = [
+            &rare.requisite_of,
+            &rare.bound_by,
+            &rare.upholds,
+            &rare.conflicts,
+            &rare.conflicted_by,
+        ];
+        often.into_iter().chain(seldom).flatten().copied()
+    }
+}
+
+/// Both ends of what `unit` says of `other`.
+fn relate(edges: &mut BTreeMap<UnitId, Edges>, unit: UnitId, relation: Relation, other: UnitId) {
+    let mut tie = |list: fn(&mut Edges) -> &mut Vec<UnitId>,
+                   back: fn(&mut Edges) -> &mut Vec<UnitId>| {
+        link(edges, unit, other, list);
+        link(edges, other, unit, back);
+    };
+    match relation {
+        Relation::Requires => tie(|e| &mut e.requires, |e| &mut e.required_by),
+        Relation::Wants => tie(|e| &mut e.wants, |e| &mut e.wanted_by),
+        Relation::Requisite => tie(
+            |e| &mut e.rare_mut().requisite,
+            |e| &mut e.rare_mut().requisite_of,
+        ),
+        Relation::BindsTo => tie(
+            |e| &mut e.rare_mut().binds_to,
+            |e| &mut e.rare_mut().bound_by,
+        ),
+        Relation::PartOf => tie(|e| &mut e.rare_mut().part_of, |e| &mut e.rare_mut().parts),
+        Relation::Upholds => tie(
+            |e| &mut e.rare_mut().upholds,
+            |e| &mut e.rare_mut().upheld_by,
+        ),
+        Relation::Conflicts => tie(
+            |e| &mut e.rare_mut().conflicts,
+            |e| &mut e.rare_mut().conflicted_by,
+        ),
+        Relation::OnFailure => link(edges, unit, other, |e| &mut e.rare_mut().on_failure),
+        Relation::OnSuccess => link(edges, unit, other, |e| &mut e.rare_mut().on_success),
+        Relation::After => order(edges, other, unit),
+        Relation::Before => order(edges, unit, other),
     }
 }
 

@@ -4,11 +4,12 @@
 
 use super::exec::swallowed_hint;
 use super::value::shorten;
-use super::{Exec, Unit};
+use super::{Exec, Part, Spot, Unit};
 
 /// Something that `check` warns of.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Warning {
+    pub spot: Spot,
     pub message: String,
     pub hint: String,
 }
@@ -20,6 +21,7 @@ pub fn lint(unit: &Unit) -> Vec<Warning> {
     for name in &unit.requires {
         if !unit.after.contains(name) && !unit.before.contains(name) {
             warnings.push(Warning {
+                spot: Spot::name("Requires", name),
                 message: format!(
                     "`{}` requires `{name}` and does not wait for it: it may be up before \
                      `{name}` has failed",
@@ -33,6 +35,7 @@ pub fn lint(unit: &Unit) -> Vec<Warning> {
         return warnings;
     };
     let all = [
+        ("ExecCondition", &service.condition),
         ("ExecStartPre", &service.start_pre),
         ("ExecStart", &service.start),
         ("ExecStartPost", &service.start_post),
@@ -46,6 +49,7 @@ pub fn lint(unit: &Unit) -> Vec<Warning> {
     {
         if let Some(hint) = swallowed_hint(exec) {
             warnings.push(Warning {
+                spot: Spot::text(key, &exec.program),
                 message: format!(
                     "{key}: the program is `{}`, blanks and all",
                     shorten(&exec.program)
@@ -55,6 +59,7 @@ pub fn lint(unit: &Unit) -> Vec<Warning> {
         }
         if let Some(word) = shell_word(exec) {
             warnings.push(Warning {
+                spot: Spot::text(key, word),
                 message: format!(
                     "{key}: `{}` gets the word `{}`, which only a shell would understand",
                     shorten(&exec.program),
@@ -64,9 +69,12 @@ pub fn lint(unit: &Unit) -> Vec<Warning> {
             });
         }
     }
-    let mut commands = all.iter().flat_map(|(_, execs)| execs.iter());
-    if unit.name.instance().is_some() && commands.any(keeps_instance) {
+    let keeps = |(_, execs): &&(&str, &Vec<Exec>)| execs.iter().any(keeps_instance);
+    if let Some((key, _)) = all.iter().find(keeps)
+        && unit.name.instance().is_some()
+    {
         warnings.push(Warning {
+            spot: Spot::new("service", key, Part::Value),
             message: format!("a command of `{}` is passed `%i` as it is", unit.name),
             hint: "an array of words is not expanded: write the command as one string".to_owned(),
         });

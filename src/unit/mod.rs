@@ -5,6 +5,7 @@
 
 mod call_names;
 mod capability;
+mod difference;
 mod environment;
 mod exec;
 mod family;
@@ -20,11 +21,15 @@ mod lint;
 mod model;
 mod name;
 mod nearest;
+mod origin;
 mod oversight;
 mod parse;
+mod place;
 mod print;
 mod probe;
 mod readiness;
+mod relation;
+mod renew;
 mod report;
 mod resources;
 mod restart;
@@ -42,6 +47,7 @@ mod value;
 pub mod words;
 
 pub use capability::Capabilities;
+pub use difference::{Difference, differences, plain, properties};
 pub use environment::{EnvironmentError, EnvironmentFault, parse_environment_file};
 pub use exec::swallowed_hint;
 pub use family::Families;
@@ -54,17 +60,21 @@ pub use lint::{Warning, lint};
 pub use model::*;
 pub use name::{NameError, UnitName};
 pub use nearest::{did_you_mean, nearest};
+pub use origin::{Origin, origins};
 pub use oversight::{NotifyAccess, Oversight};
 pub use parse::parse;
+pub use place::{Part, Remark, Spot, locate};
 pub use print::{same_meaning, to_toml};
 pub use probe::{Endpoint, Page, Probe};
 pub use readiness::Readiness;
+pub use relation::{Relation, Relations};
 pub use report::{Problem, Report};
 pub use resources::*;
 pub use sandbox::{ProtectHome, ProtectSystem, Sandbox, SandboxPath};
 pub use scheduling::{CpuScheduling, IoScheduling, Scheduling};
 pub use search::{
-    Found, Listed, Listing, LoadError, SearchPath, Skipped, files, hash_on_disk, load, load_file,
+    Found, Listed, Listing, LoadError, SearchPath, Skipped, files, hash_on_disk, load,
+    load_changed, load_file,
 };
 pub use signal::Signal;
 pub use span::{Span, SpanError};

@@ -7,8 +7,8 @@ use std::fmt;
 use std::path::PathBuf;
 
 use super::{
-    Folders, Kill, Limit, Oversight, Preserve, Readiness, Resources, Sandbox, Scheduling, Signal,
-    Span, UnitName,
+    Folders, Kill, Limit, Oversight, Preserve, Readiness, Relations, Resources, Sandbox,
+    Scheduling, Signal, Span, UnitName,
 };
 
 /// A unit: a service, or (without [`Unit::service`]) a group that is nothing but its dependencies.
@@ -25,6 +25,8 @@ pub struct Unit {
     pub wants: Vec<UnitName>,
     pub after: Vec<UnitName>,
     pub before: Vec<UnitName>,
+    /// `None` where every key of it has its default.
+    pub relations: Option<Box<Relations>>,
     pub start_limit: StartLimit,
     pub install: Install,
     /// Keys that the parser knows and this version does not act on: `start` refuses by their name.

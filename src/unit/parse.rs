@@ -15,7 +15,7 @@ use super::keys::{self, Key, SECTIONS};
 use super::report::{Fault, Report, Source, did_you_mean};
 use super::specifier::{Context, Scope};
 use super::value::{self, Value};
-use super::{Install, StartLimit, Unhonoured, Unit, UnitName, nearest, service};
+use super::{Install, StartLimit, Unhonoured, Unit, UnitName, nearest, relation, service};
 
 /// So many problems are looked for: one in every word of a file of rubbish would take long to tell.
 const MAX_FINDINGS: usize = 500;
@@ -70,6 +70,7 @@ fn read_unit(reader: &mut Reader) -> Unit {
         wants: reader.others("Wants"),
         after: reader.others("After"),
         before: reader.others("Before"),
+        relations: relation::read(reader),
         start_limit: StartLimit {
             interval: reader.one("unit", "StartLimitIntervalSec", |v, _| value::span(v)),
             burst: reader.one("unit", "StartLimitBurst", |v, _| {
@@ -114,7 +115,7 @@ pub(super) struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    fn new(sources: &'a [Source], scope: Scope<'a>) -> Self {
+    pub(super) fn new(sources: &'a [Source], scope: Scope<'a>) -> Self {
         let mut reader = Self {
             scope,
             sources,
@@ -223,7 +224,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads a list of units among which the unit itself cannot be.
-    fn others(&mut self, key: &'static str) -> Vec<UnitName> {
+    pub(super) fn others(&mut self, key: &'static str) -> Vec<UnitName> {
         let names = self.names("unit", key);
         if names.contains(self.scope.name) {
             let message = format!("{key}= names the unit itself");
@@ -276,6 +277,17 @@ impl<'a> Reader<'a> {
     /// In which file a key stands: 0 is the unit's own, then its drop-ins in their order.
     pub(super) fn origin(&self, section: &'static str, key: &'static str) -> Option<usize> {
         self.entries.get(&(section, key)).map(|entry| entry.source)
+    }
+
+    /// Where the key that holds stands: the number of its source, the key's place there, and its value.
+    pub(super) fn written(
+        &self,
+        section: &str,
+        key: &str,
+    ) -> Option<(usize, Range<usize>, &Value)> {
+        let known = keys::find(section, key)?;
+        let entry = self.entries.get(&(known.section, known.name))?;
+        Some((entry.source, entry.key.clone(), &entry.node))
     }
 
     /// Notes a key that is right and not acted on in this version, at least not with this value.

@@ -9,8 +9,8 @@ use super::service::KINDS;
 use super::stream::{input_word, output_word};
 use super::words::quote;
 use super::{
-    Exec, Probe, Readiness, Restart, Service, Span, StatusSet, Unit, UnitName, WorkingDirectory,
-    size,
+    Exec, Probe, Readiness, Relation, Restart, Service, Span, StatusSet, Unit, UnitName,
+    WorkingDirectory, size,
 };
 
 /// Writes a unit as a file that reads back as the same unit.
@@ -27,10 +27,13 @@ pub fn to_toml(unit: &Unit) -> String {
         "Documentation",
         unit.documentation.iter().map(|link| literal(link)),
     );
-    page.names("Requires", &unit.requires);
-    page.names("Wants", &unit.wants);
-    page.names("After", &unit.after);
-    page.names("Before", &unit.before);
+    for relation in Relation::ALL {
+        page.names(relation.key(), unit.named_in(relation));
+    }
+    let relations = unit.relations();
+    page.flag("RefuseManualStart", relations.refuse_manual_start);
+    page.flag("RefuseManualStop", relations.refuse_manual_stop);
+    page.flag("StopWhenUnneeded", relations.stop_when_unneeded);
     page.span("StartLimitIntervalSec", unit.start_limit.interval);
     if let Some(burst) = unit.start_limit.burst {
         page.bare("StartLimitBurst", &burst.to_string());
@@ -121,6 +124,13 @@ impl Page {
 
     pub(super) fn text(&mut self, key: &str, text: &str) {
         self.bare(key, &string(text));
+    }
+
+    /// A flag that is off where it is left out.
+    fn flag(&mut self, key: &str, is_set: bool) {
+        if is_set {
+            self.bare(key, "true");
+        }
     }
 
     fn number(&mut self, key: &str, number: Option<impl ToString>) {

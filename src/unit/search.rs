@@ -196,6 +196,38 @@ pub fn load_file(path: &Path, name: &UnitName, context: &Context) -> Result<Unit
     parse_sources(&sources, name, context).map_err(LoadError::Invalid)
 }
 
+/// Reads a unit as it would be if one of its files, `changed.0`, held this text: its own, or a drop-in that need not be
+/// there yet.
+///
+/// # Errors
+/// Another file of it cannot be read, or something in it is wrong.
+pub fn load_changed(
+    path: &Path,
+    changed: (&Path, &str),
+    name: &UnitName,
+    context: &Context,
+) -> Result<Unit, LoadError> {
+    let mut paths = files(path, name)?;
+    if !paths.iter().any(|known| known == changed.0) {
+        let place = paths.iter().skip(1).position(|known| {
+            known.parent() == changed.0.parent() && known.file_name() > changed.0.file_name()
+        });
+        paths.insert(
+            place.map_or(paths.len(), |place| place + 1),
+            changed.0.to_owned(),
+        );
+    }
+    let sources = paths.iter().map(|known| match known == changed.0 {
+        true => Ok(Source {
+            path: known.clone(),
+            text: changed.1.to_owned(),
+        }),
+        false => read_source(known),
+    });
+    let sources = sources.collect::<Result<Vec<_>, _>>()?;
+    parse_sources(&sources, name, context).map_err(LoadError::Invalid)
+}
+
 /// The content hash of a unit's file and drop-ins as they are on disk: equal to [`Unit::hash`] while nothing changed.
 ///
 /// # Errors
@@ -204,7 +236,7 @@ pub fn hash_on_disk(path: &Path, name: &UnitName) -> Result<u64, LoadError> {
     Ok(hash::of_sources(&read_sources(path, name)?))
 }
 
-fn read_sources(path: &Path, name: &UnitName) -> Result<Vec<Source>, LoadError> {
+pub(super) fn read_sources(path: &Path, name: &UnitName) -> Result<Vec<Source>, LoadError> {
     files(path, name)?
         .iter()
         .map(|file| read_source(file))

@@ -21,6 +21,8 @@ const REPLY: Bounds = Bounds {
 #[derive(Serialize, Deserialize)]
 struct WireReply {
     reply: Option<String>,
+    /// Whether more of the same answer follows in the next frame.
+    more: Option<bool>,
     progress: Option<WireProgress>,
     results: Option<Vec<WireResult>>,
     units: Option<Vec<WireUnit>>,
@@ -31,6 +33,7 @@ struct WireReply {
 
 const NO_REPLY: WireReply = WireReply {
     reply: None,
+    more: None,
     progress: None,
     results: None,
     units: None,
@@ -112,10 +115,24 @@ struct WireFailure {
     hint: Option<String>,
 }
 
-/// A payload for [`super::frame`], which refuses one that is too long: some 1,500 units in full.
+/// Whether a frame is the last of its answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum More {
+    Nothing,
+    Follows,
+}
+
+/// What one frame brings.
+pub(super) enum Piece {
+    Whole(Reply),
+    /// The next frame has more of it.
+    Part(Final),
+}
+
+/// A payload for [`super::frame`], which refuses one that is too long; [`super::frame_reply`] cuts it.
 #[must_use]
 pub fn encode_reply(reply: &Reply) -> Vec<u8> {
-    let (word, mut wire) = match reply {
+    let (word, wire) = match reply {
         Reply::Progress(progress) => (
             "progress",
             WireReply {
@@ -123,64 +140,94 @@ pub fn encode_reply(reply: &Reply) -> Vec<u8> {
                 ..NO_REPLY
             },
         ),
-        Reply::Final(last) => flatten(last),
+        Reply::Final(Final::Results(results)) => return encode_results(results, More::Nothing),
+        Reply::Final(Final::Units(units)) => return encode_units(units, More::Nothing),
+        Reply::Final(Final::Daemon(daemon)) => (
+            "daemon",
+            WireReply {
+                daemon: Some(WireDaemon::from(daemon)),
+                ..NO_REPLY
+            },
+        ),
+        Reply::Final(Final::Said(text)) => (
+            "said",
+            WireReply {
+                said: Some(text.clone()),
+                ..NO_REPLY
+            },
+        ),
+        Reply::Final(Final::Error(error)) => (
+            "error",
+            WireReply {
+                error: Some(WireFailure::from(error)),
+                ..NO_REPLY
+            },
+        ),
     };
+    encode(word, More::Nothing, wire)
+}
+
+/// Some of the results of an answer, or all.
+pub(super) fn encode_results(results: &[UnitResult], more: More) -> Vec<u8> {
+    let wire = WireReply {
+        results: Some(results.iter().map(WireResult::from).collect()),
+        ..NO_REPLY
+    };
+    encode("results", more, wire)
+}
+
+/// Some of the units of an answer, or all.
+pub(super) fn encode_units(units: &[UnitStatus], more: More) -> Vec<u8> {
+    let wire = WireReply {
+        units: Some(units.iter().map(WireUnit::from).collect()),
+        ..NO_REPLY
+    };
+    encode("units", more, wire)
+}
+
+fn encode(word: &str, more: More, mut wire: WireReply) -> Vec<u8> {
     wire.reply = Some(word.to_owned());
+    wire.more = (more == More::Follows).then_some(true);
     json::to_string(&wire).into_bytes()
 }
 
-/// Reads one frame of an answer.
+/// Reads one frame of an answer; [`super::Assembler`] puts those together that belong together.
 ///
 /// # Errors
 /// What is wrong with it: the daemon is of another version, or no daemon.
 pub fn decode_reply(payload: &[u8]) -> Result<Reply, DecodeError> {
-    let wire: WireReply = parse(payload, REPLY)?;
-    let word = required("reply", wire.reply.as_deref())?;
-    Ok(match word {
-        "progress" => Reply::Progress(required("progress", wire.progress)?.rich()?),
-        "results" => {
-            let results = at_most("results", UNITS_MAX, required("results", wire.results)?)?;
-            let results = results.into_iter().map(WireResult::rich);
-            Reply::Final(Final::Results(results.collect::<Result<_, _>>()?))
-        }
-        "units" => {
-            let units = at_most("units", UNITS_MAX, required("units", wire.units)?)?;
-            Reply::Final(Final::Units(
-                units.into_iter().map(WireUnit::rich).collect(),
-            ))
-        }
-        "daemon" => Reply::Final(Final::Daemon(required("daemon", wire.daemon)?.rich())),
-        "said" => Reply::Final(Final::Said(required("said", wire.said)?)),
-        "error" => Reply::Final(Final::Error(required("error", wire.error)?.rich()?)),
-        unknown => return Err(DecodeError::unknown_word("reply", unknown)),
+    decode_piece(payload).map(|piece| match piece {
+        Piece::Whole(reply) => reply,
+        Piece::Part(part) => Reply::Final(part),
     })
 }
 
-fn flatten(last: &Final) -> (&'static str, WireReply) {
-    let mut wire = NO_REPLY;
-    let word = match last {
-        Final::Results(results) => {
-            wire.results = Some(results.iter().map(WireResult::from).collect());
-            "results"
+pub(super) fn decode_piece(payload: &[u8]) -> Result<Piece, DecodeError> {
+    let wire: WireReply = parse(payload, REPLY)?;
+    let word = required("reply", wire.reply.as_deref())?;
+    let last = match word {
+        "progress" => {
+            let progress = required("progress", wire.progress)?.rich()?;
+            return Ok(Piece::Whole(Reply::Progress(progress)));
         }
-        Final::Units(units) => {
-            wire.units = Some(units.iter().map(WireUnit::from).collect());
-            "units"
+        "results" => {
+            let results = at_most("results", UNITS_MAX, required("results", wire.results)?)?;
+            let results = results.into_iter().map(WireResult::rich);
+            Final::Results(results.collect::<Result<_, _>>()?)
         }
-        Final::Daemon(daemon) => {
-            wire.daemon = Some(WireDaemon::from(daemon));
-            "daemon"
+        "units" => {
+            let units = at_most("units", UNITS_MAX, required("units", wire.units)?)?;
+            Final::Units(units.into_iter().map(WireUnit::rich).collect())
         }
-        Final::Said(text) => {
-            wire.said = Some(text.clone());
-            "said"
-        }
-        Final::Error(error) => {
-            wire.error = Some(WireFailure::from(error));
-            "error"
-        }
+        "daemon" => Final::Daemon(required("daemon", wire.daemon)?.rich()),
+        "said" => Final::Said(required("said", wire.said)?),
+        "error" => Final::Error(required("error", wire.error)?.rich()?),
+        unknown => return Err(DecodeError::unknown_word("reply", unknown)),
     };
-    (word, wire)
+    Ok(match wire.more {
+        Some(true) => Piece::Part(last),
+        Some(false) | None => Piece::Whole(Reply::Final(last)),
+    })
 }
 
 impl From<&Progress> for WireProgress {
@@ -492,13 +539,5 @@ mod tests {
             refused(r#"{"reply":"results","results":[{"unit":"a","kind":"odd","text":""}]}"#),
             "unknown result `odd`"
         );
-    }
-
-    #[test]
-    fn a_thousand_units_fit_in_a_frame_and_too_many_are_an_error_value() {
-        let mut out = Vec::new();
-        let encode = |count| encode_reply(&Reply::Final(Final::Units(vec![status(); count])));
-        assert_eq!(super::super::frame(&encode(1000), &mut out), Ok(()));
-        assert!(super::super::frame(&encode(UNITS_MAX), &mut out).is_err());
     }
 }

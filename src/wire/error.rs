@@ -23,6 +23,8 @@ pub enum DecodeError {
     OutOfRange { field: &'static str },
     /// A list or text longer than it may be.
     Long { field: &'static str, limit: usize },
+    /// A part of another answer than the one begun.
+    Mixed,
     /// A saved state of a version that this program cannot read, since it is newer than the program.
     UnknownVersion { found: u32, newest: u32 },
 }
@@ -63,6 +65,7 @@ impl fmt::Display for DecodeError {
             Self::UnknownWord { field, word } => write!(f, "unknown {field} `{word}`"),
             Self::OutOfRange { field } => write!(f, "`{field}` is out of range"),
             Self::Long { field, limit } => write!(f, "`{field}` is longer than {limit}"),
+            Self::Mixed => f.write_str("parts of different answers"),
             Self::UnknownVersion { found, newest } => {
                 write!(
                     f,

@@ -15,6 +15,7 @@ mod handover;
 mod message;
 mod notify;
 mod parse;
+mod parts;
 mod reason;
 pub mod slot;
 mod state;
@@ -30,4 +31,5 @@ pub use handover::{
 };
 pub use message::*;
 pub use notify::{ASSIGNMENTS_MAX, Assignment, DATAGRAM_MAX, parse_notify};
+pub use parts::{Assembler, frame_reply};
 pub use state::{STORED_MAX, Saved, SavedDescriptor, decode_saved, encode_saved};

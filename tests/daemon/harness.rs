@@ -16,7 +16,7 @@ use diakonos::sys::poll::wait_readable;
 use diakonos::sys::process::{Pid, PidFd};
 use diakonos::sys::{files, proc};
 use diakonos::wire::{
-    self, Decoder, Final, Hello, PROTOCOL_VERSION, Progress, Reply, Request, ResultKind,
+    self, Assembler, Decoder, Final, Hello, PROTOCOL_VERSION, Progress, Reply, Request, ResultKind,
     UnitResult, UnitStatus, WireError,
 };
 
@@ -193,6 +193,7 @@ impl Bench {
         let mut client = Client {
             stream,
             decoder: Decoder::new(),
+            assembler: Assembler::default(),
             directories: vec![self.units().display().to_string()],
         };
         client.hello(PROTOCOL_VERSION);
@@ -477,6 +478,7 @@ impl Done {
 pub(crate) struct Client {
     stream: UnixStream,
     decoder: Decoder,
+    assembler: Assembler,
     directories: Vec<String>,
 }
 
@@ -517,7 +519,12 @@ impl Client {
     }
 
     pub(crate) fn reply(&mut self) -> Reply {
-        wire::decode_reply(&self.payload()).unwrap()
+        loop {
+            let payload = self.payload();
+            if let Some(reply) = self.assembler.take(&payload).unwrap() {
+                return reply;
+            }
+        }
     }
 
     pub(crate) fn done(&mut self) -> Done {

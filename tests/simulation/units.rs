@@ -36,6 +36,7 @@ pub(crate) fn group(text: &str) -> Unit {
         wants: Vec::new(),
         after: Vec::new(),
         before: Vec::new(),
+        relations: None,
         start_limit: StartLimit::default(),
         install: Install::default(),
         unhonoured: Vec::new(),

@@ -175,3 +175,50 @@ fn files_that_are_no_text_are_refused() {
     let error = load(&folder.0);
     assert!(error.ends_with("it is not a regular file"), "{error}");
 }
+
+#[test]
+fn a_changed_text_is_read_among_the_drop_ins() {
+    let folder = Folder::new();
+    let file = folder.write("web.service", SIMPLE);
+    let last = folder.write("web.service.d/20.toml", "[service]\nUMask = '027'\n");
+    let first = folder.0.join("web.service.d/10.toml");
+    let web = name("web");
+    let umask = |changed: &std::path::Path, text: &str| {
+        let unit = load_changed(&file, (changed, text), &web, &context()).unwrap();
+        (
+            unit.service.unwrap().umask,
+            fs::read_to_string(&last).unwrap().len(),
+        )
+    };
+    // One that is not there yet comes where its name stands in the order.
+    assert_eq!(umask(&first, "[service]\nUMask = '077'\n").0, 0o027);
+    assert_eq!(umask(&last, "[service]\nUMask = '077'\n").0, 0o077);
+    assert_eq!(
+        umask(&file, "[service]\nExecStart = 'b'\nUMask = '077'\n").0,
+        0o027
+    );
+    let broken = load_changed(&file, (&last, "[service]\nUmask = 1\n"), &web, &context());
+    assert!(broken.unwrap_err().to_string().contains("20.toml:2:"));
+}
+
+#[test]
+fn the_place_of_a_key_is_where_it_was_written_last() {
+    let folder = Folder::new();
+    let text = "[service]\nExecStart = 'a'\n\nUMask = '077'\n";
+    let file = folder.write("worker@.service", text);
+    let all = folder.write(
+        "worker@.service.d/a.toml",
+        "[service]\nUMask = '027'\nNice = 1\n",
+    );
+    let one = folder.write("worker@1.service.d/a.toml", "[service]\nNice = 2\n");
+    let place = |unit: &str, key: &'static str| {
+        let places = origins(&file, &name(unit)).unwrap();
+        let found = places.get(&("service", key)).cloned();
+        found.map(|origin| (origin.path, origin.line))
+    };
+    assert_eq!(place("worker@1", "ExecStart"), Some((file.clone(), 2)));
+    assert_eq!(place("worker@1", "UMask"), Some((all.clone(), 2)));
+    assert_eq!(place("worker@1", "Nice"), Some((one, 2)));
+    assert_eq!(place("worker@2", "Nice"), Some((all, 3)));
+    assert_eq!(place("worker@2", "Restart"), None);
+}

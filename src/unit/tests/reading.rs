@@ -93,7 +93,8 @@ fn a_group_is_a_file_without_a_service() {
 
 #[test]
 fn a_unit_cannot_name_itself() {
-    for key in ["Requires", "Wants", "After", "Before"] {
+    for relation in Relation::ALL {
+        let key = relation.key();
         let report = try_read("web", &format!("[unit]\n{key} = ['%p.service']")).unwrap_err();
         assert!(
             report.contains(&format!(":2:1: {key}= names the unit itself")),

@@ -1,0 +1,42 @@
+//! Why a client is not served, in words for it.
+//!
+//! What is wrong with a request that was understood is `answer.rs`'s.
+
+use crate::wire::{ErrorKind, PROTOCOL_VERSION, WireError};
+
+pub(super) fn not_understood(reason: &str) -> WireError {
+    WireError {
+        kind: ErrorKind::Usage,
+        message: format!("the daemon does not understand the request: {reason}"),
+        hint: None,
+    }
+}
+
+pub(super) fn not_allowed(uid: u32) -> WireError {
+    WireError {
+        kind: ErrorKind::NotAllowed,
+        message: format!("this daemon serves its own user and root, not user {uid}"),
+        hint: None,
+    }
+}
+
+pub(super) fn busy(reason: &str) -> WireError {
+    WireError {
+        kind: ErrorKind::Unavailable,
+        message: format!("the daemon cannot serve one more client: {reason}"),
+        hint: Some("try again when others have finished".to_owned()),
+    }
+}
+
+pub(super) fn other_version(theirs: u32) -> WireError {
+    let ours = env!("CARGO_PKG_VERSION");
+    WireError {
+        kind: ErrorKind::Unavailable,
+        message: format!(
+            "the daemon is version {ours} (protocol {PROTOCOL_VERSION}), the client speaks protocol {theirs}"
+        ),
+        hint: Some(
+            "`diakonos upgrade` replaces the daemon by the program that is installed".to_owned(),
+        ),
+    }
+}

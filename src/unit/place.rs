@@ -1,0 +1,112 @@
+//! Where in a unit's files something stands that is found wrong only once the unit has been read.
+//!
+//! Owns the way back from a key to its line and column. The files are read again for it, so that no unit has to carry
+//! its text around: only a reader who has something to complain of pays.
+
+use std::ops::Range;
+use std::path::Path;
+
+use super::parse::Reader;
+use super::report::{Fault, Problem};
+use super::search::read_sources;
+use super::specifier::Scope;
+use super::value::{self, Value};
+use super::{Context, UnitName};
+
+/// A key of a unit, or a part of its value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Spot {
+    pub section: &'static str,
+    pub key: &'static str,
+    pub part: Part,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// The key itself.
+    Key,
+    Value,
+    /// The item of a list that names this unit.
+    Name(UnitName),
+    /// The first place in the value where this stands as it is, else the whole value.
+    Text(String),
+}
+
+/// Something to be said of a place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Remark {
+    pub spot: Spot,
+    pub message: String,
+    pub hint: Option<String>,
+}
+
+impl Spot {
+    #[must_use]
+    pub fn new(section: &'static str, key: &'static str, part: Part) -> Self {
+        Self { section, key, part }
+    }
+
+    /// The item of a key of `[unit]` that names a unit.
+    #[must_use]
+    pub fn name(key: &'static str, name: &UnitName) -> Self {
+        Self::new("unit", key, Part::Name(name.clone()))
+    }
+
+    /// A text in the value of a key of `[service]`.
+    #[must_use]
+    pub fn text(key: &'static str, text: &str) -> Self {
+        Self::new("service", key, Part::Text(text.to_owned()))
+    }
+}
+
+/// Finds the place of each remark on the unit that was read from the file at `path`, drop-ins included. `None`: its
+/// key is written nowhere, or the files are not what they were.
+#[must_use]
+pub fn locate(
+    path: &Path,
+    name: &UnitName,
+    context: &Context,
+    remarks: &[Remark],
+) -> Vec<Option<Problem>> {
+    let Ok(sources) = read_sources(path, name) else {
+        return vec![None; remarks.len()];
+    };
+    let scope = Scope {
+        context,
+        name,
+        path,
+    };
+    let reader = Reader::new(&sources, scope);
+    let problem = |remark: &Remark| {
+        let Spot { section, key, part } = &remark.spot;
+        let (source, key, value) = reader.written(section, key)?;
+        let source = sources.get(source)?;
+        let span = span(part, key, value, &source.text, &scope);
+        let fault = Fault::new(span, &*remark.message).hint_if(remark.hint.clone());
+        Some(source.problem(fault))
+    };
+    remarks.iter().map(problem).collect()
+}
+
+fn span(part: &Part, key: Range<usize>, value: &Value, text: &str, scope: &Scope) -> Range<usize> {
+    match part {
+        Part::Key => key,
+        Part::Value => value.span(),
+        Part::Name(name) => {
+            let mut items = value::items(value).iter();
+            let item = items.find(|item| value::name(item, scope).as_ref() == Ok(name));
+            item.unwrap_or(value).span()
+        }
+        Part::Text(part) => {
+            let whole = value.span();
+            let written = text.get(whole.clone()).unwrap_or_default();
+            match written.find(part.as_str()) {
+                Some(at) if !part.is_empty() => {
+                    let start = whole.start + at;
+                    start..start + part.len()
+                }
+                _ => whole,
+            }
+        }
+    }
+}
