@@ -60,6 +60,7 @@ pub use facts::{FactFailure, FactGoal, FactPhase, FactReason, FactRun, Facts};
 pub use graph::find_cycle;
 pub use id::{ChangeId, Moment, RequestId, RunId, UnitId};
 pub use oversight::Word;
+pub use phase::failure_word;
 pub use request::unfit;
 pub use restart::{RestartPlan, restart_plan};
 pub use resume::{Awaited, Pending};

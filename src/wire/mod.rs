@@ -17,6 +17,7 @@ mod notify;
 mod parse;
 mod parts;
 mod reason;
+pub mod record;
 pub mod slot;
 mod state;
 mod words;

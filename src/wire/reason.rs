@@ -26,7 +26,7 @@ pub(super) struct WireReason {
 
 /// The word for a cause, in the saved state and in the record.
 #[must_use]
-pub(super) fn cause_word(cause: &Cause) -> &'static str {
+pub fn cause_word(cause: &Cause) -> &'static str {
     match cause {
         Cause::Asked(Asker::Client { .. }) => "asked",
         Cause::Asked(Asker::Boot) => "boot",
