@@ -13,8 +13,7 @@ use crate::engine::{Asker, Cause, Change, ChangeId, Effect, Moment, Taken, failu
 use crate::sys::process::error_text;
 use crate::sys::{clock, files};
 use crate::wire::record::{
-    Asked, Changed, Entry, LINE_MAX, Stage, UNITS_MAX, What, cause_word, cut, decode_entry,
-    encode_entry,
+    Asked, Changed, Entry, LINE_MAX, Stage, UNITS_MAX, What, cause_word, decode_entry, encode_entry,
 };
 
 use super::account::Account;
@@ -27,6 +26,8 @@ use super::text;
 const FILE_MAX: u64 = 4 << 20;
 /// Lines that wait for the end of their turn, in bytes: more are written at once.
 const WAITING_MAX: usize = 64 << 10;
+/// Bytes of a client's command line.
+const COMMAND_MAX: u64 = 512;
 /// Bytes at the end of a file in which its last whole line is looked for.
 const TAIL: u64 = 4 * LINE_MAX as u64;
 
@@ -131,30 +132,33 @@ impl Daemon {
 
     /// Writes down what of a batch is worth it.
     pub(super) fn keep_record(&mut self, batch: &[Effect]) {
+        let at = now();
+        let at_ms = clock::wall_ms();
+        let wall = |moment: Moment| at_ms.saturating_sub(at.since_ms(moment));
         for effect in batch {
             match effect {
                 Effect::Taken(taken) => {
                     let asked = asked(taken, &self.processes.ours);
                     self.record.add(&Entry {
                         id: taken.id.0,
-                        at_ms: clock::wall_ms(),
+                        at_ms,
                         what: What::Request(asked),
                     });
                 }
-                Effect::Publish(change) => self.note_change(change),
-                Effect::Explain(change) => self.note_change(change),
+                Effect::Publish(change) => self.note_change(change, wall(change.at)),
+                Effect::Explain(change) => self.note_change(change, wall(change.at)),
                 _ => {}
             }
         }
         self.record.flush();
     }
 
-    fn note_change(&mut self, change: &Change) {
+    fn note_change(&mut self, change: &Change, at_ms: u64) {
         let text = self.cause_text(change);
         let retry = change.retry.as_ref();
         let entry = Entry {
             id: change.id.0,
-            at_ms: wall(change.at),
+            at_ms,
             what: What::Change(Changed {
                 unit: change.unit.to_string(),
                 from: change.from.word().to_owned(),
@@ -215,15 +219,10 @@ fn asked(taken: &Taken, ours: &Account) -> Asked {
             uid: Some(uid),
             user: text::user(uid, ours).map(ToOwned::to_owned),
             pid: Some(pid),
-            command: command(pid).map(|command| cut(&command).to_owned()),
+            command: command(pid, COMMAND_MAX),
             ..asked
         },
     }
-}
-
-/// Unix milliseconds of a moment, by the clock as it is set now.
-fn wall(at: Moment) -> u64 {
-    clock::wall_ms().saturating_sub(now().since_ms(at))
 }
 
 /// Appends lines; with them the file is not longer than [`FILE_MAX`]. All of them are in it then, or none.

@@ -141,7 +141,7 @@ fn named(pids: &[u32]) -> Option<String> {
         .map(|pid| {
             format!(
                 "{pid} ({})",
-                command(*pid).unwrap_or_else(|| "?".to_owned())
+                command(*pid, COMMAND_MAX).unwrap_or_else(|| "?".to_owned())
             )
         })
         .collect();
@@ -153,11 +153,11 @@ fn named(pids: &[u32]) -> Option<String> {
 }
 
 /// The beginning of a command line; the program's name where there is none. Nothing of a process that is gone.
-pub(super) fn command(pid: u32) -> Option<String> {
+pub(super) fn command(pid: u32, bytes_max: u64) -> Option<String> {
     let read = |name: &str| {
         let mut bytes = Vec::new();
         let file = File::open(format!("/proc/{pid}/{name}"));
-        let read = file.and_then(|file| file.take(COMMAND_MAX).read_to_end(&mut bytes));
+        let read = file.and_then(|file| file.take(bytes_max).read_to_end(&mut bytes));
         let text = read.map(|_| String::from_utf8_lossy(&bytes).replace('\0', " "));
         let text = text.unwrap_or_default().trim_end().to_owned();
         (!text.is_empty()).then_some(text)

@@ -125,8 +125,7 @@ impl Engine {
             Cause::AutoRestart { .. } | Cause::Ready | Cause::Reloaded | Cause::Ordered => {
                 self.voice(unit)
             }
-            Cause::Gone if is_order => service.because,
-            Cause::Gone if service.shown == State::Stopping => self.voice(unit),
+            Cause::Gone if is_order || service.shown == State::Stopping => self.voice(unit),
             Cause::Gone => None,
             Cause::RequiredBy(_)
             | Cause::WantedBy(_)

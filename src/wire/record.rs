@@ -206,8 +206,7 @@ pub fn encode_entry(entry: &Entry, out: &mut Vec<u8>) {
 }
 
 /// As much of it as has room.
-#[must_use]
-pub fn cut(text: &str) -> &str {
+fn cut(text: &str) -> &str {
     let mut end = text.len().min(TEXT_MAX);
     while !text.is_char_boundary(end) {
         end -= 1;

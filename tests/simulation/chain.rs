@@ -191,7 +191,9 @@ impl Chains {
         };
         let link = match change.because {
             None => self.is_an_event(change),
-            Some(older) => self.follows(change, older),
+            Some(older) => self
+                .follows(change, older)
+                .and_then(|()| self.is_the_last_word(change, older)),
         };
         if let Err(why) = link {
             let Change {
@@ -209,8 +211,7 @@ impl Chains {
             None => fail(format!("entry {older} is not in the record")),
             Some(Entry::Change { unit, .. }) => {
                 let meant = change.cause.other().unwrap_or(&change.unit);
-                let is_order = matches!(change.cause, Cause::Gone) && unit != meant;
-                match unit == meant || is_order {
+                match unit == meant {
                     true => Ok(()),
                     false => fail(format!("entry {older} is {unit}'s")),
                 }
@@ -223,13 +224,9 @@ impl Chains {
                     if !is_named || (is_there && !fits(*verb, change.to)) {
                         return fail(format!("wish {older} is {verb:?} {targets:?} by {by:?}"));
                     }
-                    self.is_the_last_word(change, older)
+                    Ok(())
                 }
                 Cause::Shutdown if *verb == Verb::Shutdown => Ok(()),
-                Cause::Gone if targets.contains(&change.unit) => {
-                    self.is_the_last_word(change, older)
-                }
-                Cause::Gone => Ok(()),
                 Cause::Shutdown => fail(format!("wish {older} is {verb:?}")),
                 cause if cause.other().is_some() => Ok(()),
                 // What was brought about by a cause that was not published.
@@ -240,14 +237,32 @@ impl Chains {
     }
 
     /// A unit that was sent another way since does not go by an older wish.
-    fn is_the_last_word(&self, change: &Change, wish: ChangeId) -> Check {
+    fn is_the_last_word(&self, change: &Change, older: ChangeId) -> Check {
         let way = match change.to {
             _ if change.from == change.to => return Ok(()),
             State::Stopped => Way::Down,
             State::Waiting => Way::Up,
             _ => return Ok(()),
         };
-        match self.ways.get(&change.unit) {
+        let mut wish = older;
+        while let Some(Entry::Change {
+            unit,
+            because: Some(next),
+        }) = self.entries.get(&wish)
+        {
+            if *unit != change.unit {
+                return Ok(());
+            }
+            wish = *next;
+        }
+        let Some(Entry::Wish { targets, .. }) = self.entries.get(&wish) else {
+            return Ok(());
+        };
+        match self
+            .ways
+            .get(&change.unit)
+            .filter(|_| targets.contains(&change.unit))
+        {
             Some((last, first)) if *last == way && wish < *first => {
                 fail(format!("wish {wish} is older than wish {first}"))
             }
