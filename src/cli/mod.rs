@@ -22,6 +22,7 @@ mod logtail;
 mod output;
 mod patient;
 mod place;
+mod record;
 mod render;
 mod repeat;
 mod silence;
@@ -33,6 +34,7 @@ mod text;
 mod units;
 mod usage;
 mod wait;
+mod why;
 
 use std::process::ExitCode;
 

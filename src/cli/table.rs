@@ -3,8 +3,8 @@
 
 use super::args::Given;
 use super::commands::{
-    cat, check, daemon, enable, freeze, help, list, logs, probe, set, startup, status, up, upgrade,
-    verbs,
+    cat, check, daemon, enable, events, freeze, help, list, logs, probe, set, startup, status, up,
+    upgrade, verbs, why,
 };
 use super::exit::{Exit, Failure};
 
@@ -143,7 +143,9 @@ pub(super) const COMMANDS: &[&Row] = &[
     &verbs::RESET,
     &set::ROW,
     &status::ROW,
+    &why::ROW,
     &logs::ROW,
+    &events::ROW,
     &check::ROW,
     &cat::ROW,
     &probe::IS_ACTIVE,

@@ -141,7 +141,7 @@ impl Daemon {
                     let asked = asked(taken, &self.processes.ours);
                     self.record.add(&Entry {
                         id: taken.id.0,
-                        at_ms,
+                        at_ms: wall(taken.at),
                         what: What::Request(asked),
                     });
                 }

@@ -74,6 +74,7 @@ impl Engine {
         self.wish = Some(id);
         self.batch.push(Effect::Taken(Box::new(Taken {
             id,
+            at: self.now,
             request: wish.request,
             verb: wish.verb,
             by: wish.by,

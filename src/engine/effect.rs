@@ -107,6 +107,7 @@ pub enum Target {
 pub struct Taken {
     /// Counted together with the changes, so that these can name it.
     pub id: ChangeId,
+    pub at: Moment,
     pub request: RequestId,
     pub verb: Verb,
     pub by: Asker,

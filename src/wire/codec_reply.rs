@@ -90,6 +90,8 @@ struct WireUnit {
     forgone: Option<Vec<String>>,
     awaits: Option<String>,
     invocations: Option<Vec<String>>,
+    entry: Option<u64>,
+    because: Option<u64>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -346,6 +348,8 @@ same_fields!(
         cgroup,
         log_lost,
         frozen_ms,
+        entry,
+        because,
     }
     later { documentation, left_over, said, forgone, awaits, limits, invocations }
 );
@@ -409,6 +413,8 @@ mod tests {
             limits: vec!["MemoryMax=1M".to_owned()],
             said: TEXT.to_owned(),
             forgone: vec!["Nice=5: why".to_owned()],
+            entry: Some(u64::MAX),
+            because: Some(0),
             awaits: TEXT.to_owned(),
             invocations: vec![TEXT.to_owned()],
         }

@@ -4,6 +4,7 @@ pub(super) mod cat;
 pub(super) mod check;
 pub(super) mod daemon;
 pub(super) mod enable;
+pub(super) mod events;
 pub(super) mod freeze;
 pub(super) mod help;
 pub(super) mod list;
@@ -15,6 +16,7 @@ pub(super) mod status;
 pub(super) mod up;
 pub(super) mod upgrade;
 pub(super) mod verbs;
+pub(super) mod why;
 
 use super::args::Given;
 use super::exit::{Exit, Failure};

@@ -1,14 +1,18 @@
 //! From values to text: pure functions, compared with golden files. They read nothing and print nothing.
 
 mod daemon;
+mod events;
 mod list;
 mod result;
 mod status;
+mod why;
 
 pub(super) use daemon::{daemon, daemon_json};
+pub(super) use events::{event, gap};
 pub(super) use list::{Item, list, list_json};
 pub(super) use result::{failures, is_success, progress, successes};
 pub(super) use status::{status, status_json};
+pub(super) use why::{Why, why, why_json};
 
 use super::text::span_until;
 use crate::wire::UnitStatus;
