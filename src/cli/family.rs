@@ -6,13 +6,14 @@ use std::path::Path;
 
 use super::client::Client;
 use super::exit::{Exit, Failure};
+use super::instances::Startable;
 use super::place::Place;
-use super::units::no_such_unit;
+use super::units::{is_down, no_such_unit};
 use crate::daemon::unit_context;
 use crate::engine::Command;
 use crate::log::{Content, Ending, Filter, Mark, Mode, Reader, Start};
 use crate::sys::process::{Pid, PidFd};
-use crate::unit::{self, UnitName, glob};
+use crate::unit::{self, Relation, UnitName, glob};
 use crate::wire::UnitStatus;
 
 /// How soon a service that changes its state is looked at again.
@@ -35,13 +36,10 @@ pub(super) fn meant(place: &Place, arguments: &[String]) -> Result<Meant, Failur
     if arguments.is_empty() && path.directories.len() > 1 {
         path.directories.retain(|folder| *folder != own);
     }
-    let listing = path.list();
-    let known = listing
-        .units
-        .iter()
-        .filter(|listed| !listed.name.is_template());
-    let known: Vec<&str> = known.map(|listed| listed.name.as_str()).collect();
+    let startable = Startable::of(place, &path);
+    let known: Vec<&str> = startable.names.iter().map(UnitName::as_str).collect();
     if arguments.is_empty() {
+        startable.warn("*");
         if known.is_empty() {
             let message = format!("no unit files lie in {}", place.shown_directories());
             return Err(
@@ -55,10 +53,15 @@ pub(super) fn meant(place: &Place, arguments: &[String]) -> Result<Meant, Failur
     let mut exact: Vec<String> = Vec::new();
     let mut names: Vec<String> = Vec::new();
     for argument in super::commands::checked_names(arguments)? {
-        let is_file = UnitName::parse(&argument).is_ok_and(|name| path.find(&name).is_some());
+        let name = UnitName::parse(&argument);
+        let template = name.as_ref().ok().filter(|name| name.is_template());
+        let is_file = name.as_ref().is_ok_and(|name| path.find(name).is_some());
         let meant: Vec<String> = if glob::is_pattern(&argument) {
+            startable.warn(&argument);
             let matching = known.iter().filter(|name| glob::matches(&argument, name));
             matching.map(|name| (*name).to_owned()).collect()
+        } else if let Some(template) = template.filter(|_| is_file) {
+            startable.instances(template)?
         } else if is_file {
             exact.push(argument.clone());
             vec![argument.clone()]
@@ -92,7 +95,16 @@ pub(super) fn with_dependencies(place: &Place, names: &[String]) -> Vec<String> 
         let Ok(unit) = unit::load(&name, &path, &context) else {
             continue;
         };
-        for needed in unit.requires.iter().chain(&unit.wants) {
+        let pulls_in = [
+            Relation::Requires,
+            Relation::BindsTo,
+            Relation::Wants,
+            Relation::Upholds,
+        ];
+        let needed = pulls_in
+            .iter()
+            .flat_map(|relation| unit.named_in(*relation));
+        for needed in needed {
             let needed = needed.to_string();
             if !members.contains(&needed) && members.len() < MEMBERS_MAX {
                 members.push(needed.clone());
@@ -278,10 +290,6 @@ impl Family {
         let up = ours.filter(|status| !is_down(status));
         Ok(up.map(|status| status.name).collect())
     }
-}
-
-fn is_down(status: &UnitStatus) -> bool {
-    matches!(status.state.as_str(), "stopped" | "completed" | "failed")
 }
 
 /// Whether no process of it runs, nor will by itself.

@@ -8,9 +8,13 @@ pub(super) enum Json {
     Null,
     Bool(bool),
     Number(u64),
+    /// One that may be below zero.
+    Integer(i64),
     /// Tenths, written as a decimal number.
     Tenths(u64),
     Text(String),
+    /// Written as JSON already, by whoever knows that it is.
+    Written(String),
     List(Vec<Json>),
     Object(Vec<(&'static str, Json)>),
 }
@@ -42,8 +46,10 @@ impl Json {
             Self::Bool(value) => out.push_str(if *value { "true" } else { "false" }),
             // Writing to a String cannot fail.
             Self::Number(number) => drop(write!(out, "{number}")),
+            Self::Integer(number) => drop(write!(out, "{number}")),
             Self::Tenths(tenths) => drop(write!(out, "{}.{}", tenths / 10, tenths % 10)),
             Self::Text(text) => write_text(out, text),
+            Self::Written(json) => out.push_str(json),
             Self::List(items) => block(out, depth, ['[', ']'], items, |out, item| {
                 item.write(out, depth + 1);
             }),
@@ -104,12 +110,13 @@ mod tests {
             ("cpu", Json::Tenths(123)),
             ("list", Json::texts(&["x".to_owned(), "y".to_owned()])),
             ("empty", Json::List(Vec::new())),
+            ("as it is", Json::Written("[1]".to_owned())),
             ("flag", Json::Bool(true)),
         ]);
         assert_eq!(
             value.document(),
             "{\n  \"name\": \"a\\\"b\\\\c\\n\\u0001\",\n  \"pid\": null,\n  \"cpu\": 12.3,\n  \
-             \"list\": [\n    \"x\",\n    \"y\"\n  ],\n  \"empty\": [],\n  \"flag\": true\n}\n"
+             \"list\": [\n    \"x\",\n    \"y\"\n  ],\n  \"empty\": [],\n  \"as it is\": [1],\n  \"flag\": true\n}\n"
         );
     }
 }

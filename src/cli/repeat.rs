@@ -142,6 +142,9 @@ fn unknown_whether(command: &Command) -> Option<(String, String)> {
         | Command::Thaw { .. }
         | Command::Reset { .. }
         | Command::Set { .. }
+        | Command::Definitions { .. }
+        | Command::DaemonReload
+        | Command::Scale { .. }
         | Command::Enable { .. }
         | Command::Disable { .. }
         | Command::DaemonStatus
@@ -154,7 +157,10 @@ fn unknown_whether(command: &Command) -> Option<(String, String)> {
 fn starts_a_daemon(command: &Command) -> bool {
     matches!(
         command,
-        Command::Start { .. } | Command::Restart { .. } | Command::Enable { .. }
+        Command::Start { .. }
+            | Command::Restart { .. }
+            | Command::Enable { .. }
+            | Command::Scale { .. }
     )
 }
 

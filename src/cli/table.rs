@@ -3,8 +3,8 @@
 
 use super::args::Given;
 use super::commands::{
-    cat, check, daemon, enable, events, freeze, help, list, logs, probe, set, startup, status, up,
-    upgrade, verbs, why,
+    cat, check, daemon, diff, edit, enable, events, freeze, help, list, logs, probe, scale, schema,
+    set, show, startup, status, tree, up, upgrade, verbs, why,
 };
 use super::exit::{Exit, Failure};
 
@@ -141,13 +141,20 @@ pub(super) const COMMANDS: &[&Row] = &[
     &freeze::FREEZE,
     &freeze::THAW,
     &verbs::RESET,
+    &scale::ROW,
     &set::ROW,
     &status::ROW,
     &why::ROW,
     &logs::ROW,
     &events::ROW,
+    &tree::ROW,
     &check::ROW,
     &cat::ROW,
+    &show::ROW,
+    &edit::ROW,
+    &diff::DIFF,
+    &diff::DAEMON_RELOAD,
+    &schema::ROW,
     &probe::IS_ACTIVE,
     &probe::IS_FAILED,
     &probe::IS_ENABLED,

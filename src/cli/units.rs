@@ -1,11 +1,13 @@
 //! Units as this room sees them: what the daemon says of those that it has loaded, and the files of all others.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use super::client::Client;
 use super::exit::{Exit, Failure};
+use super::instances::Instances;
 use super::place::Place;
-use super::render::Item;
+use super::render::{Files, Item};
 use super::text::clean;
 use super::usage::{Survey, Usage};
 use crate::daemon::unit_context;
@@ -46,21 +48,68 @@ pub(super) fn gather(
         let warning = format!("{}: {}", skipped.path.display(), skipped.reason);
         super::output::aside(&format!("warning: {}\n", clean(&warning)));
     }
-    let is_loaded = |name: &UnitName| loaded.iter().any(|status| status.name == name.as_str());
+    let names: BTreeSet<String> = loaded.iter().map(|status| status.name.clone()).collect();
+    let is_loaded = |name: &UnitName| names.contains(name.as_str());
     let hidden = |name: &UnitName| templates == Templates::Hidden && name.is_template();
     let context = unit_context();
-    let files = listing.units.iter();
-    let mut items: Vec<Item> = files
-        .filter(|listed| !is_loaded(&listed.name) && !hidden(&listed.name))
-        .map(|listed| {
-            let result = unit::load_file(&listed.found.path, &listed.name, &context);
-            let enabled = enabled.iter().any(|name| name == listed.name.as_str());
-            from_file(listed, result, enabled)
-        })
-        .collect();
-    items.extend(loaded.into_iter().map(from_daemon));
-    items.sort_by(|a, b| a.status.name.cmp(&b.status.name));
+    let load = |listed: &Listed| unit::load_file(&listed.found.path, &listed.name, &context);
+    let mut items: Vec<Item> = Vec::new();
+    let mut instances: Vec<Listed> = Vec::new();
+    let counts = Instances::of(place);
+    for listed in listing
+        .units
+        .iter()
+        .filter(|listed| !is_loaded(&listed.name))
+    {
+        let result = load(listed);
+        if listed.name.is_template()
+            && let Ok(template) = &result
+        {
+            let names = counts.counted(template).unwrap_or_default().into_iter();
+            let found = || listed.found.clone();
+            instances.extend(names.map(|name| Listed {
+                name,
+                found: found(),
+            }));
+        }
+        // What is wrong with a template is wrong with all its instances, and nothing else would show it.
+        if !hidden(&listed.name) || result.is_err() {
+            items.push(from_file(
+                listed,
+                result,
+                is_enabled(&enabled, &listed.name),
+            ));
+        }
+    }
+    let files: BTreeSet<&UnitName> = listing.units.iter().map(|listed| &listed.name).collect();
+    let has_file = |name: &UnitName| files.contains(name);
+    for listed in instances
+        .iter()
+        .filter(|listed| !is_loaded(&listed.name) && !has_file(&listed.name))
+    {
+        items.push(from_file(
+            listed,
+            load(listed),
+            is_enabled(&enabled, &listed.name),
+        ));
+    }
+    items.extend(loaded.into_iter().map(from_daemon).filter(is_there));
+    sort(&mut items, |item| &item.status.name);
     Ok(items)
+}
+
+/// Puts units into the order of their names, the instances of a template by number.
+pub(super) fn sort<T>(units: &mut Vec<T>, name: fn(&T) -> &String) {
+    let named = units
+        .drain(..)
+        .map(|unit| (UnitName::parse(name(&unit)).ok(), unit));
+    let mut named: Vec<(Option<UnitName>, T)> = named.collect();
+    named.sort_by(|(one, _), (other, _)| match (one, other) {
+        (Some(one), Some(other)) => one.by_number(other),
+        // The daemon sends names only.
+        _ => one.cmp(other),
+    });
+    units.extend(named.into_iter().map(|(_, unit)| unit));
 }
 
 /// The units of these names and patterns, in the order asked. A unit whose file is wrong is among them.
@@ -71,27 +120,46 @@ pub(super) fn look_up(
 ) -> Result<Vec<Item>, Failure> {
     let mut client = client;
     if let Some(client) = &mut client {
-        let names = names.to_vec();
-        match client.units(Command::Status { names }, &place.directories) {
-            Ok(units) => return Ok(units.into_iter().map(from_daemon).collect()),
+        let asked = Command::Status {
+            names: names.to_vec(),
+        };
+        match client.units(asked, &place.directories) {
+            Ok(units) => {
+                let named = |item: &Item| names.contains(&item.status.name);
+                let items = units.into_iter().map(from_daemon);
+                return Ok(items.filter(|item| named(item) || is_there(item)).collect());
+            }
             // It may be a unit that the daemon cannot read: its file says more.
             Err(failure) if matches!(failure.exit, Exit::NoSuchUnit | Exit::Failed) => {}
+            // Or a template without instances.
+            Err(_) if names.iter().any(|name| name.ends_with('@')) => {}
             Err(failure) => return Err(failure),
         }
     }
     let items = gather(place, client, Templates::Shown)?;
     let mut picked: Vec<Item> = Vec::new();
     for name in names {
-        let meant = || {
-            items
+        let of_pattern = |pattern: &str| -> Vec<&Item> {
+            let meant = items
                 .iter()
-                .filter(|item| is_meant(name, &item.status.name))
+                .filter(|item| is_meant(pattern, &item.status.name));
+            meant.collect()
         };
+        let mut meant = of_pattern(name);
+        // A template means its instances, if it has any.
+        if name.ends_with('@') {
+            let instances = of_pattern(&format!("{name}?*"));
+            meant = if instances.is_empty() {
+                meant
+            } else {
+                instances
+            };
+        }
         // `*` is "all there are", and that may be none.
-        if meant().next().is_none() && name != "*" {
+        if meant.is_empty() && name != "*" {
             picked.push(instance(place, name, &items)?);
         }
-        for item in meant() {
+        for item in meant {
             let is_same = |known: &Item| known.status.name == item.status.name;
             if !picked.iter().any(is_same) {
                 picked.push(item.clone());
@@ -119,7 +187,7 @@ fn instance(place: &Place, name: &str, items: &[Item]) -> Result<Item, Failure> 
         return Err(no_such_unit(place, name, known));
     };
     let result = unit::load_file(&listed.found.path, &listed.name, &unit_context());
-    let enabled = enabled(place).iter().any(|known| known == name);
+    let enabled = is_enabled(&enabled(place), &listed.name);
     Ok(from_file(&listed, result, enabled))
 }
 
@@ -155,22 +223,37 @@ pub(super) fn with_nearest(failure: Failure, place: &Place, names: &[String]) ->
 
 /// A unit that the daemon has loaded. Its file may have been broken or deleted since: the next start would find that.
 fn from_daemon(mut status: UnitStatus) -> Item {
-    let fault = match UnitName::parse(&status.name) {
-        Ok(name) if status.file_changed => {
-            let file = PathBuf::from(&status.file);
-            let read = unit::load_file(&file, &name, &unit_context());
-            read.err().map(|error| first_problem(&error))
+    let file = PathBuf::from(&status.file);
+    let name = UnitName::parse(&status.name)
+        .ok()
+        .filter(|_| status.hash != 0);
+    let files = name.as_ref().map_or(Files::AsRead, |name| {
+        match unit::hash_on_disk(&file, name) {
+            Ok(hash) if hash == status.hash => Files::AsRead,
+            Err(_) if !file.exists() => Files::Gone,
+            Ok(_) | Err(_) => Files::Changed,
         }
-        _ => None,
-    };
+    });
+    let read = name
+        .filter(|_| files != Files::AsRead)
+        .map(|name| unit::load_file(&file, &name, &unit_context()));
+    let fault = read.and_then(|read| Some(first_problem(&read.err()?)));
     if fault.is_some() && status.state == State::Stopped.word() {
         "error".clone_into(&mut status.state);
     }
     Item {
         status,
         usage: Usage::default(),
+        files,
         fault,
     }
+}
+
+/// Whether there is anything of the unit but the daemon's memory of it: a file, a process, or a failure to be read of.
+fn is_there(item: &Item) -> bool {
+    let ended = ["error", State::Stopped.word(), State::Completed.word()];
+    let is_down = ended.contains(&item.status.state.as_str());
+    item.files != Files::Gone || !is_down || !item.status.left_over.is_empty()
 }
 
 /// A unit that nobody has started: what its file says.
@@ -203,6 +286,7 @@ fn from_file(listed: &Listed, result: Result<Unit, LoadError>, enabled: bool) ->
     Item {
         status,
         usage: Usage::default(),
+        files: Files::AsRead,
         fault,
     }
 }
@@ -227,10 +311,16 @@ fn first_problem(error: &LoadError) -> String {
 }
 
 /// The names in the daemon's list of enabled units: one a line, up to a tab.
-fn enabled(place: &Place) -> Vec<String> {
+pub(super) fn enabled(place: &Place) -> Vec<String> {
     let text = std::fs::read_to_string(place.home.enabled()).unwrap_or_default();
     let names = text.lines().filter_map(|line| line.split('\t').next());
     names.map(str::to_owned).collect()
+}
+
+/// Whether a unit, or the template that it is an instance of, is among these.
+fn is_enabled(enabled: &[String], name: &UnitName) -> bool {
+    let has = |name: &UnitName| enabled.iter().any(|known| known == name.as_str());
+    has(name) || (name.number().is_some() && name.template().is_some_and(|name| has(&name)))
 }
 
 /// Adds what each unit uses.
@@ -239,6 +329,12 @@ pub(super) fn measure(items: &mut [Item]) {
     for item in items {
         item.usage = survey.usage(&item.status);
     }
+}
+
+/// Whether it is neither up nor on its way there.
+pub(super) fn is_down(status: &UnitStatus) -> bool {
+    let down = [State::Stopped, State::Completed, State::Failed];
+    down.iter().any(|state| status.state == state.word())
 }
 
 /// As systemd's is-active judges it.

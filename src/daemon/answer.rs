@@ -40,6 +40,7 @@ fn result(unit: &UnitName, outcome: Outcome, engine: &Engine) -> UnitResult {
         Outcome::Frozen => (ResultKind::Frozen, "frozen".to_owned()),
         Outcome::Thawed => (ResultKind::Thawed, "thawed".to_owned()),
         Outcome::ResetDone => (ResultKind::ResetDone, "failures forgotten".to_owned()),
+        Outcome::Renewed { waiting } => (ResultKind::Renewed, renewed(waiting)),
         Outcome::LeftDown => (ResultKind::LeftDown, "is down and stays down".to_owned()),
         Outcome::Failed { failure, .. } => (ResultKind::Failed, failure.to_string()),
         Outcome::Superseded { cause } => {
@@ -49,7 +50,10 @@ fn result(unit: &UnitName, outcome: Outcome, engine: &Engine) -> UnitResult {
         Outcome::Impossible { reason } => {
             let kind = match reason {
                 Impossible::NotRunning | Impossible::NoProcess => ResultKind::NotRunning,
-                Impossible::NoReload | Impossible::Frozen => ResultKind::Impossible,
+                Impossible::NoReload
+                | Impossible::Frozen
+                | Impossible::ManualStart
+                | Impossible::ManualStop => ResultKind::Impossible,
             };
             (kind, text::impossible(*reason).to_owned())
         }
@@ -65,6 +69,16 @@ fn result(unit: &UnitName, outcome: Outcome, engine: &Engine) -> UnitResult {
         retry_ms,
         hint: place_to_mend(unit, &outcome, engine),
         left: Vec::new(),
+    }
+}
+
+fn renewed(waiting: &[&str]) -> String {
+    match waiting {
+        [] => "its changed file is in force".to_owned(),
+        keys => {
+            let keys = keys.join(", ");
+            format!("its changed file is in force, but for what waits for its next start: {keys}")
+        }
     }
 }
 
@@ -141,6 +155,7 @@ fn refused(refusal: &Refusal) -> WireError {
         Refusal::Cycle(_)
         | Refusal::Missing { .. }
         | Refusal::Unhonoured { .. }
+        | Refusal::Contradiction { .. }
         | Refusal::TooMany => ErrorKind::Failed,
         Refusal::Template { .. } => ErrorKind::Usage,
         Refusal::Unknown { .. } => ErrorKind::NoSuchUnit,

@@ -14,6 +14,7 @@ use crate::sys::{clock, files};
 use crate::unit::{Output, Service, Unit};
 
 use super::account::Account;
+use super::environment::Invocation;
 use super::group::Group;
 use super::home::Home;
 use super::lenience::Lenience;
@@ -65,6 +66,7 @@ impl Processes {
         if spawn.role.begins() {
             self.announce(spawn.unit, turn.engine)?;
         }
+        let ended = self.ended_life(spawn, turn.engine);
         let Some(hold) = self.holds.get_mut(&spawn.unit) else {
             return Err(unknown());
         };
@@ -76,6 +78,7 @@ impl Processes {
             spawn,
             account,
             invocation: &hold.invocation,
+            ended: ended.as_ref(),
         };
         let mut prepared = prepare(order, &fifos, &mut lenience)?;
         let around = (&self.home, &self.runs, &fifos);
@@ -96,6 +99,14 @@ impl Processes {
             log.attribute(spawn.run);
         }
         self.watch_child(spawn, spawned, prepared.objects, turn)
+    }
+
+    /// The mark of the life whose end has started this unit.
+    fn ended_life(&self, spawn: &Spawn, engine: &Engine) -> Option<Invocation> {
+        let ended = engine.id(&spawn.monitor.as_deref()?.unit)?;
+        let held = self.holds.get(&ended).map(|hold| &hold.invocation);
+        let history = self.history.get(&ended);
+        held.or_else(|| history?.invocation.as_ref()).cloned()
     }
 
     /// Hears what the unit says of itself, from the first word on.

@@ -4,18 +4,23 @@
 //! beside itself and renamed. Reading the units is `loader.rs`'s.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::sys::process::error_text;
-use crate::unit::{Install, UnitName};
+use crate::unit::{Install, Unit, UnitName};
+
+use super::instances::numbered;
+use super::scales::{Scales, replace};
 
 /// The enabled units, as the file has them.
 #[derive(Debug)]
 pub(super) struct Enabled {
     path: PathBuf,
     entries: BTreeMap<UnitName, Entry>,
+    /// How many instances the templates have.
+    pub(super) scales: Scales,
 }
 
 #[derive(Clone, Debug)]
@@ -23,11 +28,13 @@ struct Entry {
     file: PathBuf,
     /// As the unit's file had it when it was last read; empty before.
     install: Install,
+    /// `Instances=` of a template, likewise.
+    instances: Option<u32>,
 }
 
 impl Enabled {
     /// Reads the file; one that is missing enables nothing, a line that makes no sense is logged and left out.
-    pub(super) fn read(path: PathBuf) -> Self {
+    pub(super) fn read(path: PathBuf, scales: Scales) -> Self {
         let text = match fs::read_to_string(&path) {
             Ok(text) => text,
             Err(error) => {
@@ -47,7 +54,11 @@ impl Enabled {
                 None => ::log::warn!("{}:{number}: not a name and a path", path.display()),
             }
         }
-        Self { path, entries }
+        Self {
+            path,
+            entries,
+            scales,
+        }
     }
 
     pub(super) fn contains(&self, name: &UnitName) -> bool {
@@ -79,10 +90,44 @@ impl Enabled {
     }
 
     /// Notes what the unit's file says now.
-    pub(super) fn learn(&mut self, name: &UnitName, install: &Install) {
-        if let Some(entry) = self.entries.get_mut(name) {
-            entry.install.clone_from(install);
+    pub(super) fn learn(&mut self, unit: &Unit) {
+        if let Some(entry) = self.entries.get_mut(&unit.name) {
+            entry.install.clone_from(&unit.install);
+            entry.instances = unit.service.as_ref().and_then(|service| service.instances);
         }
+    }
+
+    /// The instances of an enabled template, by their numbers.
+    pub(super) fn instances(&self, template: &UnitName) -> Vec<UnitName> {
+        numbered(template, self.count(template))
+    }
+
+    fn count(&self, template: &UnitName) -> u32 {
+        let written = || self.entries.get(template)?.instances;
+        let count = self.scales.count(template).or_else(written);
+        count.unwrap_or(0)
+    }
+
+    /// The instances of a template beyond this number that are enabled themselves.
+    pub(super) fn beyond(&self, template: &UnitName, count: u32) -> Vec<UnitName> {
+        let ours = self
+            .entries
+            .keys()
+            .filter(|name| name.template().as_ref() == Some(template));
+        let beyond = ours.filter(|name| name.number().is_some_and(|number| number > count));
+        beyond.cloned().collect()
+    }
+
+    /// Whether a unit starts with the daemon: it is enabled itself, or its template is.
+    pub(super) fn is_enabled(&self, name: &UnitName) -> bool {
+        self.contains(name) || self.through_template(name).is_some()
+    }
+
+    /// The enabled template as one of whose instances this unit starts.
+    pub(super) fn through_template(&self, name: &UnitName) -> Option<UnitName> {
+        let number = name.number()?;
+        let template = name.template().filter(|template| self.contains(template))?;
+        (number <= self.count(&template)).then_some(template)
     }
 
     /// Whether this unit starts with the daemon by itself, and not through a group.
@@ -111,6 +156,7 @@ impl Enabled {
     pub(super) fn alias(&self, name: &UnitName) -> Option<&UnitName> {
         self.entries
             .iter()
+            .filter(|(known, _)| !known.is_template())
             .find(|(_, entry)| entry.install.alias.contains(name))
             .map(|(name, _)| name)
     }
@@ -122,11 +168,16 @@ impl Enabled {
         file: PathBuf,
         install: Install,
     ) -> io::Result<bool> {
+        let instances = None;
         if !is_one_line(&file) {
             let reason = "its path has a character that ends a line or a field";
             return Err(io::Error::new(io::ErrorKind::InvalidInput, reason));
         }
-        let entry = Entry { file, install };
+        let entry = Entry {
+            file,
+            install,
+            instances,
+        };
         let before = self.entries.insert(name.clone(), entry.clone());
         if before.as_ref().is_some_and(|b| b.file == entry.file) {
             return Ok(false);
@@ -161,14 +212,7 @@ impl Enabled {
             text.push_str(&file.to_string_lossy());
             text.push('\n');
         }
-        let beside = self.path.with_extension("new");
-        let mut file = File::create(&beside)?;
-        file.write_all(text.as_bytes())?;
-        file.sync_all()?;
-        fs::rename(&beside, &self.path)?;
-        // Whoever was told that a unit is enabled finds it so after the power failed: the new name is on the disk, too.
-        let folder = self.path.parent().unwrap_or(Path::new("."));
-        File::open(folder)?.sync_all()
+        replace(&self.path, &text)
     }
 }
 
@@ -176,9 +220,12 @@ fn entry(line: &str) -> Option<(UnitName, Entry)> {
     let (name, file) = line.split_once('\t')?;
     let file = PathBuf::from(file);
     let name = UnitName::parse(name).ok()?;
-    let install = Install::default();
-    file.is_absolute()
-        .then_some((name, Entry { file, install }))
+    let entry = Entry {
+        file,
+        install: Install::default(),
+        instances: None,
+    };
+    entry.file.is_absolute().then_some((name, entry))
 }
 
 fn is_one_line(path: &Path) -> bool {
@@ -201,7 +248,8 @@ mod tests {
         let folder = std::env::temp_dir().join(format!("enabled-{}", std::process::id()));
         fs::create_dir_all(&folder).unwrap();
         let path = folder.join("enabled");
-        let mut enabled = Enabled::read(path.clone());
+        let scales = || Scales::read(folder.join("scale"));
+        let mut enabled = Enabled::read(path.clone(), scales());
         let group = Install {
             wanted_by: vec![name("all")],
             alias: vec![name("www")],
@@ -224,7 +272,7 @@ mod tests {
                 .is_err()
         );
 
-        let mut again = Enabled::read(path.clone());
+        let mut again = Enabled::read(path.clone(), scales());
         let files: Vec<_> = again.files().map(|(name, _)| name.clone()).collect();
         assert_eq!(files, [name("job"), name("web")]);
         assert!(again.disable(&name("web")).unwrap());
@@ -232,7 +280,7 @@ mod tests {
         assert_eq!(fs::read_to_string(&path).unwrap(), "job\t/s/job.service\n");
 
         fs::write(&path, "nonsense\n\t/x\njob\trelative\nok\t/s/ok.service\n").unwrap();
-        let files = Enabled::read(path);
+        let files = Enabled::read(path, scales());
         assert_eq!(files.files().count(), 1);
         fs::remove_dir_all(&folder).unwrap();
     }

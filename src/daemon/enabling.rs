@@ -48,9 +48,17 @@ impl Daemon {
         let names = self.enabled.files().map(|(name, _)| name.clone());
         // One that was taken back has its own fate: running, failed, or stopped by hand.
         let is_new = |name: &UnitName| self.engine.id(name).is_none();
-        names
-            .filter(|name| self.enabled.starts_alone(name) && is_new(name))
-            .collect()
+        let alone = names.filter(|name| self.enabled.starts_alone(name));
+        let mut units: Vec<UnitName> = alone
+            .flat_map(|name| match name.is_template() {
+                true => self.enabled.instances(&name),
+                false => vec![name],
+            })
+            .filter(is_new)
+            .collect();
+        units.sort_by(UnitName::by_number);
+        units.dedup();
+        units
     }
 
     /// Reads the `[install]` sections of the enabled units. One that cannot be read does not start and is no one's.
@@ -61,7 +69,7 @@ impl Daemon {
             .collect();
         for (name, file) in files {
             match super::loader::read_file(&name, &file, &self.context) {
-                Ok(unit) => self.enabled.learn(&name, &unit.install),
+                Ok(unit) => self.enabled.learn(&unit),
                 Err(reason) => ::log::error!("enabled unit {name} cannot be read: {reason}"),
             }
         }
@@ -85,15 +93,26 @@ impl Daemon {
         let units = targets.iter().map(|name| loader.read_named(name));
         let units: Vec<Unit> = units.collect::<Result<_, _>>()?;
         let mut results = Vec::new();
+        for unit in &units {
+            if unit.name.is_template() {
+                loader.counted(&unit.name)?;
+            }
+        }
         for (name, unit) in targets.iter().zip(units) {
             let through = through(&unit.install.wanted_by, &unit.install.required_by);
-            let done = self.enabled.enable(name.clone(), unit.path, unit.install);
+            let (path, install) = (unit.path.clone(), unit.install.clone());
+            let done = self.enabled.enable(name.clone(), path, install);
             let new = done.map_err(|error| not_written("enable", name, &error))?;
-            let text = match (through, new) {
-                (Some(through), true) => format!("enabled: starts with {through}"),
-                (Some(through), false) => format!("was enabled already: starts with {through}"),
-                (None, true) => "enabled: starts with the daemon".to_owned(),
-                (None, false) => "was enabled already".to_owned(),
+            self.enabled.learn(&unit);
+            let which = match self.enabled.instances(name).len() {
+                0 => "starts".to_owned(),
+                1 => "its one instance starts".to_owned(),
+                many => format!("its {many} instances start"),
+            };
+            let with = through.unwrap_or_else(|| "the daemon".to_owned());
+            let text = match new {
+                true => format!("enabled: {which} with {with}"),
+                false => format!("was enabled already: {which} with {with}"),
             };
             results.push(answer::plain(name, ResultKind::Enabled, text));
         }
@@ -127,8 +146,14 @@ impl Daemon {
         for name in targets {
             let done = self.enabled.disable(name);
             let was = done.map_err(|error| not_written("disable", name, &error))?;
-            let text = if was { "disabled" } else { "was not enabled" };
-            results.push(answer::plain(name, ResultKind::Disabled, text.to_owned()));
+            let text = match self.enabled.through_template(name) {
+                Some(template) => {
+                    format!("still starts with the daemon: its template {template} is enabled")
+                }
+                None if was => "disabled".to_owned(),
+                None => "was not enabled".to_owned(),
+            };
+            results.push(answer::plain(name, ResultKind::Disabled, text));
         }
         Ok(Final::Results(results))
     }

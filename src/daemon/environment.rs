@@ -89,6 +89,7 @@ impl Environment {
             spawn,
             account,
             invocation,
+            ended,
             ..
         } = order;
         let mut environment = Self::default();
@@ -114,7 +115,14 @@ impl Environment {
             environment.set("MAINPID", &pid.to_string());
         }
         if let Some(result) = &spawn.result {
-            environment.add_result(*result);
+            environment.add_result("", *result);
+        }
+        if let Some(monitor) = &spawn.monitor {
+            environment.add_result("MONITOR_", monitor.result);
+            environment.set("MONITOR_UNIT", monitor.unit.as_str());
+        }
+        if let Some(ended) = ended {
+            environment.set("MONITOR_INVOCATION_ID", ended.text());
         }
         for item in &service.unset_environment {
             environment.unset(item);
@@ -200,8 +208,9 @@ impl Environment {
 
     /// `$SERVICE_RESULT`, `$EXIT_CODE` and `$EXIT_STATUS` as systemd.exec(5) has them. An end that nobody saw has no
     /// status.
-    fn add_result(&mut self, result: RunResult) {
-        self.set("SERVICE_RESULT", result.service_result);
+    /// How a run went, in variables whose names begin so.
+    fn add_result(&mut self, prefix: &str, result: RunResult) {
+        self.set(&format!("{prefix}SERVICE_RESULT"), result.service_result);
         let (code, status) = match result.ending {
             None | Some(Ending::Unknown) => return,
             Some(Ending::Code(code)) => ("exited", code.to_string()),
@@ -216,8 +225,8 @@ impl Environment {
                 (word, signal_name(number))
             }
         };
-        self.set("EXIT_CODE", code);
-        self.set("EXIT_STATUS", &status);
+        self.set(&format!("{prefix}EXIT_CODE"), code);
+        self.set(&format!("{prefix}EXIT_STATUS"), &status);
     }
 }
 

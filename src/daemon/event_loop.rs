@@ -382,6 +382,7 @@ impl Daemon {
                     .apply(&effect, engine, sources, &mut self.events);
             }
             Effect::Taken(_) | Effect::Explain(_) => {}
+            Effect::Renew { unit, request } => self.renew(unit, request),
             Effect::Publish(change) => {
                 let cause = self.cause_text(&change);
                 publish(&change, &cause);

@@ -132,4 +132,10 @@ impl Home {
     pub fn enabled(&self) -> PathBuf {
         self.root.join("enabled")
     }
+
+    /// How many instances templates are scaled to.
+    #[must_use]
+    pub fn scales(&self) -> PathBuf {
+        self.root.join("scale")
+    }
 }

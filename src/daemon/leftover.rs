@@ -54,7 +54,7 @@ impl Daemon {
         left.filter(|(name, _)| self.engine.id(name).is_none())
             .map(|(name, pids)| {
                 let unit = loader.read_named(&name).ok();
-                let found = (self.enabled.contains(&name), &pids);
+                let found = (self.enabled.is_enabled(&name), &pids);
                 status::not_loaded(&name, unit.as_ref(), found)
             })
             .collect()

@@ -10,20 +10,21 @@ use std::path::{Path, PathBuf};
 
 use crate::engine::Moment;
 use crate::engine::{Absent, Engine, Refusal, State, UnitId, unfit};
-use crate::unit::{self, Context, LoadError, SearchPath, Unit, UnitName, glob};
-use crate::wire::{ErrorKind, Progress, ProgressKind, UnitResult, WireError};
+use crate::unit::{self, Context, LoadError, Need, SearchPath, Unit, UnitName, glob};
+use crate::wire::{ErrorKind, Progress, UnitResult, WireError};
 
 use super::answer;
 use super::enabled::Enabled;
-
-/// Lines shown of what changed in a unit file.
-const CHANGED_MAX: usize = 40;
+use super::instances::Over;
+use super::reread::changes;
 
 /// Which names a pattern such as `worker@*` is matched against. A plain name is looked for everywhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Among {
     Loaded,
     LoadedAndFiles,
+    /// For `enable`: the same, but a template that has instances stands for itself.
+    Enabling,
     Enabled,
 }
 
@@ -63,8 +64,8 @@ pub(super) struct Loaded {
 
 /// Looks names up for one request.
 pub(super) struct Loader<'a> {
-    engine: &'a Engine,
-    enabled: &'a Enabled,
+    pub(super) engine: &'a Engine,
+    pub(super) enabled: &'a Enabled,
     context: &'a Context,
     /// Absolute, best first.
     path: &'a SearchPath,
@@ -96,10 +97,15 @@ impl<'a> Loader<'a> {
     /// The units that these names and patterns mean, each once, in the order asked.
     pub(super) fn resolve(
         &self,
-        names: &[String],
+        mut names: Vec<String>,
         among: Among,
     ) -> Result<Vec<UnitName>, WireError> {
-        self.meant(names, &[], among).map(|meant| meant.names)
+        match among {
+            Among::Loaded => drop(self.spread(&mut names, Over::Loaded)?),
+            Among::LoadedAndFiles => drop(self.spread(&mut names, Over::Both)?),
+            Among::Enabling | Among::Enabled => {}
+        }
+        self.meant(&names, &[], among).map(|meant| meant.names)
     }
 
     /// The same for a start, where it counts which of them were named. `found`: those of `names` that were not.
@@ -116,7 +122,7 @@ impl<'a> Loader<'a> {
             let meant = if glob::is_pattern(name) {
                 self.matching(name, among)?
             } else if found.contains(name) {
-                vec![parsed(name)?]
+                vec![parsed(name, among)?]
             } else {
                 let name = self.named(name, among)?;
                 exact.insert(name.clone());
@@ -130,22 +136,8 @@ impl<'a> Loader<'a> {
         })
     }
 
-    fn matching(&self, pattern: &str, among: Among) -> Result<Vec<UnitName>, WireError> {
-        let plain = pattern.strip_suffix(".service").unwrap_or(pattern);
-        let candidates = self.candidates(among).into_iter();
-        let found: Vec<UnitName> = candidates
-            .filter(|name| !name.is_template() && glob::matches(plain, name.as_str()))
-            .collect();
-        // `*` is "all there are", and that may be none.
-        if found.is_empty() && plain != "*" {
-            let message = format!("no unit matches `{pattern}`");
-            return Err(answer::error(ErrorKind::NoSuchUnit, message, None));
-        }
-        Ok(found)
-    }
-
     /// Every name that is known, sorted.
-    fn candidates(&self, among: Among) -> BTreeSet<UnitName> {
+    pub(super) fn candidates(&self, among: Among) -> BTreeSet<UnitName> {
         let enabled = self.enabled.files().map(|(name, _)| name.clone());
         if among == Among::Enabled {
             return enabled.collect();
@@ -155,14 +147,14 @@ impl<'a> Loader<'a> {
             .filter_map(|id| self.engine.unit(id))
             .map(|unit| unit.name.clone());
         let mut names: BTreeSet<UnitName> = loaded.collect();
-        if among == Among::LoadedAndFiles {
+        if among != Among::Loaded {
             names.extend(self.path.list().units.into_iter().map(|unit| unit.name));
         }
         names
     }
 
     fn named(&self, text: &str, among: Among) -> Result<UnitName, WireError> {
-        let name = parsed(text)?;
+        let name = parsed(text, among)?;
         if among == Among::Enabled && self.enabled.contains(&name) {
             return Ok(name);
         }
@@ -176,7 +168,7 @@ impl<'a> Loader<'a> {
         }
     }
 
-    fn no_such_unit(&self, name: &UnitName) -> WireError {
+    pub(super) fn no_such_unit(&self, name: &UnitName) -> WireError {
         let candidates = self.candidates(Among::LoadedAndFiles);
         let near = unit::nearest(name.as_str(), candidates.iter().map(UnitName::as_str));
         let hint = near.map(unit::did_you_mean);
@@ -202,13 +194,22 @@ impl<'a> Loader<'a> {
                 .file(name)
                 .map_or(Place::Nowhere, |file| Place::At(file.to_owned())),
             (Some(loaded), Some(found)) if !is_same_file(&loaded, &found) => {
-                if loaded.exists() {
+                // In one folder an instance's own file has come, or gone, beside its template.
+                if loaded.exists() && loaded.parent() != found.parent() {
                     Place::Two(loaded, found)
                 } else {
                     Place::At(found)
                 }
             }
             (Some(loaded), _) => Place::At(loaded),
+        }
+    }
+
+    /// The file that a unit is, or would be, read from.
+    pub(super) fn file_of(&self, name: &UnitName) -> Option<PathBuf> {
+        match self.place(name) {
+            Place::At(path) | Place::Two(path, _) => Some(path),
+            Place::Nowhere => None,
         }
     }
 
@@ -240,12 +241,26 @@ impl<'a> Loader<'a> {
         }
     }
 
+    /// Reads the file of a loaded unit again; nothing if it is as it was read. What is wrong comes as the whole report.
+    pub(super) fn read_again(&self, loaded: &Unit) -> Result<Option<Unit>, String> {
+        let name = &loaded.name;
+        let path = match self.place(name) {
+            Place::At(path) | Place::Two(path, _) => path,
+            Place::Nowhere => return Ok(None),
+        };
+        let is_same = |hash| hash == loaded.hash && path == loaded.path;
+        if unit::hash_on_disk(&path, name).is_ok_and(is_same) {
+            return Ok(None);
+        }
+        self.read(name, &path).map(Some)
+    }
+
     /// Reads a file and adds what the enabled units ask of it with `WantedBy=` and `RequiredBy=`.
     fn read(&self, name: &UnitName, path: &Path) -> Result<Unit, String> {
         let mut unit = read_file(name, path, self.context)?;
         let (wants, requires) = self.enabled.pulled_in_by(name);
-        add(&mut unit.wants, &wants);
-        add(&mut unit.requires, &requires);
+        self.add(&mut unit.wants, &wants);
+        self.add(&mut unit.requires, &requires);
         Ok(unit)
     }
 
@@ -317,8 +332,10 @@ impl<'a> Loader<'a> {
             if let Some(refusal) = unfit(unit) {
                 return Some(refusal);
             }
-            let further = unit.requires.iter().filter(|next| seen.insert(next));
-            todo.extend(further.map(|next| (next, &unit.name)));
+            let needed = unit.neighbours();
+            let needed = needed.filter(|(relation, _)| relation.need() == Some(Need::Must));
+            let further = needed.filter(|(_, next)| seen.insert(next));
+            todo.extend(further.map(|(_, next)| (next, &unit.name)));
         }
         None
     }
@@ -356,7 +373,9 @@ impl<'a> Loader<'a> {
 
     /// Notes a definition, what changed in it, and what it pulls in.
     fn take(&self, unit: Unit, loaded: &mut Loaded, needed: &mut VecDeque<UnitName>) {
-        needed.extend(unit.requires.iter().chain(&unit.wants).cloned());
+        let named = unit.neighbours();
+        let named = named.filter(|(relation, _)| relation.need().is_some());
+        needed.extend(named.map(|(_, name)| name.clone()));
         let before = self
             .engine
             .id(&unit.name)
@@ -383,7 +402,7 @@ impl<'a> Loader<'a> {
     }
 
     /// Whether a start would take the file anew: the unit has no process, or nobody has heard of it.
-    fn is_down(&self, name: &UnitName) -> bool {
+    pub(super) fn is_down(&self, name: &UnitName) -> bool {
         let view = |id: UnitId| self.engine.view(id);
         let Some(view) = self.engine.id(name).and_then(view) else {
             return true;
@@ -405,24 +424,17 @@ pub(super) fn read_file(name: &UnitName, path: &Path, context: &Context) -> Resu
     unit::load_file(path, name, context).map_err(|error| error.to_string().trim_end().to_owned())
 }
 
-/// A name that can be that of a unit to start.
-fn parsed(text: &str) -> Result<UnitName, WireError> {
+/// A name that can be that of a unit to start, or of a template to enable.
+fn parsed(text: &str, among: Among) -> Result<UnitName, WireError> {
     let name = UnitName::parse(text)
         .map_err(|error| answer::error(ErrorKind::Usage, error.to_string(), None))?;
-    if name.is_template() {
+    let takes_templates = matches!(among, Among::Enabling | Among::Enabled);
+    if name.is_template() && !takes_templates {
         let message = format!("{name} is a template: it needs an instance to be started as");
         let hint = format!("for example `{name}1`");
         return Err(answer::error(ErrorKind::Usage, message, Some(hint)));
     }
     Ok(name)
-}
-
-fn add(list: &mut Vec<UnitName>, more: &[&UnitName]) {
-    for name in more {
-        if !list.contains(name) {
-            list.push((*name).clone());
-        }
-    }
 }
 
 /// Whether two paths lead to one file.
@@ -438,26 +450,4 @@ fn two_files(name: &UnitName, loaded: &Path, found: &Path) -> WireError {
         format!("{name} is loaded from {loaded}, but here it would be {found}"),
         Some("rename one of the two, or run the command where the loaded one is found".to_owned()),
     )
-}
-
-/// The lines that differ between the definition in force and the one on disk.
-fn changes(before: &Unit, after: &Unit) -> Vec<Progress> {
-    let (old, new) = (unit::to_toml(before), unit::to_toml(after));
-    let (old_lines, new_lines): (BTreeSet<&str>, BTreeSet<&str>) =
-        (old.lines().collect(), new.lines().collect());
-    let gone = old.lines().filter(|line| !new_lines.contains(line));
-    let come = new.lines().filter(|line| !old_lines.contains(line));
-    let lines = gone
-        .map(|line| format!("- {line}"))
-        .chain(come.map(|line| format!("+ {line}")));
-    lines
-        .filter(|line| line.len() > 2)
-        .take(CHANGED_MAX)
-        .map(|text| Progress {
-            kind: ProgressKind::Changed,
-            unit: after.name.to_string(),
-            text,
-            in_ms: None,
-        })
-        .collect()
 }

@@ -6,7 +6,7 @@
 use std::io;
 use std::path::Path;
 
-use crate::engine::{Role, Spawn, SpawnFailure};
+use crate::engine::{Role, Spawn, SpawnFailure, UnitId};
 use crate::sys::cgroup::{Cgroup, Tree};
 use crate::sys::controllers::Controllers;
 use crate::sys::process::{Pid, error_text};
@@ -221,12 +221,32 @@ impl Processes {
         owner: &Account,
         lenience: &mut Lenience<'_>,
     ) -> Result<(), SpawnFailure> {
+        if !self.holds.contains_key(&spawn.unit) || !is_first(service, spawn) {
+            return Ok(());
+        }
+        self.agree_on_limits((spawn.unit, service), lenience)?;
         let Some(hold) = self.holds.get_mut(&spawn.unit) else {
             return Ok(());
         };
-        if !is_first(service, spawn) {
+        let Some(group) = hold.group.cgroup() else {
             return Ok(());
+        };
+        let mut wanted = hold.limited.resources().cloned().map(Box::new);
+        if let Err(refused) = limits::delegate(group, wanted.as_deref(), owner) {
+            forgo(&mut wanted, refused, lenience)?;
         }
+        Ok(())
+    }
+
+    /// Has the group of a unit that is held, if it has one, hold what its definition limits.
+    pub(super) fn agree_on_limits(
+        &mut self,
+        (unit, service): (UnitId, &Service),
+        lenience: &mut Lenience<'_>,
+    ) -> Result<(), SpawnFailure> {
+        let Some(hold) = self.holds.get_mut(&unit) else {
+            return Ok(());
+        };
         let mut wanted = service.resources.clone();
         if let Some(given) = service.resources.as_deref() {
             for refused in self.machine.ground().refusals(given) {
@@ -239,14 +259,11 @@ impl Processes {
         lenience.verdict()?;
         if let Some(group) = hold.group.cgroup() {
             hold.limited.agree(group, &mut wanted, lenience)?;
-            if let Err(refused) = limits::delegate(group, wanted.as_deref(), owner) {
-                forgo(&mut wanted, refused, lenience)?;
-            }
         }
         let memory = &mut hold.limited.memory;
         *memory = Known::default();
         let told = (&mut self.watches, &mut self.looks);
-        memory.begin((spawn.unit, service), &hold.group, told);
+        memory.begin((unit, service), &hold.group, told);
         Ok(())
     }
 }

@@ -20,6 +20,7 @@ mod guardian;
 mod handover;
 mod home;
 mod identity;
+mod instances;
 mod keeper;
 mod leftover;
 mod lenience;
@@ -36,8 +37,11 @@ mod pump;
 mod readiness;
 mod record;
 mod request;
+mod reread;
 mod restore;
 mod sandbox;
+mod scales;
+mod scaling;
 mod session;
 mod set;
 mod setting;
@@ -71,6 +75,7 @@ pub use context::unit_context;
 pub use environment::{default_path, mark_of};
 pub use guardian::Ended;
 pub use home::Home;
+pub use scales::Scales;
 pub use state::has_heritage;
 pub use supervisor::has_supervisor;
 
@@ -257,7 +262,7 @@ fn start(mut seat: Seat, keeper: Keeper) -> Result<(Daemon, Poll), BootError> {
     processes.keeper = keeper;
     processes.keeper.watch(&mut sources).map_err(failed)?;
     processes.switch_on_controllers();
-    let enabled = Enabled::read(home.enabled());
+    let enabled = Enabled::read(home.enabled(), Scales::read(home.scales()));
     let seed = clock::wall_ms() ^ u64::from(process::Pid::current().as_raw()).rotate_left(32);
     let record = Record::new(&home);
     let daemon = Daemon {

@@ -187,10 +187,12 @@ pub(super) struct Hold {
 }
 
 /// What outlives a unit's holding.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct History {
     pub(super) log_lost: u64,
     pub(super) last_end: Option<Ending>,
+    /// Its last life, where another unit is told of its end.
+    pub(super) invocation: Option<Invocation>,
 }
 
 impl Processes {
@@ -262,6 +264,7 @@ impl Processes {
             Effect::Thaw { unit } => self.thaw(*unit, turn),
             Effect::Save { .. }
             | Effect::Taken(_)
+            | Effect::Renew { .. }
             | Effect::Publish(_)
             | Effect::Explain(_)
             | Effect::Notify { .. }
@@ -439,7 +442,7 @@ impl Processes {
 
     /// What is known of a unit's processes and log.
     pub(super) fn status(&self, unit: UnitId) -> ProcessStatus<'_> {
-        let history = self.history.get(&unit).copied().unwrap_or_default();
+        let history = self.history.get(&unit).cloned().unwrap_or_default();
         let hold = self.holds.get(&unit);
         let log = hold.and_then(|hold| hold.log.as_ref());
         ProcessStatus {

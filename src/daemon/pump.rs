@@ -127,6 +127,21 @@ impl UnitLog {
         log
     }
 
+    /// Other limits from now on.
+    pub(super) fn limit(&mut self, limits: LogLimits) {
+        let LogLimits {
+            max_size,
+            max_files,
+        } = limits;
+        self.limits = Limits {
+            max_size,
+            max_files,
+        };
+        if let Some(writer) = &mut self.writer {
+            writer.limit(self.limits);
+        }
+    }
+
     fn open_writer(&mut self) -> io::Result<()> {
         if self.writer.is_none() {
             self.writer = Some(Writer::open(&self.directory, &self.name, self.limits)?);

@@ -14,6 +14,7 @@ use crate::wire::{
 };
 
 use super::event_loop::{Daemon, now};
+use super::instances::{Counts, Over};
 use super::loader::{Among, Loaded, Loader, Reading};
 use super::session::Heard;
 use super::sources::{SessionId, Source};
@@ -112,7 +113,7 @@ impl Daemon {
         session: SessionId,
     ) -> Result<Course, WireError> {
         let loader = self.loader(path);
-        let known = |names: &[String]| {
+        let known = |names: Vec<String>| {
             let targets = loader.resolve(names, Among::Loaded)?;
             loader.for_loaded(targets)
         };
@@ -120,57 +121,73 @@ impl Daemon {
         Ok(match command {
             Command::List => Course::Answer(Final::Units(self.all_units(path))),
             Command::Status { names } => {
-                let targets = loader.resolve(&names, Among::LoadedAndFiles)?;
+                let targets = loader.resolve(names, Among::LoadedAndFiles)?;
                 Course::Answer(Final::Units(self.some_units(&targets, path)?))
             }
             Command::DaemonStatus => Course::Answer(Final::Daemon(self.own_status())),
-            Command::Start {
-                mut names,
-                found,
-                wait,
-            } => {
-                let left = self.processes.part_with_left(&mut names);
-                let meant = loader.meant(&names, &found, Among::LoadedAndFiles)?;
-                let loaded = loader.for_start(meant, Reading::IfDown)?;
-                Course::Ask(Verb::Start, self.processes.without_left(loaded, left), wait)
+            Command::Start { names, found, wait } => {
+                let loaded = self.to_start((names, found), Reading::IfDown, path)?;
+                Course::Ask(Verb::Start, loaded, wait)
             }
-            Command::Restart {
-                mut names,
-                wait,
-                scope,
-            } => {
-                let left = self.processes.part_with_left(&mut names);
-                let meant = loader.meant(&names, &[], Among::Loaded)?;
-                let loaded = loader.for_start(meant, Reading::Always)?;
-                let loaded = self.processes.without_left(loaded, left);
+            Command::Restart { names, wait, scope } => {
+                let loaded = self.to_start((names, Vec::new()), Reading::Always, path)?;
+                let loaded = self.without_unfit(loaded);
                 Course::Ask(Verb::Restart(scope), loaded, wait)
             }
             Command::Stop { mut names, wait } => {
+                loader.spread(&mut names, Over::Loaded)?;
                 let mut left = self.processes.part_with_left(&mut names);
                 left.extend(self.processes.left_that_match(&names));
-                let loaded = self.processes.without_left(known(&names)?, left);
+                let loaded = self.processes.without_left(known(names)?, left);
                 Course::Ask(Verb::Stop, loaded, wait)
             }
-            Command::Reload { names } => now_finished(Verb::Reload, known(&names)?),
-            Command::Freeze { names } => now_finished(Verb::Freeze, known(&names)?),
-            Command::Thaw { names } => now_finished(Verb::Thaw, known(&names)?),
-            Command::Reset { names } => now_finished(Verb::Reset, known(&names)?),
-            Command::Signal { names, signal } => now_finished(Verb::Signal(signal), known(&names)?),
+            Command::Reload { names } => now_finished(Verb::Reload, known(names)?),
+            Command::Freeze { names } => now_finished(Verb::Freeze, known(names)?),
+            Command::Thaw { names } => now_finished(Verb::Thaw, known(names)?),
+            Command::Reset { names } => now_finished(Verb::Reset, known(names)?),
+            Command::Signal { names, signal } => now_finished(Verb::Signal(signal), known(names)?),
             Command::Set { names, settings } => {
-                let targets = loader.resolve(&names, Among::Loaded)?;
+                let targets = loader.resolve(names, Among::Loaded)?;
                 Course::Answer(self.set(&targets, &settings)?)
             }
+            Command::Definitions { names } => {
+                let targets = loader.resolve(names, Among::Loaded)?;
+                Course::Answer(self.tell_definitions(&targets, session))
+            }
+            Command::DaemonReload => now_finished(Verb::Renew, self.reread(path)),
             Command::Upgrade => Course::Upgrade,
             Command::Kill => now_finished(Verb::Shutdown, self.for_the_end()),
             Command::Enable { names } => {
-                let targets = loader.resolve(&names, Among::LoadedAndFiles)?;
+                let targets = loader.resolve(names, Among::Enabling)?;
                 Course::Answer(self.enable(&targets, path, session)?)
             }
+            Command::Scale { name, count } => {
+                Course::Answer(self.scale((&name, count), path, session)?)
+            }
             Command::Disable { names } => {
-                let targets = loader.resolve(&names, Among::Enabled)?;
+                let targets = loader.resolve(names, Among::Enabled)?;
                 Course::Answer(self.disable(&targets)?)
             }
         })
+    }
+
+    /// What a start, or a restart that reads all files again, brings to the engine.
+    fn to_start(
+        &self,
+        (mut names, mut found): (Vec<String>, Vec<String>),
+        reading: Reading,
+        path: &SearchPath,
+    ) -> Result<Loaded, WireError> {
+        let loader = self.loader(path);
+        let (over, among) = match reading {
+            Reading::IfDown => (Over::Counted, Among::LoadedAndFiles),
+            Reading::Always => (Over::Both, Among::Loaded),
+        };
+        found.extend(loader.spread(&mut names, over)?);
+        let left = self.processes.part_with_left(&mut names);
+        let meant = loader.meant(&names, &found, among)?;
+        let loaded = loader.for_start(meant, reading)?;
+        Ok(self.processes.without_left(loaded, left))
     }
 
     /// Hands a client's request to the engine.
@@ -252,11 +269,17 @@ impl Daemon {
     /// The loaded ones, and those that only have a left-over.
     fn all_units(&self, path: &SearchPath) -> Vec<UnitStatus> {
         let surroundings = self.surroundings();
+        let loader = self.loader(path);
+        let mut counts = Counts::new();
         let ids = self.engine.units();
+        let ids = ids.filter(|id| {
+            let unit = self.engine.unit(*id);
+            !unit.is_some_and(|unit| loader.is_surplus(&unit.name, &mut counts))
+        });
         let mut units: Vec<UnitStatus> = ids
             .filter_map(|id| status::unit(id, &surroundings))
             .collect();
-        units.extend(self.only_left(&self.loader(path)));
+        units.extend(self.only_left(&loader));
         units
     }
 
@@ -275,7 +298,7 @@ impl Daemon {
                 None => {
                     let unit = loader.read_named(name)?;
                     let pids = self.processes.left_over(name);
-                    let found = (self.enabled.contains(name), &pids);
+                    let found = (self.enabled.is_enabled(name), &pids);
                     Ok(status::not_loaded(name, Some(&unit), found))
                 }
             }
@@ -304,6 +327,9 @@ fn in_vain(command: &Command) -> Option<&'static str> {
     let (names, text) = match command {
         Command::Start { names, .. } => (names, "nothing was started"),
         Command::Restart { names, .. } => (names, "nothing was restarted"),
+        Command::DaemonReload => {
+            return Some("nothing was changed: what was loaded stays in force");
+        }
         _ => return None,
     };
     let is_several = names.len() > 1 || names.iter().any(|name| glob::is_pattern(name));

@@ -100,7 +100,13 @@ impl Processes {
                 events,
             };
             let (log_lost, last_end) = (saved.log_lost, saved.last_end);
-            self.history.insert(id, History { log_lost, last_end });
+            let invocation = None;
+            let history = History {
+                log_lost,
+                last_end,
+                invocation,
+            };
+            self.history.insert(id, history);
             self.ears.remember(id, saved.said.as_deref());
             self.forgone.remember(id, saved.forgone.as_deref());
             self.take_back(id, saved, &mut scan, turn);

@@ -8,6 +8,7 @@ use crate::engine::{Engine, Event, RunId, State, UnitId};
 use crate::log::Stream;
 use crate::sys::kin::Kin;
 use crate::sys::process::error_text;
+use crate::unit::Unit;
 
 use super::group::{Group, Watched};
 use super::processes::{Processes, Progress, Turn};
@@ -174,11 +175,24 @@ impl Processes {
         self.forget_before(unit, turn.sources);
         self.ears.close(unit, turn.sources, &mut self.keeper);
         self.stores.close(unit, turn.sources, &mut self.keeper);
-        if let Some(mut log) = self.holds.remove(&unit).and_then(|hold| hold.log) {
+        let Some(hold) = self.holds.remove(&unit) else {
+            return;
+        };
+        let history = self.history.entry(unit).or_default();
+        if turn.engine.unit(unit).is_some_and(is_monitored) {
+            history.invocation = Some(hold.invocation);
+        }
+        if let Some(mut log) = hold.log {
             log.close(turn.sources, &mut self.keeper);
-            self.history.entry(unit).or_default().log_lost += log.lost_bytes();
+            history.log_lost += log.lost_bytes();
         }
     }
+}
+
+/// Whether its end starts another unit, which is told whose end that was.
+fn is_monitored(unit: &Unit) -> bool {
+    let relations = unit.relations();
+    !relations.on_failure.is_empty() || !relations.on_success.is_empty()
 }
 
 /// Whether nobody is left; if somebody is, the end of some of them is waited for.

@@ -36,6 +36,8 @@ pub(super) struct Order<'a> {
     pub(super) spawn: &'a Spawn,
     pub(super) account: &'a Account,
     pub(super) invocation: &'a Invocation,
+    /// The life whose end has started this unit, where one has and it is known.
+    pub(super) ended: Option<&'a Invocation>,
 }
 
 /// Where the log FIFOs are.
@@ -453,6 +455,7 @@ mod tests {
                 service_result: "signal",
                 ending: Some(ending),
             }),
+            monitor: None,
         };
         let exec = command(service, spawn.role, spawn.index).unwrap();
         let account = account();
@@ -464,6 +467,7 @@ mod tests {
             spawn: &spawn,
             account: &account,
             invocation,
+            ended: None,
         };
         let fifos = Fifos {
             out: "/r/web.out".into(),

@@ -505,6 +505,7 @@ mod tests {
             failure: None,
             main_ending: None,
             watchdog_ms: None,
+            monitor: None,
             runtime_due: None,
         };
         Saved {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::engine::{Engine, Moment, State, UnitId, View};
 use crate::sys::clock;
 use crate::sys::process::Pid;
-use crate::unit::{self, Resources, Unit, UnitName};
+use crate::unit::{Resources, Unit, UnitName};
 use crate::wire::{DaemonStatus, PROTOCOL_VERSION, UnitStatus};
 
 use super::enabled::Enabled;
@@ -70,13 +70,12 @@ pub(super) fn unit(id: UnitId, around: &Surroundings<'_>) -> Option<UnitStatus> 
         deadline_ms: view.deadline.map(|at| around.wall(at)),
         awaits: view.awaits.unwrap_or_default(),
         waits_for: view.waits_for.iter().map(ToString::to_string).collect(),
-        file_changed: is_changed(view.unit),
         cgroup: process.cgroup.map(|path| path.display().to_string()),
         invocations: process.marks.iter().filter_map(invocation_of).collect(),
         log_lost: process.log_lost,
         said: process.said.unwrap_or_default().to_owned(),
         forgone: process.forgone.iter().map(ToString::to_string).collect(),
-        ..described(view.unit, around.enabled.contains(&view.unit.name))
+        ..described(view.unit, around.enabled.is_enabled(&view.unit.name))
     };
     let lacking = lacking(view.unit, around.processes);
     // What it goes without, or was refused for, does not limit it.
@@ -138,6 +137,7 @@ fn described(unit: &Unit, enabled: bool) -> UnitStatus {
         documentation: unit.documentation.clone(),
         requires: unit.requires.iter().map(ToString::to_string).collect(),
         file: unit.path.display().to_string(),
+        hash: unit.hash,
         enabled,
         kind: unit.kind().to_owned(),
         limits: limits(unit),
@@ -158,11 +158,6 @@ fn lacking(unit: &Unit, processes: &Processes) -> Vec<&'static str> {
     let resources = service.and_then(|service| service.resources.as_deref());
     let refused = resources.map(|wanted| processes.machine.ground().refusals(wanted));
     refused.into_iter().flatten().map(|one| one.key).collect()
-}
-
-/// Whether the file on disk is another one than the one in force; one that cannot be read is.
-fn is_changed(unit: &Unit) -> bool {
-    unit::hash_on_disk(&unit.path, &unit.name).map_or(true, |hash| hash != unit.hash)
 }
 
 /// The part of `daemon-status` that the units tell; the caller fills in the rest.

@@ -49,6 +49,7 @@ pub(super) fn verb(verb: Verb) -> &'static str {
         Verb::Freeze => "freeze",
         Verb::Thaw => "thaw",
         Verb::Reset => "reset",
+        Verb::Renew => "daemon-reload",
         Verb::Signal(_) => "signal",
         Verb::Shutdown => "shutdown",
     }
@@ -59,6 +60,12 @@ pub(super) fn impossible(reason: Impossible) -> &'static str {
         Impossible::NotRunning => "not running",
         Impossible::NoReload => "its unit file has no ExecReload",
         Impossible::NoProcess => "it has no process to do this to",
+        Impossible::ManualStart => {
+            "only another unit may start it (RefuseManualStart); start what needs it"
+        }
+        Impossible::ManualStop => {
+            "only another unit may stop it (RefuseManualStop); stop what needs it"
+        }
         Impossible::Frozen => "it is frozen and cannot act on it; `thaw` it first",
     }
 }
@@ -78,6 +85,7 @@ pub(super) fn refusal_hint(refusal: &Refusal) -> Option<String> {
         ),
         Refusal::Template { .. }
         | Refusal::Unknown { .. }
+        | Refusal::Contradiction { .. }
         | Refusal::TooMany
         | Refusal::ShuttingDown => None,
     }

@@ -17,9 +17,20 @@ impl Cause {
     #[must_use]
     pub fn other(&self) -> Option<&UnitName> {
         match self {
-            Self::RequiredBy(unit) | Self::WantedBy(unit) | Self::Requires(unit) => Some(unit),
+            Self::RequiredBy(unit)
+            | Self::WantedBy(unit)
+            | Self::BoundBy(unit)
+            | Self::UpheldBy(unit)
+            | Self::FailureOf(unit)
+            | Self::SuccessOf(unit)
+            | Self::Requires(unit)
+            | Self::Requisite(unit)
+            | Self::BindsTo(unit)
+            | Self::PartOf(unit)
+            | Self::Conflicts(unit) => Some(unit),
             Self::Failed(Failure::Dependency { on, .. }) => Some(on),
             Self::Asked(_)
+            | Self::Unneeded
             | Self::Ordered
             | Self::AutoRestart { .. }
             | Self::Ready
@@ -43,7 +54,7 @@ impl Cause {
     /// Whether somebody wanted it so: what follows from it is carried out, whatever happens on the way.
     fn is_order(&self) -> bool {
         match self {
-            Self::Asked(_) | Self::Shutdown => true,
+            Self::Asked(_) | Self::Shutdown | Self::Unneeded => true,
             Self::Failed(_) => false,
             _ => self.other().is_some(),
         }
@@ -128,16 +139,18 @@ impl Engine {
             }
             Cause::Gone if is_order || service.shown == State::Stopping => self.voice(unit),
             Cause::Gone => None,
-            Cause::RequiredBy(_)
-            | Cause::WantedBy(_)
-            | Cause::Requires(_)
-            | Cause::Failed(_)
-            | Cause::Reloads
+            Cause::Unneeded => {
+                let holders: Vec<UnitId> = self.graph.of(unit).holders().copied().collect();
+                let voices = holders.into_iter().filter_map(|holder| self.voice(holder));
+                voices.max()
+            }
+            Cause::Reloads
             | Cause::Skipped(_)
             | Cause::Ended(_)
             | Cause::Leaving
-            | Cause::Restored => {
-                let other = self.id(cause.other()?)?;
+            | Cause::Restored => None,
+            tie => {
+                let other = self.id(tie.other()?)?;
                 // A unit that this wish has left as it was is not why.
                 self.wish.max(self.voice(other))
             }

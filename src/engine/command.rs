@@ -55,11 +55,23 @@ pub enum Command {
     Disable {
         names: Vec<String>,
     },
+    /// Note how many instances a template is to have; starting and stopping them are further requests of the client.
+    Scale {
+        /// A template's name, with or without its `@`.
+        name: String,
+        count: u32,
+    },
     /// Change limits of services that run; each setting is a `KEY=VALUE`, at least one.
     Set {
         names: Vec<String>,
         settings: Vec<String>,
     },
+    /// The definitions in force of those that are loaded.
+    Definitions {
+        names: Vec<String>,
+    },
+    /// Read the files of all loaded units again, and have what can change under a running service change at once.
+    DaemonReload,
     DaemonStatus,
     /// Make the daemon anew from the program that lies on the disk now.
     Upgrade,
@@ -91,6 +103,8 @@ pub enum Verb {
     Restart(Scope),
     Reload,
     Reset,
+    /// Take newer definitions over as far as that can be done under a running service.
+    Renew,
     Signal(Signal),
     Freeze,
     Thaw,

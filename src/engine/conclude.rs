@@ -1,5 +1,6 @@
 //! What follows the end of a run: rest, another start at once, or an automatic restart after its delay.
 
+use super::atoms::Occasion;
 use super::phase::{End, Goal, Phase, Run, Why};
 use super::restart;
 use super::{Awaited, Cause, Engine, Failure, Outcome, UnitId};
@@ -115,6 +116,12 @@ impl Engine {
         let asked = service.goal == Goal::Down;
         service.goal = Goal::Down;
         let cause = cause_of(&end).or(Some(Cause::Gone));
+        let result = end.result();
+        let occasion = match end.why {
+            Why::Asked | Why::Finished => Some(Occasion::Success),
+            Why::Skipped(_) => None,
+            Why::Failed(_) => Some(Occasion::Failure),
+        };
         let (phase, outcome) = match end.why {
             Why::Asked => (Phase::Stopped, Outcome::Stopped),
             Why::Finished if asked => (Phase::Stopped, Outcome::Stopped),
@@ -131,6 +138,10 @@ impl Engine {
         };
         self.enter(unit, phase, cause);
         self.resolve(unit, Awaited::Up, &outcome);
+        match occasion {
+            Some(occasion) => self.has_ended(unit, occasion, result),
+            None => self.release_held_back(),
+        }
     }
 }
 

@@ -4,7 +4,7 @@
 use crate::unit::{Signal, UnitName};
 
 use super::{
-    Asker, Cause, ChangeId, Ending, Failure, Moment, RequestId, RunId, State, UnitId, Verb,
+    Asker, Cause, ChangeId, Ending, Failure, Moment, Monitor, RequestId, RunId, State, UnitId, Verb,
 };
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,6 +39,10 @@ pub enum Effect {
     Thaw { unit: UnitId },
     /// A wish was taken up: for the record. What came of it follows.
     Taken(Box<Taken>),
+    /// Another definition is in force while the unit has, or may have, processes: bring in line what is held of it,
+    /// above all its limits. Answers nothing, or `Limited` with what is in force where that cannot be done; then the
+    /// client of the request is told.
+    Renew { unit: UnitId, request: RequestId },
     /// A change of state with its cause, for the daemon's log, `events` and the tests.
     Publish(Change),
     /// Why a unit is on its way to another state, where others follow it before it gets there: `from` and `to` are the
@@ -63,6 +67,8 @@ pub struct Spawn {
     pub main_pid: Option<u32>,
     /// For `$SERVICE_RESULT`, `$EXIT_CODE` and `$EXIT_STATUS` of `ExecStop=` and `ExecStopPost=`.
     pub result: Option<RunResult>,
+    /// For `$MONITOR_*`, where another unit's end has started this one.
+    pub monitor: Option<Box<Monitor>>,
 }
 
 /// What a process is to its service: the key that its command stands in.
@@ -214,6 +220,10 @@ pub enum Outcome {
     Frozen,
     Thawed,
     ResetDone,
+    /// A newer definition is in force, but for these keys, which wait for the next start.
+    Renewed {
+        waiting: Vec<&'static str>,
+    },
     /// `restart --if-running` of a unit that is down.
     LeftDown,
     /// The start, stop or reload failed. `retry_ms`: an automatic restart follows in so many milliseconds.
@@ -237,6 +247,10 @@ pub enum Impossible {
     NoReload,
     /// `reload`: it stands still, and could not act on it.
     Frozen,
+    /// `RefuseManualStart=`: only another unit may start it.
+    ManualStart,
+    /// `RefuseManualStop=`: only another unit may stop it.
+    ManualStop,
     /// `signal` and `freeze`: nothing to do it to (a group, or a oneshot that has exited).
     NoProcess,
 }
@@ -262,6 +276,12 @@ pub enum Refusal {
     },
     Unknown {
         unit: UnitName,
+    },
+    /// The unit would have to be started and to be stopped; why each, in words.
+    Contradiction {
+        unit: UnitName,
+        start: String,
+        stop: String,
     },
     /// More units than [`super::UNITS_MAX`].
     TooMany,

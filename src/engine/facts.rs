@@ -4,7 +4,7 @@
 
 use crate::unit::UnitName;
 
-use super::{Cause, ChangeId, Ending, Moment, Role, RunId};
+use super::{Cause, ChangeId, Ending, Moment, Monitor, Role, RunId};
 
 /// One unit's facts. Read back through [`super::Event::Restored`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,6 +49,8 @@ pub struct Facts {
     pub watchdog_ms: Option<u64>,
     /// When it has run for long enough.
     pub runtime_due: Option<Moment>,
+    /// Whose end has started it.
+    pub monitor: Option<Monitor>,
 }
 
 /// A cause and the entry of the record that it goes back to. Of a failure it has the words: [`Failure::Recorded`].

@@ -39,6 +39,8 @@ pub(super) struct Rare {
     pub(super) conflicted_by: Vec<UnitId>,
     pub(super) on_failure: Vec<UnitId>,
     pub(super) on_success: Vec<UnitId>,
+    /// What this unit keeps from being unneeded, where that is asked for.
+    pub(super) holds: Vec<UnitId>,
 }
 
 static NONE: Rare = Rare::none();
@@ -58,13 +60,27 @@ impl Rare {
             conflicted_by: Vec::new(),
             on_failure: Vec::new(),
             on_success: Vec::new(),
+            holds: Vec::new(),
         }
+    }
+
+    /// What the unit cannot run beside, whichever of the two says so.
+    pub(super) fn opponents(&self) -> impl Iterator<Item = UnitId> + '_ {
+        self.conflicts.iter().chain(&self.conflicted_by).copied()
     }
 }
 
 impl Edges {
     pub(super) fn rare(&self) -> &Rare {
         self.rare.as_deref().unwrap_or(&NONE)
+    }
+
+    /// Who keeps this unit from being unneeded, unless they rest.
+    pub(super) fn holders(&self) -> impl Iterator<Item = &UnitId> {
+        let rare = self.rare();
+        let often = self.required_by.iter().chain(&self.wanted_by);
+        let seldom = [&rare.requisite_of, &rare.bound_by, &rare.upheld_by];
+        often.chain(seldom.into_iter().flatten())
     }
 
     fn rare_mut(&mut self) -> &mut Rare {
@@ -92,6 +108,14 @@ impl Graph {
                 }
             }
         }
+        for (id, unit) in units {
+            if unit.relations().stop_when_unneeded {
+                let edges_of = edges.get(id).cloned().unwrap_or_default();
+                for holder in edges_of.holders() {
+                    link(&mut edges, *holder, *id, |e| &mut e.rare_mut().holds);
+                }
+            }
+        }
         Self {
             edges,
             none: Edges::default(),
@@ -113,6 +137,7 @@ impl Graph {
             &rare.upholds,
             &rare.conflicts,
             &rare.conflicted_by,
+            &rare.holds,
         ];
         often.into_iter().chain(seldom).flatten().copied()
     }

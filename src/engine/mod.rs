@@ -8,12 +8,14 @@
 //! do next: call it until it is empty after each event. [`Engine::next_deadline`] says when to come back with
 //! [`Event::Tick`]. All others only look.
 //!
-//! How an event is worked off: `request.rs` checks a wish and lets `settle.rs` mark goals along the graph until nothing
-//! changes; then each unit that may be concerned is stepped: its turn comes or not. What a happening means in a phase
-//! is the table in `cell.rs`; what it does is in `start.rs` and `stop.rs`. Nothing re-enters: a step that concerns
-//! others puts them on the worklist.
+//! How an event is worked off: `request.rs` checks a wish, `plan.rs` makes a plan of it and `carry.rs` sets the goals
+//! that it says; then `settle.rs` steps each unit that may be concerned: its turn comes or not. What a happening means
+//! in a phase is the table in `cell.rs`; what it does is in `start.rs` and `stop.rs`. Nothing re-enters: a step that
+//! concerns others puts them on the worklist.
 
+mod atoms;
 mod because;
+mod carry;
 mod cell;
 mod command;
 mod conclude;
@@ -21,23 +23,30 @@ mod condition;
 mod effect;
 mod event;
 mod facts;
+mod follow;
 mod freeze;
 mod graph;
 mod happening;
 mod id;
 #[cfg(debug_assertions)]
 mod invariants;
+mod job;
 mod kill;
 mod memory;
+mod monitor;
+mod outlook;
 mod oversight;
 mod phase;
+mod plan;
 mod ready;
+mod renew;
 mod request;
 mod restart;
 mod restore;
 mod resume;
 mod service;
 mod settle;
+mod stage;
 mod start;
 mod start_post;
 mod stop;
@@ -59,6 +68,8 @@ pub use event::{Absent, Core, Ending, Event, NoMain, SpawnFailure};
 pub use facts::{FactFailure, FactGoal, FactPhase, FactReason, FactRun, Facts};
 pub use graph::find_cycle;
 pub use id::{ChangeId, Moment, RequestId, RunId, UnitId};
+pub use monitor::Monitor;
+pub use outlook::{Act, Outlook, Prospect, Untouched};
 pub use oversight::Word;
 pub use phase::failure_word;
 pub use request::unfit;
@@ -91,6 +102,10 @@ pub struct Engine {
     watchdogs: Timers,
     /// When a service has run for long enough.
     runtimes: Timers,
+    /// When a unit that is down and upheld is started.
+    upholds: Timers,
+    /// Upheld units whose start would stop something.
+    held_back: BTreeSet<UnitId>,
     requests: Requests,
     /// Which unit a process belongs to, from the wish for it until its end.
     runs: BTreeMap<RunId, UnitId>,
@@ -146,6 +161,8 @@ impl Engine {
             timers: Timers::default(),
             watchdogs: Timers::default(),
             runtimes: Timers::default(),
+            upholds: Timers::default(),
+            held_back: BTreeSet::new(),
             requests: Requests::default(),
             runs: BTreeMap::new(),
             work: BTreeSet::new(),
@@ -244,7 +261,7 @@ impl Engine {
     /// When [`Event::Tick`] is due.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Moment> {
-        let all = [&self.timers, &self.watchdogs, &self.runtimes];
+        let all = [&self.timers, &self.watchdogs, &self.runtimes, &self.upholds];
         all.into_iter().filter_map(Timers::next).min()
     }
 
@@ -275,6 +292,7 @@ impl Engine {
             self.happen(unit, Happening::Due);
         }
         self.oversight_due();
+        self.upholds_due();
         debug_assert!(
             self.next_deadline().is_none_or(|next| next > self.now),
             "after a tick the next deadline is later than now"
@@ -425,6 +443,7 @@ impl Engine {
             index,
             main_pid: main.and_then(|main| main.pid),
             result: end.map(End::result),
+            monitor: self.monitor(unit, role),
         }));
         run
     }

@@ -5,13 +5,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::unit::{Unit, UnitName};
+use crate::unit::{Need, Unit, UnitName};
 
 use super::graph::{Graph, find_cycle};
 use super::service::Service;
+use super::stage::Stage;
 use super::{
-    Absent, Answer, Asker, Awaited, Cause, Effect, Engine, FactPhase, Mode, Moment, Notice,
-    Outcome, Refusal, RequestId, UNITS_MAX, UnitId, Verb,
+    Absent, Answer, Asker, Awaited, Effect, Engine, Mode, Moment, Notice, Outcome, Refusal,
+    RequestId, UNITS_MAX, UnitId, Verb,
 };
 
 /// One wish, as it came.
@@ -23,21 +24,6 @@ pub(super) struct Wish {
     /// When its client asked first, if it lost the answer and asks again.
     pub(super) first_asked: Option<Moment>,
     pub(super) targets: Vec<UnitName>,
-}
-
-/// Whom a mark has touched.
-#[derive(Debug, Default)]
-pub(super) struct Reach {
-    /// When the wish was first asked, if it is asked again.
-    pub(super) first_asked: Option<Moment>,
-    /// Every unit of the wish; notices about them go to its client.
-    pub(super) involved: BTreeSet<UnitId>,
-    /// Units marked to go down and up again.
-    pub(super) cycled: BTreeSet<UnitId>,
-    /// Units that were not named, with the edge that brought them in.
-    pub(super) pulled_in: Vec<(UnitId, Cause)>,
-    /// Wanted units that cannot be started.
-    pub(super) left_out: BTreeSet<UnitId>,
 }
 
 /// Every request that waits.
@@ -82,31 +68,22 @@ impl Engine {
         if self.mode != Mode::Serving {
             return Err(Refusal::ShuttingDown);
         }
-        let left_out = self.accept(wish, definitions, absent)?;
-        let mut units = Vec::new();
-        for name in &wish.targets {
-            let unit = self
-                .id(name)
-                .ok_or_else(|| Refusal::Unknown { unit: name.clone() })?;
-            if !units.contains(&unit) {
-                units.push(unit);
-            }
-        }
-        let mut reach = Reach {
-            first_asked: wish.first_asked,
-            ..Reach::default()
-        };
-        for (name, text) in left_out {
-            reach.left_out.extend(self.id(&name));
+        let left_out = self.check_wish(wish, &definitions, absent)?;
+        let stage = Stage::new(self, &definitions);
+        let (units, plan) = self.plan_of(wish, &stage, &left_out)?;
+        self.take_over(definitions, stage);
+        for (_, text) in left_out {
             self.notify_one(wish.request, Notice::Warning { text });
         }
         self.note_wish(wish);
+        self.tell_left_out(wish.request, &plan);
         match wish.verb {
-            Verb::Start => self.on_start(wish, &units, reach),
-            Verb::Stop => self.on_stop(wish, &units, reach),
-            Verb::Restart(scope) => self.on_restart(wish, &units, scope, reach),
+            Verb::Start => self.on_start(wish, &units, &plan),
+            Verb::Stop => self.on_stop(wish, &units, &plan),
+            Verb::Restart(_) => self.on_restart(wish, &units, &plan),
             Verb::Reload => self.on_reload(wish, &units),
             Verb::Reset => self.on_reset(wish, &units),
+            Verb::Renew => self.on_renew(wish, &units),
             Verb::Freeze => self.on_freeze(wish, &units),
             Verb::Thaw => self.on_thaw(wish, &units),
             Verb::Signal(signal) => self.on_signal(wish, &units, signal),
@@ -115,12 +92,12 @@ impl Engine {
         Ok(())
     }
 
-    /// Checks the definitions together with everything known, and takes them over. What is wanted but cannot be started
-    /// comes back with its reason.
-    fn accept(
-        &mut self,
+    /// Checks the definitions together with everything known. What is wanted but cannot be started comes back with its
+    /// reason.
+    pub(super) fn check_wish(
+        &self,
         wish: &Wish,
-        definitions: Vec<Unit>,
+        definitions: &[Unit],
         absent: &[Absent],
     ) -> Result<Vec<(UnitName, String)>, Refusal> {
         let new: BTreeMap<&UnitName, &Unit> = definitions.iter().map(|u| (&u.name, u)).collect();
@@ -138,23 +115,17 @@ impl Engine {
                 return Err(Refusal::Cycle(cycle));
             }
         }
-        let left_out = if matches!(wish.verb, Verb::Start | Verb::Restart(_)) {
-            self.startable(wish, &new, absent)?
-        } else {
-            Vec::new()
-        };
-        if !definitions.is_empty() {
-            for unit in definitions {
-                self.define(unit);
-            }
-            self.rebuild_graph();
-            // Whoever waits for its turn may wait for somebody else now, or for nobody.
-            let waiting = self.services.iter().filter(|(_, service)| {
-                service.kind() == FactPhase::Waiting || service.awaits_stop()
-            });
-            self.work.extend(waiting.map(|(id, _)| *id));
+        match wish.verb {
+            Verb::Start | Verb::Restart(_) => self.startable(wish, &new, absent),
+            Verb::Stop
+            | Verb::Reload
+            | Verb::Renew
+            | Verb::Reset
+            | Verb::Signal(_)
+            | Verb::Freeze
+            | Verb::Thaw
+            | Verb::Shutdown => Ok(Vec::new()),
         }
-        Ok(left_out)
     }
 
     /// Whether everything that the targets require can be started at all. Gives the wanted units that cannot.
@@ -197,12 +168,13 @@ impl Engine {
                 (Some(refusal), false) => left_out.push((name, refusal.to_string())),
                 (None, _) => {
                     let Some(unit) = find(&name) else { continue };
-                    for wanted in &unit.wants {
-                        todo.push((wanted.clone(), name.clone(), false));
-                    }
-                    for needed in &unit.requires {
-                        todo.push((needed.clone(), name.clone(), hard));
-                    }
+                    let next = unit.neighbours().filter_map(|(relation, other)| {
+                        let need = relation.need()?;
+                        Some((other.clone(), name.clone(), hard && need == Need::Must))
+                    });
+                    // The last one put there is looked at first.
+                    let next: Vec<_> = next.collect();
+                    todo.extend(next.into_iter().rev());
                 }
             }
         }
@@ -210,7 +182,7 @@ impl Engine {
     }
 
     /// Takes a definition over: at once where nothing runs under the old one, else from the next start.
-    fn define(&mut self, unit: Unit) {
+    pub(super) fn define(&mut self, unit: Unit) {
         let Some(id) = self.id(&unit.name) else {
             self.add(Box::new(unit));
             return;

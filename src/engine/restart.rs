@@ -134,17 +134,26 @@ pub(super) fn is_hopeless(failure: &Failure) -> bool {
     }
 }
 
+/// Whether an end that comes by itself may be followed by another run, whatever it is like.
+pub(super) fn may_follow(restart: &Restart) -> bool {
+    let force = &restart.force;
+    restart.policy != Policy::No || !force.codes.is_empty() || !force.signals.is_empty()
+}
+
+/// A delay that doubles with each attempt, from 0, where nobody says otherwise.
+pub(super) fn growing_ms(attempt: u32) -> u64 {
+    let doubled = GROWING_FIRST_MS.saturating_mul(1 << attempt.min(32));
+    doubled.min(GROWING_MAX_MS)
+}
+
 /// The delay before automatic restart number `attempt` (from 0), in milliseconds. `chance` is any number; it places the
 /// delay within the jitter.
 pub(super) fn delay_ms(restart: &Restart, attempt: u32, chance: u64) -> u64 {
     let (base, jitter) = match restart.delay {
-        None => {
-            let doubled = GROWING_FIRST_MS.saturating_mul(1 << attempt.min(32));
-            (
-                doubled.min(GROWING_MAX_MS),
-                restart.jitter.unwrap_or(GROWING_JITTER),
-            )
-        }
+        None => (
+            growing_ms(attempt),
+            restart.jitter.unwrap_or(GROWING_JITTER),
+        ),
         Some(delay) => (
             stepped_ms(restart, ms(delay), attempt),
             restart.jitter.unwrap_or(0),

@@ -106,6 +106,7 @@ impl Engine {
             main_ending: end.and_then(|end| end.main).or(lost),
             watchdog_ms: service.watchdog_ms,
             runtime_due: self.runtimes.get(id),
+            monitor: service.monitor.as_deref().cloned(),
         })
     }
 

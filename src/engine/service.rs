@@ -3,6 +3,7 @@
 use crate::unit::{Service as Definition, Unit};
 
 use super::freeze::Freeze;
+use super::monitor::Monitor;
 use super::phase::{Goal, Phase, state};
 use super::{
     Cause, ChangeId, FactGoal, FactPhase, FactReason, Facts, Moment, RunId, State, UnitId,
@@ -53,6 +54,8 @@ pub(super) struct Service {
     pub(super) reload: Reload,
     /// Whom the clients were last told that it waits for.
     pub(super) told: Option<UnitId>,
+    /// Whose end has started it, for as long as nobody else starts it.
+    pub(super) monitor: Option<Box<Monitor>>,
 }
 
 /// What a service has said of the reload that its commands are at.
@@ -89,6 +92,7 @@ impl Service {
             extended_ms: 0,
             reload: Reload::Silent,
             told: None,
+            monitor: None,
         }
     }
 
@@ -127,6 +131,7 @@ impl Service {
         self.voice = facts.voice;
         self.again = facts.again.clone().map(Box::new);
         self.origin = facts.origin.clone().map(|reason| reason.cause);
+        self.monitor = facts.monitor.clone().map(Box::new);
         self.shown = self.state();
     }
 

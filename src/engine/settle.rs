@@ -1,16 +1,14 @@
-//! The dependency resolver: marks of goals along the graph, then turns.
+//! The dependency resolver: whose turn has come.
 //!
-//! A wish only marks: goals spread by worklist until nothing changes. Then each unit concerned is stepped: its turn to
-//! start has come when nothing ordered before it is on its way, its turn to stop when nothing ordered after it still
-//! has to stop (systemd.unit(5), `Before=`, `After=`; a stop is ordered before a start, whichever way the order
-//! points). No recursion over the graph: its depth is the user's.
-
-use std::collections::BTreeSet;
+//! A wish only sets goals (`plan.rs`, `carry.rs`). Then each unit concerned is stepped: its turn to start has come when
+//! nothing ordered before it is on its way, its turn to stop when nothing ordered after it still has to stop
+//! (systemd.unit(5), `Before=`, `After=`; a stop is ordered before a start, whichever way the order points). No
+//! recursion over the graph: its depth is the user's.
 
 use crate::unit::UnitName;
 
-use super::phase::{Goal, Phase};
-use super::request::Reach;
+use super::atoms::Occasion;
+use super::phase::{End, Goal, Phase, Why};
 use super::{
     Awaited, Cause, Engine, FactPhase, Failure, Happening, Notice, Outcome, State, UnitId,
 };
@@ -24,191 +22,7 @@ pub(super) enum Turn {
     Lost(UnitId),
 }
 
-/// For whose sake a unit is to come up.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Wanted {
-    /// A person named it.
-    ByHand,
-    /// Another unit needs it.
-    ByOthers,
-}
-
 impl Engine {
-    /// Marks the units up, and what they pull in. `reach` gathers every unit touched.
-    pub(super) fn mark_up(&mut self, targets: &[UnitId], cause: &Cause, reach: &mut Reach) {
-        let mut todo: Vec<(UnitId, Cause)> = targets
-            .iter()
-            .rev()
-            .map(|unit| (*unit, cause.clone()))
-            .collect();
-        while let Some((unit, cause)) = todo.pop() {
-            if !reach.involved.insert(unit) {
-                continue;
-            }
-            let is_done = self
-                .service(unit)
-                .is_some_and(|service| service.has_begun_since(reach.first_asked));
-            if is_done {
-                // What became of that start is the answer.
-            } else if targets.contains(&unit) {
-                if let Some(service) = self.service_mut(unit) {
-                    service.forget_restarts();
-                    self.changed.insert(unit);
-                }
-                self.want_up(unit, &cause, Wanted::ByHand);
-            } else if self.want_up(unit, &cause, Wanted::ByOthers) {
-                reach.pulled_in.push((unit, cause));
-            }
-            let Some(name) = self.name(unit) else {
-                continue;
-            };
-            let edges = self.graph.of(unit);
-            for wanted in edges.wants.iter().rev() {
-                if !reach.left_out.contains(wanted) {
-                    todo.push((*wanted, Cause::WantedBy(name.clone())));
-                }
-            }
-            for required in edges.requires.iter().rev() {
-                todo.push((*required, Cause::RequiredBy(name.clone())));
-            }
-        }
-    }
-
-    /// What an automatic restart needs is started with it.
-    pub(super) fn mark_required(&mut self, unit: UnitId) {
-        let mut todo = vec![unit];
-        let mut seen = BTreeSet::from([unit]);
-        while let Some(unit) = todo.pop() {
-            let Some(name) = self.name(unit) else {
-                continue;
-            };
-            for required in self.graph.of(unit).requires.clone() {
-                if seen.insert(required) {
-                    self.want_up(required, &Cause::RequiredBy(name.clone()), Wanted::ByOthers);
-                    todo.push(required);
-                }
-            }
-        }
-    }
-
-    /// Sets the goal of one unit to up. Whether that changes anything for it.
-    fn want_up(&mut self, unit: UnitId, cause: &Cause, wanted: Wanted) -> bool {
-        let Some(service) = self.service_mut(unit) else {
-            return false;
-        };
-        let kind = service.kind();
-        if kind.rests() || (kind == FactPhase::Backoff && wanted == Wanted::ByHand) {
-            self.happen(unit, Happening::Wake(cause.clone()));
-            return true;
-        }
-        if kind.ends() {
-            // A stop that has begun is carried to its end; then the unit comes up again. One that restarts by itself
-            // anyway is left to its policy, unless a person asks.
-            if service.goal == Goal::Down || wanted == Wanted::ByHand {
-                service.goal = Goal::Cycle;
-                self.announce(unit, Some(cause.clone()));
-                return true;
-            }
-            return false;
-        }
-        if service.goal == Goal::Down {
-            service.goal = Goal::Up;
-            self.announce(unit, Some(cause.clone()));
-            self.resolve(
-                unit,
-                Awaited::Down,
-                &Outcome::Superseded {
-                    cause: cause.clone(),
-                },
-            );
-            return true;
-        }
-        false
-    }
-
-    /// Marks the units down, and what requires them.
-    pub(super) fn mark_down(&mut self, targets: &[UnitId], cause: &Cause, reach: &mut Reach) {
-        let mut todo: Vec<(UnitId, Cause)> = targets
-            .iter()
-            .rev()
-            .map(|unit| (*unit, cause.clone()))
-            .collect();
-        while let Some((unit, cause)) = todo.pop() {
-            let Some(service) = self.services.get_mut(&unit) else {
-                continue;
-            };
-            if !reach.involved.insert(unit) {
-                continue;
-            }
-            // A oneshot that has run its course passes the stop on to what requires it.
-            let rests = service.kind().rests();
-            if service.goal != Goal::Down {
-                service.goal = Goal::Down;
-                self.announce(unit, Some(cause.clone()));
-                let outcome = Outcome::Superseded {
-                    cause: cause.clone(),
-                };
-                self.resolve(unit, Awaited::Up, &outcome);
-                self.resolve(unit, Awaited::Reload, &outcome);
-            }
-            if !rests && !targets.contains(&unit) {
-                reach.pulled_in.push((unit, cause));
-            }
-            let Some(name) = self.name(unit) else {
-                continue;
-            };
-            for dependent in self.graph.of(unit).required_by.iter().rev() {
-                todo.push((*dependent, Cause::Requires(name.clone())));
-            }
-        }
-    }
-
-    /// Marks the units, and what is up and requires them, to go down and come up again.
-    pub(super) fn mark_cycle(&mut self, targets: &[UnitId], cause: &Cause, reach: &mut Reach) {
-        let mut todo: Vec<(UnitId, Cause)> = targets
-            .iter()
-            .rev()
-            .map(|unit| (*unit, cause.clone()))
-            .collect();
-        while let Some((unit, cause)) = todo.pop() {
-            let Some(service) = self.services.get_mut(&unit) else {
-                continue;
-            };
-            let kind = service.kind();
-            let runs = kind.starts() || kind.is_up() || kind.ends();
-            let taken_along = !targets.contains(&unit);
-            let is_done = service.has_begun_since(reach.first_asked) && service.next.is_none();
-            if !runs || (taken_along && service.goal != Goal::Up) || !reach.cycled.insert(unit) {
-                continue;
-            }
-            if is_done {
-                // It runs anew already; what requires it may not.
-            } else if service.goal != Goal::Cycle {
-                let was = std::mem::replace(&mut service.goal, Goal::Cycle);
-                self.announce(unit, Some(cause.clone()));
-                if was == Goal::Down && !kind.ends() {
-                    let outcome = Outcome::Superseded {
-                        cause: cause.clone(),
-                    };
-                    self.resolve(unit, Awaited::Down, &outcome);
-                }
-                let outcome = Outcome::Superseded {
-                    cause: cause.clone(),
-                };
-                self.resolve(unit, Awaited::Reload, &outcome);
-            }
-            if taken_along && !is_done {
-                reach.pulled_in.push((unit, cause));
-            }
-            let Some(name) = self.name(unit) else {
-                continue;
-            };
-            for dependent in self.graph.of(unit).required_by.iter().rev() {
-                todo.push((*dependent, Cause::Requires(name.clone())));
-            }
-        }
-    }
-
     /// Steps every unit on the worklist until nothing moves.
     pub(super) fn settle(&mut self) {
         while let Some(unit) = self.work.pop_first() {
@@ -233,12 +47,19 @@ impl Engine {
             }
             (_, Goal::Up | Goal::Down | Goal::Cycle) => {}
         }
+        self.follow(unit);
     }
 
     fn step_waiting(&mut self, unit: UnitId) {
         match self.turn(unit) {
-            Turn::Come => self.happen(unit, Happening::Begin),
-            Turn::Blocked(on) => self.tell_waiting(unit, on),
+            Turn::Come => {
+                self.oust(unit);
+                self.happen(unit, Happening::Begin);
+            }
+            Turn::Blocked(on) => {
+                self.oust(unit);
+                self.tell_waiting(unit, on);
+            }
             Turn::Lost(on) => self.lose(unit, on),
         }
     }
@@ -246,16 +67,10 @@ impl Engine {
     /// Whether a waiting unit's turn to start has come.
     pub(super) fn turn(&self, unit: UnitId) -> Turn {
         let edges = self.graph.of(unit);
-        let mut blocked = None;
-        for required in &edges.requires {
-            let Some(service) = self.service(*required) else {
-                continue;
-            };
-            match service.kind() {
-                FactPhase::Failed | FactPhase::Stopped => return Turn::Lost(*required),
-                _ => {}
-            }
+        if let Some(lost) = self.lost_need(unit) {
+            return Turn::Lost(lost);
         }
+        let mut blocked = self.awaited_need(unit);
         for first in &edges.after {
             let Some(service) = self.service(*first) else {
                 continue;
@@ -288,10 +103,24 @@ impl Engine {
     /// A start fails because of what the unit requires.
     fn lose(&mut self, unit: UnitId, on: UnitId) {
         let Some(lost) = self.service(on) else { return };
+        let is_required = self.graph.of(unit).requires.contains(&on);
         let detail = match &lost.phase {
             Phase::Failed(failure) => failure.to_string(),
-            _ => String::from("it was stopped"),
+            Phase::Completed => String::from("it has run to its end, and is not up"),
+            _ if is_required => String::from("it was stopped"),
+            _ => String::from("it is not up"),
         };
+        let has_failed = matches!(lost.phase, Phase::Failed(_));
+        let followed = self
+            .service(unit)
+            .is_some_and(|service| matches!(service.origin, Some(Cause::BindsTo(_))));
+        if followed && !has_failed {
+            // It came along with what it is bound to, and stays down with it.
+            if let Some(service) = self.service_mut(unit) {
+                service.goal = Goal::Down;
+            }
+            return self.happen(unit, Happening::Halt);
+        }
         let failure = Failure::Dependency {
             on: lost.unit.name.clone(),
             detail: detail.into(),
@@ -301,6 +130,7 @@ impl Engine {
         }
         self.renew(unit);
         let cause = Cause::Failed(failure.clone());
+        let result = End::new(Why::Failed(failure.clone()), None).result();
         self.enter(unit, Phase::Failed(failure.clone()), Some(cause));
         self.resolve(
             unit,
@@ -310,6 +140,7 @@ impl Engine {
                 retry_ms: None,
             },
         );
+        self.has_ended(unit, Occasion::Failure, result);
     }
 
     /// Tells the clients once whom a unit waits for.

@@ -2,6 +2,7 @@
 
 use crate::unit::{Exec, Kind, Service as Definition, Span};
 
+use super::atoms::Occasion;
 use super::phase::{End, Goal, Phase, Run, Why};
 use super::restart;
 use super::service::Reload;
@@ -24,6 +25,13 @@ impl Engine {
         if let Some(service) = self.service_mut(unit) {
             service.goal = Goal::Up;
             service.told = None;
+            let is_sequel = matches!(
+                cause,
+                Cause::AutoRestart { .. } | Cause::FailureOf(_) | Cause::SuccessOf(_)
+            );
+            if !is_sequel {
+                service.monitor = None;
+            }
             service.origin = Some(cause.clone());
         }
         self.enter(unit, Phase::Waiting, Some(cause));
@@ -347,7 +355,7 @@ impl Engine {
         }
         let attempt = service.restarts;
         self.queue(unit, Cause::AutoRestart { attempt });
-        self.mark_required(unit);
+        self.spread(unit, Occasion::Revival);
     }
 
     /// Tells whoever waits for this unit, directly or for what it brings up, that it will be tried again.

@@ -25,6 +25,7 @@ impl Engine {
         self.renew(unit);
         self.enter(unit, Phase::Stopped, None);
         self.resolve(unit, Awaited::Down, &Outcome::Stopped);
+        self.release_held_back();
     }
 
     /// The unit's turn to stop has come, whether it is up or only on its way.

@@ -32,8 +32,26 @@ pub enum Cause {
     /// A unit that requires it was started.
     RequiredBy(UnitName),
     WantedBy(UnitName),
+    /// A unit that is bound to it was started.
+    BoundBy(UnitName),
+    /// A unit that upholds it is up.
+    UpheldBy(UnitName),
+    /// A unit that names it in `OnFailure=` has failed.
+    FailureOf(UnitName),
+    /// A unit that names it in `OnSuccess=` has ended well.
+    SuccessOf(UnitName),
     /// What it requires was stopped or restarted.
     Requires(UnitName),
+    /// What has to be up for it to start was stopped or restarted.
+    Requisite(UnitName),
+    /// What it is bound to went down, or was restarted.
+    BindsTo(UnitName),
+    /// What it is part of was stopped or restarted.
+    PartOf(UnitName),
+    /// A unit was started that it cannot run beside.
+    Conflicts(UnitName),
+    /// `StopWhenUnneeded=`: nobody is up any more who names it.
+    Unneeded,
     /// What it waited for has come up, or its order was reached.
     Ordered,
     /// The delay of an automatic restart has passed; `attempt` counts from 1.

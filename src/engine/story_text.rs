@@ -56,7 +56,16 @@ impl fmt::Display for Cause {
             Self::Asked(by) => by.fmt(f),
             Self::RequiredBy(unit) => write!(f, "{unit} requires it"),
             Self::WantedBy(unit) => write!(f, "{unit} wants it"),
+            Self::BoundBy(unit) => write!(f, "{unit} is bound to it"),
+            Self::UpheldBy(unit) => write!(f, "{unit} upholds it"),
+            Self::FailureOf(unit) => write!(f, "{unit} failed (OnFailure)"),
+            Self::SuccessOf(unit) => write!(f, "{unit} ended well (OnSuccess)"),
             Self::Requires(unit) => write!(f, "it requires {unit}"),
+            Self::Requisite(unit) => write!(f, "it needs {unit} to be up"),
+            Self::BindsTo(unit) => write!(f, "it is bound to {unit}"),
+            Self::PartOf(unit) => write!(f, "it is part of {unit}"),
+            Self::Conflicts(unit) => write!(f, "it conflicts with {unit}"),
+            Self::Unneeded => f.write_str("nobody needs it any more (StopWhenUnneeded)"),
             Self::Ordered => f.write_str("its turn came"),
             Self::AutoRestart { attempt } => write!(f, "automatic restart {attempt}"),
             Self::Ready => f.write_str("it became ready"),
@@ -176,6 +185,10 @@ impl fmt::Display for Refusal {
                 write!(f, "{unit} is a template: name an instance, such as {unit}1")
             }
             Self::Unknown { unit } => write!(f, "no such unit: {unit}"),
+            Self::Contradiction { unit, start, stop } => write!(
+                f,
+                "{unit} cannot both start and stop: start, because {start}; stop, because {stop}"
+            ),
             Self::TooMany => write!(f, "more than {} units", super::UNITS_MAX),
             Self::ShuttingDown => f.write_str("the daemon ends: it takes no more requests"),
         }

@@ -1,23 +1,38 @@
 //! What each verb does with a wish that was found sound.
 
+use std::collections::BTreeMap;
+
 use crate::unit::Kind;
 
+use super::job::{Deed, Job};
 use super::phase::{Goal, Phase};
-use super::request::{Open, Reach, Wish};
+use super::plan::{Plan, Step};
+use super::request::{Open, Wish};
 use super::service::Service;
+use super::stage::Stage;
 use super::{
     Answer, Awaited, Cause, Effect, Engine, FactPhase, Happening, Impossible, Mode, Notice,
-    Outcome, Scope, Target, UnitId,
+    Outcome, Target, UnitId,
 };
 
+/// What a reload comes to.
+pub(super) enum Reloading {
+    Run,
+    /// One that reloads already is joined.
+    Join,
+    Impossible(Impossible),
+}
+
 impl Engine {
-    pub(super) fn on_start(&mut self, wish: &Wish, units: &[UnitId], mut reach: Reach) {
+    pub(super) fn on_start(&mut self, wish: &Wish, units: &[UnitId], plan: &Plan) {
         let mut open = Open::new(Awaited::Up, units);
         for unit in units {
             let Some(service) = self.service(*unit) else {
                 continue;
             };
-            if service.has_begun_since(wish.first_asked) {
+            if let Some(reason) = self.not_by_hand(wish, *unit) {
+                open.settle(*unit, Outcome::Impossible { reason });
+            } else if service.has_begun_since(wish.first_asked) {
                 if let Some(outcome) = service.became() {
                     open.settle(*unit, outcome);
                 }
@@ -25,88 +40,81 @@ impl Engine {
                 open.settle(*unit, Outcome::AlreadyUp);
             }
         }
-        self.mark_up(units, &Cause::Asked(wish.by), &mut reach);
-        for (unit, cause) in &reach.pulled_in {
-            if let Some(unit) = self.name(*unit) {
-                let cause = cause.clone();
+        let cause = Cause::Asked(wish.by);
+        self.carry_out(plan, &cause);
+        for step in plan.steps.iter().filter(|step| step.also_starts()) {
+            if let Some(unit) = self.name(step.unit) {
+                let cause = self.cause_of(step, &cause);
                 self.notify_one(wish.request, Notice::AlsoStarts { unit, cause });
             }
         }
-        open.involved = reach.involved;
+        open.involved = plan.units();
         self.open(wish.request, open);
     }
 
-    pub(super) fn on_stop(&mut self, wish: &Wish, units: &[UnitId], mut reach: Reach) {
+    pub(super) fn on_stop(&mut self, wish: &Wish, units: &[UnitId], plan: &Plan) {
         let down = |engine: &Self, unit: UnitId| {
             engine
                 .service(unit)
                 .is_some_and(|service| service.kind().rests())
         };
         let mut open = Open::new(Awaited::Down, units);
-        for unit in units.iter().filter(|unit| down(self, **unit)) {
-            open.settle(*unit, Outcome::AlreadyDown);
-        }
-        self.mark_down(units, &Cause::Asked(wish.by), &mut reach);
-        for (unit, cause) in &reach.pulled_in {
-            open.add(*unit);
-            if let Some(unit) = self.name(*unit) {
-                let cause = cause.clone();
-                self.notify_one(wish.request, Notice::AlsoStops { unit, cause });
-            }
-        }
-        open.involved = reach.involved;
-        self.open(wish.request, open);
-    }
-
-    pub(super) fn on_restart(
-        &mut self,
-        wish: &Wish,
-        units: &[UnitId],
-        scope: Scope,
-        mut reach: Reach,
-    ) {
-        let mut open = Open::new(Awaited::Up, units);
-        let (mut wanted, mut again) = (Vec::new(), Vec::new());
         for unit in units {
-            let Some(service) = self.service(*unit) else {
-                continue;
-            };
-            // One that is being stopped counts as down, as for systemd's try-restart.
-            let down = service.goal == Goal::Down;
-            let done = service.has_begun_since(wish.first_asked) && service.next.is_none();
-            if done {
-                if let Some(outcome) = service.became() {
-                    open.settle(*unit, outcome);
-                }
-                again.push(*unit);
-            } else if down && scope == Scope::Running {
-                open.settle(*unit, Outcome::LeftDown);
-            } else {
-                wanted.push(*unit);
+            if down(self, *unit) {
+                open.settle(*unit, Outcome::AlreadyDown);
+            } else if let Some(reason) = self.not_by_hand(wish, *unit) {
+                open.settle(*unit, Outcome::Impossible { reason });
             }
         }
         let cause = Cause::Asked(wish.by);
-        again.extend(&wanted);
-        self.mark_cycle(&again, &cause, &mut reach);
-        let taken_along = std::mem::take(&mut reach.pulled_in);
-        self.mark_up(&wanted, &cause, &mut reach);
-        for unit in &reach.cycled {
-            // Not for one that this wish has restarted already.
-            if self
-                .service(*unit)
-                .is_some_and(|service| !service.has_begun_since(wish.first_asked))
-            {
-                self.mark_required(*unit);
+        // A oneshot that has run its course passes the stop on to what requires it, and has nothing to do itself.
+        let along = plan.steps.iter().filter(|step| step.is_along());
+        let along: Vec<&Step> = along.filter(|step| !down(self, step.unit)).collect();
+        self.carry_out(plan, &cause);
+        for step in along {
+            open.add(step.unit);
+            if let Some(unit) = self.name(step.unit) {
+                let cause = self.cause_of(step, &cause);
+                self.notify_one(wish.request, Notice::AlsoStops { unit, cause });
             }
         }
-        for (unit, cause) in taken_along {
-            open.add(unit);
-            if let Some(unit) = self.name(unit) {
+        open.involved = plan.units();
+        self.open(wish.request, open);
+    }
+
+    pub(super) fn on_restart(&mut self, wish: &Wish, units: &[UnitId], plan: &Plan) {
+        let mut open = Open::new(Awaited::Up, units);
+        let named: BTreeMap<UnitId, Deed> = plan
+            .steps
+            .iter()
+            .filter(|step| !step.is_along())
+            .map(|step| (step.unit, step.deed))
+            .collect();
+        for unit in units {
+            match (named.get(unit), self.service(*unit)) {
+                (None, _) => open.settle(
+                    *unit,
+                    self.not_by_hand(wish, *unit)
+                        .map_or(Outcome::LeftDown, |reason| Outcome::Impossible { reason }),
+                ),
+                (Some(Deed::Done), Some(service)) => {
+                    if let Some(outcome) = service.became() {
+                        open.settle(*unit, outcome);
+                    }
+                }
+                (Some(_), _) => {}
+            }
+        }
+        let cause = Cause::Asked(wish.by);
+        self.carry_out(plan, &cause);
+        for step in plan.steps.iter().filter(|step| step.also_restarts()) {
+            open.add(step.unit);
+            if let Some(unit) = self.name(step.unit) {
+                let cause = self.cause_of(step, &cause);
                 self.notify_one(wish.request, Notice::AlsoRestarts { unit, cause });
             }
         }
-        open.involved = reach.involved;
-        open.involved.extend(reach.cycled);
+        open.involved = plan.units();
         self.open(wish.request, open);
     }
 
@@ -115,35 +123,11 @@ impl Engine {
         open.involved.extend(units);
         let mut ready = Vec::new();
         for unit in units {
-            let Some(service) = self.service(*unit) else {
-                continue;
-            };
-            let has_command = service
-                .definition()
-                .is_some_and(|d| !d.reload.is_empty() || d.kind == Kind::NotifyReload);
-            match (service.kind(), service.goal) {
-                // One that reloads already is joined.
-                (FactPhase::Running, Goal::Up) if service.freeze.is_some() => {
-                    let reason = Impossible::Frozen;
+            match self.reloading_of(*unit) {
+                Reloading::Join => {}
+                Reloading::Run => ready.push(*unit),
+                Reloading::Impossible(reason) => {
                     open.settle(*unit, Outcome::Impossible { reason });
-                }
-                (kind, Goal::Up) if kind.reloads() => {}
-                (FactPhase::Running, Goal::Up) if has_command => ready.push(*unit),
-                (FactPhase::Running, Goal::Up) => {
-                    open.settle(
-                        *unit,
-                        Outcome::Impossible {
-                            reason: Impossible::NoReload,
-                        },
-                    );
-                }
-                (_, Goal::Up | Goal::Down | Goal::Cycle) => {
-                    open.settle(
-                        *unit,
-                        Outcome::Impossible {
-                            reason: Impossible::NotRunning,
-                        },
-                    );
                 }
             }
         }
@@ -151,6 +135,27 @@ impl Engine {
         for unit in ready {
             self.give_cause(unit, Cause::Asked(wish.by));
             self.happen(unit, Happening::Reload);
+        }
+    }
+
+    /// What a reload comes to for the unit as it is.
+    pub(super) fn reloading_of(&self, unit: UnitId) -> Reloading {
+        let Some(service) = self.service(unit) else {
+            return Reloading::Impossible(Impossible::NotRunning);
+        };
+        let has_command = service
+            .definition()
+            .is_some_and(|d| !d.reload.is_empty() || d.kind == Kind::NotifyReload);
+        match (service.kind(), service.goal) {
+            (FactPhase::Running, Goal::Up) if service.freeze.is_some() => {
+                Reloading::Impossible(Impossible::Frozen)
+            }
+            (kind, Goal::Up) if kind.reloads() => Reloading::Join,
+            (FactPhase::Running, Goal::Up) if has_command => Reloading::Run,
+            (FactPhase::Running, Goal::Up) => Reloading::Impossible(Impossible::NoReload),
+            (_, Goal::Up | Goal::Down | Goal::Cycle) => {
+                Reloading::Impossible(Impossible::NotRunning)
+            }
         }
     }
 
@@ -226,10 +231,15 @@ impl Engine {
             .filter(|(_, service)| !service.kind().rests())
             .map(|(id, _)| *id)
             .collect();
-        let mut reach = Reach::default();
-        self.mark_down(&units, &Cause::Shutdown, &mut reach);
+        let named: Vec<(UnitId, Job)> = units.iter().map(|unit| (*unit, Job::Stop)).collect();
         let mut open = Open::new(Awaited::Down, &units);
-        open.involved = reach.involved;
+        // Nothing but stops: they cannot contradict each other.
+        let stage = Stage::default();
+        let plan = self.planner(&stage, None).wished(&named);
+        if let Ok(plan) = plan {
+            self.carry_out(&plan, &Cause::Shutdown);
+            open.involved = plan.units();
+        }
         self.open(wish.request, open);
         if again {
             for unit in units {

@@ -32,4 +32,5 @@ pub use marks::{Marked, marked};
 pub use merge::Merge;
 pub use outcome::{Appended, Failure};
 pub use reader::{Filter, Mode, Reader, Start};
-pub use writer::{Limits, Writer};
+pub use rotation::Limits;
+pub use writer::Writer;

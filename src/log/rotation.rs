@@ -16,6 +16,25 @@ use super::paths::Paths;
 
 const FILE_MODE: u32 = 0o600;
 
+/// `LogMaxSize=` and `LogMaxFiles=`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of one file.
+    pub max_size: u64,
+    /// Files kept, the current one included; at least 1.
+    pub max_files: u32,
+}
+
+impl Limits {
+    /// Nothing at all would be no log.
+    pub(super) fn least(self) -> Self {
+        Self {
+            max_size: self.max_size.max(1),
+            max_files: self.max_files.max(1),
+        }
+    }
+}
+
 /// A log file that is written, and its index.
 #[derive(Debug)]
 pub(super) struct Pair {

@@ -20,21 +20,12 @@ use crate::sys::files;
 use super::index::{Mark, Record, Stream, What};
 use super::outcome::{Appended, Failure};
 use super::paths::Paths;
-use super::rotation::{self, Pair};
+use super::rotation::{self, Limits, Pair};
 
 /// A file that is this much over `max_size` is rotated within a line.
 const LINE_DIVIDED_BYTES: u64 = 64 * 1024 * 1024;
 /// An index of half of `max_size` rotates its log too, but not a smaller one than this.
 const INDEX_BOUND_MIN: u64 = 64 * 1024;
-
-/// `LogMaxSize=` and `LogMaxFiles=`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// Bytes of one file.
-    pub max_size: u64,
-    /// Files kept, the current one included; at least 1.
-    pub max_files: u32,
-}
 
 /// One service's log, being written.
 #[derive(Debug)]
@@ -81,10 +72,7 @@ impl Writer {
     pub fn open(directory: &Path, name: &str, limits: Limits) -> io::Result<Writer> {
         let mut writer = Writer {
             paths: Paths::new(directory, name)?,
-            limits: Limits {
-                max_size: limits.max_size.max(1),
-                max_files: limits.max_files.max(1),
-            },
+            limits: limits.least(),
             current: None,
             within_line: [None; 2],
             failure: None,
@@ -92,6 +80,15 @@ impl Writer {
         };
         writer.reopen()?;
         Ok(writer)
+    }
+
+    /// Holds other limits from now on. A file that is too long by them is rotated with the next line.
+    pub fn limit(&mut self, limits: Limits) {
+        self.limits = limits.least();
+        if let Some(current) = &mut self.current {
+            current.bound = self.limits.max_size;
+            current.index_bound = index_bound(self.limits);
+        }
     }
 
     /// Appends bytes that `run` wrote to `stream` and that came at `now_ms` (unix milliseconds).

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use super::keys::{self, Key};
-use super::print::to_toml;
+use super::print::{string, to_toml};
 use super::{Unhonoured, Unit};
 
 /// A list in which more than this many items have come or gone is shown as it was and as it is.
@@ -66,8 +66,7 @@ fn place(section: &str, key: &str) -> Option<usize> {
 
 /// What this version does not act on has no value of its own.
 fn unhonoured(key: &Unhonoured) -> String {
-    let value = key.value.as_deref().unwrap_or("not acted on");
-    format!("\"{}\"", value.escape_default())
+    string(key.value.as_deref().unwrap_or("not acted on"))
 }
 
 /// What differs, in the order of the manual.

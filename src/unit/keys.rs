@@ -122,7 +122,7 @@ static KEYS: [Key; 192] = [
     now("service", "RemainAfterExit", Form::Flag, "false"),
     now("service", "PIDFile", Form::PidFile, ""),
     now("service", "GuessMainPID", Form::Flag, "true"),
-    later("service", "Instances", Form::Integer(0, 1_000), ""),
+    now("service", "Instances", Form::Integer(0, 1_000), ""),
     now("service", "IgnoreUnsupported", Form::Keys, ""),
     // Commands.
     now("service", "ExecCondition", Form::Commands, ""),

@@ -4,7 +4,7 @@
 
 use super::exec::swallowed_hint;
 use super::value::shorten;
-use super::{Exec, Part, Spot, Unit};
+use super::{Exec, Part, Relation, Spot, Unit};
 
 /// Something that `check` warns of.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,20 +17,7 @@ pub struct Warning {
 /// Looks a unit over.
 #[must_use]
 pub fn lint(unit: &Unit) -> Vec<Warning> {
-    let mut warnings = vec![];
-    for name in &unit.requires {
-        if !unit.after.contains(name) && !unit.before.contains(name) {
-            warnings.push(Warning {
-                spot: Spot::name("Requires", name),
-                message: format!(
-                    "`{}` requires `{name}` and does not wait for it: it may be up before \
-                     `{name}` has failed",
-                    unit.name
-                ),
-                hint: format!("add After = [\"{name}\"]"),
-            });
-        }
-    }
+    let mut warnings = unordered(unit);
     let Some(service) = &unit.service else {
         return warnings;
     };
@@ -77,6 +64,35 @@ pub fn lint(unit: &Unit) -> Vec<Warning> {
             spot: Spot::new("service", key, Part::Value),
             message: format!("a command of `{}` is passed `%i` as it is", unit.name),
             hint: "an array of words is not expanded: write the command as one string".to_owned(),
+        });
+    }
+    warnings
+}
+
+/// What a unit needs to be up, and does not wait for.
+fn unordered(unit: &Unit) -> Vec<Warning> {
+    let mut warnings = vec![];
+    let (after, before) = (&unit.after, &unit.before);
+    let named = unit.neighbours();
+    for (relation, name) in
+        named.filter(|(_, name)| !after.contains(name) && !before.contains(name))
+    {
+        let (verb, then) = match relation {
+            Relation::Requires => ("requires", "may be up before that one has failed"),
+            Relation::BindsTo => ("is bound to", "may be up before that one has failed"),
+            Relation::Requisite => (
+                "has as requisite",
+                "fails even if that one is just starting",
+            ),
+            _ => continue,
+        };
+        warnings.push(Warning {
+            spot: Spot::name(relation.key(), name),
+            message: format!(
+                "`{}` {verb} `{name}` and does not wait for it: it {then}",
+                unit.name
+            ),
+            hint: format!("add After = [\"{name}\"]"),
         });
     }
     warnings

@@ -135,6 +135,9 @@ pub struct Service {
     pub scheduling: Option<Box<Scheduling>>,
     /// `IgnoreUnsupported=`: keys of `[service]` that it goes on without where they cannot be honoured.
     pub ignore_unsupported: Vec<&'static str>,
+    /// `Instances=` of a template: how many instances start with it, at most [`super::INSTANCES_MAX`]. What is no
+    /// template has none.
+    pub instances: Option<u32>,
 }
 
 /// `Type=`, systemd.service(5).

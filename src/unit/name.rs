@@ -3,10 +3,13 @@
 //! Owns which names are valid (systemd.unit(5)) and how a name divides into prefix and instance. Where a name's
 //! file lies is `search.rs`; patterns over names are `glob.rs`.
 
+use std::cmp::Ordering;
 use std::fmt;
 
 /// The ending of every unit file; users may write it or leave it out.
 pub(super) const ENDING: &str = ".service";
+/// The most instances that a template can have by number.
+pub const INSTANCES_MAX: u32 = 1_000;
 /// The longest name with its ending, in bytes: what a file name may have.
 const MAX_LENGTH: usize = 255;
 
@@ -76,6 +79,44 @@ impl UnitName {
     pub fn template(&self) -> Option<Self> {
         self.instance()?;
         Some(Self(format!("{}@", self.prefix()).into()))
+    }
+
+    /// An instance of this template by its number: `worker@3` for `worker@` and 3. Nothing for what is no template, or
+    /// where the name would be too long.
+    #[must_use]
+    pub fn numbered(&self, number: u32) -> Option<Self> {
+        let name = self.is_template().then(|| format!("{self}{number}"))?;
+        Self::parse(&name).ok()
+    }
+
+    /// The number of an instance: 3 for `worker@3`; from 1 to [`INSTANCES_MAX`]. Nothing for any other name:
+    /// `worker@03` is an instance, and not the third one.
+    #[must_use]
+    pub fn number(&self) -> Option<u32> {
+        let instance = self.instance()?;
+        let digits = instance.bytes().all(|byte| byte.is_ascii_digit());
+        let number = instance.parse().ok().filter(|_| digits)?;
+        let is_plain = !instance.starts_with('0');
+        (is_plain && (1..=INSTANCES_MAX).contains(&number)).then_some(number)
+    }
+
+    /// The order for people: as the names have it, but the instances of a template by their numbers.
+    #[must_use]
+    pub fn by_number(&self, other: &Self) -> Ordering {
+        self.order().cmp(&other.order())
+    }
+
+    /// What [`UnitName::by_number`] compares: a prefix's own unit, its template, its numbered instances, the others.
+    fn order(&self) -> (&str, bool, bool, Option<u32>, &str) {
+        let number = self.number();
+        let is_instance = self.instance().is_some();
+        (
+            self.prefix(),
+            is_instance,
+            number.is_none(),
+            number,
+            &self.0,
+        )
     }
 }
 
@@ -182,5 +223,22 @@ mod tests {
             ("worker", Some("a@b"))
         );
         assert_eq!(instance.template(), Some(template));
+    }
+
+    #[test]
+    fn instances_are_counted_from_one() {
+        let name = |text: &str| UnitName::parse(text).unwrap();
+        assert_eq!(name("worker@").numbered(3), Some(name("worker@3")));
+        assert_eq!(name("worker").numbered(3), None);
+        assert_eq!(name("worker@1").numbered(3), None);
+        assert_eq!(name("worker@12").number(), Some(12));
+        assert_eq!(name("worker@1000").number(), Some(1_000));
+        for other in ["0", "01", "1001", "99999999999", "a", "1a", "1@2", ""] {
+            assert_eq!(name(&format!("worker@{other}")).number(), None, "{other}");
+        }
+        let mut names = ["x@10", "w@9", "x@2", "x@b", "x", "x@1"].map(name);
+        names.sort_by(UnitName::by_number);
+        let sorted: Vec<&str> = names.iter().map(UnitName::as_str).collect();
+        assert_eq!(sorted, ["w@9", "x", "x@1", "x@2", "x@10", "x@b"]);
     }
 }

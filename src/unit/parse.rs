@@ -12,6 +12,7 @@ use toml::Spanned;
 use super::file;
 use super::form::link;
 use super::keys::{self, Key, SECTIONS};
+use super::name::ENDING;
 use super::report::{Fault, Report, Source, did_you_mean};
 use super::specifier::{Context, Scope};
 use super::value::{self, Value};
@@ -277,6 +278,33 @@ impl<'a> Reader<'a> {
     /// In which file a key stands: 0 is the unit's own, then its drop-ins in their order.
     pub(super) fn origin(&self, section: &'static str, key: &'static str) -> Option<usize> {
         self.entries.get(&(section, key)).map(|entry| entry.source)
+    }
+
+    /// The unit's name.
+    pub(super) fn name(&self) -> &UnitName {
+        self.scope.name
+    }
+
+    /// Whether a key stands in the file or a drop-in of a template, or nowhere.
+    pub(super) fn is_of_template(&self, section: &'static str, key: &'static str) -> bool {
+        let name = self.scope.name;
+        let Some(source) = self.origin(section, key) else {
+            return true;
+        };
+        if name.is_template() {
+            return true;
+        }
+        let Some(template) = name.template() else {
+            return false;
+        };
+        // An instance may have a file and drop-ins of its own.
+        let path = &self.sources[source].path;
+        let (part, ending) = match source {
+            0 => (Some(path.as_path()), ENDING.to_owned()),
+            _ => (path.parent(), format!("{ENDING}.d")),
+        };
+        let part = part.and_then(Path::file_name);
+        part.is_some_and(|part| *part == *format!("{template}{ending}"))
     }
 
     /// Where the key that holds stands: the number of its source, the key's place there, and its value.

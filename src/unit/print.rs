@@ -67,7 +67,7 @@ fn literal(text: &str) -> String {
 }
 
 /// A TOML string.
-fn string(text: &str) -> String {
+pub(super) fn string(text: &str) -> String {
     let mut written = String::with_capacity(text.len() + 2);
     written.push('"');
     for c in text.chars() {
@@ -210,6 +210,7 @@ impl Page {
         for limit in &service.limits {
             self.text(limit.key(), &limit.value());
         }
+        self.number("Instances", service.instances);
         let ignored = service.ignore_unsupported.iter();
         self.list("IgnoreUnsupported", ignored.map(|key| (*key).to_owned()));
         for (key, written) in service.sandbox.iter().flat_map(|sandbox| sandbox.written()) {

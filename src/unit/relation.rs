@@ -23,6 +23,15 @@ pub enum Relation {
     Before,
 }
 
+/// Whether a start needs what it names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Need {
+    /// Without it there is no start.
+    Must,
+    /// It is missed, and that is all.
+    May,
+}
+
 impl Relation {
     /// In the order of the manual.
     pub const ALL: [Self; 11] = [
@@ -54,6 +63,16 @@ impl Relation {
             Self::OnSuccess => "OnSuccess",
             Self::After => "After",
             Self::Before => "Before",
+        }
+    }
+
+    /// Whether what this key names has to be there when the unit starts; `None`: it counts only if it is.
+    #[must_use]
+    pub fn need(self) -> Option<Need> {
+        match self {
+            Self::Requires | Self::Requisite | Self::BindsTo => Some(Need::Must),
+            Self::Wants | Self::Upholds | Self::OnFailure | Self::OnSuccess => Some(Need::May),
+            Self::PartOf | Self::Conflicts | Self::After | Self::Before => None,
         }
     }
 }

@@ -4,6 +4,7 @@
 
 use super::exec::commands;
 use super::form;
+use super::name::INSTANCES_MAX;
 use super::parse::Reader;
 use super::print::word;
 use super::stream::{self, Stream};
@@ -96,6 +97,7 @@ pub(super) fn read(reader: &mut Reader) -> Service {
         scheduling: scheduling::read(reader),
         ignore_unsupported: reader.many(SERVICE, "IgnoreUnsupported", |v, _| form::key(v)),
         sandbox: sandbox::read(reader),
+        instances: instances(reader),
     };
     check_commands(reader, &service);
     readiness::check(reader, &service);
@@ -164,6 +166,18 @@ fn log(reader: &mut Reader) -> LogLimits {
         max_size: max_size.unwrap_or(LOG_MAX_SIZE),
         max_files: max_files.unwrap_or(LOG_MAX_FILES),
     }
+}
+
+/// `Instances=` is the template's: each of its instances reads the key, and has none itself.
+fn instances(reader: &mut Reader) -> Option<u32> {
+    let most = i64::from(INSTANCES_MAX);
+    let instances = reader.one(SERVICE, "Instances", |v, _| value::number(v, 0, most));
+    if !reader.is_of_template(SERVICE, "Instances") {
+        let hint = "a template is a file NAME@.service, with drop-ins in NAME@.service.d";
+        let message = "only a template has instances";
+        reader.complain(SERVICE, "Instances", message, Some(hint));
+    }
+    instances.filter(|_| reader.name().is_template())
 }
 
 /// How many commands a service needs and may have.

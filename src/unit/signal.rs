@@ -35,6 +35,9 @@ impl Signal {
     pub const CHLD: Self = Self(17);
     pub const CONT: Self = Self(18);
 
+    /// The highest number.
+    pub const MOST: u8 = RTMAX;
+
     /// `None` outside 1 to 64.
     #[must_use]
     pub fn from_number(number: i32) -> Option<Self> {

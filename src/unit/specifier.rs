@@ -32,6 +32,9 @@ pub struct Context {
     pub configuration: PathBuf,
 }
 
+/// What `%i` stands for in a template that is read as itself.
+const SAMPLE: &str = "1";
+
 /// One unit in its context: all that a specifier can stand for.
 #[derive(Clone, Copy)]
 pub(super) struct Scope<'a> {
@@ -93,7 +96,7 @@ impl Scope<'_> {
             }
             'I' | 'J' | 'P' => {
                 let escaped = match specifier {
-                    'I' => name.instance().unwrap_or_default(),
+                    'I' => self.instance().unwrap_or_default(),
                     'J' => last_part(name.prefix()),
                     _ => name.prefix(),
                 };
@@ -101,7 +104,7 @@ impl Scope<'_> {
                 return Ok(());
             }
             'f' => {
-                let escaped = name.instance().unwrap_or(name.prefix());
+                let escaped = self.instance().unwrap_or(name.prefix());
                 let start = result.len();
                 result.push('/');
                 unescape(escaped, result);
@@ -119,7 +122,7 @@ impl Scope<'_> {
                 result.push_str(match specifier {
                     'N' => name.as_str(),
                     'p' => name.prefix(),
-                    'i' => name.instance().unwrap_or_default(),
+                    'i' => self.instance().unwrap_or_default(),
                     'u' => &context.user,
                     'j' => last_part(name.prefix()),
                     'H' => &context.host,
@@ -134,6 +137,12 @@ impl Scope<'_> {
         };
         result.push_str(path.to_str().ok_or(SpecifierError::Utf8(specifier))?);
         Ok(())
+    }
+
+    /// A template is read as its first instance would be: what is right only with a name in it can be judged then.
+    fn instance(&self) -> Option<&str> {
+        let sample = || self.name.is_template().then_some(SAMPLE);
+        self.name.instance().or_else(sample)
     }
 
     /// The folder of the unit's file.
@@ -221,6 +230,7 @@ mod tests {
             Ok(r"b\x2dc b-c a/b-c /a/b-c")
         );
         assert_eq!(expand("web", "%p.%i.%I.").as_deref(), Ok("web..."));
+        assert_eq!(expand("web@", "%p.%i%f").as_deref(), Ok("web.1/1"));
         assert_eq!(expand(r"a@\xzz\x", "%I").as_deref(), Ok(r"\xzz\x"));
     }
 

@@ -6,7 +6,7 @@
 use miniserde::{Deserialize, Serialize, json};
 
 use crate::engine::{Command, Scope, Wait};
-use crate::unit::Signal;
+use crate::unit::{INSTANCES_MAX, Signal};
 
 use super::parse::{Bounds, at_most, parse, required};
 use super::words::Word;
@@ -52,6 +52,7 @@ struct WireRequest {
     signal: Option<i32>,
     first_asked_ms: Option<u64>,
     settings: Option<Vec<String>>,
+    count: Option<u32>,
 }
 
 const NO_REQUEST: WireRequest = WireRequest {
@@ -64,6 +65,7 @@ const NO_REQUEST: WireRequest = WireRequest {
     signal: None,
     first_asked_ms: None,
     settings: None,
+    count: None,
 };
 
 /// A payload for [`super::frame`].
@@ -161,6 +163,12 @@ fn flatten(command: &Command) -> WireRequest {
             settings: Some(settings.clone()),
             ..named("set", names)
         },
+        Command::Definitions { names } => named("definitions", names),
+        Command::DaemonReload => plain("daemon-reload"),
+        Command::Scale { name, count } => WireRequest {
+            count: Some(*count),
+            ..named("scale", std::slice::from_ref(name))
+        },
         Command::DaemonStatus => plain("daemon-status"),
         Command::Upgrade => plain("upgrade"),
         Command::Kill => plain("kill"),
@@ -213,6 +221,14 @@ fn build(verb: &str, wire: &WireRequest) -> Result<Command, DecodeError> {
             names: names(wire)?,
             settings: settings(wire)?,
         },
+        "definitions" => Command::Definitions {
+            names: names(wire)?,
+        },
+        "daemon-reload" => Command::DaemonReload,
+        "scale" => Command::Scale {
+            name: one_name(wire)?,
+            count: count(wire)?,
+        },
         "daemon-status" => Command::DaemonStatus,
         "upgrade" => Command::Upgrade,
         "kill" => Command::Kill,
@@ -226,6 +242,21 @@ fn names(wire: &WireRequest) -> Result<Vec<String>, DecodeError> {
         return Err(DecodeError::Missing { field: "names" });
     }
     bounded_names("names", names)
+}
+
+/// The name of a request that is about one unit.
+fn one_name(wire: &WireRequest) -> Result<String, DecodeError> {
+    let mut names = at_most("names", 1, names(wire)?)?;
+    names.pop().ok_or(DecodeError::Missing { field: "names" })
+}
+
+fn count(wire: &WireRequest) -> Result<u32, DecodeError> {
+    let field = "count";
+    let count = required(field, wire.count)?;
+    match count <= INSTANCES_MAX {
+        true => Ok(count),
+        false => Err(DecodeError::OutOfRange { field }),
+    }
 }
 
 fn bounded_names(field: &'static str, names: &[String]) -> Result<Vec<String>, DecodeError> {
@@ -286,12 +317,16 @@ mod tests {
     fn commands() -> Vec<Command> {
         let mut all = vec![
             Command::List,
+            Command::DaemonReload,
             Command::DaemonStatus,
             Command::Upgrade,
             Command::Kill,
         ];
         let names = names();
         all.push(Command::Status {
+            names: names.clone(),
+        });
+        all.push(Command::Definitions {
             names: names.clone(),
         });
         all.push(Command::Reload {
@@ -304,6 +339,10 @@ mod tests {
             names: names.clone(),
             settings: vec!["MemoryMax=1".to_owned(), "\"".to_owned()],
         });
+        for (name, count) in [("worker@", 0), ("\"", INSTANCES_MAX)] {
+            let name = name.to_owned();
+            all.push(Command::Scale { name, count });
+        }
         all.push(Command::Freeze {
             names: names.clone(),
         });

@@ -77,7 +77,7 @@ struct WireUnit {
     waits_for: Vec<String>,
     requires: Vec<String>,
     file: String,
-    file_changed: bool,
+    hash: Option<u64>,
     enabled: bool,
     kind: String,
     cgroup: Option<String>,
@@ -342,7 +342,6 @@ same_fields!(
         waits_for,
         requires,
         file,
-        file_changed,
         enabled,
         kind,
         cgroup,
@@ -351,7 +350,7 @@ same_fields!(
         entry,
         because,
     }
-    later { documentation, left_over, said, forgone, awaits, limits, invocations }
+    later { hash, documentation, left_over, said, forgone, awaits, limits, invocations }
 );
 
 same_fields!(
@@ -403,7 +402,7 @@ mod tests {
             waits_for: vec!["database".to_owned()],
             requires: vec!["database".to_owned(), "disk".to_owned()],
             file: "/s/web.service".to_owned(),
-            file_changed: true,
+            hash: u64::MAX,
             enabled: true,
             kind: "simple".to_owned(),
             cgroup: Some("/sys/fs/cgroup/diakonos/web".to_owned()),

@@ -87,6 +87,7 @@ fn present() -> Saved {
                 core: Core::Dumped,
             }),
             watchdog_ms: Some(30_000),
+            monitor: None,
             runtime_due: Some(Moment(90_000)),
         },
         file: "/units/web@.service".to_owned(),

@@ -59,6 +59,10 @@ pub enum ProgressKind {
     Retries,
     /// The unit file changed: what differs from the definition that was in force, one line each.
     Changed,
+    /// The definition in force of a loaded unit, as a [`super::SavedDefinition`].
+    Definition,
+    /// What enabled units add to a unit's dependencies, one line each: a key, a blank, a name.
+    PulledIn,
     Warning,
 }
 
@@ -104,6 +108,10 @@ pub enum ResultKind {
     ResetDone,
     /// Limits were changed.
     Set,
+    /// A changed file was taken over.
+    Renewed,
+    /// The number of a template's instances is noted.
+    Scaled,
     LeftDown,
     Failed,
     Superseded,
@@ -146,8 +154,9 @@ pub struct UnitStatus {
     pub waits_for: Vec<String>,
     pub requires: Vec<String>,
     pub file: String,
-    /// The file on disk is not the one in force.
-    pub file_changed: bool,
+    /// [`crate::unit::Unit::hash`] of the definition in force: who looks compares it with the files on disk. 0 if none
+    /// is in force.
+    pub hash: u64,
     pub enabled: bool,
     /// `simple`, `forking` …; `group` without a `[service]`.
     pub kind: String,

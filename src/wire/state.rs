@@ -7,7 +7,8 @@
 use miniserde::{Deserialize, Serialize, json};
 
 use crate::engine::{
-    ChangeId, Core, Ending, FactFailure, FactGoal, FactPhase, FactRun, Facts, Moment, Role, RunId,
+    ChangeId, Core, Ending, FactFailure, FactGoal, FactPhase, FactRun, Facts, Moment, Monitor,
+    Role, RunId, RunResult,
 };
 use crate::unit::{NotifyAccess, UnitName};
 
@@ -101,6 +102,7 @@ struct WireSaved {
     frozen: Option<u64>,
     watchdog_ms: Option<u64>,
     runtime_due: Option<u64>,
+    monitor: Option<WireMonitor>,
     file: Option<String>,
     hash: Option<u64>,
     definition: Option<u64>,
@@ -130,6 +132,13 @@ struct WireRun {
 struct WireFailure {
     result: String,
     text: String,
+}
+
+#[derive(Serialize, Deserialize)]
+struct WireMonitor {
+    unit: String,
+    result: String,
+    ending: Option<WireEnding>,
 }
 
 /// A code, or a signal with `core` if one was dumped; neither where nobody knows.
@@ -190,6 +199,7 @@ pub fn encode_saved(saved: &Saved) -> Vec<u8> {
         frozen: facts.frozen.map(|moment| moment.0),
         watchdog_ms: facts.watchdog_ms,
         runtime_due: facts.runtime_due.map(|moment| moment.0),
+        monitor: facts.monitor.as_ref().map(flatten_monitor),
         file: Some(saved.file.clone()),
         hash: Some(saved.hash),
         definition: saved.definition,
@@ -253,6 +263,7 @@ pub fn decode_saved(payload: &[u8]) -> Result<Saved, DecodeError> {
         frozen: wire.frozen.map(Moment),
         watchdog_ms: wire.watchdog_ms,
         runtime_due: wire.runtime_due.map(Moment),
+        monitor: wire.monitor.map(monitor).transpose()?,
     };
     Ok(Saved {
         facts,
@@ -274,6 +285,25 @@ pub fn decode_saved(payload: &[u8]) -> Result<Saved, DecodeError> {
         said: wire.said,
         access: wire.access.as_deref().map(NotifyAccess::read).transpose()?,
         forgone: wire.forgone,
+    })
+}
+
+fn flatten_monitor(monitor: &Monitor) -> WireMonitor {
+    WireMonitor {
+        unit: monitor.unit.as_str().to_owned(),
+        result: monitor.result.service_result.to_owned(),
+        ending: monitor.result.ending.map(flatten_ending),
+    }
+}
+
+fn monitor(wire: WireMonitor) -> Result<Monitor, DecodeError> {
+    let word = RunResult::word(&wire.result);
+    Ok(Monitor {
+        unit: unit_name(&wire.unit)?,
+        result: RunResult {
+            service_result: word.ok_or(DecodeError::OutOfRange { field: "monitor" })?,
+            ending: wire.ending.map(ending),
+        },
     })
 }
 
@@ -403,6 +433,13 @@ mod tests {
                 }),
                 watchdog_ms: Some(0),
                 runtime_due: Some(Moment(77)),
+                monitor: Some(Monitor {
+                    unit: UnitName::parse("web@1").unwrap(),
+                    result: RunResult {
+                        service_result: "exit-code",
+                        ending: Some(Ending::Code(3)),
+                    },
+                }),
             },
             file: "/s/odd.service".to_owned(),
             hash: u64::MAX - 1,

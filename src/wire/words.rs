@@ -78,6 +78,8 @@ words! { ProgressKind, "progress":
     Killing = "killing",
     Retries = "retries",
     Changed = "changed",
+    Definition = "definition",
+    PulledIn = "pulled-in",
     Warning = "warning",
 }
 
@@ -93,6 +95,8 @@ words! { ResultKind, "result":
     Thawed = "thawed",
     ResetDone = "reset",
     Set = "set",
+    Renewed = "renewed",
+    Scaled = "scaled",
     LeftDown = "left-down",
     Failed = "failed",
     Superseded = "superseded",

@@ -1,7 +1,7 @@
 //! Real programs as services of the real binary, and the examples of `services/`: started, reloaded, killed, restarted,
 //! stopped, with nothing left. Every wait is for an event and has a deadline.
 //!
-//! Debian's packages redis-server, nginx, haproxy, postgresql and python3 have to be installed.
+//! Debian's packages redis-server, nginx, haproxy, postgresql, python3 and python3-jsonschema have to be installed.
 
 #![allow(
     clippy::unwrap_used,
@@ -17,3 +17,4 @@ mod house;
 mod nginx;
 mod postgres;
 mod redis;
+mod schema;

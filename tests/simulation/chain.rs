@@ -241,7 +241,6 @@ impl Chains {
         let way = match change.to {
             _ if change.from == change.to => return Ok(()),
             State::Stopped => Way::Down,
-            State::Waiting => Way::Up,
             _ => return Ok(()),
         };
         let mut wish = older;
@@ -309,16 +308,8 @@ impl Chains {
             Cause::Gone => has(&Seen::GroupEmpty),
             Cause::Leaving => has(&Seen::SaysStop),
             Cause::Reloads => has(&Seen::SaysReload),
-            Cause::Asked(_)
-            | Cause::RequiredBy(_)
-            | Cause::WantedBy(_)
-            | Cause::Requires(_)
-            | Cause::Ordered
-            | Cause::AutoRestart { .. }
-            | Cause::Ready
-            | Cause::Reloaded
-            | Cause::Shutdown
-            | Cause::Restored => false,
+            // These are what others, or somebody, brought about.
+            _ => false,
         };
         match is_seen {
             true => Ok(()),

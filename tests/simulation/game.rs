@@ -119,6 +119,7 @@ impl Game<'_> {
             | Action::Signal
             | Action::Freeze
             | Action::Thaw
+            | Action::Renew
             | Action::Shutdown => return self.wish(entropy, action),
         }
         Ok(())
@@ -310,6 +311,9 @@ impl Game<'_> {
                 targets.push(names[index].clone());
             }
         }
+        if verb == Verb::Renew {
+            targets.retain(|name| self.engine.id(name).is_some());
+        }
         let (definitions, absent) = self.load(verb, &targets);
         let request = RequestId(self.next_request);
         self.next_request += 1;
@@ -333,6 +337,11 @@ impl Game<'_> {
     /// Reads files as the shell does: the named ones and, of what they pull in, what is down or unknown.
     fn load(&self, verb: Verb, targets: &[UnitName]) -> (Vec<Unit>, Vec<Absent>) {
         let (mut definitions, mut absent) = (Vec::new(), Vec::new());
+        if verb == Verb::Renew {
+            let named: BTreeSet<&UnitName> = targets.iter().collect();
+            let read = named.into_iter().filter_map(|name| self.disk.get(name));
+            return (read.cloned().collect(), absent);
+        }
         if !matches!(verb, Verb::Start | Verb::Restart(_)) {
             return (definitions, absent);
         }
@@ -513,6 +522,8 @@ impl Game<'_> {
                     self.world.thaw(self.now, &definition.name, *unit);
                 }
             }
+            // No limit is held here.
+            Effect::Renew { .. } => {}
             Effect::Taken(_)
             | Effect::Explain(_)
             | Effect::Publish(_)

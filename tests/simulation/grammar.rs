@@ -17,6 +17,8 @@ pub(crate) enum Action {
     Restart,
     RestartIfRunning,
     Reload,
+    /// Files are read again under what runs.
+    Renew,
     Reset,
     Signal,
     Freeze,
@@ -38,13 +40,14 @@ pub(crate) enum Action {
     Compare,
 }
 
-const ACTIONS: [Action; 19] = [
+const ACTIONS: [Action; 20] = [
     Action::GoOn,
     Action::Start,
     Action::Stop,
     Action::Restart,
     Action::RestartIfRunning,
     Action::Reload,
+    Action::Renew,
     Action::Reset,
     Action::Signal,
     Action::Freeze,
@@ -72,9 +75,11 @@ impl Weights {
                 Action::GoOn => entropy.pick(&[200, 60, 600]),
                 Action::Start => entropy.pick(&[30, 10, 60]),
                 Action::Stop | Action::Restart => entropy.pick(&[0, 10, 30, 60]),
-                Action::RestartIfRunning | Action::Reload | Action::Reset | Action::Signal => {
-                    entropy.pick(&[0, 4, 15])
-                }
+                Action::RestartIfRunning
+                | Action::Reload
+                | Action::Renew
+                | Action::Reset
+                | Action::Signal => entropy.pick(&[0, 4, 15]),
                 Action::Freeze | Action::Thaw => entropy.pick(&[0, 0, 10]),
                 Action::Shutdown => entropy.pick(&[0, 0, 0, 1, 3]),
                 Action::Speak => entropy.pick(&[0, 10, 60]),
@@ -103,6 +108,7 @@ impl Action {
             Self::Restart => Some(Verb::Restart(Scope::All)),
             Self::RestartIfRunning => Some(Verb::Restart(Scope::Running)),
             Self::Reload => Some(Verb::Reload),
+            Self::Renew => Some(Verb::Renew),
             Self::Reset => Some(Verb::Reset),
             Self::Freeze => Some(Verb::Freeze),
             Self::Thaw => Some(Verb::Thaw),

@@ -421,7 +421,7 @@ impl Model {
                     self.auto_starts.remove(name);
                 }
             }
-            Verb::Reload | Verb::Signal(_) | Verb::Freeze | Verb::Thaw => {}
+            Verb::Reload | Verb::Renew | Verb::Signal(_) | Verb::Freeze | Verb::Thaw => {}
         }
     }
 
@@ -470,9 +470,10 @@ impl Model {
                 None => fail(format!("StopAwaiting names run {run}, which never was")),
             },
             Effect::Signal { unit, to, signal } => self.signal(turn, *unit, *to, *signal),
-            Effect::WatchGroup { unit } | Effect::Freeze { unit } | Effect::Thaw { unit } => {
-                turn.unit(*unit).map(|_| ())
-            }
+            Effect::WatchGroup { unit }
+            | Effect::Freeze { unit }
+            | Effect::Thaw { unit }
+            | Effect::Renew { unit, .. } => turn.unit(*unit).map(|_| ()),
             Effect::Taken(_) | Effect::Explain(_) => Ok(()),
             Effect::Publish(change) => self.publish(turn, change),
             Effect::Notify { request, .. } => match self.requests.get(request) {
@@ -709,6 +710,11 @@ impl Model {
     fn start_limit(&mut self, turn: &Turn<'_>, change: &Change) -> Check {
         if !matches!(change.cause, Cause::AutoRestart { .. }) {
             return Ok(());
+        }
+        // What it has come to need under a new definition, it starts as a wish would.
+        if !self.forbidden.contains(&change.unit) {
+            let needed = self.pulled_in(std::slice::from_ref(&change.unit));
+            self.forbidden.retain(|name| !needed.contains(name));
         }
         let starts = self.auto_starts.entry(change.unit.clone()).or_default();
         starts.push_back(turn.now);

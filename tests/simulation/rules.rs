@@ -30,7 +30,7 @@ pub(crate) fn fits(outcome: &Outcome, state: Option<State>) -> bool {
         Outcome::Failed { retry_ms, .. } => retry_ms.is_none() || state == State::Backoff,
         // Its stop may wait for its turn.
         Outcome::Frozen => matches!(state, State::Running | State::Stopping),
-        Outcome::Thawed => true,
+        Outcome::Thawed | Outcome::Renewed { .. } => true,
         Outcome::ResetDone | Outcome::Superseded { .. } | Outcome::Impossible { .. } => true,
     }
 }

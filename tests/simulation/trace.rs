@@ -172,6 +172,9 @@ fn tell_effect(effect: &Effect, names: &Names<'_>) -> String {
         }
         Effect::Freeze { unit } => format!("freeze {}", told(*unit, names)),
         Effect::Thaw { unit } => format!("thaw {}", told(*unit, names)),
+        Effect::Renew { unit, request } => {
+            format!("renew {} for {request}", told(*unit, names))
+        }
         Effect::WatchGroup { unit } => format!("watch the group of {}", told(*unit, names)),
         Effect::Taken(taken) => format!("take up #{}: request {}", taken.id, taken.request),
         Effect::Explain(change) => format!(

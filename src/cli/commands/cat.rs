@@ -47,8 +47,14 @@ fn run(given: &Given) -> Result<Exit, Failure> {
     let mut client = place.connect()?;
     let items = units::look_up(&place, client.as_mut(), &names)?;
     let mut out = String::new();
+    // The instances of a template have one file.
+    let mut seen: Vec<PathBuf> = Vec::new();
     for item in &items {
         for file in files(item)? {
+            if seen.contains(&file) {
+                continue;
+            }
+            seen.push(file.clone());
             if !out.is_empty() {
                 out.push('\n');
             }

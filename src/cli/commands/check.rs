@@ -1,17 +1,20 @@
 //! `check`: unit files and their graph, without a daemon.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use super::page;
 use crate::cli::args::Given;
 use crate::cli::exit::{Exit, Failure};
-use crate::cli::lint::{Finding, Graph, Weight};
+use crate::cli::lint::{self, Finding, Graph, Machine, Weight};
 use crate::cli::output::answer;
 use crate::cli::place::Place;
-use crate::cli::style::{Palette, Tone};
-use crate::cli::table::{Count, Group, Row};
-use crate::cli::text::{clean, count};
+use crate::cli::render::{self, Checked, Verdict};
+use crate::cli::table::{Choice, Count, Group, Row};
+use crate::cli::text::clean;
+use crate::cli::units;
 use crate::daemon::unit_context;
-use crate::unit::{self, LoadError, SearchPath, Unit, UnitName};
+use crate::unit::{self, SearchPath, Unit, UnitName};
 
 pub(in crate::cli) const ROW: Row = Row {
     name: "check",
@@ -19,12 +22,18 @@ pub(in crate::cli) const ROW: Row = Row {
     group: Group::Files,
     arguments: "[FILE…]",
     count: Count::Any,
-    options: &[],
+    options: &[Choice::flag(
+        "",
+        "--json",
+        "one object: files, findings, sums",
+    )],
     summary: "find mistakes in unit files and their dependencies",
     help: &[
-        "Without a file: every unit file of the service folders. Shows each mistake with its place, and looks further than \
-         the file: a cycle in the order, a dependency that has no file, a program that is not there, a user that does not \
-         exist, Requires= without After=. For each service that is restarted it prints the real delays.",
+        "FILE is a unit file, a unit's name or a folder; without one: every unit file of the service folders. Shows each \
+         mistake with its line and what to do about it, and looks further than the file: a circle in the order, a \
+         dependency that has no file, a program, user or folder that is not there, Requires= without After=, drop-ins \
+         that nobody reads, and (of whole folders) which units nothing starts. For each service that is restarted it \
+         prints the real delays.",
         "Asks no daemon and starts none.",
     ],
     examples: &[
@@ -33,6 +42,7 @@ pub(in crate::cli) const ROW: Row = Row {
             "diakonos check web.service",
             "one file, with its folder for its dependencies",
         ),
+        ("diakonos check --json /srv/units", "a folder, for programs"),
     ],
     exits: &[
         (Exit::Done, "no mistake; there may be warnings"),
@@ -43,197 +53,181 @@ pub(in crate::cli) const ROW: Row = Row {
 
 fn run(given: &Given) -> Result<Exit, Failure> {
     let place = Place::find(given)?;
-    let mut path = place.search_path();
-    let mut report = Report {
-        palette: given.palette(),
-        out: String::new(),
-        errors: 0,
-        warnings: 0,
+    let mut asked = Asked {
+        path: place.search_path(),
+        files: Vec::new(),
+        seen: BTreeSet::new(),
+        left_out: Vec::new(),
+        extent: Extent::Files,
     };
-    let files = files(given, &mut path, &mut report)?;
-    let context = unit_context();
-    let mut units = Vec::new();
-    for (name, file) in &files {
-        match unit::load_file(file, name, &context) {
-            Ok(unit) => units.push(unit),
-            Err(error) => report.broken(file, &error),
-        }
+    if given.arguments.is_empty() {
+        let path = asked.path.clone();
+        asked.folders(&path);
     }
-    let graph = Graph::new(units.clone(), &path);
-    for unit in &units {
-        report.unit(unit, &graph.findings(unit));
+    for argument in &given.arguments {
+        asked.argument(argument)?;
     }
-    if let Some(cycle) = graph.cycle() {
-        report.order(&cycle);
-    }
-    report.summary(files.len());
-    answer(&report.out)?;
-    Ok(if report.errors > 0 {
-        Exit::Failed
+    let verdict = judge(&asked, units::enabled(&place));
+    if given.flag("--json") {
+        answer(render::findings_json(&verdict).document())?;
     } else {
-        Exit::Done
+        answer(render::findings(&verdict, page(given)))?;
+    }
+    Ok(match verdict.number(Weight::Error) {
+        0 => Exit::Done,
+        _ => Exit::Failed,
     })
 }
 
-/// The files to check, each with the name of its unit. The folder of a file joins the search path.
-fn files(
-    given: &Given,
-    path: &mut SearchPath,
-    report: &mut Report,
-) -> Result<Vec<(UnitName, PathBuf)>, Failure> {
-    if given.arguments.is_empty() {
-        let listing = path.list();
-        for skipped in listing.skipped {
-            report.trouble(&skipped.path, &skipped.reason);
-        }
-        let listed = listing.units.into_iter();
-        return Ok(listed
-            .map(|listed| (listed.name, listed.found.path))
-            .collect());
-    }
-    let mut files = Vec::new();
-    for argument in &given.arguments {
-        let file = Path::new(argument);
-        if !argument.contains('/') && !file.exists() {
-            let name = UnitName::parse(argument).map_err(super::refused)?;
-            let Some(found) = path.find(&name) else {
-                let listing = path.list();
-                let known = listing.units.iter().map(|listed| listed.name.as_str());
-                return Err(no_such_unit_in(path, argument, known));
-            };
-            files.push((name, found.path));
-            continue;
-        }
-        let name = file
-            .file_name()
-            .and_then(|name| name.to_str())
-            .unwrap_or_default();
-        if !name.ends_with(".service") {
-            let message = format!("{} is not named NAME.service", clean(argument));
-            return Err(Failure::usage(message));
-        }
-        let name = UnitName::parse(name).map_err(super::refused)?;
-        let absolute = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
-        let folder = absolute.parent().unwrap_or(&absolute).to_owned();
-        if !path.directories.contains(&folder) {
-            path.directories.insert(0, folder);
-        }
-        files.push((name, absolute));
-    }
-    Ok(files)
+/// What is to be checked.
+struct Asked {
+    /// Where dependencies are looked for: the folder of a file that was named is one of them.
+    path: SearchPath,
+    files: Vec<(UnitName, PathBuf)>,
+    seen: BTreeSet<PathBuf>,
+    /// Files and folders that are none of a unit's, and why.
+    left_out: Vec<(PathBuf, String)>,
+    extent: Extent,
 }
 
-fn no_such_unit_in<'a>(
-    path: &SearchPath,
-    name: &str,
-    known: impl Iterator<Item = &'a str>,
-) -> Failure {
-    let folders: Vec<String> = path
-        .directories
-        .iter()
-        .map(|f| f.display().to_string())
-        .collect();
+/// How much was asked for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Extent {
+    Files,
+    /// All files of a folder at least, so that it can be said who is named by nobody.
+    Folders,
+}
+
+impl Asked {
+    /// Every file of these folders.
+    fn folders(&mut self, folders: &SearchPath) {
+        let listing = folders.list();
+        let skipped = listing.skipped.into_iter();
+        self.left_out
+            .extend(skipped.map(|skipped| (skipped.path, skipped.reason)));
+        self.left_out.extend(lint::unread(folders));
+        for listed in listing.units {
+            for hidden in listed.found.hidden {
+                let reason = format!(
+                    "it is not read: {} comes first",
+                    listed.found.path.display()
+                );
+                self.left_out.push((hidden, reason));
+            }
+            self.add(listed.name, listed.found.path);
+        }
+        self.extent = Extent::Folders;
+    }
+
+    fn add(&mut self, name: UnitName, file: PathBuf) {
+        if self.seen.insert(file.clone()) {
+            self.files.push((name, file));
+        }
+    }
+
+    /// A file, a folder or the name of a unit.
+    fn argument(&mut self, argument: &str) -> Result<(), Failure> {
+        let file = Path::new(argument);
+        let absolute = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
+        if !argument.contains('/') && !file.exists() {
+            let name = UnitName::parse(argument).map_err(super::refused)?;
+            let Some(found) = self.path.find(&name) else {
+                return Err(no_such_unit_in(&self.path, argument));
+            };
+            self.add(name, found.path);
+            return Ok(());
+        }
+        if absolute.is_dir() {
+            self.join(&absolute);
+            let directories = vec![absolute];
+            self.folders(&SearchPath { directories });
+            return Ok(());
+        }
+        let name = file.file_name().and_then(|name| name.to_str());
+        let name = name.unwrap_or_default();
+        if !name.ends_with(".service") {
+            let message = format!("{} is not named NAME.service", clean(argument));
+            let failure = Failure::usage(message);
+            return Err(match name.ends_with(".toml") {
+                true => failure.hint("a drop-in is checked with its unit: name that"),
+                false => failure,
+            });
+        }
+        let name = UnitName::parse(name).map_err(super::refused)?;
+        self.join(absolute.parent().unwrap_or(&absolute));
+        self.add(name, absolute);
+        Ok(())
+    }
+
+    fn join(&mut self, folder: &Path) {
+        if !self.path.directories.iter().any(|known| known == folder) {
+            self.path.directories.insert(0, folder.to_owned());
+        }
+    }
+}
+
+fn judge(asked: &Asked, enabled: Vec<String>) -> Verdict {
+    let context = unit_context();
+    let mut verdict = Verdict {
+        asked: asked.files.len(),
+        folder: std::env::current_dir().unwrap_or_default(),
+        ..Verdict::default()
+    };
+    for (path, reason) in &asked.left_out {
+        verdict.files.push(Checked {
+            path: path.clone(),
+            unit: None,
+            findings: vec![Finding::new(Weight::Warning, &**reason)],
+            delays: None,
+        });
+    }
+    let (mut units, mut twins) = (Vec::new(), Vec::new());
+    let mut names = BTreeSet::new();
+    for (name, file) in &asked.files {
+        match unit::load_file(file, name, &context) {
+            Ok(unit) if names.insert(name.clone()) => units.push(unit),
+            // In the graph there is room for one of a name.
+            Ok(unit) => twins.push(unit),
+            Err(error) => verdict.files.push(Checked {
+                path: file.clone(),
+                unit: Some(name.to_string()),
+                findings: lint::broken(&error),
+                delays: None,
+            }),
+        }
+    }
+    // What a broken file names cannot be known.
+    if asked.extent == Extent::Folders && names.len() + twins.len() == asked.files.len() {
+        let note = lint::unstarted(units.iter(), &enabled);
+        verdict.together.extend(note);
+    }
+    let graph = Graph::new(units, &asked.path, &context, enabled);
+    let mut machine = Machine::default();
+    let checked = |unit: &Unit| Checked {
+        path: unit.path.clone(),
+        unit: Some(unit.name.to_string()),
+        findings: graph.findings(unit, &mut machine),
+        delays: graph.delays(unit),
+    };
+    let units = names.iter().filter_map(|name| graph.unit(name));
+    verdict.files.extend(units.chain(&twins).map(checked));
+    verdict.together.splice(0..0, graph.cycles());
+    verdict
+}
+
+fn no_such_unit_in(path: &SearchPath, name: &str) -> Failure {
+    let folders = path.directories.iter();
+    let folders: Vec<String> = folders.map(|f| f.display().to_string()).collect();
     let message = format!(
         "there is no unit `{}` in {}",
         clean(name),
         folders.join(", ")
     );
     let failure = Failure::new(Exit::NoSuchUnit, message);
+    let listing = path.list();
+    let known = listing.units.iter().map(|listed| listed.name.as_str());
     match unit::nearest(name, known) {
         Some(near) => failure.hint(format!("did you mean `{near}`?")),
         None => failure.hint("a file is named by its path, a unit by its name"),
-    }
-}
-
-/// What was found, as text, and how much of it.
-struct Report {
-    palette: Palette,
-    out: String,
-    errors: usize,
-    warnings: usize,
-}
-
-impl Report {
-    /// A file that cannot be read as a unit.
-    fn broken(&mut self, file: &Path, error: &LoadError) {
-        let number = match error {
-            LoadError::Invalid(report) => report.problems().len(),
-            LoadError::NotFound { .. } | LoadError::Io { .. } => 1,
-        };
-        self.errors += number;
-        let word = count(number, "error", "errors");
-        self.title(file, Tone::Bad, &word);
-        for line in error.to_string().lines() {
-            self.out.push_str(&format!("  {}\n", clean(line)));
-        }
-    }
-
-    /// A file or folder that is left out.
-    fn trouble(&mut self, path: &Path, reason: &str) {
-        self.warnings += 1;
-        self.title(path, Tone::Busy, "left out");
-        self.out.push_str(&format!("  {}\n", clean(reason)));
-    }
-
-    fn unit(&mut self, unit: &Unit, findings: &[Finding]) {
-        let number = |weight: Weight| findings.iter().filter(|f| f.weight == weight).count();
-        let (errors, warnings) = (number(Weight::Error), number(Weight::Warning));
-        let words = [
-            (errors > 0).then(|| count(errors, "error", "errors")),
-            (warnings > 0).then(|| count(warnings, "warning", "warnings")),
-        ];
-        let words: Vec<String> = words.into_iter().flatten().collect();
-        match (errors, warnings) {
-            (0, 0) => self.title(&unit.path, Tone::Good, "ok"),
-            (0, _) => self.title(&unit.path, Tone::Busy, &words.join(", ")),
-            _ => self.title(&unit.path, Tone::Bad, &words.join(", ")),
-        }
-        for finding in findings {
-            self.finding(finding);
-        }
-    }
-
-    fn title(&mut self, path: &Path, tone: Tone, word: &str) {
-        let path = self
-            .palette
-            .paint(Tone::Strong, &clean(&path.display().to_string()));
-        let word = self.palette.paint(tone, word);
-        self.out.push_str(&format!("{path}: {word}\n"));
-    }
-
-    /// What is wrong with no single file, but with what several say together.
-    fn order(&mut self, cycle: &Finding) {
-        let title = self.palette.paint(Tone::Strong, "all files together");
-        let word = self.palette.paint(Tone::Bad, "1 error");
-        self.out.push_str(&format!("{title}: {word}\n"));
-        self.finding(cycle);
-    }
-
-    fn finding(&mut self, finding: &Finding) {
-        let label = match finding.weight {
-            Weight::Error => {
-                self.errors += 1;
-                self.palette.paint(Tone::Bad, "error:") + " "
-            }
-            Weight::Warning => {
-                self.warnings += 1;
-                self.palette.paint(Tone::Busy, "warning:") + " "
-            }
-            Weight::Note => String::new(),
-        };
-        self.out
-            .push_str(&format!("  {label}{}\n", clean(&finding.message)));
-        if let Some(hint) = &finding.hint {
-            let label = self.palette.paint(Tone::Quiet, "hint:");
-            self.out.push_str(&format!("    {label} {}\n", clean(hint)));
-        }
-    }
-
-    fn summary(&mut self, files: usize) {
-        let files = count(files, "unit file", "unit files");
-        let errors = count(self.errors, "error", "errors");
-        let warnings = count(self.warnings, "warning", "warnings");
-        self.out
-            .push_str(&format!("\n{files}: {errors}, {warnings}\n"));
     }
 }

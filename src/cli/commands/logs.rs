@@ -195,9 +195,24 @@ fn named(given: &Given, place: &Place) -> Result<Vec<String>, Failure> {
     let mut names: Vec<String> = Vec::new();
     for name in checked_names(&given.arguments)? {
         let mut meant = vec![name.clone()];
+        // Of a template: what its instances have said.
+        let name = match name.ends_with('@') {
+            true => format!("{name}?*"),
+            false => name,
+        };
         if glob::is_pattern(&name) {
             let matching = with_log.iter().filter(|known| glob::matches(&name, known));
             meant = matching.cloned().collect();
+            if let Some(template) = name.strip_suffix("?*").filter(|name| name.ends_with('@'))
+                && meant.is_empty()
+                && !has_file(place, template)
+            {
+                return Err(no_such_unit(
+                    place,
+                    template,
+                    with_log.iter().map(String::as_str),
+                ));
+            }
         } else if !with_log.contains(&name) && !has_file(place, &name) {
             let listing = place.search_path().list();
             let files = listing.units.iter().map(|listed| listed.name.as_str());

@@ -1,6 +1,6 @@
 //! What changes a service's state: `start`, `stop`, `restart`, `reload`, `signal`, `reset`.
 
-use super::{checked_names, names, nothing_runs};
+use super::{checked_names, names, nothing_runs, rolling};
 use crate::cli::args::Given;
 use crate::cli::client::{Client, other_answer};
 use crate::cli::exit::{Exit, Failure};
@@ -22,7 +22,7 @@ const LOG_LINES: u64 = 10;
 const CHAIN_MAX: usize = 32;
 
 pub(super) const ALL: Choice = Choice::flag("-a", "--all", "every unit instead of names");
-const NO_WAIT: Choice = Choice::flag(
+pub(super) const NO_WAIT: Choice = Choice::flag(
     "",
     "--no-wait",
     "return as soon as the daemon has taken the request up",
@@ -33,13 +33,14 @@ pub(super) const FAILED: (Exit, &str) = (
     "a unit failed; the reason is on standard error",
 );
 pub(super) const NO_SUCH: (Exit, &str) = (Exit::NoSuchUnit, "no such unit; nothing was done");
-const NO_DAEMON: (Exit, &str) = (
+pub(super) const NO_DAEMON: (Exit, &str) = (
     Exit::NoDaemon,
     "the daemon did not start, or did not answer",
 );
 pub(super) const NOT_RUNNING: (Exit, &str) =
     (Exit::NotRunning, "no daemon runs, so no service does");
-const DETACHED: (Exit, &str) = (Exit::Detached, "Ctrl-C while waiting; the work goes on");
+pub(super) const DETACHED: (Exit, &str) =
+    (Exit::Detached, "Ctrl-C while waiting; the work goes on");
 
 pub(in crate::cli) const START: Row = Row {
     name: "start",
@@ -55,7 +56,8 @@ pub(in crate::cli) const START: Row = Row {
          shown. The daemon starts by itself if none runs.",
         "A service that is up is left alone. The unit file is read again for a service that is down. Ctrl-C ends the \
          waiting, not the start.",
-        "Names may be patterns, such as 'worker@*'; quote them for the shell. A unit whose file is wrong is reported, and \
+        "Names may be patterns, such as 'worker@*'; quote them for the shell. A template's name, such as worker@, means \
+         its instances: as many as Instances= in its file says, or `scale`. A unit whose file is wrong is reported, and \
          the others that a pattern or --all has found start; one that was named itself has the whole request refused.",
     ],
     examples: &[
@@ -120,11 +122,19 @@ pub(in crate::cli) const RESTART: Row = Row {
         ALL,
         NO_WAIT,
         Choice::flag("", "--if-running", "leave those that are down as they are"),
+        Choice::flag(
+            "",
+            "--rolling",
+            "one after the other, each ready before the next",
+        ),
     ],
     summary: "stop services and start them again",
     help: &[
         "What requires the services is restarted too, and named. The unit files are read again first: one that is wrong \
          is refused, and the service goes on as it was. A service that is down is started.",
+        "--rolling goes from unit to unit in the order of their names and numbers, so that the others serve meanwhile. It \
+         stops at the first that fails, and says which are new and which are as before; Ctrl-C ends it after the one at \
+         hand.",
     ],
     examples: &[
         (
@@ -135,6 +145,10 @@ pub(in crate::cli) const RESTART: Row = Row {
             "diakonos restart --if-running 'worker@*'",
             "restarts only the workers that are up",
         ),
+        (
+            "diakonos restart --rolling 'worker@*'",
+            "the workers, one by one",
+        ),
     ],
     exits: &[FAILED, NO_SUCH, NO_DAEMON, DETACHED],
     run: |given| {
@@ -143,13 +157,27 @@ pub(in crate::cli) const RESTART: Row = Row {
         let running = given.flag("--if-running");
         let scope = if running { Scope::Running } else { Scope::All };
         let command = Command::Restart { names, wait, scope };
-        if running {
+        if given.flag("--rolling") {
+            roll(given, scope)
+        } else if running {
             if_running(given, "restart", command, nothing_runs)
         } else {
             starting(given, "restart", command)
         }
     },
 };
+
+fn roll(given: &Given, scope: Scope) -> Result<Exit, Failure> {
+    let place = Place::find(given)?;
+    let client = match scope {
+        Scope::All => Some(place.connect_or_start()?),
+        Scope::Running => place.connect_or_succeed()?,
+    };
+    match client {
+        Some(mut client) => rolling::restart(given, &place, &mut client, scope),
+        None => nothing_runs("nothing to restart"),
+    }
+}
 
 pub(in crate::cli) const RELOAD: Row = Row {
     name: "reload",
@@ -343,7 +371,7 @@ pub(super) fn subject(given: &Given) -> String {
 }
 
 /// Shows what became of each unit; the exit code follows from it.
-pub(super) fn report(
+pub(in crate::cli) fn report(
     given: &Given,
     place: &Place,
     results: &[UnitResult],

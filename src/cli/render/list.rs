@@ -12,8 +12,18 @@ use crate::wire::UnitStatus;
 pub(in crate::cli) struct Item {
     pub(in crate::cli) status: UnitStatus,
     pub(in crate::cli) usage: Usage,
+    pub(in crate::cli) files: Files,
     /// What is wrong with its file, if it could not be read.
     pub(in crate::cli) fault: Option<String>,
+}
+
+/// How a unit's files on disk are, beside what was read of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::cli) enum Files {
+    AsRead,
+    Changed,
+    /// What is loaded is all that there is.
+    Gone,
 }
 
 const ALIGNS: [Align; 8] = [
@@ -137,6 +147,9 @@ fn note(item: &Item, page: Page) -> Option<String> {
     let name = clean(&status.name);
     let (tone, text, next) = if let Some(left) = left_over(status) {
         (Tone::Bad, left, format!("diakonos status {name}"))
+    } else if item.files == Files::Gone && status.state != "error" {
+        let text = "its file is gone: it stays as it was loaded until it is stopped".to_owned();
+        (Tone::Busy, text, format!("diakonos stop {name}"))
     } else if let Some(fault) = &item.fault {
         (Tone::Bad, clean(fault), "diakonos check".to_owned())
     } else if status.state == "failed" {
@@ -148,9 +161,9 @@ fn note(item: &Item, page: Page) -> Option<String> {
     } else if status.state == "restarting" {
         let end = status.last_end.as_deref().unwrap_or(&status.cause);
         (Tone::Busy, clean(end), format!("diakonos logs {name}"))
-    } else if status.file_changed && is_up(status) {
+    } else if item.files == Files::Changed && is_up(status) {
         let text = "its file has changed since it was started".to_owned();
-        (Tone::Busy, text, format!("diakonos restart {name}"))
+        (Tone::Busy, text, format!("diakonos diff {name}"))
     } else {
         return None;
     };
@@ -212,7 +225,8 @@ pub(super) fn fields(item: &Item, now_ms: u64) -> Vec<(&'static str, Json)> {
         ("requires", Json::texts(&status.requires)),
         ("enabled", Json::Bool(status.enabled)),
         ("file", Json::text(&status.file)),
-        ("file_changed", Json::Bool(status.file_changed)),
+        ("file_changed", Json::Bool(item.files != Files::AsRead)),
+        ("file_gone", Json::Bool(item.files == Files::Gone)),
         ("log_lost_bytes", Json::Number(status.log_lost)),
         ("says", Json::text(&status.said)),
         ("left_over", Json::List(left_over.collect())),
@@ -254,6 +268,7 @@ pub(super) mod tests {
                 ..UnitStatus::default()
             },
             usage: Usage::default(),
+            files: Files::AsRead,
             fault: None,
         }
     }
@@ -269,7 +284,7 @@ pub(super) mod tests {
         database.status.run = Some(7);
         database.status.cause = "asked by the user root (PID 99)".to_owned();
         database.status.enabled = true;
-        database.status.file_changed = true;
+        database.files = Files::Changed;
         database.status.requires = vec!["disk".to_owned(), "network".to_owned()];
         database.status.limits = vec!["MemoryMax=64M".to_owned(), "TasksMax=20".to_owned()];
         database.usage = Usage {
@@ -301,6 +316,8 @@ pub(super) mod tests {
         let mut broken = item("broken", "error", "inactive");
         broken.status.since_ms = 0;
         broken.fault = Some("broken.service:3:1: unknown key `ExecStrat`".to_owned());
+        let mut orphan = item("orphan", "running", "active");
+        orphan.files = Files::Gone;
         let mut waiting = item("worker@1", "waiting", "activating");
         waiting.status.waits_for = vec!["web".to_owned()];
         let mut slow = item("slow", "starting", "activating");
@@ -310,7 +327,9 @@ pub(super) mod tests {
         let mut stopped = item("zebra", "stopped", "inactive");
         stopped.status.since_ms = 0;
         stopped.status.left_over = vec![17_174, 17_175];
-        vec![broken, crash, database, frost, slow, web, waiting, stopped]
+        vec![
+            broken, crash, database, frost, orphan, slow, web, waiting, stopped,
+        ]
     }
 
     fn process(pid: u32, depth: usize, command: &str) -> Process {

@@ -2,16 +2,20 @@
 
 mod daemon;
 mod events;
+mod findings;
 mod list;
 mod result;
 mod status;
+mod tree;
 mod why;
 
 pub(super) use daemon::{daemon, daemon_json};
 pub(super) use events::{event, gap};
-pub(super) use list::{Item, list, list_json};
+pub(super) use findings::{Checked, Verdict, findings, findings_json};
+pub(super) use list::{Files, Item, list, list_json};
 pub(super) use result::{failures, is_success, progress, successes};
 pub(super) use status::{status, status_json};
+pub(super) use tree::{Leaf, tree, tree_json};
 pub(super) use why::{Why, why, why_json};
 
 use super::text::span_until;

@@ -12,6 +12,7 @@ pub(in crate::cli) fn progress(progress: &Progress, palette: Palette) -> String 
         | ProgressKind::AlsoRestarts
         | ProgressKind::Waits
         | ProgressKind::Stopping => Tone::Quiet,
+        ProgressKind::Definition | ProgressKind::PulledIn => return String::new(),
         ProgressKind::Retries | ProgressKind::Changed => Tone::Busy,
         ProgressKind::Killing | ProgressKind::Warning => Tone::Bad,
     };
@@ -46,6 +47,8 @@ pub(in crate::cli) fn is_success(result: &UnitResult) -> bool {
         | ResultKind::Thawed
         | ResultKind::ResetDone
         | ResultKind::Set
+        | ResultKind::Renewed
+        | ResultKind::Scaled
         | ResultKind::LeftDown
         | ResultKind::Enabled
         | ResultKind::Disabled => true,

@@ -1,6 +1,6 @@
 //! `status`: one unit in full.
 
-use super::list::{Item, fields};
+use super::list::{Files, Item, fields};
 use super::{Page, is_up, left_over, restarts_in};
 use crate::cli::json::Json;
 use crate::cli::style::{Palette, Tone, state_tone};
@@ -117,9 +117,15 @@ fn file(lines: &mut Lines, item: &Item) {
     if !status.file.is_empty() {
         lines.add("file", &format!("{} ({enabled})", clean(&status.file)));
     }
-    if status.file_changed {
-        let text = "the file has changed since it was started; `restart` applies it";
-        lines.more(&lines.palette.paint(Tone::Busy, text));
+    let mark = match item.files {
+        Files::AsRead => "",
+        Files::Changed => {
+            "the file has changed since it was started: `diff` shows how, `restart` applies it"
+        }
+        Files::Gone => "the file is gone: what is loaded stays until the unit is stopped",
+    };
+    if !mark.is_empty() {
+        lines.more(&lines.palette.paint(Tone::Busy, mark));
     }
     for (place, key) in status.forgone.iter().enumerate() {
         let text = lines.palette.paint(Tone::Busy, &clean(key));

@@ -126,6 +126,7 @@ impl Processes {
             index: 0,
             main_pid,
             result: None,
+            monitor: None,
         };
         let order = Order {
             unit,
@@ -134,6 +135,7 @@ impl Processes {
             spawn,
             account: if exec.privileged { &self.ours } else { &owner },
             invocation: &hold.invocation,
+            ended: None,
         };
         let fifos = self.fifos(unit.name.as_str());
         let mut prepared = prepare(order, &fifos, lenience).map_err(unable)?;

@@ -58,6 +58,56 @@ fn an_instance_comes_from_its_template() {
 }
 
 #[test]
+fn instances_are_the_templates() {
+    let folder = Folder::new();
+    folder.write(
+        "worker@.service",
+        "[unit]\nRequires = 'db@%i'\n[service]\nExecStart = 'a'\nInstances = 4\n",
+    );
+    let read = |text: &str| load(&name(text), &folder.path(), &context());
+    let template = read("worker@").unwrap();
+    assert_eq!(template.service.as_ref().unwrap().instances, Some(4));
+    assert_eq!(template.requires, [name("db@1")]);
+    let again = to_toml(&template);
+    let again = parse(&again, &template.path, &template.name, &context()).unwrap();
+    assert!(same_meaning(&template, &again), "{}", to_toml(&again));
+    let instance = read("worker@3").unwrap();
+    assert_eq!(instance.service.unwrap().instances, None);
+    assert_eq!(instance.requires, [name("db@3")]);
+
+    // A drop-in of the template may say how many; what is one service cannot.
+    folder.write(
+        "worker@.service.d/number.toml",
+        "[service]\nInstances = 2\n",
+    );
+    let template = read("worker@").unwrap();
+    assert_eq!(template.service.unwrap().instances, Some(2));
+    assert!(read("worker@3").is_ok());
+    folder.write(
+        "worker@3.service.d/number.toml",
+        "[service]\nInstances = 2\n",
+    );
+    for (file, unit) in [
+        ("", "worker@3"),
+        ("other@4.service", "other@4"),
+        ("web.service", "web"),
+    ] {
+        if !file.is_empty() {
+            folder.write(file, "[service]\nExecStart = 'a'\nInstances = 2\n");
+        }
+        let error = read(unit).unwrap_err().to_string();
+        assert!(error.contains("only a template has instances"), "{error}");
+    }
+    for wrong in ["-1", "1001", "'4'"] {
+        folder.write(
+            "w@.service",
+            format!("[service]\nExecStart = 'a'\nInstances = {wrong}\n"),
+        );
+        assert!(read("w@").is_err() && read("w@1").is_err(), "{wrong}");
+    }
+}
+
+#[test]
 fn the_first_folder_wins_and_the_other_is_named() {
     let (one, two) = (Folder::new(), Folder::new());
     let first = one.write("a.service", SIMPLE);

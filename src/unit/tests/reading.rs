@@ -191,7 +191,6 @@ fn forms_of_keys_not_acted_on() {
         "ReadyWhen = 'http://x/y'",
         "RuntimeDirectory = ['a/b']",
         "ReadOnlyPaths = ['-/x', '/y']",
-        "Instances = 4",
         "IgnoreUnsupported = ['MemoryMax']",
         "ExecCondition = 'test -e x'",
         "UnsetEnvironment = 'A'",
@@ -215,7 +214,6 @@ fn forms_of_keys_not_acted_on() {
         "ReadyWhen = 'tcp:x'",
         "RuntimeDirectory = '../a'",
         "RuntimeDirectory = '/a'",
-        "Instances = -1",
         "Nice = 20",
         "Nice = 1.5",
         "WatchdogSec = 'x'",
@@ -362,7 +360,9 @@ fn every_key_acted_on_is_printed() {
     let full = include_str!("full.service");
     // These go with other kinds of services than most of the others.
     let rest = "[service]\nExecStart = 'a'\nReadyWhen = 'fd:3'";
-    let printed = [full, rest].map(|text| to_toml(&read(text))).concat();
+    let mut printed = [full, rest].map(|text| to_toml(&read(text))).concat();
+    let template = "[service]\nExecStart = 'a'\nInstances = 2";
+    printed.push_str(&to_toml(&try_read("w@", template).unwrap()));
     let honoured = keys().iter().filter(|key| key.honoured);
     for key in honoured.filter(|key| key.name != "TimeoutSec") {
         let line = format!("\n{} = ", key.name);

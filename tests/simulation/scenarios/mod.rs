@@ -14,6 +14,8 @@ mod freeze;
 mod memory;
 mod order;
 mod oversight;
+mod relations;
+mod renew;
 mod repeat;
 mod restart;
 mod start;
@@ -22,8 +24,8 @@ mod stop;
 use std::collections::{BTreeMap, BTreeSet};
 
 use diakonos::engine::{
-    Answer, Asker, Core, Effect, Ending, Engine, Event, Facts, Moment, Notice, Outcome, RequestId,
-    Role, RunId, Spawn, SpawnFailure, State, Target, Verb,
+    Answer, Asker, Cause, Core, Effect, Ending, Engine, Event, Facts, Moment, Notice, Outcome,
+    RequestId, Role, RunId, Spawn, SpawnFailure, State, Target, Verb,
 };
 use diakonos::unit::{Service, Unit};
 
@@ -143,7 +145,7 @@ impl Stage {
     ) -> RequestId {
         let request = RequestId(self.next_request);
         self.next_request += 1;
-        let starts = matches!(verb, Verb::Start | Verb::Restart(_));
+        let starts = matches!(verb, Verb::Start | Verb::Restart(_) | Verb::Renew);
         let is_read = |unit: &&Unit| {
             let down = |state| matches!(state, State::Stopped | State::Completed | State::Failed);
             let id = self.engine.id(&unit.name);
@@ -289,6 +291,19 @@ impl Stage {
     pub(crate) fn uncrowd(&mut self, unit: &str) {
         self.crowded.remove(unit);
         self.tell_empty_groups();
+    }
+
+    /// The process ends, and nobody tells the engine.
+    pub(crate) fn lose(&mut self, run: RunId) {
+        self.live.remove(&run);
+    }
+
+    /// Whether a change of the unit's state had this cause.
+    pub(crate) fn told_cause(&self, unit: &str, cause: &Cause) -> bool {
+        self.effects.iter().any(|effect| match effect {
+            Effect::Publish(change) => change.unit.as_str() == unit && change.cause == *cause,
+            _ => false,
+        })
     }
 
     pub(crate) fn state(&self, unit: &str) -> State {

@@ -1,0 +1,399 @@
+//! What `check` finds beyond a file's own mistakes: in the graph, and on this machine. Looks, and changes nothing.
+//!
+//! Owns the findings and the graph of the units that are checked. What the machine lacks is `machine.rs`, when a
+//! service is restarted `delays.rs`, and what nobody starts or reads `unused.rs`; how all that is shown is `render`'s.
+
+mod delays;
+mod machine;
+mod unused;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+pub(super) use delays::{Delays, Reach};
+pub(super) use machine::Machine;
+pub(super) use unused::{unread, unstarted};
+
+use super::edges::{Tie, stands_on, tie};
+use crate::engine::find_cycle;
+use crate::unit::{
+    self, Context, LoadError, Part, Problem, Relation, Remark, SearchPath, Spot, Unit, UnitName,
+    nearest,
+};
+
+/// Units that are followed from those asked for.
+const GRAPH_MAX: usize = 10_000;
+/// So many unknown names are compared with the known ones.
+const COMPARED_MAX: usize = 100;
+/// So many circles in the order are shown.
+const CYCLES_MAX: usize = 10;
+
+/// One thing to be said of a unit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Finding {
+    pub(super) weight: Weight,
+    pub(super) message: String,
+    pub(super) hint: Option<String>,
+    /// Which key it is about, until [`place`] has found where that stands.
+    spot: Option<Spot>,
+    pub(super) place: Option<Problem>,
+    /// The way that leads into a circle, edge by edge.
+    pub(super) steps: Vec<Step>,
+}
+
+/// One edge of the order: `unit` comes after `after`, because this key in this place says so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Step {
+    pub(super) unit: UnitName,
+    pub(super) after: UnitName,
+    pub(super) key: &'static str,
+    pub(super) place: Option<Problem>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Weight {
+    /// It cannot start so.
+    Error,
+    /// It can, and is hardly what was meant.
+    Warning,
+    /// Good to know.
+    Note,
+}
+
+impl Finding {
+    pub(super) fn new(weight: Weight, message: impl Into<String>) -> Self {
+        Self {
+            weight,
+            message: message.into(),
+            hint: None,
+            spot: None,
+            place: None,
+            steps: Vec::new(),
+        }
+    }
+
+    fn at(mut self, spot: Spot) -> Self {
+        self.spot = Some(spot);
+        self
+    }
+
+    pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    fn hint_if(mut self, hint: Option<String>) -> Self {
+        self.hint = hint.or(self.hint);
+        self
+    }
+}
+
+/// What is wrong with a file that is no unit.
+pub(super) fn broken(error: &LoadError) -> Vec<Finding> {
+    let LoadError::Invalid(report) = error else {
+        return vec![Finding::new(Weight::Error, error.to_string())];
+    };
+    let problems = report.problems().iter();
+    let finding = |problem: &Problem| Finding {
+        place: Some(problem.clone()),
+        ..Finding::new(Weight::Error, &*problem.message).hint_if(problem.hint.clone())
+    };
+    problems.map(finding).collect()
+}
+
+/// Finds where the keys that the findings are about stand; then all are in the order of their places.
+fn place(unit: &Unit, findings: &mut [Finding], context: &Context) {
+    let spots = findings.iter().filter_map(|finding| finding.spot.clone());
+    let remarks: Vec<Remark> = spots.map(remark).collect();
+    if remarks.is_empty() {
+        return;
+    }
+    let mut places = unit::locate(&unit.path, &unit.name, context, &remarks).into_iter();
+    for finding in findings.iter_mut() {
+        if finding.spot.take().is_some() {
+            finding.place = places.next().flatten();
+        }
+    }
+    let order = |finding: &Finding| {
+        let place = finding.place.as_ref();
+        let place = place.map(|place| (place.path != unit.path, place.line, place.column));
+        (finding.weight == Weight::Note, place.is_none(), place)
+    };
+    findings.sort_by_key(order);
+}
+
+fn remark(spot: Spot) -> Remark {
+    Remark {
+        spot,
+        message: String::new(),
+        hint: None,
+    }
+}
+
+/// The units that were asked for, and all that these name.
+#[derive(Debug)]
+pub(super) struct Graph<'c> {
+    context: &'c Context,
+    /// Names of units that start with the daemon.
+    enabled: Vec<String>,
+    units: BTreeMap<UnitName, Unit>,
+    /// Named and not to be read, and why.
+    absent: BTreeMap<UnitName, LoadError>,
+    /// What was perhaps meant by a name that no unit has.
+    meant: BTreeMap<UnitName, String>,
+}
+
+impl<'c> Graph<'c> {
+    /// Reads what the units name, on and on. `enabled`: which start with the daemon.
+    pub(super) fn new(
+        asked: Vec<Unit>,
+        path: &SearchPath,
+        context: &'c Context,
+        enabled: Vec<String>,
+    ) -> Self {
+        let mut graph = Self {
+            context,
+            enabled,
+            units: BTreeMap::new(),
+            absent: BTreeMap::new(),
+            meant: BTreeMap::new(),
+        };
+        let mut pending: Vec<UnitName> = Vec::new();
+        for unit in asked {
+            pending.extend(neighbours(&unit).cloned());
+            graph.units.insert(unit.name.clone(), unit);
+        }
+        while let Some(name) = pending.pop() {
+            let is_known = graph.units.contains_key(&name) || graph.absent.contains_key(&name);
+            if is_known || graph.units.len() >= GRAPH_MAX {
+                continue;
+            }
+            match unit::load(&name, path, context) {
+                Ok(unit) => {
+                    pending.extend(neighbours(&unit).cloned());
+                    graph.units.insert(name, unit);
+                }
+                Err(error) => drop(graph.absent.insert(name, error)),
+            }
+        }
+        graph.compare(path);
+        graph
+    }
+
+    /// Looks for what was meant by the names that no unit has.
+    fn compare(&mut self, path: &SearchPath) {
+        if self.absent.is_empty() {
+            return;
+        }
+        let listing = path.list();
+        let known = || listing.units.iter().map(|listed| listed.name.as_str());
+        let absent = self.absent.iter();
+        let unknown = absent.filter(|(_, error)| matches!(error, LoadError::NotFound { .. }));
+        let meant = unknown.take(COMPARED_MAX).filter_map(|(name, _)| {
+            let near = nearest(name.as_str(), known())?;
+            Some((name.clone(), unit::did_you_mean(near)))
+        });
+        self.meant = meant.collect();
+    }
+
+    pub(super) fn unit(&self, name: &UnitName) -> Option<&Unit> {
+        self.units.get(name)
+    }
+
+    /// The circles in the order that have nothing to do with each other.
+    pub(super) fn cycles(&self) -> Vec<Finding> {
+        let mut left: BTreeMap<&UnitName, &Unit> = self.units.iter().collect();
+        let mut seen = BTreeSet::new();
+        let mut findings = Vec::new();
+        while findings.len() < CYCLES_MAX
+            && let Some(cycle) = find_cycle(left.values().copied())
+        {
+            for name in &cycle {
+                left.remove(name);
+            }
+            if seen.insert(cycle.iter().cloned().collect::<BTreeSet<_>>()) {
+                findings.push(self.cycle(&cycle));
+            }
+        }
+        findings
+    }
+
+    fn cycle(&self, cycle: &[UnitName]) -> Finding {
+        let names: Vec<&str> = cycle.iter().map(UnitName::as_str).collect();
+        let message = format!("the order goes in a circle: {}", names.join(" after "));
+        let pairs = cycle.windows(2).filter_map(|pair| match pair {
+            [unit, after] => self.step(unit, after),
+            _ => None,
+        });
+        Finding {
+            steps: pairs.collect(),
+            ..Finding::new(Weight::Error, message).hint("take one After= or Before= of it away")
+        }
+    }
+
+    /// Which key of which of the two says so.
+    fn step(&self, unit: &UnitName, after: &UnitName) -> Option<Step> {
+        let says = |one: &UnitName, relation: Relation, other: &UnitName| {
+            let unit = self.units.get(one)?;
+            let is_named = unit.named_in(relation).contains(other);
+            let key = Some(relation.key()).filter(|_| is_named)?;
+            let remarks = [remark(Spot::name(key, other))];
+            let mut places = unit::locate(&unit.path, &unit.name, self.context, &remarks);
+            Some((key, places.pop().flatten()))
+        };
+        let own = says(unit, Relation::After, after);
+        let (key, place) = own.or_else(|| says(after, Relation::Before, unit))?;
+        let (unit, after) = (unit.clone(), after.clone());
+        Some(Step {
+            unit,
+            after,
+            key,
+            place,
+        })
+    }
+
+    /// What this unit names and cannot have, or cannot have together.
+    fn dependencies(&self, unit: &Unit, findings: &mut Vec<Finding>) {
+        for (relation, name) in unit.neighbours() {
+            let key = relation.key();
+            let spot = Spot::name(key, name);
+            match self.absent.get(name) {
+                Some(LoadError::NotFound { .. }) => {
+                    // What is ordered and pulled in was said of already.
+                    if tie(relation) == Tie::Heeds && is_pulled(unit, name) {
+                        continue;
+                    }
+                    let (weight, then) = match tie(relation) {
+                        Tie::Needs => (Weight::Error, ""),
+                        Tie::Wants | Tie::Calls => (Weight::Warning, ""),
+                        Tie::Heeds => (Weight::Warning, ", so this has no effect"),
+                    };
+                    let message = format!("{key} = {name}: there is no such unit{then}");
+                    let meant = self.meant.get(name).cloned();
+                    findings.push(Finding::new(weight, message).at(spot).hint_if(meant));
+                }
+                Some(LoadError::Io { .. } | LoadError::Invalid(_)) => {
+                    let weight = match tie(relation) {
+                        Tie::Needs => Weight::Error,
+                        Tie::Wants | Tie::Calls => Weight::Warning,
+                        Tie::Heeds => continue,
+                    };
+                    let message = format!("{key} = {name}: its file is wrong");
+                    let finding = Finding::new(weight, message).at(spot);
+                    findings.push(finding.hint(format!("check it: diakonos check {name}")));
+                }
+                None if relation == Relation::Conflicts && is_pulled(unit, name) => {
+                    let message = format!("{key} = {name}: the unit also needs or wants it");
+                    let finding = Finding::new(Weight::Error, message).at(spot);
+                    findings.push(finding.hint("the two cannot be up together: take one away"));
+                }
+                None => {}
+            }
+        }
+    }
+
+    /// `WantedBy=` and `RequiredBy=` count for enabled units alone, as in systemd.
+    fn installs(&self, unit: &Unit, findings: &mut Vec<Finding>) {
+        let is_enabled = self.enabled.iter().any(|name| name == unit.name.as_str());
+        for (key, names) in installs(unit) {
+            for name in names {
+                let spot = Spot::new("install", key, Part::Name(name.clone()));
+                if self.absent.contains_key(name) {
+                    let message = format!("{key} = {name}: there is no such unit");
+                    let finding = Finding::new(Weight::Warning, message).at(spot);
+                    findings.push(finding.hint_if(self.meant.get(name).cloned()));
+                } else if !is_enabled && !unit.name.is_template() {
+                    let unit = &unit.name;
+                    let message =
+                        format!("{key} = {name} has no effect as long as {unit} is not enabled");
+                    let finding = Finding::new(Weight::Note, message).at(spot);
+                    findings.push(finding.hint(format!("`diakonos enable {unit}`")));
+                }
+            }
+        }
+    }
+
+    /// All that is to be said of one unit, each in its place.
+    pub(super) fn findings(&self, unit: &Unit, machine: &mut Machine) -> Vec<Finding> {
+        let mut findings = Vec::new();
+        for unhonoured in &unit.unhonoured {
+            let (weight, then) = if unit.ignores(unhonoured) {
+                (Weight::Warning, "the unit goes without")
+            } else {
+                (Weight::Error, "so `start` refuses the unit")
+            };
+            let message = format!("{unhonoured} is not supported by this version, {then}");
+            let spot = Spot::new(unhonoured.section, unhonoured.key, Part::Key);
+            findings.push(Finding::new(weight, message).at(spot));
+        }
+        self.dependencies(unit, &mut findings);
+        self.installs(unit, &mut findings);
+        // Of a unit that is not there no more need be said.
+        let is_absent = |spot: &Spot| match &spot.part {
+            Part::Name(name) => self.absent.contains_key(name),
+            Part::Key | Part::Value | Part::Text(_) => false,
+        };
+        let warnings = unit::lint(unit).into_iter();
+        for warning in warnings.filter(|warning| !is_absent(&warning.spot)) {
+            let finding = Finding::new(Weight::Warning, warning.message);
+            findings.push(finding.at(warning.spot).hint(warning.hint));
+        }
+        if let Some(service) = &unit.service {
+            let before = findings.len();
+            machine.findings(service, &mut findings);
+            if unit.name.is_template() {
+                self.of_sample(unit, machine, &mut findings[before..]);
+            }
+        }
+        place(unit, &mut findings, self.context);
+        findings
+    }
+
+    /// A template was read as its first instance. What would not be said of the second one is about that instance,
+    /// which there may never be.
+    fn of_sample(&self, template: &Unit, machine: &mut Machine, findings: &mut [Finding]) {
+        let second = template.name.numbered(2);
+        let second =
+            second.and_then(|name| unit::load_file(&template.path, &name, self.context).ok());
+        let mut others = Vec::new();
+        if let Some(service) = second.as_ref().and_then(|unit| unit.service.as_ref()) {
+            machine.findings(service, &mut others);
+        }
+        let service = template.service.as_ref();
+        let is_started = service.is_some_and(|service| service.instances > Some(0));
+        for finding in findings {
+            if others.iter().any(|other| other.message == finding.message) {
+                continue;
+            }
+            finding.message = format!("as {}1: {}", template.name, finding.message);
+            if !is_started && finding.weight == Weight::Error {
+                finding.weight = Weight::Warning;
+            }
+        }
+    }
+
+    /// How a unit's service is restarted.
+    pub(super) fn delays(&self, unit: &Unit) -> Option<Delays> {
+        Delays::of(unit, unit.service.as_deref()?)
+    }
+}
+
+fn is_pulled(unit: &Unit, name: &UnitName) -> bool {
+    stands_on(unit).any(|(_, known)| known == name)
+}
+
+fn neighbours(unit: &Unit) -> impl Iterator<Item = &UnitName> {
+    let named = unit.neighbours().map(|(_, name)| name);
+    named.chain(installs(unit).into_iter().flat_map(|(_, names)| names))
+}
+
+/// The keys by which a unit says who is to pull it in.
+fn installs(unit: &Unit) -> [(&'static str, &[UnitName]); 2] {
+    let install = &unit.install;
+    [
+        ("WantedBy", &*install.wanted_by),
+        ("RequiredBy", &*install.required_by),
+    ]
+}
+
+#[cfg(test)]
+mod tests;

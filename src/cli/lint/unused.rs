@@ -1,0 +1,96 @@
+//! What lies in the service folders and is of no use: units that nothing starts, drop-ins that nobody reads.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use super::{Finding, Weight};
+use crate::cli::edges::starts;
+use crate::unit::{SearchPath, Unit, UnitName};
+
+/// So many units are named one by one.
+const NAMED_MAX: usize = 20;
+
+/// Which of these units nobody pulls in and nobody has enabled, in one sentence. It is no fault: whoever starts them by
+/// hand means it so.
+pub(in crate::cli) fn unstarted<'u>(
+    units: impl Iterator<Item = &'u Unit> + Clone,
+    enabled: &[String],
+) -> Option<Finding> {
+    let pulled: BTreeSet<&UnitName> = units.clone().flat_map(starts).collect();
+    let enabled: BTreeSet<&str> = enabled.iter().map(String::as_str).collect();
+    let is_left = |unit: &&Unit| {
+        let name = &unit.name;
+        !name.is_template() && !pulled.contains(name) && !enabled.contains(name.as_str())
+    };
+    let left: Vec<&str> = units
+        .filter(is_left)
+        .map(|unit| unit.name.as_str())
+        .collect();
+    if left.is_empty() {
+        return None;
+    }
+    let mut names = left[..left.len().min(NAMED_MAX)].join(", ");
+    if left.len() > NAMED_MAX {
+        names.push_str(&format!(" and {} more", left.len() - NAMED_MAX));
+    }
+    let message =
+        format!("only a start by hand starts {names}: no unit pulls them in, and none is enabled");
+    Some(
+        Finding::new(Weight::Note, message)
+            .hint("`diakonos enable NAME` starts one with the daemon"),
+    )
+}
+
+/// Drop-ins that belong to no unit or have a name that is not read.
+pub(in crate::cli) fn unread(path: &SearchPath) -> Vec<(PathBuf, String)> {
+    let mut unread = Vec::new();
+    for folder in &path.directories {
+        let entries = folder.read_dir().into_iter().flatten().flatten();
+        let mut folders: Vec<PathBuf> = entries
+            .map(|entry| entry.path())
+            .filter(|path| path.extension().is_some_and(|ending| ending == "d") && path.is_dir())
+            .collect();
+        folders.sort_unstable();
+        for drop_ins in folders {
+            unread.extend(unread_in(&drop_ins, folder, path));
+        }
+    }
+    unread
+}
+
+fn unread_in(drop_ins: &Path, folder: &Path, path: &SearchPath) -> Vec<(PathBuf, String)> {
+    let Some(name) = drop_ins.file_stem().and_then(|name| name.to_str()) else {
+        return Vec::new();
+    };
+    let Some(name) = name
+        .strip_suffix(".service")
+        .and_then(|name| UnitName::parse(name).ok())
+    else {
+        return Vec::new();
+    };
+    let whole = |reason: String| vec![(drop_ins.to_owned(), reason)];
+    match path.find(&name) {
+        None => {
+            return whole(format!(
+                "its drop-ins are not read: there is no unit `{name}`"
+            ));
+        }
+        Some(found) if found.path.parent() != Some(folder) => {
+            let file = found.path.display();
+            return whole(format!(
+                "its drop-ins are not read: `{name}` is {file}, and drop-ins lie beside it"
+            ));
+        }
+        Some(_) => {}
+    }
+    let entries = drop_ins.read_dir().into_iter().flatten().flatten();
+    let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+    let strange = names.filter(|name| !name.starts_with('.') && !name.ends_with(".toml"));
+    let mut files: Vec<PathBuf> = strange.map(|name| drop_ins.join(name)).collect();
+    files.sort_unstable();
+    let reason = "it is not read: a drop-in is named NAME.toml";
+    files
+        .into_iter()
+        .map(|file| (file, reason.to_owned()))
+        .collect()
+}

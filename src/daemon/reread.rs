@@ -1,0 +1,238 @@
+//! Unit files that have changed: what a changed one says, and `daemon-reload`, which reads all loaded units again.
+//!
+//! Owns the reading of them all at once, what the client is told of each, and the way of newer limits into the kernel
+//! and into the log of a service that runs. Which keys may change under a running service is `unit`'s choice.
+
+use crate::engine::{Event, RequestId, UnitId};
+use crate::unit::{Resources, SearchPath, Service, Unit, UnitName, differences};
+use crate::wire::{
+    ErrorKind, Final, Progress, ProgressKind, Reply, SavedDefinition, encode_definitions,
+};
+
+use super::answer;
+use super::event_loop::Daemon;
+use super::lenience::Lenience;
+use super::loader::Loaded;
+use super::processes::{Processes, Turn};
+use super::sources::SessionId;
+
+/// Keys that are told of one unit, and characters of the line for each.
+const KEYS_MAX: usize = 40;
+const LINE_MAX: usize = 400;
+/// Units of whose changes one request tells.
+const TOLD_MAX: usize = 300;
+
+/// What differs between the definition in force and the one on disk, key by key; nothing if only its form does.
+pub(super) fn changes(before: &Unit, after: &Unit) -> Option<Progress> {
+    let found = differences(before, after);
+    if found.is_empty() {
+        return None;
+    }
+    let mut text = String::from("its file has changed:");
+    for difference in found.iter().take(KEYS_MAX) {
+        text.push('\n');
+        text.extend(difference.to_string().chars().take(LINE_MAX));
+    }
+    if let Some(more) = found.len().checked_sub(KEYS_MAX).filter(|more| *more > 0) {
+        text.push_str(&format!("\nand {more} keys more"));
+    }
+    Some(told(&after.name, ProgressKind::Changed, text))
+}
+
+fn told(unit: &UnitName, kind: ProgressKind, text: String) -> Progress {
+    Progress {
+        kind,
+        unit: unit.to_string(),
+        text,
+        in_ms: None,
+    }
+}
+
+impl Daemon {
+    /// Reads the files of all loaded units again. A wrong one is answered with its report, and what was loaded of it
+    /// stays in force.
+    pub(super) fn reread(&self, path: &SearchPath) -> Loaded {
+        let loader = self.loader(path);
+        let mut loaded = Loaded::default();
+        for id in self.engine.units() {
+            let Some(unit) = self.engine.unit(id) else {
+                continue;
+            };
+            let waiting = self.engine.next_unit(id);
+            let newest = waiting.unwrap_or(unit);
+            match loader.read_again(newest) {
+                Ok(None) if waiting.is_none() => continue,
+                Ok(None) => loaded.definitions.push(newest.clone()),
+                Ok(Some(newer)) => {
+                    loaded.notices.extend(changes(unit, &newer));
+                    loaded.definitions.push(newer);
+                }
+                // What is down and has no file is only still known.
+                Err(_) if !newest.path.exists() && loader.is_down(&unit.name) => continue,
+                Err(_) if !newest.path.exists() => {
+                    let file = newest.path.display();
+                    let text = format!(
+                        "{file} is gone: the unit stays as it was loaded until it is stopped"
+                    );
+                    let notice = told(&unit.name, ProgressKind::Warning, text);
+                    loaded.notices.push(notice);
+                    continue;
+                }
+                Err(report) => {
+                    let hint = "what was loaded stays in force; `diakonos daemon-reload` again once the file is right";
+                    let error = answer::error(ErrorKind::Failed, report, Some(hint.to_owned()));
+                    loaded.failed.push(answer::spoiled(&unit.name, error));
+                    continue;
+                }
+            }
+            loaded.targets.push(unit.name.clone());
+        }
+        let left = loaded.notices.len().saturating_sub(TOLD_MAX);
+        loaded.notices.truncate(TOLD_MAX);
+        if left > 0 {
+            let text = format!("and {left} units more have changed: `diakonos diff` shows how");
+            loaded.notices.push(Progress {
+                kind: ProgressKind::Warning,
+                unit: String::new(),
+                text,
+                in_ms: None,
+            });
+        }
+        loaded
+    }
+
+    /// Takes out the units that run and whose changed file this machine cannot honour: they run on as they were.
+    pub(super) fn without_unfit(&self, mut loaded: Loaded) -> Loaded {
+        let ground = self.processes.machine.ground();
+        let mut unfit = Vec::new();
+        for unit in &loaded.definitions {
+            let service = unit.service.as_deref();
+            let wanted = service.and_then(|service| Some((service, service.resources.as_deref()?)));
+            let (Some((service, wanted)), Some(before)) = (wanted, self.up(&unit.name)) else {
+                continue;
+            };
+            let mut refused = ground.refusals(wanted).into_iter();
+            let refused = refused.find(|one| !service.ignore_unsupported.contains(&one.key));
+            // What it was started with is not looked at again.
+            let Some(refused) = refused.filter(|_| before.hash != unit.hash) else {
+                continue;
+            };
+            let key = refused.key;
+            let text = format!("{key}: {}; it goes on as it was", refused.reason);
+            let hint = format!(
+                "{key}= in {}; with IgnoreUnsupported = [\"{key}\"] it goes without",
+                unit.path.display()
+            );
+            let error = answer::error(ErrorKind::Failed, text, Some(hint));
+            unfit.push(answer::spoiled(&unit.name, error));
+        }
+        let is_unfit = |name: &UnitName| unfit.iter().any(|one| one.unit == name.as_str());
+        loaded.targets.retain(|name| !is_unfit(name));
+        loaded.definitions.retain(|unit| !is_unfit(&unit.name));
+        loaded.failed.extend(unfit);
+        loaded
+    }
+
+    /// The definition in force of a unit that is not down.
+    fn up(&self, name: &UnitName) -> Option<&Unit> {
+        let id = self.engine.id(name)?;
+        let has_processes = self.processes.holds.contains_key(&id);
+        self.engine.unit(id).filter(|_| has_processes)
+    }
+
+    /// Tells a client the definitions of these units, as far as they are loaded, a frame each.
+    pub(super) fn tell_definitions(&mut self, names: &[UnitName], session: SessionId) -> Final {
+        for frame in self.definitions(names) {
+            let reply = Reply::Progress(frame);
+            self.sessions.reply(session, &reply, &mut self.sources);
+        }
+        Final::Results(Vec::new())
+    }
+
+    fn definitions(&self, names: &[UnitName]) -> Vec<Progress> {
+        let mut frames = Vec::new();
+        for name in names {
+            let unit = self.engine.id(name).and_then(|id| self.engine.unit(id));
+            let Some(unit) = unit else {
+                continue;
+            };
+            let text = encode_definitions(&[SavedDefinition::of(unit)]);
+            let text = String::from_utf8(text).unwrap_or_default();
+            frames.push(told(name, ProgressKind::Definition, text));
+            let (wants, requires) = self.enabled.pulled_in_by(name);
+            let wants = wants.iter().map(|unit| format!("Wants {unit}"));
+            let lines: Vec<String> = wants
+                .chain(requires.iter().map(|unit| format!("Requires {unit}")))
+                .collect();
+            if !lines.is_empty() {
+                frames.push(told(name, ProgressKind::PulledIn, lines.join("\n")));
+            }
+        }
+        frames
+    }
+
+    /// Brings in line what is held of a unit whose definition is another one now.
+    pub(super) fn renew(&mut self, unit: UnitId, request: RequestId) {
+        let turn = &mut Turn {
+            engine: &self.engine,
+            sources: &mut self.sources,
+            events: &mut self.events,
+        };
+        let Err(reason) = self.processes.renew(unit, turn) else {
+            return;
+        };
+        let Some(definition) = self.engine.unit(unit) else {
+            return;
+        };
+        ::log::warn!("{}: what was limited stays: {reason}", definition.name);
+        let text = format!("its limits stay as they were: {reason}");
+        let notice = told(&definition.name, ProgressKind::Warning, text);
+        self.tell(request, notice);
+    }
+}
+
+impl Processes {
+    /// The reason for which the old limits stay.
+    fn renew(&mut self, unit: UnitId, turn: &mut Turn<'_>) -> Result<(), Box<str>> {
+        let Some(definition) = turn.engine.unit(unit) else {
+            return Ok(());
+        };
+        let Some(service) = definition.service.as_deref() else {
+            return Ok(());
+        };
+        let Some(hold) = self.holds.get_mut(&unit) else {
+            return Ok(());
+        };
+        if let Some(log) = &mut hold.log {
+            log.limit(service.log);
+        }
+        let before = hold.limited.resources().cloned().map(Box::new);
+        if before.as_ref() == service.resources.as_ref() {
+            return Ok(());
+        }
+        let mut lenience = Lenience::of(service);
+        let agreed = self.agree_on_limits((unit, service), &mut lenience);
+        match agreed {
+            Ok(()) => {
+                let keys = limit_keys(before.as_deref(), service);
+                for key in keys {
+                    self.forgone.take_back(unit, key);
+                }
+                self.forgone.add(unit, definition, lenience.into_reasons());
+                Ok(())
+            }
+            Err(failure) => {
+                let resources = before;
+                turn.events.push_back(Event::Limited { unit, resources });
+                Err(failure.reason)
+            }
+        }
+    }
+}
+
+/// The keys of limits that were, or are now.
+fn limit_keys(before: Option<&Resources>, service: &Service) -> Vec<&'static str> {
+    let both = before.into_iter().chain(service.resources.as_deref());
+    both.flat_map(|given| given.limits.iter().map(|limit| limit.key()))
+        .collect()
+}

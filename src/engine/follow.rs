@@ -1,0 +1,269 @@
+//! What follows when a unit goes up or down, without anybody's wish: who is bound to it goes down too, who is upheld
+//! comes up again, who is not needed any more goes down, and who waits for its end is started.
+//!
+//! Owns the rules for that and their pace. Each is a question about how things stand, asked of every unit on the
+//! worklist, so that it makes no difference how they came to stand so: a successor asks the same. What is to be done
+//! is a plan like any other (`plan.rs`). The keys are systemd.unit(5)'s.
+
+use std::collections::BTreeSet;
+
+use super::atoms::Occasion;
+use super::graph::Rare;
+use super::job::{Deed, Job};
+use super::monitor::Monitor;
+use super::phase::Goal;
+use super::plan::Because;
+use super::request::Wish;
+use super::stage::{Guard, Stage};
+use super::{Cause, Engine, FactPhase, Impossible, Mode, RunResult, UnitId, restart, unfit};
+
+/// How a unit's end concerns whoever is bound to it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Loss {
+    /// It is down.
+    Final,
+    /// It comes up again by itself, or may.
+    Passing,
+}
+
+impl Engine {
+    /// Does what follows from how the unit stands.
+    pub(super) fn follow(&mut self, unit: UnitId) {
+        if self.mode != Mode::Serving {
+            return;
+        }
+        self.keep_bonds(unit);
+        self.stop_unneeded(unit);
+        self.uphold(unit);
+    }
+
+    /// `BindsTo=`: it is not up without what it is bound to. Where that comes up again, so does this unit.
+    fn keep_bonds(&mut self, unit: UnitId) {
+        let is_to_be_up = self.service(unit).is_some_and(|service| {
+            let kind = service.kind();
+            service.goal == Goal::Up && (kind.starts() || kind.is_up())
+        });
+        if !is_to_be_up {
+            return;
+        }
+        let bound = self.graph.of(unit).rare().binds_to.iter();
+        let mut lost = bound.filter_map(|to| Some((*to, self.loss_of(*to)?)));
+        let Some((to, loss)) = lost.next() else {
+            return;
+        };
+        let job = match loss {
+            Loss::Final => Job::Stop,
+            Loss::Passing => Job::TryRestart,
+        };
+        if let Some(name) = self.name(to) {
+            self.plan_alone(unit, job, &Cause::BindsTo(name));
+        }
+    }
+
+    fn loss_of(&self, unit: UnitId) -> Option<Loss> {
+        let service = self.service(unit)?;
+        let kind = service.kind();
+        match service.goal {
+            _ if kind.rests() => Some(Loss::Final),
+            _ if kind == FactPhase::Backoff => Some(Loss::Passing),
+            Goal::Up if kind.ends() => {
+                let returns = service
+                    .definition()
+                    .is_some_and(|definition| restart::may_follow(&definition.restart));
+                Some(if returns { Loss::Passing } else { Loss::Final })
+            }
+            Goal::Cycle if service.is_stopping() => Some(Loss::Passing),
+            Goal::Down if service.is_stopping() => Some(Loss::Final),
+            Goal::Up | Goal::Down | Goal::Cycle => None,
+        }
+    }
+
+    /// `StopWhenUnneeded=`: up, and nobody is there any more who named it.
+    fn stop_unneeded(&mut self, unit: UnitId) {
+        let Some(service) = self.service(unit) else {
+            return;
+        };
+        let is_up = service.kind().is_up() && service.goal == Goal::Up;
+        if !is_up || !service.newest().relations().stop_when_unneeded {
+            return;
+        }
+        let holds = |holder: &UnitId| {
+            let holder = self.service(*holder);
+            holder.is_some_and(|holder| !holder.kind().rests())
+        };
+        if !self.graph.of(unit).holders().any(holds) {
+            self.plan_alone(unit, Job::Stop, &Cause::Unneeded);
+        }
+    }
+
+    /// `Upholds=`: a unit that is down and is to be up while another one is will be started, after a while.
+    fn uphold(&mut self, unit: UnitId) {
+        let rare = self.graph.of(unit).rare();
+        if rare.upheld_by.is_empty() {
+            return;
+        }
+        let is_due = self.upholder(unit).is_some() && !self.is_kept_down(unit, rare);
+        if !is_due {
+            self.upholds.set(unit, None);
+        } else if self.upholds.get(unit).is_none() {
+            let attempt = self.service(unit).map_or(0, |service| service.attempt);
+            let delay_ms = restart::growing_ms(attempt);
+            self.upholds.set(unit, Some(self.now.plus_ms(delay_ms)));
+        }
+    }
+
+    /// Whoever is up and upholds this unit, which is down.
+    fn upholder(&self, unit: UnitId) -> Option<UnitId> {
+        let service = self.service(unit)?;
+        if !service.kind().rests() || unfit(service.newest()).is_some() {
+            return None;
+        }
+        let mut all = self.graph.of(unit).rare().upheld_by.iter();
+        let is_up = |other: &&UnitId| {
+            let other = self.service(**other);
+            other.is_some_and(|other| other.kind().is_up() && other.goal == Goal::Up)
+        };
+        all.find(is_up).copied()
+    }
+
+    /// Whether something runs that it cannot run beside: what merely follows does not push out what somebody wished.
+    fn is_kept_down(&self, unit: UnitId, rare: &Rare) -> bool {
+        let runs = |other: &UnitId| {
+            let other = self.service(*other);
+            other.is_some_and(|other| !other.kind().rests())
+        };
+        self.held_back.contains(&unit) || rare.opponents().any(|other| runs(&other))
+    }
+
+    /// The upheld units whose time has come are started, unless that would stop something.
+    pub(super) fn upholds_due(&mut self) {
+        while let Some(unit) = self.upholds.pop_due(self.now) {
+            let Some(by) = self.upholder(unit).and_then(|by| self.name(by)) else {
+                continue;
+            };
+            let stage = Stage::default();
+            let plan = self.planner(&stage, None).wished(&[(unit, Job::Pull)]);
+            let plan = plan.ok().filter(|plan| {
+                let mut deeds = plan.steps.iter().map(|step| step.deed);
+                !deeds.any(|deed| matches!(deed, Deed::Stop | Deed::Restart))
+            });
+            let Some(plan) = plan else {
+                self.held_back.insert(unit);
+                continue;
+            };
+            if let Some(service) = self.service_mut(unit) {
+                service.attempt = service.attempt.saturating_add(1);
+            }
+            self.carry_out(&plan, &Cause::UpheldBy(by));
+        }
+    }
+
+    /// Something has come to rest: who was held back by it may start now.
+    pub(super) fn release_held_back(&mut self) {
+        let held_back = std::mem::take(&mut self.held_back);
+        self.work.extend(held_back);
+    }
+
+    /// `OnFailure=` and `OnSuccess=`: the unit has come to rest.
+    pub(super) fn has_ended(&mut self, unit: UnitId, occasion: Occasion, result: RunResult) {
+        self.release_held_back();
+        let Some(name) = self.name(unit).filter(|_| self.mode == Mode::Serving) else {
+            return;
+        };
+        let barred = self.led_here(unit);
+        let stage = Stage::default();
+        let plan = self
+            .planner(&stage, None)
+            .bar(barred)
+            .following(unit, occasion);
+        let Ok(plan) = plan else { return };
+        self.carry_out(&plan, &Cause::Ordered);
+        for step in &plan.steps {
+            let is_first = matches!(step.because, Because::Edge(atom, _) if atom.on == occasion);
+            let begins = matches!(step.deed, Deed::Start | Deed::StartAfter);
+            if let Some(service) = self.service_mut(step.unit)
+                && is_first
+                && begins
+            {
+                let unit = name.clone();
+                service.monitor = Some(Box::new(Monitor { unit, result }));
+                self.changed.insert(step.unit);
+            }
+        }
+    }
+
+    /// Whose end has led to this unit's start, and whose to theirs: none of them is started by its end in turn, or
+    /// two units that handle each other's failures would never come to rest.
+    fn led_here(&self, unit: UnitId) -> BTreeSet<UnitId> {
+        let mut seen = BTreeSet::from([unit]);
+        let mut at = unit;
+        while let Some(before) = self.service(at).and_then(|s| s.monitor.as_deref())
+            && let Some(id) = self.id(&before.unit)
+            && seen.insert(id)
+        {
+            at = id;
+        }
+        seen
+    }
+
+    /// What a waiting unit cannot run beside goes down first; the one that waits has the younger wish.
+    pub(super) fn oust(&mut self, unit: UnitId) {
+        let opponents: Vec<UnitId> = self.graph.of(unit).rare().opponents().collect();
+        for opponent in opponents {
+            let stays = self
+                .service(opponent)
+                .is_some_and(|other| other.goal != Goal::Down);
+            if stays && let Some(name) = self.name(unit) {
+                self.plan_alone(opponent, Job::Stop, &Cause::Conflicts(name));
+            }
+        }
+    }
+
+    /// Carries out what one unit is told without a wish, and all that this brings along.
+    fn plan_alone(&mut self, unit: UnitId, job: Job, cause: &Cause) {
+        let stage = Stage::default();
+        let plan = self.planner(&stage, None).wished(&[(unit, job)]);
+        if let Ok(plan) = plan {
+            self.carry_out(&plan, cause);
+        }
+    }
+
+    /// Why a person's wish leaves this unit as it is.
+    pub(super) fn not_by_hand(&self, wish: &Wish, unit: UnitId) -> Option<Impossible> {
+        Guard::of(self.service(unit)?.newest()).refuses(wish)
+    }
+
+    /// What the unit needs to be up while it is, beyond what it waits for in order: the one that cannot come, if any.
+    pub(super) fn lost_need(&self, unit: UnitId) -> Option<UnitId> {
+        let edges = self.graph.of(unit);
+        let is = |other: &UnitId, kinds: &[FactPhase]| {
+            self.service(*other)
+                .is_some_and(|other| kinds.contains(&other.kind()))
+        };
+        let down = [FactPhase::Failed, FactPhase::Stopped];
+        let rests = [FactPhase::Failed, FactPhase::Stopped, FactPhase::Completed];
+        let mut required = edges.requires.iter();
+        let rare = edges.rare();
+        let mut up = rare.requisite.iter().chain(&rare.binds_to);
+        let lost = required.find(|other| is(other, &down));
+        lost.or_else(|| up.find(|other| is(other, &rests))).copied()
+    }
+
+    /// For whom the unit waits whatever the order: what it is bound to is about to come up again, or what it cannot run
+    /// beside is about to go.
+    pub(super) fn awaited_need(&self, unit: UnitId) -> Option<UnitId> {
+        let rare = self.graph.of(unit).rare();
+        let mut up = rare.requisite.iter().chain(&rare.binds_to).copied();
+        let passes = |other: &UnitId| {
+            self.service(*other)
+                .is_some_and(|s| s.kind() == FactPhase::Backoff || s.is_stopping())
+        };
+        let runs = |other: &UnitId| {
+            self.service(*other).is_some_and(|other| {
+                let kind = other.kind();
+                kind.starts() || kind.is_up() || kind.ends()
+            })
+        };
+        up.find(passes).or_else(|| rare.opponents().find(runs))
+    }
+}

@@ -1,0 +1,462 @@
+//! From a wish to a plan: who is told what, because of which edge. Pure: it looks at the units and changes none.
+//!
+//! Owns how a wish spreads along the graph (`atoms.rs` says what is passed on, `job.rs` what it comes to) and what
+//! gives way where one plan would tell a unit to start and to stop. Carrying a plan out is `carry.rs`; when the turn
+//! of each step comes is `settle.rs`. No recursion: the depth of a graph is the user's.
+//!
+//! What must happen is found first, then what may. A unit that both is to start and is to stop is settled so: of what
+//! merely may happen, that goes which came last, with all that it alone brings in; where both must, the wish is
+//! refused.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::unit::UnitName;
+
+use super::atoms::{ATOMS, Atom, Occasion, Strength, neighbours};
+use super::graph::Graph;
+use super::job::{Deed, Job, Standing};
+use super::stage::Stage;
+use super::{Cause, Engine, Moment, Refusal, UnitId};
+
+/// How many wanted units may give way before a plan is refused; nobody has so many that contradict each other.
+const LEFT_OUT_MAX: usize = 100;
+
+/// What is to be done for one wish, in the order in which it is noted.
+#[derive(Debug, Default)]
+pub(super) struct Plan {
+    pub(super) steps: Vec<Step>,
+    /// What was wanted and gives way, and what it would have contradicted.
+    pub(super) left_out: Vec<LeftOut>,
+}
+
+/// What one unit is told. A unit may be told more than one thing: to stop and start, and to start.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Step {
+    pub(super) unit: UnitId,
+    pub(super) job: Job,
+    pub(super) deed: Deed,
+    pub(super) because: Because,
+}
+
+/// Who brought a step in.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Because {
+    /// The wish names it.
+    Asked,
+    /// What happens to this unit.
+    Edge(&'static Atom, UnitId),
+}
+
+/// A wanted unit that gives way.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct LeftOut {
+    pub(super) unit: UnitId,
+    /// The unit that would both start and stop.
+    pub(super) over: UnitId,
+}
+
+/// What a plan is made upon: the units as they stand, and the graph as it will be.
+#[derive(Clone, Copy)]
+pub(super) struct Ground<'a> {
+    pub(super) engine: &'a Engine,
+    pub(super) stage: &'a Stage,
+}
+
+impl<'a> Ground<'a> {
+    pub(super) fn standing(&self, unit: UnitId) -> Standing {
+        let service = self.engine.service(unit);
+        service.map_or(Standing::DOWN, |service| Standing {
+            kind: service.kind(),
+            goal: service.goal,
+        })
+    }
+
+    /// Whether the very wish has had its way with the unit before: its client lost the answer and asks again.
+    pub(super) fn is_done(&self, unit: UnitId, job: Job, first_asked: Option<Moment>) -> bool {
+        let Some(service) = self.engine.service(unit) else {
+            return false;
+        };
+        let begun = service.has_begun_since(first_asked);
+        match job {
+            Job::Start | Job::Pull | Job::Revive => begun,
+            Job::Restart | Job::TryRestart => begun && !self.stage.is_outdated(self.engine, unit),
+            Job::Stop => false,
+        }
+    }
+
+    pub(super) fn name(&self, unit: UnitId) -> Option<UnitName> {
+        self.stage.name(self.engine, unit)
+    }
+
+    pub(super) fn graph(&self) -> &'a Graph {
+        self.stage.graph(self.engine)
+    }
+}
+
+/// Whether what is told may give way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Bond {
+    Must,
+    /// With this unit, which merely may be told so.
+    May(UnitId),
+}
+
+/// Something to be told.
+#[derive(Clone, Copy)]
+struct Call {
+    unit: UnitId,
+    job: Job,
+    bond: Bond,
+    because: Because,
+}
+
+/// What one unit was told so far.
+#[derive(Clone, Copy, Default)]
+struct Told {
+    stop: Option<(Bond, Because)>,
+    start: Option<(Job, Bond, Because)>,
+    again: Option<(Bond, Because)>,
+}
+
+/// Whether what a unit is told is new to it, and its neighbours have to hear of it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum News {
+    Fresh,
+    Stale,
+}
+
+/// A unit is to start and to stop.
+struct Clash {
+    unit: UnitId,
+    bonds: [Bond; 2],
+    start: Because,
+    stop: Because,
+}
+
+/// Makes one plan.
+pub(super) struct Planner<'a> {
+    ground: Ground<'a>,
+    /// When the wish was first asked, if it is asked again.
+    first_asked: Option<Moment>,
+    barred: BTreeSet<UnitId>,
+}
+
+/// One attempt at it, with what is barred so far.
+struct Attempt<'p, 'a> {
+    planner: &'p Planner<'a>,
+    told: BTreeMap<UnitId, Told>,
+    standings: BTreeMap<UnitId, Standing>,
+    steps: Vec<Step>,
+    /// Still to be told, last in first out; those of a lower rank first.
+    calls: [Vec<Call>; RANKS],
+}
+
+/// Stops, restarts, starts, and all that merely may happen.
+const RANKS: usize = 4;
+
+impl<'a> Planner<'a> {
+    pub(super) fn new(ground: Ground<'a>, first_asked: Option<Moment>) -> Self {
+        Self {
+            ground,
+            first_asked,
+            barred: BTreeSet::new(),
+        }
+    }
+
+    /// These are not started, even where they are wanted.
+    pub(super) fn bar(mut self, units: BTreeSet<UnitId>) -> Self {
+        self.barred = units;
+        self
+    }
+
+    /// The plan for a wish that names these units.
+    pub(super) fn wished(self, named: &[(UnitId, Job)]) -> Result<Plan, Refusal> {
+        self.settle(|attempt| {
+            for (unit, job) in named {
+                attempt.take(Call::asked(*unit, *job))?;
+            }
+            for (unit, job) in named.iter().rev() {
+                attempt.pass_on(Call::asked(*unit, *job));
+            }
+            Ok(())
+        })
+    }
+
+    /// The plan for what follows from something that happens to a unit without a wish.
+    pub(super) fn following(self, unit: UnitId, occasion: Occasion) -> Result<Plan, Refusal> {
+        self.settle(|attempt| {
+            attempt.tell_neighbours(unit, &[occasion], Bond::Must);
+            Ok(())
+        })
+    }
+
+    /// Tries until nothing clashes any more.
+    fn settle(
+        mut self,
+        begin: impl Fn(&mut Attempt<'_, 'a>) -> Result<(), Clash>,
+    ) -> Result<Plan, Refusal> {
+        let mut left_out = Vec::new();
+        loop {
+            let mut attempt = Attempt::new(&self);
+            match begin(&mut attempt).and_then(|()| attempt.run()) {
+                Ok(()) => {
+                    let steps = attempt.steps;
+                    return Ok(Plan { steps, left_out });
+                }
+                Err(clash) => {
+                    let gives_way = clash.bonds.into_iter().find_map(|bond| match bond {
+                        Bond::May(unit) => Some(unit),
+                        Bond::Must => None,
+                    });
+                    let Some(unit) = gives_way.filter(|_| left_out.len() < LEFT_OUT_MAX) else {
+                        return Err(self.refusal(&clash));
+                    };
+                    self.barred.insert(unit);
+                    let over = clash.unit;
+                    left_out.push(LeftOut { unit, over });
+                }
+            }
+        }
+    }
+
+    fn refusal(&self, clash: &Clash) -> Refusal {
+        let name = |unit| self.ground.name(unit);
+        let words = |because: Because| match because {
+            Because::Asked => "it was asked for".to_owned(),
+            Because::Edge(atom, from) => {
+                name(from).map_or_else(String::new, |from| (atom.because)(from).to_string())
+            }
+        };
+        match name(clash.unit) {
+            None => Refusal::TooMany,
+            Some(unit) => Refusal::Contradiction {
+                unit,
+                start: words(clash.start),
+                stop: words(clash.stop),
+            },
+        }
+    }
+}
+
+impl<'p, 'a> Attempt<'p, 'a> {
+    fn new(planner: &'p Planner<'a>) -> Self {
+        Self {
+            planner,
+            told: BTreeMap::new(),
+            standings: BTreeMap::new(),
+            steps: Vec::new(),
+            calls: std::array::from_fn(|_| Vec::new()),
+        }
+    }
+
+    fn run(&mut self) -> Result<(), Clash> {
+        while let Some(call) = self.calls.iter_mut().find_map(Vec::pop) {
+            if self.take(call)? == News::Fresh {
+                self.pass_on(call);
+            }
+        }
+        Ok(())
+    }
+
+    /// Notes what one unit is told.
+    fn take(&mut self, call: Call) -> Result<News, Clash> {
+        let Call { unit, job, .. } = call;
+        let barred = call.bond == Bond::May(unit) && self.planner.barred.contains(&unit);
+        let standing = self.standing(unit);
+        let deed = standing.merge(job);
+        let moot = job == Job::TryRestart && deed == Deed::Nothing;
+        if barred || moot || self.note(call)? == News::Stale {
+            return Ok(News::Stale);
+        }
+        let done = self.is_done(unit, job);
+        let deed = if done { Deed::Done } else { deed };
+        self.standings.insert(unit, standing.after(deed));
+        self.steps.push(Step {
+            unit,
+            job,
+            deed,
+            because: call.because,
+        });
+        Ok(News::Fresh)
+    }
+
+    fn note(&mut self, call: Call) -> Result<News, Clash> {
+        let Call {
+            unit,
+            job,
+            bond,
+            because,
+        } = call;
+        let told = self.told.entry(unit).or_default();
+        let clash = |with: Bond, start, stop| Clash {
+            unit,
+            bonds: [bond, with],
+            start,
+            stop,
+        };
+        if job == Job::Stop {
+            if let Some((_, with, start)) = told.start {
+                return Err(clash(with, start, because));
+            }
+            if let Some((with, start)) = told.again {
+                return Err(clash(with, start, because));
+            }
+            if told.stop.is_some() {
+                return Ok(News::Stale);
+            }
+            told.stop = Some((bond, because));
+            return Ok(News::Fresh);
+        }
+        match told.stop {
+            // One that was merely to be taken along is stopped, and that is all.
+            Some(_) if job == Job::TryRestart => return Ok(News::Stale),
+            Some((with, stop)) => return Err(clash(with, because, stop)),
+            None => {}
+        }
+        if job == Job::TryRestart {
+            let named = told.start.is_some_and(|(job, ..)| job == Job::Restart);
+            if named || told.again.is_some() {
+                return Ok(News::Stale);
+            }
+            told.again = Some((bond, because));
+            return Ok(News::Fresh);
+        }
+        if told.start.is_some_and(|(earlier, ..)| earlier.covers(job)) {
+            return Ok(News::Stale);
+        }
+        told.start = Some((job, bond, because));
+        Ok(News::Fresh)
+    }
+
+    fn standing(&self, unit: UnitId) -> Standing {
+        let noted = self.standings.get(&unit).copied();
+        noted.unwrap_or_else(|| self.planner.ground.standing(unit))
+    }
+
+    fn is_done(&self, unit: UnitId, job: Job) -> bool {
+        let Planner {
+            ground,
+            first_asked,
+            ..
+        } = self.planner;
+        ground.is_done(unit, job, *first_asked)
+    }
+
+    /// What the neighbours of a unit hear of what it was told.
+    fn pass_on(&mut self, call: Call) {
+        let Call { unit, job, .. } = call;
+        let before = self.planner.ground.standing(unit);
+        let occasions: &[Occasion] = match job {
+            Job::Start | Job::Pull => &[Occasion::Start],
+            Job::Revive => &[Occasion::Revival],
+            Job::Stop => &[Occasion::Stop],
+            // It runs anew already; what requires it may not.
+            Job::Restart if self.is_done(unit, job) && before.runs() => &[Occasion::Restart],
+            Job::TryRestart if self.is_done(unit, job) => &[Occasion::Restart],
+            Job::Restart if self.is_done(unit, job) => &[],
+            Job::Restart if before.runs() => &[Occasion::Restart, Occasion::Start],
+            Job::Restart => &[Occasion::Start],
+            Job::TryRestart => &[Occasion::Restart, Occasion::Revival],
+        };
+        self.tell_neighbours(unit, occasions, call.bond);
+    }
+
+    fn tell_neighbours(&mut self, unit: UnitId, occasions: &[Occasion], bond: Bond) {
+        let edges = self.planner.ground.graph().of(unit);
+        for occasion in occasions.iter().rev() {
+            for atom in ATOMS.iter().rev().filter(|atom| atom.on == *occasion) {
+                for neighbour in neighbours(edges, atom.along).iter().rev() {
+                    let call = Call {
+                        unit: *neighbour,
+                        job: atom.tells,
+                        bond: match (bond, atom.strength) {
+                            (bond, Strength::Must) => bond,
+                            // The first that may give way takes all behind it along, but who is merely taken along
+                            // goes alone.
+                            (_, Strength::May) => Bond::May(*neighbour),
+                        },
+                        because: Because::Edge(atom, unit),
+                    };
+                    self.calls[call.rank()].push(call);
+                }
+            }
+        }
+    }
+}
+
+impl Call {
+    fn asked(unit: UnitId, job: Job) -> Self {
+        Self {
+            unit,
+            job,
+            bond: Bond::Must,
+            because: Because::Asked,
+        }
+    }
+
+    fn rank(&self) -> usize {
+        match (self.job, self.bond) {
+            (Job::Restart | Job::TryRestart, _) => 1,
+            (_, Bond::May(_)) => 3,
+            (Job::Stop, Bond::Must) => 0,
+            (Job::Start | Job::Pull | Job::Revive, Bond::Must) => 2,
+        }
+    }
+}
+
+impl Job {
+    /// Whether a unit that was told this need not be told the other one any more; both start it.
+    fn covers(self, other: Self) -> bool {
+        match self {
+            Self::Start | Self::Pull | Self::Restart => true,
+            Self::Revive => other == Self::Revive,
+            Self::Stop | Self::TryRestart => false,
+        }
+    }
+}
+
+impl Plan {
+    /// Every unit of the plan; who asked for it is told of what happens to them.
+    pub(super) fn units(&self) -> BTreeSet<UnitId> {
+        self.steps.iter().map(|step| step.unit).collect()
+    }
+}
+
+impl LeftOut {
+    /// A sentence for the reader.
+    pub(super) fn text(&self, name: impl Fn(UnitId) -> Option<UnitName>) -> Option<String> {
+        let (unit, over) = (name(self.unit)?, name(self.over)?);
+        Some(if unit == over {
+            format!("{unit} is left out: it would have to be stopped at once")
+        } else {
+            format!("{unit} is left out: {over} would have to start and to stop for it")
+        })
+    }
+}
+
+impl Step {
+    /// Why, for its unit.
+    pub(super) fn cause(&self, name: impl Fn(UnitId) -> Option<UnitName>, asked: &Cause) -> Cause {
+        match self.because {
+            Because::Asked => asked.clone(),
+            Because::Edge(atom, from) => match name(from) {
+                Some(from) => (atom.because)(from),
+                None => asked.clone(),
+            },
+        }
+    }
+
+    /// It was not named, and comes up because of this plan.
+    pub(super) fn also_starts(&self) -> bool {
+        self.is_along() && matches!(self.deed, Deed::Start | Deed::Keep | Deed::StartAfter)
+    }
+
+    /// It was not named, and is taken through a restart.
+    pub(super) fn also_restarts(&self) -> bool {
+        self.job == Job::TryRestart && self.deed == Deed::Restart
+    }
+
+    pub(super) fn is_along(&self) -> bool {
+        matches!(self.because, Because::Edge(..))
+    }
+}

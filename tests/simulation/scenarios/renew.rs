@@ -1,0 +1,129 @@
+//! Files read again under services that run: what can change at once, and what waits for the next start.
+
+use std::time::Duration;
+
+use diakonos::engine::{Effect, Outcome, Role, State, Verb};
+use diakonos::unit::{Oversight, Policy, Span, Unit};
+
+use super::{Stage, with};
+use crate::units::{exec, name, service};
+
+fn renewed(waiting: &[&'static str]) -> Option<Outcome> {
+    let waiting = waiting.to_vec();
+    Some(Outcome::Renewed { waiting })
+}
+
+fn lasting(ms: u64) -> Unit {
+    with(service("a"), |s| {
+        s.oversight = Some(Box::new(Oversight {
+            runtime_max: Span::Finite(Duration::from_millis(ms)),
+            ..Oversight::default()
+        }));
+    })
+}
+
+#[test]
+fn a_policy_counts_at_once_and_a_program_from_the_next_start() {
+    let mut stage = Stage::new(vec![service("a")]);
+    let run = stage.bring_up("a");
+    stage.rewrite(with(service("a"), |s| {
+        s.restart.policy = Policy::Always;
+        s.start = vec![exec("/bin/newer")];
+    }));
+    let request = stage.ask(Verb::Renew, &["a"]);
+    assert_eq!(stage.outcome(request, "a"), renewed(&["ExecStart"]));
+    assert_eq!(stage.state("a"), State::Running);
+    let id = stage.engine.id(&name("a")).unwrap();
+    let program = |unit: Option<&Unit>| {
+        let service = unit.unwrap().service.as_deref().unwrap();
+        service.start[0].program.clone()
+    };
+    let old = program(stage.engine.unit(id));
+    assert_ne!(old, "/bin/newer");
+    assert_eq!(program(stage.engine.next_unit(id)), "/bin/newer");
+
+    stage.end(run, super::signal(9));
+    assert_eq!(stage.state("a"), State::Backoff);
+    stage.pass(60_000);
+    assert_eq!(program(stage.engine.unit(id)), "/bin/newer");
+    assert_eq!(stage.engine.next_unit(id), None);
+    assert!(stage.has_run("a", Role::Start));
+}
+
+#[test]
+fn what_is_held_of_a_service_is_brought_in_line_before_the_answer() {
+    let mut stage = Stage::new(vec![service("a")]);
+    stage.bring_up("a");
+    stage.rewrite(with(service("a"), |s| s.log.max_files = 9));
+    stage.fresh();
+    let request = stage.ask(Verb::Renew, &["a"]);
+    let unit = stage.engine.id(&name("a")).unwrap();
+    let effects = stage.fresh();
+    let place = |wanted: &Effect| effects.iter().position(|effect| effect == wanted);
+    let answer = effects
+        .iter()
+        .position(|effect| matches!(effect, Effect::Answer { .. }));
+    let (saved, held) = (
+        place(&Effect::Save { unit }),
+        place(&Effect::Renew { unit, request }),
+    );
+    assert!(saved < held && held < answer, "{effects:?}");
+    assert_eq!(stage.engine.next_unit(unit), None);
+}
+
+#[test]
+fn one_that_is_down_has_its_new_definition_at_once() {
+    let mut stage = Stage::new(vec![service("a")]);
+    let request = stage.start("a");
+    stage.launch("a", Role::Start);
+    stage.outcome(request, "a");
+    let stop = stage.stop("a");
+    stage.succeed("a", Role::Start);
+    assert_eq!(stage.outcome(stop, "a"), Some(Outcome::Stopped));
+    stage.rewrite(with(service("a"), |s| s.start = vec![exec("/bin/newer")]));
+    let request = stage.ask(Verb::Renew, &["a"]);
+    assert_eq!(stage.outcome(request, "a"), renewed(&[]));
+    assert_eq!(stage.state("a"), State::Stopped);
+    let unit = stage.engine.id(&name("a")).unwrap();
+    let none = |effect: &Effect| !matches!(effect, Effect::Renew { .. });
+    assert!(stage.fresh().iter().all(none));
+    assert_eq!(stage.engine.next_unit(unit), None);
+}
+
+#[test]
+fn how_long_it_may_run_counts_from_when_it_was_ready() {
+    let mut stage = Stage::new(vec![service("a")]);
+    stage.bring_up("a");
+    stage.pass(5_000);
+    for (limit_ms, left_ms) in [(8_000, Some(3_000)), (60_000, Some(55_000))] {
+        stage.rewrite(lasting(limit_ms));
+        stage.ask(Verb::Renew, &["a"]);
+        let due = stage.engine.next_deadline();
+        assert_eq!(due.map(|due| due.since_ms(stage.now)), left_ms);
+    }
+    stage.rewrite(service("a"));
+    stage.ask(Verb::Renew, &["a"]);
+    assert_eq!(stage.engine.next_deadline(), None);
+    stage.rewrite(lasting(1_000));
+    stage.ask(Verb::Renew, &["a"]);
+    stage.pass(1);
+    assert_eq!(stage.state("a"), State::Stopping);
+    stage.end(stage.run("a", Role::Start), super::signal(15));
+    let failure = stage.facts("a").failure.map(|failure| failure.result);
+    assert_eq!(failure.as_deref(), Some("timeout"));
+}
+
+#[test]
+fn a_dependency_that_comes_later_counts_for_the_next_stop() {
+    let mut stage = Stage::new(vec![service("a"), service("b")]);
+    stage.bring_up("a");
+    stage.bring_up("b");
+    let mut needy = service("a");
+    needy.requires = vec![name("b")];
+    needy.after = vec![name("b")];
+    stage.rewrite(needy);
+    let request = stage.ask(Verb::Renew, &["a"]);
+    assert_eq!(stage.outcome(request, "a"), renewed(&[]));
+    stage.stop("b");
+    assert_eq!(stage.state("a"), State::Stopping);
+}
