@@ -23,6 +23,7 @@ use crate::wire::{Progress, Reply};
 
 use super::Guarded;
 use super::answer;
+use super::conditions;
 use super::enabled::Enabled;
 use super::guardian::message::Note;
 use super::home::Home;
@@ -368,6 +369,14 @@ impl Daemon {
     fn carry_out(&mut self, effect: Effect) {
         match effect {
             Effect::Save { .. } => {}
+            Effect::Examine { unit, question } => {
+                let truths = conditions::look(self.engine.unit(unit));
+                self.events.push_back(Event::Examined {
+                    unit,
+                    question,
+                    truths,
+                });
+            }
             Effect::Spawn(_)
             | Effect::FindMain { .. }
             | Effect::StopFinding { .. }

@@ -265,6 +265,7 @@ impl Processes {
             Effect::Save { .. }
             | Effect::Taken(_)
             | Effect::Renew { .. }
+            | Effect::Examine { .. }
             | Effect::Publish(_)
             | Effect::Explain(_)
             | Effect::Notify { .. }

@@ -12,6 +12,8 @@ pub enum Input {
     Wake,
     /// Its turn to start has come.
     Begin,
+    /// It is known which of its conditions are met, or were when it was last asked.
+    Examined,
     /// Its turn to stop has come.
     Halt,
     Reload,
@@ -45,8 +47,10 @@ pub enum Action {
     Never,
     /// Wait for the turn to start.
     Queue,
-    /// Run `ExecStartPre=`, or what comes after it.
+    /// Ask for its conditions, or begin what comes after them.
     Start,
+    /// Begin the start, skip it or have it fail.
+    Judge,
     /// Give up a start that has not begun.
     Drop,
     /// Give up a start that has begun.
@@ -106,18 +110,20 @@ pub enum Action {
 }
 
 impl Input {
-    /// What a process may say at any time, and that means nothing to a unit that does not wait for it.
+    /// What a process may say at any time, or the shell may answer late, and that means nothing to a unit that does
+    /// not wait for it.
     fn is_word(self) -> bool {
         matches!(
             self,
-            Self::Ready | Self::Reloading | Self::Stopping | Self::Hung
+            Self::Ready | Self::Reloading | Self::Stopping | Self::Hung | Self::Examined
         )
     }
 
     /// Every input, in the order of the table's columns.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Wake,
         Self::Begin,
+        Self::Examined,
         Self::Halt,
         Self::Reload,
         Self::Executed,
@@ -143,7 +149,8 @@ pub fn action(phase: FactPhase, input: Input) -> Action {
         FactPhase::Stopped | FactPhase::Completed | FactPhase::Failed => resting(input),
         FactPhase::Waiting => waiting(input),
         FactPhase::Backoff => backing_off(input),
-        FactPhase::StartPre
+        FactPhase::Examining
+        | FactPhase::StartPre
         | FactPhase::Starting
         | FactPhase::FindingMain
         | FactPhase::StartPost => starting(phase, input),
@@ -170,6 +177,7 @@ fn resting(input: Input) -> Action {
         // What was left behind on purpose (KillMode=process) may end at any time.
         Input::GroupEmpty | Input::OomKill => Action::Ignore,
         Input::Begin
+        | Input::Examined
         | Input::Halt
         | Input::Reload
         | Input::Executed
@@ -193,6 +201,7 @@ fn waiting(input: Input) -> Action {
         Input::Halt => Action::Drop,
         Input::GroupEmpty | Input::OomKill => Action::Ignore,
         Input::Wake
+        | Input::Examined
         | Input::Reload
         | Input::Executed
         | Input::Ready
@@ -216,6 +225,7 @@ fn backing_off(input: Input) -> Action {
         Input::GroupEmpty | Input::OomKill => Action::Ignore,
         Input::Due => Action::AutoRestart,
         Input::Begin
+        | Input::Examined
         | Input::Reload
         | Input::Executed
         | Input::Ready
@@ -232,6 +242,9 @@ fn backing_off(input: Input) -> Action {
 
 fn starting(phase: FactPhase, input: Input) -> Action {
     match (phase, input) {
+        (FactPhase::Examining, Input::Examined) => Action::Judge,
+        (FactPhase::Examining, Input::Halt) => Action::Drop,
+        (FactPhase::Examining, Input::Due) => Action::Never,
         (_, Input::Halt) => Action::Abort,
         (_, Input::Due) => Action::StartTooLong,
         (_, Input::OomKill) => Action::OutOfMemory,
@@ -251,6 +264,7 @@ fn starting(phase: FactPhase, input: Input) -> Action {
             _,
             Input::Wake
             | Input::Begin
+            | Input::Examined
             | Input::Reload
             | Input::MainEnded
             | Input::ControlEnded
@@ -296,13 +310,17 @@ fn up(phase: FactPhase, input: Input) -> Action {
         ) => Action::Abandon,
         (FactPhase::Exited, Input::Overrun) => Action::Never,
         (_, Input::Overrun) => Action::Overrun,
-        (_, Input::Executed | Input::Ready | Input::Reloading | Input::Stopping | Input::Hung) => {
-            Action::Ignore
-        }
+        (_, Input::Executed) => Action::Ignore,
+        (_, input) if input.is_word() => Action::Ignore,
         (
             _,
             Input::Wake
             | Input::Begin
+            | Input::Examined
+            | Input::Ready
+            | Input::Reloading
+            | Input::Stopping
+            | Input::Hung
             | Input::Reload
             | Input::ControlEnded
             | Input::MainFound
@@ -334,11 +352,16 @@ fn ending(phase: FactPhase, input: Input) -> Action {
         (_, Input::OomKill) => Action::Ignore,
         // A program that was on its way when the stop came.
         (_, Input::Executed) => Action::Ignore,
-        (_, Input::Ready | Input::Reloading | Input::Stopping | Input::Hung) => Action::Ignore,
+        (_, input) if input.is_word() => Action::Ignore,
         (
             _,
             Input::Wake
             | Input::Begin
+            | Input::Examined
+            | Input::Ready
+            | Input::Reloading
+            | Input::Stopping
+            | Input::Hung
             | Input::Halt
             | Input::Reload
             | Input::MainFound

@@ -46,7 +46,7 @@ impl Engine {
         }
     }
 
-    fn start_again(&mut self, unit: UnitId) {
+    pub(super) fn start_again(&mut self, unit: UnitId) {
         if let Some(service) = self.service_mut(unit) {
             service.goal = Goal::Up;
         }

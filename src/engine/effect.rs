@@ -4,7 +4,8 @@
 use crate::unit::{Signal, UnitName};
 
 use super::{
-    Asker, Cause, ChangeId, Ending, Failure, Moment, Monitor, RequestId, RunId, State, UnitId, Verb,
+    Asker, Cause, ChangeId, Ending, Failure, Moment, Monitor, QuestionId, RequestId, RunId, State,
+    UnitId, Verb,
 };
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,6 +13,8 @@ pub enum Effect {
     /// Keep [`super::Engine::facts`] of this unit. The shell saves before it carries out the other effects of the same
     /// batch, so that no process is born that a successor could not know of.
     Save { unit: UnitId },
+    /// Find out which tests of the unit's conditions are true. Answer: `Examined`, with the same question, always.
+    Examine { unit: UnitId, question: QuestionId },
     /// Start a process. Answers: `Spawned` then `Executed`, or `SpawnFailed`; in the end `Exited`.
     Spawn(Spawn),
     /// Find the main process that a forking service has left behind. Answers: `MainFound` or `MainMissing`, when it is
@@ -209,7 +212,7 @@ pub enum Outcome {
     AlreadyUp,
     /// A oneshot has run to its end.
     Completed,
-    /// Its `ExecCondition=` has ended so: there was nothing to do.
+    /// A condition of it is not met, as `how` says: there was nothing to do.
     Skipped {
         how: Box<str>,
     },

@@ -1,8 +1,8 @@
 //! All that can happen to the engine: one closed alphabet.
 
-use crate::unit::{Resources, Unit, UnitName};
+use crate::unit::{Resources, Truth, Unit, UnitName};
 
-use super::{Asker, Awaited, Facts, Moment, RequestId, RunId, UnitId, Verb, Word};
+use super::{Asker, Awaited, Facts, Moment, QuestionId, RequestId, RunId, UnitId, Verb, Word};
 
 #[derive(Clone, Debug)]
 pub enum Event {
@@ -80,6 +80,12 @@ pub enum Event {
     MainMissing {
         run: RunId,
         reason: NoMain,
+    },
+    /// The answer to [`super::Effect::Examine`]: which tests are true, in the order of the unit's conditions.
+    Examined {
+        unit: UnitId,
+        question: QuestionId,
+        truths: Vec<Truth>,
     },
     /// The answer to [`super::Effect::WatchGroup`]: no process of the unit is left.
     GroupEmpty {

@@ -84,6 +84,7 @@ pub enum FactPhase {
     Completed,
     Failed,
     Waiting,
+    Examining,
     StartPre,
     Starting,
     FindingMain,

@@ -1,6 +1,11 @@
 //! What an event means to one unit: the table's inputs with what they bring along.
 
-use super::{Cause, Ending, Engine, FactPhase, Input, Moment, NoMain, RunId, SpawnFailure, UnitId};
+use crate::unit::Truth;
+
+use super::{
+    Cause, Ending, Engine, FactPhase, Input, Moment, NoMain, QuestionId, RunId, SpawnFailure,
+    UnitId,
+};
 
 /// What became of a process.
 #[derive(Clone, Debug)]
@@ -24,6 +29,8 @@ impl Fate {
 pub(super) enum Happening {
     Wake(Cause),
     Begin,
+    /// Which tests of its conditions are true.
+    Examined(QuestionId, Vec<Truth>),
     Halt,
     Reload,
     Executed,
@@ -48,6 +55,7 @@ impl Happening {
         match self {
             Self::Wake(_) => Input::Wake,
             Self::Begin => Input::Begin,
+            Self::Examined(..) => Input::Examined,
             Self::Halt => Input::Halt,
             Self::Reload => Input::Reload,
             Self::Executed => Input::Executed,

@@ -31,6 +31,11 @@ id!(
     ChangeId
 );
 
+id!(
+    /// One question to the shell about the machine.
+    QuestionId
+);
+
 /// A moment: milliseconds on the machine's monotonic clock. Only `sys` can make one from the world.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Moment(pub u64);

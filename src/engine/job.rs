@@ -151,7 +151,13 @@ mod tests {
     const ROWS: [(&[FactPhase], Goal, [Deed; 6]); 10] = {
         use Deed::{Join, Keep, Nothing, Restart, Start, StartAfter, Stop};
         use FactPhase as P;
-        const STARTING: &[FactPhase] = &[P::StartPre, P::Starting, P::FindingMain, P::StartPost];
+        const STARTING: &[FactPhase] = &[
+            P::Examining,
+            P::StartPre,
+            P::Starting,
+            P::FindingMain,
+            P::StartPost,
+        ];
         const UP: &[FactPhase] = &[
             P::Running,
             P::Exited,
@@ -160,6 +166,7 @@ mod tests {
             P::ReloadNotify,
         ];
         const BEGUN: &[FactPhase] = &[
+            P::Examining,
             P::StartPre,
             P::Starting,
             P::FindingMain,

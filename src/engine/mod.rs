@@ -22,6 +22,7 @@ mod conclude;
 mod condition;
 mod effect;
 mod event;
+mod examine;
 mod facts;
 mod follow;
 mod freeze;
@@ -67,7 +68,7 @@ pub use effect::{
 pub use event::{Absent, Core, Ending, Event, NoMain, SpawnFailure};
 pub use facts::{FactFailure, FactGoal, FactPhase, FactReason, FactRun, Facts};
 pub use graph::find_cycle;
-pub use id::{ChangeId, Moment, RequestId, RunId, UnitId};
+pub use id::{ChangeId, Moment, QuestionId, RequestId, RunId, UnitId};
 pub use monitor::Monitor;
 pub use outlook::{Act, Outlook, Prospect, Untouched};
 pub use oversight::Word;
@@ -125,6 +126,7 @@ pub struct Engine {
     last_change: u64,
     /// The wish that this event has brought, while it is taken up.
     wish: Option<ChangeId>,
+    last_question: u64,
     chance: u64,
     heritage: Heritage,
 }
@@ -176,6 +178,7 @@ impl Engine {
             last_run: 0,
             last_change: 0,
             wish: None,
+            last_question: 0,
             chance: seed | 1,
             heritage: Heritage::Torn,
         }
@@ -234,6 +237,11 @@ impl Engine {
             Event::Exited { run, ending } => self.on_fate(run, Fate::Ended(ending)),
             Event::MainFound { run, pid } => self.on_main(run, Happening::MainFound(pid)),
             Event::MainMissing { run, reason } => self.on_main(run, Happening::MainMissing(reason)),
+            Event::Examined {
+                unit,
+                question,
+                truths,
+            } => self.happen(unit, Happening::Examined(question, truths)),
             Event::GroupEmpty { unit } => self.happen(unit, Happening::GroupEmpty),
             Event::OomKilled { unit } => self.happen(unit, Happening::OomKill),
             Event::Limited { unit, resources } => self.limited(unit, resources),
@@ -309,6 +317,9 @@ impl Engine {
             (Action::Ignore, _) => {}
             (Action::Queue, Happening::Wake(cause)) => self.queue(unit, cause),
             (Action::Start, _) => self.start(unit),
+            (Action::Judge, Happening::Examined(question, truths)) => {
+                self.examined(unit, (question, &truths));
+            }
             (Action::Drop, _) => self.drop_start(unit),
             (Action::Abort | Action::Stop, _) => self.stop(unit),
             (Action::RunReload, _) => self.run_reload(unit),

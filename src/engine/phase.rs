@@ -1,6 +1,6 @@
 //! Where a service stands, *(phase, goal)*: two enums; each variant carries exactly what that phase has.
 
-use super::{Core, Ending, FactPhase, Failure, Role, RunId, RunResult, State};
+use super::{Core, Ending, FactPhase, Failure, QuestionId, Role, RunId, RunResult, State};
 
 /// What is wanted of a unit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +28,10 @@ pub(super) enum Phase {
     Failed(Failure),
     /// A start is wanted; its turn has not come.
     Waiting,
+    /// Its turn has come: are its conditions met?
+    Examining {
+        question: QuestionId,
+    },
     StartPre {
         control: Run,
     },
@@ -152,7 +156,7 @@ pub(super) enum Why {
     Asked,
     /// By itself, and well.
     Finished,
-    /// Its `ExecCondition=` has ended so (in words): there is nothing to do.
+    /// A condition of it is not met (in words): there is nothing to do.
     Skipped(Box<str>),
     Failed(Failure),
 }
@@ -236,7 +240,10 @@ pub fn failure_word(failure: &Failure) -> &'static str {
             .iter()
             .find(|word| **word == &**result)
             .unwrap_or(&"resources"),
-        Failure::Spawn { .. } | Failure::Dependency { .. } | Failure::Remains => "resources",
+        Failure::Spawn { .. }
+        | Failure::Assertion { .. }
+        | Failure::Dependency { .. }
+        | Failure::Remains => "resources",
     }
 }
 
@@ -247,6 +254,7 @@ impl Phase {
             Self::Completed => FactPhase::Completed,
             Self::Failed(_) => FactPhase::Failed,
             Self::Waiting => FactPhase::Waiting,
+            Self::Examining { .. } => FactPhase::Examining,
             Self::StartPre { .. } => FactPhase::StartPre,
             Self::Starting { .. } => FactPhase::Starting,
             Self::FindingMain { .. } => FactPhase::FindingMain,
@@ -304,6 +312,7 @@ impl Phase {
             | Self::Completed
             | Self::Failed(_)
             | Self::Waiting
+            | Self::Examining { .. }
             | Self::StartPre { .. }
             | Self::Exited
             | Self::StopPost { .. }
@@ -323,6 +332,7 @@ impl Phase {
             | Self::Completed
             | Self::Failed(_)
             | Self::Waiting
+            | Self::Examining { .. }
             | Self::Starting { .. }
             | Self::FindingMain { .. }
             | Self::Running { .. }
@@ -352,6 +362,7 @@ impl Phase {
             | Self::Completed
             | Self::Failed(_)
             | Self::Waiting
+            | Self::Examining { .. }
             | Self::Exited
             | Self::Backoff => (None, None),
         };
@@ -364,11 +375,12 @@ impl Phase {
 
 impl FactPhase {
     /// Every phase, in the order of a unit's life.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::Stopped,
         Self::Completed,
         Self::Failed,
         Self::Waiting,
+        Self::Examining,
         Self::StartPre,
         Self::Starting,
         Self::FindingMain,
@@ -398,7 +410,7 @@ impl FactPhase {
     pub(super) fn starts(self) -> bool {
         matches!(
             self,
-            Self::StartPre | Self::Starting | Self::FindingMain | Self::StartPost
+            Self::Examining | Self::StartPre | Self::Starting | Self::FindingMain | Self::StartPost
         )
     }
 
@@ -441,6 +453,7 @@ impl FactPhase {
             Self::Completed => "completed",
             Self::Failed => "failed",
             Self::Waiting => "waiting",
+            Self::Examining => "condition",
             Self::StartPre => "start-pre",
             Self::Starting => "start",
             Self::FindingMain => "start-main-pid",

@@ -127,6 +127,7 @@ pub(super) fn is_hopeless(failure: &Failure) -> bool {
         | Failure::Hopeless { .. }
         | Failure::NoMain { .. }
         | Failure::OutOfMemory
+        | Failure::Assertion { .. }
         | Failure::Dependency { .. }
         | Failure::StartLimit { .. }
         | Failure::Remains

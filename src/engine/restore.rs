@@ -8,7 +8,7 @@ use super::phase::{End, Goal, Group, Left, Phase, Round, Run, SKIPPED, Stage, Wh
 use super::service::Service;
 use super::{
     ChangeId, Effect, Engine, Event, FactFailure, FactGoal, FactPhase, FactReason, FactRun, Facts,
-    Failure, Heritage, MainView, UnitId, View,
+    Failure, Heritage, MainView, QuestionId, UnitId, View,
 };
 
 impl Engine {
@@ -159,6 +159,9 @@ impl Engine {
         if let Some((left, how)) = again.filter(|_| is_torn) {
             self.send_kill(id, left, how);
         }
+        if self.is_kind(id, FactPhase::Examining) {
+            self.ask_again(id);
+        }
         if is_torn && self.is_kind(id, FactPhase::ReloadSignal) {
             self.send_reload(id);
         }
@@ -223,6 +226,9 @@ impl Engine {
             (FactPhase::Failed, ..) => lost(),
             (FactPhase::Waiting, ..) => Phase::Waiting,
             (FactPhase::Backoff, ..) => Phase::Backoff,
+            (FactPhase::Examining, ..) => Phase::Examining {
+                question: QuestionId(0),
+            },
             (FactPhase::Exited, ..) => Phase::Exited,
             (FactPhase::Running, None, _) if group => Phase::Running { main: None },
             (FactPhase::Running, main, _) => Phase::Running { main },

@@ -36,9 +36,8 @@ impl Engine {
         };
         let kind = service.kind();
         match (kind, service.goal) {
-            (FactPhase::Waiting | FactPhase::Backoff, Goal::Down) => {
-                self.happen(unit, Happening::Halt);
-            }
+            (FactPhase::Waiting | FactPhase::Backoff | FactPhase::Examining, Goal::Down)
+            | (FactPhase::Examining, Goal::Cycle) => self.happen(unit, Happening::Halt),
             (FactPhase::Waiting, Goal::Up | Goal::Cycle) => self.step_waiting(unit),
             (kind, Goal::Down | Goal::Cycle) if kind.starts() || kind.is_up() => {
                 if self.may_stop(unit) {

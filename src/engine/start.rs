@@ -55,7 +55,14 @@ impl Engine {
         service.unready = None;
         service.watchdog_ms = None;
         service.reload = Reload::Silent;
-        match service.definition() {
+        if !self.examine(unit) {
+            self.begin(unit);
+        }
+    }
+
+    /// Nothing speaks against the start.
+    pub(super) fn begin(&mut self, unit: UnitId) {
+        match self.definition(unit) {
             None => self.ready(unit, None),
             Some(_) => self.before_main(unit, Role::Condition, 0),
         }
@@ -96,7 +103,8 @@ impl Engine {
         let fate = match self.judge_condition(unit, control, fate) {
             Ok(fate) => fate,
             Err(ending) => {
-                let why = Why::Skipped(ending.to_string().into());
+                let how = format!("its ExecCondition is not met: {ending}");
+                let why = Why::Skipped(how.into());
                 return self.end_run(unit, End::new(why, None));
             }
         };

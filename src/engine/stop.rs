@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::unit::{KillMode, Span};
 
 use super::conclude::cause_of;
-use super::phase::{End, Group, Left, Phase, Round, Stage, Why};
+use super::phase::{End, Goal, Group, Left, Phase, Round, Stage, Why};
 use super::restart;
 use super::{
     Awaited, Cause, Effect, Ending, Engine, FactPhase, Failure, Fate, Notice, Outcome, Role, UnitId,
@@ -22,6 +22,10 @@ const KILL_WAIT: Duration = Duration::from_secs(10);
 impl Engine {
     /// A start that has not begun, or an automatic restart, is given up.
     pub(super) fn drop_start(&mut self, unit: UnitId) {
+        let goal = self.service(unit).map(|service| service.goal);
+        if goal == Some(Goal::Cycle) {
+            return self.start_again(unit);
+        }
         self.renew(unit);
         self.enter(unit, Phase::Stopped, None);
         self.resolve(unit, Awaited::Down, &Outcome::Stopped);

@@ -64,7 +64,7 @@ pub enum Cause {
     Reloads,
     /// Its reload is over.
     Reloaded,
-    /// Its `ExecCondition=` said that there is nothing to do, by ending so.
+    /// A condition of it says that there is nothing to do: which, and how.
     Skipped(Box<str>),
     /// Its process ended by itself.
     Ended(Ending),
@@ -131,6 +131,10 @@ pub enum Failure {
     /// A forking service that left no main process.
     NoMain {
         reason: super::NoMain,
+    },
+    /// An `Assert…=` of it, which these words name, is not met.
+    Assertion {
+        unmet: Box<str>,
     },
     /// What it requires failed or was stopped.
     Dependency {

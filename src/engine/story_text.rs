@@ -71,9 +71,7 @@ impl fmt::Display for Cause {
             Self::Ready => f.write_str("it became ready"),
             Self::Reloads => f.write_str("it says that it reloads"),
             Self::Reloaded => f.write_str("its reload is over"),
-            Self::Skipped(how) => {
-                write!(f, "skipped, its ExecCondition is not met: {how}")
-            }
+            Self::Skipped(how) => write!(f, "skipped, {how}"),
             Self::Ended(Ending::Code(0)) => f.write_str("it ended by itself, exit code 0"),
             Self::Ended(ending) => write!(f, "it ended by itself: {ending}"),
             Self::Failed(failure) => failure.fmt(f),
@@ -140,6 +138,7 @@ impl fmt::Display for Failure {
             Self::NoMain {
                 reason: NoMain::Foreign,
             } => f.write_str("the PID file names no process of this service"),
+            Self::Assertion { unmet } => f.write_str(unmet),
             Self::Dependency { on, detail } => write!(f, "it requires {on}: {detail}"),
             Self::StartLimit {
                 burst,

@@ -5,6 +5,7 @@
 
 mod call_names;
 mod capability;
+mod condition;
 mod difference;
 mod environment;
 mod exec;
@@ -48,6 +49,7 @@ mod value;
 pub mod words;
 
 pub use capability::Capabilities;
+pub use condition::{Condition, Demand, Test, Truth, Weight};
 pub use difference::{Difference, differences, plain, properties};
 pub use environment::{EnvironmentError, EnvironmentFault, parse_environment_file};
 pub use exec::swallowed_hint;

@@ -7,7 +7,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use super::{
-    Folders, Kill, Limit, Oversight, Preserve, Readiness, Relations, Resources, Sandbox,
+    Condition, Folders, Kill, Limit, Oversight, Preserve, Readiness, Relations, Resources, Sandbox,
     Scheduling, Signal, Span, UnitName,
 };
 
@@ -28,6 +28,8 @@ pub struct Unit {
     /// `None` where every key of it has its default.
     pub relations: Option<Box<Relations>>,
     pub start_limit: StartLimit,
+    /// What has to be true when its turn to start comes.
+    pub conditions: Box<[Condition]>,
     pub install: Install,
     /// Keys that the parser knows and this version does not act on: `start` refuses by their name.
     pub unhonoured: Vec<Unhonoured>,

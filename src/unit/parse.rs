@@ -9,6 +9,7 @@ use std::path::Path;
 
 use toml::Spanned;
 
+use super::condition;
 use super::file;
 use super::form::link;
 use super::keys::{self, Key, SECTIONS};
@@ -78,6 +79,7 @@ fn read_unit(reader: &mut Reader) -> Unit {
                 value::number(v, 0, 10_000)
             }),
         },
+        conditions: condition::read(reader),
         install: Install {
             wanted_by: reader.names("install", "WantedBy"),
             required_by: reader.names("install", "RequiredBy"),

@@ -3,6 +3,7 @@
 //! Owns the inverse of the parser: reading what is printed gives a unit that [`same_meaning`] calls equal. Printed
 //! are all keys that this version acts on, defaults too; those it does not act on are named in comments.
 
+use super::condition;
 use super::restart::POLICIES;
 use super::sandbox::Written;
 use super::service::KINDS;
@@ -37,6 +38,9 @@ pub fn to_toml(unit: &Unit) -> String {
     page.span("StartLimitIntervalSec", unit.start_limit.interval);
     if let Some(burst) = unit.start_limit.burst {
         page.bare("StartLimitBurst", &burst.to_string());
+    }
+    for (key, values) in condition::lines(&unit.conditions) {
+        page.list(key, values.iter().map(|value| literal(value)));
     }
     if let Some(service) = &unit.service {
         page.service(service);

@@ -343,7 +343,7 @@ pub(super) fn unset(value: &Value, scope: &Scope) -> Result<String, Fault> {
     Ok(text)
 }
 
-fn not_a_variable(value: &Value, name: &str) -> Fault {
+pub(super) fn not_a_variable(value: &Value, name: &str) -> Fault {
     fault(
         value,
         format!("`{}` is not a variable's name", shorten(name)),

@@ -466,13 +466,14 @@ mod tests {
     #[test]
     fn a_state_comes_back_as_it_was() {
         use FactPhase::{Backoff, Completed, Exited, Failed, FinalKilling, FinalKillingHard};
+        use FactPhase::{Examining, StartPre, Starting, StopCommand, StopPost, Stopped, Waiting};
         use FactPhase::{FindingMain, Killing, KillingHard, Reloading, Running, StartPost};
-        use FactPhase::{StartPre, Starting, StopCommand, StopPost, Stopped, Waiting};
         let phases = [
             Stopped,
             Completed,
             Failed,
             Waiting,
+            Examining,
             StartPre,
             Starting,
             FindingMain,

@@ -125,6 +125,7 @@ words! { FactPhase, "phase":
     Completed = "completed",
     Failed = "failed",
     Waiting = "waiting",
+    Examining = "examining",
     StartPre = "start-pre",
     Starting = "starting",
     FindingMain = "finding-main",

@@ -8,6 +8,7 @@ use std::os::unix::net::UnixListener;
 
 use diakonos::sys::clock::monotonic_ms;
 use diakonos::sys::files::make_fifo;
+use diakonos::sys::users;
 use diakonos::wire::ResultKind;
 use rustix::net::{AddressFamily, SocketType, bind, getsockname, listen, socket};
 
@@ -435,4 +436,70 @@ fn a_condition_that_is_not_met_skips_the_start() {
         "ExecCondition = [\"/bin/sh\", \"-c\", \"exit 3\"]\nSuccessExitStatus = 3",
     );
     bench.start("fine").is(ResultKind::Started);
+}
+
+#[test]
+fn conditions_are_looked_at_when_the_turn_has_come() {
+    let bench = Bench::new();
+    let _daemon = bench.daemon();
+    let flag = bench.path("flag");
+    let unit = format!("ConditionPathExists = \"{}\"", flag.display());
+    bench.service("web", &unit, "exec sleep 1000", "Restart = \"always\"");
+    let done = bench.start("web");
+    let text = format!("skipped, ConditionPathExists={} is not met", flag.display());
+    assert_eq!(done.is(ResultKind::Completed).result().text, text);
+    let status = bench.status("web");
+    assert_eq!((&*status.active, &*status.cause), ("inactive", &*text));
+
+    // What comes before it makes it true.
+    let make = format!("touch {}", flag.display());
+    bench.service("make", "Before = \"web\"", &make, "Type = \"oneshot\"");
+    bench.service(
+        "web",
+        &format!("{unit}\nRequires = \"make\""),
+        "exec sleep 1000",
+        "",
+    );
+    bench.start("web").is(ResultKind::Started);
+
+    let unit = format!("AssertPathExists = \"!{}\"", flag.display());
+    bench.service("sure", &unit, "exec sleep 1000", "Restart = \"always\"");
+    let done = bench.start("sure");
+    let text = format!("AssertPathExists=!{} is not met", flag.display());
+    assert_eq!(done.is(ResultKind::Failed).result().text, text);
+    assert_eq!(bench.status("sure").active, "failed");
+}
+
+#[test]
+fn everything_that_conditions_can_ask_is_asked() {
+    let bench = Bench::new();
+    let _daemon = bench.daemon();
+    let root = bench.path("units");
+    let root = root.display();
+    let met = format!(
+        "ConditionPathIsDirectory = \"{root}\"\nConditionFileNotEmpty = [\"{root}/all.service\", \
+         \"!{root}\"]\nConditionEnvironment = [\"DIAKONOS_HOME\", \"!NO_SUCH_VARIABLE\"]\n\
+         ConditionUser = [\"|{}\", \"|nobody-at-all\"]\nConditionHost = [\"*\", \"!nowhere\"]\n\
+         AssertPathExists = \"/\"\nAssertUser = {}",
+        users::current().unwrap().name,
+        users::effective_uid(),
+    );
+    bench.service("all", &met, "exec sleep 1000", "");
+    bench.start("all").is(ResultKind::Started);
+    for unmet in [
+        "ConditionEnvironment = \"DIAKONOS_HOME=elsewhere\"",
+        "ConditionHost = \"nowhere\"",
+        "ConditionUser = [\"|nobody-at-all\", \"|4294967294\"]",
+    ] {
+        bench.service("odd", unmet, "exec sleep 1000", "");
+        let done = bench.start("odd");
+        assert!(
+            done.is(ResultKind::Completed)
+                .result()
+                .text
+                .contains("not met")
+                || done.result().text.contains("none of"),
+            "{unmet}"
+        );
+    }
 }

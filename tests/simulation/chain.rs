@@ -52,6 +52,7 @@ enum Seen {
     MainMissing(NoMain),
     Hopeless,
     GroupEmpty,
+    Examined,
     OutOfMemory,
     SaysReload,
     SaysStop,
@@ -106,6 +107,7 @@ impl Chains {
             }
             Event::Hopeless { run, .. } => of_run(run).map(|(unit, _)| (unit, Seen::Hopeless)),
             Event::GroupEmpty { unit } => of_unit(*unit).map(|unit| (unit, Seen::GroupEmpty)),
+            Event::Examined { unit, .. } => of_unit(*unit).map(|unit| (unit, Seen::Examined)),
             Event::OomKilled { unit } => of_unit(*unit).map(|unit| (unit, Seen::OutOfMemory)),
             Event::Said { unit, word } => of_unit(*unit).zip(match word {
                 Word::Reloading { .. } => Some(Seen::SaysReload),
@@ -301,10 +303,12 @@ impl Chains {
                 .iter()
                 .any(|seen| matches!(seen, Seen::Exited(Role::Start, found) if found == ending)),
             Cause::Failed(failure) => life.has_failed(failure),
-            Cause::Skipped(_) => life
-                .seen
-                .iter()
-                .any(|seen| matches!(seen, Seen::Exited(Role::Condition, Ending::Code(_)))),
+            Cause::Skipped(_) => life.seen.iter().any(|seen| {
+                matches!(
+                    seen,
+                    Seen::Examined | Seen::Exited(Role::Condition, Ending::Code(_))
+                )
+            }),
             Cause::Gone => has(&Seen::GroupEmpty),
             Cause::Leaving => has(&Seen::SaysStop),
             Cause::Reloads => has(&Seen::SaysReload),
@@ -344,6 +348,7 @@ impl Life {
             Failure::Ended { role, ending } => has(&Seen::Exited(*role, *ending)),
             Failure::NeverReady { ending } => has(&Seen::Exited(Role::Start, *ending)),
             Failure::NoMain { reason } => has(&Seen::MainMissing(*reason)),
+            Failure::Assertion { .. } => has(&Seen::Examined),
             Failure::Hopeless { .. } => has(&Seen::Hopeless),
             Failure::OutOfMemory => has(&Seen::OutOfMemory),
             Failure::Watchdog { limit_ms: None } => has(&Seen::SaysHung),

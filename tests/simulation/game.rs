@@ -494,6 +494,11 @@ impl Game<'_> {
                     self.world.spawn(entropy, self.now, spawn, &unit);
                 }
             }
+            Effect::Examine { unit, question } => {
+                if let Some(definition) = of(*unit) {
+                    self.world.examine(entropy, &definition, (*unit, *question));
+                }
+            }
             Effect::FindMain { unit, run } => {
                 if let Some(unit) = of(*unit) {
                     self.world.find_main(entropy, self.now, *run, &unit);

@@ -345,7 +345,8 @@ impl Model {
                 self.know(*run, Known::Over);
                 self.expect(turn, *run, *ending);
             }
-            Event::Ready { .. }
+            Event::Examined { .. }
+            | Event::Ready { .. }
             | Event::Unready { .. }
             | Event::Hopeless { .. }
             | Event::Said { .. }
@@ -470,6 +471,7 @@ impl Model {
                 None => fail(format!("StopAwaiting names run {run}, which never was")),
             },
             Effect::Signal { unit, to, signal } => self.signal(turn, *unit, *to, *signal),
+            Effect::Examine { unit, .. } => self.examine(turn, *unit),
             Effect::WatchGroup { unit }
             | Effect::Freeze { unit }
             | Effect::Thaw { unit }
@@ -499,6 +501,19 @@ impl Model {
         }
     }
 
+    /// Only a unit that has conditions asks, and nobody who was stopped by hand does.
+    fn examine(&self, turn: &Turn<'_>, unit: UnitId) -> Check {
+        let unit = turn.unit(unit)?;
+        if unit.conditions.is_empty() {
+            return fail(format!("{} asks and has no conditions", unit.name));
+        }
+        let is_down = self.forbidden.contains(&unit.name);
+        if is_down && self.office == Office::Held {
+            return fail(format!("{} was stopped by hand and asks", unit.name));
+        }
+        Ok(())
+    }
+
     fn run_of(&self, name: &UnitName, run: RunId, what: &str) -> Check {
         match self.runs.get(&run) {
             None => fail(format!("{what} names run {run}, which never was")),
@@ -521,7 +536,8 @@ impl Model {
         let goes_on = turn.before.get(name).is_some_and(|facts| {
             matches!(
                 facts.phase,
-                FactPhase::StartPre
+                FactPhase::Examining
+                    | FactPhase::StartPre
                     | FactPhase::Starting
                     | FactPhase::FindingMain
                     | FactPhase::StartPost

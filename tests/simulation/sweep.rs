@@ -41,7 +41,11 @@ fn is_up(phase: FactPhase) -> bool {
 fn starts(phase: FactPhase) -> bool {
     matches!(
         phase,
-        FactPhase::StartPre | FactPhase::Starting | FactPhase::FindingMain | FactPhase::StartPost
+        FactPhase::Examining
+            | FactPhase::StartPre
+            | FactPhase::Starting
+            | FactPhase::FindingMain
+            | FactPhase::StartPost
     )
 }
 
@@ -119,7 +123,11 @@ fn is_saved(scene: &Scene<'_>, facts: &Facts) -> Check {
 fn goal_fits_phase(facts: &Facts, model: &Model) -> Check {
     let name = &facts.unit;
     let down = facts.goal == FactGoal::Down;
-    if down && matches!(facts.phase, FactPhase::Waiting | FactPhase::Backoff) {
+    let is_nothing_yet = matches!(
+        facts.phase,
+        FactPhase::Waiting | FactPhase::Examining | FactPhase::Backoff
+    );
+    if down && is_nothing_yet {
         return fail(format!("{name} is to be down and is {:?}", facts.phase));
     }
     if model.forbidden.contains(name) && !down && !rests(facts.phase) {
@@ -128,7 +136,9 @@ fn goal_fits_phase(facts: &Facts, model: &Model) -> Check {
             facts.goal
         ));
     }
-    if facts.goal == FactGoal::Cycle && (rests(facts.phase) || facts.phase == FactPhase::Waiting) {
+    let is_down =
+        rests(facts.phase) || matches!(facts.phase, FactPhase::Waiting | FactPhase::Examining);
+    if facts.goal == FactGoal::Cycle && is_down {
         return fail(format!("{name} is down and is still to go down first"));
     }
     Ok(())
@@ -142,7 +152,7 @@ fn timer_fits_phase(scene: &Scene<'_>, view: &View<'_>, facts: &Facts) -> Check 
     let timeless = rests(facts.phase)
         || matches!(
             facts.phase,
-            FactPhase::Waiting | FactPhase::Running | FactPhase::Exited
+            FactPhase::Waiting | FactPhase::Examining | FactPhase::Running | FactPhase::Exited
         );
     if timeless && facts.deadline.is_some() {
         return fail(format!("{name} is {:?} and has a deadline", facts.phase));
@@ -306,7 +316,8 @@ fn concerns(scene: &Scene<'_>, name: &UnitName, before: &Facts, model: &Model) -
             .runs
             .get(run)
             .is_some_and(|record| record.unit == *name),
-        Event::GroupEmpty { unit }
+        Event::Examined { unit, .. }
+        | Event::GroupEmpty { unit }
         | Event::Said { unit, .. }
         | Event::OomKilled { unit }
         | Event::Limited { unit, .. }
@@ -316,7 +327,8 @@ fn concerns(scene: &Scene<'_>, name: &UnitName, before: &Facts, model: &Model) -
         | Event::ThawFailed { unit, .. } => scene.engine.id(name) == Some(*unit),
         // Its watchdog or its longest time to run may have passed as well, and the former is in no facts.
         Event::Tick => {
-            before.phase == FactPhase::Running || before.deadline.is_some_and(|at| at <= scene.now)
+            let is_overseen = is_up(before.phase) && before.phase != FactPhase::Exited;
+            is_overseen || before.deadline.is_some_and(|at| at <= scene.now)
         }
         Event::Request { .. } | Event::Detached { .. } => false,
         Event::Restored { .. } | Event::Resumed { .. } => true,

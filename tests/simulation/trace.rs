@@ -114,6 +114,11 @@ fn tell_event(event: &Event, names: &Names<'_>) -> String {
         Event::Thawed { unit } => format!("Thawed: {}", told(*unit, names)),
         Event::ThawFailed { unit, .. } => format!("ThawFailed: {}", told(*unit, names)),
         Event::Said { unit, word } => format!("{} says {word:?}", told(*unit, names)),
+        Event::Examined {
+            unit,
+            question,
+            truths,
+        } => format!("{}, question {question}: {truths:?}", told(*unit, names)),
         Event::GroupEmpty { unit } => format!("GroupEmpty of {}", told(*unit, names)),
         Event::OomKilled { unit } => format!("OomKilled in {}", told(*unit, names)),
         Event::Limited { unit, .. } => format!("Limited is {}", told(*unit, names)),
@@ -152,6 +157,9 @@ fn tell_effect(effect: &Effect, names: &Names<'_>) -> String {
             spawn.main_pid,
             spawn.result,
         ),
+        Effect::Examine { unit, question } => {
+            format!("examine {}, question {question}", told(*unit, names))
+        }
         Effect::FindMain { unit, run } => {
             format!(
                 "find the main process of {} for run {run}",
@@ -203,6 +211,9 @@ fn describe(unit: &Unit) -> String {
         if !list.is_empty() {
             let _ = write!(text, ", {word} {list:?}");
         }
+    }
+    for condition in &unit.conditions {
+        let _ = write!(text, ", {condition}");
     }
     if unit.start_limit.burst.is_some() || unit.start_limit.interval.is_some() {
         let _ = write!(text, ", {:?}", unit.start_limit);

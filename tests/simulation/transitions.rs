@@ -39,6 +39,7 @@ fn no_phase_is_deaf() {
                 | FactPhase::Completed
                 | FactPhase::Failed
                 | FactPhase::Waiting
+                | FactPhase::Examining
                 | FactPhase::Running
                 | FactPhase::Exited
         );

@@ -7,8 +7,8 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use diakonos::unit::{
-    Context, Exec, Install, KillMode, Kind, Oversight, Policy, Readiness, Restart, Service, Signal,
-    Span, StartLimit, Unit, UnitName, parse,
+    Condition, Context, Demand, Exec, Install, KillMode, Kind, Oversight, Policy, Readiness,
+    Restart, Service, Signal, Span, StartLimit, Test, Truth, Unit, UnitName, Weight, parse,
 };
 
 use crate::entropy::Entropy;
@@ -38,6 +38,7 @@ pub(crate) fn group(text: &str) -> Unit {
         before: Vec::new(),
         relations: None,
         start_limit: StartLimit::default(),
+        conditions: Box::default(),
         install: Install::default(),
         unhonoured: Vec::new(),
         service: None,
@@ -126,10 +127,23 @@ pub(crate) fn draw(entropy: &mut Entropy, index: usize, count: usize, edges: Edg
             burst: entropy.chance(80).then(|| entropy.between(0, 6)),
         };
     }
+    if entropy.chance(15) {
+        unit.conditions = draw_conditions(entropy);
+    }
     if !entropy.chance(8) {
         unit.service = Some(Box::new(draw_service(entropy)));
     }
     unit
+}
+
+fn draw_conditions(entropy: &mut Entropy) -> Box<[Condition]> {
+    let one = |entropy: &mut Entropy| Condition {
+        demand: entropy.pick(&[Demand::Condition, Demand::Condition, Demand::Assert]),
+        weight: entropy.pick(&[Weight::Each, Weight::Any]),
+        wanted: Truth::True,
+        test: Test::PathExists(PathBuf::from("/some/where")),
+    };
+    (0..entropy.between(1, 3)).map(|_| one(entropy)).collect()
 }
 
 fn draw_edge(entropy: &mut Entropy, unit: &mut Unit, index: usize, other: usize, edges: Edges) {

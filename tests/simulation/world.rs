@@ -7,9 +7,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use diakonos::engine::{
-    Ending, Event, FactRun, Moment, NoMain, Role, RunId, Spawn, Target, UnitId,
+    Ending, Event, FactRun, Moment, NoMain, QuestionId, Role, RunId, Spawn, Target, UnitId,
 };
-use diakonos::unit::{Kind, Signal, Unit, UnitName};
+use diakonos::unit::{Kind, Signal, Truth, Unit, UnitName};
 
 use crate::entropy::Entropy;
 use crate::life::{self, Birth, Course, Life, Temper};
@@ -194,6 +194,23 @@ impl World {
         self.processes.insert(pid, process);
         self.inbox.push(Event::Spawned { run, pid });
         self.advance(now);
+    }
+
+    /// `Examine`: a kind world is as everybody wants it.
+    pub(crate) fn examine(
+        &mut self,
+        entropy: &mut Entropy,
+        unit: &Unit,
+        (id, question): (UnitId, QuestionId),
+    ) {
+        let conditions = unit.conditions.iter();
+        let truths =
+            conditions.map(|_| Truth::from(self.mood == Mood::Kind || !entropy.chance(30)));
+        self.inbox.push(Event::Examined {
+            unit: id,
+            question,
+            truths: truths.collect(),
+        });
     }
 
     /// `FindMain`: the answer comes when it is known.
@@ -618,6 +635,7 @@ fn run_of(event: &Event) -> Option<RunId> {
         | Event::MainMissing { run, .. } => Some(*run),
         Event::Request { .. }
         | Event::Detached { .. }
+        | Event::Examined { .. }
         | Event::GroupEmpty { .. }
         | Event::OomKilled { .. }
         | Event::Limited { .. }

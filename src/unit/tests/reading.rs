@@ -119,7 +119,6 @@ fn what_is_not_acted_on_is_noted() {
         ("service", "RestartOnCalendar", 7),
         ("timer", "OnCalendar", 10),
         ("unit", "BindsTo", 2),
-        ("unit", "ConditionPathExists", 3),
         ("service", "StandardInput=\"socket\"", 8),
     ];
     let expected = expected.map(|(section, key, line)| (section, key.to_owned(), line));

@@ -25,9 +25,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use diakonos::engine::{
     Answer, Asker, Cause, Core, Effect, Ending, Engine, Event, Facts, Moment, Notice, Outcome,
-    RequestId, Role, RunId, Spawn, SpawnFailure, State, Target, Verb,
+    QuestionId, RequestId, Role, RunId, Spawn, SpawnFailure, State, Target, UnitId, Verb,
 };
-use diakonos::unit::{Service, Unit};
+use diakonos::unit::{Service, Truth, Unit};
 
 use crate::units::name;
 
@@ -47,6 +47,8 @@ pub(crate) struct Stage {
     crowded: BTreeSet<String>,
     next_request: u64,
     next_pid: u32,
+    /// Questions that nobody has answered.
+    questions: Vec<(UnitId, QuestionId)>,
 }
 
 pub(crate) fn signal(number: u8) -> Ending {
@@ -83,6 +85,7 @@ impl Stage {
             crowded: BTreeSet::new(),
             next_request: 1,
             next_pid: 500,
+            questions: Vec::new(),
         }
     }
 
@@ -101,11 +104,28 @@ impl Stage {
                     let unit = self.engine.unit(*unit).expect("a known unit");
                     self.watched.insert(unit.name.to_string());
                 }
+                Effect::Examine { unit, question } => self.questions.push((*unit, *question)),
                 _ => {}
             }
             self.effects.push(effect);
         }
         self.tell_empty_groups();
+    }
+
+    /// The oldest question is answered.
+    pub(crate) fn examined(&mut self, truths: &[Truth]) {
+        let (unit, question) = self.questions.remove(0);
+        let truths = truths.to_vec();
+        self.feed(Event::Examined {
+            unit,
+            question,
+            truths,
+        });
+    }
+
+    /// How many questions wait for their answers.
+    pub(crate) fn questions(&self) -> usize {
+        self.questions.len()
     }
 
     fn tell_empty_groups(&mut self) {
@@ -187,6 +207,7 @@ impl Stage {
         let saved: Vec<(Unit, Facts)> = ids.iter().map(told).collect();
         self.engine = Engine::new(2);
         self.watched.clear();
+        self.questions.clear();
         for (unit, facts) in &saved {
             let (unit, facts) = (Box::new(unit.clone()), Box::new(facts.clone()));
             let next = None;
