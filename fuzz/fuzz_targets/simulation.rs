@@ -11,6 +11,8 @@
 mod chain;
 #[path = "../../tests/simulation/entropy.rs"]
 mod entropy;
+#[path = "../../tests/simulation/foresight.rs"]
+mod foresight;
 #[path = "../../tests/simulation/game.rs"]
 mod game;
 #[path = "../../tests/simulation/grammar.rs"]
@@ -25,6 +27,8 @@ mod rules;
 mod shorten;
 #[path = "../../tests/simulation/sweep.rs"]
 mod sweep;
+#[path = "../../tests/simulation/ties.rs"]
+mod ties;
 #[path = "../../tests/simulation/trace.rs"]
 mod trace;
 #[path = "../../tests/simulation/units.rs"]

@@ -9,7 +9,7 @@ use pico_args::Arguments;
 
 use super::exit::Failure;
 use super::style::{ColorChoice, Palette};
-use super::table::{self, Choice, Count, GLOBAL, Row};
+use super::table::{self, Choice, Count, GLOBAL, Row, Times};
 use super::text::clean;
 
 /// The most words that a command line may have.
@@ -43,6 +43,12 @@ impl Given {
     pub(super) fn value(&self, long: &str) -> Option<&str> {
         let found = self.values.iter().find(|(key, _)| *key == long)?;
         Some(&found.1)
+    }
+
+    /// The values of an option that may be given several times, in their order.
+    pub(super) fn all(&self, long: &str) -> Vec<String> {
+        let mine = self.values.iter().filter(|(key, _)| *key == long);
+        mine.map(|(_, value)| value.clone()).collect()
     }
 
     /// The value of an option that is a number, and at most `max`.
@@ -102,14 +108,12 @@ pub(super) fn parse(words: Vec<OsString>) -> Result<Wish, Failure> {
     };
     let mut options = pico(&mut words, row.options);
     for option in row.options.iter().filter(|option| option.takes_value()) {
-        let mut found = values(&mut options, option)?;
-        match found.len() {
-            0 => {}
-            1 => given
-                .values
-                .extend(found.pop().map(|value| (option.long, value))),
-            _ => return Err(Failure::usage(format!("{} is given twice", option.long))),
+        let found = values(&mut options, option)?;
+        if found.len() > 1 && option.times == Times::Once {
+            return Err(Failure::usage(format!("{} is given twice", option.long)));
         }
+        let found = found.into_iter().map(|value| (option.long, value));
+        given.values.extend(found);
     }
     for option in row.options.iter().filter(|option| !option.takes_value()) {
         if flag(&mut options, option) {
@@ -138,12 +142,39 @@ fn split(words: Vec<OsString>) -> Result<(Vec<String>, Vec<String>), Failure> {
         })?;
         texts.push(text);
     }
+    if let Some(place) = program_place(&texts) {
+        let after = texts.split_off(place);
+        return Ok((texts, after));
+    }
     let mut after = Vec::new();
     if let Some(place) = texts.iter().position(|word| word == "--") {
         after = texts.split_off(place);
         after.remove(0);
     }
     Ok((texts, after))
+}
+
+/// Where the program's own words begin, of a command that takes a program and is given it without `--`.
+fn program_place(words: &[String]) -> Option<usize> {
+    let mut row: Option<&Row> = None;
+    let mut words = words.iter().enumerate();
+    while let Some((place, word)) = words.next() {
+        let own = row.map_or(&[][..], |row| row.options);
+        let mut options = own.iter().chain(GLOBAL);
+        if word == "--" {
+            return None;
+        } else if is_option(word) {
+            let names = |option: &&Choice| option.long == word || option.short == word;
+            if options.find(names).is_some_and(Choice::takes_value) {
+                words.next();
+            }
+        } else if row.is_some() {
+            return Some(place);
+        } else {
+            row = Some(table::find(word).filter(|row| row.count == Count::Program)?);
+        }
+    }
+    None
 }
 
 fn without_command(
@@ -280,6 +311,7 @@ fn check_count(given: &Given) -> Result<(), Failure> {
         Count::AtLeastOr(least, flag) if given.flag(flag) => (least - 1, least - 1),
         Count::AtLeastOr(least, _) => (least, usize::MAX),
         Count::AtMost(most) => (0, most),
+        Count::Program => (1, usize::MAX),
     };
     let usage = format!("usage: diakonos {} {}", row.name, row.arguments);
     if number < least {
@@ -351,6 +383,23 @@ mod tests {
         assert_eq!(given("ls").row.name, "list");
         assert_eq!(given("start -- -odd").arguments, ["-odd"]);
         assert_eq!(given("stop --all").arguments, Vec::<String>::new());
+    }
+
+    #[test]
+    fn from_the_program_on_nothing_is_an_option() {
+        let words =
+            given("--color never run --name a -p A=1 --property=B=2 sh -c x --name -h -- y");
+        assert_eq!(
+            words.arguments,
+            ["sh", "-c", "x", "--name", "-h", "--", "y"]
+        );
+        assert_eq!(words.value("--name"), Some("a"));
+        assert_eq!(words.all("--property"), ["A=1", "B=2"]);
+        let words = given("run --wait -- -odd -- y");
+        assert_eq!(words.arguments, ["-odd", "--", "y"]);
+        assert!(words.flag("--wait"));
+        assert!(refused("run --wiat x").contains("did you mean --wait?"));
+        assert!(refused("run --name a").contains("needs"));
     }
 
     #[test]

@@ -36,6 +36,11 @@ pub(super) fn meant(place: &Place, arguments: &[String]) -> Result<Meant, Failur
     if arguments.is_empty() && path.directories.len() > 1 {
         path.directories.retain(|folder| *folder != own);
     }
+    if arguments.is_empty() {
+        // What was run by itself belongs to nobody's set of services.
+        let transient = place.home.transient();
+        path.directories.retain(|folder| *folder != transient);
+    }
     let startable = Startable::of(place, &path);
     let known: Vec<&str> = startable.names.iter().map(UnitName::as_str).collect();
     if arguments.is_empty() {
@@ -113,6 +118,24 @@ pub(super) fn with_dependencies(place: &Place, names: &[String]) -> Vec<String> 
         }
     }
     members
+}
+
+/// The unit whose end is waited for: one of those that are started.
+pub(super) fn exit_with(name: &str, members: &[String]) -> Result<String, Failure> {
+    let name = super::commands::checked_names(&[name.to_owned()])?
+        .pop()
+        .unwrap_or_default();
+    if members.contains(&name) {
+        return Ok(name);
+    }
+    let near = unit::nearest(&name, members.iter().map(String::as_str));
+    let failure = Failure::usage(format!(
+        "--exit-with {name}: it is not among what is started"
+    ));
+    Err(match near {
+        Some(near) => failure.hint(format!("did you mean {near}?")),
+        None => failure.hint("it must be one of the units named, or one that they depend on"),
+    })
 }
 
 /// What `up` has started, and what it knows of it.

@@ -108,6 +108,14 @@ pub struct View {
     filter: Filter,
     /// The line that a piece was printed of and whose rest did not come yet.
     divided: Option<Divided>,
+    marks: Marks,
+}
+
+/// Whether it is shown where a run begins and ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Marks {
+    Shown,
+    Hidden,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -138,7 +146,17 @@ impl View {
             names,
             filter: options.filter,
             divided: None,
+            marks: Marks::Shown,
         })
+    }
+
+    /// Only what the services print.
+    #[must_use]
+    pub fn without_marks(self) -> Self {
+        Self {
+            marks: Marks::Hidden,
+            ..self
+        }
     }
 
     /// The logs may have changed.
@@ -201,7 +219,7 @@ impl View {
                 let text = painter.paint(Shade::Notice, &String::from_utf8_lossy(bytes));
                 writeln!(output, "{text}")
             }
-            Content::Mark(_) if self.filter.run.is_some() => Ok(()),
+            Content::Mark(_) if self.filter.run.is_some() || self.marks == Marks::Hidden => Ok(()),
             Content::Mark(mark) => {
                 self.begin_line(place, painter, output)?;
                 let text = painter.paint(Shade::Mark, &mark_text(run, *mark));

@@ -7,6 +7,7 @@
 mod args;
 mod attentive;
 mod autostart;
+mod blame;
 mod client;
 mod commands;
 mod definitions;

@@ -37,6 +37,9 @@ impl Place {
             folders.push(PathBuf::from(DEFAULT_FOLDER));
         }
         folders.push(home.services());
+        if home.transient().is_dir() {
+            folders.push(home.transient());
+        }
         let mut directories = Vec::new();
         for folder in folders {
             let text = absolute(&folder)?;

@@ -135,6 +135,7 @@ fn unknown_whether(command: &Command) -> Option<(String, String)> {
         }
         Command::List
         | Command::Status { .. }
+        | Command::Plan { .. }
         | Command::Start { .. }
         | Command::Stop { .. }
         | Command::Restart { .. }

@@ -12,8 +12,11 @@ const SANDBOX_PATH: &str = "^-?\\+?[/%]";
 const OPTIONAL_PATH: &str = "^-?[/%]";
 /// Specifiers may stand in it; it ends with an `@` only where it is a template, which cannot be named.
 const NAME: &str = "^[A-Za-z0-9:_\\\\%-]([A-Za-z0-9:_.\\\\@%-]*[A-Za-z0-9:_.\\\\%-])?$";
-const SPAN: &str = "^\\s*(infinity|([0-9]*\\.?[0-9]*\\s*(ns|nsec|us|usec|\u{b5}s|\u{3bc}s|ms|msec|\
-                    s|sec|seconds?|m|min|minutes?|h|hr|hours?|d|days?|w|weeks?|M|months?|y|years?)?\\s*)+)\\s*$";
+/// Each number is followed by its unit or by a blank: with one way only to read a text, a wrong one is refused as
+/// quickly as a right one is matched.
+const SPAN: &str = "^\\s*(infinity\\s*|([0-9.]+\\s*(ns|nsec|us|usec|\u{b5}s|\u{3bc}s|ms|msec|\
+                    s|sec|seconds?|m|min|minutes?|h|hr|hours?|d|days?|w|weeks?|M|months?|y|years?)\\s*|\
+                    [0-9.]+\\s+)*([0-9.]+)?)$";
 const SIZE: &str = "^\\s*[0-9]+(\\.[0-9]*)?\\s*[KMGTPEB]?\\s*$";
 const MEMORY: &str = "^(infinity|\\+?[0-9]+%|\\s*[0-9]+(\\.[0-9]*)?\\s*[KMGTPEB]?\\s*)$";
 const SIGNAL: &str = "^([0-9]+|([Ss][Ii][Gg])?[A-Za-z][A-Za-z0-9]*([+-][0-9]+)?)$";

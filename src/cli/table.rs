@@ -3,8 +3,8 @@
 
 use super::args::Given;
 use super::commands::{
-    cat, check, daemon, diff, edit, enable, events, freeze, help, list, logs, probe, scale, schema,
-    set, show, startup, status, tree, up, upgrade, verbs, why,
+    blame, cat, check, daemon, diff, edit, enable, events, freeze, help, list, logs, plan, probe,
+    run, scale, schema, set, show, startup, status, tree, up, upgrade, verbs, why,
 };
 use super::exit::{Exit, Failure};
 
@@ -70,6 +70,8 @@ pub(super) enum Count {
     /// At least so many, unless this flag stands for all.
     AtLeastOr(usize, &'static str),
     AtMost(usize),
+    /// A program and its arguments: from the first of them on, nothing is an option of ours.
+    Program,
 }
 
 /// One option.
@@ -83,6 +85,14 @@ pub(super) struct Choice {
     pub(super) value: &'static str,
     /// Empty: the option is between this program and itself, and no help names it.
     pub(super) help: &'static str,
+    pub(super) times: Times,
+}
+
+/// How often an option may be given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Times {
+    Once,
+    Often,
 }
 
 impl Choice {
@@ -92,6 +102,7 @@ impl Choice {
             long,
             value: "",
             help,
+            times: Times::Once,
         }
     }
 
@@ -106,6 +117,20 @@ impl Choice {
             long,
             value,
             help,
+            times: Times::Once,
+        }
+    }
+
+    /// The same, as often as it is needed.
+    pub(super) const fn values(
+        short: &'static str,
+        long: &'static str,
+        value: &'static str,
+        help: &'static str,
+    ) -> Self {
+        Self {
+            times: Times::Often,
+            ..Self::value(short, long, value, help)
         }
     }
 
@@ -135,6 +160,7 @@ pub(super) const COMMANDS: &[&Row] = &[
     &verbs::RESTART,
     &verbs::RELOAD,
     &up::ROW,
+    &run::ROW,
     &enable::ENABLE,
     &enable::DISABLE,
     &verbs::SIGNAL,
@@ -147,7 +173,9 @@ pub(super) const COMMANDS: &[&Row] = &[
     &why::ROW,
     &logs::ROW,
     &events::ROW,
+    &blame::ROW,
     &tree::ROW,
+    &plan::ROW,
     &check::ROW,
     &cat::ROW,
     &show::ROW,

@@ -147,7 +147,7 @@ pub(super) fn hopeless(unit: &UnitName, refusal: &Refusal) -> UnitResult {
     spoiled(unit, error)
 }
 
-fn refused(refusal: &Refusal) -> WireError {
+pub(super) fn refused(refusal: &Refusal) -> WireError {
     let kind = match refusal {
         Refusal::Cycle(_)
         | Refusal::Missing { .. }

@@ -127,6 +127,12 @@ impl Home {
         self.root.join("services")
     }
 
+    /// The units that command lines have described.
+    #[must_use]
+    pub fn transient(&self) -> PathBuf {
+        self.root.join("transient")
+    }
+
     /// The list of units that start with the daemon.
     #[must_use]
     pub fn enabled(&self) -> PathBuf {

@@ -18,7 +18,7 @@ use super::instances::{Counts, Over};
 use super::loader::{Among, Loaded, Loader, Reading};
 use super::session::Heard;
 use super::sources::{SessionId, Source};
-use super::{answer, status, text};
+use super::{answer, planning, status, text};
 
 /// What a command comes to.
 enum Course {
@@ -95,9 +95,10 @@ impl Daemon {
 
     /// The search path of a request always ends with the user's own units.
     pub(super) fn with_home(&self, mut directories: Vec<PathBuf>) -> SearchPath {
-        let own = self.home.services();
-        if !directories.contains(&own) {
-            directories.push(own);
+        for own in [self.home.services(), self.home.transient()] {
+            if !directories.contains(&own) {
+                directories.push(own);
+            }
         }
         SearchPath { directories }
     }
@@ -144,11 +145,18 @@ impl Daemon {
             Command::Reload { names } => now_finished(Verb::Reload, known(names)?),
             Command::Freeze { names } => now_finished(Verb::Freeze, known(names)?),
             Command::Thaw { names } => now_finished(Verb::Thaw, known(names)?),
-            Command::Reset { names } => now_finished(Verb::Reset, known(names)?),
+            Command::Reset { names } => {
+                let loaded = known(self.with_transient(names))?;
+                now_finished(Verb::Reset, self.without_cleared(loaded))
+            }
             Command::Signal { names, signal } => now_finished(Verb::Signal(signal), known(names)?),
             Command::Set { names, settings } => {
                 let targets = loader.resolve(names, Among::Loaded)?;
                 Course::Answer(self.set(&targets, &settings)?)
+            }
+            Command::Plan { names, wish } => {
+                let steps = planning::plan(&self.engine, &loader, names, wish)?;
+                Course::Answer(Final::Plan(steps))
             }
             Command::Definitions { names } => {
                 let targets = loader.resolve(names, Among::Loaded)?;
@@ -369,6 +377,6 @@ fn log_answer(last: Final) {
                 }
             }
         }
-        Final::Units(_) | Final::Daemon(_) | Final::Said(_) => {}
+        Final::Units(_) | Final::Daemon(_) | Final::Plan(_) | Final::Said(_) => {}
     }
 }

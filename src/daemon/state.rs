@@ -505,8 +505,8 @@ mod tests {
             failure: None,
             main_ending: None,
             watchdog_ms: None,
-            monitor: None,
             runtime_due: None,
+            monitor: None,
         };
         Saved {
             facts,

@@ -61,6 +61,11 @@ pub enum Command {
         name: String,
         count: u32,
     },
+    /// Say what a wish would do, and do nothing.
+    Plan {
+        names: Vec<String>,
+        wish: Planned,
+    },
     /// Change limits of services that run; each setting is a `KEY=VALUE`, at least one.
     Set {
         names: Vec<String>,
@@ -93,6 +98,50 @@ pub enum Scope {
     All,
     /// `--if-running`: those that are down stay down.
     Running,
+}
+
+/// The wishes that can be planned: those that may concern more than the units that are named, and `reload`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Planned {
+    Start,
+    Stop,
+    Restart(Scope),
+    Reload,
+}
+
+impl Planned {
+    #[must_use]
+    pub fn verb(self) -> Verb {
+        match self {
+            Self::Start => Verb::Start,
+            Self::Stop => Verb::Stop,
+            Self::Restart(scope) => Verb::Restart(scope),
+            Self::Reload => Verb::Reload,
+        }
+    }
+
+    /// The word on the command line and on the wire.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Start => "start",
+            Self::Stop => "stop",
+            Self::Restart(_) => "restart",
+            Self::Reload => "reload",
+        }
+    }
+
+    /// The wish of this word; a restart is of all that are named.
+    #[must_use]
+    pub fn of(word: &str) -> Option<Self> {
+        let all = [
+            Self::Start,
+            Self::Stop,
+            Self::Restart(Scope::All),
+            Self::Reload,
+        ];
+        all.into_iter().find(|wish| wish.word() == word)
+    }
 }
 
 /// What the engine is asked to do with exactly named units.

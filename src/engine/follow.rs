@@ -7,12 +7,12 @@
 
 use std::collections::BTreeSet;
 
-use super::atoms::Occasion;
+use super::atoms::{ATOMS, Atom, Occasion, neighbours};
 use super::graph::Rare;
 use super::job::{Deed, Job};
 use super::monitor::Monitor;
 use super::phase::Goal;
-use super::plan::Because;
+use super::plan::Step;
 use super::request::Wish;
 use super::stage::{Guard, Stage};
 use super::{Cause, Engine, FactPhase, Impossible, Mode, RunResult, UnitId, restart, unfit};
@@ -55,8 +55,10 @@ impl Engine {
             Loss::Final => Job::Stop,
             Loss::Passing => Job::TryRestart,
         };
-        if let Some(name) = self.name(to) {
-            self.plan_alone(unit, job, &Cause::BindsTo(name));
+        let Some(name) = self.name(to) else { return };
+        let cause = Cause::BindsTo(name);
+        if !self.plan_alone(unit, job, &cause) {
+            self.plan_alone(unit, Job::Stop, &cause);
         }
     }
 
@@ -170,25 +172,53 @@ impl Engine {
         let Some(name) = self.name(unit).filter(|_| self.mode == Mode::Serving) else {
             return;
         };
-        let barred = self.led_here(unit);
+        let edges = self.graph.of(unit);
+        let atoms = ATOMS.iter().filter(|atom| atom.on == occasion);
+        let handlers = atoms.flat_map(|atom| {
+            let handlers = neighbours(edges, atom.along).iter();
+            handlers.map(move |handler| (*handler, atom))
+        });
+        let handlers: Vec<(UnitId, &Atom)> = handlers.collect();
+        for (handler, atom) in handlers {
+            let monitor = Monitor {
+                unit: name.clone(),
+                result,
+            };
+            self.start_handler(unit, (handler, atom), monitor);
+        }
+    }
+
+    fn start_handler(&mut self, unit: UnitId, (handler, atom): (UnitId, &Atom), monitor: Monitor) {
+        let past = self.led_here(unit);
+        let fits = self
+            .service(handler)
+            .is_some_and(|service| unfit(service.newest()).is_none());
+        if !fits || past.contains(&handler) {
+            return;
+        }
         let stage = Stage::default();
-        let plan = self
-            .planner(&stage, None)
-            .bar(barred)
-            .following(unit, occasion);
-        let Ok(plan) = plan else { return };
-        self.carry_out(&plan, &Cause::Ordered);
-        for step in &plan.steps {
-            let is_first = matches!(step.because, Because::Edge(atom, _) if atom.on == occasion);
-            let begins = matches!(step.deed, Deed::Start | Deed::StartAfter);
-            if let Some(service) = self.service_mut(step.unit)
-                && is_first
-                && begins
-            {
-                let unit = name.clone();
-                service.monitor = Some(Box::new(Monitor { unit, result }));
-                self.changed.insert(step.unit);
+        let planner = self.planner(&stage, None).bar(past.clone());
+        let Ok(plan) = planner.wished(&[(handler, atom.tells)]) else {
+            return;
+        };
+        let begins = |step: &&Step| matches!(step.deed, Deed::Start | Deed::StartAfter);
+        let begun: Vec<UnitId> = plan.steps.iter().filter(begins).map(|s| s.unit).collect();
+        // What it needs counts as much as the handler itself.
+        if begun.iter().any(|one| past.contains(one)) {
+            return;
+        }
+        let cause = (atom.because)(monitor.unit.clone());
+        self.carry_out(&plan, &cause);
+        for one in &begun {
+            if let Some(service) = self.service_mut(*one) {
+                service.led_by = Some(unit);
             }
+        }
+        if begun.contains(&handler)
+            && let Some(service) = self.service_mut(handler)
+        {
+            service.monitor = Some(Box::new(monitor));
+            self.changed.insert(handler);
         }
     }
 
@@ -197,11 +227,10 @@ impl Engine {
     fn led_here(&self, unit: UnitId) -> BTreeSet<UnitId> {
         let mut seen = BTreeSet::from([unit]);
         let mut at = unit;
-        while let Some(before) = self.service(at).and_then(|s| s.monitor.as_deref())
-            && let Some(id) = self.id(&before.unit)
-            && seen.insert(id)
+        while let Some(before) = self.service(at).and_then(|service| service.led_by)
+            && seen.insert(before)
         {
-            at = id;
+            at = before;
         }
         seen
     }
@@ -219,13 +248,16 @@ impl Engine {
         }
     }
 
-    /// Carries out what one unit is told without a wish, and all that this brings along.
-    fn plan_alone(&mut self, unit: UnitId, job: Job, cause: &Cause) {
+    /// Carries out what one unit is told without a wish, and all that this brings along. `false`: it contradicts
+    /// itself.
+    fn plan_alone(&mut self, unit: UnitId, job: Job, cause: &Cause) -> bool {
         let stage = Stage::default();
         let plan = self.planner(&stage, None).wished(&[(unit, job)]);
-        if let Ok(plan) = plan {
-            self.carry_out(&plan, cause);
+        match plan {
+            Ok(plan) => self.carry_out(&plan, cause),
+            Err(_) => return false,
         }
+        true
     }
 
     /// Why a person's wish leaves this unit as it is.

@@ -25,6 +25,7 @@ mod event;
 mod examine;
 mod facts;
 mod follow;
+mod forget;
 mod freeze;
 mod graph;
 mod happening;
@@ -60,7 +61,7 @@ mod view;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 pub use cell::{Action, Input, action};
-pub use command::{Asker, Command, Scope, Verb, Wait};
+pub use command::{Asker, Command, Planned, Scope, Verb, Wait};
 pub use effect::{
     Answer, Change, Effect, Impossible, Notice, Outcome, Refusal, Retry, Role, RunResult, Spawn,
     Taken, Target,
@@ -250,6 +251,7 @@ impl Engine {
             Event::Thawed { unit } => self.on_thawed(unit),
             Event::ThawFailed { unit, reason } => self.on_thaw_failed(unit, &reason),
             Event::Restored { unit, next, facts } => return self.on_restored((unit, next), &facts),
+            Event::Forgotten { unit } => self.on_forgotten(unit),
             Event::Tick => self.on_tick(),
         }
         // What comes of it from here on follows from what it has marked.

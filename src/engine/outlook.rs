@@ -124,16 +124,16 @@ impl Engine {
         let texts = texts.filter_map(|left_out| left_out.text(|unit| ground.name(unit)));
         outlook.left_out.extend(texts);
         if verb == Verb::Reload {
-            self.foresee_reload(&units, &mut outlook);
+            self.foresee_reload(ground, &units, &mut outlook);
         } else {
-            self.foresee_nothing(ground, (&units, &plan), &mut outlook);
+            self.foresee_nothing(&wish, ground, (&units, &plan), &mut outlook);
         }
         Ok(outlook)
     }
 
-    fn foresee_reload(&self, units: &[UnitId], outlook: &mut Outlook) {
+    fn foresee_reload(&self, ground: Ground<'_>, units: &[UnitId], outlook: &mut Outlook) {
         for unit in units {
-            let Some(name) = self.name(*unit) else {
+            let Some(name) = ground.name(*unit) else {
                 continue;
             };
             match self.reloading_of(*unit) {
@@ -157,6 +157,7 @@ impl Engine {
     /// Those that were named and have nothing to do.
     fn foresee_nothing(
         &self,
+        wish: &Wish,
         ground: Ground<'_>,
         (units, plan): (&[UnitId], &Plan),
         outlook: &mut Outlook,
@@ -169,9 +170,11 @@ impl Engine {
             .collect();
         for unit in units.iter().filter(|unit| !busy.contains(unit)) {
             let state = self.service(*unit).map_or(State::Stopped, |s| s.state());
-            if let Some(name) = ground.name(*unit) {
-                outlook.untouched.push((name, Untouched::Is(state)));
-            }
+            let refused = ground.stage.not_by_hand(self, wish, *unit);
+            let why = refused.map_or(Untouched::Is(state), Untouched::Impossible);
+            outlook
+                .untouched
+                .extend(ground.name(*unit).map(|name| (name, why)));
         }
     }
 }
@@ -245,7 +248,14 @@ impl<'a> Sorter<'a> {
                 break;
             };
             numbers.insert(at, prospects.len());
-            prospects.extend(self.prospect(*node, before.iter().filter_map(|at| numbers.get(at))));
+            prospects.extend(
+                self.prospect(
+                    *node,
+                    nearest(before, &ahead)
+                        .iter()
+                        .filter_map(|at| numbers.get(at)),
+                ),
+            );
             for next in behind.get(at).into_iter().flatten() {
                 if let Some(left) = open.get_mut(*next) {
                     *left -= 1;
@@ -289,7 +299,9 @@ impl<'a> Sorter<'a> {
             Act::Start => {
                 let first = edges.after.iter();
                 let first = first.flat_map(|first| [(*first, Act::Stop), (*first, Act::Start)]);
-                first.chain(stops).chain([(unit, Act::Stop)]).collect()
+                let beside = edges.rare().opponents().map(|other| (other, Act::Stop));
+                let first = first.chain(stops).chain(beside);
+                first.chain([(unit, Act::Stop)]).collect()
             }
             Act::Keep | Act::Reload => Vec::new(),
         }
@@ -334,4 +346,16 @@ impl<'a> Sorter<'a> {
             Act::Keep | Act::Reload => Vec::new(),
         }
     }
+}
+
+/// Those of `before` that none of the others waits for itself: the rest goes without saying.
+fn nearest(before: &[usize], ahead: &[Vec<usize>]) -> Vec<usize> {
+    let behind_others: BTreeSet<usize> = before
+        .iter()
+        .filter_map(|at| ahead.get(*at))
+        .flatten()
+        .copied()
+        .collect();
+    let before = before.iter().copied();
+    before.filter(|at| !behind_others.contains(at)).collect()
 }

@@ -363,8 +363,12 @@ impl<'p, 'a> Attempt<'p, 'a> {
 
     fn tell_neighbours(&mut self, unit: UnitId, occasions: &[Occasion], bond: Bond) {
         let edges = self.planner.ground.graph().of(unit);
+        // Whoever was started since in place of one that is not started now stays.
+        let is_started = self.is_done(unit, Job::Start);
+        let ousts = |atom: &Atom| atom.on != Occasion::Stop && atom.tells == Job::Stop;
         for occasion in occasions.iter().rev() {
-            for atom in ATOMS.iter().rev().filter(|atom| atom.on == *occasion) {
+            let atoms = ATOMS.iter().rev().filter(|atom| atom.on == *occasion);
+            for atom in atoms.filter(|atom| !(is_started && ousts(atom))) {
                 for neighbour in neighbours(edges, atom.along).iter().rev() {
                     let call = Call {
                         unit: *neighbour,

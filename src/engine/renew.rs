@@ -40,6 +40,7 @@ impl Engine {
         }
         *service.unit = renewed;
         self.changed.insert(unit);
+        self.work.insert(unit);
         self.batch.push(Effect::Renew { unit, request });
         if let Some(limit) = limit {
             self.limit_life(unit, limit);

@@ -42,6 +42,7 @@ impl Engine {
                 .timers
                 .get(id)
                 .or(self.runtimes.get(id))
+                .or(self.upholds.get(id))
                 .filter(|_| frozen.is_none()),
             awaits: self.awaits(id),
             waits_for: self.waits_for(id),
@@ -189,6 +190,15 @@ impl Engine {
             self.changed.insert(*id);
         }
         self.rebuild_graph();
+        let led = self.services.iter().filter_map(|(unit, service)| {
+            let by = self.names.get(&service.monitor.as_ref()?.unit)?;
+            Some((*unit, *by))
+        });
+        for (unit, by) in led.collect::<Vec<_>>() {
+            if let Some(service) = self.service_mut(unit) {
+                service.led_by = Some(by);
+            }
+        }
     }
 
     fn oversee_again(&mut self, id: UnitId, facts: &Facts) {

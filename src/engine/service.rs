@@ -56,6 +56,8 @@ pub(super) struct Service {
     pub(super) told: Option<UnitId>,
     /// Whose end has started it, for as long as nobody else starts it.
     pub(super) monitor: Option<Box<Monitor>>,
+    /// The same, also where the start was only part of what that brought along.
+    pub(super) led_by: Option<UnitId>,
 }
 
 /// What a service has said of the reload that its commands are at.
@@ -93,6 +95,7 @@ impl Service {
             reload: Reload::Silent,
             told: None,
             monitor: None,
+            led_by: None,
         }
     }
 

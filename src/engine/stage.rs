@@ -24,23 +24,27 @@ pub(super) struct Stage {
     outdated: BTreeSet<UnitId>,
     /// What those defined here may not be asked by a person, where there is anything.
     guarded: BTreeMap<UnitId, Guard>,
-    /// Whether one of them is to start others by its end: these are to be known to a successor, too.
-    has_handlers: bool,
+    /// Those that start others by their end: these others are to be known to a successor, too.
+    monitored: Vec<UnitId>,
 }
 
-/// `RefuseManualStart=` and `RefuseManualStop=`.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Guard {
-    pub(super) start: bool,
-    pub(super) stop: bool,
+/// `RefuseManualStart=` and `RefuseManualStop=`: what a person may not ask.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Guard {
+    Nothing,
+    Start,
+    Stop,
+    Both,
 }
 
 impl Guard {
     pub(super) fn of(unit: &Unit) -> Self {
         let relations = unit.relations();
-        Self {
-            start: relations.refuse_manual_start,
-            stop: relations.refuse_manual_stop,
+        match (relations.refuse_manual_start, relations.refuse_manual_stop) {
+            (false, false) => Self::Nothing,
+            (true, false) => Self::Start,
+            (false, true) => Self::Stop,
+            (true, true) => Self::Both,
         }
     }
 
@@ -49,22 +53,27 @@ impl Guard {
         let Asker::Client { .. } = wish.by else {
             return None;
         };
-        let (starts, stops) = match wish.verb {
-            Verb::Start => (true, false),
-            Verb::Stop => (false, true),
-            Verb::Restart(_) => (true, true),
-            Verb::Reload
-            | Verb::Renew
-            | Verb::Reset
-            | Verb::Signal(_)
-            | Verb::Freeze
-            | Verb::Thaw
-            | Verb::Shutdown => (false, false),
-        };
-        if starts && self.start {
-            return Some(Impossible::ManualStart);
+        match (wish.verb, self) {
+            (Verb::Start | Verb::Restart(_), Self::Start | Self::Both) => {
+                Some(Impossible::ManualStart)
+            }
+            (Verb::Stop | Verb::Restart(_), Self::Stop | Self::Both) => {
+                Some(Impossible::ManualStop)
+            }
+            (
+                Verb::Start
+                | Verb::Stop
+                | Verb::Restart(_)
+                | Verb::Reload
+                | Verb::Renew
+                | Verb::Reset
+                | Verb::Signal(_)
+                | Verb::Freeze
+                | Verb::Thaw
+                | Verb::Shutdown,
+                _,
+            ) => None,
         }
-        (stops && self.stop).then_some(Impossible::ManualStop)
     }
 }
 
@@ -95,11 +104,13 @@ impl Stage {
                 stage.named.insert(id, unit.name.clone());
             }
             let relations = unit.relations();
-            if relations.refuse_manual_start || relations.refuse_manual_stop {
-                stage.guarded.insert(id, Guard::of(unit));
+            let guard = Guard::of(unit);
+            if guard != Guard::Nothing {
+                stage.guarded.insert(id, guard);
             }
-            stage.has_handlers |=
-                !relations.on_failure.is_empty() || !relations.on_success.is_empty();
+            if !relations.on_failure.is_empty() || !relations.on_success.is_empty() {
+                stage.monitored.push(id);
+            }
             newest.insert(id, unit);
         }
         let units: Vec<(UnitId, &Unit)> = newest.into_iter().collect();
@@ -166,7 +177,7 @@ impl Engine {
                 .all(|(name, id)| self.id(name) == Some(*id)),
             "new units get the ids that were planned with"
         );
-        if stage.has_handlers {
+        if !stage.monitored.is_empty() {
             self.changed.extend(stage.new.values());
         }
         let redefined = stage.redefined.iter().copied();

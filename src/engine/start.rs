@@ -31,6 +31,7 @@ impl Engine {
             );
             if !is_sequel {
                 service.monitor = None;
+                service.led_by = None;
             }
             service.origin = Some(cause.clone());
         }

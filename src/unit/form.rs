@@ -175,7 +175,8 @@ impl Form {
         }
     }
 
-    fn is_list(self) -> bool {
+    /// Whether it takes several values, each by itself.
+    pub(super) fn is_list(self) -> bool {
         matches!(
             self,
             Self::Spans

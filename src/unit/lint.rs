@@ -77,19 +77,17 @@ fn unordered(unit: &Unit) -> Vec<Warning> {
     for (relation, name) in
         named.filter(|(_, name)| !after.contains(name) && !before.contains(name))
     {
-        let (verb, then) = match relation {
-            Relation::Requires => ("requires", "may be up before that one has failed"),
-            Relation::BindsTo => ("is bound to", "may be up before that one has failed"),
-            Relation::Requisite => (
-                "has as requisite",
-                "fails even if that one is just starting",
-            ),
+        let verb = match relation {
+            Relation::Requires => "requires",
+            Relation::BindsTo => "is bound to",
+            Relation::Requisite => "has as requisite",
             _ => continue,
         };
         warnings.push(Warning {
             spot: Spot::name(relation.key(), name),
             message: format!(
-                "`{}` {verb} `{name}` and does not wait for it: it {then}",
+                "`{}` {verb} `{name}` and does not wait for it: it may be up before that one \
+                 has failed",
                 unit.name
             ),
             hint: format!("add After = [\"{name}\"]"),

@@ -5,6 +5,7 @@
 
 mod call_names;
 mod capability;
+mod compose;
 mod condition;
 mod difference;
 mod environment;
@@ -49,6 +50,7 @@ mod value;
 pub mod words;
 
 pub use capability::Capabilities;
+pub use compose::{Unclear, Wording, compose};
 pub use condition::{Condition, Demand, Test, Truth, Weight};
 pub use difference::{Difference, differences, plain, properties};
 pub use environment::{EnvironmentError, EnvironmentFault, parse_environment_file};

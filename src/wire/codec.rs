@@ -5,7 +5,7 @@
 
 use miniserde::{Deserialize, Serialize, json};
 
-use crate::engine::{Command, Scope, Wait};
+use crate::engine::{Command, Planned, Scope, Wait};
 use crate::unit::{INSTANCES_MAX, Signal};
 
 use super::parse::{Bounds, at_most, parse, required};
@@ -49,6 +49,7 @@ struct WireRequest {
     directories: Option<Vec<String>>,
     wait: Option<String>,
     scope: Option<String>,
+    of: Option<String>,
     signal: Option<i32>,
     first_asked_ms: Option<u64>,
     settings: Option<Vec<String>>,
@@ -62,6 +63,7 @@ const NO_REQUEST: WireRequest = WireRequest {
     directories: None,
     wait: None,
     scope: None,
+    of: None,
     signal: None,
     first_asked_ms: None,
     settings: None,
@@ -169,6 +171,14 @@ fn flatten(command: &Command) -> WireRequest {
             count: Some(*count),
             ..named("scale", std::slice::from_ref(name))
         },
+        Command::Plan { names, wish } => WireRequest {
+            of: Some(wish.word().to_owned()),
+            scope: match wish {
+                Planned::Restart(scope) => Some(scope.written().to_owned()),
+                Planned::Start | Planned::Stop | Planned::Reload => None,
+            },
+            ..named("plan", names)
+        },
         Command::DaemonStatus => plain("daemon-status"),
         Command::Upgrade => plain("upgrade"),
         Command::Kill => plain("kill"),
@@ -229,6 +239,10 @@ fn build(verb: &str, wire: &WireRequest) -> Result<Command, DecodeError> {
             name: one_name(wire)?,
             count: count(wire)?,
         },
+        "plan" => Command::Plan {
+            names: names(wire)?,
+            wish: wish(wire)?,
+        },
         "daemon-status" => Command::DaemonStatus,
         "upgrade" => Command::Upgrade,
         "kill" => Command::Kill,
@@ -285,6 +299,17 @@ fn settings(wire: &WireRequest) -> Result<Vec<String>, DecodeError> {
 
 fn wait(wire: &WireRequest) -> Result<Wait, DecodeError> {
     Wait::read_required(wire.wait.as_deref())
+}
+
+fn wish(wire: &WireRequest) -> Result<Planned, DecodeError> {
+    let word = required("of", wire.of.as_deref())?;
+    match Planned::of(word) {
+        Some(Planned::Restart(_)) => {
+            Scope::read_required(wire.scope.as_deref()).map(Planned::Restart)
+        }
+        Some(wish) => Ok(wish),
+        None => Err(DecodeError::unknown_verb(word)),
+    }
 }
 
 fn signal(wire: &WireRequest) -> Result<Signal, DecodeError> {
@@ -355,6 +380,14 @@ mod tests {
         all.push(Command::Disable {
             names: names.clone(),
         });
+        let restart = [Scope::All, Scope::Running].map(Planned::Restart);
+        for wish in [Planned::Start, Planned::Stop, Planned::Reload]
+            .into_iter()
+            .chain(restart)
+        {
+            let names = names.clone();
+            all.push(Command::Plan { names, wish });
+        }
         for number in 1..=64 {
             all.push(Command::Signal {
                 names: names.clone(),

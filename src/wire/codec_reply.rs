@@ -7,9 +7,10 @@ use miniserde::{Deserialize, Serialize, json};
 
 use crate::engine::UNITS_MAX;
 
+use super::codec_plan::WireStep;
 use super::parse::{Bounds, at_most, parse, required};
 use super::words::Word;
-use super::{DaemonStatus, Final, Progress, Reply, UnitResult, UnitStatus, WireError};
+use super::{DaemonStatus, Final, PlanStep, Progress, Reply, UnitResult, UnitStatus, WireError};
 use super::{DecodeError, ErrorKind, FRAME_MAX, ProgressKind, ResultKind};
 
 const REPLY: Bounds = Bounds {
@@ -27,6 +28,7 @@ struct WireReply {
     results: Option<Vec<WireResult>>,
     units: Option<Vec<WireUnit>>,
     daemon: Option<WireDaemon>,
+    plan: Option<Vec<WireStep>>,
     error: Option<WireFailure>,
     said: Option<String>,
 }
@@ -38,6 +40,7 @@ const NO_REPLY: WireReply = WireReply {
     results: None,
     units: None,
     daemon: None,
+    plan: None,
     error: None,
     said: None,
 };
@@ -144,6 +147,7 @@ pub fn encode_reply(reply: &Reply) -> Vec<u8> {
         ),
         Reply::Final(Final::Results(results)) => return encode_results(results, More::Nothing),
         Reply::Final(Final::Units(units)) => return encode_units(units, More::Nothing),
+        Reply::Final(Final::Plan(steps)) => return encode_plan(steps, More::Nothing),
         Reply::Final(Final::Daemon(daemon)) => (
             "daemon",
             WireReply {
@@ -187,6 +191,15 @@ pub(super) fn encode_units(units: &[UnitStatus], more: More) -> Vec<u8> {
     encode("units", more, wire)
 }
 
+/// Some of the steps of a plan, or all.
+pub(super) fn encode_plan(steps: &[PlanStep], more: More) -> Vec<u8> {
+    let wire = WireReply {
+        plan: Some(steps.iter().map(WireStep::from).collect()),
+        ..NO_REPLY
+    };
+    encode("plan", more, wire)
+}
+
 fn encode(word: &str, more: More, mut wire: WireReply) -> Vec<u8> {
     wire.reply = Some(word.to_owned());
     wire.more = (more == More::Follows).then_some(true);
@@ -220,6 +233,10 @@ pub(super) fn decode_piece(payload: &[u8]) -> Result<Piece, DecodeError> {
         "units" => {
             let units = at_most("units", UNITS_MAX, required("units", wire.units)?)?;
             Final::Units(units.into_iter().map(WireUnit::rich).collect())
+        }
+        "plan" => {
+            let steps = required("plan", wire.plan)?.into_iter().map(WireStep::rich);
+            Final::Plan(steps.collect::<Result<_, _>>()?)
         }
         "daemon" => Final::Daemon(required("daemon", wire.daemon)?.rich()),
         "said" => Final::Said(required("said", wire.said)?),

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use crate::engine::{
     Asker, Cause, ChangeId, Core, Ending, FactFailure, FactGoal, FactPhase, FactReason, FactRun,
-    Facts, Moment, Role, RunId,
+    Facts, Moment, Monitor, Role, RunId, RunResult,
 };
 use crate::unit::{Context, NotifyAccess, UnitName};
 
@@ -87,8 +87,14 @@ fn present() -> Saved {
                 core: Core::Dumped,
             }),
             watchdog_ms: Some(30_000),
-            monitor: None,
             runtime_due: Some(Moment(90_000)),
+            monitor: Some(Monitor {
+                unit: UnitName::parse("api").unwrap(),
+                result: RunResult {
+                    service_result: "exit-code",
+                    ending: Some(Ending::Code(3)),
+                },
+            }),
         },
         file: "/units/web@.service".to_owned(),
         hash: u64::MAX - 1,
@@ -134,6 +140,7 @@ fn facts_of_the_first_version_are_read() {
     first.facts.frozen = None;
     first.facts.watchdog_ms = None;
     first.facts.runtime_due = None;
+    first.facts.monitor = None;
     assert_eq!(decode_saved(&payload("facts-1.state")), Ok(first));
 }
 

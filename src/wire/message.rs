@@ -74,10 +74,40 @@ pub enum Final {
     /// `list` and `status`.
     Units(Vec<UnitStatus>),
     Daemon(DaemonStatus),
+    /// What a wish would do: first the steps, in order, then what would be left as it is.
+    Plan(Vec<PlanStep>),
     /// A sentence: of `upgrade`, when it is done.
     Said(String),
     /// Nothing was done.
     Error(WireError),
+}
+
+/// One step of what a wish would do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlanStep {
+    /// Empty where the reason says all.
+    pub unit: String,
+    pub act: PlanAct,
+    /// A sentence for the reader: "you ask for it", "api requires it".
+    pub reason: String,
+    /// The steps that it waits for, counted from 1.
+    pub after: Vec<u32>,
+    /// What it waits for that is under way already, for the reader: "db, which is stopping".
+    pub waits_for: Vec<String>,
+}
+
+/// What would be done to a unit; a restart is a stop and a start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PlanAct {
+    Stop,
+    Start,
+    /// A stop that has not begun is taken back.
+    Keep,
+    Reload,
+    /// It was named, and there is nothing to do.
+    Nothing,
+    /// It is wanted and would not be started.
+    LeftOut,
 }
 
 /// What became of one unit.

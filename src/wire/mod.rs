@@ -5,6 +5,7 @@
 //! none allocates more than a small multiple of what it was given.
 
 mod codec;
+mod codec_plan;
 mod codec_reply;
 mod definition;
 mod error;

@@ -5,7 +5,9 @@
 
 use crate::engine::UNITS_MAX;
 
-use super::codec_reply::{More, Piece, decode_piece, encode_reply, encode_results, encode_units};
+use super::codec_reply::{
+    More, Piece, decode_piece, encode_plan, encode_reply, encode_results, encode_units,
+};
 use super::frame::{FrameError, frame};
 use super::{DecodeError, Final, Reply};
 
@@ -13,6 +15,8 @@ use super::{DecodeError, Final, Reply};
 const PART_MAX: usize = 256;
 /// So many units or results are put together at most: those that are loaded, and as many that are not.
 const WHOLE_MAX: usize = 2 * UNITS_MAX;
+/// So many steps: each unit stops, starts, and is spoken of besides.
+const STEPS_MAX: usize = 3 * UNITS_MAX;
 
 /// Appends a reply to `out`, in as many frames as it needs.
 ///
@@ -22,6 +26,7 @@ pub fn frame_reply(reply: &Reply, out: &mut Vec<u8>) -> Result<(), FrameError> {
     match reply {
         Reply::Final(Final::Units(units)) => in_parts(units, encode_units, out),
         Reply::Final(Final::Results(results)) => in_parts(results, encode_results, out),
+        Reply::Final(Final::Plan(steps)) => in_parts(steps, encode_plan, out),
         Reply::Final(_) | Reply::Progress(_) => frame(&encode_reply(reply), out),
     }
 }
@@ -88,18 +93,22 @@ fn join(begun: Final, next: Final) -> Result<Final, DecodeError> {
     match (begun, next) {
         (Final::Units(mut units), Final::Units(next)) => {
             units.extend(next);
-            bounded(units.len()).map(|()| Final::Units(units))
+            bounded(units.len(), WHOLE_MAX).map(|()| Final::Units(units))
         }
         (Final::Results(mut results), Final::Results(next)) => {
             results.extend(next);
-            bounded(results.len()).map(|()| Final::Results(results))
+            bounded(results.len(), WHOLE_MAX).map(|()| Final::Results(results))
+        }
+        (Final::Plan(mut steps), Final::Plan(next)) => {
+            steps.extend(next);
+            bounded(steps.len(), STEPS_MAX).map(|()| Final::Plan(steps))
         }
         _ => Err(DecodeError::Mixed),
     }
 }
 
-fn bounded(length: usize) -> Result<(), DecodeError> {
-    let (field, limit) = ("answer", WHOLE_MAX);
+fn bounded(length: usize, limit: usize) -> Result<(), DecodeError> {
+    let field = "answer";
     if length > limit {
         return Err(DecodeError::Long { field, limit });
     }

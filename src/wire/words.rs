@@ -3,7 +3,7 @@
 use crate::engine::{Awaited, FactGoal, FactPhase, Role, Scope, Wait};
 use crate::unit::NotifyAccess;
 
-use super::{DecodeError, ErrorKind, ProgressKind, ResultKind};
+use super::{DecodeError, ErrorKind, PlanAct, ProgressKind, ResultKind};
 
 /// An enum whose every value has one word.
 pub(super) trait Word: Sized {
@@ -81,6 +81,15 @@ words! { ProgressKind, "progress":
     Definition = "definition",
     PulledIn = "pulled-in",
     Warning = "warning",
+}
+
+words! { PlanAct, "act":
+    Stop = "stop",
+    Start = "start",
+    Keep = "keep",
+    Reload = "reload",
+    Nothing = "nothing",
+    LeftOut = "left-out",
 }
 
 words! { ResultKind, "result":

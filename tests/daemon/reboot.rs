@@ -7,7 +7,7 @@ use diakonos::engine::Command;
 use diakonos::sys::poll::wait_readable;
 use diakonos::sys::process::PidFd;
 use diakonos::wire::slot::{Slot, newest};
-use diakonos::wire::{ResultKind, Saved, decode_saved, encode_saved};
+use diakonos::wire::{Final, ResultKind, Saved, decode_saved, encode_saved};
 
 use crate::harness::{Bench, Daemon, PATIENCE_MS};
 
@@ -155,4 +155,34 @@ fn whoever_has_a_number_of_an_earlier_boot_is_left_alone() {
     stranger.kill().unwrap();
     stranger.wait().unwrap();
     daemon.end();
+}
+
+#[test]
+fn an_enabled_template_starts_as_many_as_it_was_scaled_to() {
+    let bench = Bench::new();
+    let mut daemon = bench.lone_daemon();
+    let ear = bench.path("ear");
+    let ear = ear.display();
+    let text =
+        format!("[service]\nEnvironment = 'EAR={ear}'\nExecStart = 'sleep 1000'\nInstances = 3\n");
+    bench.file("worker@", &text);
+    enable(&bench, "worker@");
+    bench.start("worker@");
+    assert!(bench.run(&["scale", "worker", "2"]).status.success());
+    crash_the_machine(&bench, &mut daemon, |_| {});
+    let mut daemon = bench.lone_daemon();
+    let mut up = [
+        daemon.log.until("-> running"),
+        daemon.log.until("-> running"),
+    ];
+    up.sort_by_key(|line| line.contains("worker@2"));
+    assert!(
+        up[0].contains("worker@1: ") && up[1].contains("worker@2: "),
+        "{up:?}"
+    );
+    let names: Vec<String> = match bench.client().ask(Command::List).last {
+        Final::Units(units) => units.into_iter().map(|unit| unit.name).collect(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(names, ["worker@1", "worker@2"]);
 }

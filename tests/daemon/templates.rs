@@ -418,3 +418,42 @@ fn ctrl_c_ends_a_rolling_restart_after_the_one_at_hand() {
     );
     bench.stop("worker@");
 }
+
+#[test]
+fn up_and_list_know_instances_that_nobody_has_started() {
+    let bench = Bench::new();
+    let job = "[service]\nType = 'oneshot'\nExecStart = 'echo I am %i'\nInstances = 11\n";
+    bench.file("job@", job);
+    let _daemon = bench.daemon();
+    let (code, out, _) = text(&bench.run(&["list", "--all"]));
+    assert_eq!(code, Some(0));
+    let listed: Vec<&str> = out
+        .lines()
+        .skip(1)
+        .filter_map(|line| line.split(' ').next())
+        .collect();
+    let mut expected = vec!["job@".to_owned()];
+    expected.extend((1..=11).map(|number| format!("job@{number}")));
+    assert_eq!(listed, expected);
+    for words in [&["up"][..], &["up", "job@"], &["up", "job@1*"]] {
+        let (code, out, err) = text(&bench.run(words));
+        assert_eq!(code, Some(0), "{words:?}: {out}{err}");
+        for number in [1, 10, 11] {
+            assert!(
+                out.contains(&format!("I am {number}\n")),
+                "{words:?}: {out}"
+            );
+        }
+        assert_eq!(
+            out.contains("I am 2\n"),
+            words.last() != Some(&"job@1*"),
+            "{words:?}: {out}"
+        );
+    }
+    let (code, _, err) = text(&bench.run(&["up", "jbo@"]));
+    assert_eq!(code, Some(4), "{err}");
+    bench.file("none@", "[service]\nExecStart = 'true'\n");
+    let (code, _, err) = text(&bench.run(&["up", "none@"]));
+    assert_eq!(code, Some(2), "{err}");
+    assert!(err.contains("scale none@ 4"), "{err}");
+}

@@ -312,6 +312,8 @@ impl Chains {
             Cause::Gone => has(&Seen::GroupEmpty),
             Cause::Leaving => has(&Seen::SaysStop),
             Cause::Reloads => has(&Seen::SaysReload),
+            // Nobody has ever named it: that needs no event.
+            Cause::Unneeded => true,
             // These are what others, or somebody, brought about.
             _ => false,
         };

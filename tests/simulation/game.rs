@@ -7,11 +7,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use diakonos::engine::{
     Absent, Asker, Effect, Ending, Engine, Event, FactGoal, FactPhase, Facts, Moment, RequestId,
-    Verb, Word,
+    RunId, UnitId, Verb, Word,
 };
 use diakonos::unit::{Unit, UnitName};
 
 use crate::entropy::Entropy;
+use crate::foresight::Foresight;
 use crate::grammar::{Action, Weights};
 use crate::life::{self, Temper};
 use crate::model::{Asked, Check, Client, Known, Model, Office, Saved, Turn, fail};
@@ -22,6 +23,8 @@ use crate::world::World;
 
 /// Events that a game may take to settle in the end.
 const KIND_TURNS: u32 = 20_000;
+/// Turns after which nobody waits any more for whom the daemon does not watch.
+const PATIENT_TURNS: u32 = 1_000;
 
 #[derive(Debug)]
 struct Game<'a> {
@@ -39,6 +42,8 @@ struct Game<'a> {
     facts: BTreeMap<UnitName, Facts>,
     /// So many effects and saves from now the daemon dies.
     fuse: Option<u32>,
+    /// What a daemon has written down of its youngest run when it forgot a unit.
+    last_run: RunId,
     next_request: u64,
     trace: &'a mut Trace,
 }
@@ -68,6 +73,7 @@ pub(crate) fn run(entropy: &mut Entropy, steps: usize, trace: &mut Trace) -> Che
         saved: BTreeMap::new(),
         facts: BTreeMap::new(),
         fuse: None,
+        last_run: RunId(0),
         next_request: 1,
         trace,
     };
@@ -109,6 +115,7 @@ impl Game<'_> {
                 self.fuse = Some(after);
             }
             Action::Speak => return self.speak(entropy),
+            Action::Forget => return self.forget(entropy),
             Action::Compare => return self.compare(),
             Action::Start
             | Action::Stop
@@ -123,6 +130,21 @@ impl Game<'_> {
             | Action::Shutdown => return self.wish(entropy, action),
         }
         Ok(())
+    }
+
+    /// Unless the daemon ends, whoever is tied to others stands as the ties have it.
+    fn ties_hold(&mut self) -> Check {
+        if self.model.shutdowns > 0 {
+            return Ok(());
+        }
+        let units = &self.model.newest;
+        self.model.ties.check(units, &self.facts)?;
+        let is_to_come = |name: &UnitName| {
+            let id = self.engine.id(name);
+            let view = id.and_then(|id| self.engine.view(id));
+            view.is_some_and(|view| view.deadline.is_some())
+        };
+        self.model.ties.is_upheld(units, &self.facts, is_to_come)
     }
 
     /// Nobody stands still whom the engine takes for one that runs.
@@ -195,6 +217,42 @@ impl Game<'_> {
             self.trace.say(self.now, text);
         }
         self.world.end(pid, ending);
+    }
+
+    /// A unit is cleared away. Its definition is read again by whoever names it.
+    fn forget(&mut self, entropy: &mut Entropy) -> Check {
+        let units: Vec<UnitId> = self.engine.units().collect();
+        if units.is_empty() {
+            return Ok(());
+        }
+        let unit = entropy.pick(&units);
+        self.feed(entropy, Event::Forgotten { unit }).map(|_| ())
+    }
+
+    /// The engine has forgotten a unit: so does everybody.
+    fn drop_forgotten(&mut self, event: &Event) -> Check {
+        let Event::Forgotten { unit } = event else {
+            return Ok(());
+        };
+        let gone = |name: &UnitName| self.engine.id(name).is_none();
+        let names: Vec<UnitName> = self
+            .facts
+            .keys()
+            .filter(|name| gone(name))
+            .cloned()
+            .collect();
+        for name in names {
+            let facts = self.facts.remove(&name);
+            if !facts.is_some_and(|facts| sweep::rests(facts.phase)) {
+                return fail(format!(
+                    "unit {unit}, {name}, is forgotten and does not rest"
+                ));
+            }
+            self.saved.remove(&name);
+            self.last_run = self.engine.last_run();
+            self.model.forget(&name);
+        }
+        Ok(())
     }
 
     /// A unit whose process lives says something, to the point or not.
@@ -362,7 +420,9 @@ impl Game<'_> {
             }
             match self.disk.get(&name) {
                 Some(unit) => {
-                    open.extend(unit.requires.iter().chain(&unit.wants).cloned());
+                    let named = unit.neighbours();
+                    let named = named.filter(|(relation, _)| relation.need().is_some());
+                    open.extend(named.map(|(_, name)| name.clone()));
                     definitions.push(unit.clone());
                 }
                 None if known => {}
@@ -379,6 +439,7 @@ impl Game<'_> {
     fn feed(&mut self, entropy: &mut Entropy, event: Event) -> Result<Daemon, String> {
         self.trace.add(self.now, What::Event(event.clone()));
         let ended = self.ended(&event);
+        let foresight = Foresight::of(&self.engine, &event);
         self.engine.handle(self.now, event.clone());
         let mut batch = Vec::new();
         while let Some(effect) = self.engine.poll_effect() {
@@ -396,7 +457,12 @@ impl Game<'_> {
             before: &self.facts,
             ended: ended.as_ref(),
         })?;
+        if let Some(foresight) = foresight {
+            let looks = (&self.facts, &self.look());
+            foresight.came_true(&self.engine, &batch, looks)?;
+        }
         self.not_so_simple(&event);
+        self.drop_forgotten(&event)?;
         if self.carry_out(entropy, &batch)? == Daemon::Died {
             return Ok(Daemon::Died);
         }
@@ -413,6 +479,7 @@ impl Game<'_> {
             },
             &self.model,
         )?;
+        self.ties_hold()?;
         self.frozen_are_known()?;
         if self.model.has_exited {
             self.begin_anew()?;
@@ -553,6 +620,7 @@ impl Game<'_> {
         self.model.office = Office::Handover;
         self.engine = Engine::new(u64::from(entropy.below(1000)));
         self.engine.count_changes_on_from(self.model.chains.last());
+        self.engine.count_on_from(self.last_run);
         self.facts.clear();
         let saved = self.saved.clone();
         for one in saved.values() {
@@ -599,7 +667,8 @@ impl Game<'_> {
             Verb::Start | Verb::Restart(_) => begun.map(|facts| facts.unit.clone()).collect(),
             _ => Vec::new(),
         };
-        let stays: Vec<UnitName> = stays.into_iter().filter(is_same).collect();
+        let stays = stays.into_iter().filter(is_same);
+        let stays: Vec<UnitName> = stays.filter(|name| !self.model.is_moved(name)).collect();
         let request = RequestId(self.next_request);
         self.next_request += 1;
         let event = Event::Request {
@@ -670,6 +739,9 @@ impl Game<'_> {
             let Some(new) = self.facts.get(name) else {
                 return fail(format!("{name} was saved and is not known any more"));
             };
+            if self.model.is_moved(name) {
+                continue;
+            }
             if old.goal == FactGoal::Down && new.goal != FactGoal::Down {
                 return fail(format!(
                     "{name} was to be down, and its goal is {:?}",
@@ -737,17 +809,20 @@ impl Game<'_> {
         self.fuse = None;
         self.trace.say(self.now, "from here on the world is kind");
         self.world.become_kind(self.now);
-        for _ in 0..KIND_TURNS {
+        for turn in 1..=KIND_TURNS {
             let ticks = self.engine.next_deadline().is_some_and(|at| at <= self.now);
             if !self.world.reports().is_empty() || ticks {
                 self.go_on(entropy)?;
             } else if self.keep_word(entropy)? {
                 // There may be more of them.
+            } else if turn > PATIENT_TURNS && self.end_the_unwatched() {
+                // Another unit may go down and up for ever, so that there is always something to sleep until.
             } else if self.is_settled() || (!self.sleep() && !self.end_the_unwatched()) {
                 return self.has_settled();
             }
         }
-        fail("the game does not settle")
+        let why = self.has_settled().err();
+        fail(format!("the game does not settle: {why:?}"))
     }
 
     /// Whoever the daemon does not watch ends, in the end: a stop without a limit and without SIGKILL waits for that.

@@ -36,11 +36,13 @@ pub(crate) enum Action {
     Crash,
     /// A service says something of itself.
     Speak,
+    /// A unit's definition is cleared away, if it rests.
+    Forget,
     /// Facts read back are the same facts.
     Compare,
 }
 
-const ACTIONS: [Action; 20] = [
+const ACTIONS: [Action; 21] = [
     Action::GoOn,
     Action::Start,
     Action::Stop,
@@ -60,6 +62,7 @@ const ACTIONS: [Action; 20] = [
     Action::HugeStep,
     Action::Crash,
     Action::Speak,
+    Action::Forget,
     Action::Compare,
 ];
 
@@ -88,6 +91,7 @@ impl Weights {
                 Action::SmallStep => entropy.pick(&[0, 10, 60]),
                 Action::HugeStep => entropy.pick(&[0, 2, 10]),
                 Action::Crash => entropy.pick(&[0, 0, 5, 20]),
+                Action::Forget => entropy.pick(&[0, 0, 5]),
                 Action::Compare => 3,
             };
         }
@@ -127,6 +131,7 @@ impl Action {
             | Self::HugeStep
             | Self::Crash
             | Self::Speak
+            | Self::Forget
             | Self::Compare => None,
         }
     }

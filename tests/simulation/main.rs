@@ -5,6 +5,7 @@
 
 mod chain;
 mod entropy;
+mod foresight;
 mod game;
 mod grammar;
 mod life;
@@ -13,6 +14,7 @@ mod rules;
 mod scenarios;
 mod shorten;
 mod sweep;
+mod ties;
 mod trace;
 mod transitions;
 mod units;

@@ -6,14 +6,15 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use diakonos::engine::{
-    Answer, Cause, Change, ChangeId, Effect, Ending, Engine, Event, FactGoal, FactPhase, FactRun,
-    Facts, Failure, Moment, Outcome, RequestId, Role, RunId, Scope, Spawn, State, Target, UnitId,
-    Verb, find_cycle,
+    Answer, Asker, Cause, Change, ChangeId, Effect, Ending, Engine, Event, FactGoal, FactPhase,
+    FactRun, Facts, Failure, Moment, Outcome, RequestId, Role, RunId, Scope, Spawn, State, Target,
+    UnitId, Verb, find_cycle,
 };
 use diakonos::unit::{Kill, KillMode, Kind, Signal, Unit, UnitName};
 
 use crate::chain::Chains;
 use crate::rules::{commands, fits, is_going, restarts};
+use crate::ties::{self, Ties};
 
 /// What a check says: nothing, or what is wrong.
 pub(crate) type Check = Result<(), String>;
@@ -28,6 +29,7 @@ pub(crate) struct Model {
     last_change: Option<ChangeId>,
     /// The newest definitions that were taken up: their order counts at once.
     pub(crate) newest: BTreeMap<UnitName, Unit>,
+    pub(crate) ties: Ties,
     /// How each unit's processes may be killed, by the definition that they were started with.
     kills: BTreeMap<UnitName, Kill>,
     /// Stopped by a request, and by no later one to be started.
@@ -170,35 +172,19 @@ impl Turn<'_> {
 impl Model {
     /// These units and all that a start of them pulls in.
     fn pulled_in(&self, names: &[UnitName]) -> BTreeSet<UnitName> {
-        self.closure(names, |unit, other| {
-            unit.requires.contains(&other.name) || unit.wants.contains(&other.name)
-        })
+        ties::pulled_in(&self.newest, names)
     }
 
-    /// These units and all that a stop of them takes along.
-    fn taken_along(&self, names: &[UnitName]) -> BTreeSet<UnitName> {
-        self.closure(names, |unit, other| other.requires.contains(&unit.name))
+    /// Definitions have changed: who hangs on whom.
+    fn learn_ties(&mut self, facts: &BTreeMap<UnitName, Facts>) {
+        self.ties.learn(&self.newest, facts);
+        let self_starting = &self.ties.self_starting;
+        self.forbidden.retain(|name| !self_starting.contains(name));
     }
 
-    fn closure(
-        &self,
-        names: &[UnitName],
-        leads: impl Fn(&Unit, &Unit) -> bool,
-    ) -> BTreeSet<UnitName> {
-        let known: Vec<&Unit> = self.newest.values().collect();
-        let mut found: BTreeSet<UnitName> = names.iter().cloned().collect();
-        let mut open: Vec<UnitName> = names.to_vec();
-        while let Some(name) = open.pop() {
-            let Some(unit) = known.iter().find(|unit| unit.name == name) else {
-                continue;
-            };
-            for other in &known {
-                if leads(unit, other) && found.insert(other.name.clone()) {
-                    open.push(other.name.clone());
-                }
-            }
-        }
-        found
+    /// Whether what becomes of a unit hangs on more than wishes and its own processes.
+    pub(crate) fn is_moved(&self, name: &UnitName) -> bool {
+        self.ties.moved.contains(name)
     }
 
     /// Takes in one event and everything that came of it.
@@ -226,6 +212,15 @@ impl Model {
             }
         }
         refusals_do_nothing(turn)
+    }
+
+    /// A unit is known to nobody any more. What it has left behind alive stays.
+    pub(crate) fn forget(&mut self, name: &UnitName) {
+        self.states.remove(name);
+        self.newest.remove(name);
+        self.forbidden.remove(name);
+        self.auto_starts.remove(name);
+        self.expected.remove(name);
     }
 
     /// The wishes whose clients wait.
@@ -276,6 +271,9 @@ impl Model {
                 self.forbidden.retain(|name| !needed.contains(name));
             }
         }
+        let facts = saved.iter();
+        let facts = facts.map(|(name, one)| (name.clone(), one.facts.clone()));
+        self.learn_ties(&facts.collect());
         let kept: BTreeSet<RunId> = saved
             .values()
             .flat_map(Saved::runs)
@@ -346,6 +344,7 @@ impl Model {
                 self.expect(turn, *run, *ending);
             }
             Event::Examined { .. }
+            | Event::Forgotten { .. }
             | Event::Ready { .. }
             | Event::Unready { .. }
             | Event::Hopeless { .. }
@@ -401,6 +400,16 @@ impl Model {
         for unit in definitions {
             self.newest.insert(unit.name.clone(), unit.clone());
         }
+        if !definitions.is_empty() {
+            self.learn_ties(turn.before);
+        }
+        let targets = match turn.event {
+            Event::Request {
+                by: Asker::Client { .. },
+                ..
+            } => &ties::askable(&self.newest, targets, *verb),
+            _ => targets,
+        };
         match verb {
             Verb::Start => self.allow(targets),
             Verb::Restart(Scope::All) => {
@@ -409,7 +418,7 @@ impl Model {
             }
             Verb::Restart(Scope::Running) => self.allow_along(targets),
             Verb::Stop => {
-                for name in self.taken_along(targets) {
+                for name in ties::taken_along(&self.newest, targets) {
                     self.forbidden.insert(name);
                 }
             }
@@ -424,6 +433,8 @@ impl Model {
             }
             Verb::Reload | Verb::Renew | Verb::Signal(_) | Verb::Freeze | Verb::Thaw => {}
         }
+        let self_starting = &self.ties.self_starting;
+        self.forbidden.retain(|name| !self_starting.contains(name));
     }
 
     fn allow(&mut self, names: &[UnitName]) {
@@ -435,7 +446,7 @@ impl Model {
 
     /// A restart starts again, with what they pull in, those that were not to stay down.
     fn allow_along(&mut self, targets: &[UnitName]) {
-        let mut again = self.taken_along(targets);
+        let mut again = ties::taken_along(&self.newest, targets);
         again.retain(|name| !self.forbidden.contains(name));
         let again: Vec<UnitName> = again.into_iter().collect();
         self.allow(&again);
@@ -708,7 +719,7 @@ impl Model {
             }
             let pending = match self.states.get(&other.name) {
                 Some(State::Waiting | State::Starting) => true,
-                Some(State::Backoff) => unit.requires.contains(&other.name),
+                Some(State::Backoff) => ties::needs(unit, &other.name),
                 _ => false,
             };
             if pending && other.name != *name {
@@ -808,6 +819,7 @@ impl Model {
             _ => return Ok(()),
         };
         match self.expected.remove(&change.unit) {
+            Some(true) if !again && self.is_moved(&change.unit) => Ok(()),
             Some(expected) if expected != again && !gave_up => fail(format!(
                 "{}: an automatic restart {} to follow, and it is {}",
                 change.unit,
@@ -841,7 +853,9 @@ impl Model {
     /// What is told is how things stand once the event is worked off.
     fn answers_are_true(&self, request: RequestId, outcomes: &[(UnitName, Outcome)]) -> Check {
         // Of several units, some may have gone on since their outcome came about.
-        if let [(name, outcome)] = outcomes {
+        if let [(name, outcome)] = outcomes
+            && !self.is_moved(name)
+        {
             let state = self.states.get(name).copied();
             if !fits(outcome, state) {
                 return fail(format!(

@@ -317,6 +317,7 @@ fn concerns(scene: &Scene<'_>, name: &UnitName, before: &Facts, model: &Model) -
             .get(run)
             .is_some_and(|record| record.unit == *name),
         Event::Examined { unit, .. }
+        | Event::Forgotten { unit }
         | Event::GroupEmpty { unit }
         | Event::Said { unit, .. }
         | Event::OomKilled { unit }

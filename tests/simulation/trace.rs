@@ -119,6 +119,7 @@ fn tell_event(event: &Event, names: &Names<'_>) -> String {
             question,
             truths,
         } => format!("{}, question {question}: {truths:?}", told(*unit, names)),
+        Event::Forgotten { unit } => format!("Forgotten is {}", told(*unit, names)),
         Event::GroupEmpty { unit } => format!("GroupEmpty of {}", told(*unit, names)),
         Event::OomKilled { unit } => format!("OomKilled in {}", told(*unit, names)),
         Event::Limited { unit, .. } => format!("Limited is {}", told(*unit, names)),

@@ -127,6 +127,9 @@ pub(crate) fn draw(entropy: &mut Entropy, index: usize, count: usize, edges: Edg
             burst: entropy.chance(80).then(|| entropy.between(0, 6)),
         };
     }
+    if entropy.chance(8) {
+        draw_flags(entropy, &mut unit);
+    }
     if entropy.chance(15) {
         unit.conditions = draw_conditions(entropy);
     }
@@ -149,6 +152,12 @@ fn draw_conditions(entropy: &mut Entropy) -> Box<[Condition]> {
 fn draw_edge(entropy: &mut Entropy, unit: &mut Unit, index: usize, other: usize, edges: Edges) {
     let target = name(NAMES[other]);
     let may_order = edges == Edges::Anyhow || other < index;
+    if entropy.chance(40) {
+        if may_order && entropy.chance(60) {
+            unit.after.push(target.clone());
+        }
+        return draw_rare(entropy, unit, target);
+    }
     match entropy.below(6) {
         0 => unit.requires.push(target.clone()),
         1 => unit.wants.push(target.clone()),
@@ -162,6 +171,28 @@ fn draw_edge(entropy: &mut Entropy, unit: &mut Unit, index: usize, other: usize,
         }
         _ if may_order => unit.after.push(target.clone()),
         _ => unit.before.push(target.clone()),
+    }
+}
+
+fn draw_rare(entropy: &mut Entropy, unit: &mut Unit, target: UnitName) {
+    let rare = unit.relations.get_or_insert_default();
+    match entropy.below(7) {
+        0 => rare.binds_to.push(target),
+        1 => rare.part_of.push(target),
+        2 => rare.requisite.push(target),
+        3 => rare.upholds.push(target),
+        4 => rare.conflicts.push(target),
+        5 => rare.on_failure.push(target),
+        _ => rare.on_success.push(target),
+    }
+}
+
+fn draw_flags(entropy: &mut Entropy, unit: &mut Unit) {
+    let flags = unit.relations.get_or_insert_default();
+    match entropy.below(4) {
+        0 => flags.refuse_manual_start = true,
+        1 => flags.refuse_manual_stop = true,
+        _ => flags.stop_when_unneeded = true,
     }
 }
 

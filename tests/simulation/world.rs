@@ -636,6 +636,7 @@ fn run_of(event: &Event) -> Option<RunId> {
         Event::Request { .. }
         | Event::Detached { .. }
         | Event::Examined { .. }
+        | Event::Forgotten { .. }
         | Event::GroupEmpty { .. }
         | Event::OomKilled { .. }
         | Event::Limited { .. }

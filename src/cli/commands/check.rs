@@ -34,6 +34,9 @@ pub(in crate::cli) const ROW: Row = Row {
          dependency that has no file, a program, user or folder that is not there, Requires= without After=, drop-ins \
          that nobody reads, and (of whole folders) which units nothing starts. For each service that is restarted it \
          prints the real delays.",
+        "Fields of --json: `files` (each with `file`, `unit`, `findings`, `restart`), `together`, `errors`, `warnings`. A \
+         finding has `severity` (error, warning, note), `message`, `hint`, `file`, `line`, `column`, `width`; a circle has \
+         its edges in `path`.",
         "Asks no daemon and starts none.",
     ],
     examples: &[

@@ -282,7 +282,7 @@ impl Edit {
                 .hint("name one: EDITOR=nano diakonos edit …")
         });
         let editor = editor.inspect_err(|_| drop(fs::remove_file(&self.draft)))?;
-        let _kept = await_signals(&[Signal::INT, Signal::QUIT])?;
+        let meant_for_it = await_signals(&[Signal::INT, Signal::QUIT])?;
         // The shell divides what the variable says into words, as everybody expects of it.
         let mut command = Command::new("/bin/sh");
         command
@@ -291,7 +291,9 @@ impl Edit {
             .arg("editor")
             .arg(&self.draft);
         let shown = clean(&editor);
-        match command.status() {
+        let ended = command.status();
+        while matches!(meant_for_it.read(), Ok(Some(_))) {}
+        match ended {
             Ok(status) if status.success() => Ok(()),
             Ok(status) => {
                 let message = format!("the editor `{shown}` failed: {status}; nothing was saved");

@@ -1,5 +1,6 @@
 //! The commands: each file holds its rows of the table and what they do.
 
+pub(super) mod blame;
 pub(super) mod cat;
 pub(super) mod check;
 pub(super) mod daemon;
@@ -11,8 +12,10 @@ pub(super) mod freeze;
 pub(super) mod help;
 pub(super) mod list;
 pub(super) mod logs;
+pub(super) mod plan;
 pub(super) mod probe;
 pub(super) mod rolling;
+pub(super) mod run;
 pub(super) mod scale;
 pub(super) mod schema;
 pub(super) mod set;

@@ -1,16 +1,18 @@
 //! `tree`: who stands on whom, and how each of them is.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::{checked_names, page};
 use crate::cli::args::Given;
+use crate::cli::client::Client;
+use crate::cli::definitions;
 use crate::cli::edges::stands_on;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::forest::{Direction, Forest};
 use crate::cli::output::{answer, aside};
 use crate::cli::place::Place;
-use crate::cli::render::{self, Item, Leaf};
+use crate::cli::render::{self, Files, Item, Leaf};
 use crate::cli::table::{Choice, Count, Group, Row};
 use crate::cli::units::{self, Templates};
 use crate::daemon::unit_context;
@@ -31,8 +33,10 @@ pub(in crate::cli) const ROW: Row = Row {
         "Below each unit stands what it requires, wants, binds to, upholds or has as requisite, with the key that says so; \
          with --reverse what does that to it. Without a name: all units, from those that no other stands on.",
         "The branches of a unit are shown once; where it comes again, a mark stands behind its name, and another one where \
-         a circle closes. `missing` is a unit that has no file. Where a file has changed since the start, the tree is the \
-         file's. Does not start a daemon, unless one has died and left its services behind.",
+         a circle closes. `missing` is a unit that has no file, `error` one whose file is wrong. Where the file of a unit \
+         that is up has changed, the tree is what it was started with.",
+        "Fields of --json: `name`, `state`, `depth` (0: a root), `parent`, `keys`, and `repeat` (`above`, `circle` or null).",
+        "Does not start a daemon, unless one has died and left its services behind.",
     ],
     examples: &[
         ("diakonos tree web", "what web needs, down to the ground"),
@@ -51,6 +55,9 @@ fn run(given: &Given) -> Result<Exit, Failure> {
     let mut client = place.connect_or_succeed()?;
     let items = units::gather(&place, client.as_mut(), Templates::Hidden)?;
     let mut woods = Woods::new(&place, &items);
+    if let Some(client) = &mut client {
+        woods.ask(client, &items)?;
+    }
     let named = woods.named(&names)?;
     woods.read(&named);
     let direction = match given.flag("--reverse") {
@@ -89,8 +96,8 @@ struct Woods<'p> {
     /// Where the file of a unit is that was found already.
     files: BTreeMap<UnitName, PathBuf>,
     states: BTreeMap<UnitName, String>,
-    /// What loaded units require, should their files be gone.
-    loaded: BTreeMap<UnitName, Vec<UnitName>>,
+    /// What is loaded and does not lie on the disk any more.
+    in_force: BTreeMap<UnitName, Unit>,
     forest: Forest,
 }
 
@@ -101,7 +108,7 @@ impl<'p> Woods<'p> {
             context: unit_context(),
             files: BTreeMap::new(),
             states: BTreeMap::new(),
-            loaded: BTreeMap::new(),
+            in_force: BTreeMap::new(),
             forest: Forest::default(),
         };
         for Item { status, .. } in items {
@@ -112,15 +119,25 @@ impl<'p> Woods<'p> {
                 Some(_) => "frozen",
                 None => &status.state,
             };
-            let requires = status.requires.iter();
-            let requires = requires.filter_map(|name| UnitName::parse(name).ok());
-            woods.loaded.insert(name.clone(), requires.collect());
             woods
                 .files
                 .insert(name.clone(), PathBuf::from(&status.file));
             woods.states.insert(name, state.to_owned());
         }
         woods
+    }
+
+    /// Asks for the definitions that are in force and not on the disk.
+    fn ask(&mut self, client: &mut Client, items: &[Item]) -> Result<(), Failure> {
+        let changed = items.iter().filter(|item| {
+            let status = &item.status;
+            item.files != Files::AsRead && (units::is_active(status) || item.fault.is_some())
+        });
+        let names: Vec<String> = changed.map(|item| item.status.name.clone()).collect();
+        let loaded = definitions::loaded(client, self.place, &names)?;
+        let in_force = loaded.into_iter().map(|loaded| (loaded.name, loaded.unit));
+        self.in_force.extend(in_force);
+        Ok(())
     }
 
     /// The units of these names and patterns.
@@ -133,7 +150,7 @@ impl<'p> Woods<'p> {
                     .filter(|name| glob::matches(text, name.as_str()))
                     .cloned()
                     .collect(),
-                Ok(name) if self.file(&name).is_some() => vec![name],
+                Ok(name) if self.file(&name).is_some() => self.standing_for(name),
                 _ => Vec::new(),
             };
             if meant.is_empty() && text != "*" {
@@ -144,6 +161,18 @@ impl<'p> Woods<'p> {
             named.extend(meant);
         }
         Ok(named)
+    }
+
+    /// A unit itself; of a template its instances, if it has any.
+    fn standing_for(&self, name: UnitName) -> Vec<UnitName> {
+        let is_instance = |known: &&UnitName| known.template().as_ref() == Some(&name);
+        let mut instances: Vec<UnitName> =
+            self.states.keys().filter(is_instance).cloned().collect();
+        instances.sort_by(UnitName::by_number);
+        match instances.is_empty() {
+            true => vec![name],
+            false => instances,
+        }
     }
 
     fn file(&self, name: &UnitName) -> Option<PathBuf> {
@@ -159,23 +188,17 @@ impl<'p> Woods<'p> {
             if !seen.insert(name.clone()) {
                 continue;
             }
-            let Some(file) = self.file(&name) else {
+            let Some(read) = self.unit(&name) else {
                 continue;
             };
-            match self.unit(&file, &name) {
-                Ok(unit) => {
-                    pending.extend(self.take(&unit));
-                    // An instance that nobody has loaded is in no list.
-                    let state = self.states.entry(name);
-                    state.or_insert_with(|| "stopped".to_owned());
-                }
-                Err(_) => {
-                    for required in self.loaded.remove(&name).unwrap_or_default() {
-                        self.forest.add(&name, Relation::Requires, &required);
-                        pending.push(required);
-                    }
-                    let state = self.states.entry(name);
-                    state.or_insert_with(|| "error".to_owned());
+            // An instance that nobody has loaded is in no list.
+            let otherwise = if read.is_ok() { "stopped" } else { "error" };
+            let state = self.states.entry(name);
+            state.or_insert_with(|| otherwise.to_owned());
+            if let Ok(unit) = read {
+                for (relation, name) in stands_on(&unit) {
+                    self.forest.add(&unit.name, relation, name);
+                    pending.push(name.clone());
                 }
             }
         }
@@ -184,16 +207,13 @@ impl<'p> Woods<'p> {
         }
     }
 
-    fn unit(&self, file: &Path, name: &UnitName) -> Result<Unit, LoadError> {
-        unit::load_file(file, name, &self.context)
-    }
-
-    /// Notes what a unit stands on.
-    fn take(&mut self, unit: &Unit) -> Vec<UnitName> {
-        for (relation, name) in stands_on(unit) {
-            self.forest.add(&unit.name, relation, name);
+    /// What holds of a unit; nothing if there is no such unit.
+    fn unit(&self, name: &UnitName) -> Option<Result<Unit, LoadError>> {
+        if let Some(unit) = self.in_force.get(name) {
+            return Some(Ok(unit.clone()));
         }
-        stands_on(unit).map(|(_, name)| name.clone()).collect()
+        let file = self.file(name)?;
+        Some(unit::load_file(&file, name, &self.context))
     }
 
     /// An enabled unit can say by whom it is pulled in.
@@ -201,8 +221,10 @@ impl<'p> Woods<'p> {
         let Ok(name) = UnitName::parse(name) else {
             return;
         };
-        let read = self.file(&name).map(|file| self.unit(&file, &name));
-        if let Some(Ok(unit)) = read {
+        let Some(Ok(unit)) = self.unit(&name) else {
+            return;
+        };
+        for name in self.standing_for(name) {
             for by in &unit.install.wanted_by {
                 self.forest.add(by, Relation::Wants, &name);
             }

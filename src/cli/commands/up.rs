@@ -4,7 +4,6 @@ use std::collections::VecDeque;
 use std::io::{self, BufWriter};
 use std::os::fd::{AsFd as _, BorrowedFd};
 
-use super::checked_names;
 use super::logs::failure;
 use super::verbs::report;
 use crate::cli::args::Given;
@@ -78,7 +77,7 @@ fn run(given: &Given) -> Result<Exit, Failure> {
     let members = family::with_dependencies(&place, &meant.names);
     let exit_with = match given.value("--exit-with") {
         None => None,
-        Some(name) => Some(exit_with(name, &members)?),
+        Some(name) => Some(family::exit_with(name, &members)?),
     };
     let role = Role::find();
     let await_all = || await_signals(role.signals());
@@ -89,12 +88,7 @@ fn run(given: &Given) -> Result<Exit, Failure> {
     let signals = early.map_or_else(await_all, Ok)?;
     let folder = place.home.logs();
     let watch = LogWatch::begin(&folder, &members).map_err(|e| failure(LogsError::Wait(e)))?;
-    let options = Options {
-        start: Start::Last(0),
-        mode: Mode::Follow,
-        filter: Filter::default(),
-    };
-    let view = View::open(&folder, &members, options).map_err(failure)?;
+    let view = View::open(&folder, &members, options()).map_err(failure)?;
     let family = match role {
         Role::Ordinary => Family::of_the_down(&mut client, members)?,
         Role::First => Family::of_all(members),
@@ -112,6 +106,7 @@ fn run(given: &Given) -> Result<Exit, Failure> {
         orphans: Orphans::default(),
         receiver: receiver(exit_with.as_deref(), &meant),
         begun_ms: wall_ms(),
+        parting: Parting::Stop,
     };
     up.orphans.note();
     let exit = up.run(&mut client, meant, exit_with.as_deref());
@@ -126,6 +121,45 @@ fn run(given: &Given) -> Result<Exit, Failure> {
     exit
 }
 
+/// Starts one service that nobody has started, shows what it prints, and has its exit code in the end.
+pub(super) fn attend(
+    given: &Given,
+    place: &Place,
+    client: &mut Client,
+    name: &str,
+) -> Result<Exit, Failure> {
+    let names = vec![name.to_owned()];
+    let folder = place.home.logs();
+    let watch = LogWatch::begin(&folder, &names).map_err(|e| failure(LogsError::Wait(e)))?;
+    let view = View::open(&folder, &names, options()).map_err(failure)?;
+    let mut up = Up {
+        given,
+        place,
+        role: Role::Ordinary,
+        view: view.without_marks(),
+        watch,
+        signals: await_signals(Role::Ordinary.signals())?,
+        noted: VecDeque::new(),
+        family: Family::of_all(names.clone()),
+        audience: Audience::There,
+        orphans: Orphans::default(),
+        receiver: None,
+        begun_ms: wall_ms(),
+        parting: Parting::Leave,
+    };
+    let found = Vec::new();
+    up.run(client, Meant { names, found }, Some(name))
+}
+
+/// What is logged from now on.
+fn options() -> Options {
+    Options {
+        start: Start::Last(0),
+        mode: Mode::Follow,
+        filter: Filter::default(),
+    }
+}
+
 /// Who gets the signals that are handed on: the one service that this is about, if it is about one.
 fn receiver(exit_with: Option<&str>, meant: &Meant) -> Option<String> {
     match (exit_with, meant.names.as_slice()) {
@@ -133,21 +167,6 @@ fn receiver(exit_with: Option<&str>, meant: &Meant) -> Option<String> {
         (None, [only]) => Some(only.clone()),
         (None, _) => None,
     }
-}
-
-fn exit_with(name: &str, members: &[String]) -> Result<String, Failure> {
-    let name = checked_names(&[name.to_owned()])?.pop().unwrap_or_default();
-    if members.contains(&name) {
-        return Ok(name);
-    }
-    let near = crate::unit::nearest(&name, members.iter().map(String::as_str));
-    let failure = Failure::usage(format!(
-        "--exit-with {name}: it is not among what is started"
-    ));
-    Err(match near {
-        Some(near) => failure.hint(format!("did you mean {near}?")),
-        None => failure.hint("it must be one of the units named, or one that they depend on"),
-    })
 }
 
 /// What this command holds while it is up.
@@ -165,6 +184,15 @@ struct Up<'a> {
     orphans: Orphans,
     receiver: Option<String>,
     begun_ms: u64,
+    parting: Parting,
+}
+
+/// What becomes of the services when this command ends before them.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Parting {
+    Stop,
+    /// They go on, and nothing but what they print is shown.
+    Leave,
 }
 
 /// Whether somebody reads what is printed.
@@ -199,12 +227,12 @@ impl Up<'_> {
         let mut failed = false;
         let mut look_at_ms: Option<u64> = None;
         loop {
-            if self.audience == Audience::Gone {
+            if self.audience == Audience::Gone && self.parting == Parting::Stop {
                 return self.stop(exit_with);
             }
             let woken = self.wait(client.fd(), look_at_ms, waiting.as_mut())?;
             if woken.interrupted {
-                return self.stop(exit_with);
+                return self.part(exit_with);
             }
             if woken.daemon
                 && let Some(results) = hear(client, waiting.as_mut())?
@@ -225,7 +253,13 @@ impl Up<'_> {
                 && self.family.is_over(name)
             {
                 let code = self.family.exit_code(self.place, name);
-                self.stop(None)?;
+                match self.parting {
+                    Parting::Stop => drop(self.stop(None)?),
+                    Parting::Leave => {
+                        self.view.changed();
+                        self.print()?;
+                    }
+                }
                 return Ok(Exit::Code(code));
             }
             if !look.alive {
@@ -236,6 +270,18 @@ impl Up<'_> {
                 return Ok(if failed { Exit::Failed } else { Exit::Done });
             }
         }
+    }
+
+    /// Ctrl-C.
+    fn part(&mut self, exit_with: Option<&str>) -> Result<Exit, Failure> {
+        if self.parting == Parting::Stop {
+            return self.stop(exit_with);
+        }
+        let name = exit_with.unwrap_or_default();
+        aside(&format!(
+            "\ndetached: {name} goes on; `diakonos stop {name}` stops it\n"
+        ));
+        Err(Failure::silent(Exit::Detached))
     }
 
     /// Waits for a signal, the daemon, a log, or the end of a main process, and prints what was logged. Whoever
@@ -339,7 +385,7 @@ impl Up<'_> {
     /// Says what became of each unit. That nobody reads it is no failure of theirs.
     fn report(&mut self, results: &[UnitResult], begun_ms: u64) -> Result<Exit, Failure> {
         let mut results = results.to_vec();
-        if self.audience == Audience::Gone {
+        if self.audience == Audience::Gone || self.parting == Parting::Leave {
             results.retain(|result| !render::is_success(result));
         }
         match report(self.given, self.place, &results, begun_ms) {

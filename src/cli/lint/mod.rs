@@ -281,14 +281,32 @@ impl<'c> Graph<'c> {
                     let finding = Finding::new(weight, message).at(spot);
                     findings.push(finding.hint(format!("check it: diakonos check {name}")));
                 }
-                None if relation == Relation::Conflicts && is_pulled(unit, name) => {
-                    let message = format!("{key} = {name}: the unit also needs or wants it");
-                    let finding = Finding::new(Weight::Error, message).at(spot);
-                    findings.push(finding.hint("the two cannot be up together: take one away"));
-                }
-                None => {}
+                None => findings.extend(self.quarrel(unit, relation, name)),
             }
         }
+    }
+
+    /// What cannot be up together: this unit and one that it pulls in, or two that it pulls in.
+    fn quarrel(&self, unit: &Unit, relation: Relation, name: &UnitName) -> Option<Finding> {
+        let key = relation.key();
+        let message = match tie(relation) {
+            Tie::Heeds if relation == Relation::Conflicts && is_pulled(unit, name) => {
+                format!("{key} = {name}: the unit also needs or wants it")
+            }
+            Tie::Needs | Tie::Wants => {
+                let enemies = self.units.get(name)?.named_in(Relation::Conflicts);
+                let is_enemy = |enemy: &&UnitName| **enemy == unit.name || is_pulled(unit, enemy);
+                let enemy = enemies.iter().find(is_enemy)?;
+                let whom = match *enemy == unit.name {
+                    true => "it",
+                    false => enemy.as_str(),
+                };
+                format!("{key} = {name}: {name} conflicts with {whom}")
+            }
+            Tie::Calls | Tie::Heeds => return None,
+        };
+        let finding = Finding::new(Weight::Error, message).at(Spot::name(key, name));
+        Some(finding.hint("the two cannot be up together: take one away"))
     }
 
     /// `WantedBy=` and `RequiredBy=` count for enabled units alone, as in systemd.

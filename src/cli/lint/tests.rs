@@ -172,9 +172,10 @@ fn closer_ties_are_looked_at_too() {
         "ties",
         &[
             ("database", "[unit]\n"),
+            ("mean", "[unit]\nConflicts = [\"web\"]\n"),
             (
                 "web",
-                "[unit]\nBindsTo = [\"database\"]\nRequisite = [\"nix\"]\nOnFailure = [\"nax\"]\n\
+                "[unit]\nUpholds = \"mean\"\nBindsTo = [\"database\"]\nRequisite = [\"nix\"]\nOnFailure = [\"nax\"]\n\
                  Conflicts = [\"database\", \"nux\"]\n",
             ),
         ],
@@ -183,11 +184,12 @@ fn closer_ties_are_looked_at_too() {
     let found: Vec<String> = found.iter().map(shown).collect();
     let found = found.join("\n");
     for expected in [
-        "2:12: `web` is bound to `database` and does not wait for it: it may be up before",
-        "3:14: Requisite = nix: there is no such unit",
-        "4:14: OnFailure = nax: there is no such unit",
-        "5:14: Conflicts = database: the unit also needs or wants it | the two cannot",
-        "5:26: Conflicts = nux: there is no such unit, so this has no effect",
+        "2:11: Upholds = mean: mean conflicts with it",
+        "3:12: `web` is bound to `database` and does not wait for it: it may be up before",
+        "4:14: Requisite = nix: there is no such unit",
+        "5:14: OnFailure = nax: there is no such unit",
+        "6:14: Conflicts = database: the unit also needs or wants it | the two cannot",
+        "6:26: Conflicts = nux: there is no such unit, so this has no effect",
     ] {
         assert!(found.contains(expected), "{expected}\n{found}");
     }
@@ -205,6 +207,7 @@ fn who_is_started_by_nobody_is_said() {
             ("cache", "[unit]\n"),
             ("web", "[unit]\n"),
             ("shop", "[unit]\n"),
+            ("refuses", "[unit]\nRefuseManualStart = true\n"),
             ("worker@", "[service]\nExecStart = \"/bin/true\"\n"),
         ],
     );
@@ -212,9 +215,14 @@ fn who_is_started_by_nobody_is_said() {
         let enabled: Vec<String> = enabled.iter().map(|name| (*name).to_owned()).collect();
         folder.look(&[], |graph| unstarted(graph.units.values(), &enabled))
     };
-    let message = note(&["web"]).unwrap().message;
+    let messages = |enabled: &[&str]| {
+        let findings = note(enabled);
+        findings.iter().map(shown).collect::<Vec<_>>().join("\n")
+    };
+    let message = messages(&["web"]);
+    assert!(message.contains("nothing starts refuses: "), "{message}");
     assert!(message.contains("starts api, shop: no unit"), "{message}");
-    assert_eq!(note(&["web", "api", "shop"]), None);
+    assert_eq!(messages(&["web", "api", "shop", "refuses"]), "");
     let found: Vec<String> = folder.findings("api").iter().map(shown).collect();
     assert_eq!(
         found,

@@ -10,24 +10,27 @@ use crate::unit::{SearchPath, Unit, UnitName};
 /// So many units are named one by one.
 const NAMED_MAX: usize = 20;
 
-/// Which of these units nobody pulls in and nobody has enabled, in one sentence. It is no fault: whoever starts them by
-/// hand means it so.
+/// Which of these units nobody pulls in and nobody has enabled. In itself it is no fault, and one sentence: whoever
+/// starts them by hand means it so.
 pub(in crate::cli) fn unstarted<'u>(
     units: impl Iterator<Item = &'u Unit> + Clone,
     enabled: &[String],
-) -> Option<Finding> {
+) -> Vec<Finding> {
     let pulled: BTreeSet<&UnitName> = units.clone().flat_map(starts).collect();
     let enabled: BTreeSet<&str> = enabled.iter().map(String::as_str).collect();
     let is_left = |unit: &&Unit| {
         let name = &unit.name;
         !name.is_template() && !pulled.contains(name) && !enabled.contains(name.as_str())
     };
-    let left: Vec<&str> = units
-        .filter(is_left)
-        .map(|unit| unit.name.as_str())
-        .collect();
+    let (mut hopeless, mut left) = (Vec::new(), Vec::new());
+    for unit in units.filter(is_left) {
+        match hopelessness(unit) {
+            Some(finding) => hopeless.push(finding),
+            None => left.push(unit.name.as_str()),
+        }
+    }
     if left.is_empty() {
-        return None;
+        return hopeless;
     }
     let mut names = left[..left.len().min(NAMED_MAX)].join(", ");
     if left.len() > NAMED_MAX {
@@ -35,10 +38,22 @@ pub(in crate::cli) fn unstarted<'u>(
     }
     let message =
         format!("only a start by hand starts {names}: no unit pulls them in, and none is enabled");
-    Some(
-        Finding::new(Weight::Note, message)
-            .hint("`diakonos enable NAME` starts one with the daemon"),
-    )
+    let hint = "`diakonos enable NAME` starts one with the daemon";
+    hopeless.push(Finding::new(Weight::Note, message).hint(hint));
+    hopeless
+}
+
+/// Why a unit that nobody pulls in cannot be up, if so.
+fn hopelessness(unit: &Unit) -> Option<Finding> {
+    let (name, relations) = (&unit.name, unit.relations());
+    let message = if relations.refuse_manual_start {
+        format!("nothing starts {name}: RefuseManualStart= is set, and no unit pulls it in")
+    } else if relations.stop_when_unneeded {
+        format!("{name} stops as soon as it is up: StopWhenUnneeded= is set, and no unit needs it")
+    } else {
+        return None;
+    };
+    Some(Finding::new(Weight::Warning, message))
 }
 
 /// Drop-ins that belong to no unit or have a name that is not read.

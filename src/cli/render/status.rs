@@ -100,7 +100,11 @@ fn state(lines: &mut Lines, item: &Item, page: Page) {
         lines.add("next try", &format!("automatic restart {attempt} {due}"));
     } else if let Some(due_ms) = status.deadline_ms {
         let left = super::span_until(due_ms.saturating_sub(page.now_ms));
-        lines.add("time limit", &format!("ends in {left}"));
+        match status.active.as_str() {
+            // A unit that is down has no limit: somebody upholds it.
+            "inactive" | "failed" => lines.add("next try", &format!("upheld, starts in {left}")),
+            _ => lines.add("time limit", &format!("ends in {left}")),
+        }
     }
 }
 

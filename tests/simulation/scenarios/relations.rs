@@ -72,11 +72,12 @@ fn states(stage: &Stage) -> (State, State) {
     (stage.state("user"), stage.state("named"))
 }
 
+/// Whether the request ended in this unit's failure for want of `named`.
 fn fails_for(stage: &Stage, request: diakonos::engine::RequestId, unit: &str) -> bool {
-    matches!(
-        stage.outcome(request, unit),
-        Some(Outcome::Failed { failure: Failure::Dependency { on, .. }, retry_ms: None }) if on == name("named")
-    )
+    let Some(Outcome::Failed { failure, retry_ms }) = stage.outcome(request, unit) else {
+        return false;
+    };
+    matches!(failure, Failure::Dependency { on, .. } if on == name("named")) && retry_ms.is_none()
 }
 
 /// Stopped by hand, `named` takes `user` down first; restarted by hand, it takes it through a restart.
