@@ -30,6 +30,7 @@ mod order;
 mod oversight;
 mod ready;
 mod reboot;
+mod record;
 mod remains;
 mod repeat;
 mod reread;
