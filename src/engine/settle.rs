@@ -74,7 +74,7 @@ impl Engine {
             return Turn::Lost(lost);
         }
         let mut blocked = self.awaited_need(unit);
-        for first in &edges.after {
+        for first in edges.after {
             let Some(service) = self.service(*first) else {
                 continue;
             };
@@ -117,7 +117,7 @@ impl Engine {
         let on_name = lost.unit.name.clone();
         let followed = self
             .service(unit)
-            .is_some_and(|service| matches!(service.origin, Some(Cause::BindsTo(_))));
+            .is_some_and(|service| matches!(service.origin.as_deref(), Some(Cause::BindsTo(_))));
         if followed && !has_failed {
             // It came along with what it is bound to, and stays down with it.
             if let Some(service) = self.service_mut(unit) {
