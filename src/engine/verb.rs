@@ -42,6 +42,7 @@ impl Engine {
         }
         let cause = Cause::Asked(wish.by);
         self.carry_out(plan, &cause);
+        self.tell_ousted(wish, plan);
         for step in plan.steps.iter().filter(|step| step.also_starts()) {
             if let Some(unit) = self.name(step.unit) {
                 let cause = self.cause_of(step, &cause);
@@ -50,6 +51,17 @@ impl Engine {
         }
         open.follow(plan);
         self.open(wish.request, open);
+    }
+
+    /// What a start pushes out.
+    fn tell_ousted(&mut self, wish: &Wish, plan: &Plan) {
+        let is_ousted = |step: &&Step| step.is_along() && step.deed == Deed::Stop;
+        for step in plan.steps.iter().filter(is_ousted) {
+            if let Some(unit) = self.name(step.unit) {
+                let cause = self.cause_of(step, &Cause::Asked(wish.by));
+                self.notify_one(wish.request, Notice::AlsoStops { unit, cause });
+            }
+        }
     }
 
     pub(super) fn on_stop(&mut self, wish: &Wish, units: &[UnitId], plan: &Plan) {
@@ -107,6 +119,7 @@ impl Engine {
         }
         let cause = Cause::Asked(wish.by);
         self.carry_out(plan, &cause);
+        self.tell_ousted(wish, plan);
         for step in plan.steps.iter().filter(|step| step.also_restarts()) {
             open.add(step.unit);
             if let Some(unit) = self.name(step.unit) {
