@@ -477,11 +477,6 @@ impl Step {
         }
     }
 
-    /// It was not named, and comes up because of this plan.
-    pub(super) fn also_starts(&self) -> bool {
-        self.is_along() && matches!(self.deed, Deed::Start | Deed::Keep | Deed::StartAfter)
-    }
-
     /// It was not named, and is taken through a restart.
     pub(super) fn also_restarts(&self) -> bool {
         self.job == Job::TryRestart && self.deed == Deed::Restart
