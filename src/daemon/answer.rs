@@ -29,7 +29,7 @@ fn result(unit: &UnitName, outcome: Outcome, engine: &Engine) -> UnitResult {
         Outcome::Started => (ResultKind::Started, "started".to_owned()),
         Outcome::AlreadyUp => (ResultKind::AlreadyUp, "is already up".to_owned()),
         Outcome::Completed => (ResultKind::Completed, "has run to its end".to_owned()),
-        Outcome::Skipped { how } => (ResultKind::Completed, format!("skipped, {how}")),
+        Outcome::Skipped { how } => (ResultKind::Skipped, format!("skipped, {how}")),
         Outcome::Stopped => (ResultKind::Stopped, "stopped, nothing is left".to_owned()),
         Outcome::AlreadyDown => (ResultKind::AlreadyDown, "is already down".to_owned()),
         Outcome::Reloaded => (ResultKind::Reloaded, "reloaded".to_owned()),

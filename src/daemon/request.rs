@@ -132,15 +132,10 @@ impl Daemon {
             }
             Command::Restart { names, wait, scope } => {
                 let loaded = self.to_start((names, Vec::new()), Reading::Always, path)?;
-                let loaded = self.without_unfit(loaded);
-                Course::Ask(Verb::Restart(scope), loaded, wait)
+                Course::Ask(Verb::Restart(scope), self.without_unfit(loaded), wait)
             }
-            Command::Stop { mut names, wait } => {
-                loader.spread(&mut names, Over::Loaded)?;
-                let mut left = self.processes.part_with_left(&mut names);
-                left.extend(self.processes.left_that_match(&names));
-                let loaded = self.processes.without_left(known(names)?, left);
-                Course::Ask(Verb::Stop, loaded, wait)
+            Command::Stop { names, wait } => {
+                Course::Ask(Verb::Stop, self.to_stop(names, &loader)?, wait)
             }
             Command::Reload { names } => now_finished(Verb::Reload, known(names)?),
             Command::Freeze { names } => now_finished(Verb::Freeze, known(names)?),
@@ -156,8 +151,7 @@ impl Daemon {
             }
             Command::Plan { names, wish } => Course::Answer(self.foresee(names, wish, path)?),
             Command::Definitions { names } => {
-                let targets = loader.resolve(names, Among::Loaded)?;
-                Course::Answer(self.tell_definitions(&targets, session))
+                Course::Answer(self.tell_definitions(names, path, session)?)
             }
             Command::DaemonReload => now_finished(Verb::Renew, self.reread(path)),
             Command::Upgrade => Course::Upgrade,
@@ -174,6 +168,15 @@ impl Daemon {
                 Course::Answer(self.disable(&targets)?)
             }
         })
+    }
+
+    /// What a stop brings to the engine.
+    fn to_stop(&self, mut names: Vec<String>, loader: &Loader<'_>) -> Result<Loaded, WireError> {
+        loader.spread(&mut names, Over::Loaded)?;
+        let mut left = self.processes.part_with_left(&mut names);
+        left.extend(self.processes.left_that_match(&names));
+        let loaded = loader.for_loaded(loader.resolve(names, Among::Loaded)?)?;
+        Ok(self.processes.without_left(loaded, left))
     }
 
     /// What a start, or a restart that reads all files again, brings to the engine.

@@ -389,6 +389,10 @@ impl<'p, 'a> Attempt<'p, 'a> {
             let atoms = ATOMS.iter().rev().filter(|atom| atom.on == *occasion);
             for atom in atoms.filter(|atom| !(is_started && ousts(atom))) {
                 for neighbour in neighbours(edges, atom.along).iter().rev() {
+                    // What is down passes no stop on; should it start by this plan, it will tell of itself.
+                    if ousts(atom) && self.standing(*neighbour).kind.rests() {
+                        continue;
+                    }
                     let call = Call {
                         unit: *neighbour,
                         job: atom.tells,

@@ -26,7 +26,7 @@ impl Engine {
             phase: service.kind().word(),
             since: service.shown_since(),
             cause: &service.cause,
-            origin: service.origin.as_ref().filter(|_| lives),
+            origin: service.origin.as_deref().filter(|_| lives),
             main: main.and_then(|main| {
                 Some(MainView {
                     run: main.id,

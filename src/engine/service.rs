@@ -18,7 +18,7 @@ pub(super) struct Service {
     /// Why it is in the state that was last published.
     pub(super) cause: Cause,
     /// Why its present life began; nobody knows of one that was taken over.
-    pub(super) origin: Option<Cause>,
+    pub(super) origin: Option<Box<Cause>>,
     /// The state that was last published, and since when.
     pub(super) shown: State,
     pub(super) since: Moment,

@@ -151,6 +151,8 @@ pub enum ResultKind {
     Started,
     AlreadyUp,
     Completed,
+    /// A condition of it is not met: it was not started, and that is no failure.
+    Skipped,
     Stopped,
     AlreadyDown,
     Reloaded,

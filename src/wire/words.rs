@@ -97,6 +97,7 @@ words! { ResultKind, "result":
     Started = "started",
     AlreadyUp = "already-up",
     Completed = "completed",
+    Skipped = "skipped",
     Stopped = "stopped",
     AlreadyDown = "already-down",
     Reloaded = "reloaded",

@@ -40,6 +40,7 @@ pub(in crate::cli) fn is_success(result: &UnitResult) -> bool {
         ResultKind::Started
         | ResultKind::AlreadyUp
         | ResultKind::Completed
+        | ResultKind::Skipped
         | ResultKind::Stopped
         | ResultKind::AlreadyDown
         | ResultKind::Reloaded
