@@ -24,12 +24,19 @@ pub(super) fn cause(cause: &Cause, ours: &Account) -> String {
     let Cause::Asked(Asker::Client { uid, pid }) = cause else {
         return cause.to_string();
     };
-    let name = match *uid {
-        0 => "root",
-        uid if uid == ours.uid => &ours.name,
-        _ => return cause.to_string(),
-    };
-    format!("asked by user {name} (uid {uid}), process {pid}")
+    match user(*uid, ours) {
+        Some(name) => format!("asked by user {name} (uid {uid}), process {pid}"),
+        None => cause.to_string(),
+    }
+}
+
+/// Somebody who is listened to, by name.
+pub(super) fn user(uid: u32, ours: &Account) -> Option<&str> {
+    match uid {
+        0 => Some("root"),
+        uid if uid == ours.uid => Some(&ours.name),
+        _ => None,
+    }
 }
 
 /// A wish, as the command line names it.

@@ -79,6 +79,7 @@ impl Engine {
         for (_, text) in left_out {
             self.notify_one(wish.request, Notice::Warning { text });
         }
+        self.note_wish(wish);
         self.tell_left_out(wish.request, &plan);
         match wish.verb {
             Verb::Start => self.on_start(wish, &units, &plan),

@@ -324,7 +324,7 @@ impl Engine {
     }
 
     pub(super) fn reload_done(&mut self, unit: UnitId, main: Option<Run>, outcome: &Outcome) {
-        self.enter(unit, Phase::Running { main }, None);
+        self.enter(unit, Phase::Running { main }, Some(Cause::Reloaded));
         if main.is_none() {
             self.batch.push(Effect::WatchGroup { unit });
         }

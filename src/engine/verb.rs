@@ -133,9 +133,7 @@ impl Engine {
         }
         self.open(wish.request, open);
         for unit in ready {
-            if let Some(service) = self.service_mut(unit) {
-                service.cause = Cause::Asked(wish.by);
-            }
+            self.give_cause(unit, Cause::Asked(wish.by));
             self.happen(unit, Happening::Reload);
         }
     }
@@ -219,6 +217,7 @@ impl Engine {
         if self.mode == Mode::Over {
             return self.answer(wish.request, Answer::Outcomes(Vec::new()));
         }
+        self.note_wish(wish);
         // A client that lost its answer is not one that has lost its patience.
         let again = self.mode != Mode::Serving && wish.first_asked.is_none();
         self.mode = match self.mode {

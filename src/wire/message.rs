@@ -193,6 +193,9 @@ pub struct UnitStatus {
     pub since_ms: u64,
     /// Why it is in this state, for the reader.
     pub cause: String,
+    /// Its entry in the record that tells of this cause, and the one that this follows from; see [`super::record`].
+    pub entry: Option<u64>,
+    pub because: Option<u64>,
     pub pid: Option<u32>,
     /// The number of the present run of the main process, for `logs --run`.
     pub run: Option<u64>,

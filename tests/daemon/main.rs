@@ -31,6 +31,7 @@ mod oversight;
 mod plan;
 mod ready;
 mod reboot;
+mod record;
 mod relations;
 mod remains;
 mod repeat;

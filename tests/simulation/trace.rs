@@ -185,9 +185,14 @@ fn tell_effect(effect: &Effect, names: &Names<'_>) -> String {
             format!("renew {} for {request}", told(*unit, names))
         }
         Effect::WatchGroup { unit } => format!("watch the group of {}", told(*unit, names)),
+        Effect::Taken(taken) => format!("take up #{}: request {}", taken.id, taken.request),
+        Effect::Explain(change) => format!(
+            "explain #{} {}: {} ({:?}, because of {:?})",
+            change.id, change.unit, change.to, change.cause, change.because
+        ),
         Effect::Publish(change) => format!(
-            "publish #{} {}: {} -> {} ({:?})",
-            change.id, change.unit, change.from, change.to, change.cause
+            "publish #{} {}: {} -> {} ({:?}, because of {:?})",
+            change.id, change.unit, change.from, change.to, change.cause, change.because
         ),
         Effect::Notify { request, notice } => format!("notify {request}: {notice:?}"),
         Effect::Answer { request, answer } => format!("answer {request}: {answer:?}"),
