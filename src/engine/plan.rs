@@ -460,7 +460,7 @@ impl LeftOut {
             };
             format!("{unit} is left out: {reason}")
         } else {
-            format!("{unit} is left out: {over} would have to start and to stop for it")
+            format!("{unit} is left out: it would stop {over}, which is to start")
         })
     }
 }
