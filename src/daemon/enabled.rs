@@ -14,6 +14,13 @@ use crate::unit::{Install, Unit, UnitName};
 use super::instances::numbered;
 use super::scales::{Scales, replace};
 
+/// The enabled units that ask to be wanted, and to be required, by one group.
+#[derive(Debug, Default)]
+pub(super) struct Asked<'a> {
+    pub(super) wants: Vec<&'a UnitName>,
+    pub(super) requires: Vec<&'a UnitName>,
+}
+
 /// The enabled units, as the file has them.
 #[derive(Debug)]
 pub(super) struct Enabled {
@@ -137,19 +144,18 @@ impl Enabled {
         })
     }
 
-    /// The enabled units that ask to be wanted, and to be required, by this group.
-    pub(super) fn pulled_in_by(&self, group: &UnitName) -> (Vec<&UnitName>, Vec<&UnitName>) {
-        let asking = |list: fn(&Install) -> &Vec<UnitName>| {
-            let entries = self.entries.iter();
-            entries
-                .filter(|(_, entry)| list(&entry.install).contains(group))
-                .map(|(name, _)| name)
-                .collect()
-        };
-        (
-            asking(|install| &install.wanted_by),
-            asking(|install| &install.required_by),
-        )
+    /// What the enabled units ask of groups. Made once for many units: each alone would look at all that are enabled.
+    pub(super) fn asked(&self) -> BTreeMap<&UnitName, Asked<'_>> {
+        let mut asked: BTreeMap<&UnitName, Asked<'_>> = BTreeMap::new();
+        for (name, entry) in &self.entries {
+            for group in &entry.install.wanted_by {
+                asked.entry(group).or_default().wants.push(name);
+            }
+            for group in &entry.install.required_by {
+                asked.entry(group).or_default().requires.push(name);
+            }
+        }
+        asked
     }
 
     /// The enabled unit that has this second name.
@@ -251,8 +257,8 @@ mod tests {
         let scales = || Scales::read(folder.join("scale"));
         let mut enabled = Enabled::read(path.clone(), scales());
         let group = Install {
-            wanted_by: vec![name("all")],
-            alias: vec![name("www")],
+            wanted_by: vec![name("all")].into(),
+            alias: vec![name("www")].into(),
             ..Install::default()
         };
         let web = || PathBuf::from("/s/web.service");
@@ -261,7 +267,7 @@ mod tests {
         let install = Install::default();
         let job = PathBuf::from("/s/job.service");
         assert!(enabled.enable(name("job"), job, install).unwrap());
-        assert_eq!(enabled.pulled_in_by(&name("all")).0, [&name("web")]);
+        assert_eq!(enabled.asked()[&name("all")].wants, [&name("web")]);
         assert_eq!(enabled.alias(&name("www")), Some(&name("web")));
         assert!(enabled.starts_alone(&name("job")) && !enabled.starts_alone(&name("web")));
 

@@ -14,7 +14,7 @@ use crate::unit::{self, Context, LoadError, Need, SearchPath, Unit, UnitName, gl
 use crate::wire::{ErrorKind, Progress, UnitResult, WireError};
 
 use super::answer;
-use super::enabled::Enabled;
+use super::enabled::{Asked, Enabled};
 use super::instances::Over;
 use super::reread::changes;
 
@@ -66,6 +66,7 @@ pub(super) struct Loaded {
 pub(super) struct Loader<'a> {
     pub(super) engine: &'a Engine,
     pub(super) enabled: &'a Enabled,
+    asked: BTreeMap<&'a UnitName, Asked<'a>>,
     context: &'a Context,
     /// Absolute, best first.
     path: &'a SearchPath,
@@ -88,6 +89,7 @@ impl<'a> Loader<'a> {
     ) -> Self {
         Self {
             engine,
+            asked: enabled.asked(),
             enabled,
             context,
             path,
@@ -170,8 +172,7 @@ impl<'a> Loader<'a> {
 
     pub(super) fn no_such_unit(&self, name: &UnitName) -> WireError {
         let candidates = self.candidates(Among::LoadedAndFiles);
-        let near = unit::nearest(name.as_str(), candidates.iter().map(UnitName::as_str));
-        let hint = near.map(unit::did_you_mean);
+        let hint = unit::unit_meant(name.as_str(), candidates.iter().map(UnitName::as_str));
         answer::error(ErrorKind::NoSuchUnit, self.not_found(name), hint)
     }
 
@@ -258,9 +259,10 @@ impl<'a> Loader<'a> {
     /// Reads a file and adds what the enabled units ask of it with `WantedBy=` and `RequiredBy=`.
     fn read(&self, name: &UnitName, path: &Path) -> Result<Unit, String> {
         let mut unit = read_file(name, path, self.context)?;
-        let (wants, requires) = self.enabled.pulled_in_by(name);
-        self.add(&mut unit.wants, &wants);
-        self.add(&mut unit.requires, &requires);
+        if let Some(asked) = self.asked.get(name) {
+            self.add(&mut unit.wants, &asked.wants);
+            self.add(&mut unit.requires, &asked.requires);
+        }
         Ok(unit)
     }
 

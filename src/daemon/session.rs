@@ -26,9 +26,11 @@ use super::turned_away::{busy, not_allowed, not_understood, other_version};
 
 /// Connections at a time; one more is told so and closed.
 const CLIENTS_MAX: usize = 256;
-/// Bytes that may wait for a client that does not read; the next answer after that costs the connection. So a client
+/// Bytes that may wait for a client that does not read; the next request after that costs the connection. So a client
 /// holds at most this and one answer.
 const OUTPUT_MAX: usize = 1 << 20;
+/// Bytes of one answer, at most: several times what there is to say of the most units that a daemon holds.
+const ANSWER_MAX: usize = 64 << 20;
 /// Bytes that may wait before progress is left out: thousands of units may tell of theirs in one turn of the loop, in
 /// which no client can read.
 const PROGRESS_MAX: usize = OUTPUT_MAX / 2;
@@ -240,6 +242,11 @@ impl Sessions {
                 self.close(id, sources);
                 Heard::Nothing
             }
+            Err(End::Unread) => {
+                ::log::warn!("closed the connection of a client that does not read");
+                self.close(id, sources);
+                Heard::Nothing
+            }
             Err(End::Refused(error)) => {
                 session.say(&Reply::Final(Final::Error(error)));
                 session.stage = Stage::Leaving;
@@ -261,13 +268,13 @@ impl Sessions {
         let Some(session) = self.map.get_mut(&id) else {
             return;
         };
-        let waiting = session.output.len() - session.sent;
-        if matches!(reply, Reply::Progress(_)) && waiting > PROGRESS_MAX {
+        let is_spare = matches!(reply, Reply::Progress(progress) if progress.kind.is_spare());
+        if is_spare && session.waiting() > PROGRESS_MAX {
             session.left_out = session.left_out.saturating_add(1);
             return;
         }
-        if waiting > OUTPUT_MAX {
-            ::log::warn!("closed the connection of a client that does not read");
+        if session.waiting() > ANSWER_MAX {
+            ::log::warn!("closed the connection of a client that asks for too much");
             self.close(id, sources);
             return;
         }
@@ -317,6 +324,8 @@ impl Sessions {
 /// Why a conversation ends.
 enum End {
     Gone,
+    /// It asks and asks, and reads no answer.
+    Unread,
     Refused(WireError),
 }
 
@@ -346,12 +355,12 @@ impl Session {
             }
             let payload = self.decoder.next();
             if let Some(payload) = payload.map_err(|error| refused(&error.to_string()))? {
+                if self.waiting() > OUTPUT_MAX {
+                    return Err(End::Unread);
+                }
                 if let Some(request) = self.take(&payload)? {
                     self.stage = Stage::Busy(None);
                     return Ok(Heard::Request(self.peer, request));
-                }
-                if self.output.len() - self.sent > OUTPUT_MAX {
-                    return Err(End::Gone);
                 }
                 continue;
             }
@@ -396,6 +405,11 @@ impl Session {
                 Ok(None)
             }
         }
+    }
+
+    /// Bytes that it has not read.
+    fn waiting(&self) -> usize {
+        self.output.len() - self.sent
     }
 
     fn say(&mut self, reply: &Reply) {

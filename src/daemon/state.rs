@@ -9,7 +9,7 @@
 //! A unit at rest keeps its files while the daemon lives: "stopped by hand", "failed, and why" and "has run" are facts
 //! that a successor needs as much as a PID. When the daemon ends in order everything is stopped, and the files go.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -43,6 +43,8 @@ pub(super) struct States {
     directory: PathBuf,
     boot_id: Box<str>,
     kept: BTreeMap<UnitId, Kept>,
+    /// Those of them of which something is stale.
+    stale: BTreeSet<UnitId>,
     health: Health,
 }
 
@@ -114,6 +116,7 @@ impl States {
             directory,
             boot_id,
             kept: BTreeMap::new(),
+            stale: BTreeSet::new(),
             health: Health::Good,
         }
     }
@@ -136,8 +139,7 @@ impl States {
         let mut kept = self.kept.remove(&unit).unwrap_or_default();
         if kept.facts.is_some() && kept.hash == Some(hash) {
             kept.stale = None;
-            self.kept.insert(unit, kept);
-            self.report();
+            self.keep(unit, kept);
             return;
         }
         let name = saved.facts.unit.as_str();
@@ -160,6 +162,16 @@ impl States {
             Err(error) => Err((path, error)),
         };
         kept.stale = stated.and(defined).err();
+        self.keep(unit, kept);
+    }
+
+    /// Notes what is on disk of a unit, and whether writing works.
+    fn keep(&mut self, unit: UnitId, kept: Kept) {
+        if kept.stale.is_some() {
+            self.stale.insert(unit);
+        } else {
+            self.stale.remove(&unit);
+        }
         self.kept.insert(unit, kept);
         self.report();
     }
@@ -184,7 +196,8 @@ impl States {
     }
 
     fn report(&mut self) {
-        let stale = self.kept.values().find_map(|kept| kept.stale.as_ref());
+        let stale = self.stale.first().and_then(|unit| self.kept.get(unit));
+        let stale = stale.and_then(|kept| kept.stale.as_ref());
         match (self.health, stale) {
             (Health::Good, Some((path, error))) => {
                 let (path, reason) = (path.display(), error_text(error));
@@ -202,6 +215,7 @@ impl States {
     /// Forgets a unit: nothing of it is left that a successor would have to know.
     pub(super) fn remove(&mut self, unit: UnitId, name: &UnitName) {
         self.kept.remove(&unit);
+        self.stale.remove(&unit);
         for ending in [FACTS, DEFINITIONS] {
             remove(&self.path(name.as_str(), ending));
         }
@@ -263,7 +277,7 @@ impl States {
 
     /// Whether every unit's last save was written.
     pub(super) fn is_good(&self) -> bool {
-        self.kept.values().all(|kept| kept.stale.is_none())
+        self.stale.is_empty()
     }
 
     /// Why a successor would know nothing at all of a unit: the file that cannot be written.

@@ -134,7 +134,7 @@ fn described(unit: &Unit, enabled: bool) -> UnitStatus {
     UnitStatus {
         name: unit.name.to_string(),
         description: unit.description.clone(),
-        documentation: unit.documentation.clone(),
+        documentation: unit.documentation.to_vec(),
         requires: unit.requires.iter().map(ToString::to_string).collect(),
         file: unit.path.display().to_string(),
         hash: unit.hash,

@@ -8,8 +8,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::unit::{Need, Unit, UnitName};
 
 use super::graph::{Graph, find_cycle};
+use super::plan::Plan;
 use super::service::Service;
 use super::stage::Stage;
+use super::way::Way;
 use super::{
     Absent, Answer, Asker, Awaited, Effect, Engine, Mode, Moment, Notice, Outcome, Refusal,
     RequestId, UNITS_MAX, UnitId, Verb,
@@ -40,6 +42,8 @@ pub(super) struct Open {
     pub(super) pending: BTreeSet<UnitId>,
     pub(super) outcomes: BTreeMap<UnitId, Outcome>,
     pub(super) involved: BTreeSet<UnitId>,
+    /// Boxed: most wishes are about one unit.
+    pub(super) way: Option<Box<Way>>,
 }
 
 impl Requests {
@@ -101,6 +105,8 @@ impl Engine {
         absent: &[Absent],
     ) -> Result<Vec<(UnitName, String)>, Refusal> {
         let new: BTreeMap<&UnitName, &Unit> = definitions.iter().map(|u| (&u.name, u)).collect();
+        // Most requests change no edge: those of thousands of units are not looked at for them.
+        let is_other_graph = new.values().any(|unit| self.relates_otherwise(unit));
         let unknown = new
             .keys()
             .filter(|name| !self.names.contains_key(*name))
@@ -108,7 +114,7 @@ impl Engine {
         if self.services.len() + unknown > UNITS_MAX {
             return Err(Refusal::TooMany);
         }
-        if !new.is_empty() {
+        if is_other_graph {
             let known = self.services.values().map(|service| service.newest());
             let rest = known.filter(|unit| !new.contains_key(&unit.name));
             if let Some(cycle) = find_cycle(rest.chain(new.values().copied())) {
@@ -128,6 +134,16 @@ impl Engine {
         }
     }
 
+    /// Whether the graph is another one with this definition than with the one that counts now.
+    pub(super) fn relates_otherwise(&self, unit: &Unit) -> bool {
+        let known = self.id(&unit.name).and_then(|id| self.service(id));
+        known.is_none_or(|known| {
+            let known = known.newest();
+            let unneeded = |unit: &Unit| unit.relations().stop_when_unneeded;
+            unneeded(known) != unneeded(unit) || !known.neighbours().eq(unit.neighbours())
+        })
+    }
+
     /// Whether everything that the targets require can be started at all. Gives the wanted units that cannot.
     fn startable(
         &self,
@@ -141,6 +157,8 @@ impl Engine {
                 self.service(id).map(Service::newest)
             })
         };
+        let absent: BTreeMap<&UnitName, &Absent> =
+            absent.iter().map(|absent| (&absent.name, absent)).collect();
         let mut left_out = Vec::new();
         let mut todo: Vec<(UnitName, UnitName, bool)> = wish
             .targets
@@ -157,7 +175,7 @@ impl Engine {
                 continue;
             }
             // A unit that is down is not started as an old file had it.
-            let missing = absent.iter().find(|absent| absent.name == name);
+            let missing = absent.get(&name).copied();
             let problem = match (missing, find(&name)) {
                 (None, Some(unit)) => unfit(unit),
                 (None, None) if name == needed_by => Some(Refusal::Unknown { unit: name.clone() }),
@@ -230,7 +248,15 @@ impl Engine {
     pub(super) fn resolve(&mut self, unit: UnitId, awaited: Awaited, outcome: &Outcome) {
         let mut done = Vec::new();
         for (request, open) in &mut self.requests.open {
-            if open.awaited == awaited && open.pending.contains(&unit) {
+            if open.awaited != awaited {
+                continue;
+            }
+            let way = open.way.as_mut();
+            if let Some(notice) = way.and_then(|way| way.advance(unit, awaited, outcome)) {
+                let request = *request;
+                self.batch.push(Effect::Notify { request, notice });
+            }
+            if open.pending.contains(&unit) {
                 open.settle(unit, outcome.clone());
                 done.push(*request);
             }
@@ -290,14 +316,21 @@ impl Open {
             pending: units.iter().copied().collect(),
             outcomes: BTreeMap::new(),
             involved: BTreeSet::new(),
+            way: None,
         }
+    }
+
+    /// Whom the plan concerns, and whom it moves.
+    pub(super) fn follow(&mut self, plan: &Plan) {
+        self.involved = plan.units();
+        self.way = Way::of(plan, self.awaited).map(Box::new);
     }
 
     /// A unit that the wish takes along.
     pub(super) fn add(&mut self, unit: UnitId) {
-        if !self.units.contains(&unit) {
+        // Each unit is pending or has its outcome.
+        if !self.outcomes.contains_key(&unit) && self.pending.insert(unit) {
             self.units.push(unit);
-            self.pending.insert(unit);
         }
     }
 

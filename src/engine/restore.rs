@@ -28,7 +28,7 @@ impl Engine {
             cause: &service.cause,
             because: service.because,
             change: service.voice,
-            origin: service.origin.as_ref().filter(|_| lives),
+            origin: service.origin.as_deref().filter(|_| lives),
             main: main.and_then(|main| {
                 Some(MainView {
                     run: main.id,
@@ -92,7 +92,7 @@ impl Engine {
             again: service.again.as_deref().cloned().map(FactReason::kept),
             origin: service.origin.clone().map(|cause| {
                 FactReason {
-                    cause,
+                    cause: *cause,
                     because: None,
                 }
                 .kept()

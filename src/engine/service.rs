@@ -26,7 +26,7 @@ pub(super) struct Service {
     /// Why it is to come up again, while it goes down for that.
     pub(super) again: Option<Box<FactReason>>,
     /// Why its present life began; nobody knows of one that an old daemon has left.
-    pub(super) origin: Option<Cause>,
+    pub(super) origin: Option<Box<Cause>>,
     /// The state that was last published, and since when.
     pub(super) shown: State,
     pub(super) since: Moment,
@@ -133,7 +133,7 @@ impl Service {
         (self.cause, self.because) = (reason.cause, reason.because);
         self.voice = facts.voice;
         self.again = facts.again.clone().map(Box::new);
-        self.origin = facts.origin.clone().map(|reason| reason.cause);
+        self.origin = facts.origin.clone().map(|reason| Box::new(reason.cause));
         self.monitor = facts.monitor.clone().map(Box::new);
         self.shown = self.state();
     }

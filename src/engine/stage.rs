@@ -14,7 +14,7 @@ use super::{Asker, Engine, Impossible, UnitId, Verb};
 /// See the module.
 #[derive(Debug, Default)]
 pub(super) struct Stage {
-    /// `None`: the one in force.
+    /// `None`: the one in force, and nothing changes in it.
     graph: Option<Graph>,
     new: BTreeMap<UnitName, UnitId>,
     named: BTreeMap<UnitId, UnitName>,
@@ -83,10 +83,8 @@ impl Stage {
         if definitions.is_empty() {
             return Self::default();
         }
-        let known = engine.services.iter();
-        let mut newest: BTreeMap<UnitId, &Unit> =
-            known.map(|(id, service)| (*id, service.newest())).collect();
         let mut stage = Self::default();
+        let mut newest: BTreeMap<UnitId, &Unit> = BTreeMap::new();
         let mut last = engine.last_unit;
         for unit in definitions {
             let id = stage.id(engine, &unit.name).unwrap_or_else(|| {
@@ -112,6 +110,17 @@ impl Stage {
                 stage.monitored.push(id);
             }
             newest.insert(id, unit);
+        }
+        // Most requests change no edge: those of thousands of units are not made anew for them.
+        if !definitions
+            .iter()
+            .any(|unit| engine.relates_otherwise(unit))
+        {
+            return stage;
+        }
+        let known = engine.services.iter();
+        for (id, service) in known {
+            newest.entry(*id).or_insert_with(|| service.newest());
         }
         let units: Vec<(UnitId, &Unit)> = newest.into_iter().collect();
         stage.graph = Some(if stage.new.is_empty() {
@@ -164,9 +173,6 @@ impl Stage {
 impl Engine {
     /// Puts what was planned for into force.
     pub(super) fn take_over(&mut self, definitions: Vec<Unit>, stage: Stage) {
-        let Some(graph) = stage.graph else {
-            return;
-        };
         for unit in definitions {
             self.define(unit);
         }
@@ -185,9 +191,12 @@ impl Engine {
         for unit in redefined.clone() {
             self.work.extend(self.graph.neighbours(unit));
         }
+        self.work.extend(redefined.clone());
+        let Some(graph) = stage.graph else {
+            return;
+        };
         self.graph = graph;
         for unit in redefined {
-            self.work.insert(unit);
             self.work.extend(self.graph.neighbours(unit));
         }
         // Whoever waits for its turn may wait for somebody else now, or for nobody.

@@ -33,7 +33,7 @@ impl Engine {
                 service.monitor = None;
                 service.led_by = None;
             }
-            service.origin = Some(cause.clone());
+            service.origin = Some(Box::new(cause.clone()));
         }
         self.enter(unit, Phase::Waiting, Some(cause));
     }

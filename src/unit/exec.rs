@@ -122,9 +122,12 @@ fn command(value: &Value, words: Vec<String>, from: Words, scope: &Scope) -> Res
         },
     };
     let arguments: Result<Vec<String>, Fault> = words.map(|word| expanded(&word)).collect();
+    let mut arguments = arguments?;
+    // Kept for as long as the unit is: no room for more.
+    arguments.shrink_to_fit();
     Ok(Exec {
         program,
-        arguments: arguments?,
+        arguments,
         argv0,
         ignore_failure: prefixes.ignore_failure,
         expand: from == Words::Split && !prefixes.no_variables,

@@ -7,8 +7,8 @@ use std::fmt;
 use std::path::PathBuf;
 
 use super::{
-    Condition, Folders, Kill, Limit, Oversight, Preserve, Readiness, Relations, Resources, Sandbox,
-    Scheduling, Signal, Span, UnitName,
+    Condition, Folders, Kill, Limit, List, Oversight, Preserve, Readiness, Relations, Resources,
+    Sandbox, Scheduling, Signal, Span, UnitName,
 };
 
 /// A unit: a service, or (without [`Unit::service`]) a group that is nothing but its dependencies.
@@ -20,7 +20,7 @@ pub struct Unit {
     /// A hash of the bytes of the file and its drop-ins: whether the file on disk still is the one in force.
     pub hash: u64,
     pub description: String,
-    pub documentation: Vec<String>,
+    pub documentation: List<String>,
     pub requires: Vec<UnitName>,
     pub wants: Vec<UnitName>,
     pub after: Vec<UnitName>,
@@ -32,7 +32,7 @@ pub struct Unit {
     pub conditions: Box<[Condition]>,
     pub install: Install,
     /// Keys that the parser knows and this version does not act on: `start` refuses by their name.
-    pub unhonoured: Vec<Unhonoured>,
+    pub unhonoured: List<Unhonoured>,
     pub service: Option<Box<Service>>,
 }
 
@@ -46,9 +46,9 @@ pub struct StartLimit {
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Install {
-    pub wanted_by: Vec<UnitName>,
-    pub required_by: Vec<UnitName>,
-    pub alias: Vec<UnitName>,
+    pub wanted_by: List<UnitName>,
+    pub required_by: List<UnitName>,
+    pub alias: List<UnitName>,
 }
 
 /// A key that is known but not acted on yet, or not with this value, with where it stands.
@@ -109,20 +109,20 @@ pub struct Service {
     pub kill: Kill,
     pub user: Option<String>,
     pub group: Option<String>,
-    pub supplementary_groups: Vec<String>,
+    pub supplementary_groups: List<String>,
     /// 0 to 0o777.
     pub umask: u32,
     pub working_directory: WorkingDirectory,
     /// Absolute; other than `/`.
     pub root_directory: Option<PathBuf>,
     /// In the order written; a later one wins.
-    pub environment: Vec<(String, String)>,
-    pub environment_files: Vec<EnvironmentFile>,
-    pub pass_environment: Vec<String>,
+    pub environment: List<(String, String)>,
+    pub environment_files: List<EnvironmentFile>,
+    pub pass_environment: List<String>,
     /// Names, and `NAME=value` where only this value is meant.
-    pub unset_environment: Vec<String>,
+    pub unset_environment: List<String>,
     /// At most one entry of each purpose.
-    pub folders: Vec<Folders>,
+    pub folders: List<Folders>,
     pub preserve: Preserve,
     pub stdin: Input,
     pub stdout: Output,
@@ -133,10 +133,10 @@ pub struct Service {
     /// `None`: it is kept from nothing.
     pub sandbox: Option<Box<Sandbox>>,
     /// In the order of `getrlimit`'s numbers, each resource at most once.
-    pub limits: Vec<Limit>,
+    pub limits: List<Limit>,
     pub scheduling: Option<Box<Scheduling>>,
     /// `IgnoreUnsupported=`: keys of `[service]` that it goes on without where they cannot be honoured.
-    pub ignore_unsupported: Vec<&'static str>,
+    pub ignore_unsupported: List<&'static str>,
     /// `Instances=` of a template: how many instances start with it, at most [`super::INSTANCES_MAX`]. What is no
     /// template has none.
     pub instances: Option<u32>,
@@ -230,8 +230,8 @@ pub enum Policy {
 /// A list of exit codes and signals: `SuccessExitStatus=` and its kin.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct StatusSet {
-    pub codes: Vec<u8>,
-    pub signals: Vec<Signal>,
+    pub codes: List<u8>,
+    pub signals: List<Signal>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -13,9 +13,55 @@ pub const INSTANCES_MAX: u32 = 1_000;
 /// The longest name with its ending, in bytes: what a file name may have.
 const MAX_LENGTH: usize = 255;
 
+/// The longest name that is kept in place, in bytes: most names are no longer, and a graph names each unit many times.
+const SHORT: usize = 22;
+
 /// A valid unit name such as `web`, `worker@1` or (a template) `worker@`.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct UnitName(Box<str>);
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct UnitName(Text);
+
+/// Every text has one form only, so that equal names are equal in all their bytes.
+#[derive(Clone, PartialEq, Eq, Hash)]
+enum Text {
+    /// At most [`SHORT`] bytes; behind them zeros.
+    Short {
+        length: u8,
+        bytes: [u8; SHORT],
+    },
+    Long(Box<str>),
+}
+
+impl Text {
+    fn new(text: &str) -> Self {
+        let mut bytes = [0; SHORT];
+        match (bytes.get_mut(..text.len()), u8::try_from(text.len())) {
+            (Some(place), Ok(length)) => {
+                place.copy_from_slice(text.as_bytes());
+                Self::Short { length, bytes }
+            }
+            _ => Self::Long(text.into()),
+        }
+    }
+
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Short { length, bytes } => bytes.get(..usize::from(*length)).unwrap_or_default(),
+            Self::Long(text) => text.as_bytes(),
+        }
+    }
+}
+
+impl Ord for UnitName {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.0.bytes().cmp(other.0.bytes())
+    }
+}
+
+impl PartialOrd for UnitName {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
 
 impl UnitName {
     /// Reads a name with or without `.service`.
@@ -37,7 +83,7 @@ impl UnitName {
             name.chars().find(|c| !is_allowed(*c)).map(Fault::Character)
         };
         match fault {
-            None => Ok(Self(name.into())),
+            None => Ok(Self(Text::new(name))),
             Some(fault) => Err(NameError {
                 name: text.chars().take(MAX_LENGTH).collect(),
                 fault,
@@ -48,37 +94,39 @@ impl UnitName {
     /// The name as written, without `.service`.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        &self.0
+        match &self.0 {
+            // What was parsed is ASCII.
+            Text::Short { .. } => std::str::from_utf8(self.0.bytes()).unwrap_or_default(),
+            Text::Long(text) => text,
+        }
     }
 
     /// What stands before the first `@`; the whole name where there is none.
     #[must_use]
     pub fn prefix(&self) -> &str {
-        self.0
-            .split_once('@')
-            .map_or(&*self.0, |(prefix, _)| prefix)
+        let name = self.as_str();
+        name.split_once('@').map_or(name, |(prefix, _)| prefix)
     }
 
     /// What stands after the first `@`: `Some("1")` for `worker@1`, nothing for a template or a plain name.
     #[must_use]
     pub fn instance(&self) -> Option<&str> {
-        let (_, instance) = self.0.split_once('@')?;
+        let (_, instance) = self.as_str().split_once('@')?;
         (!instance.is_empty()).then_some(instance)
     }
 
     /// Whether this is a template, such as `worker@`: it can be read, not started.
     #[must_use]
     pub fn is_template(&self) -> bool {
-        self.0
-            .split_once('@')
-            .is_some_and(|(_, rest)| rest.is_empty())
+        let parts = self.as_str().split_once('@');
+        parts.is_some_and(|(_, rest)| rest.is_empty())
     }
 
     /// The template of an instance: `worker@` for `worker@1`.
     #[must_use]
     pub fn template(&self) -> Option<Self> {
         self.instance()?;
-        Some(Self(format!("{}@", self.prefix()).into()))
+        Some(Self(Text::new(&format!("{}@", self.prefix()))))
     }
 
     /// An instance of this template by its number: `worker@3` for `worker@` and 3. Nothing for what is no template, or
@@ -115,7 +163,7 @@ impl UnitName {
             is_instance,
             number.is_none(),
             number,
-            &self.0,
+            self.as_str(),
         )
     }
 }
@@ -126,7 +174,7 @@ fn is_allowed(c: char) -> bool {
 
 impl fmt::Display for UnitName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(self.as_str())
     }
 }
 
@@ -205,6 +253,22 @@ mod tests {
         assert!(UnitName::parse(&"x".repeat(247)).is_ok());
         assert!(UnitName::parse(&"x".repeat(248)).is_err());
         assert!(UnitName::parse(&format!("{}.service", "x".repeat(247))).is_ok());
+    }
+
+    #[test]
+    fn a_name_is_the_same_however_long() {
+        let mut names: Vec<String> = (1..=2 * SHORT).map(|length| "n".repeat(length)).collect();
+        names.extend((1..=2 * SHORT).map(|length| "N".repeat(length) + "@x"));
+        let parsed = |name: &String| UnitName::parse(name).unwrap();
+        for name in &names {
+            assert_eq!(parsed(name).as_str(), name);
+        }
+        let mut sorted: Vec<UnitName> = names.iter().map(parsed).collect();
+        sorted.sort();
+        names.sort();
+        let sorted: Vec<&str> = sorted.iter().map(UnitName::as_str).collect();
+        assert_eq!(sorted, names);
+        assert!(size_of::<UnitName>() <= 24);
     }
 
     #[test]

@@ -17,7 +17,7 @@ use super::name::ENDING;
 use super::report::{Fault, Report, Source, did_you_mean};
 use super::specifier::{Context, Scope};
 use super::value::{self, Value};
-use super::{Install, StartLimit, Unhonoured, Unit, UnitName, nearest, relation, service};
+use super::{Install, List, StartLimit, Unhonoured, Unit, UnitName, nearest, relation, service};
 
 /// So many problems are looked for: one in every word of a file of rubbish would take long to tell.
 const MAX_FINDINGS: usize = 500;
@@ -81,18 +81,18 @@ fn read_unit(reader: &mut Reader) -> Unit {
         },
         conditions: condition::read(reader),
         install: Install {
-            wanted_by: reader.names("install", "WantedBy"),
-            required_by: reader.names("install", "RequiredBy"),
-            alias: reader.names("install", "Alias"),
+            wanted_by: reader.names("install", "WantedBy").into(),
+            required_by: reader.names("install", "RequiredBy").into(),
+            alias: reader.names("install", "Alias").into(),
         },
         service: reader
             .has_section("service")
             .then(|| Box::new(service::read(reader))),
-        unhonoured: vec![],
+        unhonoured: List::default(),
     };
     reader.check_group();
     Unit {
-        unhonoured: std::mem::take(&mut reader.unhonoured),
+        unhonoured: std::mem::take(&mut reader.unhonoured).into(),
         ..unit
     }
 }
@@ -204,7 +204,7 @@ impl<'a> Reader<'a> {
         section: &'static str,
         key: &'static str,
         convert: impl Fn(&Value, &Scope) -> Result<T, Fault>,
-    ) -> Vec<T> {
+    ) -> List<T> {
         let items = self.read(section, key, |value, scope, faults| {
             let items = value::items(value).iter();
             items
@@ -220,9 +220,11 @@ impl<'a> Reader<'a> {
 
     /// Reads a list of units, each kept once.
     fn names(&mut self, section: &'static str, key: &'static str) -> Vec<UnitName> {
-        let mut names = self.many(section, key, value::name);
         let mut seen = BTreeSet::new();
-        names.retain(|name| seen.insert(name.clone()));
+        let names = self.many(section, key, value::name).into_iter();
+        let mut names: Vec<UnitName> = names.filter(|name| seen.insert(name.clone())).collect();
+        // Kept for as long as the unit is: no room for more.
+        names.shrink_to_fit();
         names
     }
 

@@ -10,7 +10,7 @@ use super::service::KINDS;
 use super::stream::{input_word, output_word};
 use super::words::quote;
 use super::{
-    Exec, Probe, Readiness, Relation, Restart, Service, Span, StatusSet, Unit, UnitName,
+    Exec, List, Probe, Readiness, Relation, Restart, Service, Span, StatusSet, Unit, UnitName,
     WorkingDirectory, size,
 };
 
@@ -59,7 +59,7 @@ pub fn same_meaning(one: &Unit, other: &Unit) -> bool {
     let bare = |unit: &Unit| Unit {
         path: std::path::PathBuf::new(),
         hash: 0,
-        unhonoured: vec![],
+        unhonoured: List::default(),
         ..unit.clone()
     };
     bare(one) == bare(other)

@@ -4,6 +4,7 @@
 
 use std::path::PathBuf;
 
+use super::List;
 use super::capability::{self, Capabilities};
 use super::family::{self, Families};
 use super::file::Node;
@@ -38,9 +39,9 @@ pub struct Sandbox {
     pub protect_system: ProtectSystem,
     pub protect_home: ProtectHome,
     pub protect_kernel_tunables: bool,
-    pub read_only: Vec<SandboxPath>,
-    pub read_write: Vec<SandboxPath>,
-    pub inaccessible: Vec<SandboxPath>,
+    pub read_only: List<SandboxPath>,
+    pub read_write: List<SandboxPath>,
+    pub inaccessible: List<SandboxPath>,
     /// `None`: all.
     pub families: Option<Families>,
     /// `None`: all.

@@ -82,18 +82,19 @@ pub(super) fn read(reader: &mut Reader) -> Service {
             .filter(|path| path.parent().is_some()),
         environment: reader
             .read(SERVICE, "Environment", value::environment)
-            .unwrap_or_default(),
+            .unwrap_or_default()
+            .into(),
         environment_files: reader.many(SERVICE, "EnvironmentFile", value::environment_file),
         pass_environment: reader.many(SERVICE, "PassEnvironment", value::variable),
         unset_environment: reader.many(SERVICE, "UnsetEnvironment", value::unset),
-        folders: folders::read(reader),
+        folders: folders::read(reader).into(),
         preserve: folders::preserve(reader),
         stdin: now(reader, "StandardInput", Input::Null, stream::input),
         stdout: now(reader, "StandardOutput", Output::Log, stream::output),
         stderr: now(reader, "StandardError", Output::Log, stream::error_output),
         log: log(reader),
         resources: resources::read(reader),
-        limits: limits::read(reader),
+        limits: limits::read(reader).into(),
         scheduling: scheduling::read(reader),
         ignore_unsupported: reader.many(SERVICE, "IgnoreUnsupported", |v, _| form::key(v)),
         sandbox: sandbox::read(reader),

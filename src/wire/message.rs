@@ -57,6 +57,8 @@ pub enum ProgressKind {
     Stopping,
     Killing,
     Retries,
+    /// How many of the units that the request moves are where it wants them: "3 of 7 up".
+    Reached,
     /// The unit file changed: what differs from the definition that was in force, one line each.
     Changed,
     /// The definition in force of a loaded unit, as a [`super::SavedDefinition`].
@@ -64,6 +66,26 @@ pub enum ProgressKind {
     /// What enabled units add to a unit's dependencies, one line each: a key, a blank, a name.
     PulledIn,
     Warning,
+}
+
+impl ProgressKind {
+    /// Whether a client that reads slowly may go without: what it asked for does not hang on it.
+    #[must_use]
+    pub fn is_spare(self) -> bool {
+        use ProgressKind::{
+            AlsoRestarts, AlsoStarts, AlsoStops, Killing, Retries, Stopping, Waits,
+        };
+        let spare = [
+            AlsoStarts,
+            AlsoStops,
+            AlsoRestarts,
+            Waits,
+            Stopping,
+            Killing,
+            Retries,
+        ];
+        spare.contains(&self)
+    }
 }
 
 /// The last frame of a request.
@@ -129,6 +151,8 @@ pub enum ResultKind {
     Started,
     AlreadyUp,
     Completed,
+    /// A condition of it is not met: it was not started, and that is no failure.
+    Skipped,
     Stopped,
     AlreadyDown,
     Reloaded,

@@ -1,13 +1,20 @@
 //! The deterministic simulation of the engine: random units, random processes, random wishes, random faults and the
 //! daemon's death at any step, on a virtual clock. A failure prints its seed and its shortened story.
 //!
-//! `DIAKONOS_SIM_SEED=n` plays one seed, `DIAKONOS_SIM_SEEDS=n` so many, `DIAKONOS_SIM_STEPS=n` steps in each.
+//! `DIAKONOS_SIM_SEED=n` plays one seed, `DIAKONOS_SIM_SEEDS=n` so many, `DIAKONOS_SIM_STEPS=n` steps in each. A hunt
+//! through a million histories, on all cores and as fast as a release, goes on where `DIAKONOS_SIM_FIRST=n` says:
+//!
+//! ```sh
+//! DIAKONOS_SIM_SEEDS=1000000 DIAKONOS_SIM_STEPS=100 \
+//!     cargo test --profile hunt --test simulation -- --ignored --nocapture hunt
+//! ```
 
 mod chain;
 mod entropy;
 mod foresight;
 mod game;
 mod grammar;
+mod hunt;
 mod life;
 mod model;
 mod rules;
@@ -84,6 +91,15 @@ fn bytes_play_too() {
         assert_eq!(played, Ok(()), "bytes {bytes:?}");
         bytes.extend([round.wrapping_mul(73), round ^ 0x5A, 255 - round]);
     }
+}
+
+/// Many histories at once; see above.
+#[test]
+#[ignore = "for hunting by hand: it takes as long as it is told to"]
+fn hunt_for_failures() {
+    let first = number("DIAKONOS_SIM_FIRST").unwrap_or(0);
+    let count = number("DIAKONOS_SIM_SEEDS").unwrap_or(SEEDS);
+    hunt::hunt(first, first.saturating_add(count), steps());
 }
 
 /// For whoever hunts: every kind of failure in many seeds, with the first seed that shows it.

@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use diakonos::unit::{
-    Condition, Context, Demand, Exec, Install, KillMode, Kind, Oversight, Policy, Readiness,
+    Condition, Context, Demand, Exec, Install, KillMode, Kind, List, Oversight, Policy, Readiness,
     Restart, Service, Signal, Span, StartLimit, Test, Truth, Unit, UnitName, Weight, parse,
 };
 
@@ -31,7 +31,7 @@ pub(crate) fn group(text: &str) -> Unit {
         path: PathBuf::from(format!("/units/{text}.service")),
         hash: 1,
         description: String::new(),
-        documentation: Vec::new(),
+        documentation: List::default(),
         requires: Vec::new(),
         wants: Vec::new(),
         after: Vec::new(),
@@ -40,7 +40,7 @@ pub(crate) fn group(text: &str) -> Unit {
         start_limit: StartLimit::default(),
         conditions: Box::default(),
         install: Install::default(),
-        unhonoured: Vec::new(),
+        unhonoured: List::default(),
         service: None,
     }
 }

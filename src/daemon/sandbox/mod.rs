@@ -281,9 +281,9 @@ fn refuse_landlock(sandbox: &mut Sandbox, lenience: &mut Lenience<'_>) {
         protect_system: Default::default(),
         protect_home: Default::default(),
         protect_kernel_tunables: false,
-        read_only: Vec::new(),
-        read_write: Vec::new(),
-        inaccessible: Vec::new(),
+        read_only: crate::unit::List::default(),
+        read_write: crate::unit::List::default(),
+        inaccessible: crate::unit::List::default(),
         ..std::mem::take(sandbox)
     };
 }

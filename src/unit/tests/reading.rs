@@ -81,7 +81,7 @@ fn a_group_is_a_file_without_a_service() {
     assert_eq!(unit.requires, [name("a"), name("b")]);
     assert_eq!(
         (unit.wants, unit.install.alias),
-        (vec![name("c")], vec![name("x")])
+        (vec![name("c")], vec![name("x")].into())
     );
     assert!(read("").service.is_none());
     let report = try_read("web", "[timer]\nOnBootSec = 5\n").unwrap_err();
@@ -391,7 +391,7 @@ fn rubbish_is_refused_and_nothing_worse() {
 fn what_is_seldom_meant_is_warned_of() {
     let warnings = lint(&read("[unit]\nRequires = ['a', 'b']\nAfter = 'b'"));
     assert_eq!(warnings.len(), 1);
-    assert_eq!(warnings[0].hint, "add After = [\"a\"]");
+    assert_eq!(warnings[0].hint, "add \"a\" to After=");
     let text = "[service]\nExecStart = ['a', 'x-%i']";
     assert_eq!(lint(&try_read("w@1", text).unwrap()).len(), 1);
     assert!(lint(&read(text)).is_empty());

@@ -64,7 +64,7 @@ fn commands_have_three_forms() {
 
 #[test]
 fn prefixes_come_in_any_order() {
-    let start = |value: &str| service(&format!("ExecStart = {value}")).start.remove(0);
+    let start = |value: &str| service(&format!("ExecStart = {value}")).start[0].clone();
     let all = start(r#""+:@-/bin/a zero one""#);
     assert_eq!(all, start(r#""-@:+/bin/a zero one""#));
     assert_eq!(
