@@ -70,7 +70,13 @@ impl Place {
 
     /// The folders as a reader likes to see them.
     pub(super) fn shown_directories(&self) -> String {
-        self.directories.join(", ")
+        let transient = self.home.transient();
+        let folders = self.directories.iter().map(String::as_str);
+        // Nobody looks there for a file of his own.
+        let shown: Vec<&str> = folders
+            .filter(|folder| Path::new(folder) != transient)
+            .collect();
+        shown.join(", ")
     }
 }
 

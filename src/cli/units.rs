@@ -1,20 +1,18 @@
 //! Units as this room sees them: what the daemon says of those that it has loaded, and the files of all others.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::client::Client;
 use super::exit::{Exit, Failure};
 use super::instances::Instances;
 use super::place::Place;
-use super::render::{Files, Item};
+use super::render::{Files, Item, Origin};
 use super::text::clean;
 use super::usage::{Survey, Usage};
-use crate::daemon::unit_context;
+use crate::daemon::{Home, unit_context};
 use crate::engine::{Command, State};
-use crate::unit::{
-    self, Listed, LoadError, SearchPath, Unit, UnitName, did_you_mean, glob, nearest,
-};
+use crate::unit::{self, Listed, LoadError, SearchPath, Unit, UnitName, glob, unit_meant};
 use crate::wire::UnitStatus;
 
 /// Whether `worker@` stands in a list beside its instances.
@@ -197,10 +195,8 @@ pub(super) fn no_such_unit<'a>(
     known: impl Iterator<Item = &'a str>,
 ) -> Failure {
     let folders = place.shown_directories();
-    let hint = match nearest(name, known) {
-        Some(near) => did_you_mean(near),
-        None => "`diakonos list` shows all units; --service-dir names another folder".to_owned(),
-    };
+    let otherwise = "`diakonos list` shows all units; --service-dir names another folder";
+    let hint = unit_meant(name, known).unwrap_or_else(|| otherwise.to_owned());
     let message = format!("there is no unit `{}` in {folders}", clean(name));
     Failure::new(Exit::NoSuchUnit, message).hint(hint)
 }
@@ -215,8 +211,11 @@ pub(super) fn with_nearest(failure: Failure, place: &Place, names: &[String]) ->
     let strangers = names
         .iter()
         .filter(|name| !known().any(|known| known == name.as_str()));
-    match strangers.filter_map(|name| nearest(name, known())).next() {
-        Some(near) => failure.hint(did_you_mean(near)),
+    match strangers
+        .filter_map(|name| unit_meant(name, known()))
+        .next()
+    {
+        Some(meant) => failure.hint(meant),
         None => failure.hint("`diakonos list` shows all units; --service-dir names another folder"),
     }
 }
@@ -242,6 +241,7 @@ fn from_daemon(mut status: UnitStatus) -> Item {
         "error".clone_into(&mut status.state);
     }
     Item {
+        origin: origin(&status),
         status,
         usage: Usage::default(),
         files,
@@ -249,11 +249,13 @@ fn from_daemon(mut status: UnitStatus) -> Item {
     }
 }
 
-/// Whether there is anything of the unit but the daemon's memory of it: a file, a process, or a failure to be read of.
+/// Whether there is anything of the unit but the daemon's memory of it: a file, a process, a failure to be read of, or
+/// that it is to start with the daemon.
 fn is_there(item: &Item) -> bool {
     let ended = ["error", State::Stopped.word(), State::Completed.word()];
     let is_down = ended.contains(&item.status.state.as_str());
-    item.files != Files::Gone || !is_down || !item.status.left_over.is_empty()
+    let is_left = !item.status.left_over.is_empty() || item.status.enabled;
+    item.files != Files::Gone || !is_down || is_left
 }
 
 /// A unit that nobody has started: what its file says.
@@ -284,10 +286,26 @@ fn from_file(listed: &Listed, result: Result<Unit, LoadError>, enabled: bool) ->
         }
     }
     Item {
+        origin: origin(&status),
         status,
         usage: Usage::default(),
         files: Files::AsRead,
         fault,
+    }
+}
+
+/// Where what is known of it lies.
+fn origin(status: &UnitStatus) -> Origin {
+    let folder = Path::new(&status.file).parent();
+    // The daemon's path may have another name for the same folder.
+    let is_ours = |folder: &Path, home: &Home| {
+        let ours = home.transient();
+        let names = [folder, &ours].map(Path::file_name);
+        names[0] == names[1] && folder.canonicalize().ok() == ours.canonicalize().ok()
+    };
+    match (folder, Home::find()) {
+        (Some(folder), Ok(home)) if is_ours(folder, &home) => Origin::CommandLine,
+        _ => Origin::File,
     }
 }
 

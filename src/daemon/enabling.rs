@@ -94,6 +94,7 @@ impl Daemon {
         let units: Vec<Unit> = units.collect::<Result<_, _>>()?;
         let mut results = Vec::new();
         for unit in &units {
+            self.is_to_stay(unit)?;
             if unit.name.is_template() {
                 loader.counted(&unit.name)?;
             }

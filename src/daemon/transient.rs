@@ -9,8 +9,9 @@ use std::path::Path;
 use crate::engine::{Engine, Event, RunId, State, UnitId};
 use crate::sys::process::error_text;
 use crate::unit::{SearchPath, Unit, UnitName, glob};
-use crate::wire::{ResultKind, UnitResult};
+use crate::wire::{ErrorKind, ResultKind, UnitResult, WireError};
 
+use super::answer;
 use super::event_loop::Daemon;
 use super::loader::Loaded;
 use super::processes::Processes;
@@ -58,13 +59,24 @@ impl Daemon {
         loaded
     }
 
+    /// Refuses what is gone once it is cleared, and perhaps before the next start of the daemon.
+    pub(super) fn is_to_stay(&self, unit: &Unit) -> Result<(), WireError> {
+        if !is_in(unit, &self.home.transient()) {
+            return Ok(());
+        }
+        let message = format!("{} was made by `run`, and is not kept", unit.name);
+        let own = self.home.services();
+        let hint = format!("copy {} to {} first", unit.path.display(), own.display());
+        Err(answer::error(ErrorKind::Failed, message, Some(hint)))
+    }
+
     /// Whether nothing of it runs, nor will by itself.
-    fn is_over(&self, unit: UnitId) -> bool {
+    pub(super) fn is_over(&self, unit: UnitId) -> bool {
         is_at_rest(&self.engine, unit) && !self.processes.holds.contains_key(&unit)
     }
 
     /// Nobody can ask for the unit any more, unless a request waits for it still.
-    fn forget(&mut self, name: &UnitName) {
+    pub(super) fn forget(&mut self, name: &UnitName) {
         let Some(unit) = self.engine.id(name) else {
             return;
         };

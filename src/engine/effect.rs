@@ -4,7 +4,8 @@
 use crate::unit::{Signal, UnitName};
 
 use super::{
-    Cause, ChangeId, Ending, Failure, Moment, Monitor, QuestionId, RequestId, RunId, State, UnitId,
+    Awaited, Cause, ChangeId, Ending, Failure, Moment, Monitor, QuestionId, RequestId, RunId,
+    State, UnitId,
 };
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -169,6 +170,12 @@ pub enum Notice {
         unit: UnitName,
         failure: Failure,
         delay_ms: u64,
+    },
+    /// Of all the units that this request moves, so many are where it wants them.
+    Reached {
+        awaited: Awaited,
+        arrived: usize,
+        all: usize,
     },
     /// Something that a request went on in spite of, such as a wanted unit that cannot be read.
     Warning {

@@ -56,6 +56,7 @@ mod story_text;
 mod timer;
 mod verb;
 mod view;
+mod way;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 

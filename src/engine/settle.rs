@@ -110,6 +110,7 @@ impl Engine {
             _ => String::from("it is not up"),
         };
         let has_failed = matches!(lost.phase, Phase::Failed(_));
+        let on_name = lost.unit.name.clone();
         let followed = self
             .service(unit)
             .is_some_and(|service| matches!(service.origin.as_deref(), Some(Cause::BindsTo(_))));
@@ -118,10 +119,12 @@ impl Engine {
             if let Some(service) = self.service_mut(unit) {
                 service.goal = Goal::Down;
             }
+            let cause = Cause::BindsTo(on_name);
+            self.resolve(unit, Awaited::Up, &Outcome::Superseded { cause });
             return self.happen(unit, Happening::Halt);
         }
         let failure = Failure::Dependency {
-            on: lost.unit.name.clone(),
+            on: on_name,
             detail: detail.into(),
         };
         if let Some(service) = self.service_mut(unit) {

@@ -48,7 +48,7 @@ impl Engine {
                 self.notify_one(wish.request, Notice::AlsoStarts { unit, cause });
             }
         }
-        open.involved = plan.units();
+        open.follow(plan);
         self.open(wish.request, open);
     }
 
@@ -78,7 +78,7 @@ impl Engine {
                 self.notify_one(wish.request, Notice::AlsoStops { unit, cause });
             }
         }
-        open.involved = plan.units();
+        open.follow(plan);
         self.open(wish.request, open);
     }
 
@@ -114,7 +114,7 @@ impl Engine {
                 self.notify_one(wish.request, Notice::AlsoRestarts { unit, cause });
             }
         }
-        open.involved = plan.units();
+        open.follow(plan);
         self.open(wish.request, open);
     }
 
@@ -239,7 +239,7 @@ impl Engine {
         let plan = self.planner(&stage, None).wished(&named);
         if let Ok(plan) = plan {
             self.carry_out(&plan, &Cause::Shutdown);
-            open.involved = plan.units();
+            open.follow(&plan);
         }
         self.open(wish.request, open);
         if again {

@@ -57,6 +57,8 @@ pub enum ProgressKind {
     Stopping,
     Killing,
     Retries,
+    /// How many of the units that the request moves are where it wants them: "3 of 7 up".
+    Reached,
     /// The unit file changed: what differs from the definition that was in force, one line each.
     Changed,
     /// The definition in force of a loaded unit, as a [`super::SavedDefinition`].
@@ -149,6 +151,8 @@ pub enum ResultKind {
     Started,
     AlreadyUp,
     Completed,
+    /// A condition of it is not met: it was not started, and that is no failure.
+    Skipped,
     Stopped,
     AlreadyDown,
     Reloaded,

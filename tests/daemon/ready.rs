@@ -407,7 +407,7 @@ fn a_condition_that_is_not_met_skips_the_start() {
     );
     bench.service("web", "", "echo up > $EAR; exec sleep 1000", &keys);
     let done = bench.start("web");
-    let result = done.is(ResultKind::Completed).result();
+    let result = done.is(ResultKind::Skipped).result();
     assert_eq!(
         result.text,
         "skipped, its ExecCondition is not met: exit code 1"
@@ -447,7 +447,7 @@ fn conditions_are_looked_at_when_the_turn_has_come() {
     bench.service("web", &unit, "exec sleep 1000", "Restart = \"always\"");
     let done = bench.start("web");
     let text = format!("skipped, ConditionPathExists={} is not met", flag.display());
-    assert_eq!(done.is(ResultKind::Completed).result().text, text);
+    assert_eq!(done.is(ResultKind::Skipped).result().text, text);
     let status = bench.status("web");
     assert_eq!((&*status.active, &*status.cause), ("inactive", &*text));
 
@@ -494,7 +494,7 @@ fn everything_that_conditions_can_ask_is_asked() {
         bench.service("odd", unmet, "exec sleep 1000", "");
         let done = bench.start("odd");
         assert!(
-            done.is(ResultKind::Completed)
+            done.is(ResultKind::Skipped)
                 .result()
                 .text
                 .contains("not met")

@@ -53,9 +53,16 @@ fn a_command_is_a_service_until_it_is_cleared() {
     assert!(stderr(&again).contains("still known"), "{}", stderr(&again));
     let reset = bench.run(&["reset", "other"]);
     assert_eq!(stdout(&reset), "other: failures forgotten\n", "it runs");
+    let enabled = bench.run(&["enable", "other"]);
+    assert!(
+        stderr(&enabled).contains("made by `run`"),
+        "{}",
+        stderr(&enabled)
+    );
     bench.stop("other").is(ResultKind::Stopped);
     bench.stop("sh-1").is(ResultKind::Stopped);
-    assert!(stdout(&bench.run(&["list"])).contains("other"));
+    let list = stdout(&bench.run(&["list"]));
+    assert!(list.contains("has ended  → diakonos reset other"), "{list}");
     let reset = bench.run(&["reset", "*"]);
     let told = "other: cleared; its log stays\nsh-1: cleared; its log stays\n";
     assert_eq!(stdout(&reset), told, "{}", stderr(&reset));

@@ -124,6 +124,10 @@ fn run(given: &Given) -> Result<Exit, Failure> {
     } else if given.flag("--wait") && matches!(begun, Ok(Exit::Code(0))) {
         let names = vec![name.to_string()];
         client.ask(Command::Reset { names }, &place.directories)?;
+    } else if let Ok(Exit::Code(code)) = begun {
+        mention(&format!(
+            "{name}: exit code {code}; `diakonos reset {name}` clears it"
+        ));
     }
     begun
 }

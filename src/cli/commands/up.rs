@@ -385,6 +385,13 @@ impl Up<'_> {
     /// Says what became of each unit. That nobody reads it is no failure of theirs.
     fn report(&mut self, results: &[UnitResult], begun_ms: u64) -> Result<Exit, Failure> {
         let mut results = results.to_vec();
+        if self.parting == Parting::Leave {
+            // Only what the service prints goes where that goes.
+            let skipped = |result: &&UnitResult| result.kind == ResultKind::Skipped;
+            for result in results.iter().filter(skipped) {
+                aside(&format!("{}: {}\n", result.unit, result.text));
+            }
+        }
         if self.audience == Audience::Gone || self.parting == Parting::Leave {
             results.retain(|result| !render::is_success(result));
         }

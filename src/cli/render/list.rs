@@ -13,6 +13,7 @@ pub(in crate::cli) struct Item {
     pub(in crate::cli) status: UnitStatus,
     pub(in crate::cli) usage: Usage,
     pub(in crate::cli) files: Files,
+    pub(in crate::cli) origin: Origin,
     /// What is wrong with its file, if it could not be read.
     pub(in crate::cli) fault: Option<String>,
 }
@@ -24,6 +25,15 @@ pub(in crate::cli) enum Files {
     Changed,
     /// What is loaded is all that there is.
     Gone,
+}
+
+/// Where a unit comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::cli) enum Origin {
+    /// Somebody's file.
+    File,
+    /// `run` has made it, and `reset` clears it once it has ended.
+    CommandLine,
 }
 
 const ALIGNS: [Align; 8] = [
@@ -161,6 +171,11 @@ fn note(item: &Item, page: Page) -> Option<String> {
     } else if status.state == "restarting" {
         let end = status.last_end.as_deref().unwrap_or(&status.cause);
         (Tone::Busy, clean(end), format!("diakonos logs {name}"))
+    } else if item.origin == Origin::CommandLine
+        && matches!(&*status.state, "stopped" | "completed")
+    {
+        let text = "it was made by `run` and has ended".to_owned();
+        (Tone::Quiet, text, format!("diakonos reset {name}"))
     } else if item.files == Files::Changed && is_up(status) {
         let text = "its file has changed since it was started".to_owned();
         (Tone::Busy, text, format!("diakonos diff {name}"))
@@ -226,6 +241,7 @@ pub(super) fn fields(item: &Item, now_ms: u64) -> Vec<(&'static str, Json)> {
         ("enabled", Json::Bool(status.enabled)),
         ("file", Json::text(&status.file)),
         ("file_changed", Json::Bool(item.files != Files::AsRead)),
+        ("transient", Json::Bool(item.origin == Origin::CommandLine)),
         ("file_gone", Json::Bool(item.files == Files::Gone)),
         ("log_lost_bytes", Json::Number(status.log_lost)),
         ("says", Json::text(&status.said)),
@@ -269,6 +285,7 @@ pub(super) mod tests {
             },
             usage: Usage::default(),
             files: Files::AsRead,
+            origin: Origin::File,
             fault: None,
         }
     }

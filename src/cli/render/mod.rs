@@ -10,7 +10,7 @@ mod tree;
 
 pub(super) use daemon::{daemon, daemon_json};
 pub(super) use findings::{Checked, Verdict, findings, findings_json};
-pub(super) use list::{Files, Item, list, list_json};
+pub(super) use list::{Files, Item, Origin, list, list_json};
 pub(super) use plan::{plan, plan_json};
 pub(super) use result::{failures, is_success, progress, successes};
 pub(super) use status::{status, status_json};

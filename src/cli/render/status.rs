@@ -1,6 +1,6 @@
 //! `status`: one unit in full.
 
-use super::list::{Files, Item, fields};
+use super::list::{Files, Item, Origin, fields};
 use super::{Page, is_up, left_over, restarts_in};
 use crate::cli::json::Json;
 use crate::cli::style::{Palette, Tone, state_tone};
@@ -128,6 +128,9 @@ fn file(lines: &mut Lines, item: &Item) {
         }
         Files::Gone => "the file is gone: what is loaded stays until the unit is stopped",
     };
+    if item.origin == Origin::CommandLine {
+        lines.more("made by `run`: `reset` clears it once it has ended");
+    }
     if !mark.is_empty() {
         lines.more(&lines.palette.paint(Tone::Busy, mark));
     }

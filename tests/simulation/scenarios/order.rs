@@ -1,7 +1,7 @@
 //! Who starts and stops when, and whom it takes along.
 
 use diakonos::engine::{
-    Answer, Cause, Ending, Failure, Notice, Outcome, Refusal, Role, Scope, State, Verb,
+    Answer, Cause, Ending, Event, Failure, Notice, Outcome, Refusal, Role, Scope, State, Verb,
 };
 use diakonos::unit::{Policy, Unit};
 
@@ -391,4 +391,26 @@ fn a_stop_that_waits_for_its_turn_ends_the_reloading() {
     stage.end(web, signal(15));
     stage.end(database, signal(15));
     assert_eq!(stage.outcome(stop, "database"), Some(Outcome::Stopped));
+}
+
+#[test]
+fn a_unit_is_forgotten_once_it_rests() {
+    let follower = edged(service("b"), |unit| unit.after.push(name("a")));
+    let mut stage = Stage::new(vec![service("a"), follower]);
+    let main = stage.bring_up("a");
+    let unit = stage.engine.id(&name("a")).unwrap();
+    stage.feed(Event::Forgotten { unit });
+    assert_eq!(stage.state("a"), State::Running, "it runs");
+    let stop = stage.stop("a");
+    stage.feed(Event::Forgotten { unit });
+    assert!(stage.engine.id(&name("a")).is_some(), "it is on its way");
+    stage.end(main, Ending::Code(0));
+    assert_eq!(stage.outcome(stop, "a"), Some(Outcome::Stopped));
+    stage.feed(Event::Forgotten { unit });
+    assert_eq!(stage.engine.id(&name("a")), None);
+    // Its name may be given again, and its order is its definition's.
+    stage.start("b");
+    stage.launch("b", Role::Start);
+    stage.bring_up("a");
+    assert_ne!(stage.engine.id(&name("a")), Some(unit));
 }
