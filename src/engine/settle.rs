@@ -118,7 +118,12 @@ impl Engine {
             if let Some(service) = self.service_mut(unit) {
                 service.goal = Goal::Down;
             }
-            return self.happen(unit, Happening::Halt);
+            self.happen(unit, Happening::Halt);
+            let cause = self.service(unit).map(|service| service.cause.clone());
+            if let Some(cause) = cause {
+                self.resolve(unit, Awaited::Up, &Outcome::Superseded { cause });
+            }
+            return;
         }
         let failure = Failure::Dependency {
             on: lost.unit.name.clone(),

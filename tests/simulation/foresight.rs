@@ -70,6 +70,16 @@ impl Foresight {
             }
             acts.entry(&step.unit).or_default().insert(step.act);
         }
+        // A stop that is complete at once may have set off more, which nobody can have planned.
+        let cause = |name| Some(engine.view(engine.id(name)?)?.cause);
+        let new = after
+            .iter()
+            .filter(|(name, now)| before.get(*name) != Some(now));
+        if batch.iter().any(begins_by_itself)
+            || new.filter_map(|(name, _)| cause(name)).any(is_of_itself)
+        {
+            return Ok(());
+        }
         for (name, acts) in &acts {
             let now = after
                 .get(*name)
@@ -99,6 +109,18 @@ impl Foresight {
         }
         Ok(())
     }
+}
+
+/// Whether a unit begins to start because of what became of another one.
+fn begins_by_itself(effect: &Effect) -> bool {
+    matches!(effect, Effect::Publish(change) if is_of_itself(&change.cause))
+}
+
+fn is_of_itself(cause: &Cause) -> bool {
+    matches!(
+        cause,
+        Cause::SuccessOf(_) | Cause::FailureOf(_) | Cause::UpheldBy(_)
+    )
 }
 
 /// Whether the unit stands as these acts leave it. Its turn may have come at once, and its start may have failed.
