@@ -172,9 +172,8 @@ fn text(number: usize, others: &[usize], kind: Kind) -> String {
         list(wants),
         list(others)
     );
-    let service = format!(
-        "\n[service]\nExecStart = \"/bin/sleep 1000\"\nRestart = \"on-failure\"\nEnvironment = [\"NUMBER={number}\"]\n"
-    );
+    let service =
+        format!("\n[service]\nExecStart = \"/bin/sleep 1000\"\nRestart = \"on-failure\"\n");
     match kind {
         Kind::Groups => unit,
         Kind::Services => unit + &service,

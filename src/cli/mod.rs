@@ -7,6 +7,7 @@
 mod args;
 mod attentive;
 mod autostart;
+mod blame;
 mod client;
 mod commands;
 mod definitions;
@@ -26,6 +27,7 @@ mod logtail;
 mod output;
 mod patient;
 mod place;
+mod record;
 mod render;
 mod repeat;
 mod schema;
@@ -39,6 +41,7 @@ mod text;
 mod units;
 mod usage;
 mod wait;
+mod why;
 
 use std::process::ExitCode;
 

@@ -106,7 +106,9 @@ fn form(form: Form) -> Json {
         Form::FlagOrTexts => any([typed("boolean"), list(typed("string"))]),
         Form::Spans => list(span()),
         Form::Line => typed("string"),
-        Form::Texts | Form::Conditions => list(text()),
+        Form::Texts => list(text()),
+        // A user can be a number.
+        Form::Conditions => list(any([integer(0, ACCOUNT_MAX), text()])),
         Form::Links => list(pattern(LINK)),
         Form::Names => list(pattern(NAME)),
         Form::Keys => {

@@ -3,8 +3,8 @@
 
 use super::args::Given;
 use super::commands::{
-    cat, check, daemon, diff, edit, enable, freeze, help, list, logs, plan, probe, run, scale,
-    schema, set, show, startup, status, tree, up, upgrade, verbs,
+    blame, cat, check, daemon, diff, edit, enable, events, freeze, help, list, logs, plan, probe,
+    run, scale, schema, set, show, startup, status, tree, up, upgrade, verbs, why,
 };
 use super::exit::{Exit, Failure};
 
@@ -170,7 +170,10 @@ pub(super) const COMMANDS: &[&Row] = &[
     &scale::ROW,
     &set::ROW,
     &status::ROW,
+    &why::ROW,
     &logs::ROW,
+    &events::ROW,
+    &blame::ROW,
     &tree::ROW,
     &plan::ROW,
     &check::ROW,

@@ -12,9 +12,7 @@ use super::text::clean;
 use super::usage::{Survey, Usage};
 use crate::daemon::{Home, unit_context};
 use crate::engine::{Command, State};
-use crate::unit::{
-    self, Listed, LoadError, SearchPath, Unit, UnitName, did_you_mean, glob, nearest,
-};
+use crate::unit::{self, Listed, LoadError, SearchPath, Unit, UnitName, glob, unit_meant};
 use crate::wire::UnitStatus;
 
 /// Whether `worker@` stands in a list beside its instances.
@@ -138,6 +136,7 @@ pub(super) fn look_up(
     }
     let items = gather(place, client, Templates::Shown)?;
     let mut picked: Vec<Item> = Vec::new();
+    let mut seen: BTreeSet<String> = BTreeSet::new();
     for name in names {
         let of_pattern = |pattern: &str| -> Vec<&Item> {
             let meant = items
@@ -160,8 +159,7 @@ pub(super) fn look_up(
             picked.push(instance(place, name, &items)?);
         }
         for item in meant {
-            let is_same = |known: &Item| known.status.name == item.status.name;
-            if !picked.iter().any(is_same) {
+            if seen.insert(item.status.name.clone()) {
                 picked.push(item.clone());
             }
         }
@@ -197,10 +195,8 @@ pub(super) fn no_such_unit<'a>(
     known: impl Iterator<Item = &'a str>,
 ) -> Failure {
     let folders = place.shown_directories();
-    let hint = match nearest(name, known) {
-        Some(near) => did_you_mean(near),
-        None => "`diakonos list` shows all units; --service-dir names another folder".to_owned(),
-    };
+    let otherwise = "`diakonos list` shows all units; --service-dir names another folder";
+    let hint = unit_meant(name, known).unwrap_or_else(|| otherwise.to_owned());
     let message = format!("there is no unit `{}` in {folders}", clean(name));
     Failure::new(Exit::NoSuchUnit, message).hint(hint)
 }
@@ -215,8 +211,11 @@ pub(super) fn with_nearest(failure: Failure, place: &Place, names: &[String]) ->
     let strangers = names
         .iter()
         .filter(|name| !known().any(|known| known == name.as_str()));
-    match strangers.filter_map(|name| nearest(name, known())).next() {
-        Some(near) => failure.hint(did_you_mean(near)),
+    match strangers
+        .filter_map(|name| unit_meant(name, known()))
+        .next()
+    {
+        Some(meant) => failure.hint(meant),
         None => failure.hint("`diakonos list` shows all units; --service-dir names another folder"),
     }
 }
@@ -250,11 +249,13 @@ fn from_daemon(mut status: UnitStatus) -> Item {
     }
 }
 
-/// Whether there is anything of the unit but the daemon's memory of it: a file, a process, or a failure to be read of.
+/// Whether there is anything of the unit but the daemon's memory of it: a file, a process, a failure to be read of, or
+/// that it is to start with the daemon.
 fn is_there(item: &Item) -> bool {
     let ended = ["error", State::Stopped.word(), State::Completed.word()];
     let is_down = ended.contains(&item.status.state.as_str());
-    item.files != Files::Gone || !is_down || !item.status.left_over.is_empty()
+    let is_left = !item.status.left_over.is_empty() || item.status.enabled;
+    item.files != Files::Gone || !is_down || is_left
 }
 
 /// A unit that nobody has started: what its file says.
@@ -327,16 +328,22 @@ fn first_problem(error: &LoadError) -> String {
     }
 }
 
-/// The names in the daemon's list of enabled units: one a line, up to a tab.
+/// The names in the daemon's list of enabled units, sorted: one a line, up to a tab.
 pub(super) fn enabled(place: &Place) -> Vec<String> {
     let text = std::fs::read_to_string(place.home.enabled()).unwrap_or_default();
     let names = text.lines().filter_map(|line| line.split('\t').next());
-    names.map(str::to_owned).collect()
+    let mut names: Vec<String> = names.map(str::to_owned).collect();
+    names.sort_unstable();
+    names
 }
 
-/// Whether a unit, or the template that it is an instance of, is among these.
+/// Whether a unit, or the template that it is an instance of, is among these, which are sorted.
 fn is_enabled(enabled: &[String], name: &UnitName) -> bool {
-    let has = |name: &UnitName| enabled.iter().any(|known| known == name.as_str());
+    let has = |name: &UnitName| {
+        enabled
+            .binary_search_by(|known| known.as_str().cmp(name.as_str()))
+            .is_ok()
+    };
     has(name) || (name.number().is_some() && name.template().is_some_and(|name| has(&name)))
 }
 

@@ -56,6 +56,8 @@ pub(super) struct Waiting<'a> {
     announced: Vec<(Progress, u64)>,
     /// Units whose living processes were named where no line can be taken back.
     named: Vec<String>,
+    /// "3 of 7 up"; empty where there is nothing to count.
+    count: String,
     transient: bool,
     begun_ms: u64,
 }
@@ -69,6 +71,7 @@ impl<'a> Waiting<'a> {
             purpose,
             announced: Vec::new(),
             named: Vec::new(),
+            count: String::new(),
             transient: false,
             begun_ms: monotonic_ms(),
         }
@@ -124,6 +127,7 @@ impl<'a> Waiting<'a> {
     /// Shows a step on the way, or keeps it for [`Waiting::show`].
     pub(super) fn progress(&mut self, progress: Progress) {
         match progress.kind {
+            ProgressKind::Reached => self.count = clean(&progress.text),
             ProgressKind::Waits | ProgressKind::Stopping => {
                 self.announced
                     .retain(|(known, _)| known.unit != progress.unit);
@@ -142,7 +146,7 @@ impl<'a> Waiting<'a> {
     pub(super) fn show(&mut self) {
         let Some((progress, at_ms, status)) = self.newest() else {
             let text = format!("{} …", self.purpose);
-            self.transient(&text);
+            self.transient(&self.counted(&text));
             return;
         };
         let unit = clean(&progress.unit);
@@ -161,10 +165,18 @@ impl<'a> Waiting<'a> {
             format!("{unit}: {}", clean(&progress.text))
         };
         if self.terminal {
-            self.transient(&text);
+            self.transient(&self.counted(&text));
         } else if !self.named.contains(&progress.unit) {
             self.named.push(progress.unit);
             aside(&format!("{text}\n"));
+        }
+    }
+
+    /// How many units are there stands first, so that it stays in a narrow line.
+    fn counted(&self, text: &str) -> String {
+        match self.count.as_str() {
+            "" => text.to_owned(),
+            count => format!("{count} · {text}"),
         }
     }
 

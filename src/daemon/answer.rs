@@ -1,6 +1,6 @@
 //! What the engine answers, as the wire's messages: results, progress, refusals, each with a text for readers.
 
-use crate::engine::{Answer, Engine, Failure, Impossible, Moment, Notice, Outcome, Refusal, State};
+use crate::engine::{Answer, Engine, Failure, Impossible, Moment, Notice, Outcome, Refusal};
 use crate::sys::process::Step;
 use crate::unit::UnitName;
 use crate::wire::{ErrorKind, Final, Progress, ProgressKind, ResultKind, UnitResult, WireError};
@@ -194,11 +194,7 @@ pub(super) fn progress(notice: Notice, now: Moment) -> Progress {
             (ProgressKind::AlsoRestarts, unit.to_string(), text, None)
         }
         Notice::Waits { unit, on, state } => {
-            // What is only on its way will be a step further when somebody reads this.
-            let text = match state {
-                State::Waiting | State::Starting => format!("waits for {on}"),
-                state => format!("waits for {on}, which is {state}"),
-            };
+            let text = text::waits(&on, state);
             (ProgressKind::Waits, unit.to_string(), text, None)
         }
         Notice::NotReady { unit, awaited } => {
@@ -233,6 +229,14 @@ pub(super) fn progress(notice: Notice, now: Moment) -> Progress {
                 text,
                 Some(delay_ms),
             )
+        }
+        Notice::Reached {
+            awaited,
+            arrived,
+            all,
+        } => {
+            let text = format!("{arrived} of {all} {}", text::arrival(awaited));
+            (ProgressKind::Reached, String::new(), text, None)
         }
         Notice::Warning { text } => (ProgressKind::Warning, String::new(), text, None),
     };

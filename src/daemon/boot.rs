@@ -109,6 +109,9 @@ pub(super) fn settle_in(seat: &mut Seat) -> Result<signals::SignalFd, BootError>
     let home = &seat.home;
     make(&home.run())?;
     make(&home.logs())?;
+    if let Some(folder) = home.record()[0].parent() {
+        make(folder)?;
+    }
     if unit_context().runtime == home.runtime() {
         make(&home.runtime())?;
     }

@@ -28,6 +28,7 @@ use super::enabled::Enabled;
 use super::guardian::message::Note;
 use super::home::Home;
 use super::processes::{self, Processes};
+use super::record::Record;
 use super::request::Waiter;
 use super::session::Sessions;
 use super::sources::{SessionId, Source, Sources};
@@ -46,6 +47,7 @@ pub(super) struct Daemon {
     pub(super) engine: Engine,
     pub(super) processes: Processes,
     pub(super) enabled: Enabled,
+    pub(super) record: Record,
     pub(super) sessions: Sessions,
     pub(super) sources: Sources,
     pub(super) listener: UnixListener,
@@ -122,6 +124,7 @@ impl Daemon {
     pub(super) fn end(&mut self) {
         self.processes.finish(&self.engine, &mut self.sources);
         self.processes.keeper.over();
+        self.end_record();
         supervisor::note(&self.home, Guarded::ByUs);
         let socket = self.home.socket();
         if let Err(error) = fs::remove_file(&socket) {
@@ -334,6 +337,7 @@ impl Daemon {
                 return;
             }
             self.save(&batch);
+            self.keep_record(&batch);
             for effect in batch {
                 self.carry_out(effect);
             }
@@ -386,16 +390,10 @@ impl Daemon {
                 self.processes
                     .apply(&effect, engine, sources, &mut self.events);
             }
+            Effect::Taken(_) | Effect::Explain(_) => {}
             Effect::Renew { unit, request } => self.renew(unit, request),
             Effect::Publish(change) => {
-                let unit = self.engine.id(&change.unit);
-                let cause = match unit {
-                    Some(unit) => {
-                        self.processes
-                            .cause((unit, change.to), &change.cause, &self.engine)
-                    }
-                    None => text::cause(&change.cause, &self.processes.ours),
-                };
+                let cause = self.cause_text(&change);
                 publish(&change, &cause);
             }
             Effect::Notify { request, notice } => {

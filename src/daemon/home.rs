@@ -113,6 +113,14 @@ impl Home {
         self.root.join("logs")
     }
 
+    /// The record of what became of the units: the file that is written to, and the one before. Both lie in a folder of
+    /// their own, which can be watched.
+    #[must_use]
+    pub fn record(&self) -> [PathBuf; 2] {
+        let folder = self.root.join("events");
+        [folder.join("events.jsonl"), folder.join("events.jsonl.1")]
+    }
+
     /// The user's own unit files.
     #[must_use]
     pub fn services(&self) -> PathBuf {

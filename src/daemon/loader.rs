@@ -172,8 +172,7 @@ impl<'a> Loader<'a> {
 
     pub(super) fn no_such_unit(&self, name: &UnitName) -> WireError {
         let candidates = self.candidates(Among::LoadedAndFiles);
-        let near = unit::nearest(name.as_str(), candidates.iter().map(UnitName::as_str));
-        let hint = near.map(unit::did_you_mean);
+        let hint = unit::unit_meant(name.as_str(), candidates.iter().map(UnitName::as_str));
         answer::error(ErrorKind::NoSuchUnit, self.not_found(name), hint)
     }
 

@@ -37,6 +37,7 @@ mod probe;
 mod processes;
 mod pump;
 mod readiness;
+mod record;
 mod request;
 mod reread;
 mod restore;
@@ -90,6 +91,7 @@ use handover::Heritage;
 use keeper::Keeper;
 use processes::Processes;
 use pump::Intake;
+use record::Record;
 use session::Sessions;
 use sources::{Source, Sources};
 use supervisor::Supervisor;
@@ -219,12 +221,14 @@ fn serve(
     );
     match heritage {
         None => {
+            daemon.begin_record("began");
             daemon.take_back();
             daemon.introduce();
             daemon.supervisor.ready(daemon.home.root());
             daemon.start_enabled();
         }
         Some(heritage) => {
+            daemon.begin_record("upgraded");
             daemon.go_on_from(heritage);
             daemon.introduce();
             daemon.renew_guardian();
@@ -264,11 +268,13 @@ fn start(mut seat: Seat, keeper: Keeper) -> Result<(Daemon, Poll), BootError> {
     processes.switch_on_controllers();
     let enabled = Enabled::read(home.enabled(), Scales::read(home.scales()));
     let seed = clock::wall_ms() ^ u64::from(process::Pid::current().as_raw()).rotate_left(32);
+    let record = Record::new(&home);
     let daemon = Daemon {
         home,
         engine: Engine::new(seed),
         processes,
         enabled,
+        record,
         sessions: Sessions::new(),
         sources,
         listener,

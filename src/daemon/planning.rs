@@ -7,11 +7,12 @@ use std::path::PathBuf;
 
 use crate::engine::{Engine, Planned, Prospect, State, Untouched};
 use crate::unit::{SearchPath, UnitName};
-use crate::wire::{PlanAct, PlanStep, WireError};
+use crate::wire::{Final, PlanAct, PlanStep, WireError};
 
 use super::answer;
 use super::context::unit_context;
 use super::enabled::Enabled;
+use super::event_loop::Daemon;
 use super::home::Home;
 use super::instances::Over;
 use super::loader::{Among, Loaded, Loader, Reading};
@@ -35,8 +36,20 @@ pub fn plan_alone(
     plan(&engine, &loader, names, wish)
 }
 
+impl Daemon {
+    /// What a wish would do, as an answer.
+    pub(super) fn foresee(
+        &self,
+        names: Vec<String>,
+        wish: Planned,
+        path: &SearchPath,
+    ) -> Result<Final, WireError> {
+        plan(&self.engine, &self.loader(path), names, wish).map(Final::Plan)
+    }
+}
+
 /// What a wish would do.
-pub(super) fn plan(
+fn plan(
     engine: &Engine,
     loader: &Loader<'_>,
     names: Vec<String>,

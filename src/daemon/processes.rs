@@ -263,9 +263,11 @@ impl Processes {
             Effect::Freeze { unit } => self.freeze(*unit, turn),
             Effect::Thaw { unit } => self.thaw(*unit, turn),
             Effect::Save { .. }
+            | Effect::Taken(_)
             | Effect::Renew { .. }
             | Effect::Examine { .. }
             | Effect::Publish(_)
+            | Effect::Explain(_)
             | Effect::Notify { .. }
             | Effect::Answer { .. }
             | Effect::Exit => {}

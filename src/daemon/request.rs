@@ -18,7 +18,7 @@ use super::instances::{Counts, Over};
 use super::loader::{Among, Loaded, Loader, Reading};
 use super::session::Heard;
 use super::sources::{SessionId, Source};
-use super::{answer, planning, status, text};
+use super::{answer, status, text};
 
 /// What a command comes to.
 enum Course {
@@ -132,15 +132,10 @@ impl Daemon {
             }
             Command::Restart { names, wait, scope } => {
                 let loaded = self.to_start((names, Vec::new()), Reading::Always, path)?;
-                let loaded = self.without_unfit(loaded);
-                Course::Ask(Verb::Restart(scope), loaded, wait)
+                Course::Ask(Verb::Restart(scope), self.without_unfit(loaded), wait)
             }
-            Command::Stop { mut names, wait } => {
-                loader.spread(&mut names, Over::Loaded)?;
-                let mut left = self.processes.part_with_left(&mut names);
-                left.extend(self.processes.left_that_match(&names));
-                let loaded = self.processes.without_left(known(names)?, left);
-                Course::Ask(Verb::Stop, loaded, wait)
+            Command::Stop { names, wait } => {
+                Course::Ask(Verb::Stop, self.to_stop(names, &loader)?, wait)
             }
             Command::Reload { names } => now_finished(Verb::Reload, known(names)?),
             Command::Freeze { names } => now_finished(Verb::Freeze, known(names)?),
@@ -154,13 +149,9 @@ impl Daemon {
                 let targets = loader.resolve(names, Among::Loaded)?;
                 Course::Answer(self.set(&targets, &settings)?)
             }
-            Command::Plan { names, wish } => {
-                let steps = planning::plan(&self.engine, &loader, names, wish)?;
-                Course::Answer(Final::Plan(steps))
-            }
+            Command::Plan { names, wish } => Course::Answer(self.foresee(names, wish, path)?),
             Command::Definitions { names } => {
-                let targets = loader.resolve(names, Among::Loaded)?;
-                Course::Answer(self.tell_definitions(&targets, session))
+                Course::Answer(self.tell_definitions(names, path, session)?)
             }
             Command::DaemonReload => now_finished(Verb::Renew, self.reread(path)),
             Command::Upgrade => Course::Upgrade,
@@ -177,6 +168,15 @@ impl Daemon {
                 Course::Answer(self.disable(&targets)?)
             }
         })
+    }
+
+    /// What a stop brings to the engine.
+    fn to_stop(&self, mut names: Vec<String>, loader: &Loader<'_>) -> Result<Loaded, WireError> {
+        loader.spread(&mut names, Over::Loaded)?;
+        let mut left = self.processes.part_with_left(&mut names);
+        left.extend(self.processes.left_that_match(&names));
+        let loaded = loader.for_loaded(loader.resolve(names, Among::Loaded)?)?;
+        Ok(self.processes.without_left(loaded, left))
     }
 
     /// What a start, or a restart that reads all files again, brings to the engine.

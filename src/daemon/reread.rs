@@ -3,22 +3,24 @@
 //! Owns the reading of them all at once, what the client is told of each, and the way of newer limits into the kernel
 //! and into the log of a service that runs. Which keys may change under a running service is `unit`'s choice.
 
-use crate::engine::{Event, RequestId, UnitId};
+use crate::engine::{Event, RequestId, State, UnitId};
 use crate::unit::{Resources, SearchPath, Service, Unit, UnitName, differences};
 use crate::wire::{
-    ErrorKind, Final, Progress, ProgressKind, Reply, SavedDefinition, encode_definitions,
+    ErrorKind, Final, Progress, ProgressKind, Reply, SavedDefinition, WireError, encode_definitions,
 };
 
 use super::answer;
 use super::event_loop::Daemon;
 use super::lenience::Lenience;
-use super::loader::Loaded;
+use super::loader::{Among, Loaded};
 use super::processes::{Processes, Turn};
 use super::sources::SessionId;
 
 /// Keys that are told of one unit, and characters of the line for each.
 const KEYS_MAX: usize = 40;
 const LINE_MAX: usize = 400;
+/// Units without a file that one request forgets: the graph is made anew for each.
+const FORGOTTEN_MAX: usize = 256;
 /// Units of whose changes one request tells.
 const TOLD_MAX: usize = 300;
 
@@ -51,7 +53,8 @@ fn told(unit: &UnitName, kind: ProgressKind, text: String) -> Progress {
 impl Daemon {
     /// Reads the files of all loaded units again. A wrong one is answered with its report, and what was loaded of it
     /// stays in force.
-    pub(super) fn reread(&self, path: &SearchPath) -> Loaded {
+    pub(super) fn reread(&mut self, path: &SearchPath) -> Loaded {
+        self.forget_orphans();
         let loader = self.loader(path);
         let mut loaded = Loaded::default();
         for id in self.engine.units() {
@@ -101,6 +104,24 @@ impl Daemon {
         loaded
     }
 
+    /// Forgets the units of which nothing is left but the daemon's memory: no file, no process and no failure.
+    fn forget_orphans(&mut self) {
+        let is_orphan = |id: &UnitId| {
+            let view = self.engine.view(*id);
+            let is_left = view.as_ref().is_some_and(|view| {
+                matches!(view.state, State::Stopped | State::Completed)
+                    && !view.unit.path.exists()
+                    && self.processes.left_over(&view.unit.name).is_empty()
+            });
+            is_left && self.is_over(*id)
+        };
+        let orphans = self.engine.units().filter(is_orphan).take(FORGOTTEN_MAX);
+        let names = orphans.filter_map(|id| Some(self.engine.unit(id)?.name.clone()));
+        for name in names.collect::<Vec<_>>() {
+            self.forget(&name);
+        }
+    }
+
     /// Takes out the units that run and whose changed file this machine cannot honour: they run on as they were.
     pub(super) fn without_unfit(&self, mut loaded: Loaded) -> Loaded {
         let ground = self.processes.machine.ground();
@@ -141,12 +162,18 @@ impl Daemon {
     }
 
     /// Tells a client the definitions of these units, as far as they are loaded, a frame each.
-    pub(super) fn tell_definitions(&mut self, names: &[UnitName], session: SessionId) -> Final {
-        for frame in self.definitions(names) {
+    pub(super) fn tell_definitions(
+        &mut self,
+        names: Vec<String>,
+        path: &SearchPath,
+        session: SessionId,
+    ) -> Result<Final, WireError> {
+        let names = self.loader(path).resolve(names, Among::Loaded)?;
+        for frame in self.definitions(&names) {
             let reply = Reply::Progress(frame);
             self.sessions.reply(session, &reply, &mut self.sources);
         }
-        Final::Results(Vec::new())
+        Ok(Final::Results(Vec::new()))
     }
 
     fn definitions(&self, names: &[UnitName]) -> Vec<Progress> {

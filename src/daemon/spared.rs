@@ -138,7 +138,12 @@ fn has_remains(unit: UnitId, engine: &Engine) -> bool {
 fn named(pids: &[u32]) -> Option<String> {
     let shown = pids.iter().take(NAMED_MAX);
     let shown: Vec<String> = shown
-        .map(|pid| format!("{pid} ({})", command(*pid)))
+        .map(|pid| {
+            format!(
+                "{pid} ({})",
+                command(*pid, COMMAND_MAX).unwrap_or_else(|| "?".to_owned())
+            )
+        })
         .collect();
     let more = match pids.len().saturating_sub(NAMED_MAX) {
         0 => String::new(),
@@ -147,16 +152,15 @@ fn named(pids: &[u32]) -> Option<String> {
     (!shown.is_empty()).then(|| format!("{}{more}", shown.join(", ")))
 }
 
-/// The beginning of a command line; the program's name where there is none.
-fn command(pid: u32) -> String {
+/// The beginning of a command line; the program's name where there is none. Nothing of a process that is gone.
+pub(super) fn command(pid: u32, bytes_max: u64) -> Option<String> {
     let read = |name: &str| {
         let mut bytes = Vec::new();
         let file = File::open(format!("/proc/{pid}/{name}"));
-        let read = file.and_then(|file| file.take(COMMAND_MAX).read_to_end(&mut bytes));
+        let read = file.and_then(|file| file.take(bytes_max).read_to_end(&mut bytes));
         let text = read.map(|_| String::from_utf8_lossy(&bytes).replace('\0', " "));
         let text = text.unwrap_or_default().trim_end().to_owned();
         (!text.is_empty()).then_some(text)
     };
-    let text = read("cmdline").or_else(|| read("comm"));
-    text.unwrap_or_else(|| "?".to_owned())
+    read("cmdline").or_else(|| read("comm"))
 }

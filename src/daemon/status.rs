@@ -60,6 +60,8 @@ pub(super) fn unit(id: UnitId, around: &Surroundings<'_>) -> Option<UnitStatus> 
         phase: view.phase.to_owned(),
         since_ms: around.wall(view.since),
         cause: why(&view, around),
+        entry: view.change.map(|entry| entry.0),
+        because: view.because.map(|entry| entry.0),
         pid: view.main.map(|main| main.pid),
         run: view.main.map(|main| main.run.0),
         restarts: view.restarts,

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use crate::engine::{Asker, Cause, Impossible, Refusal, Verb};
-use crate::unit::{Signal, Span};
+use crate::engine::{Asker, Awaited, Cause, Impossible, Refusal, State, Verb};
+use crate::unit::{Signal, Span, UnitName};
 
 use super::account::Account;
 
@@ -24,12 +24,19 @@ pub(super) fn cause(cause: &Cause, ours: &Account) -> String {
     let Cause::Asked(Asker::Client { uid, pid }) = cause else {
         return cause.to_string();
     };
-    let name = match *uid {
-        0 => "root",
-        uid if uid == ours.uid => &ours.name,
-        _ => return cause.to_string(),
-    };
-    format!("asked by user {name} (uid {uid}), process {pid}")
+    match user(*uid, ours) {
+        Some(name) => format!("asked by user {name} (uid {uid}), process {pid}"),
+        None => cause.to_string(),
+    }
+}
+
+/// Somebody who is listened to, by name.
+pub(super) fn user(uid: u32, ours: &Account) -> Option<&str> {
+    match uid {
+        0 => Some("root"),
+        uid if uid == ours.uid => Some(&ours.name),
+        _ => None,
+    }
 }
 
 /// A wish, as the command line names it.
@@ -60,6 +67,23 @@ pub(super) fn impossible(reason: Impossible) -> &'static str {
             "only another unit may stop it (RefuseManualStop); stop what needs it"
         }
         Impossible::Frozen => "it is frozen and cannot act on it; `thaw` it first",
+    }
+}
+
+/// Where the units are that a wish has moved.
+pub(super) fn arrival(awaited: Awaited) -> &'static str {
+    match awaited {
+        Awaited::Down => "down",
+        Awaited::Up | Awaited::Reload | Awaited::Freeze | Awaited::Thaw => "up",
+    }
+}
+
+/// For whom a unit waits.
+pub(super) fn waits(on: &UnitName, state: State) -> String {
+    match state {
+        // What is only on its way will be a step further when somebody reads this.
+        State::Waiting | State::Starting => format!("waits for {on}"),
+        state => format!("waits for {on}, which is {state}"),
     }
 }
 

@@ -71,12 +71,12 @@ impl Daemon {
     }
 
     /// Whether nothing of it runs, nor will by itself.
-    fn is_over(&self, unit: UnitId) -> bool {
+    pub(super) fn is_over(&self, unit: UnitId) -> bool {
         is_at_rest(&self.engine, unit) && !self.processes.holds.contains_key(&unit)
     }
 
     /// Nobody can ask for the unit any more, unless a request waits for it still.
-    fn forget(&mut self, name: &UnitName) {
+    pub(super) fn forget(&mut self, name: &UnitName) {
         let Some(unit) = self.engine.id(name) else {
             return;
         };

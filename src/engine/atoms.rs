@@ -182,11 +182,11 @@ pub(super) const ATOMS: &[Atom] = &[
 ];
 
 /// The neighbours along an edge.
-pub(super) fn neighbours(edges: &Edges, along: Edge) -> &[UnitId] {
+pub(super) fn neighbours(edges: Edges<'_>, along: Edge) -> &[UnitId] {
     let rare = edges.rare();
     match along {
-        Edge::Requires => &edges.requires,
-        Edge::Wants => &edges.wants,
+        Edge::Requires => edges.requires,
+        Edge::Wants => edges.wants,
         Edge::BindsTo => &rare.binds_to,
         Edge::Upholds => &rare.upholds,
         Edge::OnFailure => &rare.on_failure,
@@ -196,6 +196,6 @@ pub(super) fn neighbours(edges: &Edges, along: Edge) -> &[UnitId] {
         Edge::RequisiteOf => &rare.requisite_of,
         Edge::BoundBy => &rare.bound_by,
         Edge::Parts => &rare.parts,
-        Edge::RequiredBy => &edges.required_by,
+        Edge::RequiredBy => edges.required_by,
     }
 }

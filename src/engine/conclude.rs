@@ -50,9 +50,7 @@ impl Engine {
         if let Some(service) = self.service_mut(unit) {
             service.goal = Goal::Up;
         }
-        let cause = self
-            .service(unit)
-            .map_or(Cause::Gone, |service| service.cause.clone());
+        let cause = self.recall_order(unit);
         self.queue(unit, cause);
     }
 

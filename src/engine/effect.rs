@@ -4,7 +4,8 @@
 use crate::unit::{Signal, UnitName};
 
 use super::{
-    Cause, ChangeId, Ending, Failure, Moment, Monitor, QuestionId, RequestId, RunId, State, UnitId,
+    Asker, Awaited, Cause, ChangeId, Ending, Failure, Moment, Monitor, QuestionId, RequestId,
+    RunId, State, UnitId, Verb,
 };
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,12 +40,17 @@ pub enum Effect {
     Freeze { unit: UnitId },
     /// Undo that. Answers: `Thawed` or `ThawFailed`; `Thawed` too where there is nothing to undo.
     Thaw { unit: UnitId },
+    /// A wish was taken up: for the record. What came of it follows.
+    Taken(Box<Taken>),
     /// Another definition is in force while the unit has, or may have, processes: bring in line what is held of it,
     /// above all its limits. Answers nothing, or `Limited` with what is in force where that cannot be done; then the
     /// client of the request is told.
     Renew { unit: UnitId, request: RequestId },
     /// A change of state with its cause, for the daemon's log, `events` and the tests.
     Publish(Change),
+    /// Why a unit is on its way to another state, where others follow it before it gets there: `from` and `to` are the
+    /// same. For the record.
+    Explain(Box<Change>),
     /// Tell the client something on the way.
     Notify { request: RequestId, notice: Notice },
     /// The last word on a request.
@@ -105,6 +111,18 @@ pub enum Target {
     Group,
 }
 
+/// A wish that was found sound; what is refused has no part in any story.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Taken {
+    /// Counted together with the changes, so that these can name it.
+    pub id: ChangeId,
+    pub at: Moment,
+    pub request: RequestId,
+    pub verb: Verb,
+    pub by: Asker,
+    pub targets: Vec<UnitName>,
+}
+
 /// One step of a unit's story.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {
@@ -114,6 +132,9 @@ pub struct Change {
     pub from: State,
     pub to: State,
     pub cause: Cause,
+    /// The older change, of this unit or another, or the wish that it follows from; `None` where it follows from an
+    /// event of its own.
+    pub because: Option<ChangeId>,
     /// What follows by itself, where `to` is [`State::Backoff`].
     pub retry: Option<Retry>,
 }
@@ -169,6 +190,12 @@ pub enum Notice {
         unit: UnitName,
         failure: Failure,
         delay_ms: u64,
+    },
+    /// Of all the units that this request moves, so many are where it wants them.
+    Reached {
+        awaited: Awaited,
+        arrived: usize,
+        all: usize,
     },
     /// Something that a request went on in spite of, such as a wanted unit that cannot be read.
     Warning {

@@ -4,7 +4,7 @@
 
 use crate::unit::UnitName;
 
-use super::{Ending, Moment, Monitor, Role, RunId};
+use super::{Cause, ChangeId, Ending, Moment, Monitor, Role, RunId};
 
 /// One unit's facts. Read back through [`super::Event::Restored`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +23,14 @@ pub struct Facts {
     /// What the phase waits for.
     pub deadline: Option<Moment>,
     pub since: Moment,
+    /// Why it is as it is; nothing from an older daemon.
+    pub reason: Option<FactReason>,
+    /// Why it is to come up again, while it goes down for that.
+    pub again: Option<FactReason>,
+    /// Why its present life began.
+    pub origin: Option<FactReason>,
+    /// What others name that follow it: its last entry in the record, if that tells of its reason.
+    pub voice: Option<ChangeId>,
     /// Since when it stands still, and its deadline with it.
     pub frozen: Option<Moment>,
     /// When the present run became ready, if it did.
@@ -43,6 +51,15 @@ pub struct Facts {
     pub runtime_due: Option<Moment>,
     /// Whose end has started it.
     pub monitor: Option<Monitor>,
+}
+
+/// A cause and the entry of the record that it goes back to. Of a failure it has the words: [`Failure::Recorded`].
+///
+/// [`Failure::Recorded`]: super::Failure::Recorded
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FactReason {
+    pub cause: Cause,
+    pub because: Option<ChangeId>,
 }
 
 /// A failure, as far as a successor needs it.

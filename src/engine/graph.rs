@@ -9,19 +9,18 @@ use crate::unit::{Relation, Unit, UnitName};
 
 use super::UnitId;
 
-/// One unit's neighbours. Of thousands of units each has its own: every list is as long as it has to be.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Edges {
-    pub(super) requires: Box<[UnitId]>,
-    pub(super) wants: Box<[UnitId]>,
+/// One unit's neighbours.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Edges<'g> {
+    pub(super) requires: &'g [UnitId],
+    pub(super) wants: &'g [UnitId],
     /// What comes before this unit in order.
-    pub(super) after: Box<[UnitId]>,
-    pub(super) required_by: Box<[UnitId]>,
+    pub(super) after: &'g [UnitId],
+    pub(super) required_by: &'g [UnitId],
     /// What comes after this unit in order.
-    pub(super) followers: Box<[UnitId]>,
-    pub(super) wanted_by: Box<[UnitId]>,
-    /// `None`: none of them.
-    rare: Option<Box<Rare>>,
+    pub(super) followers: &'g [UnitId],
+    pub(super) wanted_by: &'g [UnitId],
+    rare: &'g Rare,
 }
 
 /// The edges that few units have: each of its own keys, and where others name it in theirs.
@@ -70,32 +69,17 @@ impl Rare {
     }
 }
 
-impl Edges {
-    pub(super) fn rare(&self) -> &Rare {
-        self.rare.as_deref().unwrap_or(&NONE)
-    }
-
-    fn often(&mut self, edge: Often) -> &mut Box<[UnitId]> {
-        match edge {
-            Often::Requires => &mut self.requires,
-            Often::Wants => &mut self.wants,
-            Often::After => &mut self.after,
-            Often::RequiredBy => &mut self.required_by,
-            Often::Followers => &mut self.followers,
-            Often::WantedBy => &mut self.wanted_by,
-        }
+impl<'g> Edges<'g> {
+    pub(super) fn rare(&self) -> &'g Rare {
+        self.rare
     }
 
     /// Who keeps this unit from being unneeded, unless they rest.
-    pub(super) fn holders(&self) -> impl Iterator<Item = &UnitId> {
-        let rare = self.rare();
-        let often = self.required_by.iter().chain(&self.wanted_by);
+    pub(super) fn holders(&self) -> impl Iterator<Item = &'g UnitId> + use<'g> {
+        let rare = self.rare;
+        let often = self.required_by.iter().chain(self.wanted_by);
         let seldom = [&rare.requisite_of, &rare.bound_by, &rare.upheld_by];
         often.chain(seldom.into_iter().flatten())
-    }
-
-    fn rare_mut(&mut self) -> &mut Rare {
-        self.rare.get_or_insert_with(|| Box::new(Rare::none()))
     }
 }
 
@@ -110,24 +94,41 @@ enum Often {
     WantedBy,
 }
 
-/// All edges between the known units.
+impl Often {
+    const ALL: [Self; 6] = [
+        Self::Requires,
+        Self::Wants,
+        Self::After,
+        Self::RequiredBy,
+        Self::Followers,
+        Self::WantedBy,
+    ];
+}
+
+/// Where one unit's edges are.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    unit: UnitId,
+    begin: u32,
+    /// Of each kind of [`Often`], in its order.
+    ends: [u32; Often::ALL.len()],
+}
+
+/// All edges between the known units. It does not change: where an edge does, another graph is made.
 #[derive(Debug, Default)]
 pub(super) struct Graph {
-    /// By id.
-    edges: Vec<(UnitId, Edges)>,
-    none: Edges,
+    /// By the unit's id.
+    places: Vec<Place>,
+    /// The edges that many units have, list behind list: of thousands of units each list would cost more than what is
+    /// in it.
+    others: Vec<UnitId>,
+    rare: BTreeMap<UnitId, Rare>,
 }
 
 impl Graph {
     /// `units`: by id.
     pub(super) fn new(units: &[(UnitId, &Unit)], names: &BTreeMap<UnitName, UnitId>) -> Self {
-        let mut graph = Self {
-            edges: units
-                .iter()
-                .map(|(id, _)| (*id, Edges::default()))
-                .collect(),
-            none: Edges::default(),
-        };
+        let mut graph = Self::default();
         let mut often = Vec::new();
         for (id, unit) in units {
             for (relation, name) in unit.neighbours() {
@@ -139,18 +140,7 @@ impl Graph {
         }
         // As they were written, within each list.
         often.sort_by_key(|(unit, edge, _)| (*unit, *edge));
-        let mut seen = BTreeSet::new();
-        for list in often.chunk_by(|a, b| (a.0, a.1) == (b.0, b.1)) {
-            let [(unit, edge, _), ..] = list else {
-                continue;
-            };
-            seen.clear();
-            let others = list.iter().map(|(_, _, other)| *other);
-            let others: Box<[UnitId]> = others.filter(|other| seen.insert(*other)).collect();
-            if let Some(edges) = graph.of_mut(*unit) {
-                *edges.often(*edge) = others;
-            }
-        }
+        graph.lay_out(units, &often);
         for (id, _) in units
             .iter()
             .filter(|(_, unit)| unit.relations().stop_when_unneeded)
@@ -163,15 +153,51 @@ impl Graph {
         graph
     }
 
-    pub(super) fn of(&self, unit: UnitId) -> &Edges {
-        let place = self.edges.binary_search_by_key(&unit, |(id, _)| *id).ok();
-        let found = place.and_then(|place| self.edges.get(place));
-        found.map_or(&self.none, |(_, edges)| edges)
+    /// Puts list behind list. `often`: by unit and kind.
+    fn lay_out(&mut self, units: &[(UnitId, &Unit)], often: &[(UnitId, Often, UnitId)]) {
+        let mut lists = often.chunk_by(|a, b| (a.0, a.1) == (b.0, b.1)).peekable();
+        let mut seen = BTreeSet::new();
+        self.places.reserve_exact(units.len());
+        self.others.reserve_exact(often.len());
+        for (unit, _) in units {
+            let begin = place_of(self.others.len());
+            let ends = Often::ALL.map(|edge| {
+                let is_it = |list: &&[(UnitId, Often, UnitId)]| {
+                    list.first()
+                        .is_some_and(|first| (first.0, first.1) == (*unit, edge))
+                };
+                seen.clear();
+                let list = lists.next_if(is_it).unwrap_or_default().iter();
+                let others = list.map(|(_, _, other)| *other);
+                self.others
+                    .extend(others.filter(|other| seen.insert(*other)));
+                place_of(self.others.len())
+            });
+            let unit = *unit;
+            self.places.push(Place { unit, begin, ends });
+        }
     }
 
-    fn of_mut(&mut self, unit: UnitId) -> Option<&mut Edges> {
-        let place = self.edges.binary_search_by_key(&unit, |(id, _)| *id).ok()?;
-        self.edges.get_mut(place).map(|(_, edges)| edges)
+    pub(super) fn of(&self, unit: UnitId) -> Edges<'_> {
+        let found = self.places.binary_search_by_key(&unit, |place| place.unit);
+        let place = found.ok().and_then(|found| self.places.get(found));
+        let mut begin = place.map_or(0, |place| place.begin);
+        let ends = place.map_or([0; Often::ALL.len()], |place| place.ends);
+        let [requires, wants, after, required_by, followers, wanted_by] = ends.map(|end| {
+            let from = usize::try_from(begin).unwrap_or(usize::MAX);
+            let to = usize::try_from(end).unwrap_or(usize::MAX);
+            begin = end;
+            self.others.get(from..to).unwrap_or_default()
+        });
+        Edges {
+            requires,
+            wants,
+            after,
+            required_by,
+            followers,
+            wanted_by,
+            rare: self.rare.get(&unit).unwrap_or(&NONE),
+        }
     }
 
     /// Both ends of what `unit` says of `other`. Those that many units have are gathered in `often`.
@@ -214,11 +240,9 @@ impl Graph {
     }
 
     fn link(&mut self, from: UnitId, to: UnitId, list: fn(&mut Rare) -> &mut Vec<UnitId>) {
-        if let Some(edges) = self.of_mut(from) {
-            let list = list(edges.rare_mut());
-            if !list.contains(&to) {
-                list.push(to);
-            }
+        let list = list(self.rare.entry(from).or_insert_with(Rare::none));
+        if !list.contains(&to) {
+            list.push(to);
         }
     }
 
@@ -226,7 +250,7 @@ impl Graph {
     pub(super) fn neighbours(&self, unit: UnitId) -> impl Iterator<Item = UnitId> + '_ {
         let edges = self.of(unit);
         let rare = edges.rare();
-        let often = [&edges.after, &edges.followers, &edges.required_by];
+        let often = [edges.after, edges.followers, edges.required_by];
         let seldom = [
             &rare.requisite_of,
             &rare.bound_by,
@@ -236,12 +260,13 @@ impl Graph {
             &rare.holds,
         ];
         let seldom = seldom.into_iter().flatten();
-        often
-            .into_iter()
-            .flat_map(|list| list.iter())
-            .chain(seldom)
-            .copied()
+        often.into_iter().flatten().chain(seldom).copied()
     }
+}
+
+/// A place among the edges: units are few, and so are the edges of each.
+fn place_of(length: usize) -> u32 {
+    u32::try_from(length).unwrap_or(u32::MAX)
 }
 
 /// A cycle in the order (`After=`, `Before=`) of these units: each name comes after the next one, the first stands at

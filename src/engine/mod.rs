@@ -14,6 +14,7 @@
 //! concerns others puts them on the worklist.
 
 mod atoms;
+mod because;
 mod carry;
 mod cell;
 mod command;
@@ -56,6 +57,7 @@ mod story_text;
 mod timer;
 mod verb;
 mod view;
+mod way;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -63,15 +65,16 @@ pub use cell::{Action, Input, action};
 pub use command::{Asker, Command, Planned, Scope, Verb, Wait};
 pub use effect::{
     Answer, Change, Effect, Impossible, Notice, Outcome, Refusal, Retry, Role, RunResult, Spawn,
-    Target,
+    Taken, Target,
 };
 pub use event::{Absent, Core, Ending, Event, NoMain, SpawnFailure};
-pub use facts::{FactFailure, FactGoal, FactPhase, FactRun, Facts};
+pub use facts::{FactFailure, FactGoal, FactPhase, FactReason, FactRun, Facts};
 pub use graph::find_cycle;
 pub use id::{ChangeId, Moment, QuestionId, RequestId, RunId, UnitId};
 pub use monitor::Monitor;
 pub use outlook::{Act, Outlook, Prospect, Untouched};
 pub use oversight::Word;
+pub use phase::failure_word;
 pub use request::unfit;
 pub use restart::{RestartPlan, restart_plan};
 pub use resume::{Awaited, Pending};
@@ -123,6 +126,8 @@ pub struct Engine {
     last_unit: u64,
     last_run: u64,
     last_change: u64,
+    /// The wish that this event has brought, while it is taken up.
+    wish: Option<ChangeId>,
     last_question: u64,
     chance: u64,
     heritage: Heritage,
@@ -174,6 +179,7 @@ impl Engine {
             last_unit: 0,
             last_run: 0,
             last_change: 0,
+            wish: None,
             last_question: 0,
             chance: seed | 1,
             heritage: Heritage::Torn,
@@ -249,6 +255,8 @@ impl Engine {
             Event::Forgotten { unit } => self.on_forgotten(unit),
             Event::Tick => self.on_tick(),
         }
+        // What comes of it from here on follows from what it has marked.
+        self.wish = None;
         self.settle();
         self.finish_shutdown();
         self.hand_over();
@@ -395,12 +403,12 @@ impl Engine {
         self.changed.insert(unit);
         self.work.insert(unit);
         self.work.extend(self.graph.neighbours(unit));
+        if let Some(cause) = cause {
+            self.give_cause(unit, cause);
+        }
         let Some(service) = self.services.get_mut(&unit) else {
             return;
         };
-        if let Some(cause) = cause {
-            service.cause = cause;
-        }
         let to = service.state();
         if to == service.shown {
             return;
@@ -413,13 +421,16 @@ impl Engine {
             delay_ms: due.since_ms(self.now),
         });
         self.last_change += 1;
+        let id = ChangeId(self.last_change);
+        service.voice = Some(id);
         self.batch.push(Effect::Publish(Change {
-            id: ChangeId(self.last_change),
+            id,
             unit: service.unit.name.clone(),
             at: self.now,
             from,
             to,
             cause: service.cause.clone(),
+            because: service.because,
             retry,
         }));
     }

@@ -149,7 +149,9 @@ impl Engine {
 
     fn await_reloaded(&mut self, unit: UnitId) {
         let main = self.phase(unit).and_then(Phase::main);
-        self.enter(unit, Phase::ReloadNotify { main }, None);
+        let by_itself = self.is_kind(unit, FactPhase::Running);
+        let cause = by_itself.then_some(Cause::Reloads);
+        self.enter(unit, Phase::ReloadNotify { main }, cause);
         self.arm_start(unit);
     }
 

@@ -191,7 +191,8 @@ impl End {
 pub(super) const SKIPPED: &str = "exec-condition";
 
 /// systemd's word for a failure, `$SERVICE_RESULT` in systemd.exec(5).
-pub(super) fn failure_word(failure: &Failure) -> &'static str {
+#[must_use]
+pub fn failure_word(failure: &Failure) -> &'static str {
     const WORDS: [&str; 9] = [
         "core-dump",
         "oom-kill",

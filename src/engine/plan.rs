@@ -20,6 +20,8 @@ use super::{Cause, Engine, Moment, Refusal, UnitId};
 
 /// How many wanted units may give way before a plan is refused; nobody has so many that contradict each other.
 const LEFT_OUT_MAX: usize = 100;
+/// So many links of the chain that leads to a stop are told.
+const CHAIN_MAX: usize = 8;
 
 /// What is to be done for one wish, in the order in which it is noted.
 #[derive(Debug, Default)]
@@ -53,6 +55,8 @@ pub(super) struct LeftOut {
     pub(super) unit: UnitId,
     /// The unit that would both start and stop.
     pub(super) over: UnitId,
+    /// Who would have it stopped.
+    stop: Because,
 }
 
 /// What a plan is made upon: the units as they stand, and the graph as it will be.
@@ -196,45 +200,30 @@ impl<'a> Planner<'a> {
         begin: impl Fn(&mut Attempt<'_, 'a>) -> Result<(), Clash>,
     ) -> Result<Plan, Refusal> {
         let mut left_out = Vec::new();
-        loop {
+        for _ in 0..=LEFT_OUT_MAX {
             let mut attempt = Attempt::new(&self);
-            match begin(&mut attempt).and_then(|()| attempt.run()) {
+            let clash = match begin(&mut attempt).and_then(|()| attempt.run()) {
                 Ok(()) => {
                     let steps = attempt.steps;
                     return Ok(Plan { steps, left_out });
                 }
-                Err(clash) => {
-                    let gives_way = clash.bonds.into_iter().find_map(|bond| match bond {
-                        Bond::May(unit) => Some(unit),
-                        Bond::Must => None,
-                    });
-                    let Some(unit) = gives_way.filter(|_| left_out.len() < LEFT_OUT_MAX) else {
-                        return Err(self.refusal(&clash));
-                    };
-                    self.barred.insert(unit);
-                    let over = clash.unit;
-                    left_out.push(LeftOut { unit, over });
-                }
+                Err(clash) => clash,
+            };
+            let gives_way = clash.bonds.into_iter().find_map(|bond| match bond {
+                Bond::May(unit) => Some(unit),
+                Bond::Must => None,
+            });
+            let Some(unit) = gives_way else {
+                return Err(attempt.refusal(&clash));
+            };
+            self.barred.insert(unit);
+            // One that is only to be taken through a restart is stopped, and that is told.
+            if !matches!(clash.start, Because::Edge(atom, _) if atom.tells == Job::TryRestart) {
+                let (over, stop) = (clash.unit, clash.stop);
+                left_out.push(LeftOut { unit, over, stop });
             }
         }
-    }
-
-    fn refusal(&self, clash: &Clash) -> Refusal {
-        let name = |unit| self.ground.name(unit);
-        let words = |because: Because| match because {
-            Because::Asked => "it was asked for".to_owned(),
-            Because::Edge(atom, from) => {
-                name(from).map_or_else(String::new, |from| (atom.because)(from).to_string())
-            }
-        };
-        match name(clash.unit) {
-            None => Refusal::TooMany,
-            Some(unit) => Refusal::Contradiction {
-                unit,
-                start: words(clash.start),
-                stop: words(clash.stop),
-            },
-        }
+        Err(Refusal::TooMany)
     }
 }
 
@@ -246,6 +235,36 @@ impl<'p, 'a> Attempt<'p, 'a> {
             standings: BTreeMap::new(),
             steps: Vec::new(),
             calls: std::array::from_fn(|_| Vec::new()),
+        }
+    }
+
+    /// In words; a stop with the whole chain that leads to it.
+    fn refusal(&self, clash: &Clash) -> Refusal {
+        let name = |unit| self.planner.ground.name(unit);
+        let Some(unit) = name(clash.unit) else {
+            return Refusal::TooMany;
+        };
+        let words = |because: Because| match because {
+            Because::Asked => "it was asked for".to_owned(),
+            Because::Edge(atom, from) => {
+                name(from).map_or_else(String::new, |from| (atom.because)(from).to_string())
+            }
+        };
+        let mut stop = words(clash.stop);
+        let mut at = clash.stop;
+        for _ in 0..CHAIN_MAX {
+            let Because::Edge(_, from) = at else { break };
+            let told = self.told.get(&from).and_then(|told| told.stop);
+            let (Some((_, because)), Some(from)) = (told, name(from)) else {
+                break;
+            };
+            stop.push_str(&format!(" ({from}: {})", words(because)));
+            at = because;
+        }
+        Refusal::Contradiction {
+            unit,
+            start: words(clash.start),
+            stop,
         }
     }
 
@@ -370,6 +389,10 @@ impl<'p, 'a> Attempt<'p, 'a> {
             let atoms = ATOMS.iter().rev().filter(|atom| atom.on == *occasion);
             for atom in atoms.filter(|atom| !(is_started && ousts(atom))) {
                 for neighbour in neighbours(edges, atom.along).iter().rev() {
+                    // What is down passes no stop on; should it start by this plan, it will tell of itself.
+                    if ousts(atom) && self.standing(*neighbour).kind.rests() {
+                        continue;
+                    }
                     let call = Call {
                         unit: *neighbour,
                         job: atom.tells,
@@ -431,7 +454,11 @@ impl LeftOut {
     pub(super) fn text(&self, name: impl Fn(UnitId) -> Option<UnitName>) -> Option<String> {
         let (unit, over) = (name(self.unit)?, name(self.over)?);
         Some(if unit == over {
-            format!("{unit} is left out: it would have to be stopped at once")
+            let reason = match self.stop {
+                Because::Asked => "its stop was asked for".to_owned(),
+                Because::Edge(atom, from) => (atom.because)(name(from)?).to_string(),
+            };
+            format!("{unit} is left out: {reason}")
         } else {
             format!("{unit} is left out: {over} would have to start and to stop for it")
         })

@@ -8,8 +8,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::unit::{Need, Unit, UnitName};
 
 use super::graph::{Graph, find_cycle};
+use super::plan::Plan;
 use super::service::Service;
 use super::stage::Stage;
+use super::way::Way;
 use super::{
     Absent, Answer, Asker, Awaited, Effect, Engine, Mode, Moment, Notice, Outcome, Refusal,
     RequestId, UNITS_MAX, UnitId, Verb,
@@ -40,6 +42,8 @@ pub(super) struct Open {
     pub(super) pending: BTreeSet<UnitId>,
     pub(super) outcomes: BTreeMap<UnitId, Outcome>,
     pub(super) involved: BTreeSet<UnitId>,
+    /// Boxed: most wishes are about one unit.
+    pub(super) way: Option<Box<Way>>,
 }
 
 impl Requests {
@@ -75,6 +79,7 @@ impl Engine {
         for (_, text) in left_out {
             self.notify_one(wish.request, Notice::Warning { text });
         }
+        self.note_wish(wish);
         self.tell_left_out(wish.request, &plan);
         match wish.verb {
             Verb::Start => self.on_start(wish, &units, &plan),
@@ -243,7 +248,15 @@ impl Engine {
     pub(super) fn resolve(&mut self, unit: UnitId, awaited: Awaited, outcome: &Outcome) {
         let mut done = Vec::new();
         for (request, open) in &mut self.requests.open {
-            if open.awaited == awaited && open.pending.contains(&unit) {
+            if open.awaited != awaited {
+                continue;
+            }
+            let way = open.way.as_mut();
+            if let Some(notice) = way.and_then(|way| way.advance(unit, awaited, outcome)) {
+                let request = *request;
+                self.batch.push(Effect::Notify { request, notice });
+            }
+            if open.pending.contains(&unit) {
                 open.settle(unit, outcome.clone());
                 done.push(*request);
             }
@@ -303,7 +316,14 @@ impl Open {
             pending: units.iter().copied().collect(),
             outcomes: BTreeMap::new(),
             involved: BTreeSet::new(),
+            way: None,
         }
+    }
+
+    /// Whom the plan concerns, and whom it moves.
+    pub(super) fn follow(&mut self, plan: &Plan) {
+        self.involved = plan.units();
+        self.way = Way::of(plan, self.awaited).map(Box::new);
     }
 
     /// A unit that the wish takes along.

@@ -7,8 +7,8 @@ use super::graph::find_cycle;
 use super::phase::{End, Goal, Group, Left, Phase, Round, Run, SKIPPED, Stage, Why, failure_word};
 use super::service::Service;
 use super::{
-    Effect, Engine, Event, FactFailure, FactGoal, FactPhase, FactRun, Facts, Failure, Heritage,
-    MainView, QuestionId, UnitId, View,
+    ChangeId, Effect, Engine, Event, FactFailure, FactGoal, FactPhase, FactReason, FactRun, Facts,
+    Failure, Heritage, MainView, QuestionId, UnitId, View,
 };
 
 impl Engine {
@@ -26,7 +26,9 @@ impl Engine {
             phase: service.kind().word(),
             since: service.shown_since(),
             cause: &service.cause,
-            origin: service.origin.as_ref().filter(|_| lives),
+            because: service.because,
+            change: service.voice,
+            origin: service.origin.as_deref().filter(|_| lives),
             main: main.and_then(|main| {
                 Some(MainView {
                     run: main.id,
@@ -86,6 +88,16 @@ impl Engine {
             begun: service.begun,
             deadline: self.timers.get(id),
             since: service.since,
+            reason: Some(service.reason().kept()),
+            again: service.again.as_deref().cloned().map(FactReason::kept),
+            origin: service.origin.clone().map(|cause| {
+                FactReason {
+                    cause: *cause,
+                    because: None,
+                }
+                .kept()
+            }),
+            voice: service.voice,
             frozen: service.freeze.map(|freeze| freeze.since),
             ready_at: service.ready_at,
             restarts: service.restarts,
@@ -111,6 +123,7 @@ impl Engine {
         }
         let id = self.add(unit);
         self.last_run = self.last_run.max(facts.last_run.0);
+        self.count_changes_on_from(facts.voice.unwrap_or(ChangeId(0)));
         self.unlinked.push(id);
         let phase = self.phase_of(id, facts);
         if phase == Phase::Backoff || !phase.kind().rests() {

@@ -5,7 +5,9 @@ use crate::unit::{Service as Definition, Unit};
 use super::freeze::Freeze;
 use super::monitor::Monitor;
 use super::phase::{Goal, Phase, state};
-use super::{Cause, FactGoal, FactPhase, Facts, Moment, RunId, State, UnitId};
+use super::{
+    Cause, ChangeId, FactGoal, FactPhase, FactReason, Facts, Moment, RunId, State, UnitId,
+};
 
 #[derive(Debug)]
 pub(super) struct Service {
@@ -17,8 +19,14 @@ pub(super) struct Service {
     pub(super) goal: Goal,
     /// Why it is in the state that was last published.
     pub(super) cause: Cause,
-    /// Why its present life began; nobody knows of one that was taken over.
-    pub(super) origin: Option<Cause>,
+    /// The entry of the record that this goes back to.
+    pub(super) because: Option<ChangeId>,
+    /// What others name that follow it: its last entry in the record, if that tells of its present cause.
+    pub(super) voice: Option<ChangeId>,
+    /// Why it is to come up again, while it goes down for that.
+    pub(super) again: Option<Box<FactReason>>,
+    /// Why its present life began; nobody knows of one that an old daemon has left.
+    pub(super) origin: Option<Box<Cause>>,
     /// The state that was last published, and since when.
     pub(super) shown: State,
     pub(super) since: Moment,
@@ -68,6 +76,9 @@ impl Service {
             phase: Phase::Stopped,
             goal: Goal::Down,
             cause: Cause::Gone,
+            because: None,
+            voice: None,
+            again: None,
             origin: None,
             shown: State::Stopped,
             since: now,
@@ -108,12 +119,22 @@ impl Service {
         self.begun = facts.begun;
         self.starts.clone_from(&facts.starts);
         self.watchdog_ms = facts.watchdog_ms;
+        let reason = facts.reason.clone().unwrap_or_else(|| {
+            let cause = if let Phase::Failed(failure) = &self.phase {
+                Cause::Failed(failure.clone())
+            } else {
+                Cause::Restored
+            };
+            FactReason {
+                cause,
+                because: None,
+            }
+        });
+        (self.cause, self.because) = (reason.cause, reason.because);
+        self.voice = facts.voice;
+        self.again = facts.again.clone().map(Box::new);
+        self.origin = facts.origin.clone().map(|reason| Box::new(reason.cause));
         self.monitor = facts.monitor.clone().map(Box::new);
-        self.cause = if let Phase::Failed(failure) = &self.phase {
-            Cause::Failed(failure.clone())
-        } else {
-            Cause::Restored
-        };
         self.shown = self.state();
     }
 

@@ -70,7 +70,7 @@ impl Engine {
             return Turn::Lost(lost);
         }
         let mut blocked = self.awaited_need(unit);
-        for first in &edges.after {
+        for first in edges.after {
             let Some(service) = self.service(*first) else {
                 continue;
             };
@@ -110,23 +110,21 @@ impl Engine {
             _ => String::from("it is not up"),
         };
         let has_failed = matches!(lost.phase, Phase::Failed(_));
+        let on_name = lost.unit.name.clone();
         let followed = self
             .service(unit)
-            .is_some_and(|service| matches!(service.origin, Some(Cause::BindsTo(_))));
+            .is_some_and(|service| matches!(service.origin.as_deref(), Some(Cause::BindsTo(_))));
         if followed && !has_failed {
             // It came along with what it is bound to, and stays down with it.
             if let Some(service) = self.service_mut(unit) {
                 service.goal = Goal::Down;
             }
-            self.happen(unit, Happening::Halt);
-            let cause = self.service(unit).map(|service| service.cause.clone());
-            if let Some(cause) = cause {
-                self.resolve(unit, Awaited::Up, &Outcome::Superseded { cause });
-            }
-            return;
+            let cause = Cause::BindsTo(on_name);
+            self.resolve(unit, Awaited::Up, &Outcome::Superseded { cause });
+            return self.happen(unit, Happening::Halt);
         }
         let failure = Failure::Dependency {
-            on: lost.unit.name.clone(),
+            on: on_name,
             detail: detail.into(),
         };
         if let Some(service) = self.service_mut(unit) {

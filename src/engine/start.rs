@@ -33,7 +33,7 @@ impl Engine {
                 service.monitor = None;
                 service.led_by = None;
             }
-            service.origin = Some(cause.clone());
+            service.origin = Some(Box::new(cause.clone()));
         }
         self.enter(unit, Phase::Waiting, Some(cause));
     }
@@ -324,7 +324,7 @@ impl Engine {
     }
 
     pub(super) fn reload_done(&mut self, unit: UnitId, main: Option<Run>, outcome: &Outcome) {
-        self.enter(unit, Phase::Running { main }, None);
+        self.enter(unit, Phase::Running { main }, Some(Cause::Reloaded));
         if main.is_none() {
             self.batch.push(Effect::WatchGroup { unit });
         }

@@ -60,6 +60,10 @@ pub enum Cause {
     },
     /// It became ready.
     Ready,
+    /// It says that it reloads, and nobody has told it to.
+    Reloads,
+    /// Its reload is over.
+    Reloaded,
     /// A condition of it says that there is nothing to do: which, and how.
     Skipped(Box<str>),
     /// Its process ended by itself.

@@ -69,6 +69,8 @@ impl fmt::Display for Cause {
             Self::Ordered => f.write_str("its turn came"),
             Self::AutoRestart { attempt } => write!(f, "automatic restart {attempt}"),
             Self::Ready => f.write_str("it became ready"),
+            Self::Reloads => f.write_str("it says that it reloads"),
+            Self::Reloaded => f.write_str("its reload is over"),
             Self::Skipped(how) => write!(f, "skipped, {how}"),
             Self::Ended(Ending::Code(0)) => f.write_str("it ended by itself, exit code 0"),
             Self::Ended(ending) => write!(f, "it ended by itself: {ending}"),

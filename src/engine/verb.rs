@@ -48,7 +48,7 @@ impl Engine {
                 self.notify_one(wish.request, Notice::AlsoStarts { unit, cause });
             }
         }
-        open.involved = plan.units();
+        open.follow(plan);
         self.open(wish.request, open);
     }
 
@@ -78,7 +78,7 @@ impl Engine {
                 self.notify_one(wish.request, Notice::AlsoStops { unit, cause });
             }
         }
-        open.involved = plan.units();
+        open.follow(plan);
         self.open(wish.request, open);
     }
 
@@ -114,7 +114,7 @@ impl Engine {
                 self.notify_one(wish.request, Notice::AlsoRestarts { unit, cause });
             }
         }
-        open.involved = plan.units();
+        open.follow(plan);
         self.open(wish.request, open);
     }
 
@@ -133,9 +133,7 @@ impl Engine {
         }
         self.open(wish.request, open);
         for unit in ready {
-            if let Some(service) = self.service_mut(unit) {
-                service.cause = Cause::Asked(wish.by);
-            }
+            self.give_cause(unit, Cause::Asked(wish.by));
             self.happen(unit, Happening::Reload);
         }
     }
@@ -219,6 +217,7 @@ impl Engine {
         if self.mode == Mode::Over {
             return self.answer(wish.request, Answer::Outcomes(Vec::new()));
         }
+        self.note_wish(wish);
         // A client that lost its answer is not one that has lost its patience.
         let again = self.mode != Mode::Serving && wish.first_asked.is_none();
         self.mode = match self.mode {
@@ -239,7 +238,7 @@ impl Engine {
         let plan = self.planner(&stage, None).wished(&named);
         if let Ok(plan) = plan {
             self.carry_out(&plan, &Cause::Shutdown);
-            open.involved = plan.units();
+            open.follow(&plan);
         }
         self.open(wish.request, open);
         if again {

@@ -2,7 +2,7 @@
 
 use crate::unit::{Unit, UnitName};
 
-use super::{Cause, Moment, RunId, State, UnitId};
+use super::{Cause, ChangeId, Moment, RunId, State, UnitId};
 
 /// One unit as it stands now.
 #[derive(Clone, Debug)]
@@ -17,6 +17,9 @@ pub struct View<'a> {
     pub since: Moment,
     /// Why it is in this state.
     pub cause: &'a Cause,
+    /// The entry of the record that this goes back to, and the unit's own last one.
+    pub because: Option<ChangeId>,
+    pub change: Option<ChangeId>,
     /// Why the present life began, while it lasts; `None` also where nobody knows.
     pub origin: Option<&'a Cause>,
     pub main: Option<MainView>,

@@ -58,7 +58,7 @@ pub fn lint(unit: &Unit) -> Vec<Warning> {
     }
     let keeps = |(_, execs): &&(&str, &Vec<Exec>)| execs.iter().any(keeps_instance);
     if let Some((key, _)) = all.iter().find(keeps)
-        && unit.name.instance().is_some()
+        && (unit.name.is_template() || unit.name.instance().is_some())
     {
         warnings.push(Warning {
             spot: Spot::new("service", key, Part::Value),
@@ -90,7 +90,10 @@ fn unordered(unit: &Unit) -> Vec<Warning> {
                  has failed",
                 unit.name
             ),
-            hint: format!("add After = [\"{name}\"]"),
+            hint: match after.is_empty() {
+                true => format!("add After = [\"{name}\"]"),
+                false => format!("add \"{name}\" to After="),
+            },
         });
     }
     warnings

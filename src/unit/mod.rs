@@ -66,7 +66,7 @@ pub use lint::{Warning, lint};
 pub use list::List;
 pub use model::*;
 pub use name::{INSTANCES_MAX, NameError, UnitName};
-pub use nearest::{did_you_mean, nearest};
+pub use nearest::{did_you_mean, nearest, unit_meant};
 pub use origin::{Origin, origins};
 pub use oversight::{NotifyAccess, Oversight};
 pub use parse::parse;

@@ -14,6 +14,21 @@ pub fn did_you_mean(near: &str) -> String {
     }
 }
 
+/// The hint that names the unit that was meant by a name that no unit has. Of an instance it is one of the nearest
+/// template, if there is one: what stands behind the `@` is right whatever it is.
+pub fn unit_meant<'c>(name: &str, known: impl IntoIterator<Item = &'c str>) -> Option<String> {
+    let known: Vec<&str> = known.into_iter().collect();
+    if let Some((prefix, instance)) = name.split_once('@')
+        && !instance.is_empty()
+    {
+        let templates = known.iter().filter_map(|known| known.strip_suffix('@'));
+        if let Some(near) = nearest(prefix, templates) {
+            return Some(format!("did you mean `{near}@{instance}`?"));
+        }
+    }
+    nearest(name, known).map(did_you_mean)
+}
+
 /// The candidate nearest to `word`, if it is near enough to be what was meant: at most a third of its letters away.
 /// Of several equally near the first wins.
 pub fn nearest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
@@ -68,6 +83,25 @@ fn distance(a: &[char], b: &[char]) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_instance_is_one_of_the_nearest_template() {
+        let known = ["worker@", "worker@1", "web", "database"];
+        let meant = |name: &str| unit_meant(name, known);
+        for (name, hint) in [
+            ("wroker@blue-green", "did you mean `worker@blue-green`?"),
+            ("wroker@3", "did you mean `worker@3`?"),
+            ("wbe", "did you mean `web`?"),
+            ("databse", "did you mean `database`?"),
+            (
+                "wroker",
+                "`worker@` is a template: name an instance of it, such as `worker@1`",
+            ),
+        ] {
+            assert_eq!(meant(name).as_deref(), Some(hint));
+        }
+        assert_eq!(meant("nothing@1"), None);
+    }
 
     #[test]
     fn a_slip_finds_its_word() {

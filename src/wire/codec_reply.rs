@@ -93,6 +93,8 @@ struct WireUnit {
     forgone: Option<Vec<String>>,
     awaits: Option<String>,
     invocations: Option<Vec<String>>,
+    entry: Option<u64>,
+    because: Option<u64>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -362,6 +364,8 @@ same_fields!(
         cgroup,
         log_lost,
         frozen_ms,
+        entry,
+        because,
     }
     later { hash, documentation, left_over, said, forgone, awaits, limits, invocations }
 );
@@ -425,6 +429,8 @@ mod tests {
             limits: vec!["MemoryMax=1M".to_owned()],
             said: TEXT.to_owned(),
             forgone: vec!["Nice=5: why".to_owned()],
+            entry: Some(u64::MAX),
+            because: Some(0),
             awaits: TEXT.to_owned(),
             invocations: vec![TEXT.to_owned()],
         }

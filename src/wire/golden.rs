@@ -5,8 +5,8 @@
 use std::path::PathBuf;
 
 use crate::engine::{
-    Core, Ending, FactFailure, FactGoal, FactPhase, FactRun, Facts, Moment, Monitor, Role, RunId,
-    RunResult,
+    Asker, Cause, ChangeId, Core, Ending, FactFailure, FactGoal, FactPhase, FactReason, FactRun,
+    Facts, Moment, Monitor, Role, RunId, RunResult,
 };
 use crate::unit::{Context, NotifyAccess, UnitName};
 
@@ -58,6 +58,19 @@ fn present() -> Saved {
             control: Some(run(42, Role::Stop, None)),
             deadline: Some(Moment(90_000)),
             since: Moment(1_234),
+            reason: Some(FactReason {
+                cause: Cause::Requires(UnitName::parse("db").unwrap()),
+                because: Some(ChangeId(u64::MAX)),
+            }),
+            again: Some(FactReason {
+                cause: Cause::Asked(Asker::Client { uid: 0, pid: 1 }),
+                because: None,
+            }),
+            origin: Some(FactReason {
+                cause: Cause::AutoRestart { attempt: 2 },
+                because: None,
+            }),
+            voice: Some(ChangeId(12)),
             restarts: 3,
             attempt: 2,
             last_run: RunId(42),
@@ -119,6 +132,10 @@ fn facts_of_the_first_version_are_read() {
         forgone: None,
         ..present()
     };
+    first.facts.reason = None;
+    first.facts.again = None;
+    first.facts.origin = None;
+    first.facts.voice = None;
     first.facts.begun = Moment(0);
     first.facts.frozen = None;
     first.facts.watchdog_ms = None;

@@ -57,6 +57,8 @@ pub enum ProgressKind {
     Stopping,
     Killing,
     Retries,
+    /// How many of the units that the request moves are where it wants them: "3 of 7 up".
+    Reached,
     /// The unit file changed: what differs from the definition that was in force, one line each.
     Changed,
     /// The definition in force of a loaded unit, as a [`super::SavedDefinition`].
@@ -191,6 +193,9 @@ pub struct UnitStatus {
     pub since_ms: u64,
     /// Why it is in this state, for the reader.
     pub cause: String,
+    /// Its entry in the record that tells of this cause, and the one that this follows from; see [`super::record`].
+    pub entry: Option<u64>,
+    pub because: Option<u64>,
     pub pid: Option<u32>,
     /// The number of the present run of the main process, for `logs --run`.
     pub run: Option<u64>,

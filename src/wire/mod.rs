@@ -17,6 +17,8 @@ mod message;
 mod notify;
 mod parse;
 mod parts;
+mod reason;
+pub mod record;
 pub mod slot;
 mod state;
 mod words;

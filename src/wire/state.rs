@@ -7,13 +7,14 @@
 use miniserde::{Deserialize, Serialize, json};
 
 use crate::engine::{
-    Core, Ending, FactFailure, FactGoal, FactPhase, FactRun, Facts, Moment, Monitor, Role, RunId,
-    RunResult,
+    ChangeId, Core, Ending, FactFailure, FactGoal, FactPhase, FactRun, Facts, Moment, Monitor,
+    Role, RunId, RunResult,
 };
 use crate::unit::{NotifyAccess, UnitName};
 
 use super::DecodeError;
 use super::parse::{Bounds, at_most, parse, required};
+use super::reason::WireReason;
 use super::words::Word;
 
 /// One unit's saved state.
@@ -86,6 +87,10 @@ struct WireSaved {
     control: Option<WireRun>,
     deadline: Option<u64>,
     since: Option<u64>,
+    reason: Option<WireReason>,
+    again: Option<WireReason>,
+    origin: Option<WireReason>,
+    voice: Option<u64>,
     restarts: Option<u32>,
     attempt: Option<u32>,
     last_run: Option<u64>,
@@ -138,7 +143,7 @@ struct WireMonitor {
 
 /// A code, or a signal with `core` if one was dumped; neither where nobody knows.
 #[derive(Serialize, Deserialize)]
-struct WireEnding {
+pub(super) struct WireEnding {
     code: Option<u8>,
     signal: Option<u8>,
     core: Option<bool>,
@@ -176,6 +181,10 @@ pub fn encode_saved(saved: &Saved) -> Vec<u8> {
         control: facts.control.as_ref().map(flatten),
         deadline: facts.deadline.map(|moment| moment.0),
         since: Some(facts.since.0),
+        reason: facts.reason.as_ref().map(WireReason::of),
+        again: facts.again.as_ref().map(WireReason::of),
+        origin: facts.origin.as_ref().map(WireReason::of),
+        voice: facts.voice.map(|change| change.0),
         restarts: Some(facts.restarts),
         attempt: Some(facts.attempt),
         last_run: Some(facts.last_run.0),
@@ -235,6 +244,11 @@ pub fn decode_saved(payload: &[u8]) -> Result<Saved, DecodeError> {
         control: wire.control.map(run).transpose()?,
         deadline: wire.deadline.map(Moment),
         since: Moment(required("since", wire.since)?),
+        // One that this version has no word for is as good as none.
+        reason: wire.reason.and_then(WireReason::read),
+        again: wire.again.and_then(WireReason::read),
+        origin: wire.origin.and_then(WireReason::read),
+        voice: wire.voice.map(ChangeId),
         restarts: wire.restarts.unwrap_or_default(),
         attempt: wire.attempt.unwrap_or_default(),
         last_run: RunId(wire.last_run.unwrap_or_default()),
@@ -318,7 +332,7 @@ fn flatten(run: &FactRun) -> WireRun {
     }
 }
 
-fn flatten_ending(ending: Ending) -> WireEnding {
+pub(super) fn flatten_ending(ending: Ending) -> WireEnding {
     let oom = (ending == Ending::OomKilled).then_some(true);
     let (code, signal, core) = match ending {
         Ending::OomKilled => (None, Some(9), Some(false)),
@@ -334,7 +348,7 @@ fn flatten_ending(ending: Ending) -> WireEnding {
     }
 }
 
-fn ending(wire: WireEnding) -> Ending {
+pub(super) fn ending(wire: WireEnding) -> Ending {
     match (wire.code, wire.signal) {
         (Some(code), _) => Ending::Code(code),
         (None, Some(_)) if wire.oom == Some(true) => Ending::OomKilled,
@@ -369,6 +383,8 @@ fn unit_name(name: &str) -> Result<UnitName, DecodeError> {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
+    use crate::engine::{Asker, Cause, FactReason};
+
     use super::*;
 
     fn saved(phase: FactPhase, goal: FactGoal, role: Role) -> Saved {
@@ -387,6 +403,19 @@ mod tests {
                 control: Some(run(8, None)),
                 deadline: Some(Moment(u64::MAX)),
                 since: Moment(5),
+                reason: Some(FactReason {
+                    cause: Cause::Requires(UnitName::parse("db").unwrap()),
+                    because: Some(ChangeId(u64::MAX)),
+                }),
+                again: Some(FactReason {
+                    cause: Cause::Asked(Asker::Client { uid: 0, pid: 1 }),
+                    because: None,
+                }),
+                origin: Some(FactReason {
+                    cause: Cause::AutoRestart { attempt: 2 },
+                    because: None,
+                }),
+                voice: Some(ChangeId(12)),
                 restarts: 1,
                 attempt: 2,
                 last_run: RunId(9),

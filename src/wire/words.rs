@@ -77,6 +77,7 @@ words! { ProgressKind, "progress":
     Stopping = "stopping",
     Killing = "killing",
     Retries = "retries",
+    Reached = "reached",
     Changed = "changed",
     Definition = "definition",
     PulledIn = "pulled-in",

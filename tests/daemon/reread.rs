@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::{Output, Stdio};
 
 use diakonos::engine::Command;
-use diakonos::wire::{ProgressKind, ResultKind};
+use diakonos::wire::{Final, ProgressKind, ResultKind};
 
 use crate::files::has_changed;
 use crate::harness::{Bench, Done, PROGRAM};
@@ -107,6 +107,18 @@ fn what_can_change_under_a_running_service_does_and_outlives_the_daemon() {
     assert_eq!(ear.next().unwrap(), "new");
     assert!(!has_changed(&bench, "web"));
     assert!(reload(&bench).results().is_empty());
+
+    // What only looks different is marked until it was read.
+    let file = bench.units().join("web.service");
+    let text = fs::read_to_string(&file).unwrap();
+    fs::write(&file, format!("# The web.\n{text}")).unwrap();
+    assert!(has_changed(&bench, "web"));
+    let shown = said(&bench.run(&["diff"]));
+    assert!(shown.contains("has changed, and says the same"), "{shown}");
+    let done = reload(&bench);
+    assert_eq!(done.progress, []);
+    done.is(ResultKind::Renewed);
+    assert!(!has_changed(&bench, "web"));
     bench.stop("web").is(ResultKind::Stopped);
     daemon.end();
 }
@@ -187,7 +199,17 @@ fn an_orphan_runs_on_until_it_is_stopped_and_is_gone_then() {
     assert!(bench.run(&["logs", "web"]).status.success());
     bench.stop("web").is(ResultKind::Stopped);
     assert!(!said(&bench.run(&["list"])).contains("web"));
+    let units = |bench: &Bench| match bench.client().ask(Command::List).last {
+        Final::Units(units) => units.len(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(units(&bench), 1);
     assert!(reload(&bench).progress.is_empty());
+    // Nor does the daemon know of it any more.
+    assert_eq!(units(&bench), 0);
+    bench.service("web", "", "exec sleep 1000", "");
+    bench.start("web").is(ResultKind::Started);
+    bench.stop("web").is(ResultKind::Stopped);
 }
 
 #[test]

@@ -596,7 +596,12 @@ impl Game<'_> {
             }
             // No limit is held here.
             Effect::Renew { .. } => {}
-            Effect::Publish(_) | Effect::Notify { .. } | Effect::Answer { .. } | Effect::Exit => {}
+            Effect::Taken(_)
+            | Effect::Explain(_)
+            | Effect::Publish(_)
+            | Effect::Notify { .. }
+            | Effect::Answer { .. }
+            | Effect::Exit => {}
         }
     }
 
@@ -614,6 +619,7 @@ impl Game<'_> {
         self.model.daemon_died(&self.saved);
         self.model.office = Office::Handover;
         self.engine = Engine::new(u64::from(entropy.below(1000)));
+        self.engine.count_changes_on_from(self.model.chains.last());
         self.engine.count_on_from(self.last_run);
         self.facts.clear();
         let saved = self.saved.clone();

@@ -9,6 +9,7 @@
 //!     cargo test --profile hunt --test simulation -- --ignored --nocapture hunt
 //! ```
 
+mod chain;
 mod entropy;
 mod foresight;
 mod game;

@@ -12,6 +12,7 @@ use diakonos::engine::{
 };
 use diakonos::unit::{Kill, KillMode, Kind, Signal, Unit, UnitName};
 
+use crate::chain::Chains;
 use crate::rules::{commands, fits, is_going, restarts};
 use crate::ties::{self, Ties};
 
@@ -39,6 +40,7 @@ pub(crate) struct Model {
     /// Units of which processes may be left, from a run that might not kill them or could not.
     pub(crate) littered: BTreeSet<UnitName>,
     pub(crate) office: Office,
+    pub(crate) chains: Chains,
     pub(crate) shutdowns: u32,
     pub(crate) has_exited: bool,
 }
@@ -189,6 +191,7 @@ impl Model {
     pub(crate) fn turn(&mut self, turn: &Turn<'_>) -> Check {
         self.note_event(turn)?;
         self.wishes(turn);
+        self.chains.turn(turn, &self.runs)?;
         for effect in turn.batch {
             self.effect(turn, effect)?;
         }
@@ -231,6 +234,7 @@ impl Model {
     /// The daemon died: nobody waits any more; what it had not saved it has not promised.
     pub(crate) fn daemon_died(&mut self, saved: &BTreeMap<UnitName, Saved>) {
         self.requests.clear();
+        self.chains.daemon_died();
         self.states.clear();
         self.newest.clear();
         self.auto_starts = saved
@@ -483,6 +487,7 @@ impl Model {
             | Effect::Freeze { unit }
             | Effect::Thaw { unit }
             | Effect::Renew { unit, .. } => turn.unit(*unit).map(|_| ()),
+            Effect::Taken(_) | Effect::Explain(_) => Ok(()),
             Effect::Publish(change) => self.publish(turn, change),
             Effect::Notify { request, .. } => match self.requests.get(request) {
                 Some(Asked {

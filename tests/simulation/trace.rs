@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use diakonos::engine::{Effect, Event, Moment, UnitId};
-use diakonos::unit::{Unit, UnitName};
+use diakonos::unit::{Relation, Unit, UnitName};
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -185,9 +185,14 @@ fn tell_effect(effect: &Effect, names: &Names<'_>) -> String {
             format!("renew {} for {request}", told(*unit, names))
         }
         Effect::WatchGroup { unit } => format!("watch the group of {}", told(*unit, names)),
+        Effect::Taken(taken) => format!("take up #{}: request {}", taken.id, taken.request),
+        Effect::Explain(change) => format!(
+            "explain #{} {}: {} ({:?}, because of {:?})",
+            change.id, change.unit, change.to, change.cause, change.because
+        ),
         Effect::Publish(change) => format!(
-            "publish #{} {}: {} -> {} ({:?})",
-            change.id, change.unit, change.from, change.to, change.cause
+            "publish #{} {}: {} -> {} ({:?}, because of {:?})",
+            change.id, change.unit, change.from, change.to, change.cause, change.because
         ),
         Effect::Notify { request, notice } => format!("notify {request}: {notice:?}"),
         Effect::Answer { request, answer } => format!("answer {request}: {answer:?}"),
@@ -198,14 +203,20 @@ fn tell_effect(effect: &Effect, names: &Names<'_>) -> String {
 /// A definition in one line; what is as by default stays unsaid.
 fn describe(unit: &Unit) -> String {
     let mut text = unit.name.to_string();
-    for (word, list) in [
-        ("requires", &unit.requires),
-        ("wants", &unit.wants),
-        ("after", &unit.after),
-        ("before", &unit.before),
-    ] {
+    for relation in Relation::ALL {
+        let list = unit.named_in(relation);
         if !list.is_empty() {
-            let _ = write!(text, ", {word} {list:?}");
+            let _ = write!(text, ", {} {list:?}", relation.key());
+        }
+    }
+    let relations = unit.relations();
+    for (word, is_set) in [
+        ("starts for others only", relations.refuse_manual_start),
+        ("stops for others only", relations.refuse_manual_stop),
+        ("stops when unneeded", relations.stop_when_unneeded),
+    ] {
+        if is_set {
+            let _ = write!(text, ", {word}");
         }
     }
     for condition in &unit.conditions {

@@ -7,7 +7,7 @@ use super::page;
 use crate::cli::args::Given;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::lint::{self, Finding, Graph, Machine, Weight};
-use crate::cli::output::answer;
+use crate::cli::output::{answer, aside};
 use crate::cli::place::Place;
 use crate::cli::render::{self, Checked, Verdict};
 use crate::cli::table::{Choice, Count, Group, Row};
@@ -69,6 +69,14 @@ fn run(given: &Given) -> Result<Exit, Failure> {
     }
     for argument in &given.arguments {
         asked.argument(argument)?;
+    }
+    if asked.files.is_empty() && asked.left_out.is_empty() {
+        let folders = asked.path.directories.iter();
+        let folders: Vec<String> = folders.map(|f| f.display().to_string()).collect();
+        aside(&format!(
+            "no unit files: nothing lies in {}\n",
+            folders.join(", ")
+        ));
     }
     let verdict = judge(&asked, units::enabled(&place));
     if given.flag("--json") {
@@ -140,7 +148,7 @@ impl Asked {
             self.add(name, found.path);
             return Ok(());
         }
-        if absolute.is_dir() {
+        if absolute.is_dir() && !argument.trim_end_matches('/').ends_with(".service.d") {
             self.join(&absolute);
             let directories = vec![absolute];
             self.folders(&SearchPath { directories });
@@ -151,7 +159,8 @@ impl Asked {
         if !name.ends_with(".service") {
             let message = format!("{} is not named NAME.service", clean(argument));
             let failure = Failure::usage(message);
-            return Err(match name.ends_with(".toml") {
+            let is_drop_in = name.ends_with(".toml") || name.ends_with(".service.d");
+            return Err(match is_drop_in {
                 true => failure.hint("a drop-in is checked with its unit: name that"),
                 false => failure,
             });

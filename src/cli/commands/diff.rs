@@ -97,7 +97,7 @@ fn diff(given: &Given) -> Result<Exit, Failure> {
     let names = checked_names(&given.arguments)?;
     let place = Place::find(given)?;
     let Some(mut client) = place.connect_or_succeed()? else {
-        return super::nothing_runs("so nothing is loaded that could differ");
+        return super::nothing_runs("nothing is loaded that could differ");
     };
     // A pattern or a name that is nobody's is told here, with the nearest one.
     let asked: Vec<String> = match names.is_empty() {
@@ -156,6 +156,8 @@ fn diff(given: &Given) -> Result<Exit, Failure> {
 /// How a loaded unit differs from its file.
 enum Differing {
     Nothing,
+    /// Only comments, or the order of keys.
+    InForm,
     In(Vec<Difference>),
     /// The file is gone.
     Gone,
@@ -167,8 +169,9 @@ impl Differing {
     fn of(unit: &Loaded) -> Self {
         match unit.on_disk() {
             Ok(disk) => match differences(&unit.unit, &disk) {
-                found if found.is_empty() => Self::Nothing,
-                found => Self::In(found),
+                found if !found.is_empty() => Self::In(found),
+                _ if disk.hash != unit.unit.hash => Self::InForm,
+                _ => Self::Nothing,
             },
             Err(_) if !unit.has_file() => Self::Gone,
             Err(error) => Self::Wrong(error.to_string()),
@@ -181,6 +184,7 @@ impl Differing {
         let mut out = format!("{name}  {}\n", palette.paint(Tone::Quiet, &file));
         match self {
             Self::Nothing => {}
+            Self::InForm => out.push_str("  the file has changed, and says the same\n"),
             Self::In(found) => {
                 for difference in found {
                     let text = clean(&difference.to_string());
@@ -215,7 +219,7 @@ impl Differing {
                     ("new", text(&difference.new)),
                 ])
             }),
-            Self::Nothing | Self::Gone | Self::Wrong(_) => {
+            Self::Nothing | Self::InForm | Self::Gone | Self::Wrong(_) => {
                 return Json::Object(self.fields(unit, vec![]));
             }
         };
@@ -226,7 +230,7 @@ impl Differing {
     fn fields(&self, unit: &Loaded, changes: Vec<Json>) -> Vec<(&'static str, Json)> {
         let error = match self {
             Self::Wrong(report) => Json::text(report),
-            Self::Nothing | Self::In(_) | Self::Gone => Json::Null,
+            Self::Nothing | Self::InForm | Self::In(_) | Self::Gone => Json::Null,
         };
         vec![
             ("name", Json::text(unit.name.as_str())),

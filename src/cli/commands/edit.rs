@@ -11,7 +11,6 @@ use crate::cli::commands::checked_names;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::{answer, aside, hint_line};
 use crate::cli::place::Place;
-use crate::cli::render::Item;
 use crate::cli::style::Tone;
 use crate::cli::table::{Choice, Count, Group, Row};
 use crate::cli::text::clean;
@@ -95,13 +94,8 @@ fn run(given: &Given) -> Result<Exit, Failure> {
         );
     }
     let place = Place::find(given)?;
-    let mut client = place.connect()?;
-    let items = units::look_up(&place, client.as_mut(), &names)?;
-    drop(client);
-    let Some(item) = items.first() else {
-        return Err(Failure::new(Exit::NoSuchUnit, "no such unit"));
-    };
-    let edit = Edit::begin(item, given.flag("--drop-in"))?;
+    let subject = subject(&place, name)?;
+    let edit = Edit::begin(&subject, given.flag("--drop-in"))?;
     let done = edit.work(given, &place.search_path());
     if matches!(done, Ok(Some(_)) | Ok(None)) {
         let _ = fs::remove_file(&edit.draft);
@@ -110,14 +104,52 @@ fn run(given: &Given) -> Result<Exit, Failure> {
         aside("nothing was changed\n");
         return Ok(Exit::Done);
     };
-    edit.tell(given, item, old.as_ref(), &new)
+    edit.tell(given, &subject, old.as_ref(), &new)
+}
+
+/// Whose file is edited.
+struct Subject {
+    name: UnitName,
+    file: PathBuf,
+    /// For the reader, what runs as it was before; nothing if nothing does.
+    running: Option<String>,
+}
+
+/// A template is meant itself here, and not its instances.
+fn subject(place: &Place, name: &str) -> Result<Subject, Failure> {
+    let mut client = place.connect()?;
+    let parsed = UnitName::parse(name).map_err(super::refused)?;
+    if parsed.is_template()
+        && let Some(found) = place.search_path().find(&parsed)
+    {
+        let instances = format!("instances of {name} run");
+        return Ok(Subject {
+            name: parsed,
+            file: found.path,
+            running: client.map(|_| format!("{instances} as they were, if any do")),
+        });
+    }
+    let items = units::look_up(place, client.as_mut(), &[name.to_owned()])?;
+    let no_such = || {
+        Failure::new(
+            Exit::NoSuchUnit,
+            format!("there is no unit `{}`", clean(name)),
+        )
+    };
+    let item = items.into_iter().next().ok_or_else(no_such)?;
+    let status = item.status;
+    let is_up = status.pid.is_some() || ["active", "reloading"].contains(&&*status.active);
+    Ok(Subject {
+        name: parsed,
+        file: status.file.into(),
+        running: is_up.then(|| format!("{name} runs as it was")),
+    })
 }
 
 impl Edit {
     /// Makes the copy that is edited.
-    fn begin(item: &Item, drop_in: bool) -> Result<Self, Failure> {
-        let name = UnitName::parse(&item.status.name).map_err(super::refused)?;
-        let unit = PathBuf::from(&item.status.file);
+    fn begin(subject: &Subject, drop_in: bool) -> Result<Self, Failure> {
+        let (name, unit) = (subject.name.clone(), subject.file.clone());
         let file = match drop_in {
             true => {
                 let folder = unit.with_file_name(format!("{name}.service.d"));
@@ -143,7 +175,7 @@ impl Edit {
         made.write(true).create_new(true).mode(0o600);
         let mut made = made
             .open(&draft)
-            .map_err(|error| refused("write beside", &target, &error))?;
+            .map_err(|error| refused("write in", target.parent().unwrap_or(&target), &error))?;
         let edit = Self {
             name,
             unit,
@@ -316,7 +348,7 @@ impl Edit {
     fn tell(
         &self,
         given: &Given,
-        item: &Item,
+        subject: &Subject,
         old: Option<&Unit>,
         new: &Unit,
     ) -> Result<Exit, Failure> {
@@ -333,11 +365,10 @@ impl Edit {
             aside(&format!("{title} {}\n", clean(&warning.message)));
             aside(&hint_line(&warning.hint, palette));
         }
-        if item.status.pid.is_some()
-            || matches!(item.status.active.as_str(), "active" | "reloading")
-        {
+        if let Some(running) = &subject.running {
+            let running = clean(running);
             let hint = format!(
-                "{name} runs as it was: `diakonos restart {name}` applies this, `diakonos daemon-reload` what can change \
+                "{running}: `diakonos restart {name}` applies this, `diakonos daemon-reload` what can change \
                  while it runs"
             );
             aside(&hint_line(&hint, palette));

@@ -1,11 +1,13 @@
 //! The commands: each file holds its rows of the table and what they do.
 
+pub(super) mod blame;
 pub(super) mod cat;
 pub(super) mod check;
 pub(super) mod daemon;
 pub(super) mod diff;
 pub(super) mod edit;
 pub(super) mod enable;
+pub(super) mod events;
 pub(super) mod freeze;
 pub(super) mod help;
 pub(super) mod list;
@@ -24,6 +26,7 @@ pub(super) mod tree;
 pub(super) mod up;
 pub(super) mod upgrade;
 pub(super) mod verbs;
+pub(super) mod why;
 
 use super::args::Given;
 use super::exit::{Exit, Failure};

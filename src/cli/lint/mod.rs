@@ -17,13 +17,14 @@ use super::edges::{Tie, stands_on, tie};
 use crate::engine::find_cycle;
 use crate::unit::{
     self, Context, LoadError, Part, Problem, Relation, Remark, SearchPath, Spot, Unit, UnitName,
-    nearest,
 };
 
 /// Units that are followed from those asked for.
 const GRAPH_MAX: usize = 10_000;
 /// So many unknown names are compared with the known ones.
 const COMPARED_MAX: usize = 100;
+/// So many names of a circle stand in one line.
+const NAMED_MAX: usize = 12;
 /// So many circles in the order are shown.
 const CYCLES_MAX: usize = 10;
 
@@ -134,7 +135,7 @@ fn remark(spot: Spot) -> Remark {
 pub(super) struct Graph<'c> {
     context: &'c Context,
     /// Names of units that start with the daemon.
-    enabled: Vec<String>,
+    enabled: BTreeSet<String>,
     units: BTreeMap<UnitName, Unit>,
     /// Named and not to be read, and why.
     absent: BTreeMap<UnitName, LoadError>,
@@ -152,7 +153,7 @@ impl<'c> Graph<'c> {
     ) -> Self {
         let mut graph = Self {
             context,
-            enabled,
+            enabled: enabled.into_iter().collect(),
             units: BTreeMap::new(),
             absent: BTreeMap::new(),
             meant: BTreeMap::new(),
@@ -189,8 +190,8 @@ impl<'c> Graph<'c> {
         let absent = self.absent.iter();
         let unknown = absent.filter(|(_, error)| matches!(error, LoadError::NotFound { .. }));
         let meant = unknown.take(COMPARED_MAX).filter_map(|(name, _)| {
-            let near = nearest(name.as_str(), known())?;
-            Some((name.clone(), unit::did_you_mean(near)))
+            let meant = unit::unit_meant(name.as_str(), known())?;
+            Some((name.clone(), meant))
         });
         self.meant = meant.collect();
     }
@@ -218,7 +219,11 @@ impl<'c> Graph<'c> {
     }
 
     fn cycle(&self, cycle: &[UnitName]) -> Finding {
-        let names: Vec<&str> = cycle.iter().map(UnitName::as_str).collect();
+        let mut names: Vec<&str> = cycle.iter().map(UnitName::as_str).collect();
+        // The edges follow, all of them.
+        if names.len() > NAMED_MAX {
+            names.splice(NAMED_MAX / 2..names.len() - 1, ["…"]);
+        }
         let message = format!("the order goes in a circle: {}", names.join(" after "));
         let pairs = cycle.windows(2).filter_map(|pair| match pair {
             [unit, after] => self.step(unit, after),
@@ -311,7 +316,7 @@ impl<'c> Graph<'c> {
 
     /// `WantedBy=` and `RequiredBy=` count for enabled units alone, as in systemd.
     fn installs(&self, unit: &Unit, findings: &mut Vec<Finding>) {
-        let is_enabled = self.enabled.iter().any(|name| name == unit.name.as_str());
+        let is_enabled = self.enabled.contains(unit.name.as_str());
         for (key, names) in installs(unit) {
             for name in names {
                 let spot = Spot::new("install", key, Part::Name(name.clone()));
@@ -332,6 +337,46 @@ impl<'c> Graph<'c> {
 
     /// All that is to be said of one unit, each in its place.
     pub(super) fn findings(&self, unit: &Unit, machine: &mut Machine) -> Vec<Finding> {
+        let mut findings = self.lacks(unit, machine);
+        if unit.name.is_template() && !findings.is_empty() {
+            self.of_sample(unit, machine, &mut findings);
+        }
+        // Of a unit that is not there no more need be said.
+        let is_absent = |spot: &Spot| match &spot.part {
+            Part::Name(name) => self.absent.contains_key(name),
+            Part::Key | Part::Value | Part::Text(_) => false,
+        };
+        let warnings = unit::lint(unit).into_iter();
+        for warning in warnings.filter(|warning| !is_absent(&warning.spot)) {
+            let finding = Finding::new(Weight::Warning, warning.message);
+            findings.push(finding.at(warning.spot).hint(warning.hint));
+        }
+        place(unit, &mut findings, self.context);
+        findings
+    }
+
+    /// A template was read as its first instance. What would not be said of the second one is about that instance,
+    /// which there may never be.
+    fn of_sample(&self, template: &Unit, machine: &mut Machine, findings: &mut [Finding]) {
+        let second = template.name.numbered(2);
+        let second =
+            second.and_then(|name| unit::load_file(&template.path, &name, self.context).ok());
+        let others = second.map_or_else(Vec::new, |second| self.lacks(&second, machine));
+        let service = template.service.as_ref();
+        let is_started = service.is_some_and(|service| service.instances > Some(0));
+        for finding in findings {
+            if others.iter().any(|other| other.message == finding.message) {
+                continue;
+            }
+            finding.message = format!("as {}1: {}", template.name, finding.message);
+            if !is_started {
+                finding.weight = Weight::Note;
+            }
+        }
+    }
+
+    /// What the unit needs and this version, the other units or this machine do not have.
+    fn lacks(&self, unit: &Unit, machine: &mut Machine) -> Vec<Finding> {
         let mut findings = Vec::new();
         for unhonoured in &unit.unhonoured {
             let (weight, then) = if unit.ignores(unhonoured) {
@@ -345,48 +390,10 @@ impl<'c> Graph<'c> {
         }
         self.dependencies(unit, &mut findings);
         self.installs(unit, &mut findings);
-        // Of a unit that is not there no more need be said.
-        let is_absent = |spot: &Spot| match &spot.part {
-            Part::Name(name) => self.absent.contains_key(name),
-            Part::Key | Part::Value | Part::Text(_) => false,
-        };
-        let warnings = unit::lint(unit).into_iter();
-        for warning in warnings.filter(|warning| !is_absent(&warning.spot)) {
-            let finding = Finding::new(Weight::Warning, warning.message);
-            findings.push(finding.at(warning.spot).hint(warning.hint));
-        }
         if let Some(service) = &unit.service {
-            let before = findings.len();
             machine.findings(service, &mut findings);
-            if unit.name.is_template() {
-                self.of_sample(unit, machine, &mut findings[before..]);
-            }
         }
-        place(unit, &mut findings, self.context);
         findings
-    }
-
-    /// A template was read as its first instance. What would not be said of the second one is about that instance,
-    /// which there may never be.
-    fn of_sample(&self, template: &Unit, machine: &mut Machine, findings: &mut [Finding]) {
-        let second = template.name.numbered(2);
-        let second =
-            second.and_then(|name| unit::load_file(&template.path, &name, self.context).ok());
-        let mut others = Vec::new();
-        if let Some(service) = second.as_ref().and_then(|unit| unit.service.as_ref()) {
-            machine.findings(service, &mut others);
-        }
-        let service = template.service.as_ref();
-        let is_started = service.is_some_and(|service| service.instances > Some(0));
-        for finding in findings {
-            if others.iter().any(|other| other.message == finding.message) {
-                continue;
-            }
-            finding.message = format!("as {}1: {}", template.name, finding.message);
-            if !is_started && finding.weight == Weight::Error {
-                finding.weight = Weight::Warning;
-            }
-        }
     }
 
     /// How a unit's service is restarted.

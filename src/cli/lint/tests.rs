@@ -114,12 +114,12 @@ fn a_circle_is_shown_edge_by_edge() {
 fn what_only_one_instance_lacks_is_no_fault_of_its_template() {
     let worker = |rest: &str| {
         format!(
-            "[service]\nExecStart = [\"/nowhere/all\", \"-v\"]\nExecStartPre = \"/nowhere/%i\"\n{rest}"
+            "[unit]\nWants = \"db-%i\"\n[service]\nExecStart = [\"/nowhere/all\", \"-v\"]\nExecStartPre = \"/nowhere/%i\"\n{rest}"
         )
     };
     let (some, any) = (worker("Instances = 1\n"), worker(""));
     let folder = Folder::new("template", &[("some@", &some), ("any@", &any)]);
-    for (name, weight) in [("some@", Weight::Error), ("any@", Weight::Warning)] {
+    for (name, weight) in [("some@", Weight::Error), ("any@", Weight::Note)] {
         let found = folder.findings(name);
         let found: Vec<(Weight, &str)> = found
             .iter()
@@ -127,6 +127,8 @@ fn what_only_one_instance_lacks_is_no_fault_of_its_template() {
             .collect();
         let of_first = format!("as {name}1");
         assert!(found.contains(&(weight, &of_first)), "{found:?}");
+        let of_first = found.iter().filter(|(_, words)| *words == of_first);
+        assert_eq!(of_first.count(), 2, "{found:?}");
         assert!(
             found.contains(&(Weight::Error, "ExecStart = /nowhere/all")),
             "{found:?}"
@@ -153,7 +155,7 @@ fn what_is_not_there_is_said_with_its_place() {
     let expected = [
         "2:13: Requires = databse: there is no such unit | did you mean `database`?",
         "2:24: `web` requires `database` and does not wait for it: it may be up before that one has failed | \
-         add After = [\"database\"]",
+         add \"database\" to After=",
         "4:3: After = nothing-like-it: there is no such unit, so this has no effect",
         "7:14: ExecStart = no-such-program-anywhere: no such program in the service's PATH (",
         "8:18: ExecStartPre = /nowhere/sh: there is no such program | there is /",

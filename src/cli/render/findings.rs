@@ -75,7 +75,10 @@ pub(in crate::cli) fn findings(verdict: &Verdict, page: Page) -> String {
     let files = count(verdict.asked, "unit file", "unit files");
     let errors = count(verdict.number(Weight::Error), "error", "errors");
     let warnings = count(verdict.number(Weight::Warning), "warning", "warnings");
-    out.push_str(&format!("\n{files}: {errors}, {warnings}\n"));
+    if !out.is_empty() {
+        out.push('\n');
+    }
+    out.push_str(&format!("{files}: {errors}, {warnings}\n"));
     out
 }
 

@@ -1,20 +1,26 @@
 //! From values to text: pure functions, compared with golden files. They read nothing and print nothing.
 
+mod blame;
 mod daemon;
+mod events;
 mod findings;
 mod list;
 mod plan;
 mod result;
 mod status;
 mod tree;
+mod why;
 
+pub(super) use blame::{Blame, blame, blame_json};
 pub(super) use daemon::{daemon, daemon_json};
+pub(super) use events::{event, gap};
 pub(super) use findings::{Checked, Verdict, findings, findings_json};
 pub(super) use list::{Files, Item, Origin, list, list_json};
 pub(super) use plan::{plan, plan_json};
 pub(super) use result::{failures, is_success, progress, successes};
 pub(super) use status::{status, status_json};
 pub(super) use tree::{Leaf, tree, tree_json};
+pub(super) use why::{Why, why, why_json};
 
 use super::text::span_until;
 use crate::wire::UnitStatus;

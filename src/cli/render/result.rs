@@ -11,6 +11,7 @@ pub(in crate::cli) fn progress(progress: &Progress, palette: Palette) -> String 
         | ProgressKind::AlsoStops
         | ProgressKind::AlsoRestarts
         | ProgressKind::Waits
+        | ProgressKind::Reached
         | ProgressKind::Stopping => Tone::Quiet,
         ProgressKind::Definition | ProgressKind::PulledIn => return String::new(),
         ProgressKind::Retries | ProgressKind::Changed => Tone::Busy,

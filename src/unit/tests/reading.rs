@@ -391,7 +391,7 @@ fn rubbish_is_refused_and_nothing_worse() {
 fn what_is_seldom_meant_is_warned_of() {
     let warnings = lint(&read("[unit]\nRequires = ['a', 'b']\nAfter = 'b'"));
     assert_eq!(warnings.len(), 1);
-    assert_eq!(warnings[0].hint, "add After = [\"a\"]");
+    assert_eq!(warnings[0].hint, "add \"a\" to After=");
     let text = "[service]\nExecStart = ['a', 'x-%i']";
     assert_eq!(lint(&try_read("w@1", text).unwrap()).len(), 1);
     assert!(lint(&read(text)).is_empty());

@@ -54,8 +54,13 @@ fn what_ends_a_run_thaws_it_before_anything_else() {
     stage.fresh();
     stage.stop("a");
     let unit = id(&stage);
-    let does = |effect: &Effect| !matches!(effect, Effect::Save { .. } | Effect::Publish(_));
-    let first = stage.fresh().into_iter().find(does);
+    let tells = |effect: &Effect| {
+        matches!(
+            effect,
+            Effect::Save { .. } | Effect::Taken(_) | Effect::Publish(_)
+        )
+    };
+    let first = stage.fresh().into_iter().find(|effect| !tells(effect));
     assert_eq!(first, Some(Effect::Thaw { unit }));
     stage.feed(Event::Thawed { unit });
     stage.succeed("a", Role::Stop);

@@ -11,6 +11,7 @@
 
 mod condition;
 mod freeze;
+mod jobs;
 mod memory;
 mod order;
 mod oversight;

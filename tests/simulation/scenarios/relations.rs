@@ -471,6 +471,20 @@ fn a_start_stops_what_it_conflicts_with_and_waits_until_it_is_gone() {
     }
 }
 
+/// What is down already passes no stop on.
+#[test]
+fn a_part_of_what_is_down_is_left_alone() {
+    let user = naming(service("user"), Relation::Conflicts, "named");
+    let part = naming(service("part"), Relation::PartOf, "named");
+    let mut stage = Stage::new(vec![user, service("named"), part]);
+    stage.ask(Verb::Start, &["named", "part"]);
+    let named = stage.launch("named", Role::Start);
+    stage.launch("part", Role::Start);
+    stage.end(named, GOOD);
+    stage.bring_up("user");
+    assert_eq!(stage.state("part"), State::Running);
+}
+
 #[test]
 fn an_automatic_restart_is_given_up_for_what_it_conflicts_with() {
     let user = naming(restarting(service("user")), Relation::Conflicts, "named");

@@ -1,0 +1,352 @@
+//! `why`: one unit's state, what it goes back to, and what comes next.
+
+use super::events::{asker, changed, staged, wish};
+use super::list::Item;
+use super::{Page, left_over, restarts_in};
+use crate::cli::json::Json;
+use crate::cli::style::{Palette, Tone, state_tone};
+use crate::cli::text::{clean, count, date, span, span_until, timestamp};
+use crate::cli::why::{Chain, End, Setback};
+use crate::engine::RestartPlan;
+use crate::wire::UnitStatus;
+use crate::wire::record::{Entry, What};
+
+/// Failures that are shown; the younger ones.
+const SETBACKS_SHOWN: usize = 5;
+/// Delays to come that are shown.
+const DELAYS_SHOWN: usize = 4;
+
+/// All that is known about why.
+pub(in crate::cli) struct Why<'a> {
+    pub(in crate::cli) item: &'a Item,
+    pub(in crate::cli) chain: Chain<'a>,
+    pub(in crate::cli) setbacks: Vec<Setback<'a>>,
+    /// What it waits for, as far as the daemon knows it.
+    pub(in crate::cli) awaited: Vec<UnitStatus>,
+    /// What its restart keys come to, from now on.
+    pub(in crate::cli) plan: Option<RestartPlan>,
+    /// When the record begins, in unix milliseconds; nothing where there is none.
+    pub(in crate::cli) begins_ms: Option<u64>,
+    pub(in crate::cli) has_daemon: bool,
+}
+
+pub(in crate::cli) fn why(why: &Why<'_>, page: Page) -> String {
+    let status = &why.item.status;
+    let palette = page.palette;
+    let name = palette.paint(Tone::Strong, &clean(&status.name));
+    let state = palette.paint(state_tone(&status.state), &clean(&status.state));
+    let mut out = format!("{name}: {state}");
+    if status.since_ms > 0 {
+        let ago = span(page.now_ms.saturating_sub(status.since_ms));
+        out.push_str(&format!(" since {}, {ago} ago", date(status.since_ms)));
+    }
+    out.push('\n');
+    let mut lines = Lines { out, palette };
+    if let Some(fault) = &why.item.fault {
+        lines.add(Tone::Bad, &format!("its file is wrong: {}", clean(fault)));
+        lines.add(Tone::Quiet, "`diakonos check` shows all of it");
+    }
+    if let Some(left) = left_over(status) {
+        lines.add(Tone::Bad, &left);
+    }
+    lines.plain(&sentence(why));
+    present(&mut lines, why, page);
+    lines.out.push_str(&story(why, palette));
+    lines.out
+}
+
+struct Lines {
+    out: String,
+    palette: Palette,
+}
+
+impl Lines {
+    fn add(&mut self, tone: Tone, text: &str) {
+        let text = self.palette.paint(tone, text);
+        self.plain(&text);
+    }
+
+    fn plain(&mut self, text: &str) {
+        if !text.is_empty() {
+            self.out.push_str(&format!("  {text}\n"));
+        }
+    }
+}
+
+/// The whole chain in a sentence: what it goes back to, then by which ties that came here.
+fn sentence(why: &Why<'_>) -> String {
+    let status = &why.item.status;
+    let Some(root) = why.chain.root() else {
+        return match why.chain.end {
+            End::Nothing if status.cause.is_empty() => never(why),
+            End::Nothing if status.entry.is_none() && status.since_ms == 0 => never(why),
+            _ => format!("because: {}", clean(&status.cause)),
+        };
+    };
+    let mut text = match &root.what {
+        What::Request(asked) => format!("because of `{}`: {}", wish(asked), asker(asked)),
+        What::Daemon(stage) => format!(
+            "because it went down with the daemon before or with the machine: {}",
+            staged(stage)
+        ),
+        What::Change(change) if change.unit == status.name => {
+            format!("because: {}", clean(&change.text))
+        }
+        What::Change(change) => format!(
+            "because {} became {}: {}",
+            clean(&change.unit),
+            clean(&change.to),
+            clean(&change.text)
+        ),
+    };
+    if !matches!(why.chain.end, End::Known) {
+        text = format!("because: {}", clean(&status.cause));
+    }
+    for step in why.chain.steps.iter().rev() {
+        if let What::Change(change) = &step.what
+            && change.other.is_some()
+        {
+            let who = match change.unit == status.name {
+                true => String::new(),
+                false => format!("{}: ", clean(&change.unit)),
+            };
+            let tie = format!("; {who}{}", clean(&change.text));
+            if !text.ends_with(&tie) {
+                text.push_str(&tie);
+            }
+        }
+    }
+    text
+}
+
+/// Of a unit that no entry is about.
+fn never(why: &Why<'_>) -> String {
+    let status = &why.item.status;
+    let since = match why.begins_ms {
+        Some(begins_ms) => format!(
+            "never started, as far as the record goes back (to {})",
+            date(begins_ms)
+        ),
+        None => "never started: there is no record yet".to_owned(),
+    };
+    let will = match (status.state.as_str(), status.enabled, why.has_daemon) {
+        ("template", ..) => "it is a template: an instance of it can be started",
+        (_, true, false) => "it is enabled: it starts with the daemon, and no daemon runs",
+        (_, true, true) => "it is enabled: it starts when the daemon starts anew",
+        (_, false, _) => "it is not enabled, so that it does not start with the daemon",
+    };
+    format!("{since}; {will}")
+}
+
+/// What it is at, and what comes next.
+fn present(lines: &mut Lines, why: &Why<'_>, page: Page) {
+    let status = &why.item.status;
+    let left = |due_ms: u64| span_until(due_ms.saturating_sub(page.now_ms));
+    if let Some(since_ms) = status.frozen_ms {
+        let ago = span(page.now_ms.saturating_sub(since_ms));
+        lines.add(
+            Tone::Busy,
+            &format!("it stands still since {ago}; `diakonos thaw` lets it go on"),
+        );
+    }
+    if !status.awaits.is_empty() {
+        lines.plain(&format!("its start waits for {}", clean(&status.awaits)));
+    }
+    for name in &status.waits_for {
+        let known = why.awaited.iter().find(|other| other.name == *name);
+        let text = known.map_or_else(String::new, |other| describe(other, page));
+        lines.plain(&format!("it waits for {}{text}", clean(name)));
+    }
+    if let Some(due) = restarts_in(status, page.now_ms) {
+        let attempt = status.restarts.saturating_add(1);
+        lines.plain(&format!("automatic restart {attempt} comes {due}"));
+    } else if let Some(due_ms) = status.deadline_ms {
+        lines.plain(&format!("its time limit ends in {}", left(due_ms)));
+    }
+    if let Some(plan) = why.plan.as_ref().filter(|_| status.state == "restarting") {
+        lines.plain(&to_come(plan));
+    }
+    if status.state == "failed" {
+        let name = clean(&status.name);
+        lines.add(Tone::Quiet, &format!("→ diakonos logs {name}"));
+    }
+}
+
+/// `, which is starting for 12s: READY=1, sd_notify(3); its time limit ends in 78s`.
+fn describe(other: &UnitStatus, page: Page) -> String {
+    let ago = span(page.now_ms.saturating_sub(other.since_ms));
+    let mut text = format!(", which is {} for {ago}", clean(&other.state));
+    if !other.awaits.is_empty() {
+        text.push_str(&format!(" and waits for {}", clean(&other.awaits)));
+    }
+    if !other.waits_for.is_empty() {
+        text.push_str(&format!(
+            " and waits for {}",
+            clean(&other.waits_for.join(", "))
+        ));
+    }
+    if let Some(due) = restarts_in(other, page.now_ms) {
+        text.push_str(&format!("; it is tried again {due}"));
+    } else if let Some(due_ms) = other.deadline_ms {
+        let left = span_until(due_ms.saturating_sub(page.now_ms));
+        text.push_str(&format!("; its time limit ends in {left}"));
+    }
+    text
+}
+
+/// The delays after the next try, and when it is given up.
+fn to_come(plan: &RestartPlan) -> String {
+    let delays: Vec<String> = plan
+        .delays_ms
+        .iter()
+        .take(DELAYS_SHOWN)
+        .map(|ms| span(*ms))
+        .collect();
+    let is_fixed = plan.delays_ms.windows(2).all(|pair| pair[0] == pair[1]);
+    let then = match (is_fixed, delays.first()) {
+        (_, None) => String::new(),
+        (true, Some(delay)) => format!("should that fail, always after {delay}"),
+        (false, Some(_)) => format!("should that fail, after {}, …", delays.join(", ")),
+    };
+    let jitter = match plan.jitter {
+        0 => String::new(),
+        jitter => format!(" (±{jitter} %)"),
+    };
+    let limit = match plan.limit {
+        Some((burst, interval_ms)) => format!(
+            "; given up after {burst} automatic starts within {}",
+            span(interval_ms)
+        ),
+        None => "; never given up".to_owned(),
+    };
+    format!("{then}{jitter}{limit}")
+}
+
+/// The steps, the youngest first, and the failures on the way.
+fn story(why: &Why<'_>, palette: Palette) -> String {
+    let mut out = String::new();
+    let mut before: Option<&Entry> = None;
+    for step in &why.chain.steps {
+        // One step of several says the same.
+        if !before.is_some_and(|before| is_same(before, step)) {
+            out.push_str(&line(step, palette));
+        }
+        before = Some(step);
+    }
+    match why.chain.end {
+        End::Known | End::Nothing => {}
+        End::Older => out.push_str("  … what led to that is older than the record\n"),
+        End::Lost => out.push_str("  … what led to that was lost with a daemon that was killed\n"),
+    }
+    let failures = &why.setbacks;
+    let hidden = failures.len().saturating_sub(SETBACKS_SHOWN);
+    if failures.len() > 1 {
+        let times = count(failures.len(), "failure", "failures");
+        out.push_str(&format!("  {times} since it was started:\n"));
+        for (entry, _) in failures.iter().skip(hidden) {
+            out.push_str(&line(entry, palette));
+        }
+    }
+    out
+}
+
+fn line(entry: &Entry, palette: Palette) -> String {
+    let time = palette.paint(Tone::Quiet, &timestamp(entry.at_ms));
+    let text = match &entry.what {
+        What::Change(change) => changed(change, palette),
+        What::Request(asked) => format!("{}: {}", wish(asked), asker(asked)),
+        What::Daemon(stage) => staged(stage),
+    };
+    format!("    {time}  {text}\n")
+}
+
+fn is_same(younger: &Entry, older: &Entry) -> bool {
+    match (&younger.what, &older.what) {
+        (What::Change(younger), What::Change(older)) => {
+            younger.unit == older.unit && younger.text == older.text && younger.to == older.to
+        }
+        _ => false,
+    }
+}
+
+/// For `--json`.
+pub(in crate::cli) fn why_json(why: &Why<'_>) -> Json {
+    let status = &why.item.status;
+    let text = |text: &Option<String>| text.as_deref().map_or(Json::Null, Json::text);
+    let end = match why.chain.end {
+        End::Known => "known",
+        End::Older => "older",
+        End::Lost => "lost",
+        End::Nothing => "nothing",
+    };
+    let awaited = status.waits_for.iter().map(|name| {
+        let known = why.awaited.iter().find(|other| other.name == *name);
+        let state = known.map(|other| other.state.clone());
+        Json::Object(vec![("name", Json::text(name)), ("state", text(&state))])
+    });
+    let delays = why.plan.as_ref().filter(|_| status.state == "restarting");
+    let delays = delays.map_or(&[][..], |plan| &plan.delays_ms);
+    Json::Object(vec![
+        ("name", Json::text(&status.name)),
+        ("state", Json::text(&status.state)),
+        ("since_ms", Json::Number(status.since_ms)),
+        ("because", Json::text(&sentence(why))),
+        ("cause", Json::text(&status.cause)),
+        (
+            "chain",
+            Json::List(why.chain.steps.iter().map(|e| json(e)).collect()),
+        ),
+        ("chain_end", Json::text(end)),
+        (
+            "failures",
+            Json::List(why.setbacks.iter().map(|(e, _)| json(e)).collect()),
+        ),
+        ("waits_for", Json::List(awaited.collect())),
+        ("awaits", Json::text(&status.awaits)),
+        ("deadline_ms", Json::number(status.deadline_ms)),
+        (
+            "delays_ms",
+            Json::List(delays.iter().map(|ms| Json::Number(*ms)).collect()),
+        ),
+        ("error", text(&why.item.fault)),
+    ])
+}
+
+fn json(entry: &Entry) -> Json {
+    let text = |text: &Option<String>| text.as_deref().map_or(Json::Null, Json::text);
+    let mut fields = vec![
+        ("id", Json::Number(entry.id)),
+        ("at_ms", Json::Number(entry.at_ms)),
+    ];
+    match &entry.what {
+        What::Change(change) => fields.extend([
+            ("kind", Json::text("change")),
+            ("unit", Json::text(&change.unit)),
+            ("from", Json::text(&change.from)),
+            ("to", Json::text(&change.to)),
+            ("cause", Json::text(&change.cause)),
+            ("text", Json::text(&change.text)),
+            ("other", text(&change.other)),
+            ("result", text(&change.result)),
+            ("because", Json::number(change.because)),
+        ]),
+        What::Request(asked) => fields.extend([
+            ("kind", Json::text("request")),
+            ("verb", Json::text(&asked.verb)),
+            ("units", Json::texts(&asked.units)),
+            ("more", Json::Number(u64::from(asked.more))),
+            ("by", Json::text(&asked.by)),
+            ("uid", Json::number(asked.uid.map(u64::from))),
+            ("user", text(&asked.user)),
+            ("pid", Json::number(asked.pid.map(u64::from))),
+            ("command", text(&asked.command)),
+        ]),
+        What::Daemon(stage) => fields.extend([
+            ("kind", Json::text("daemon")),
+            ("stage", Json::text(&stage.stage)),
+            ("pid", Json::Number(u64::from(stage.pid))),
+            ("version", Json::text(&stage.version)),
+        ]),
+    }
+    Json::Object(fields)
+}

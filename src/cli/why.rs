@@ -1,0 +1,233 @@
+//! Why a unit is as it is: from what the daemon says of it and the record, the chain of entries that led there.
+//!
+//! Owns following the links, and knowing where they end and where they are broken. Pure: it reads nothing, and
+//! `render/why.rs` has the words.
+
+use crate::wire::UnitStatus;
+use crate::wire::record::{Changed, Entry, What};
+
+/// The chain, the present first.
+#[derive(Debug)]
+pub(super) struct Chain<'a> {
+    pub(super) steps: Vec<&'a Entry>,
+    pub(super) end: End,
+}
+
+/// How a chain ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// In a wish, or in an event of its own.
+    Known,
+    /// It goes on before the first entry that is kept.
+    Older,
+    /// The next entry was lost with a daemon that was killed.
+    Lost,
+    /// Nothing of the unit is in the record.
+    Nothing,
+}
+
+/// One failure of a unit and what followed.
+pub(super) type Setback<'a> = (&'a Entry, &'a Changed);
+
+pub(super) fn chain<'a>(status: &UnitStatus, record: &'a [Entry]) -> Chain<'a> {
+    let known = status.entry.and_then(|id| find(record, id));
+    let first = match known {
+        Some(entry) => Some(entry),
+        // It says why itself, and what that follows from.
+        None if status.because.is_some() || status.entry.is_some() => None,
+        None => match last_of(&status.name, record) {
+            Some((entry, change)) if is_at_rest(&change.to) => Some(entry),
+            // It was up when its daemon or machine ended, and nobody wrote down how it went down.
+            Some((entry, _)) => stage_after(entry, record),
+            None => return Chain::nothing(),
+        },
+    };
+    let mut steps = Vec::new();
+    let mut next = match first {
+        Some(entry) => Some(entry.id),
+        None => status.because,
+    };
+    while let Some(id) = next {
+        let Some(entry) = find(record, id) else {
+            let is_older = record.first().is_none_or(|first| id < first.id);
+            let end = if is_older { End::Older } else { End::Lost };
+            return Chain { steps, end };
+        };
+        steps.push(entry);
+        next = match &entry.what {
+            // A link goes back in time, or it is none.
+            What::Change(change) => change.because.filter(|older| *older < id),
+            What::Request(_) | What::Daemon(_) => None,
+        };
+    }
+    let end = match (steps.is_empty(), status.entry) {
+        (true, Some(_)) => End::Lost,
+        _ => End::Known,
+    };
+    Chain { steps, end }
+}
+
+impl<'a> Chain<'a> {
+    fn nothing() -> Self {
+        Self {
+            steps: Vec::new(),
+            end: End::Nothing,
+        }
+    }
+
+    /// What it all goes back to.
+    pub(super) fn root(&self) -> Option<&'a Entry> {
+        self.steps.last().copied()
+    }
+}
+
+/// The unit's failures since somebody or something else than its own restart policy had it started; the oldest first.
+pub(super) fn setbacks<'a>(name: &str, record: &'a [Entry]) -> Vec<Setback<'a>> {
+    let mut found = Vec::new();
+    for entry in record {
+        let What::Change(change) = &entry.what else {
+            continue;
+        };
+        if change.unit != name {
+            continue;
+        }
+        match change.to.as_str() {
+            "waiting" if change.cause != "auto-restart" => found.clear(),
+            "restarting" | "failed" if change.from != change.to => found.push((entry, change)),
+            _ => {}
+        }
+    }
+    found
+}
+
+fn find(record: &[Entry], id: u64) -> Option<&Entry> {
+    let place = record.binary_search_by_key(&id, |entry| entry.id).ok()?;
+    record.get(place)
+}
+
+fn last_of<'a>(name: &str, record: &'a [Entry]) -> Option<(&'a Entry, &'a Changed)> {
+    record.iter().rev().find_map(|entry| match &entry.what {
+        What::Change(change) if change.unit == name => Some((entry, change)),
+        _ => None,
+    })
+}
+
+fn stage_after<'a>(entry: &Entry, record: &'a [Entry]) -> Option<&'a Entry> {
+    let mut later = record.iter().filter(|later| later.id > entry.id);
+    later.find(|later| matches!(later.what, What::Daemon(_)))
+}
+
+fn is_at_rest(state: &str) -> bool {
+    matches!(state, "stopped" | "failed" | "completed")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::record::{Asked, Stage};
+
+    fn change(id: u64, unit: &str, to: &str, because: Option<u64>) -> Entry {
+        let changed = Changed {
+            unit: unit.to_owned(),
+            from: "x".to_owned(),
+            to: to.to_owned(),
+            because,
+            ..Changed::default()
+        };
+        Entry {
+            id,
+            at_ms: id,
+            what: What::Change(changed),
+        }
+    }
+
+    fn other(id: u64, what: What) -> Entry {
+        Entry {
+            id,
+            at_ms: id,
+            what,
+        }
+    }
+
+    fn status(name: &str, entry: Option<u64>, because: Option<u64>) -> UnitStatus {
+        UnitStatus {
+            name: name.to_owned(),
+            entry,
+            because,
+            ..UnitStatus::default()
+        }
+    }
+
+    fn ids(chain: &Chain<'_>) -> Vec<u64> {
+        chain.steps.iter().map(|step| step.id).collect()
+    }
+
+    #[test]
+    fn a_chain_is_followed_to_its_end() {
+        let record = [
+            other(2, What::Request(Asked::default())),
+            change(3, "db", "stopping", Some(2)),
+            change(4, "web", "stopping", Some(3)),
+            change(5, "web", "stopped", Some(4)),
+        ];
+        let found = chain(&status("web", Some(5), Some(4)), &record);
+        assert_eq!((ids(&found), found.end), (vec![5, 4, 3, 2], End::Known));
+        // A cause that is not published yet.
+        let found = chain(&status("web", None, Some(3)), &record);
+        assert_eq!((ids(&found), found.end), (vec![3, 2], End::Known));
+        // One that the daemon does not know.
+        let found = chain(&status("web", None, None), &record);
+        assert_eq!(ids(&found), [5, 4, 3, 2]);
+        assert_eq!(chain(&status("new", None, None), &record).end, End::Nothing);
+    }
+
+    #[test]
+    fn what_is_missing_is_told() {
+        let record = [
+            change(4, "web", "stopping", Some(3)),
+            change(8, "db", "stopping", Some(6)),
+            change(9, "bad", "stopping", Some(9)),
+        ];
+        let of = |name, entry| chain(&status(name, entry, None), &record);
+        assert_eq!(of("web", Some(4)).end, End::Older);
+        assert_eq!(of("db", Some(8)).end, End::Lost);
+        assert_eq!(of("db", Some(7)).end, End::Lost);
+        assert_eq!(ids(&of("bad", Some(9))), [9]);
+        assert_eq!(chain(&status("x", None, Some(1)), &[]).end, End::Older);
+    }
+
+    #[test]
+    fn who_was_up_when_the_daemon_ended_went_with_it() {
+        let record = [
+            change(4, "web", "running", None),
+            other(6, What::Daemon(Stage::default())),
+            other(7, What::Daemon(Stage::default())),
+        ];
+        let found = chain(&status("web", None, None), &record);
+        assert_eq!(ids(&found), [6]);
+    }
+
+    #[test]
+    fn setbacks_are_those_since_the_last_start_from_outside() {
+        let auto = |id| {
+            let mut entry = change(id, "web", "waiting", None);
+            if let What::Change(change) = &mut entry.what {
+                "auto-restart".clone_into(&mut change.cause);
+            }
+            entry
+        };
+        let record = [
+            change(1, "web", "failed", None),
+            change(2, "web", "waiting", None),
+            change(3, "web", "restarting", None),
+            auto(4),
+            change(5, "db", "failed", None),
+            change(6, "web", "failed", None),
+        ];
+        let found = setbacks("web", &record);
+        assert_eq!(
+            found.iter().map(|(entry, _)| entry.id).collect::<Vec<_>>(),
+            [3, 6]
+        );
+    }
+}
