@@ -38,7 +38,6 @@ enum Entry {
 
 #[derive(Debug, Default)]
 struct Life {
-    began: Moment,
     seen: Vec<Seen>,
     /// The last moment at which time itself was an event.
     ticked: Option<Moment>,
@@ -84,8 +83,8 @@ impl Chains {
         for effect in turn.batch {
             match effect {
                 Effect::Taken(taken) => self.taken(turn, taken)?,
-                Effect::Publish(change) => self.changed(turn, change)?,
-                Effect::Explain(change) => self.changed(turn, change)?,
+                Effect::Publish(change) => self.changed(change)?,
+                Effect::Explain(change) => self.changed(change)?,
                 _ => {}
             }
         }
@@ -179,13 +178,9 @@ impl Chains {
         Ok(())
     }
 
-    fn changed(&mut self, turn: &Turn<'_>, change: &Change) -> Check {
+    fn changed(&mut self, change: &Change) -> Check {
         if change.to == State::Waiting && change.from != State::Waiting {
-            let life = Life {
-                began: turn.now,
-                ..Life::default()
-            };
-            self.lives.insert(change.unit.clone(), life);
+            self.lives.insert(change.unit.clone(), Life::default());
         }
         let entry = Entry::Change {
             unit: change.unit.clone(),
@@ -213,7 +208,9 @@ impl Chains {
             None => fail(format!("entry {older} is not in the record")),
             Some(Entry::Change { unit, .. }) => {
                 let meant = change.cause.other().unwrap_or(&change.unit);
-                match unit == meant {
+                // Whoever has let go of it last.
+                let was_held = change.cause == Cause::Unneeded;
+                match unit == meant || was_held {
                     true => Ok(()),
                     false => fail(format!("entry {older} is {unit}'s")),
                 }
@@ -341,12 +338,15 @@ fn fits(verb: Verb, to: State) -> bool {
 impl Life {
     fn has_failed(&self, failure: &Failure) -> bool {
         let has = |what: &Seen| self.seen.contains(what);
-        let was_due = |limit_ms: u64| {
-            let due = self.began.plus_ms(limit_ms);
-            has(&Seen::Hurried) || self.ticked.is_some_and(|at| at >= due)
-        };
+        // How long the limit was is not looked at: one that is changed while it counts is told as it is by then.
+        let was_due = has(&Seen::Hurried) || self.ticked.is_some();
         match failure {
             Failure::Spawn { role, .. } => has(&Seen::Unborn(*role)),
+            // Of one that was never born nobody knows how it ended, once its unit was on its way down.
+            Failure::Ended {
+                role,
+                ending: Ending::Unknown,
+            } => has(&Seen::Exited(*role, Ending::Unknown)) || has(&Seen::Unborn(*role)),
             Failure::Ended { role, ending } => has(&Seen::Exited(*role, *ending)),
             Failure::NeverReady { ending } => has(&Seen::Exited(Role::Start, *ending)),
             Failure::NoMain { reason } => has(&Seen::MainMissing(*reason)),
@@ -354,14 +354,12 @@ impl Life {
             Failure::Hopeless { .. } => has(&Seen::Hopeless),
             Failure::OutOfMemory => has(&Seen::OutOfMemory),
             Failure::Watchdog { limit_ms: None } => has(&Seen::SaysHung),
-            Failure::Watchdog {
-                limit_ms: Some(limit_ms),
-            }
-            | Failure::StartTimeout { limit_ms, .. }
-            | Failure::ReadyTimeout { limit_ms, .. }
-            | Failure::MainTimeout { limit_ms }
-            | Failure::StopTimeout { limit_ms }
-            | Failure::Runtime { limit_ms } => was_due(*limit_ms),
+            Failure::Watchdog { limit_ms: Some(_) }
+            | Failure::StartTimeout { .. }
+            | Failure::ReadyTimeout { .. }
+            | Failure::MainTimeout { .. }
+            | Failure::StopTimeout { .. }
+            | Failure::Runtime { .. } => was_due,
             Failure::Remains => self.ticked.is_some(),
             // Whatever it was, it was an event; its words are a predecessor's.
             Failure::StartLimit { .. } | Failure::Recorded { .. } => {

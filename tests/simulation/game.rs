@@ -860,8 +860,9 @@ impl Game<'_> {
         }
         for (request, asked) in &self.model.requests {
             if asked.client == Client::Waits {
+                let pending = self.engine.pending(*request);
                 return fail(format!(
-                    "request {request} ({:?}) has no answer",
+                    "request {request} ({:?}) has no answer: {pending:?}",
                     asked.verb
                 ));
             }

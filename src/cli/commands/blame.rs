@@ -1,6 +1,7 @@
 //! `blame`: what took how long to start.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use super::{checked_names, page};
 use crate::cli::args::Given;
@@ -12,6 +13,7 @@ use crate::cli::record;
 use crate::cli::render::{self, Blame};
 use crate::cli::table::{Choice, Count, Group, Row};
 use crate::daemon::unit_context;
+use crate::engine::Command;
 use crate::unit::{self, Unit, UnitName, glob};
 use crate::wire::record::{Entry, What};
 
@@ -61,7 +63,7 @@ fn run(given: &Given) -> Result<Exit, Failure> {
         aside("no start is in the record\n");
     }
     let last = shown.iter().max_by_key(|(_, start)| start.up_ms);
-    let units = known_units(&place);
+    let units = known_units(&place)?;
     let after = |name: &str| firsts(name, &units);
     let chain = last.map_or_else(Vec::new, |(name, _)| critical_chain(name, &all, &after));
     let blame = Blame {
@@ -97,13 +99,24 @@ fn since(chain: &[Link], record: &[Entry]) -> u64 {
     last.start.wanted_ms
 }
 
-/// Every unit whose file can be read; instances are read as they are met.
-fn known_units(place: &Place) -> Vec<Unit> {
+/// Every unit whose file can be read: those that the daemon has loaded, wherever their files lie, and those of the
+/// search path.
+fn known_units(place: &Place) -> Result<Vec<Unit>, Failure> {
+    let mut files: BTreeMap<String, PathBuf> = BTreeMap::new();
+    for listed in place.search_path().list().units {
+        files.insert(listed.name.to_string(), listed.found.path);
+    }
+    if let Some(mut client) = place.connect()? {
+        for status in client.units(Command::List, &place.directories)? {
+            files.insert(status.name, PathBuf::from(status.file));
+        }
+    }
     let context = unit_context();
-    let listing = place.search_path().list();
-    let read =
-        |listed: &unit::Listed| unit::load_file(&listed.found.path, &listed.name, &context).ok();
-    listing.units.iter().filter_map(read).collect()
+    let read = |(name, file): (&String, &PathBuf)| {
+        let name = UnitName::parse(&format!("{name}.service")).ok()?;
+        unit::load_file(file, &name, &context).ok()
+    };
+    Ok(files.iter().filter_map(read).collect())
 }
 
 /// What a unit comes after.
