@@ -161,6 +161,8 @@ impl<'a> Waiting<'a> {
                 }
                 None => format!("{unit}: {alive}"),
             }
+        } else if status.as_ref().is_some_and(is_only_starting) {
+            format!("{unit}: is starting")
         } else {
             format!("{unit}: {}", clean(&progress.text))
         };
@@ -244,6 +246,11 @@ fn is_over(progress: &Progress, now: &UnitStatus) -> bool {
         }
         _ => false,
     }
+}
+
+/// Whether it has all that it waited for, and is at its own commands now.
+fn is_only_starting(now: &UnitStatus) -> bool {
+    now.state == State::Starting.word() && now.waits_for.is_empty() && now.awaits.is_empty()
 }
 
 fn unknown() -> String {

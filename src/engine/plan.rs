@@ -460,7 +460,7 @@ impl LeftOut {
             };
             format!("{unit} is left out: {reason}")
         } else {
-            format!("{unit} is left out: {over} would have to start and to stop for it")
+            format!("{unit} is left out: it would stop {over}, which is to start")
         })
     }
 }
@@ -475,11 +475,6 @@ impl Step {
                 None => asked.clone(),
             },
         }
-    }
-
-    /// It was not named, and comes up because of this plan.
-    pub(super) fn also_starts(&self) -> bool {
-        self.is_along() && matches!(self.deed, Deed::Start | Deed::Keep | Deed::StartAfter)
     }
 
     /// It was not named, and is taken through a restart.

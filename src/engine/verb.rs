@@ -42,12 +42,7 @@ impl Engine {
         }
         let cause = Cause::Asked(wish.by);
         self.carry_out(plan, &cause);
-        for step in plan.steps.iter().filter(|step| step.also_starts()) {
-            if let Some(unit) = self.name(step.unit) {
-                let cause = self.cause_of(step, &cause);
-                self.notify_one(wish.request, Notice::AlsoStarts { unit, cause });
-            }
-        }
+        self.tell_along(wish, plan, &cause);
         open.follow(plan);
         self.open(wish.request, open);
     }
@@ -109,13 +104,27 @@ impl Engine {
         self.carry_out(plan, &cause);
         for step in plan.steps.iter().filter(|step| step.also_restarts()) {
             open.add(step.unit);
-            if let Some(unit) = self.name(step.unit) {
-                let cause = self.cause_of(step, &cause);
-                self.notify_one(wish.request, Notice::AlsoRestarts { unit, cause });
-            }
         }
+        self.tell_along(wish, plan, &cause);
         open.follow(plan);
         self.open(wish.request, open);
+    }
+
+    /// Tells the client what becomes of units that it has not named.
+    fn tell_along(&mut self, wish: &Wish, plan: &Plan, asked: &Cause) {
+        for step in plan.steps.iter().filter(|step| step.is_along()) {
+            let Some(unit) = self.name(step.unit) else {
+                continue;
+            };
+            let cause = self.cause_of(step, asked);
+            let notice = match step.deed {
+                Deed::Start | Deed::Keep | Deed::StartAfter => Notice::AlsoStarts { unit, cause },
+                Deed::Stop => Notice::AlsoStops { unit, cause },
+                Deed::Restart => Notice::AlsoRestarts { unit, cause },
+                Deed::Nothing | Deed::Done | Deed::Join => continue,
+            };
+            self.notify_one(wish.request, notice);
+        }
     }
 
     pub(super) fn on_reload(&mut self, wish: &Wish, units: &[UnitId]) {

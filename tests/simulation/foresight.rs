@@ -70,22 +70,18 @@ impl Foresight {
             }
             acts.entry(&step.unit).or_default().insert(step.act);
         }
-        // A stop that is complete at once may have set off more, which nobody can have planned.
-        let cause = |name| Some(engine.view(engine.id(name)?)?.cause);
-        let new = after
-            .iter()
-            .filter(|(name, now)| before.get(*name) != Some(now));
-        if batch.iter().any(begins_by_itself)
-            || new.filter_map(|(name, _)| cause(name)).any(is_of_itself)
-        {
-            return Ok(());
-        }
-        for (name, acts) in &acts {
+        let cause = |name: &UnitName| {
+            let view = engine.id(name).and_then(|id| engine.view(id));
+            view.map(|view| view.cause.clone())
+        };
+        let by_plan = |name| cause(name).is_some_and(|cause| is_of_plan(&cause, &acts));
+        for (name, what) in &acts {
             let now = after
                 .get(*name)
                 .ok_or(format!("{name} was planned and is not there"))?;
-            if !is_done(acts, batch, now) {
-                return Err(format!("planned {acts:?} for {name}, but it is {now:?}"));
+            // What follows at once from another unit's start or end comes on top.
+            if !is_done(what, batch, now) && by_plan(name) {
+                return Err(format!("planned {what:?} for {name}, but it is {now:?}"));
             }
         }
         for (name, now) in after {
@@ -96,11 +92,7 @@ impl Foresight {
             if !changed || acts.contains_key(name) {
                 continue;
             }
-            let cause = engine
-                .id(name)
-                .and_then(|id| engine.view(id))
-                .map(|view| view.cause);
-            if cause.is_some_and(|cause| is_of_plan(cause, &acts)) {
+            if by_plan(name) {
                 let verb = self.verb;
                 return Err(format!(
                     "nobody planned that {verb:?} changes {name}: {now:?}"
@@ -109,18 +101,6 @@ impl Foresight {
         }
         Ok(())
     }
-}
-
-/// Whether a unit begins to start because of what became of another one.
-fn begins_by_itself(effect: &Effect) -> bool {
-    matches!(effect, Effect::Publish(change) if is_of_itself(&change.cause))
-}
-
-fn is_of_itself(cause: &Cause) -> bool {
-    matches!(
-        cause,
-        Cause::SuccessOf(_) | Cause::FailureOf(_) | Cause::UpheldBy(_)
-    )
 }
 
 /// Whether the unit stands as these acts leave it. Its turn may have come at once, and its start may have failed.

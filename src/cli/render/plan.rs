@@ -185,7 +185,7 @@ mod tests {
             step(
                 PlanAct::LeftOut,
                 "",
-                "mail is left out: api would have to start and to stop for it",
+                "mail is left out: it would stop api, which is to start",
             ),
             step(
                 PlanAct::LeftOut,

@@ -300,8 +300,8 @@ fn a_wish_that_contradicts_itself_leaves_no_trace() {
     };
     assert_eq!(
         refusal.to_string(),
-        "web cannot both start and stop: start, because it was asked for; stop, because it \
-         requires rival (rival: it conflicts with database)"
+        "database cannot both start and stop: start, because web requires it; stop, because it \
+         conflicts with rival"
     );
     assert_eq!(stage.engine.units().count(), 0);
 }
@@ -324,5 +324,8 @@ fn of_what_is_merely_wanted_the_contradiction_gives_way() {
             _ => None,
         })
         .collect();
-    assert_eq!(warnings, ["rival is left out: it conflicts with database"]);
+    assert_eq!(
+        warnings,
+        ["rival is left out: it would stop database, which is to start"]
+    );
 }

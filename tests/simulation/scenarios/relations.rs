@@ -4,7 +4,8 @@
 //! `user` has the key, `named` is what it names. Requires, Wants and order are `order.rs`'s.
 
 use diakonos::engine::{
-    Answer, Cause, Ending, Failure, Impossible, Outcome, Refusal, Role, RunId, Scope, State, Verb,
+    Answer, Cause, Ending, Failure, Impossible, Notice, Outcome, Refusal, Role, RunId, Scope,
+    State, Verb,
 };
 use diakonos::unit::{Kind, Policy, Relation, Relations, Unit};
 
@@ -453,6 +454,11 @@ fn a_start_stops_what_it_conflicts_with_and_waits_until_it_is_gone() {
         assert_eq!(stage.state(first), State::Stopping);
         assert_eq!(stage.waits_for(then), [first]);
         assert!(stage.told_cause(first, &Cause::Conflicts(name(then))));
+        let told = Notice::AlsoStops {
+            unit: name(first),
+            cause: Cause::Conflicts(name(then)),
+        };
+        assert!(stage.notices(request).contains(&told));
         stage.end(old, Ending::Code(0));
         let new = stage.launch(then, Role::Start);
         assert_eq!(stage.outcome(request, then), Some(Outcome::Started));
