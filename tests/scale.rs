@@ -8,6 +8,8 @@
 //! ```
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
+// The figures are what it is run for.
+#![allow(clippy::print_stdout, clippy::print_stderr)]
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -172,11 +174,10 @@ fn text(number: usize, others: &[usize], kind: Kind) -> String {
         list(wants),
         list(others)
     );
-    let service =
-        format!("\n[service]\nExecStart = \"/bin/sleep 1000\"\nRestart = \"on-failure\"\n");
+    let service = "\n[service]\nExecStart = \"/bin/sleep 1000\"\nRestart = \"on-failure\"\n";
     match kind {
         Kind::Groups => unit,
-        Kind::Services => unit + &service,
+        Kind::Services => unit + service,
     }
 }
 
@@ -195,6 +196,8 @@ fn a_thousand_units_go_through_everything() {
     let bench = Bench::new("groups", 1_000, Kind::Groups);
     let lines = |text: &str| text.lines().filter(|line| line.contains("unit-")).count();
     bench.run(&["check"]);
+    let (plan, _) = bench.run(&["plan", "start", "*"]);
+    assert!(lines(&plan) >= 1_000, "{plan:.2000}");
     let (started, _) = bench.run(&["start", "*"]);
     assert_eq!(lines(&started), 1_000, "{started:.2000}");
     let (list, _) = bench.run(&["list"]);
@@ -210,7 +213,7 @@ fn figures() {
     if cfg!(debug_assertions) {
         eprintln!("this is no release build: the figures mean little, and no bound is held");
     }
-    println!("units   check    list    load    start   restart  stop   bytes a unit");
+    println!("units   check    list    load    plan    start   restart  stop   bytes a unit");
     let mut all = Vec::new();
     for count in SIZES {
         let bench = Bench::new("services", count, Kind::Services);
@@ -223,10 +226,11 @@ fn figures() {
         drop(bench);
         let bench = Bench::new("groups", count, Kind::Groups);
         bench.run(&["list"]);
+        let (_, plan) = bench.run(&["plan", "start", "*"]);
         let (_, start) = bench.run(&["start", "*"]);
         let (_, restart) = bench.run(&["restart", "*"]);
         let (_, stop) = bench.run(&["stop", "*"]);
-        let times = [check, list, load, start, restart, stop];
+        let times = [check, list, load, plan, start, restart, stop];
         let shown = times.map(|time| format!("{:5.0} ms", time.as_secs_f64() * 1_000.0));
         println!("{count:6} {} {each:6}", shown.join(" "));
         all.push((count, times, each));
@@ -234,11 +238,12 @@ fn figures() {
     if cfg!(debug_assertions) {
         return;
     }
-    let (_, [check, _, load, ..], _) = all[all.len() - 1];
+    let (_, [check, _, load, plan, ..], _) = all[all.len() - 1];
     assert!(
         check <= PROMISED && load <= PROMISED,
         "check {check:?}, load {load:?}"
     );
+    assert!(plan <= PROMISED, "plan {plan:?}");
     for (count, _, each) in &all {
         assert!(*each <= PROMISED_BYTES, "{each} bytes a unit of {count}");
     }

@@ -12,8 +12,8 @@ use super::style::{ColorChoice, Palette};
 use super::table::{self, Choice, Count, GLOBAL, Row, Times};
 use super::text::clean;
 
-/// The most words that a command line may have.
-const WORDS_MAX: usize = 10_000;
+/// The most words that a command line may have: as many names as there may be units, and options.
+const WORDS_MAX: usize = 10_100;
 
 /// A command as it was given.
 #[derive(Debug)]

@@ -72,10 +72,10 @@ fn note(found: &mut BTreeMap<String, Start>, at_ms: u64, change: &Changed) {
                 start.up_ms.get_or_insert(at_ms);
             }
         }
-        ("waiting" | "starting" | "stopping", "failed" | "stopped" | "restarting") => {
-            if found.get(unit).is_some_and(|start| start.up_ms.is_none()) {
-                found.remove(unit);
-            }
+        ("waiting" | "starting" | "stopping", "failed" | "stopped" | "restarting")
+            if found.get(unit).is_some_and(|start| start.up_ms.is_none()) =>
+        {
+            found.remove(unit);
         }
         _ => {}
     }

@@ -12,7 +12,7 @@ use super::graph::Rare;
 use super::job::{Deed, Job};
 use super::monitor::Monitor;
 use super::phase::Goal;
-use super::plan::Step;
+use super::plan::{Plan, Step};
 use super::request::Wish;
 use super::stage::{Guard, Stage};
 use super::{Cause, Engine, FactPhase, Impossible, Mode, RunResult, UnitId, restart, unfit};
@@ -147,7 +147,8 @@ impl Engine {
             let plan = self.planner(&stage, None).wished(&[(unit, Job::Pull)]);
             let plan = plan.ok().filter(|plan| {
                 let mut deeds = plan.steps.iter().map(|step| step.deed);
-                !deeds.any(|deed| matches!(deed, Deed::Stop | Deed::Restart))
+                let stops = deeds.any(|deed| matches!(deed, Deed::Stop | Deed::Restart));
+                !stops && !takes_back_a_stop(plan)
             });
             let Some(plan) = plan else {
                 self.held_back.insert(unit);
@@ -198,10 +199,11 @@ impl Engine {
         }
         let stage = Stage::default();
         let planner = self.planner(&stage, None).bar(past.clone());
-        let Ok(plan) = planner.wished(&[(handler, atom.tells)]) else {
+        let plan = planner.wished(&[(handler, atom.tells)]);
+        let Some(plan) = plan.ok().filter(|plan| !takes_back_a_stop(plan)) else {
             return;
         };
-        let begins = |step: &&Step| matches!(step.deed, Deed::Start | Deed::StartAfter);
+        let begins = |step: &&Step| step.deed == Deed::Start;
         let begun: Vec<UnitId> = plan.steps.iter().filter(begins).map(|s| s.unit).collect();
         // What it needs counts as much as the handler itself.
         if begun.iter().any(|one| past.contains(one)) {
@@ -298,4 +300,10 @@ impl Engine {
         };
         up.find(passes).or_else(|| rare.opponents().find(runs))
     }
+}
+
+/// Whether a unit that somebody stops would come up again: what merely follows does not undo that.
+fn takes_back_a_stop(plan: &Plan) -> bool {
+    let mut deeds = plan.steps.iter().map(|step| step.deed);
+    deeds.any(|deed| matches!(deed, Deed::Keep | Deed::StartAfter))
 }

@@ -25,6 +25,10 @@ pub(super) enum Turn {
 impl Engine {
     /// Steps every unit on the worklist until nothing moves.
     pub(super) fn settle(&mut self) {
+        // Who goes down with others is to be known before the first one's turn to stop is judged.
+        for unit in self.work.iter().copied().collect::<Vec<_>>() {
+            self.follow(unit);
+        }
         while let Some(unit) = self.work.pop_first() {
             self.step(unit);
         }

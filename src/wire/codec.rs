@@ -5,15 +5,15 @@
 
 use miniserde::{Deserialize, Serialize, json};
 
-use crate::engine::{Command, Planned, Scope, Wait};
+use crate::engine::{Command, Planned, Scope, UNITS_MAX, Wait};
 use crate::unit::{INSTANCES_MAX, Signal};
 
 use super::parse::{Bounds, at_most, parse, required};
 use super::words::Word;
 use super::{DecodeError, Hello, Request};
 
-/// Unit names and patterns in one request, at most.
-const NAMES_MAX: usize = 4096;
+/// Unit names and patterns in one request, at most: as many as there may be units.
+const NAMES_MAX: usize = UNITS_MAX;
 /// Bytes of one name or pattern, at most.
 const NAME_LENGTH_MAX: usize = 512;
 /// Folders of the search path in one request, at most.
@@ -24,10 +24,10 @@ const DIRECTORY_LENGTH_MAX: usize = 4096;
 const SETTINGS_MAX: usize = 64;
 const SETTING_LENGTH_MAX: usize = 4352;
 
-/// Commas of a request: its lists and, generously, fields of later versions.
+/// Commas of a request: its lists (the names that were found stand in two) and, generously, fields of later versions.
 const REQUEST: Bounds = Bounds {
     what: "request",
-    values: NAMES_MAX + DIRECTORIES_MAX + SETTINGS_MAX + 64,
+    values: 2 * NAMES_MAX + DIRECTORIES_MAX + SETTINGS_MAX + 64,
 };
 const HELLO: Bounds = Bounds {
     what: "hello",

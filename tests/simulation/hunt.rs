@@ -1,5 +1,8 @@
 //! The runner for many histories: all cores, progress on standard error, and in the end the first failures, shortened.
 
+// Whoever hunts for hours wants to see how far it is; and a thread that panicked has failed by that.
+#![allow(clippy::print_stderr, clippy::unwrap_used)]
+
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -230,6 +230,10 @@ impl Ties {
     ) -> bool {
         let pulled = pulled_in(units, std::slice::from_ref(name));
         let stays = |name: &UnitName| facts.get(name).is_some_and(|facts| !rests(facts.phase));
+        let is_stopped = |name: &&UnitName| stays(name) && facts[*name].goal != FactGoal::Up;
+        if pulled.iter().any(|name| is_stopped(&name)) {
+            return true;
+        }
         self.opponents.iter().any(|(one, other)| {
             (pulled.contains(one) && stays(other))
                 || (pulled.contains(other) && stays(one))

@@ -616,6 +616,18 @@ fn a_restart_and_a_shutdown_are_no_ends() {
     assert_eq!(states(&stage), (State::Stopped, State::Stopped));
 }
 
+/// A handler that is stopped in the same breath stays down.
+#[test]
+fn a_handler_that_somebody_stops_is_not_started() {
+    let user = naming(service("user"), Relation::OnSuccess, "named");
+    let mut stage = Stage::new(vec![user, service("named")]);
+    let (user, named) = both_up(&mut stage);
+    stage.ask(Verb::Stop, &["user", "named"]);
+    stage.end(user, GOOD);
+    stage.end(named, GOOD);
+    assert_eq!(states(&stage), (State::Stopped, State::Stopped));
+}
+
 /// Two that handle each other's failures come to rest.
 #[test]
 fn handlers_in_a_ring_come_to_rest() {
