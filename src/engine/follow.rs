@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 
 use super::atoms::{ATOMS, Atom, Occasion, neighbours};
 use super::graph::Rare;
-use super::job::{Deed, Job};
+use super::job::{Deed, Job, Sequel};
 use super::monitor::Monitor;
 use super::phase::Goal;
 use super::plan::{Plan, Step};
@@ -71,8 +71,10 @@ impl Engine {
         match service.goal {
             _ if kind.rests() => Some(Loss::Final),
             _ if kind == FactPhase::Backoff => Some(Loss::Passing),
-            Goal::Up if kind.ends() && service.returns() => Some(Loss::Passing),
-            Goal::Up if kind.ends() => Some(Loss::Final),
+            Goal::Up if kind.ends() => Some(match service.sequel() {
+                Sequel::Restart => Loss::Passing,
+                Sequel::Rest => Loss::Final,
+            }),
             Goal::Cycle if service.is_stopping() => Some(Loss::Passing),
             Goal::Down if service.is_stopping() => Some(Loss::Final),
             Goal::Up | Goal::Down | Goal::Cycle => None,

@@ -72,7 +72,7 @@ impl<'a> Ground<'a> {
         service.map_or(Standing::DOWN, |service| Standing {
             kind: service.kind(),
             goal: service.goal,
-            returns: service.returns(),
+            sequel: service.sequel(),
         })
     }
 

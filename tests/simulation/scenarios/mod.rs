@@ -10,6 +10,7 @@
 )]
 
 mod condition;
+mod foretold;
 mod freeze;
 mod jobs;
 mod memory;

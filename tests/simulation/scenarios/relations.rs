@@ -16,7 +16,7 @@ const BAD: Ending = Ending::Code(3);
 const GOOD: Ending = Ending::Code(0);
 
 /// The unit, with another name in one of its keys.
-fn naming(mut unit: Unit, relation: Relation, other: &str) -> Unit {
+pub(super) fn naming(mut unit: Unit, relation: Relation, other: &str) -> Unit {
     let other = name(other);
     let mut rare = unit.relations().clone();
     match relation {
@@ -36,7 +36,7 @@ fn naming(mut unit: Unit, relation: Relation, other: &str) -> Unit {
     unit
 }
 
-fn flagged(mut unit: Unit, set: impl FnOnce(&mut Relations)) -> Unit {
+pub(super) fn flagged(mut unit: Unit, set: impl FnOnce(&mut Relations)) -> Unit {
     let mut rare = unit.relations().clone();
     set(&mut rare);
     unit.relations = Some(Box::new(rare));
@@ -44,7 +44,7 @@ fn flagged(mut unit: Unit, set: impl FnOnce(&mut Relations)) -> Unit {
 }
 
 /// `user` names `named` in this key and comes after it; both are services.
-fn pair(relation: Relation) -> Stage {
+pub(super) fn pair(relation: Relation) -> Stage {
     pair_of(relation, service("named"))
 }
 
@@ -58,7 +58,7 @@ fn pair_of(relation: Relation, named: Unit) -> Stage {
 }
 
 /// Both up, by a wish for both.
-fn both_up(stage: &mut Stage) -> (RunId, RunId) {
+pub(super) fn both_up(stage: &mut Stage) -> (RunId, RunId) {
     stage.ask(Verb::Start, &["named", "user"]);
     let named = stage.launch("named", Role::Start);
     let user = stage.launch("user", Role::Start);
@@ -276,7 +276,7 @@ fn a_bond_that_gives_up_fails_who_waits_for_it() {
     assert_eq!(states(&stage), (State::Failed, State::Failed));
 }
 
-/// One that might have restarted and has ended well: it does not come back, and that is no failure of who is bound to it.
+/// One that might have restarted and has ended well does not come back: that is no failure of who is bound to it.
 #[test]
 fn a_bond_that_ends_well_leaves_its_user_stopped() {
     let named = with(restarting(service("named")), |s| {
@@ -468,22 +468,6 @@ fn an_upheld_unit_is_held_back_by_nothing_once_its_file_is_read_again() {
     stage.pass(60_000);
     stage.launch("named", Role::Start);
     assert_eq!(stage.state("other"), State::Running);
-}
-
-/// Who stops it is told, and by what it stays up.
-#[test]
-fn a_stop_of_what_is_upheld_says_that_it_comes_up_again() {
-    let mut stage = pair(Relation::Upholds);
-    both_up(&mut stage);
-    let request = stage.stop("named");
-    let text = "named will be started again: user upholds it, and is up".to_owned();
-    let warning = Notice::Warning { text };
-    assert!(stage.notices(request).contains(&warning));
-    // Not where its upholder goes as well.
-    let mut stage = pair(Relation::Upholds);
-    both_up(&mut stage);
-    let request = stage.ask(Verb::Stop, &["named", "user"]);
-    assert!(!stage.notices(request).contains(&warning));
 }
 
 /// One that has stood for a while comes up again as quickly as the first time.
@@ -868,35 +852,4 @@ fn parts_of_a_group_go_with_it() {
     stage.stop("named");
     stage.end(user, Ending::Code(0));
     assert_eq!(states(&stage), (State::Stopped, State::Stopped));
-}
-
-/// Who stops the last one that needs it is told.
-#[test]
-fn a_stop_says_who_is_unneeded_then() {
-    let unneeded = |unit: Unit| flagged(unit, |r| r.stop_when_unneeded = true);
-    let mut stage = Stage::new(vec![
-        naming(service("user"), Relation::Wants, "named"),
-        naming(unneeded(service("named")), Relation::Wants, "further"),
-        unneeded(service("further")),
-        naming(service("other"), Relation::Wants, "further"),
-    ]);
-    stage.start("user");
-    let user = stage.launch("user", Role::Start);
-    stage.launch("named", Role::Start);
-    stage.launch("further", Role::Start);
-    let told = |unit: &str| Notice::AlsoStops {
-        unit: name(unit),
-        cause: Cause::Unneeded,
-    };
-    let other = stage.bring_up("other");
-    let request = stage.stop("user");
-    assert!(stage.notices(request).contains(&told("named")));
-    assert!(!stage.notices(request).contains(&told("further")));
-    stage.end(user, GOOD);
-    assert_eq!(stage.state("named"), State::Stopping);
-    stage.end(stage.run("named", Role::Start), GOOD);
-    let request = stage.stop("other");
-    assert!(stage.notices(request).contains(&told("further")));
-    stage.end(other, GOOD);
-    assert_eq!(stage.state("further"), State::Stopping);
 }
