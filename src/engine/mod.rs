@@ -443,6 +443,7 @@ impl Engine {
         };
         self.timers.set(unit, at);
         if let Some(service) = self.service_mut(unit) {
+            service.armed_ms = at.map(|_| restart::ms(span));
             service.extended_ms = 0;
         }
     }

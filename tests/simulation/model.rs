@@ -519,7 +519,12 @@ impl Model {
 
     /// Only a unit that has conditions asks, and nobody who was stopped by hand does.
     fn examine(&self, turn: &Turn<'_>, unit: UnitId) -> Check {
+        let phase = turn.engine.facts(unit).map(|facts| facts.phase);
         let unit = turn.unit(unit)?;
+        // It may have been given up since, and have another definition.
+        if phase != Some(FactPhase::Examining) {
+            return Ok(());
+        }
         if unit.conditions.is_empty() {
             return fail(format!("{} asks and has no conditions", unit.name));
         }
