@@ -349,7 +349,7 @@ pub(crate) fn half_is_no_whole(
             && let Some(ended) = all.get(&monitor.unit)
             && !rests(facts.phase)
             && rests(ended.facts.phase)
-            && !saved.is_some_and(|saved| saved.facts.monitor.is_some())
+            && saved.is_none_or(|saved| saved.facts.monitor.is_none())
         {
             let by = &monitor.unit;
             return fail(format!("{by} is saved as ended, and {name} is not started"));
