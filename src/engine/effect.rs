@@ -51,6 +51,12 @@ pub enum Effect {
     /// Why a unit is on its way to another state, where others follow it before it gets there: `from` and `to` are the
     /// same. For the record.
     Explain(Box<Change>),
+    /// Something has happened to a unit, as the cause says, and what should follow from that is not done: for the log.
+    Withheld {
+        unit: UnitName,
+        cause: Cause,
+        why: Box<str>,
+    },
     /// Tell the client something on the way.
     Notify { request: RequestId, notice: Notice },
     /// The last word on a request.

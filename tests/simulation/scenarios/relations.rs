@@ -16,7 +16,7 @@ const BAD: Ending = Ending::Code(3);
 const GOOD: Ending = Ending::Code(0);
 
 /// The unit, with another name in one of its keys.
-fn naming(mut unit: Unit, relation: Relation, other: &str) -> Unit {
+pub(super) fn naming(mut unit: Unit, relation: Relation, other: &str) -> Unit {
     let other = name(other);
     let mut rare = unit.relations().clone();
     match relation {
