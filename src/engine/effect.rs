@@ -298,6 +298,10 @@ pub enum Refusal {
         start: String,
         stop: String,
     },
+    /// Of the wanted units so many contradict each other that no plan comes of it; the last contradiction.
+    Tangle {
+        last: Box<Refusal>,
+    },
     /// More units than [`super::UNITS_MAX`].
     TooMany,
     ShuttingDown,

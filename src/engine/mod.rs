@@ -17,6 +17,7 @@ mod atoms;
 mod because;
 mod carry;
 mod cell;
+mod clash;
 mod command;
 mod conclude;
 mod condition;

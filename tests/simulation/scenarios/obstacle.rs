@@ -145,3 +145,38 @@ fn what_is_upheld_waits_for_what_it_requires() {
     assert_eq!(stage.state("named"), State::Stopped);
     assert_eq!(stage.started(), ["user"]);
 }
+
+#[test]
+fn any_number_of_wanted_units_can_give_way() {
+    let names: Vec<String> = (0..300).map(|number| format!("extra-{number}")).collect();
+    let mut disk = vec![service("base")];
+    let wanting = |all, extra: &String| naming(all, Relation::Wants, extra);
+    disk.push(names.iter().fold(group("all"), wanting));
+    let extras = names.iter();
+    disk.extend(extras.map(|extra| naming(service(extra), Relation::Conflicts, "base")));
+    let mut stage = Stage::new(disk);
+    let request = stage.ask(Verb::Start, &["base", "all"]);
+    assert_eq!(warnings(&stage, request).len(), 300);
+    assert_eq!(stage.started(), ["base"]);
+}
+
+/// What gives way takes its own wishes along, and these push nobody else out.
+#[test]
+fn what_falls_with_another_is_no_obstacle() {
+    for wanted in [["first", "last"], ["last", "first"]] {
+        let all = naming(group("all"), Relation::Wants, wanted[0]);
+        let first = naming(service("first"), Relation::Wants, "friend");
+        let mut stage = Stage::new(vec![
+            naming(all, Relation::Wants, wanted[1]),
+            naming(first, Relation::Conflicts, "base"),
+            naming(service("last"), Relation::Conflicts, "friend"),
+            service("friend"),
+            service("base"),
+        ]);
+        let request = stage.ask(Verb::Start, &["base", "all"]);
+        let mut started = stage.started();
+        started.sort();
+        assert_eq!(started, ["base", "last"], "{wanted:?}");
+        assert!(!warnings(&stage, request).is_empty());
+    }
+}
