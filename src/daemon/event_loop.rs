@@ -391,6 +391,9 @@ impl Daemon {
                     .apply(&effect, engine, sources, &mut self.events);
             }
             Effect::Taken(_) | Effect::Explain(_) => {}
+            Effect::Withheld { unit, cause, why } => {
+                ::log::warn!("{unit}: {cause}; nothing follows from that: {why}");
+            }
             Effect::Renew { unit, request } => self.renew(unit, request),
             Effect::Publish(change) => {
                 let cause = self.cause_text(&change);

@@ -9,8 +9,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use crate::engine::Moment;
-use crate::engine::{Absent, Engine, Refusal, State, UnitId, unfit};
-use crate::unit::{self, Context, LoadError, Need, SearchPath, Unit, UnitName, glob};
+use crate::engine::{Absent, Engine, State, UnitId};
+use crate::unit::{self, Context, LoadError, SearchPath, Unit, UnitName, glob};
 use crate::wire::{ErrorKind, Progress, UnitResult, WireError};
 
 use super::answer;
@@ -299,47 +299,20 @@ impl<'a> Loader<'a> {
 
     /// Takes out what was found and requires what cannot be started: the engine would refuse all for it.
     fn part_with_hopeless(&self, found: &BTreeSet<UnitName>, loaded: &mut Loaded) {
-        let definitions = loaded.definitions.iter();
-        let new: BTreeMap<&UnitName, &Unit> = definitions.map(|unit| (&unit.name, unit)).collect();
-        let mut kept = Vec::new();
-        for name in std::mem::take(&mut loaded.targets) {
-            let hopeless = match found.contains(&name) {
-                true => self.obstacle(&name, &new, &loaded.absent),
-                false => None,
-            };
-            match hopeless {
-                Some(refusal) => loaded.failed.push(answer::hopeless(&name, &refusal)),
-                None => kept.push(name),
+        if found.is_empty() {
+            return;
+        }
+        let targets = std::mem::take(&mut loaded.targets);
+        let mut hopeless = self
+            .engine
+            .hopeless(&targets, &loaded.definitions, &loaded.absent);
+        hopeless.retain(|name, _| found.contains(name));
+        for name in targets {
+            match hopeless.get(&name) {
+                Some(refusal) => loaded.failed.push(answer::hopeless(&name, refusal)),
+                None => loaded.targets.push(name),
             }
         }
-        loaded.targets = kept;
-    }
-
-    /// What stands in the way of a start, here or anywhere down the chain of requirements.
-    fn obstacle(
-        &self,
-        target: &UnitName,
-        new: &BTreeMap<&UnitName, &Unit>,
-        absent: &[Absent],
-    ) -> Option<Refusal> {
-        let mut seen = BTreeSet::from([target]);
-        let mut todo = vec![(target, target)];
-        while let Some((name, needed_by)) = todo.pop() {
-            let missing = absent.iter().find(|absent| absent.name == *name);
-            let known = || self.engine.id(name).and_then(|id| self.engine.unit(id));
-            let unit = new.get(name).copied().or_else(known);
-            let Some(unit) = unit.filter(|_| missing.is_none()) else {
-                return Some(Refusal::missing(name, needed_by, missing));
-            };
-            if let Some(refusal) = unfit(unit) {
-                return Some(refusal);
-            }
-            let needed = unit.neighbours();
-            let needed = needed.filter(|(relation, _)| relation.need() == Some(Need::Must));
-            let further = needed.filter(|(_, next)| seen.insert(next));
-            todo.extend(further.map(|(_, next)| (next, &unit.name)));
-        }
-        None
     }
 
     /// The same for units that start with the daemon: one that cannot be read is logged and left out.

@@ -51,6 +51,12 @@ pub enum Effect {
     /// Why a unit is on its way to another state, where others follow it before it gets there: `from` and `to` are the
     /// same. For the record.
     Explain(Box<Change>),
+    /// Something has happened to a unit, as the cause says, and what should follow from that is not done: for the log.
+    Withheld {
+        unit: UnitName,
+        cause: Cause,
+        why: Box<str>,
+    },
     /// Tell the client something on the way.
     Notify { request: RequestId, notice: Notice },
     /// The last word on a request.
@@ -291,6 +297,10 @@ pub enum Refusal {
         unit: UnitName,
         start: String,
         stop: String,
+    },
+    /// Of the wanted units so many contradict each other that no plan comes of it; the last contradiction.
+    Tangle {
+        last: Box<Refusal>,
     },
     /// More units than [`super::UNITS_MAX`].
     TooMany,

@@ -599,6 +599,7 @@ impl Game<'_> {
             Effect::Renew { .. } => {}
             Effect::Taken(_)
             | Effect::Explain(_)
+            | Effect::Withheld { .. }
             | Effect::Publish(_)
             | Effect::Notify { .. }
             | Effect::Answer { .. }

@@ -492,7 +492,7 @@ impl Model {
             | Effect::Freeze { unit }
             | Effect::Thaw { unit }
             | Effect::Renew { unit, .. } => turn.unit(*unit).map(|_| ()),
-            Effect::Taken(_) | Effect::Explain(_) => Ok(()),
+            Effect::Taken(_) | Effect::Explain(_) | Effect::Withheld { .. } => Ok(()),
             Effect::Publish(change) => self.publish(turn, change),
             Effect::Notify { request, .. } => match self.requests.get(request) {
                 Some(Asked {

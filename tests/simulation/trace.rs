@@ -194,6 +194,7 @@ fn tell_effect(effect: &Effect, names: &Names<'_>) -> String {
             "publish #{} {}: {} -> {} ({:?}, because of {:?})",
             change.id, change.unit, change.from, change.to, change.cause, change.because
         ),
+        Effect::Withheld { unit, cause, why } => format!("withhold {unit} ({cause:?}): {why}"),
         Effect::Notify { request, notice } => format!("notify {request}: {notice:?}"),
         Effect::Answer { request, answer } => format!("answer {request}: {answer:?}"),
         Effect::Exit => "exit".to_owned(),
