@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use crate::engine::Moment;
 use crate::engine::{Absent, Engine, Refusal, State, UnitId, unfit};
 use crate::unit::{self, Context, LoadError, Need, SearchPath, Unit, UnitName, glob};
-use crate::wire::{ErrorKind, Progress, ResultKind, UnitResult, WireError};
+use crate::wire::{ErrorKind, Progress, UnitResult, WireError};
 
 use super::answer;
 use super::enabled::{Asked, Enabled};
@@ -414,29 +414,8 @@ impl<'a> Loader<'a> {
         loaded.definitions.push(unit);
     }
 
-    /// Reads what the loaded units, or their newer definitions, need or start, and nobody has loaded yet.
-    pub(super) fn complete(&self, loaded: &mut Loaded) {
-        let definitions = loaded.definitions.iter();
-        let newer: BTreeSet<&UnitName> = definitions.clone().map(|unit| &unit.name).collect();
-        let ids = self.engine.units();
-        let known = ids.filter_map(|id| self.engine.next_unit(id).or(self.engine.unit(id)));
-        let known = known.filter(|unit| !newer.contains(&unit.name));
-        let is_unknown = |name: &UnitName| self.engine.id(name).is_none();
-        let named = known.chain(definitions).flat_map(Unit::neighbours);
-        let needed = named.filter(|(relation, _)| relation.need().is_some());
-        let needed = needed.map(|(_, name)| name);
-        let unknown: BTreeSet<&UnitName> = needed.filter(|name| is_unknown(name)).collect();
-        let unknown = unknown.into_iter().cloned().collect();
-        let before = loaded.definitions.len();
-        self.follow(unknown, loaded, is_unknown);
-        let come = loaded.definitions.iter().skip(before);
-        let text = || "loaded: another unit names it".to_owned();
-        let come = come.map(|unit| answer::plain(&unit.name, ResultKind::Renewed, text()));
-        loaded.failed.extend(come);
-    }
-
     /// Reads what is needed, and what that needs, as far as it `counts`.
-    fn follow(
+    pub(super) fn follow(
         &self,
         mut needed: VecDeque<UnitName>,
         loaded: &mut Loaded,

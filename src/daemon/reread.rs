@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::engine::{Absent, Event, Refusal, RequestId, State, UnitId, unfit};
 use crate::unit::{Resources, SearchPath, Service, Unit, UnitName, differences};
 use crate::wire::{
-    ErrorKind, Final, Progress, ProgressKind, Reply, SavedDefinition, UnitResult, WireError,
-    encode_definitions,
+    ErrorKind, Final, Progress, ProgressKind, Reply, ResultKind, SavedDefinition, UnitResult,
+    WireError, encode_definitions,
 };
 
 use super::answer;
@@ -81,6 +81,29 @@ impl Loaded {
             });
         }
         notices
+    }
+}
+
+impl Loader<'_> {
+    /// Reads what the loaded units, or their newer definitions, need or start, and nobody has loaded yet.
+    fn complete(&self, loaded: &mut Loaded) {
+        let definitions = loaded.definitions.iter();
+        let newer: BTreeSet<&UnitName> = definitions.clone().map(|unit| &unit.name).collect();
+        let ids = self.engine.units();
+        let known = ids.filter_map(|id| self.engine.next_unit(id).or(self.engine.unit(id)));
+        let known = known.filter(|unit| !newer.contains(&unit.name));
+        let is_unknown = |name: &UnitName| self.engine.id(name).is_none();
+        let named = known.chain(definitions).flat_map(Unit::neighbours);
+        let needed = named.filter(|(relation, _)| relation.need().is_some());
+        let needed = needed.map(|(_, name)| name);
+        let unknown: BTreeSet<&UnitName> = needed.filter(|name| is_unknown(name)).collect();
+        let unknown = unknown.into_iter().cloned().collect();
+        let before = loaded.definitions.len();
+        self.follow(unknown, loaded, is_unknown);
+        let come = loaded.definitions.iter().skip(before);
+        let text = || "loaded: another unit names it".to_owned();
+        let come = come.map(|unit| answer::plain(&unit.name, ResultKind::Renewed, text()));
+        loaded.failed.extend(come);
     }
 }
 
@@ -180,40 +203,8 @@ impl Daemon {
         self.forget(orphans);
     }
 
-    /// Takes out the units that run and whose changed file this machine cannot honour: they run on as they were.
-    pub(super) fn without_unfit(&self, mut loaded: Loaded) -> Loaded {
-        let ground = self.processes.machine.ground();
-        let mut unfit = Vec::new();
-        for unit in &loaded.definitions {
-            let service = unit.service.as_deref();
-            let wanted = service.and_then(|service| Some((service, service.resources.as_deref()?)));
-            let (Some((service, wanted)), Some(before)) = (wanted, self.up(&unit.name)) else {
-                continue;
-            };
-            let mut refused = ground.refusals(wanted).into_iter();
-            let refused = refused.find(|one| !service.ignore_unsupported.contains(&one.key));
-            // What it was started with is not looked at again.
-            let Some(refused) = refused.filter(|_| before.hash != unit.hash) else {
-                continue;
-            };
-            let key = refused.key;
-            let text = format!("{key}: {}; it goes on as it was", refused.reason);
-            let hint = format!(
-                "{key}= in {}; with IgnoreUnsupported = [\"{key}\"] it goes without",
-                unit.path.display()
-            );
-            let error = answer::error(ErrorKind::Failed, text, Some(hint));
-            unfit.push(answer::spoiled(&unit.name, error));
-        }
-        let is_unfit = |name: &UnitName| unfit.iter().any(|one| one.unit == name.as_str());
-        loaded.targets.retain(|name| !is_unfit(name));
-        loaded.definitions.retain(|unit| !is_unfit(&unit.name));
-        loaded.failed.extend(unfit);
-        loaded
-    }
-
     /// The definition in force of a unit that is not down.
-    fn up(&self, name: &UnitName) -> Option<&Unit> {
+    pub(super) fn up(&self, name: &UnitName) -> Option<&Unit> {
         let id = self.engine.id(name)?;
         let has_processes = self.processes.holds.contains_key(&id);
         self.engine.unit(id).filter(|_| has_processes)

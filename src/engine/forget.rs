@@ -23,7 +23,12 @@ impl Engine {
         for unit in &gone {
             // Whoever comes after it, or needs it, looks again.
             self.work.extend(self.graph.neighbours(*unit));
-            for timers in [&mut self.timers, &mut self.watchdogs, &mut self.runtimes] {
+            for timers in [
+                &mut self.timers,
+                &mut self.watchdogs,
+                &mut self.runtimes,
+                &mut self.upholds,
+            ] {
                 timers.set(*unit, None);
             }
             if let Some(service) = self.services.remove(unit) {
@@ -32,6 +37,7 @@ impl Engine {
         }
         self.work.retain(|unit| !gone.contains(unit));
         self.changed.retain(|unit| !gone.contains(unit));
+        self.held_back.retain(|unit| !gone.contains(unit));
         // What was left alive on purpose is nobody's.
         self.runs.retain(|_, owner| !gone.contains(owner));
         self.rebuild_graph();

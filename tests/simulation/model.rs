@@ -175,6 +175,11 @@ impl Model {
         ties::pulled_in(&self.newest, names)
     }
 
+    /// Whether one that is needed names, in the end, the one that needs it.
+    pub(crate) fn needs_back(&self, needed: &UnitName, by: &UnitName) -> bool {
+        ties::named_in_the_end(&self.newest, needed).contains(by)
+    }
+
     /// Definitions have changed: who hangs on whom.
     fn learn_ties(&mut self, facts: &BTreeMap<UnitName, Facts>) {
         self.ties.learn(&self.newest, facts);
@@ -514,7 +519,12 @@ impl Model {
 
     /// Only a unit that has conditions asks, and nobody who was stopped by hand does.
     fn examine(&self, turn: &Turn<'_>, unit: UnitId) -> Check {
+        let phase = turn.engine.facts(unit).map(|facts| facts.phase);
         let unit = turn.unit(unit)?;
+        // It may have been given up since, and have another definition.
+        if phase != Some(FactPhase::Examining) {
+            return Ok(());
+        }
         if unit.conditions.is_empty() {
             return fail(format!("{} asks and has no conditions", unit.name));
         }
