@@ -54,6 +54,8 @@ pub(super) struct Loaded {
     pub(super) absent: Vec<Absent>,
     /// For the client: what changed in the files.
     pub(super) notices: Vec<Progress>,
+    /// Of how many changed units nothing is told.
+    pub(super) untold: usize,
     /// Answers of the shell's own: of what was found and cannot be started, above all. The engine never hears of it.
     pub(super) failed: Vec<UnitResult>,
     /// What is to be said besides if all of it is refused.
@@ -242,7 +244,8 @@ impl<'a> Loader<'a> {
         }
     }
 
-    /// Reads the file of a loaded unit again; nothing if it is as it was read. What is wrong comes as the whole report.
+    /// Reads the file of a loaded unit again; nothing if it is as it was read, and enabled units ask of it what they
+    /// did. What is wrong comes as the whole report.
     pub(super) fn read_again(&self, loaded: &Unit) -> Result<Option<Unit>, String> {
         let name = &loaded.name;
         let path = match self.place(name) {
@@ -250,10 +253,27 @@ impl<'a> Loader<'a> {
             Place::Nowhere => return Ok(None),
         };
         let is_same = |hash| hash == loaded.hash && path == loaded.path;
-        if unit::hash_on_disk(&path, name).is_ok_and(is_same) {
+        if !unit::hash_on_disk(&path, name).is_ok_and(is_same) {
+            return self.read(name, &path).map(Some);
+        }
+        // Some of it may be what an enabled unit has asked for that is enabled no more.
+        let names_some = !loaded.wants.is_empty() || !loaded.requires.is_empty();
+        if !names_some && !self.asked.contains_key(name) {
             return Ok(None);
         }
-        self.read(name, &path).map(Some)
+        let unit = self.read(name, &path)?;
+        let is_same = unit.wants == loaded.wants && unit.requires == loaded.requires;
+        Ok(Some(unit).filter(|_| !is_same))
+    }
+
+    /// The units that enabled ones have this one want, and require.
+    pub(super) fn asked_of(&self, name: &UnitName) -> (Vec<UnitName>, Vec<UnitName>) {
+        let (mut wants, mut requires) = (Vec::new(), Vec::new());
+        if let Some(asked) = self.asked.get(name) {
+            self.add(&mut wants, &asked.wants);
+            self.add(&mut requires, &asked.requires);
+        }
+        (wants, requires)
     }
 
     /// Reads a file and adds what the enabled units ask of it with `WantedBy=` and `RequiredBy=`.
@@ -292,7 +312,7 @@ impl<'a> Loader<'a> {
                 }
             }
         }
-        self.follow(needed, &mut loaded);
+        self.follow(needed, &mut loaded, |name| self.is_down(name));
         self.part_with_hopeless(&found, &mut loaded);
         Ok(loaded)
     }
@@ -330,7 +350,13 @@ impl<'a> Loader<'a> {
                 }
             }
         }
-        self.follow(needed, &mut loaded);
+        self.follow(needed, &mut loaded, |name| self.is_down(name));
+        let found = loaded.targets.iter().cloned().collect();
+        self.part_with_hopeless(&found, &mut loaded);
+        for hopeless in loaded.failed.drain(..) {
+            let UnitResult { unit, text, .. } = hopeless;
+            ::log::error!("enabled unit {unit} does not start: {text}");
+        }
         loaded
     }
 
@@ -356,17 +382,22 @@ impl<'a> Loader<'a> {
             .id(&unit.name)
             .and_then(|id| self.engine.unit(id));
         if let Some(before) = before.filter(|before| before.hash != unit.hash) {
-            loaded.notices.extend(changes(before, &unit));
+            loaded.tell(|| changes(before, &unit));
         }
         loaded.definitions.push(unit);
     }
 
-    /// Reads what is needed, and what that needs, as far as it is down or unknown.
-    fn follow(&self, mut needed: VecDeque<UnitName>, loaded: &mut Loaded) {
+    /// Reads what is needed, and what that needs, as far as it `counts`.
+    pub(super) fn follow(
+        &self,
+        mut needed: VecDeque<UnitName>,
+        loaded: &mut Loaded,
+        counts: impl Fn(&UnitName) -> bool,
+    ) {
         let definitions = loaded.definitions.iter();
         let mut seen: BTreeSet<UnitName> = definitions.map(|unit| unit.name.clone()).collect();
         while let Some(name) = needed.pop_front() {
-            if !seen.insert(name.clone()) || !self.is_down(&name) {
+            if !seen.insert(name.clone()) || !counts(&name) {
                 continue;
             }
             match self.read_needed(&name) {

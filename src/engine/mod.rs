@@ -255,7 +255,7 @@ impl Engine {
             Event::Thawed { unit } => self.on_thawed(unit),
             Event::ThawFailed { unit, reason } => self.on_thaw_failed(unit, &reason),
             Event::Restored { unit, next, facts } => return self.on_restored((unit, next), &facts),
-            Event::Forgotten { unit } => self.on_forgotten(unit),
+            Event::Forgotten { units } => self.on_forgotten(&units),
             Event::Tick => self.on_tick(),
         }
         // What comes of it from here on follows from what it has marked.

@@ -226,12 +226,13 @@ impl Game<'_> {
             return Ok(());
         }
         let unit = entropy.pick(&units);
-        self.feed(entropy, Event::Forgotten { unit }).map(|_| ())
+        self.feed(entropy, Event::Forgotten { units: vec![unit] })
+            .map(|_| ())
     }
 
     /// The engine has forgotten a unit: so does everybody.
     fn drop_forgotten(&mut self, event: &Event) -> Check {
-        let Event::Forgotten { unit } = event else {
+        let Event::Forgotten { units } = event else {
             return Ok(());
         };
         let gone = |name: &UnitName| self.engine.id(name).is_none();
@@ -245,7 +246,7 @@ impl Game<'_> {
             let facts = self.facts.remove(&name);
             if !facts.is_some_and(|facts| sweep::rests(facts.phase)) {
                 return fail(format!(
-                    "unit {unit}, {name}, is forgotten and does not rest"
+                    "units {units:?}, {name}, are forgotten, and one does not rest"
                 ));
             }
             self.saved.remove(&name);

@@ -119,7 +119,10 @@ fn tell_event(event: &Event, names: &Names<'_>) -> String {
             question,
             truths,
         } => format!("{}, question {question}: {truths:?}", told(*unit, names)),
-        Event::Forgotten { unit } => format!("Forgotten is {}", told(*unit, names)),
+        Event::Forgotten { units } => {
+            let gone: Vec<String> = units.iter().map(|unit| told(*unit, names)).collect();
+            format!("Forgotten is {}", gone.join(", "))
+        }
         Event::GroupEmpty { unit } => format!("GroupEmpty of {}", told(*unit, names)),
         Event::OomKilled { unit } => format!("OomKilled in {}", told(*unit, names)),
         Event::Limited { unit, .. } => format!("Limited is {}", told(*unit, names)),

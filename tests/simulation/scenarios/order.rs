@@ -399,14 +399,14 @@ fn a_unit_is_forgotten_once_it_rests() {
     let mut stage = Stage::new(vec![service("a"), follower]);
     let main = stage.bring_up("a");
     let unit = stage.engine.id(&name("a")).unwrap();
-    stage.feed(Event::Forgotten { unit });
+    stage.feed(Event::Forgotten { units: vec![unit] });
     assert_eq!(stage.state("a"), State::Running, "it runs");
     let stop = stage.stop("a");
-    stage.feed(Event::Forgotten { unit });
+    stage.feed(Event::Forgotten { units: vec![unit] });
     assert!(stage.engine.id(&name("a")).is_some(), "it is on its way");
     stage.end(main, Ending::Code(0));
     assert_eq!(stage.outcome(stop, "a"), Some(Outcome::Stopped));
-    stage.feed(Event::Forgotten { unit });
+    stage.feed(Event::Forgotten { units: vec![unit] });
     assert_eq!(stage.engine.id(&name("a")), None);
     // Its name may be given again, and its order is its definition's.
     stage.start("b");
