@@ -255,8 +255,6 @@ impl Engine {
             Event::Forgotten { unit } => self.on_forgotten(unit),
             Event::Tick => self.on_tick(),
         }
-        // What comes of it from here on follows from what it has marked.
-        self.wish = None;
         self.settle();
         self.finish_shutdown();
         self.hand_over();
