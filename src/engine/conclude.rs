@@ -145,6 +145,18 @@ impl Engine {
     }
 }
 
+impl Phase {
+    /// How the run ends, as far as that is known.
+    pub(super) fn end(&self) -> Option<&End> {
+        match self {
+            Self::StopCommand { end, .. }
+            | Self::Killing { end, .. }
+            | Self::StopPost { end, .. } => Some(end),
+            _ => None,
+        }
+    }
+}
+
 fn words_of(end: &End) -> String {
     match &end.why {
         Why::Failed(failure) => failure.to_string(),

@@ -69,10 +69,13 @@ impl Engine {
             _ if kind.rests() => Some(Loss::Final),
             _ if kind == FactPhase::Backoff => Some(Loss::Passing),
             Goal::Up if kind.ends() => {
-                let returns = service
-                    .definition()
-                    .is_some_and(|definition| restart::may_follow(&definition.restart));
-                Some(if returns { Loss::Passing } else { Loss::Final })
+                let policy = &service.definition()?.restart;
+                let end = service.phase.end();
+                match end.is_some_and(|end| restart::is_wanted(policy, &end.why, end.main)) {
+                    true => Some(Loss::Passing),
+                    // One that might come up again, if it ended otherwise than it has so far, is judged at its end.
+                    false => (!restart::may_follow(policy)).then_some(Loss::Final),
+                }
             }
             Goal::Cycle if service.is_stopping() => Some(Loss::Passing),
             Goal::Down if service.is_stopping() => Some(Loss::Final),
