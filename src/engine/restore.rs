@@ -53,7 +53,12 @@ impl Engine {
     #[must_use]
     pub fn facts(&self, id: UnitId) -> Option<Facts> {
         let service = self.service(id)?;
-        let end = service.phase.end();
+        let end = match &service.phase {
+            Phase::StopCommand { end, .. }
+            | Phase::Killing { end, .. }
+            | Phase::StopPost { end, .. } => Some(end),
+            _ => None,
+        };
         let lost = match &service.phase {
             Phase::StartPost { lost, .. } => *lost,
             _ => None,
