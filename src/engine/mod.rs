@@ -258,8 +258,6 @@ impl Engine {
             Event::Forgotten { units } => self.on_forgotten(&units),
             Event::Tick => self.on_tick(),
         }
-        // What comes of it from here on follows from what it has marked.
-        self.wish = None;
         self.settle();
         self.finish_shutdown();
         self.hand_over();

@@ -9,9 +9,10 @@ use diakonos::engine::{
     Asker, Cause, Change, ChangeId, Effect, Ending, Event, Failure, Moment, NoMain, Role, RunId,
     Scope, State, Taken, Verb, Word,
 };
-use diakonos::unit::UnitName;
+use diakonos::unit::{Unit, UnitName};
 
 use crate::model::{Check, RunRecord, Turn, fail};
+use crate::ties;
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -19,6 +20,8 @@ pub(crate) struct Chains {
     entries: BTreeMap<ChangeId, Entry>,
     /// What has happened to each unit since it was last to start.
     lives: BTreeMap<UnitName, Life>,
+    /// What had happened to it before: a daemon that dies may not have written down that another life began.
+    past: BTreeMap<UnitName, Life>,
     /// Which way each unit was last sent by those who named it, and the first wish that did.
     ways: BTreeMap<UnitName, (Way, ChangeId)>,
 }
@@ -76,13 +79,29 @@ impl Chains {
     /// What was not written down has not been wished.
     pub(crate) fn daemon_died(&mut self) {
         self.ways.clear();
+        for (name, past) in std::mem::take(&mut self.past) {
+            let life = self.lives.entry(name).or_default();
+            life.seen.extend(past.seen);
+            life.ticked = life.ticked.max(past.ticked);
+        }
     }
 
-    pub(crate) fn turn(&mut self, turn: &Turn<'_>, runs: &BTreeMap<RunId, RunRecord>) -> Check {
+    pub(crate) fn turn(
+        &mut self,
+        turn: &Turn<'_>,
+        runs: &BTreeMap<RunId, RunRecord>,
+        units: &BTreeMap<UnitName, Unit>,
+    ) -> Check {
         self.see(turn, runs);
         for effect in turn.batch {
             match effect {
-                Effect::Taken(taken) => self.taken(turn, taken)?,
+                Effect::Taken(taken) => {
+                    let meant = match taken.by {
+                        Asker::Client { .. } => ties::askable(units, &taken.targets, taken.verb),
+                        _ => taken.targets.clone(),
+                    };
+                    self.taken(turn, taken, &meant)?;
+                }
                 Effect::Publish(change) => self.changed(change)?,
                 Effect::Explain(change) => self.changed(change)?,
                 _ => {}
@@ -136,7 +155,8 @@ impl Chains {
         }
     }
 
-    fn taken(&mut self, turn: &Turn<'_>, taken: &Taken) -> Check {
+    /// `meant`: the named ones of which that may be asked.
+    fn taken(&mut self, turn: &Turn<'_>, taken: &Taken, meant: &[UnitName]) -> Check {
         let is_repeated = matches!(
             turn.event,
             Event::Request {
@@ -151,7 +171,7 @@ impl Chains {
             Verb::Stop => Some(Way::Down),
             _ => None,
         };
-        for name in taken.targets.iter().filter(|_| way.is_some()) {
+        for name in meant.iter().filter(|_| way.is_some()) {
             let known = self.ways.get(name).map(|(way, _)| *way);
             if taken.verb == Verb::Restart(Scope::Running) {
                 // Who is down stays down, and who is up comes up again.
@@ -180,7 +200,9 @@ impl Chains {
 
     fn changed(&mut self, change: &Change) -> Check {
         if change.to == State::Waiting && change.from != State::Waiting {
-            self.lives.insert(change.unit.clone(), Life::default());
+            let past = self.lives.insert(change.unit.clone(), Life::default());
+            self.past
+                .insert(change.unit.clone(), past.unwrap_or_default());
         }
         let entry = Entry::Change {
             unit: change.unit.clone(),

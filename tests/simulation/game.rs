@@ -684,7 +684,10 @@ impl Game<'_> {
             absent,
         };
         let daemon = self.feed(entropy, event)?;
-        let lost = |name: &&UnitName| !self.facts.get(*name).is_some_and(is_up);
+        // What has just been read may tie it to others.
+        let lost = |name: &&UnitName| {
+            !self.facts.get(*name).is_some_and(is_up) && !self.model.is_moved(name)
+        };
         match stays.iter().find(lost).filter(|_| daemon == Daemon::Lives) {
             Some(name) => fail(format!(
                 "{name} is stopped by a wish that was fulfilled before"
@@ -725,7 +728,10 @@ impl Game<'_> {
                 continue;
             }
             let saved = self.saved.get(&record.unit);
-            let known = saved.is_some_and(|one| one.runs().any(|fact| fact.run == *run));
+            let known = saved.is_some_and(|one| {
+                one.runs().any(|fact| fact.run == *run)
+                    || self.model.may_give_up(record, one.facts.phase)
+            });
             if !known {
                 return fail(format!(
                     "run {run} of {} lives and stands in no facts",

@@ -216,3 +216,31 @@ fn a_successor_asks_again() {
     stage.launch("a", Role::Start);
     assert_eq!(stage.state("a"), State::Running);
 }
+
+/// The answer that was asked for says nothing of the conditions of a newer definition.
+#[test]
+fn conditions_that_change_under_the_question_are_asked_anew() {
+    let asked = || conditional("a", Demand::Condition);
+    let mut stage = Stage::new(vec![asked()]);
+    let request = stage.start("a");
+    stage.rewrite(edged(asked(), |unit| {
+        unit.conditions[0].test = Test::PathExists("/other".into());
+    }));
+    stage.ask(Verb::Renew, &["a"]);
+    assert_eq!(stage.questions(), 2);
+    stage.examined(&[Truth::True]);
+    assert_eq!(stage.state("a"), State::Starting);
+    assert!(!stage.has_run("a", Role::Start), "that was the old one's");
+    stage.examined(&[Truth::True]);
+    stage.launch("a", Role::Start);
+    assert_eq!(stage.outcome(request, "a"), Some(Outcome::Started));
+
+    let mut stage = Stage::new(vec![asked()]);
+    let request = stage.start("a");
+    stage.rewrite(service("a"));
+    stage.ask(Verb::Renew, &["a"]);
+    stage.launch("a", Role::Start);
+    assert_eq!(stage.outcome(request, "a"), Some(Outcome::Started));
+    stage.examined(&[Truth::Untrue]);
+    assert_eq!(stage.state("a"), State::Running);
+}

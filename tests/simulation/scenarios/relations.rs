@@ -291,6 +291,48 @@ fn a_bond_that_ends_well_leaves_its_user_stopped() {
     assert_eq!(states(&stage), (State::Stopped, State::Completed));
 }
 
+/// Each needs the other, and one of them ends well in no time: taken through a restart, they would never rest.
+#[test]
+fn a_ring_of_bonds_comes_to_rest() {
+    let named = with(restarting(service("named")), |s| s.kind = Kind::Oneshot);
+    let named = naming(
+        naming(named, Relation::Requires, "user"),
+        Relation::After,
+        "user",
+    );
+    let user = naming(service("user"), Relation::BindsTo, "named");
+    let mut stage = Stage::new(vec![named, user]);
+    stage.start("named");
+    let user = stage.launch("user", Role::Start);
+    stage.succeed("named", Role::Start);
+    assert_eq!(states(&stage), (State::Stopping, State::Completed));
+    stage.end(user, Ending::Code(0));
+    assert_eq!(states(&stage), (State::Stopped, State::Completed));
+}
+
+/// A bond that a newer file brings: that it is not kept follows from the wish that has brought it.
+#[test]
+fn a_bond_that_is_new_follows_from_the_wish_that_brought_it() {
+    let mut stage = Stage::new(vec![service("named"), service("user")]);
+    stage.bring_up("user");
+    stage.ask(Verb::Restart(Scope::Running), &["named"]);
+    stage.rewrite(naming(service("user"), Relation::BindsTo, "named"));
+    stage.fresh();
+    stage.ask(Verb::Renew, &["user"]);
+    let effects = stage.fresh();
+    let wish = effects.iter().find_map(|effect| match effect {
+        Effect::Taken(taken) => Some(taken.id),
+        _ => None,
+    });
+    let because = effects.iter().find_map(|effect| match effect {
+        Effect::Publish(change) if change.unit == name("user") => Some(change.because),
+        _ => None,
+    });
+    assert!(wish.is_some());
+    assert_eq!(because, Some(wish));
+    assert_eq!(stage.state("user"), State::Stopping);
+}
+
 #[test]
 fn a_oneshot_that_is_over_is_nothing_to_be_bound_to() {
     let oneshot = |remains: bool| {
