@@ -13,7 +13,7 @@ use crate::units::{exec, name, service};
 const RESTART: Verb = Verb::Restart(Scope::All);
 
 fn reloading() -> Unit {
-    with(service("web"), |s| s.reload = vec![exec("reload")])
+    with(service("web"), |s| s.reload = vec![exec("reload")].into())
 }
 
 fn needs(unit: Unit, other: &str) -> Unit {
