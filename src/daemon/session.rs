@@ -26,11 +26,9 @@ use super::turned_away::{busy, not_allowed, not_understood, other_version};
 
 /// Connections at a time; one more is told so and closed.
 const CLIENTS_MAX: usize = 256;
-/// Bytes that may wait for a client that does not read; the next request after that costs the connection. So a client
-/// holds at most this and one answer.
+/// Bytes that may wait for a client that does not read; the next request after that costs the connection.
 const OUTPUT_MAX: usize = 1 << 20;
-/// Bytes of all answers that wait for clients which have more than [`OUTPUT_MAX`] to read: several times what there is to
-/// say of the most units that a daemon holds.
+/// Bytes that may wait beyond [`OUTPUT_MAX`], for all clients together: several times what all units have to say.
 const ANSWERS_MAX: usize = 64 << 20;
 /// Bytes that may wait before progress is left out: thousands of units may tell of theirs in one turn of the loop, in
 /// which no client can read.
@@ -293,9 +291,8 @@ impl Sessions {
     /// How many bytes may wait for this client: what the others have not read counts against all of them.
     fn left_for_long_answers(&self, id: SessionId) -> usize {
         let others = self.map.iter().filter(|(other, _)| **other != id);
-        let waiting = others.map(|(_, other)| other.waiting());
-        let long = waiting.filter(|waiting| *waiting > OUTPUT_MAX);
-        ANSWERS_MAX.saturating_sub(long.sum()).max(OUTPUT_MAX)
+        let beyond = others.map(|(_, other)| other.waiting().saturating_sub(OUTPUT_MAX));
+        ANSWERS_MAX.saturating_sub(beyond.sum()).max(OUTPUT_MAX)
     }
 
     /// Writes what waits, as far as the clients take it.
