@@ -121,9 +121,13 @@ impl<'a> Loader<'a> {
     ) -> Result<Meant, WireError> {
         let found: BTreeSet<&String> = found.iter().collect();
         let (mut seen, mut exact) = (BTreeSet::new(), BTreeSet::new());
-        let mut targets = Vec::new();
+        let (mut targets, mut patterns) = (Vec::new(), BTreeSet::new());
         for name in names {
             let meant = if glob::is_pattern(name) {
+                // Each lists all folders anew.
+                if !patterns.insert(name) {
+                    continue;
+                }
                 self.matching(name, among)?
             } else if found.contains(name) {
                 vec![parsed(name, among)?]

@@ -241,12 +241,12 @@ fn describe(unit: &Unit) -> String {
         text.push_str(", pid file");
     }
     for (word, list) in [
-        ("pre", &service.start_pre),
-        ("start", &service.start),
-        ("post", &service.start_post),
-        ("reload", &service.reload),
-        ("stop", &service.stop),
-        ("stop post", &service.stop_post),
+        ("pre", &service.start_pre[..]),
+        ("start", &service.start[..]),
+        ("post", &service.start_post[..]),
+        ("reload", &service.reload[..]),
+        ("stop", &service.stop[..]),
+        ("stop post", &service.stop_post[..]),
     ] {
         let forgiven = list.iter().filter(|exec| exec.ignore_failure).count();
         if !list.is_empty() && (word != "start" || list.len() > 1 || forgiven > 0) {

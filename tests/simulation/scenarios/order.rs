@@ -370,7 +370,7 @@ fn a_second_shutdown_kills() {
 #[test]
 fn a_stop_that_waits_for_its_turn_ends_the_reloading() {
     let database = with(service("database"), |s| {
-        s.reload = vec![exec("/one"), exec("/two")];
+        s.reload = vec![exec("/one"), exec("/two")].into();
     });
     let mut stage = Stage::new(vec![needs(service("web"), "database"), database]);
     stage.start("web");

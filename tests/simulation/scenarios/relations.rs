@@ -280,7 +280,7 @@ fn a_bond_that_gives_up_fails_who_waits_for_it() {
 #[test]
 fn a_bond_that_ends_well_leaves_its_user_stopped() {
     let named = with(restarting(service("named")), |s| {
-        s.stop_post = vec![crate::units::exec("/bin/step")];
+        s.stop_post = vec![crate::units::exec("/bin/step")].into();
     });
     let mut stage = pair_of(Relation::BindsTo, named);
     let (user, named) = both_up(&mut stage);
@@ -634,7 +634,7 @@ fn a_failure_starts_its_handler() {
 #[test]
 fn a_handler_that_is_just_ending_is_started_for_the_next_failure() {
     let handler = with(service("named"), |s| {
-        s.stop_post = vec![crate::units::exec("/bin/step")];
+        s.stop_post = vec![crate::units::exec("/bin/step")].into();
     });
     let mut stage = Stage::new(vec![
         naming(service("user"), Relation::OnFailure, "named"),
@@ -770,7 +770,7 @@ fn handlers_in_a_ring_come_to_rest() {
 fn a_successor_knows_whose_failure_it_was() {
     let user = naming(service("user"), Relation::OnFailure, "named");
     let named = with(service("named"), |s| {
-        s.start_pre = vec![crate::units::exec("/bin/step")]
+        s.start_pre = vec![crate::units::exec("/bin/step")].into()
     });
     let mut stage = Stage::new(vec![user, named]);
     let run = stage.bring_up("user");
