@@ -65,6 +65,16 @@ pub(super) struct Failure {
     pub(super) exit: Exit,
     pub(super) message: String,
     pub(super) hint: Option<String>,
+    pub(super) source: Source,
+}
+
+/// Who says so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Source {
+    /// This program.
+    Ourselves,
+    /// The daemon refused what it was asked for, and has done nothing of it.
+    Daemon,
 }
 
 impl Failure {
@@ -73,6 +83,7 @@ impl Failure {
             exit,
             message: message.into(),
             hint: None,
+            source: Source::Ourselves,
         }
     }
 
@@ -104,6 +115,7 @@ impl From<WireError> for Failure {
             exit,
             message: error.message,
             hint: error.hint,
+            source: Source::Daemon,
         }
     }
 }

@@ -1,12 +1,12 @@
 //! `run`: services that only a command line has described.
 
 use std::fs;
-use std::process::Output;
+use std::process::{Command, Output};
 
 use diakonos::sys::process::PidFd;
 use diakonos::wire::ResultKind;
 
-use crate::harness::{Bench, Deadline};
+use crate::harness::{Bench, Deadline, PROGRAM};
 
 fn stdout(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
@@ -157,4 +157,39 @@ fn what_makes_no_service_leaves_nothing() {
     let left = fs::read_dir(bench.home().join("transient"));
     assert_eq!(left.map_or(0, Iterator::count), 0);
     bench.run(&["kill"]);
+}
+
+/// That nobody could be told of its start takes nothing from a service.
+#[test]
+fn a_service_keeps_its_definition_where_the_answer_gets_lost() {
+    let bench = Bench::new();
+    let _daemon = bench.daemon();
+    let ear = ear(&bench);
+    let script = "echo up > $EAR; exec sleep 1000";
+    let mut lines = bench.ear();
+    let full = || {
+        fs::OpenOptions::new()
+            .write(true)
+            .open("/dev/full")
+            .unwrap()
+    };
+    for (name, options) in [("plain", &[][..]), ("watched", &["--wait"][..])] {
+        let before = [&["--name", name], options].concat();
+        let script = if name == "watched" {
+            "echo up > $EAR; echo out; exec sleep 1000"
+        } else {
+            script
+        };
+        let mut program = Command::new(PROGRAM);
+        let program = bench.environment(&mut program);
+        let program = program.args(words(&ear, &before, script)).stdout(full());
+        let done = program.output().unwrap();
+        assert_eq!(done.status.code(), Some(1), "{}", stderr(&done));
+        assert!(stderr(&done).contains("No space left"), "{}", stderr(&done));
+        assert_eq!(lines.next().unwrap(), "up");
+        let status = bench.status(name);
+        assert_eq!(status.state, "running");
+        assert!(fs::exists(&status.file).unwrap(), "{}", status.file);
+        bench.stop(name).is(ResultKind::Stopped);
+    }
 }

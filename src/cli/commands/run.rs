@@ -13,7 +13,7 @@ use super::up;
 use super::verbs::{DETACHED, FAILED, NO_DAEMON, report};
 use crate::cli::args::Given;
 use crate::cli::client::{Client, other_answer};
-use crate::cli::exit::{Exit, Failure};
+use crate::cli::exit::{Exit, Failure, Source};
 use crate::cli::place::Place;
 use crate::cli::table::{Choice, Count, Group, Row};
 use crate::cli::text::clean;
@@ -117,9 +117,10 @@ fn run(given: &Given) -> Result<Exit, Failure> {
         start(given, &place, &mut client, &name)
     };
     if let Err(failure) = &begun
+        && failure.source == Source::Daemon
         && matches!(failure.exit, Exit::Failed | Exit::Usage | Exit::NoSuchUnit)
     {
-        // It was refused: there is nothing to be known of it.
+        // It was refused: there is nothing to be known of it. Where only our own words did not get out, it runs.
         let _ = fs::remove_file(path);
     } else if given.flag("--wait") && matches!(begun, Ok(Exit::Code(0))) {
         let names = vec![name.to_string()];
