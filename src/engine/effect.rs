@@ -117,7 +117,7 @@ pub enum Target {
     Group,
 }
 
-/// A wish that was found sound; what is refused has no part in any story.
+/// A wish, taken up or refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Taken {
     /// Counted together with the changes, so that these can name it.
@@ -126,7 +126,11 @@ pub struct Taken {
     pub request: RequestId,
     pub verb: Verb,
     pub by: Asker,
+    /// Its client asks again, since it has lost the answer.
+    pub is_repeated: bool,
     pub targets: Vec<UnitName>,
+    /// Why nothing comes of it: no story goes back to it.
+    pub refused: Option<Refusal>,
 }
 
 /// One step of a unit's story.

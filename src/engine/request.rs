@@ -59,7 +59,10 @@ impl Engine {
         }
         match self.take_up(wish, definitions, absent) {
             Ok(()) => {}
-            Err(refusal) => self.answer(wish.request, Answer::Refused(refusal)),
+            Err(refusal) => {
+                self.note_refused(wish, &refusal);
+                self.answer(wish.request, Answer::Refused(refusal));
+            }
         }
     }
 

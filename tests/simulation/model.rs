@@ -906,12 +906,13 @@ impl Model {
     }
 }
 
-/// A refused request changes nothing.
+/// A refused request changes nothing; it is written down.
 fn refusals_do_nothing(turn: &Turn<'_>) -> Check {
     let Event::Request { request, .. } = turn.event else {
         return Ok(());
     };
-    if turn.refuses(*request) && turn.batch.len() > 1 {
+    let is_word = |effect: &Effect| matches!(effect, Effect::Taken(_) | Effect::Answer { .. });
+    if turn.refuses(*request) && !turn.batch.iter().all(is_word) {
         return fail(format!(
             "request {request} is refused, and something is done: {:?}",
             turn.batch
