@@ -71,12 +71,8 @@ fn run(given: &Given) -> Result<Exit, Failure> {
         asked.argument(argument)?;
     }
     if asked.files.is_empty() && asked.left_out.is_empty() {
-        let folders = asked.path.directories.iter();
-        let folders: Vec<String> = folders.map(|f| f.display().to_string()).collect();
-        aside(&format!(
-            "no unit files: nothing lies in {}\n",
-            folders.join(", ")
-        ));
+        let folders = shown(&asked.path);
+        aside(&format!("no unit files: nothing lies in {folders}\n"));
     }
     let verdict = judge(&asked, units::enabled(&place));
     if given.flag("--json") {
@@ -143,7 +139,9 @@ impl Asked {
         if !argument.contains('/') && !file.exists() {
             let name = UnitName::parse(argument).map_err(super::refused)?;
             let Some(found) = self.path.find(&name) else {
-                return Err(no_such_unit_in(&self.path, argument));
+                let listing = self.path.list();
+                let known = listing.units.iter().map(|listed| listed.name.as_str());
+                return Err(units::no_such_unit(&shown(&self.path), argument, known));
             };
             self.add(name, found.path);
             return Ok(());
@@ -227,19 +225,8 @@ fn judge(asked: &Asked, enabled: Vec<String>) -> Verdict {
     verdict
 }
 
-fn no_such_unit_in(path: &SearchPath, name: &str) -> Failure {
+fn shown(path: &SearchPath) -> String {
     let folders = path.directories.iter();
     let folders: Vec<String> = folders.map(|f| f.display().to_string()).collect();
-    let message = format!(
-        "there is no unit `{}` in {}",
-        clean(name),
-        folders.join(", ")
-    );
-    let failure = Failure::new(Exit::NoSuchUnit, message);
-    let listing = path.list();
-    let known = listing.units.iter().map(|listed| listed.name.as_str());
-    match unit::nearest(name, known) {
-        Some(near) => failure.hint(format!("did you mean `{near}`?")),
-        None => failure.hint("a file is named by its path, a unit by its name"),
-    }
+    folders.join(", ")
 }
