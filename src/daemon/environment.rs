@@ -119,7 +119,8 @@ impl Environment {
         }
         if let Some(monitor) = &spawn.monitor {
             environment.add_result("MONITOR_", monitor.result);
-            environment.set("MONITOR_UNIT", monitor.unit.as_str());
+            // As `%n` has it, so that a handler for both supervisors reads the same.
+            environment.set("MONITOR_UNIT", &format!("{}.service", monitor.unit));
         }
         if let Some(ended) = ended {
             environment.set("MONITOR_INVOCATION_ID", ended.text());

@@ -361,7 +361,7 @@ impl Daemon {
                 _ => None,
             })
             .collect();
-        for unit in units {
+        for unit in self.engine.saving_order(&units) {
             self.processes.save(unit, &self.engine);
         }
     }

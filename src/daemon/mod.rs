@@ -14,6 +14,7 @@ mod enabling;
 mod ends;
 mod environment;
 mod event_loop;
+mod fitness;
 mod folders;
 mod freezer;
 mod group;

@@ -122,40 +122,8 @@ impl Daemon {
         }
     }
 
-    /// Takes out the units that run and whose changed file this machine cannot honour: they run on as they were.
-    pub(super) fn without_unfit(&self, mut loaded: Loaded) -> Loaded {
-        let ground = self.processes.machine.ground();
-        let mut unfit = Vec::new();
-        for unit in &loaded.definitions {
-            let service = unit.service.as_deref();
-            let wanted = service.and_then(|service| Some((service, service.resources.as_deref()?)));
-            let (Some((service, wanted)), Some(before)) = (wanted, self.up(&unit.name)) else {
-                continue;
-            };
-            let mut refused = ground.refusals(wanted).into_iter();
-            let refused = refused.find(|one| !service.ignore_unsupported.contains(&one.key));
-            // What it was started with is not looked at again.
-            let Some(refused) = refused.filter(|_| before.hash != unit.hash) else {
-                continue;
-            };
-            let key = refused.key;
-            let text = format!("{key}: {}; it goes on as it was", refused.reason);
-            let hint = format!(
-                "{key}= in {}; with IgnoreUnsupported = [\"{key}\"] it goes without",
-                unit.path.display()
-            );
-            let error = answer::error(ErrorKind::Failed, text, Some(hint));
-            unfit.push(answer::spoiled(&unit.name, error));
-        }
-        let is_unfit = |name: &UnitName| unfit.iter().any(|one| one.unit == name.as_str());
-        loaded.targets.retain(|name| !is_unfit(name));
-        loaded.definitions.retain(|unit| !is_unfit(&unit.name));
-        loaded.failed.extend(unfit);
-        loaded
-    }
-
     /// The definition in force of a unit that is not down.
-    fn up(&self, name: &UnitName) -> Option<&Unit> {
+    pub(super) fn up(&self, name: &UnitName) -> Option<&Unit> {
         let id = self.engine.id(name)?;
         let has_processes = self.processes.holds.contains_key(&id);
         self.engine.unit(id).filter(|_| has_processes)

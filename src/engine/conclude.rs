@@ -8,6 +8,8 @@ use super::{Awaited, Cause, Engine, Failure, Outcome, UnitId};
 /// `RestartSec=0` too leaves the shell a turn of its loop between two tries: a start that fails at once, again and
 /// again, must not keep everybody else from theirs.
 const SHORTEST_DELAY_MS: u64 = 1;
+/// After so long up, an upheld group comes up again as quickly as the first time: what `RestartResetSec=` is by default.
+const GROUP_RESET_MS: u64 = 60_000;
 
 impl Engine {
     /// The run, unless its end is what has just been heard of.
@@ -23,9 +25,9 @@ impl Engine {
         };
         let remains = end.why == Why::Failed(Failure::Remains);
         let ready_at = service.ready_at.take();
-        if let (Some(ready_at), Some(definition)) = (ready_at, service.definition())
-            && now.since_ms(ready_at) >= restart::ms(definition.restart.reset)
-        {
+        let definition = service.definition();
+        let good_ms = definition.map_or(GROUP_RESET_MS, |d| restart::ms(d.restart.reset));
+        if ready_at.is_some_and(|ready_at| now.since_ms(ready_at) >= good_ms) {
             service.attempt = 0;
         }
         let goal = service.goal;

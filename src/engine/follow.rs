@@ -15,7 +15,10 @@ use super::phase::Goal;
 use super::plan::{Plan, Step};
 use super::request::Wish;
 use super::stage::{Guard, Stage};
-use super::{Cause, Engine, FactPhase, Impossible, Mode, RunResult, UnitId, restart, unfit};
+use super::{
+    Cause, Engine, FactPhase, Impossible, Mode, Notice, RequestId, RunResult, UnitId, restart,
+    unfit,
+};
 
 /// How a unit's end concerns whoever is bound to it.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -68,12 +71,8 @@ impl Engine {
         match service.goal {
             _ if kind.rests() => Some(Loss::Final),
             _ if kind == FactPhase::Backoff => Some(Loss::Passing),
-            Goal::Up if kind.ends() => {
-                let returns = service
-                    .definition()
-                    .is_some_and(|definition| restart::may_follow(&definition.restart));
-                Some(if returns { Loss::Passing } else { Loss::Final })
-            }
+            Goal::Up if kind.ends() && service.returns() => Some(Loss::Passing),
+            Goal::Up if kind.ends() => Some(Loss::Final),
             Goal::Cycle if service.is_stopping() => Some(Loss::Passing),
             Goal::Down if service.is_stopping() => Some(Loss::Final),
             Goal::Up | Goal::Down | Goal::Cycle => None,
@@ -121,11 +120,12 @@ impl Engine {
             return None;
         }
         let mut all = self.graph.of(unit).rare().upheld_by.iter();
-        let is_up = |other: &&UnitId| {
-            let other = self.service(**other);
-            other.is_some_and(|other| other.kind().is_up() && other.goal == Goal::Up)
-        };
-        all.find(is_up).copied()
+        all.find(|other| self.upholds_now(**other)).copied()
+    }
+
+    fn upholds_now(&self, unit: UnitId) -> bool {
+        let service = self.service(unit);
+        service.is_some_and(|service| service.kind().is_up() && service.goal == Goal::Up)
     }
 
     /// Whether something runs that it cannot run beside: what merely follows does not push out what somebody wished.
@@ -148,7 +148,7 @@ impl Engine {
             let plan = plan.ok().filter(|plan| {
                 let mut deeds = plan.steps.iter().map(|step| step.deed);
                 let stops = deeds.any(|deed| matches!(deed, Deed::Stop | Deed::Restart));
-                !stops && !takes_back_a_stop(plan)
+                !stops && !self.takes_back_a_stop(plan)
             });
             let Some(plan) = plan else {
                 self.held_back.insert(unit);
@@ -200,10 +200,10 @@ impl Engine {
         let stage = Stage::default();
         let planner = self.planner(&stage, None).bar(past.clone());
         let plan = planner.wished(&[(handler, atom.tells)]);
-        let Some(plan) = plan.ok().filter(|plan| !takes_back_a_stop(plan)) else {
+        let Some(plan) = plan.ok().filter(|plan| !self.takes_back_a_stop(plan)) else {
             return;
         };
-        let begins = |step: &&Step| step.deed == Deed::Start;
+        let begins = |step: &&Step| matches!(step.deed, Deed::Start | Deed::StartAfter);
         let begun: Vec<UnitId> = plan.steps.iter().filter(begins).map(|s| s.unit).collect();
         // What it needs counts as much as the handler itself.
         if begun.iter().any(|one| past.contains(one)) {
@@ -235,6 +235,49 @@ impl Engine {
             at = before;
         }
         seen
+    }
+
+    /// Tells who stops units what will follow once they are down: who is needed by nobody then goes down too, and who
+    /// is upheld comes up again.
+    pub(super) fn foretell(&mut self, request: RequestId, plan: &Plan) {
+        let stops = plan.steps.iter().filter(|step| step.job == Job::Stop);
+        let mut open: Vec<UnitId> = stops.map(|step| step.unit).collect();
+        let mut down: BTreeSet<UnitId> = open.iter().copied().collect();
+        while let Some(unit) = open.pop() {
+            for held in self.graph.of(unit).rare().holds.clone() {
+                if self.will_be_unneeded(held, &down)
+                    && down.insert(held)
+                    && let Some(unit) = self.name(held)
+                {
+                    let cause = Cause::Unneeded;
+                    self.notify_one(request, Notice::AlsoStops { unit, cause });
+                    open.push(held);
+                }
+            }
+        }
+        for unit in &down {
+            let rare = self.graph.of(*unit).rare();
+            let mut upholders = rare.upheld_by.iter();
+            let by = upholders.find(|by| self.upholds_now(**by) && !down.contains(by));
+            let by = by.filter(|_| !self.is_kept_down(*unit, rare));
+            if let (Some(by), Some(unit)) = (by.and_then(|by| self.name(*by)), self.name(*unit)) {
+                let text = format!("{unit} will be started again: {by} upholds it, and is up");
+                self.notify_one(request, Notice::Warning { text });
+            }
+        }
+    }
+
+    /// Whether it stops as unneeded once these are down.
+    fn will_be_unneeded(&self, unit: UnitId, down: &BTreeSet<UnitId>) -> bool {
+        let is_up = self
+            .service(unit)
+            .is_some_and(|service| service.kind().is_up() && service.goal == Goal::Up);
+        let rests = |holder: &UnitId| {
+            let holder = self.service(*holder);
+            holder.is_none_or(|holder| holder.kind().rests())
+        };
+        let mut holders = self.graph.of(unit).holders();
+        is_up && holders.all(|holder| down.contains(holder) || rests(holder))
     }
 
     /// What a waiting unit cannot run beside goes down first; the one that waits has the younger wish.
@@ -300,10 +343,17 @@ impl Engine {
         };
         up.find(passes).or_else(|| rare.opponents().find(runs))
     }
-}
 
-/// Whether a unit that somebody stops would come up again: what merely follows does not undo that.
-fn takes_back_a_stop(plan: &Plan) -> bool {
-    let mut deeds = plan.steps.iter().map(|step| step.deed);
-    deeds.any(|deed| matches!(deed, Deed::Keep | Deed::StartAfter))
+    /// Whether a unit that somebody stops would come up again: what merely follows does not undo that. One that goes
+    /// down by itself is nobody's stop.
+    fn takes_back_a_stop(&self, plan: &Plan) -> bool {
+        plan.steps.iter().any(|step| match step.deed {
+            Deed::Keep => true,
+            Deed::StartAfter => self
+                .service(step.unit)
+                .is_some_and(|service| service.goal == Goal::Down),
+            Deed::Nothing | Deed::Done | Deed::Join | Deed::Start => false,
+            Deed::Stop | Deed::Restart => false,
+        })
+    }
 }

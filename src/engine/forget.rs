@@ -18,7 +18,13 @@ impl Engine {
         self.work.extend(self.graph.neighbours(unit));
         self.work.remove(&unit);
         self.changed.remove(&unit);
-        for timers in [&mut self.timers, &mut self.watchdogs, &mut self.runtimes] {
+        self.held_back.remove(&unit);
+        for timers in [
+            &mut self.timers,
+            &mut self.watchdogs,
+            &mut self.runtimes,
+            &mut self.upholds,
+        ] {
             timers.set(unit, None);
         }
         // What was left alive on purpose is nobody's.

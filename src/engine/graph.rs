@@ -23,14 +23,13 @@ pub(super) struct Edges<'g> {
     rare: &'g Rare,
 }
 
-/// The edges that few units have: each of its own keys, and where others name it in theirs.
+/// The edges that few units have: its own keys, and where others name it in theirs, as far as anybody asks for them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Rare {
     pub(super) requisite: Vec<UnitId>,
     pub(super) requisite_of: Vec<UnitId>,
     pub(super) binds_to: Vec<UnitId>,
     pub(super) bound_by: Vec<UnitId>,
-    pub(super) part_of: Vec<UnitId>,
     pub(super) parts: Vec<UnitId>,
     pub(super) upholds: Vec<UnitId>,
     pub(super) upheld_by: Vec<UnitId>,
@@ -51,7 +50,6 @@ impl Rare {
             requisite_of: Vec::new(),
             binds_to: Vec::new(),
             bound_by: Vec::new(),
-            part_of: Vec::new(),
             parts: Vec::new(),
             upholds: Vec::new(),
             upheld_by: Vec::new(),
@@ -222,10 +220,7 @@ impl Graph {
                 self.link(unit, other, |rare| &mut rare.binds_to);
                 self.link(other, unit, |rare| &mut rare.bound_by);
             }
-            Relation::PartOf => {
-                self.link(unit, other, |rare| &mut rare.part_of);
-                self.link(other, unit, |rare| &mut rare.parts);
-            }
+            Relation::PartOf => self.link(other, unit, |rare| &mut rare.parts),
             Relation::Upholds => {
                 self.link(unit, other, |rare| &mut rare.upholds);
                 self.link(other, unit, |rare| &mut rare.upheld_by);

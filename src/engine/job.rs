@@ -15,7 +15,8 @@
 //! | is to restart, and has not begun to | joined | joined | stop, not started again | joined | nothing |
 //! | is stopping | start after it | start after it | joined | start after it | nothing |
 //! | is stopping, to start again | joined | joined | not started again | joined | nothing |
-//! | is going down by itself | start after it | nothing | not started again | start after it | restart |
+//! | is going down by itself, to restart | start after it | nothing | not started again | start after it | restart |
+//! | is going down by itself, for good | start after it | start after it | not started again | start after it | nothing |
 //!
 //! A stop that is taken back answers those who wait for it "superseded"; so does a cancelled start. "Start after it"
 //! leaves a stop that has begun to its end and answers it as done.
@@ -65,6 +66,8 @@ pub(super) enum Deed {
 pub(super) struct Standing {
     pub(super) kind: FactPhase,
     pub(super) goal: Goal,
+    /// Going down by itself, it comes up again as its restart policy says.
+    pub(super) returns: bool,
 }
 
 impl Job {
@@ -81,11 +84,17 @@ impl Standing {
     pub(super) const DOWN: Self = Self {
         kind: FactPhase::Stopped,
         goal: Goal::Down,
+        returns: false,
     };
 
     /// It has processes, or is up without: there is something to stop.
     pub(super) fn runs(self) -> bool {
         self.kind.starts() || self.kind.is_up() || self.kind.ends()
+    }
+
+    /// It goes down without anybody's wish, and nothing brings it up again.
+    fn leaves_for_good(self) -> bool {
+        self.kind.ends() && !self.returns
     }
 
     /// The table of the module's head.
@@ -100,6 +109,7 @@ impl Standing {
                 Goal::Up | Goal::Down => Deed::Restart,
             },
             Job::Restart => self.start(job),
+            Job::TryRestart if self.leaves_for_good() => Deed::Nothing,
             Job::TryRestart if self.runs() && self.goal == Goal::Up => Deed::Restart,
             Job::TryRestart => Deed::Nothing,
         }
@@ -116,7 +126,8 @@ impl Standing {
             Goal::Down if kind.ends() => Deed::StartAfter,
             Goal::Down => Deed::Keep,
             Goal::Up if kind.ends() && job.is_named() => Deed::StartAfter,
-            // One that goes down by itself is left to its restart policy.
+            Goal::Up if self.leaves_for_good() => Deed::StartAfter,
+            // One that goes down by itself, to come up again, is left to its restart policy.
             Goal::Up if kind.ends() || kind.is_up() => Deed::Nothing,
             Goal::Up => Deed::Join,
         }
@@ -139,7 +150,12 @@ impl Standing {
             Deed::StartAfter | Deed::Restart => (self.kind, Goal::Cycle),
             Deed::Stop => (self.kind, Goal::Down),
         };
-        Self { kind, goal }
+        let returns = self.returns;
+        Self {
+            kind,
+            goal,
+            returns,
+        }
     }
 }
 
@@ -147,8 +163,8 @@ impl Standing {
 mod tests {
     use super::*;
 
-    /// The rows of the module's head, each with the places that it stands for.
-    const ROWS: [(&[FactPhase], Goal, [Deed; 6]); 10] = {
+    /// The rows of the module's head, each with the places that it stands for. `true`: its restart policy follows.
+    const ROWS: [(&[FactPhase], Goal, bool, [Deed; 6]); 11] = {
         use Deed::{Join, Keep, Nothing, Restart, Start, StartAfter, Stop};
         use FactPhase as P;
         const STARTING: &[FactPhase] = &[
@@ -193,46 +209,72 @@ mod tests {
             (
                 RESTING,
                 Goal::Down,
+                true,
                 [Start, Start, Start, Nothing, Start, Nothing],
             ),
             (
                 &[P::Waiting],
                 Goal::Up,
+                true,
                 [Join, Join, Join, Stop, Join, Nothing],
             ),
             (
                 &[P::Backoff],
                 Goal::Up,
+                true,
                 [Start, Join, Join, Stop, Start, Nothing],
             ),
             (
                 STARTING,
                 Goal::Up,
+                true,
                 [Join, Join, Join, Stop, Restart, Restart],
             ),
             (
                 UP,
                 Goal::Up,
+                true,
                 [Nothing, Nothing, Nothing, Stop, Restart, Restart],
             ),
             (
                 BEGUN,
                 Goal::Down,
+                true,
                 [Keep, Keep, Keep, Join, Restart, Nothing],
             ),
-            (BEGUN, Goal::Cycle, [Join, Join, Join, Stop, Join, Nothing]),
+            (
+                BEGUN,
+                Goal::Cycle,
+                true,
+                [Join, Join, Join, Stop, Join, Nothing],
+            ),
             (
                 ENDING,
                 Goal::Down,
+                true,
                 [
                     StartAfter, StartAfter, StartAfter, Join, StartAfter, Nothing,
                 ],
             ),
-            (ENDING, Goal::Cycle, [Join, Join, Join, Stop, Join, Nothing]),
+            (
+                ENDING,
+                Goal::Cycle,
+                true,
+                [Join, Join, Join, Stop, Join, Nothing],
+            ),
             (
                 ENDING,
                 Goal::Up,
+                true,
                 [StartAfter, Nothing, Nothing, Stop, StartAfter, Restart],
+            ),
+            (
+                ENDING,
+                Goal::Up,
+                false,
+                [
+                    StartAfter, StartAfter, StartAfter, Stop, StartAfter, Nothing,
+                ],
             ),
         ]
     };
@@ -248,9 +290,14 @@ mod tests {
 
     #[test]
     fn every_job_merges_as_the_table_says() {
-        for (kinds, goal, deeds) in ROWS {
+        for (kinds, goal, returns, deeds) in ROWS {
             for kind in kinds {
-                let standing = Standing { kind: *kind, goal };
+                let kind = *kind;
+                let standing = Standing {
+                    kind,
+                    goal,
+                    returns,
+                };
                 for (job, deed) in JOBS.into_iter().zip(deeds) {
                     assert_eq!(standing.merge(job), deed, "{job:?} on {kind:?}, {goal:?}");
                 }
@@ -270,9 +317,14 @@ mod tests {
 
     #[test]
     fn a_job_that_is_told_twice_changes_nothing_the_second_time() {
-        for (kinds, goal, _) in ROWS {
+        for (kinds, goal, returns, _) in ROWS {
             for kind in kinds {
-                let standing = Standing { kind: *kind, goal };
+                let kind = *kind;
+                let standing = Standing {
+                    kind,
+                    goal,
+                    returns,
+                };
                 for job in JOBS {
                     let then = standing.after(standing.merge(job));
                     assert_eq!(

@@ -46,6 +46,7 @@ mod request;
 mod restart;
 mod restore;
 mod resume;
+mod saving;
 mod service;
 mod settle;
 mod stage;
@@ -442,6 +443,7 @@ impl Engine {
         };
         self.timers.set(unit, at);
         if let Some(service) = self.service_mut(unit) {
+            service.armed_ms = at.map(|_| restart::ms(span));
             service.extended_ms = 0;
         }
     }
@@ -483,13 +485,5 @@ impl Engine {
         self.chance ^= self.chance >> 7;
         self.chance ^= self.chance << 17;
         self.chance
-    }
-
-    /// Hands over what this event asks for, the saves first: no process is born that a successor could not know of.
-    fn hand_over(&mut self) {
-        let changed = std::mem::take(&mut self.changed);
-        self.effects
-            .extend(changed.into_iter().map(|unit| Effect::Save { unit }));
-        self.effects.extend(self.batch.drain(..));
     }
 }

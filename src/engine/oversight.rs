@@ -102,10 +102,13 @@ impl Engine {
         }
     }
 
-    /// How long a phase might take that was given `span`, with what its time was extended by.
+    /// How long the phase that the unit is in might take, with what its time was extended by. `span`: what the
+    /// definition gives it now, which may be newer than the limit that was set.
     pub(super) fn given_ms(&self, unit: UnitId, span: Span) -> u64 {
-        let extended = self.service(unit).map_or(0, |service| service.extended_ms);
-        match (restart::ms(span), extended) {
+        let service = self.service(unit);
+        let armed_ms = service.and_then(|service| service.armed_ms);
+        let extended_ms = service.map_or(0, |service| service.extended_ms);
+        match (armed_ms.unwrap_or(restart::ms(span)), extended_ms) {
             (limit, 0) => limit,
             // The moment at which it asked for more is no round number, and of no interest.
             (limit, more) => limit.saturating_add(more) / TENTH_MS * TENTH_MS,

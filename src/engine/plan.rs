@@ -72,6 +72,7 @@ impl<'a> Ground<'a> {
         service.map_or(Standing::DOWN, |service| Standing {
             kind: service.kind(),
             goal: service.goal,
+            returns: service.returns(),
         })
     }
 
@@ -373,8 +374,8 @@ impl<'p, 'a> Attempt<'p, 'a> {
             Job::Restart if self.is_done(unit, job) && before.runs() => &[Occasion::Restart],
             Job::TryRestart if self.is_done(unit, job) => &[Occasion::Restart],
             Job::Restart if self.is_done(unit, job) => &[],
-            Job::Restart if before.runs() => &[Occasion::Restart, Occasion::Start],
-            Job::Restart => &[Occasion::Start],
+            // Even one that is down: what is up without it gets it anew, as by systemd's try-restart.
+            Job::Restart => &[Occasion::Restart, Occasion::Start],
             Job::TryRestart => &[Occasion::Restart, Occasion::Revival],
         };
         self.tell_neighbours(unit, occasions, call.bond);

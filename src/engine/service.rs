@@ -5,6 +5,7 @@ use crate::unit::{Service as Definition, Unit};
 use super::freeze::Freeze;
 use super::monitor::Monitor;
 use super::phase::{Goal, Phase, state};
+use super::restart;
 use super::{
     Cause, ChangeId, FactGoal, FactPhase, FactReason, Facts, Moment, RunId, State, UnitId,
 };
@@ -48,7 +49,9 @@ pub(super) struct Service {
     pub(super) unready: Option<Box<str>>,
     /// The watchdog that it has asked for in this life, in milliseconds.
     pub(super) watchdog_ms: Option<u64>,
-    /// By how much it has had the time limit of its phase extended, in milliseconds.
+    /// The time limit of its phase, in milliseconds, as it was when that began; none is known of a predecessor's.
+    pub(super) armed_ms: Option<u64>,
+    /// By how much it has had that extended, in milliseconds.
     pub(super) extended_ms: u64,
     /// What it has said of its reload while `ExecReload=` ran.
     pub(super) reload: Reload,
@@ -91,6 +94,7 @@ impl Service {
             starts: Vec::new(),
             unready: None,
             watchdog_ms: None,
+            armed_ms: None,
             extended_ms: 0,
             reload: Reload::Silent,
             told: None,
@@ -197,6 +201,35 @@ impl Service {
 
     pub(super) fn is_ordered(&self) -> bool {
         !self.newest().after.is_empty() || !self.newest().before.is_empty()
+    }
+
+    /// Whether its restart policy follows the end that is under way, as far as that is known.
+    pub(super) fn returns(&self) -> bool {
+        let Some(definition) = self.definition() else {
+            return false;
+        };
+        let policy = &definition.restart;
+        match &self.phase {
+            Phase::StopCommand { end, .. }
+            | Phase::Killing { end, .. }
+            | Phase::StopPost { end, .. } => restart::is_wanted(policy, &end.why, end.main),
+            Phase::Stopped
+            | Phase::Completed
+            | Phase::Failed(_)
+            | Phase::Waiting
+            | Phase::Examining { .. }
+            | Phase::StartPre { .. }
+            | Phase::Starting { .. }
+            | Phase::FindingMain { .. }
+            | Phase::StartPost { .. }
+            | Phase::Running { .. }
+            | Phase::Exited
+            | Phase::Reloading { .. }
+            | Phase::ReloadSignal { .. }
+            | Phase::ReloadNotify { .. }
+            | Phase::Leaving { .. }
+            | Phase::Backoff => restart::may_follow(policy),
+        }
     }
 
     /// Whether it was started since a wish was asked that is asked again.

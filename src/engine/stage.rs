@@ -196,6 +196,8 @@ impl Engine {
             return;
         };
         self.graph = graph;
+        // What has kept an upheld unit down may be gone from the files.
+        self.release_held_back();
         for unit in redefined {
             self.work.extend(self.graph.neighbours(unit));
         }

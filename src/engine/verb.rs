@@ -73,6 +73,7 @@ impl Engine {
                 self.notify_one(wish.request, Notice::AlsoStops { unit, cause });
             }
         }
+        self.foretell(wish.request, plan);
         open.follow(plan);
         self.open(wish.request, open);
     }

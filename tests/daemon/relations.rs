@@ -72,7 +72,7 @@ fn a_handler_knows_whose_failure_it_was() {
     bench.service("web", ends, "exit 3", "");
     bench.service("job", ends, "exit 0", "Type = \"oneshot\"");
     bench.start("web");
-    assert_eq!(ear.take(1), ["web exit-code exited 3 32"]);
+    assert_eq!(ear.take(1), ["web.service exit-code exited 3 32"]);
     bench.start("job").is(ResultKind::Completed);
     assert_eq!(ear.take(1), ["fine 0"]);
     // By hand it is nobody's handler.
@@ -98,7 +98,7 @@ fn a_handler_outlives_the_daemon() {
     die(&mut daemon);
     let _daemon = bench.lone_daemon();
     kill(&bench, "web");
-    assert_eq!(ear.take(1), ["web signal"]);
+    assert_eq!(ear.take(1), ["web.service signal"]);
 }
 
 #[test]

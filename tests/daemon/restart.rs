@@ -79,3 +79,51 @@ fn the_start_limit_gives_up() {
     let line = daemon.until("crash", "failed");
     assert!(line.contains("gave up"), "{line}");
 }
+
+/// What is sure to fail is no reason to end what works.
+#[test]
+fn a_restart_that_cannot_succeed_is_refused_and_the_old_one_runs_on() {
+    let bench = Bench::new();
+    let _daemon = bench.daemon();
+    bench.service("web", "", "exec sleep 1000", "");
+    bench.start("web").is(ResultKind::Started);
+    let pid = bench.status("web").pid;
+    let wrong = [
+        (
+            "[service]\nExecStart = 'sleep 1'\nUser = 'nobody-here'\n",
+            "User=nobody-here",
+        ),
+        (
+            "[service]\nExecStart = '/no/such/program'\n",
+            "/no/such/program",
+        ),
+        (
+            "[service]\nExecStart = 'no-such-program'\n",
+            "no-such-program: not found",
+        ),
+        ("", "no [service] any more"),
+    ];
+    for (file, expected) in wrong {
+        bench.file("web", file);
+        let done = bench.restart("web");
+        let result = &done.results()[0];
+        assert_eq!(result.kind, ResultKind::Failed, "{}", result.text);
+        assert!(result.text.contains(expected), "{}", result.text);
+        assert!(
+            result.text.ends_with("it goes on as it was"),
+            "{}",
+            result.text
+        );
+        let status = bench.status("web");
+        assert_eq!((status.state.as_str(), status.pid), ("running", pid));
+    }
+    // A command that makes what the next one needs is given its chance.
+    let program = bench.path("made");
+    let file = format!(
+        "[service]\nExecStartPre = '/bin/cp /bin/sleep {0}'\nExecStart = '{0} 1000'\n",
+        program.display()
+    );
+    bench.file("web", &file);
+    bench.restart("web").is(ResultKind::Started);
+    bench.stop("web").is(ResultKind::Stopped);
+}

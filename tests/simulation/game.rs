@@ -9,7 +9,7 @@ use diakonos::engine::{
     Absent, Asker, Effect, Ending, Engine, Event, FactGoal, FactPhase, Facts, Moment, RequestId,
     RunId, UnitId, Verb, Word,
 };
-use diakonos::unit::{Unit, UnitName};
+use diakonos::unit::{Need, Unit, UnitName};
 
 use crate::entropy::Entropy;
 use crate::foresight::Foresight;
@@ -532,10 +532,7 @@ impl Game<'_> {
             if let Some(left) = self.fuse {
                 self.fuse = left.checked_sub(1);
                 if left == 0 {
-                    if matches!(effect, Effect::Save { .. }) {
-                        // Half a wish was written down: the other half may bring the first one back.
-                        self.model.forbidden.clear();
-                    }
+                    self.half_can_be_made_whole()?;
                     self.crash(entropy)?;
                     return Ok(Daemon::Died);
                 }
@@ -543,6 +540,34 @@ impl Game<'_> {
             self.apply(entropy, effect);
         }
         Ok(Daemon::Lives)
+    }
+
+    /// However few of an event's saves were written: whose end starts another is not written down as ended before that
+    /// one as started, and nobody as about to start before what it cannot do without.
+    fn half_can_be_made_whole(&self) -> Check {
+        for (name, facts) in self.look() {
+            let saved = self.saved.get(&name);
+            if let Some(monitor) = &facts.monitor
+                && let Some(ended) = self.saved.get(&monitor.unit)
+                && !sweep::rests(facts.phase)
+                && sweep::rests(ended.facts.phase)
+                && !saved.is_some_and(|saved| saved.facts.monitor.is_some())
+            {
+                let by = &monitor.unit;
+                return fail(format!("{by} is saved as ended, and {name} is not started"));
+            }
+            let Some(saved) = saved.filter(|one| one.facts.phase == FactPhase::Waiting) else {
+                continue;
+            };
+            for (relation, needed) in saved.newest().neighbours() {
+                let is_needed = relation.need() == Some(Need::Must) && *needed != name;
+                let is_lost = self.engine.id(needed).is_some() && !self.saved.contains_key(needed);
+                if is_needed && is_lost && !self.model.needs_back(needed, &name) {
+                    return fail(format!("{name} is saved as waiting, and not {needed}"));
+                }
+            }
+        }
+        Ok(())
     }
 
     fn apply(&mut self, entropy: &mut Entropy, effect: &Effect) {

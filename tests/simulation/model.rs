@@ -175,6 +175,11 @@ impl Model {
         ties::pulled_in(&self.newest, names)
     }
 
+    /// Whether one that is needed names, in the end, the one that needs it.
+    pub(crate) fn needs_back(&self, needed: &UnitName, by: &UnitName) -> bool {
+        ties::named_in_the_end(&self.newest, needed).contains(by)
+    }
+
     /// Definitions have changed: who hangs on whom.
     fn learn_ties(&mut self, facts: &BTreeMap<UnitName, Facts>) {
         self.ties.learn(&self.newest, facts);

@@ -67,6 +67,14 @@ pub(crate) fn pulled_in(units: &Units, from: &[UnitName]) -> BTreeSet<UnitName> 
     closure(units, from, |unit, other| names(unit, &PULLS, &other.name))
 }
 
+/// This unit and all that it names to be there or to be started, at whatever distance.
+pub(crate) fn named_in_the_end(units: &Units, from: &UnitName) -> BTreeSet<UnitName> {
+    closure(units, std::slice::from_ref(from), |unit, other| {
+        let mut all = unit.neighbours();
+        all.any(|(relation, name)| relation.need().is_some() && *name == other.name)
+    })
+}
+
 /// These units and all that a stop of them takes along.
 pub(crate) fn taken_along(units: &Units, from: &[UnitName]) -> BTreeSet<UnitName> {
     closure(units, from, |unit, other| {

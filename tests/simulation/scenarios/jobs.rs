@@ -5,7 +5,7 @@ use diakonos::engine::{
     Act, Answer, Awaited, Cause, Ending, Impossible, Notice, Outcome, RequestId, Role, RunId,
     Scope, State, Verb,
 };
-use diakonos::unit::Unit;
+use diakonos::unit::{Policy, Unit};
 
 use super::{Stage, edged, with};
 use crate::units::{exec, name, service};
@@ -328,4 +328,98 @@ fn of_what_is_merely_wanted_the_contradiction_gives_way() {
         warnings,
         ["rival is left out: it would stop database, which is to start"]
     );
+}
+
+/// What is up without what it requires is taken through a restart of that, however that went down.
+#[test]
+fn a_restart_of_what_is_down_takes_its_users_along() {
+    let database = || {
+        with(service("database"), |s| {
+            s.restart.policy = Policy::OnFailure
+        })
+    };
+    for backs_off in [false, true] {
+        let database = if backs_off {
+            database()
+        } else {
+            service("database")
+        };
+        let mut stage = Stage::new(vec![needs(service("web"), "database"), database]);
+        stage.start("web");
+        let old = stage.launch("database", Role::Start);
+        let web = stage.launch("web", Role::Start);
+        stage.end(old, Ending::Code(1));
+        let down = if backs_off {
+            State::Backoff
+        } else {
+            State::Failed
+        };
+        assert_eq!(stage.state("database"), down);
+        assert_eq!(stage.state("web"), State::Running);
+        stage.ask(RESTART, &["database"]);
+        assert_eq!(stage.state("web"), State::Stopping);
+        ends(&mut stage, web);
+        stage.launch("database", Role::Start);
+        stage.launch("web", Role::Start);
+        assert_eq!(stage.state("web"), State::Running);
+    }
+}
+
+/// A stage on which the database goes down by itself, its main process gone and a last command running.
+fn on_its_way_down(policy: Policy, ending: Ending) -> Stage {
+    let database = with(service("database"), |s| {
+        s.restart.policy = policy;
+        s.stop_post = vec![exec("clean")];
+    });
+    let web = needs(service("web"), "database");
+    let mut stage = Stage::new(vec![web, database]);
+    let run = stage.bring_up("database");
+    stage.end(run, ending);
+    assert_eq!(stage.state("database"), State::Stopping);
+    stage
+}
+
+/// Nothing else would bring it up again.
+#[test]
+fn what_goes_down_for_good_is_started_again_for_whoever_needs_it() {
+    let ways = [
+        (Policy::No, Ending::Code(1)),
+        (Policy::No, Ending::Code(0)),
+        (Policy::OnFailure, Ending::Code(0)),
+    ];
+    for (policy, ending) in ways {
+        let mut stage = on_its_way_down(policy, ending);
+        let request = stage.start("web");
+        stage.succeed("database", Role::StopPost);
+        stage.launch("database", Role::Start);
+        stage.launch("web", Role::Start);
+        assert_eq!(stage.outcome(request, "web"), Some(Outcome::Started));
+        assert_eq!(stage.started(), ["database", "database", "web"]);
+    }
+    // What restarts by itself does so after its delay.
+    let mut stage = on_its_way_down(Policy::OnFailure, Ending::Code(1));
+    stage.start("web");
+    stage.succeed("database", Role::StopPost);
+    assert_eq!(stage.state("database"), State::Backoff);
+    assert_eq!(stage.waits_for("web"), ["database"]);
+}
+
+#[test]
+fn what_goes_down_for_good_is_not_taken_through_a_restart() {
+    for (policy, comes_up) in [(Policy::No, false), (Policy::OnFailure, true)] {
+        let user = with(needs(service("web"), "database"), |s| {
+            s.restart.policy = policy;
+            s.stop_post = vec![exec("clean")];
+        });
+        let mut stage = Stage::new(vec![user, service("database")]);
+        stage.start("web");
+        let database = stage.launch("database", Role::Start);
+        let web = stage.launch("web", Role::Start);
+        stage.end(web, Ending::Code(1));
+        stage.ask(RESTART, &["database"]);
+        stage.succeed("web", Role::StopPost);
+        ends(&mut stage, database);
+        stage.launch("database", Role::Start);
+        assert_eq!(stage.has_run("web", Role::Start), comes_up, "{policy:?}");
+    }
 }

@@ -276,7 +276,7 @@ fn a_bond_that_gives_up_fails_who_waits_for_it() {
     assert_eq!(states(&stage), (State::Failed, State::Failed));
 }
 
-/// One that might have restarted and ends well after all: that is no failure of who is bound to it.
+/// One that might have restarted and has ended well: it does not come back, and that is no failure of who is bound to it.
 #[test]
 fn a_bond_that_ends_well_leaves_its_user_stopped() {
     let named = with(restarting(service("named")), |s| {
@@ -286,7 +286,7 @@ fn a_bond_that_ends_well_leaves_its_user_stopped() {
     let (user, named) = both_up(&mut stage);
     stage.end(named, GOOD);
     stage.end(user, Ending::Code(0));
-    assert_eq!(stage.state("user"), State::Waiting);
+    assert_eq!(stage.state("user"), State::Stopped);
     stage.succeed("named", Role::StopPost);
     assert_eq!(states(&stage), (State::Stopped, State::Completed));
 }
@@ -443,6 +443,66 @@ fn an_upheld_unit_waits_for_what_its_needs_conflict_with() {
     stage.launch("named", Role::Start);
 }
 
+/// Until the files say that they do not.
+#[test]
+fn an_upheld_unit_is_held_back_by_nothing_once_its_file_is_read_again() {
+    let need = || naming(service("need"), Relation::Conflicts, "other");
+    let mut stage = Stage::new(vec![
+        naming(service("user"), Relation::Upholds, "named"),
+        naming(service("named"), Relation::Requires, "need"),
+        need(),
+        service("other"),
+    ]);
+    stage.ask(Verb::Start, &["user"]);
+    stage.launch("user", Role::Start);
+    let named = stage.launch("named", Role::Start);
+    let need = stage.launch("need", Role::Start);
+    stage.start("other");
+    stage.end(named, GOOD);
+    stage.end(need, GOOD);
+    stage.launch("other", Role::Start);
+    stage.pass(10_000);
+    assert_eq!(stage.state("named"), State::Stopped);
+    stage.rewrite(service("need"));
+    stage.ask(Verb::Renew, &["need"]);
+    stage.pass(60_000);
+    stage.launch("named", Role::Start);
+    assert_eq!(stage.state("other"), State::Running);
+}
+
+/// Who stops it is told, and by what it stays up.
+#[test]
+fn a_stop_of_what_is_upheld_says_that_it_comes_up_again() {
+    let mut stage = pair(Relation::Upholds);
+    both_up(&mut stage);
+    let request = stage.stop("named");
+    let text = "named will be started again: user upholds it, and is up".to_owned();
+    let warning = Notice::Warning { text };
+    assert!(stage.notices(request).contains(&warning));
+    // Not where its upholder goes as well.
+    let mut stage = pair(Relation::Upholds);
+    both_up(&mut stage);
+    let request = stage.ask(Verb::Stop, &["named", "user"]);
+    assert!(!stage.notices(request).contains(&warning));
+}
+
+/// One that has stood for a while comes up again as quickly as the first time.
+#[test]
+fn an_upheld_group_that_was_up_for_long_does_not_wait_for_long() {
+    let user = naming(service("user"), Relation::Upholds, "named");
+    let mut stage = Stage::new(vec![user, group("named")]);
+    stage.ask(Verb::Start, &["user"]);
+    stage.launch("user", Role::Start);
+    for _ in 0..5 {
+        assert_eq!(stage.state("named"), State::Running);
+        stage.pass(100_000);
+        stage.stop("named");
+        assert_eq!(stage.state("named"), State::Stopped);
+        stage.pass(200);
+    }
+    assert_eq!(stage.state("named"), State::Running);
+}
+
 #[test]
 fn a_start_stops_what_it_conflicts_with_and_waits_until_it_is_gone() {
     // Neither order nor who has the key makes a difference.
@@ -542,6 +602,42 @@ fn a_failure_starts_its_handler() {
     stage.end(named, GOOD);
     stage.start("named");
     assert_eq!(stage.spawn_of("named", Role::Start).monitor, None);
+}
+
+/// Nobody has stopped it: it comes again for the second one.
+#[test]
+fn a_handler_that_is_just_ending_is_started_for_the_next_failure() {
+    let handler = with(service("named"), |s| {
+        s.stop_post = vec![crate::units::exec("/bin/step")];
+    });
+    let mut stage = Stage::new(vec![
+        naming(service("user"), Relation::OnFailure, "named"),
+        naming(service("other"), Relation::OnFailure, "named"),
+        handler,
+    ]);
+    let user = stage.bring_up("user");
+    let other = stage.bring_up("other");
+    stage.end(user, BAD);
+    let named = stage.launch("named", Role::Start);
+    stage.end(named, GOOD);
+    assert_eq!(stage.state("named"), State::Stopping);
+    stage.end(other, BAD);
+    stage.succeed("named", Role::StopPost);
+    let monitor = stage.spawn_of("named", Role::Start).monitor.unwrap();
+    assert_eq!(monitor.unit, name("other"));
+}
+
+/// What somebody stops is left to that.
+#[test]
+fn a_handler_that_is_being_stopped_stays_down() {
+    let user = naming(service("user"), Relation::OnFailure, "named");
+    let mut stage = Stage::new(vec![user, service("named")]);
+    let user = stage.bring_up("user");
+    let named = stage.bring_up("named");
+    stage.stop("named");
+    stage.end(user, BAD);
+    stage.end(named, GOOD);
+    assert_eq!(states(&stage), (State::Failed, State::Stopped));
 }
 
 #[test]
@@ -772,4 +868,35 @@ fn parts_of_a_group_go_with_it() {
     stage.stop("named");
     stage.end(user, Ending::Code(0));
     assert_eq!(states(&stage), (State::Stopped, State::Stopped));
+}
+
+/// Who stops the last one that needs it is told.
+#[test]
+fn a_stop_says_who_is_unneeded_then() {
+    let unneeded = |unit: Unit| flagged(unit, |r| r.stop_when_unneeded = true);
+    let mut stage = Stage::new(vec![
+        naming(service("user"), Relation::Wants, "named"),
+        naming(unneeded(service("named")), Relation::Wants, "further"),
+        unneeded(service("further")),
+        naming(service("other"), Relation::Wants, "further"),
+    ]);
+    stage.start("user");
+    let user = stage.launch("user", Role::Start);
+    stage.launch("named", Role::Start);
+    stage.launch("further", Role::Start);
+    let told = |unit: &str| Notice::AlsoStops {
+        unit: name(unit),
+        cause: Cause::Unneeded,
+    };
+    let other = stage.bring_up("other");
+    let request = stage.stop("user");
+    assert!(stage.notices(request).contains(&told("named")));
+    assert!(!stage.notices(request).contains(&told("further")));
+    stage.end(user, GOOD);
+    assert_eq!(stage.state("named"), State::Stopping);
+    stage.end(stage.run("named", Role::Start), GOOD);
+    let request = stage.stop("other");
+    assert!(stage.notices(request).contains(&told("further")));
+    stage.end(other, GOOD);
+    assert_eq!(stage.state("further"), State::Stopping);
 }

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use diakonos::engine::{Effect, Outcome, Role, State, Verb};
-use diakonos::unit::{Oversight, Policy, Span, Unit};
+use diakonos::engine::{Effect, Failure, Outcome, Role, State, Verb};
+use diakonos::unit::{Kind, Oversight, Policy, Span, Unit};
 
 use super::{Stage, with};
 use crate::units::{exec, name, service};
@@ -126,4 +126,27 @@ fn a_dependency_that_comes_later_counts_for_the_next_stop() {
     assert_eq!(stage.outcome(request, "a"), renewed(&[]));
     stage.stop("b");
     assert_eq!(stage.state("a"), State::Stopping);
+}
+
+/// The limit that has passed is the one that was set when the start began.
+#[test]
+fn a_start_that_takes_too_long_names_the_limit_that_it_had() {
+    let limited = |ms| {
+        with(service("a"), |s| {
+            s.kind = Kind::Oneshot;
+            s.timeout_start = Span::Finite(Duration::from_millis(ms));
+        })
+    };
+    let mut stage = Stage::new(vec![limited(2_000)]);
+    let request = stage.start("a");
+    stage.rewrite(limited(90_000));
+    stage.ask(Verb::Renew, &["a"]);
+    stage.pass(2_000);
+    stage.end(stage.run("a", Role::Start), super::signal(15));
+    let Some(Outcome::Failed { failure, .. }) = stage.outcome(request, "a") else {
+        panic!("{:?}", stage.outcome(request, "a"));
+    };
+    let limit_ms = 2_000;
+    let role = Role::Start;
+    assert_eq!(failure, Failure::StartTimeout { role, limit_ms });
 }
