@@ -210,7 +210,9 @@ pub(super) fn with_nearest(failure: Failure, place: &Place, names: &[String]) ->
     let known = || listing.units.iter().map(|listed| listed.name.as_str());
     let strangers = names
         .iter()
-        .filter(|name| !known().any(|known| known == name.as_str()));
+        .filter(|name| !known().any(|known| known == name.as_str()))
+        // What is near a pattern has not been mistyped.
+        .filter(|name| !glob::is_pattern(name));
     match strangers
         .filter_map(|name| unit_meant(name, known()))
         .next()

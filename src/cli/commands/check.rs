@@ -14,6 +14,7 @@ use crate::cli::table::{Choice, Count, Group, Row};
 use crate::cli::text::clean;
 use crate::cli::units;
 use crate::daemon::unit_context;
+use crate::sys::process::error_text;
 use crate::unit::{self, SearchPath, Unit, UnitName};
 
 pub(in crate::cli) const ROW: Row = Row {
@@ -71,7 +72,10 @@ fn run(given: &Given) -> Result<Exit, Failure> {
         asked.argument(argument)?;
     }
     if asked.files.is_empty() && asked.left_out.is_empty() {
-        let folders = shown(&asked.path);
+        let folders = match given.arguments.as_slice() {
+            [] => shown(&asked.path),
+            named => clean(&named.join(", ")),
+        };
         aside(&format!("no unit files: nothing lies in {folders}\n"));
     }
     let verdict = judge(&asked, units::enabled(&place));
@@ -151,6 +155,11 @@ impl Asked {
             let directories = vec![absolute];
             self.folders(&SearchPath { directories });
             return Ok(());
+        }
+        if let Err(error) = absolute.metadata() {
+            let (path, reason) = (clean(argument), error_text(&error));
+            let message = format!("cannot read {path}: {reason}");
+            return Err(Failure::new(Exit::NoSuchUnit, message));
         }
         let name = file.file_name().and_then(|name| name.to_str());
         let name = name.unwrap_or_default();

@@ -9,6 +9,7 @@ use std::process::Command;
 use crate::cli::args::Given;
 use crate::cli::commands::checked_names;
 use crate::cli::exit::{Exit, Failure};
+use crate::cli::lint::Machine;
 use crate::cli::output::{answer, aside, hint_line};
 use crate::cli::place::Place;
 use crate::cli::style::Tone;
@@ -343,8 +344,11 @@ impl Edit {
     /// The editor has the terminal until it ends, Ctrl-C included.
     fn open_editor(&self) -> Result<(), Failure> {
         let editor = editor().ok_or_else(|| {
-            Failure::new(Exit::Failed, "there is no editor")
-                .hint("name one: EDITOR=nano diakonos edit …")
+            let reason = match io::stdin().is_terminal() {
+                true => "there is no editor",
+                false => "there is no terminal for an editor",
+            };
+            Failure::new(Exit::Failed, reason).hint("name one: EDITOR=nano diakonos edit …")
         });
         let editor = editor.inspect_err(|_| drop(fs::remove_file(&self.draft)))?;
         let meant_for_it = await_signals(&[Signal::INT, Signal::QUIT])?;
@@ -393,10 +397,18 @@ impl Edit {
         }
         answer(out)?;
         let palette = given.error_palette();
-        for warning in unit::lint(new) {
+        let warnings = unit::lint(new).into_iter();
+        let warnings = warnings.map(|warning| (warning.message, Some(warning.hint)));
+        let mut missing = Vec::new();
+        if let Some(service) = &new.service {
+            Machine::default().findings(service, &mut missing);
+        }
+        let missing = missing.into_iter();
+        let missing = missing.map(|finding| (finding.message, finding.hint));
+        for (message, hint) in warnings.chain(missing) {
             let title = palette.paint(Tone::Busy, "warning:");
-            aside(&format!("{title} {}\n", clean(&warning.message)));
-            aside(&hint_line(&warning.hint, palette));
+            aside(&format!("{title} {}\n", clean(&message)));
+            aside(&hint.map_or_else(String::new, |hint| hint_line(&hint, palette)));
         }
         if let Some(running) = &subject.running {
             let running = clean(running);
@@ -437,6 +449,8 @@ fn editor() -> Option<String> {
             .find(|name| is_there(name))
             .map(|name| (*name).to_owned())
     };
+    // What nobody has named wants a terminal.
+    let found = || found().filter(|_| io::stdin().is_terminal());
     named("VISUAL").or_else(|| named("EDITOR")).or_else(found)
 }
 

@@ -301,7 +301,10 @@ fn origin(places: &Origins, key: &Key) -> Option<Origin> {
 /// Every key that counts for the unit, in the order of the manual.
 fn lines(unit: &Unit, line: impl Fn(&'static Key, Option<String>) -> Line) -> Vec<Line> {
     let mut values: BTreeMap<&str, String> = named(unit).collect();
+    // How many instances there are is said of their template.
+    let is_foreign = |key: &Key| key.name == "Instances" && !unit.name.is_template();
     let of_unit = |key: &Key| match key.section {
+        _ if is_foreign(key) => false,
         "unit" | "install" => true,
         "service" => unit.service.is_some(),
         _ => false,
