@@ -1,10 +1,11 @@
 //! The services that `up` looks after: which they are, which of them it has started, and whether one still lives.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::os::fd::{AsFd as _, BorrowedFd};
 use std::path::Path;
 
 use super::client::Client;
+use super::edges::starts;
 use super::exit::{Exit, Failure};
 use super::instances::Startable;
 use super::place::Place;
@@ -13,7 +14,7 @@ use crate::daemon::unit_context;
 use crate::engine::Command;
 use crate::log::{Content, Ending, Filter, Mark, Mode, Reader, Start};
 use crate::sys::process::{Pid, PidFd};
-use crate::unit::{self, Relation, UnitName, glob};
+use crate::unit::{self, UnitName, glob};
 use crate::wire::UnitStatus;
 
 /// How soon a service that changes its state is looked at again.
@@ -55,8 +56,9 @@ pub(super) fn meant(place: &Place, arguments: &[String]) -> Result<Meant, Failur
         let found = names.clone();
         return Ok(Meant { names, found });
     }
-    let mut exact: Vec<String> = Vec::new();
+    let mut exact: BTreeSet<String> = BTreeSet::new();
     let mut names: Vec<String> = Vec::new();
+    let mut seen: BTreeSet<String> = BTreeSet::new();
     for argument in super::commands::checked_names(arguments)? {
         let name = UnitName::parse(&argument);
         let template = name.as_ref().ok().filter(|name| name.is_template());
@@ -68,30 +70,31 @@ pub(super) fn meant(place: &Place, arguments: &[String]) -> Result<Meant, Failur
         } else if let Some(template) = template.filter(|_| is_file) {
             startable.instances(template)?
         } else if is_file {
-            exact.push(argument.clone());
+            exact.insert(argument.clone());
             vec![argument.clone()]
         } else {
             Vec::new()
         };
         if meant.is_empty() {
-            return Err(no_such_unit(place, &argument, known.iter().copied()));
+            return Err(no_such_unit(
+                &place.shown_directories(),
+                &argument,
+                known.iter().copied(),
+            ));
         }
-        names.extend(
-            meant
-                .into_iter()
-                .filter(|name| !names.contains(name))
-                .collect::<Vec<_>>(),
-        );
+        let new = meant.into_iter().filter(|name| seen.insert(name.clone()));
+        names.extend(new);
     }
-    let found = names.iter().filter(|name| !exact.contains(name));
+    let found = names.iter().filter(|name| !exact.contains(*name));
     let found = found.cloned().collect();
     Ok(Meant { names, found })
 }
 
-/// The same with all that they pull in, as far as the files can be read.
+/// The same with all that they start, at once or in case of need, as far as the files can be read.
 pub(super) fn with_dependencies(place: &Place, names: &[String]) -> Vec<String> {
     let (path, context) = (place.search_path(), unit_context());
     let mut members: Vec<String> = names.to_vec();
+    let mut known: BTreeSet<String> = names.iter().cloned().collect();
     let mut pending: VecDeque<String> = names.iter().cloned().collect();
     while let Some(name) = pending.pop_front() {
         let Ok(name) = UnitName::parse(&name) else {
@@ -100,20 +103,11 @@ pub(super) fn with_dependencies(place: &Place, names: &[String]) -> Vec<String> 
         let Ok(unit) = unit::load(&name, &path, &context) else {
             continue;
         };
-        let pulls_in = [
-            Relation::Requires,
-            Relation::BindsTo,
-            Relation::Wants,
-            Relation::Upholds,
-        ];
-        let needed = pulls_in
-            .iter()
-            .flat_map(|relation| unit.named_in(*relation));
-        for needed in needed {
-            let needed = needed.to_string();
-            if !members.contains(&needed) && members.len() < MEMBERS_MAX {
-                members.push(needed.clone());
-                pending.push_back(needed);
+        for started in starts(&unit) {
+            let started = started.to_string();
+            if members.len() < MEMBERS_MAX && known.insert(started.clone()) {
+                members.push(started.clone());
+                pending.push_back(started);
             }
         }
     }
@@ -141,13 +135,13 @@ pub(super) fn exit_with(name: &str, members: &[String]) -> Result<String, Failur
 /// What `up` has started, and what it knows of it.
 pub(super) struct Family {
     /// Those that it is to stop: what was down before.
-    ours: Vec<String>,
+    ours: BTreeSet<String>,
     /// As they were when last looked at.
     statuses: Vec<UnitStatus>,
     /// Their main processes, each with what polls readable when it ends.
     mains: Vec<Main>,
     /// PIDs of main processes that have ended, which the daemon may not have noticed yet.
-    ended: Vec<u32>,
+    ended: BTreeSet<u32>,
     lost_one: bool,
 }
 
@@ -176,20 +170,19 @@ impl Family {
     /// Before anything is started: what is up already, or on its way there, is not ours.
     pub(super) fn of_the_down(client: &mut Client, members: Vec<String>) -> Result<Self, Failure> {
         let before = client.units(Command::List, &[])?;
-        let was_down = |name: &String| {
-            let status = before.iter().find(|status| status.name == *name);
-            status.is_none_or(is_down)
-        };
+        let not_down = before.iter().filter(|status| !is_down(status));
+        let up: BTreeSet<&str> = not_down.map(|status| status.name.as_str()).collect();
+        let was_down = |name: &String| !up.contains(name.as_str());
         Ok(Self::of_all(members.into_iter().filter(was_down).collect()))
     }
 
     /// All of them are ours, whatever they were.
     pub(super) fn of_all(members: Vec<String>) -> Self {
         Self {
-            ours: members,
+            ours: members.into_iter().collect(),
             statuses: Vec::new(),
             mains: Vec::new(),
-            ended: Vec::new(),
+            ended: BTreeSet::new(),
             lost_one: false,
         }
     }
@@ -207,7 +200,7 @@ impl Family {
             let is_over = ready.get(place) == Some(&true);
             place += 1;
             if is_over {
-                ended.push(main.pid);
+                ended.insert(main.pid);
             }
             !is_over
         });
@@ -256,17 +249,18 @@ impl Family {
     /// held, and nothing else would say that it has.
     fn hold_mains(&mut self) -> Held {
         let mut held = Held::All;
+        let known: BTreeSet<u32> = self.mains.iter().map(|main| main.pid).collect();
         for status in &self.statuses {
             let Some(pid) = status.pid.filter(|pid| !self.ended.contains(pid)) else {
                 continue;
             };
-            if self.mains.iter().any(|main| main.pid == pid) {
+            if known.contains(&pid) {
                 continue;
             }
             match Pid::from_raw(pid).and_then(|pid| PidFd::open(pid).ok()) {
                 Some(pidfd) => self.mains.push(Main { pid, pidfd }),
                 None => {
-                    self.ended.push(pid);
+                    self.ended.insert(pid);
                     held = Held::Some;
                 }
             }
@@ -276,10 +270,9 @@ impl Family {
 
     /// Whether this unit is down, and nothing restarts it. One that could not even be loaded is.
     pub(super) fn is_over(&self, name: &str) -> bool {
-        let ours = || self.ours.iter().any(|ours| ours == name);
         match self.statuses.iter().find(|status| status.name == name) {
             Some(status) => is_over(status),
-            None => ours(),
+            None => self.ours.contains(name),
         }
     }
 

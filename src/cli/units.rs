@@ -182,19 +182,19 @@ fn instance(place: &Place, name: &str, items: &[Item]) -> Result<Item, Failure> 
     });
     let Some(listed) = found else {
         let known = items.iter().map(|item| item.status.name.as_str());
-        return Err(no_such_unit(place, name, known));
+        return Err(no_such_unit(&place.shown_directories(), name, known));
     };
     let result = unit::load_file(&listed.found.path, &listed.name, &unit_context());
     let enabled = is_enabled(&enabled(place), &listed.name);
     Ok(from_file(&listed, result, enabled))
 }
 
+/// `folders` as a reader likes to see them; `known`, what the nearest name is looked for among.
 pub(super) fn no_such_unit<'a>(
-    place: &Place,
+    folders: &str,
     name: &str,
     known: impl Iterator<Item = &'a str>,
 ) -> Failure {
-    let folders = place.shown_directories();
     let otherwise = "`diakonos list` shows all units; --service-dir names another folder";
     let hint = unit_meant(name, known).unwrap_or_else(|| otherwise.to_owned());
     let message = format!("there is no unit `{}` in {folders}", clean(name));
@@ -210,7 +210,9 @@ pub(super) fn with_nearest(failure: Failure, place: &Place, names: &[String]) ->
     let known = || listing.units.iter().map(|listed| listed.name.as_str());
     let strangers = names
         .iter()
-        .filter(|name| !known().any(|known| known == name.as_str()));
+        .filter(|name| !known().any(|known| known == name.as_str()))
+        // What is near a pattern has not been mistyped.
+        .filter(|name| !glob::is_pattern(name));
     match strangers
         .filter_map(|name| unit_meant(name, known()))
         .next()

@@ -15,7 +15,7 @@ use super::style::{Palette, Tone};
 use super::text::{clean, count, fit, span_until};
 use super::usage::Survey;
 use crate::engine::{Command, State};
-use crate::sys::clock::monotonic_ms;
+use crate::sys::clock::{monotonic_ms, wall_ms};
 use crate::sys::poll::wait_readable;
 use crate::sys::process::error_text;
 use crate::sys::signals::Watched;
@@ -145,7 +145,8 @@ impl<'a> Waiting<'a> {
     /// Brings the line that says what is waited for up to date; without a terminal each thing is said once.
     pub(super) fn show(&mut self) {
         let Some((progress, at_ms, status)) = self.newest() else {
-            let text = format!("{} …", self.purpose);
+            let passed_ms = monotonic_ms().saturating_sub(self.begun_ms);
+            let text = format!("{} … {}", self.purpose, span_until(passed_ms));
             self.transient(&self.counted(&text));
             return;
         };
@@ -161,8 +162,8 @@ impl<'a> Waiting<'a> {
                 }
                 None => format!("{unit}: {alive}"),
             }
-        } else if status.as_ref().is_some_and(is_only_starting) {
-            format!("{unit}: is starting")
+        } else if let Some(now) = status.as_ref().filter(|now| is_only_starting(now)) {
+            format!("{unit}: is starting{}", time_left(now))
         } else {
             format!("{unit}: {}", clean(&progress.text))
         };
@@ -251,6 +252,14 @@ fn is_over(progress: &Progress, now: &UnitStatus) -> bool {
 /// Whether it has all that it waited for, and is at its own commands now.
 fn is_only_starting(now: &UnitStatus) -> bool {
     now.state == State::Starting.word() && now.waits_for.is_empty() && now.awaits.is_empty()
+}
+
+/// When its time to start is over, in words.
+fn time_left(now: &UnitStatus) -> String {
+    let left_ms = now.deadline_ms.map(|at_ms| at_ms.saturating_sub(wall_ms()));
+    left_ms.map_or_else(String::new, |left_ms| {
+        format!(", its time limit ends in {}", span_until(left_ms))
+    })
 }
 
 fn unknown() -> String {

@@ -1,6 +1,9 @@
 //! How the machine is, where a unit's `Condition…=` and `Assert…=` ask: systemd.unit(5).
 //!
 //! Owns the looks, each a system call or two. What follows from them is the engine's.
+//!
+//! Each look blocks the loop for as long as the kernel takes: a path on a network mount whose server is gone holds
+//! everything up, as a unit file or a log there would. Such paths do not belong in a condition.
 
 use std::fs;
 use std::path::Path;

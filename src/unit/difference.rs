@@ -112,6 +112,7 @@ impl fmt::Display for Difference {
             }
         }
         let text = |value: &Option<String>| match value {
+            Some(value) if value == "\"\"" => "nothing".to_owned(),
             Some(value) => plain(value),
             None if self.key.default.is_empty() => "nothing".to_owned(),
             None => format!("the default, {}", self.key.default),
@@ -222,6 +223,13 @@ mod tests {
     fn a_list_in_another_order_is_shown_whole() {
         let new = OLD.replace("\"a\", \"b\"", "\"b\", \"a\"");
         assert_eq!(texts(OLD, &new), ["After: [\"a\", \"b\"] → [\"b\", \"a\"]"]);
+    }
+
+    #[test]
+    fn an_empty_text_is_nothing() {
+        let described = OLD.replace("[unit]", "[unit]\nDescription = \"x\"");
+        assert_eq!(texts(OLD, &described), ["Description: nothing → x"]);
+        assert_eq!(texts(&described, OLD), ["Description: x → nothing"]);
     }
 
     #[test]

@@ -8,7 +8,7 @@ const MAX_LENGTH: usize = 64;
 /// The hint that names the nearest unit. A template is none that could be meant: only its instances are.
 pub fn did_you_mean(near: &str) -> String {
     if near.ends_with('@') {
-        format!("`{near}` is a template: name an instance of it, such as `{near}1`")
+        format!("`{near}` is a template: `{near}` means its instances, `{near}1` one of them")
     } else {
         format!("did you mean `{near}`?")
     }
@@ -95,7 +95,7 @@ mod tests {
             ("databse", "did you mean `database`?"),
             (
                 "wroker",
-                "`worker@` is a template: name an instance of it, such as `worker@1`",
+                "`worker@` is a template: `worker@` means its instances, `worker@1` one of them",
             ),
         ] {
             assert_eq!(meant(name).as_deref(), Some(hint));

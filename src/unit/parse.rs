@@ -23,7 +23,7 @@ use super::{Install, List, StartLimit, Unhonoured, Unit, UnitName, nearest, rela
 const MAX_FINDINGS: usize = 500;
 
 /// The name of a section and of a key in it, as the table of keys writes them.
-type Id = (&'static str, &'static str);
+pub(super) type Id = (&'static str, &'static str);
 
 /// Reads the text of one unit file. `path` is where it lies, absolute; it need not exist.
 ///
@@ -63,7 +63,7 @@ fn read_unit(reader: &mut Reader) -> Unit {
     let unit = Unit {
         name: scope.name.clone(),
         path: scope.path.to_owned(),
-        hash: super::hash::of_sources(reader.sources, &scope.name),
+        hash: super::hash::of_sources(reader.sources, scope.name),
         description: reader
             .one("unit", "Description", value::line)
             .unwrap_or_default(),
@@ -309,6 +309,11 @@ impl<'a> Reader<'a> {
         };
         let part = part.and_then(Path::file_name);
         part.is_some_and(|part| *part == *format!("{template}{ending}"))
+    }
+
+    /// The keys that are written.
+    pub(super) fn keys(&self) -> impl Iterator<Item = Id> {
+        self.entries.keys().copied()
     }
 
     /// Where the key that holds stands: the number of its source, the key's place there, and its value.

@@ -1,17 +1,53 @@
-//! Where in a unit's files something stands that is found wrong only once the unit has been read.
+//! Where in a unit's files something stands: a key, in the file or in which of its drop-ins, and what is found wrong
+//! only once the unit has been read.
 //!
-//! Owns the way back from a key to its line and column. The files are read again for it, so that no unit has to carry
-//! its text around: only a reader who has something to complain of pays.
+//! Owns the way back from a key to its line and column; what a key comes to is the model's. The files are read again
+//! for it, so that no unit has to carry its text around. Files that are wrong have places, too.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use super::parse::Reader;
+use super::parse::{Id, Reader};
 use super::report::{Fault, Problem};
 use super::search::read_sources;
 use super::specifier::Scope;
 use super::value::{self, Value};
-use super::{Context, UnitName};
+use super::{Context, LoadError, UnitName};
+
+/// Where a key got its value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    pub path: PathBuf,
+    /// From 1.
+    pub line: u32,
+}
+
+/// The places of all keys that are written, by section and name; of one that is written twice the place that counts.
+///
+/// # Errors
+/// A file cannot be read.
+pub fn origins(
+    path: &Path,
+    name: &UnitName,
+    context: &Context,
+) -> Result<BTreeMap<Id, Origin>, LoadError> {
+    let sources = read_sources(path, name)?;
+    let scope = Scope {
+        context,
+        name,
+        path,
+    };
+    let reader = Reader::new(&sources, scope);
+    let place = |(section, key): Id| {
+        let (source, key_span, _) = reader.written(section, key)?;
+        let source = sources.get(source)?;
+        let line = source.line_at(key_span.start);
+        let path = source.path.clone();
+        Some(((section, key), Origin { path, line }))
+    };
+    Ok(reader.keys().filter_map(place).collect())
+}
 
 /// A key of a unit, or a part of its value.
 #[derive(Clone, Debug, PartialEq, Eq)]

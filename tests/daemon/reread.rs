@@ -379,6 +379,7 @@ fn a_drop_in_and_a_link_are_edited_where_they_are() {
 
     let output = edit(&bench, &["edit", "--drop-in", "web"], ":");
     assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    assert_eq!(entries(bench.units()), ["web.service"], "no empty folder");
     let output = edit(
         &bench,
         &["edit", "--drop-in", "web"],
@@ -473,4 +474,28 @@ fn what_enabled_units_ask_of_a_group_is_read_again_with_it() {
     assert!(gone.contains("Wants: - worker@1, - worker@2"), "{gone}");
     diff("nothing differs");
     bench.stop("*");
+}
+
+/// What an editor writes once it is thought to have ended was seen by nobody.
+#[test]
+fn only_what_was_checked_is_saved() {
+    let bench = Bench::new();
+    let file = bench.service("web", "", "exec sleep 1000", "");
+    let go = bench.path("go");
+    diakonos::sys::files::make_fifo(&go, 0o600, None).unwrap();
+    let mut lines = bench.ear();
+    let late = format!(
+        "exec 3>>\"$1\"; echo 'Nice = 5' >&3\n\
+         (read x < {}; echo 'Nic = 6' >&3; echo over > {}) >/dev/null 2>&1 &",
+        go.display(),
+        bench.path("ear").display()
+    );
+    let output = edit(&bench, &["edit", "web"], &late);
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    let saved = fs::read_to_string(&file).unwrap();
+    assert!(saved.ends_with("Nice = 5\n"), "{saved}");
+    fs::write(&go, "\n").unwrap();
+    assert_eq!(lines.next().unwrap(), "over");
+    assert_eq!(fs::read_to_string(&file).unwrap(), saved);
+    assert_eq!(entries(bench.units()), ["web.service"]);
 }

@@ -212,6 +212,9 @@ fn scale_goes_up_from_below_and_down_from_above() {
     assert_eq!(code, Some(0));
     assert!(out.contains("worker@1: stop requested"), "{out}");
     bench.stop("worker@1");
+    let (_, out, err) = text(&bench.run(&["list"]));
+    let told = "no units: worker@ is scaled to 0\nhint: `diakonos scale worker@ 2` makes two; ";
+    assert!(err.starts_with(told), "{out}{err}");
 }
 
 fn enable(name: &str) -> Command {

@@ -14,6 +14,7 @@ use crate::cli::table::{Choice, Count, Group, Row};
 use crate::cli::text::clean;
 use crate::cli::units;
 use crate::daemon::unit_context;
+use crate::sys::process::error_text;
 use crate::unit::{self, SearchPath, Unit, UnitName};
 
 pub(in crate::cli) const ROW: Row = Row {
@@ -71,12 +72,11 @@ fn run(given: &Given) -> Result<Exit, Failure> {
         asked.argument(argument)?;
     }
     if asked.files.is_empty() && asked.left_out.is_empty() {
-        let folders = asked.path.directories.iter();
-        let folders: Vec<String> = folders.map(|f| f.display().to_string()).collect();
-        aside(&format!(
-            "no unit files: nothing lies in {}\n",
-            folders.join(", ")
-        ));
+        let folders = match given.arguments.as_slice() {
+            [] => shown(&asked.path),
+            named => clean(&named.join(", ")),
+        };
+        aside(&format!("no unit files: nothing lies in {folders}\n"));
     }
     let verdict = judge(&asked, units::enabled(&place));
     if given.flag("--json") {
@@ -143,7 +143,9 @@ impl Asked {
         if !argument.contains('/') && !file.exists() {
             let name = UnitName::parse(argument).map_err(super::refused)?;
             let Some(found) = self.path.find(&name) else {
-                return Err(no_such_unit_in(&self.path, argument));
+                let listing = self.path.list();
+                let known = listing.units.iter().map(|listed| listed.name.as_str());
+                return Err(units::no_such_unit(&shown(&self.path), argument, known));
             };
             self.add(name, found.path);
             return Ok(());
@@ -153,6 +155,11 @@ impl Asked {
             let directories = vec![absolute];
             self.folders(&SearchPath { directories });
             return Ok(());
+        }
+        if let Err(error) = absolute.metadata() {
+            let (path, reason) = (clean(argument), error_text(&error));
+            let message = format!("cannot read {path}: {reason}");
+            return Err(Failure::new(Exit::NoSuchUnit, message));
         }
         let name = file.file_name().and_then(|name| name.to_str());
         let name = name.unwrap_or_default();
@@ -227,19 +234,8 @@ fn judge(asked: &Asked, enabled: Vec<String>) -> Verdict {
     verdict
 }
 
-fn no_such_unit_in(path: &SearchPath, name: &str) -> Failure {
+fn shown(path: &SearchPath) -> String {
     let folders = path.directories.iter();
     let folders: Vec<String> = folders.map(|f| f.display().to_string()).collect();
-    let message = format!(
-        "there is no unit `{}` in {}",
-        clean(name),
-        folders.join(", ")
-    );
-    let failure = Failure::new(Exit::NoSuchUnit, message);
-    let listing = path.list();
-    let known = listing.units.iter().map(|listed| listed.name.as_str());
-    match unit::nearest(name, known) {
-        Some(near) => failure.hint(format!("did you mean `{near}`?")),
-        None => failure.hint("a file is named by its path, a unit by its name"),
-    }
+    folders.join(", ")
 }

@@ -9,6 +9,7 @@ use std::process::Command;
 use crate::cli::args::Given;
 use crate::cli::commands::checked_names;
 use crate::cli::exit::{Exit, Failure};
+use crate::cli::lint::Machine;
 use crate::cli::output::{answer, aside, hint_line};
 use crate::cli::place::Place;
 use crate::cli::style::Tone;
@@ -81,6 +82,26 @@ struct Edit {
     /// What stood in it; nothing if it is new.
     before: Option<Vec<u8>>,
     draft: PathBuf,
+    /// Made for a drop-in.
+    folder: Option<Made>,
+}
+
+/// A folder that was made for what may never come: it goes again where nothing lies in it in the end.
+struct Made(PathBuf);
+
+impl Drop for Made {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir(&self.0);
+    }
+}
+
+/// Makes a folder, if there is none.
+fn made(folder: &Path) -> Result<Option<Made>, Failure> {
+    match fs::create_dir(folder) {
+        Ok(()) => Ok(Some(Made(folder.to_owned()))),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(None),
+        Err(error) => Err(refused("make", folder, &error)),
+    }
 }
 
 fn run(given: &Given) -> Result<Exit, Failure> {
@@ -95,11 +116,12 @@ fn run(given: &Given) -> Result<Exit, Failure> {
     }
     let place = Place::find(given)?;
     let subject = subject(&place, name)?;
-    let edit = Edit::begin(&subject, given.flag("--drop-in"))?;
+    let mut edit = Edit::begin(&subject, given.flag("--drop-in"))?;
     let done = edit.work(given, &place.search_path());
     if matches!(done, Ok(Some(_)) | Ok(None)) {
         let _ = fs::remove_file(&edit.draft);
     }
+    drop(edit.folder.take());
     let Some((old, new)) = done? else {
         aside("nothing was changed\n");
         return Ok(Exit::Done);
@@ -150,13 +172,12 @@ impl Edit {
     /// Makes the copy that is edited.
     fn begin(subject: &Subject, drop_in: bool) -> Result<Self, Failure> {
         let (name, unit) = (subject.name.clone(), subject.file.clone());
-        let file = match drop_in {
+        let (file, folder) = match drop_in {
             true => {
                 let folder = unit.with_file_name(format!("{name}.service.d"));
-                fs::create_dir_all(&folder).map_err(|error| refused("make", &folder, &error))?;
-                folder.join(DROP_IN)
+                (folder.join(DROP_IN), made(&folder)?)
             }
-            false => unit.clone(),
+            false => (unit.clone(), None),
         };
         let target = fs::canonicalize(&file).unwrap_or_else(|_| file.clone());
         let before = match read_regular(&target, FILE_MAX) {
@@ -183,6 +204,7 @@ impl Edit {
             target,
             before,
             draft,
+            folder,
         };
         let written = made.write_all(&text);
         written.map_err(|error| {
@@ -287,31 +309,46 @@ impl Edit {
                 format!("{target} was changed by somebody else meanwhile, and is not overwritten");
             return Err(self.left(Failure::new(Exit::Failed, message)));
         }
-        let replace = || -> io::Result<()> {
-            match fs::metadata(&self.target) {
-                Ok(found) => {
-                    // Only root can give a file away; anybody else owns what he may replace, or takes it over.
-                    let _ =
-                        std::os::unix::fs::chown(&self.draft, Some(found.uid()), Some(found.gid()));
-                    fs::set_permissions(&self.draft, found.permissions())?;
-                }
-                Err(_) => {
-                    let readable = fs::Permissions::from_mode(0o644);
-                    fs::set_permissions(&self.draft, readable)?;
-                }
+        // What was checked is what is saved: an editor that has gone into the background may still write to the copy.
+        let own = self.draft.file_name().unwrap_or_default();
+        let mut name = own.to_owned();
+        name.push(".new");
+        let checked = self.draft.with_file_name(name);
+        self.replace(bytes, &checked).map_err(|error| {
+            let _ = fs::remove_file(&checked);
+            self.left(refused("write", &self.target, &error))
+        })
+    }
+
+    /// Writes the file anew beside itself and renames it: whoever reads it has the old one or the new.
+    fn replace(&self, bytes: &[u8], beside: &Path) -> io::Result<()> {
+        let mut options = fs::OpenOptions::new();
+        let mut new = options
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(beside)?;
+        new.write_all(bytes)?;
+        match fs::metadata(&self.target) {
+            Ok(found) => {
+                // Only root can give a file away; anybody else owns what he may replace, or takes it over.
+                let _ = std::os::unix::fs::chown(beside, Some(found.uid()), Some(found.gid()));
+                new.set_permissions(found.permissions())?;
             }
-            fs::File::open(&self.draft)?.sync_all()?;
-            fs::rename(&self.draft, &self.target)
-        };
-        debug_assert!(bytes.len() <= FILE_MAX, "it was read with that limit");
-        replace().map_err(|error| self.left(refused("write", &self.target, &error)))
+            Err(_) => new.set_permissions(fs::Permissions::from_mode(0o644))?,
+        }
+        new.sync_all()?;
+        fs::rename(beside, &self.target)
     }
 
     /// The editor has the terminal until it ends, Ctrl-C included.
     fn open_editor(&self) -> Result<(), Failure> {
         let editor = editor().ok_or_else(|| {
-            Failure::new(Exit::Failed, "there is no editor")
-                .hint("name one: EDITOR=nano diakonos edit …")
+            let reason = match io::stdin().is_terminal() {
+                true => "there is no editor",
+                false => "there is no terminal for an editor",
+            };
+            Failure::new(Exit::Failed, reason).hint("name one: EDITOR=nano diakonos edit …")
         });
         let editor = editor.inspect_err(|_| drop(fs::remove_file(&self.draft)))?;
         let meant_for_it = await_signals(&[Signal::INT, Signal::QUIT])?;
@@ -360,10 +397,18 @@ impl Edit {
         }
         answer(out)?;
         let palette = given.error_palette();
-        for warning in unit::lint(new) {
+        let warnings = unit::lint(new).into_iter();
+        let warnings = warnings.map(|warning| (warning.message, Some(warning.hint)));
+        let mut missing = Vec::new();
+        if let Some(service) = &new.service {
+            Machine::default().findings(service, &mut missing);
+        }
+        let missing = missing.into_iter();
+        let missing = missing.map(|finding| (finding.message, finding.hint));
+        for (message, hint) in warnings.chain(missing) {
             let title = palette.paint(Tone::Busy, "warning:");
-            aside(&format!("{title} {}\n", clean(&warning.message)));
-            aside(&hint_line(&warning.hint, palette));
+            aside(&format!("{title} {}\n", clean(&message)));
+            aside(&hint.map_or_else(String::new, |hint| hint_line(&hint, palette)));
         }
         if let Some(running) = &subject.running {
             let running = clean(running);
@@ -404,6 +449,8 @@ fn editor() -> Option<String> {
             .find(|name| is_there(name))
             .map(|name| (*name).to_owned())
     };
+    // What nobody has named wants a terminal.
+    let found = || found().filter(|_| io::stdin().is_terminal());
     named("VISUAL").or_else(|| named("EDITOR")).or_else(found)
 }
 

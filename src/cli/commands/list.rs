@@ -3,11 +3,13 @@
 use super::page;
 use crate::cli::args::Given;
 use crate::cli::exit::{Exit, Failure};
-use crate::cli::output::answer;
+use crate::cli::output::{answer, aside, hint_line};
 use crate::cli::place::Place;
 use crate::cli::render;
 use crate::cli::table::{Choice, Count, Group, Row};
 use crate::cli::units::{self, Templates};
+use crate::daemon::Scales;
+use crate::unit::UnitName;
 
 pub(in crate::cli) const ROW: Row = Row {
     name: "list",
@@ -57,10 +59,29 @@ fn run(given: &Given) -> Result<Exit, Failure> {
     if given.flag("--json") {
         answer(render::list_json(&items, page.now_ms).document())?;
     } else if items.is_empty() {
-        let folders = place.shown_directories();
-        crate::cli::output::aside(&format!("no units: nothing lies in {folders}\n"));
+        nothing(&place);
     } else {
         answer(render::list(&items, page))?;
     }
     Ok(Exit::Done)
+}
+
+/// Says why the table is empty: a template without instances has no line in it.
+fn nothing(place: &Place) {
+    let scales = Scales::read(place.home.scales());
+    let listing = place.search_path().list();
+    let templates = listing.units.iter().map(|listed| &listed.name);
+    let reason = |name: &UnitName| match scales.count(name) {
+        Some(0) => format!("{name} is scaled to 0"),
+        _ => format!("{name} has no instances"),
+    };
+    let reasons: Vec<String> = templates.clone().map(reason).collect();
+    let Some(first) = templates.clone().next() else {
+        let folders = place.shown_directories();
+        aside(&format!("no units: nothing lies in {folders}\n"));
+        return;
+    };
+    aside(&format!("no units: {}\n", reasons.join(", ")));
+    let hint = format!("`diakonos scale {first} 2` makes two; `diakonos list --all` shows it");
+    aside(&hint_line(&hint, place.palette));
 }

@@ -208,7 +208,7 @@ fn named(given: &Given, place: &Place) -> Result<Vec<String>, Failure> {
                 && !has_file(place, template)
             {
                 return Err(no_such_unit(
-                    place,
+                    &place.shown_directories(),
                     template,
                     with_log.iter().map(String::as_str),
                 ));
@@ -217,7 +217,7 @@ fn named(given: &Given, place: &Place) -> Result<Vec<String>, Failure> {
             let listing = place.search_path().list();
             let files = listing.units.iter().map(|listed| listed.name.as_str());
             let known = with_log.iter().map(String::as_str).chain(files);
-            return Err(no_such_unit(place, &name, known));
+            return Err(no_such_unit(&place.shown_directories(), &name, known));
         }
         for name in meant {
             if !names.contains(&name) {

@@ -151,7 +151,7 @@ type Origins = BTreeMap<(&'static str, &'static str), Origin>;
 impl Shown {
     fn loaded(loaded: &Loaded) -> Self {
         let unit = &loaded.unit;
-        let places = origins(&unit.path, &loaded.name).unwrap_or_default();
+        let places = origins(&unit.path, &loaded.name, &unit_context()).unwrap_or_default();
         let disk = loaded.on_disk().ok();
         let now: BTreeMap<&str, String> = disk.iter().flat_map(named).collect();
         let is_same_file = disk.as_ref().is_some_and(|disk| disk.hash == unit.hash);
@@ -179,8 +179,9 @@ impl Shown {
     fn from_file(name: &str, file: &std::path::Path) -> Result<Self, Failure> {
         let failed = |error: LoadError| Failure::new(Exit::Failed, error.to_string());
         let name = UnitName::parse(name).map_err(super::refused)?;
-        let unit = load_file(file, &name, &unit_context()).map_err(failed)?;
-        let places = origins(file, &name).map_err(failed)?;
+        let context = unit_context();
+        let unit = load_file(file, &name, &context).map_err(failed)?;
+        let places = origins(file, &name, &context).map_err(failed)?;
         let line = |key: &'static Key, value: Option<String>| {
             let from = origin(&places, key).map_or(From::Default, From::Written);
             Line { key, value, from }
@@ -300,7 +301,10 @@ fn origin(places: &Origins, key: &Key) -> Option<Origin> {
 /// Every key that counts for the unit, in the order of the manual.
 fn lines(unit: &Unit, line: impl Fn(&'static Key, Option<String>) -> Line) -> Vec<Line> {
     let mut values: BTreeMap<&str, String> = named(unit).collect();
+    // How many instances there are is said of their template.
+    let is_foreign = |key: &Key| key.name == "Instances" && !unit.name.is_template();
     let of_unit = |key: &Key| match key.section {
+        _ if is_foreign(key) => false,
         "unit" | "install" => true,
         "service" => unit.service.is_some(),
         _ => false,

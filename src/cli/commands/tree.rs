@@ -155,7 +155,11 @@ impl<'p> Woods<'p> {
             };
             if meant.is_empty() && text != "*" {
                 let known = self.states.keys().map(UnitName::as_str);
-                return Err(units::no_such_unit(self.place, text, known));
+                return Err(units::no_such_unit(
+                    &self.place.shown_directories(),
+                    text,
+                    known,
+                ));
             }
             meant.retain(|name| !named.contains(name));
             named.extend(meant);

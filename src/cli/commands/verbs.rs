@@ -389,7 +389,7 @@ pub(in crate::cli) fn report(
             None if !log.is_empty() && culprit == result.unit => {
                 format!("`diakonos logs {culprit}` shows what it said")
             }
-            None => format!("`diakonos status {culprit}` says more"),
+            None => format!("`diakonos why {culprit}` says more"),
         };
         aside(&hint_line(&hint, palette));
     }

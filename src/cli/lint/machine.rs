@@ -43,7 +43,7 @@ enum Program {
 }
 
 impl Machine {
-    pub(super) fn findings(&mut self, service: &Service, findings: &mut Vec<Finding>) {
+    pub(in crate::cli) fn findings(&mut self, service: &Service, findings: &mut Vec<Finding>) {
         self.account(service, findings);
         self.programs(service, findings);
         files(service, findings);

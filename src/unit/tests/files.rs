@@ -262,7 +262,7 @@ fn the_place_of_a_key_is_where_it_was_written_last() {
     );
     let one = folder.write("worker@1.service.d/a.toml", "[service]\nNice = 2\n");
     let place = |unit: &str, key: &'static str| {
-        let places = origins(&file, &name(unit)).unwrap();
+        let places = origins(&file, &name(unit), &context()).unwrap();
         let found = places.get(&("service", key)).cloned();
         found.map(|origin| (origin.path, origin.line))
     };
