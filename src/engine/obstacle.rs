@@ -1,8 +1,8 @@
 //! What stands in the way of a start: units that cannot be started, and whoever cannot start without them.
 //!
 //! Owns what is found out before a plan is made. Each unit is looked at once, and what is wrong with it is carried back
-//! to all that require it: as in systemd's transactions, a unit that is merely wanted falls out of a start together with
-//! what it requires. A name that nobody has loaded is no edge of the graph, so this looks at the definitions.
+//! to all that require it: as in systemd's transactions, a unit that is merely wanted falls out of a start with all
+//! that it requires. A name that nobody has loaded is no edge of the graph, so this looks at the definitions.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
