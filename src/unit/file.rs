@@ -81,7 +81,10 @@ pub(super) fn read(source: &Source) -> Mirror {
         return mirror;
     }
     let (document, errors) = DeTable::parse_recoverable(&source.text);
-    mirror.syntax.extend(errors.iter().map(syntax_fault));
+    let faults = errors.iter();
+    mirror
+        .syntax
+        .extend(faults.map(|error| syntax_fault(error, &source.text)));
     for (name, value) in document.into_inner() {
         let span = name.span();
         let name = name.into_inner().into_owned();
@@ -100,8 +103,46 @@ pub(super) fn read(source: &Source) -> Mirror {
     mirror
 }
 
-fn syntax_fault(error: &toml::de::Error) -> Fault {
-    Fault::new(error.span().unwrap_or(0..0), error.message())
+fn syntax_fault(error: &toml::de::Error, text: &str) -> Fault {
+    let span = error.span().unwrap_or(0..0);
+    let fault = |message: String| Fault::new(span.clone(), message);
+    if error.message() == "duplicate key"
+        && let Some((key, line)) = first_of(text, &span)
+    {
+        return fault(format!("`{key}` stands in line {line} already"))
+            .hint("a key is written once; several values make a list: [\"a\", \"b\"]");
+    }
+    match bare_text(text, span.start) {
+        Some(key) => fault(error.message().to_owned()).hint(format!(
+            "this is TOML: a text stands in quotes, {key} = \"…\""
+        )),
+        None => fault(error.message().to_owned()),
+    }
+}
+
+/// Which key stands here a second time, and the line, from 1, of the first in its section.
+fn first_of<'t>(text: &'t str, span: &Range<usize>) -> Option<(&'t str, usize)> {
+    let key = text.get(span.clone())?.trim();
+    let before: Vec<&str> = text.get(..span.start)?.lines().collect();
+    let is_header = |line: &&str| line.trim_start().starts_with('[');
+    let begin = before.iter().rposition(is_header).unwrap_or(0);
+    let of_key = |line: &&str| {
+        line.split_once('=')
+            .is_some_and(|(left, _)| left.trim() == key)
+    };
+    let place = before.iter().skip(begin).position(of_key)?;
+    Some((key, begin + place + 1))
+}
+
+/// The key of the line that holds this place, where its value is a word as other unit files have it.
+fn bare_text(text: &str, at: usize) -> Option<&str> {
+    let begin = text.get(..at)?.rfind('\n').map_or(0, |end| end + 1);
+    let line = text.get(begin..)?.lines().next()?;
+    let (key, value) = line.split_once('=')?;
+    let (key, value) = (key.trim(), value.trim());
+    let is_name = !key.is_empty() && key.chars().all(|c| c.is_ascii_alphanumeric());
+    let is_word = value.starts_with(|c: char| c.is_alphabetic() || matches!(c, '/' | '~' | '%'));
+    (is_name && is_word && !["true", "false"].contains(&value)).then_some(key)
 }
 
 fn outside(name: &str, span: Range<usize>) -> Fault {

@@ -51,6 +51,7 @@ pub(in crate::cli) const ROW: Row = Row {
     exits: &[
         (Exit::Done, "no mistake; there may be warnings"),
         (Exit::Failed, "there are mistakes"),
+        (Exit::NoSuchUnit, "no such unit or file"),
     ],
     run,
 };

@@ -46,7 +46,7 @@ pub(super) fn restart(
         place,
         verb: "restart",
         done: "new",
-        left: "as before",
+        left: "not come to",
     };
     let again = |left: &[&str]| format!("diakonos restart --rolling{only} {}", left.join(" "));
     sequence.run(client, &steps, &again)

@@ -77,7 +77,7 @@ pub(in crate::cli) const ROW: Row = Row {
         "A value is taken as TOML where it is, and else as a text: -p Restart=always, -p 'After=[\"db\"]'. ExecStart= is \
          what stands behind the options, as it stands: no $VARIABLE and no % is replaced.",
         "It is known until it has ended and `reset` clears it; its log stays. With --wait it is cleared when it has ended \
-         well, and Ctrl-C leaves it alone and running.",
+         well, and Ctrl-C leaves it alone and running; it reads nothing of what is typed.",
     ],
     examples: &[
         (

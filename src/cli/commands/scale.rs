@@ -25,7 +25,8 @@ pub(in crate::cli) const ROW: Row = Row {
     summary: "have N instances of a template: NAME@1 to NAME@N",
     help: &[
         "Starts the instances that are missing, the lowest number first, and stops those beyond N, the highest first; \
-         each when the one before is ready, or down. It ends at the first that fails. Ctrl-C ends it after the one at hand.",
+         each when the one before is ready, or down. It ends at the first that fails. Ctrl-C ends it after the one at hand. \
+         With --no-wait all are asked for at once.",
         "The number takes the place of Instances= in the template's file, also after the end of the daemon and of the \
          machine: `start NAME@`, `enable NAME@` and patterns such as 'NAME@*' mean so many. Scaled to what the file says, \
          it follows the file again. Instances with other names, such as NAME@blue, are left alone.",

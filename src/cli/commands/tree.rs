@@ -42,7 +42,7 @@ pub(in crate::cli) const ROW: Row = Row {
         ("diakonos tree web", "what web needs, down to the ground"),
         (
             "diakonos tree --reverse database",
-            "what goes down with database",
+            "what stands on database",
         ),
     ],
     exits: &[(Exit::NoSuchUnit, "no such unit")],

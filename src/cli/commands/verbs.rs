@@ -133,7 +133,7 @@ pub(in crate::cli) const RESTART: Row = Row {
         "What requires the services is restarted too, and named. The unit files are read again first: one that is wrong \
          is refused, and the service goes on as it was. A service that is down is started.",
         "--rolling goes from unit to unit in the order of their names and numbers, so that the others serve meanwhile. It \
-         stops at the first that fails, and says which are new and which are as before; Ctrl-C ends it after the one at \
+         stops at the first that fails, and says which are new and which it has not come to; Ctrl-C ends it after the one at \
          hand.",
     ],
     examples: &[

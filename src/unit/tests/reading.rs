@@ -28,7 +28,8 @@ fn syntax_errors_come_together_with_the_rest() {
         "service:2:15: ",
         "service:3:14: ",
         "service:5:1: unknown key",
-        "service:7:1: duplicate key",
+        "service:7:1: `User` stands in line 6 already",
+        "a text stands in quotes, Description = ",
     ] {
         assert!(report.contains(place), "{report}");
     }
