@@ -268,6 +268,7 @@ impl Processes {
             | Effect::Examine { .. }
             | Effect::Publish(_)
             | Effect::Explain(_)
+            | Effect::Withheld { .. }
             | Effect::Notify { .. }
             | Effect::Answer { .. }
             | Effect::Exit => {}

@@ -5,7 +5,7 @@
 use crate::unit::{Span, differences};
 
 use super::request::{Open, Wish};
-use super::{Awaited, Effect, Engine, Outcome, RequestId, UnitId, restart};
+use super::{Awaited, Effect, Engine, FactPhase, Outcome, RequestId, UnitId, restart};
 
 impl Engine {
     /// The definitions have been taken over as newer ones; a unit without a process has its own in force already.
@@ -32,6 +32,7 @@ impl Engine {
         };
         let renewed = service.unit.renewed(&next);
         let limit = longest(&renewed).filter(|limit| longest(&service.unit) != Some(*limit));
+        let asks_otherwise = service.unit.conditions != renewed.conditions;
         let mut waiting = Vec::new();
         if renewed != *next {
             let keys = differences(&renewed, &next).into_iter();
@@ -45,7 +46,22 @@ impl Engine {
         if let Some(limit) = limit {
             self.limit_life(unit, limit);
         }
+        if asks_otherwise {
+            self.ask_otherwise(unit);
+        }
         waiting
+    }
+
+    /// The answer that a start waits for would be one to other conditions.
+    fn ask_otherwise(&mut self, unit: UnitId) {
+        let Some(service) = self.service(unit) else {
+            return;
+        };
+        match service.kind() {
+            FactPhase::Examining if service.unit.conditions.is_empty() => self.begin(unit),
+            FactPhase::Examining => self.ask_again(unit),
+            _ => {}
+        }
     }
 
     /// `RuntimeMaxSec=` counts from when the service was ready. The time limits of one that stands still do, too.

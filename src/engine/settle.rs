@@ -29,6 +29,9 @@ impl Engine {
         for unit in self.work.iter().copied().collect::<Vec<_>>() {
             self.follow(unit);
         }
+        // What comes of it from here on follows from what was marked; what a wish's definitions alone have brought
+        // about follows from the wish.
+        self.wish = None;
         while let Some(unit) = self.work.pop_first() {
             self.step(unit);
         }

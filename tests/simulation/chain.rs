@@ -9,9 +9,10 @@ use diakonos::engine::{
     Asker, Cause, Change, ChangeId, Effect, Ending, Event, Failure, Moment, NoMain, Role, RunId,
     Scope, State, Taken, Verb, Word,
 };
-use diakonos::unit::UnitName;
+use diakonos::unit::{Unit, UnitName};
 
 use crate::model::{Check, RunRecord, Turn, fail};
+use crate::ties;
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -19,6 +20,8 @@ pub(crate) struct Chains {
     entries: BTreeMap<ChangeId, Entry>,
     /// What has happened to each unit since it was last to start.
     lives: BTreeMap<UnitName, Life>,
+    /// What had happened to it before: a daemon that dies may not have written down that another life began.
+    past: BTreeMap<UnitName, Life>,
     /// Which way each unit was last sent by those who named it, and the first wish that did.
     ways: BTreeMap<UnitName, (Way, ChangeId)>,
 }
@@ -30,17 +33,31 @@ enum Entry {
         by: Asker,
         targets: Vec<UnitName>,
     },
+    /// Nothing follows from it.
+    Refused,
     Change {
         unit: UnitName,
+        at: Moment,
         because: Option<ChangeId>,
     },
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Life {
+    begun: Moment,
     seen: Vec<Seen>,
     /// The last moment at which time itself was an event.
     ticked: Option<Moment>,
+}
+
+impl Default for Life {
+    fn default() -> Self {
+        Self {
+            begun: Moment(0),
+            seen: Vec::new(),
+            ticked: None,
+        }
+    }
 }
 
 /// An event that can be the end of a chain.
@@ -76,13 +93,29 @@ impl Chains {
     /// What was not written down has not been wished.
     pub(crate) fn daemon_died(&mut self) {
         self.ways.clear();
+        for (name, past) in std::mem::take(&mut self.past) {
+            let life = self.lives.entry(name).or_default();
+            life.seen.extend(past.seen);
+            life.ticked = life.ticked.max(past.ticked);
+        }
     }
 
-    pub(crate) fn turn(&mut self, turn: &Turn<'_>, runs: &BTreeMap<RunId, RunRecord>) -> Check {
+    pub(crate) fn turn(
+        &mut self,
+        turn: &Turn<'_>,
+        runs: &BTreeMap<RunId, RunRecord>,
+        units: &BTreeMap<UnitName, Unit>,
+    ) -> Check {
         self.see(turn, runs);
         for effect in turn.batch {
             match effect {
-                Effect::Taken(taken) => self.taken(turn, taken)?,
+                Effect::Taken(taken) => {
+                    let meant = match taken.by {
+                        Asker::Client { .. } => ties::askable(units, &taken.targets, taken.verb),
+                        _ => taken.targets.clone(),
+                    };
+                    self.taken(turn, taken, &meant)?;
+                }
                 Effect::Publish(change) => self.changed(change)?,
                 Effect::Explain(change) => self.changed(change)?,
                 _ => {}
@@ -136,7 +169,8 @@ impl Chains {
         }
     }
 
-    fn taken(&mut self, turn: &Turn<'_>, taken: &Taken) -> Check {
+    /// `meant`: the named ones of which that may be asked.
+    fn taken(&mut self, turn: &Turn<'_>, taken: &Taken, meant: &[UnitName]) -> Check {
         let is_repeated = matches!(
             turn.event,
             Event::Request {
@@ -145,13 +179,14 @@ impl Chains {
             }
         );
         let way = match taken.verb {
+            _ if taken.refused.is_some() => None,
             // What it was about may have been done.
             Verb::Start | Verb::Restart(_) if is_repeated => None,
             Verb::Start | Verb::Restart(_) => Some(Way::Up),
             Verb::Stop => Some(Way::Down),
             _ => None,
         };
-        for name in taken.targets.iter().filter(|_| way.is_some()) {
+        for name in meant.iter().filter(|_| way.is_some()) {
             let known = self.ways.get(name).map(|(way, _)| *way);
             if taken.verb == Verb::Restart(Scope::Running) {
                 // Who is down stays down, and who is up comes up again.
@@ -162,10 +197,13 @@ impl Chains {
                 self.ways.insert(name.clone(), (way, first));
             }
         }
-        let entry = Entry::Wish {
-            verb: taken.verb,
-            by: taken.by,
-            targets: taken.targets.clone(),
+        let entry = match &taken.refused {
+            Some(_) => Entry::Refused,
+            None => Entry::Wish {
+                verb: taken.verb,
+                by: taken.by,
+                targets: taken.targets.clone(),
+            },
         };
         self.add(taken.id, entry)
     }
@@ -180,10 +218,17 @@ impl Chains {
 
     fn changed(&mut self, change: &Change) -> Check {
         if change.to == State::Waiting && change.from != State::Waiting {
-            self.lives.insert(change.unit.clone(), Life::default());
+            let life = Life {
+                begun: change.at,
+                ..Life::default()
+            };
+            let past = self.lives.insert(change.unit.clone(), life);
+            self.past
+                .insert(change.unit.clone(), past.unwrap_or_default());
         }
         let entry = Entry::Change {
             unit: change.unit.clone(),
+            at: change.at,
             because: change.because,
         };
         let link = match change.because {
@@ -206,10 +251,15 @@ impl Chains {
     fn follows(&self, change: &Change, older: ChangeId) -> Check {
         match self.entries.get(&older) {
             None => fail(format!("entry {older} is not in the record")),
-            Some(Entry::Change { unit, .. }) => {
+            Some(Entry::Refused) => fail(format!("wish {older} was refused")),
+            Some(Entry::Change { unit, at, .. }) => {
                 let meant = change.cause.other().unwrap_or(&change.unit);
                 // Whoever has let go of it last.
                 let was_held = change.cause == Cause::Unneeded;
+                let life = self.lives.get(&change.unit);
+                if was_held && life.is_some_and(|life| *at < life.begun) {
+                    return fail(format!("entry {older} is of an earlier life"));
+                }
                 match unit == meant || was_held {
                     true => Ok(()),
                     false => fail(format!("entry {older} is {unit}'s")),
@@ -246,6 +296,7 @@ impl Chains {
         while let Some(Entry::Change {
             unit,
             because: Some(next),
+            ..
         }) = self.entries.get(&wish)
         {
             if *unit != change.unit {
@@ -275,6 +326,7 @@ impl Chains {
             next = match self.entries.get(&id) {
                 Some(Entry::Change { because, .. }) => *because,
                 Some(Entry::Wish { .. }) => None,
+                Some(Entry::Refused) => return fail(format!("wish {id} was refused")),
                 None => return fail(format!("entry {id} is not in the record")),
             };
             if next.is_some_and(|next| next >= id) {

@@ -226,12 +226,13 @@ impl Game<'_> {
             return Ok(());
         }
         let unit = entropy.pick(&units);
-        self.feed(entropy, Event::Forgotten { unit }).map(|_| ())
+        self.feed(entropy, Event::Forgotten { units: vec![unit] })
+            .map(|_| ())
     }
 
     /// The engine has forgotten a unit: so does everybody.
     fn drop_forgotten(&mut self, event: &Event) -> Check {
-        let Event::Forgotten { unit } = event else {
+        let Event::Forgotten { units } = event else {
             return Ok(());
         };
         let gone = |name: &UnitName| self.engine.id(name).is_none();
@@ -245,7 +246,7 @@ impl Game<'_> {
             let facts = self.facts.remove(&name);
             if !facts.is_some_and(|facts| sweep::rests(facts.phase)) {
                 return fail(format!(
-                    "unit {unit}, {name}, is forgotten and does not rest"
+                    "units {units:?}, {name}, are forgotten, and one does not rest"
                 ));
             }
             self.saved.remove(&name);
@@ -599,6 +600,7 @@ impl Game<'_> {
             Effect::Renew { .. } => {}
             Effect::Taken(_)
             | Effect::Explain(_)
+            | Effect::Withheld { .. }
             | Effect::Publish(_)
             | Effect::Notify { .. }
             | Effect::Answer { .. }
@@ -682,7 +684,10 @@ impl Game<'_> {
             absent,
         };
         let daemon = self.feed(entropy, event)?;
-        let lost = |name: &&UnitName| !self.facts.get(*name).is_some_and(is_up);
+        // What has just been read may tie it to others.
+        let lost = |name: &&UnitName| {
+            !self.facts.get(*name).is_some_and(is_up) && !self.model.is_moved(name)
+        };
         match stays.iter().find(lost).filter(|_| daemon == Daemon::Lives) {
             Some(name) => fail(format!(
                 "{name} is stopped by a wish that was fulfilled before"
@@ -723,7 +728,10 @@ impl Game<'_> {
                 continue;
             }
             let saved = self.saved.get(&record.unit);
-            let known = saved.is_some_and(|one| one.runs().any(|fact| fact.run == *run));
+            let known = saved.is_some_and(|one| {
+                one.runs().any(|fact| fact.run == *run)
+                    || self.model.may_give_up(record, one.facts.phase)
+            });
             if !known {
                 return fail(format!(
                     "run {run} of {} lives and stands in no facts",

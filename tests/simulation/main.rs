@@ -103,13 +103,17 @@ fn hunt_for_failures() {
 }
 
 /// For whoever hunts: every kind of failure in many seeds, with the first seed that shows it.
+// Whoever hunts for hours wants to see what was found so far.
+#[allow(clippy::print_stderr)]
 #[test]
 #[ignore = "for hunting by hand: it tells kinds of failures and shortens none"]
 fn survey() {
     let mut kinds: BTreeMap<String, (u64, u32)> = BTreeMap::new();
-    for seed in 0..number("DIAKONOS_SIM_SEEDS").unwrap_or(SEEDS) {
+    let first = number("DIAKONOS_SIM_FIRST").unwrap_or(0);
+    for seed in first..first + number("DIAKONOS_SIM_SEEDS").unwrap_or(SEEDS) {
         let mut entropy = Entropy::seeded(seed);
         if let Err(why) = shorten::play(&mut entropy, steps()) {
+            eprintln!("seed {seed}: {}", why.lines().next().unwrap_or_default());
             kinds.entry(shorten::kind_of(&why)).or_insert((seed, 0)).1 += 1;
         }
     }

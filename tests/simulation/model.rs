@@ -196,7 +196,7 @@ impl Model {
     pub(crate) fn turn(&mut self, turn: &Turn<'_>) -> Check {
         self.note_event(turn)?;
         self.wishes(turn);
-        self.chains.turn(turn, &self.runs)?;
+        self.chains.turn(turn, &self.runs, &self.newest)?;
         for effect in turn.batch {
             self.effect(turn, effect)?;
         }
@@ -213,10 +213,35 @@ impl Model {
             if let Some(unit) = turn.engine.unit(id)
                 && let Some(service) = &unit.service
             {
-                self.kills.insert(unit.name.clone(), service.kill);
+                let was = self.kills.insert(unit.name.clone(), service.kill);
+                if was.is_some_and(|was| was != service.kill) {
+                    self.kills_otherwise(turn, &unit.name);
+                }
             }
         }
         refusals_do_nothing(turn)
+    }
+
+    /// A unit's processes may be killed in another way than before: whom the engine was right to look after no more
+    /// stays alone.
+    fn kills_otherwise(&mut self, turn: &Turn<'_>, name: &UnitName) {
+        let after = turn
+            .engine
+            .id(name)
+            .and_then(|unit| turn.engine.facts(unit));
+        let facts = turn.before.get(name).into_iter().chain(after.as_ref());
+        let shown: BTreeSet<RunId> = facts
+            .flat_map(|facts| [facts.main, facts.control])
+            .flatten()
+            .map(|fact| fact.run)
+            .collect();
+        for (run, record) in &mut self.runs {
+            let is_left = record.unit == *name && record.is_kept() && !shown.contains(run);
+            if is_left {
+                record.known = Known::Abandoned;
+                self.littered.insert(name.clone());
+            }
+        }
     }
 
     /// A unit is known to nobody any more. What it has left behind alive stays.
@@ -492,7 +517,7 @@ impl Model {
             | Effect::Freeze { unit }
             | Effect::Thaw { unit }
             | Effect::Renew { unit, .. } => turn.unit(*unit).map(|_| ()),
-            Effect::Taken(_) | Effect::Explain(_) => Ok(()),
+            Effect::Taken(_) | Effect::Explain(_) | Effect::Withheld { .. } => Ok(()),
             Effect::Publish(change) => self.publish(turn, change),
             Effect::Notify { request, .. } => match self.requests.get(request) {
                 Some(Asked {
@@ -590,6 +615,10 @@ impl Model {
                 "{name} spawns {:?} while another process of its lives",
                 spawn.role
             ));
+        }
+        if let Some(service) = &unit.service {
+            // The same event may end it.
+            self.kills.entry(name.clone()).or_insert(service.kill);
         }
         self.new_run(turn, unit, spawn.run, spawn.role)
     }
@@ -877,12 +906,13 @@ impl Model {
     }
 }
 
-/// A refused request changes nothing.
+/// A refused request changes nothing; it is written down.
 fn refusals_do_nothing(turn: &Turn<'_>) -> Check {
     let Event::Request { request, .. } = turn.event else {
         return Ok(());
     };
-    if turn.refuses(*request) && turn.batch.len() > 1 {
+    let is_word = |effect: &Effect| matches!(effect, Effect::Taken(_) | Effect::Answer { .. });
+    if turn.refuses(*request) && !turn.batch.iter().all(is_word) {
         return fail(format!(
             "request {request} is refused, and something is done: {:?}",
             turn.batch

@@ -317,7 +317,6 @@ fn concerns(scene: &Scene<'_>, name: &UnitName, before: &Facts, model: &Model) -
             .get(run)
             .is_some_and(|record| record.unit == *name),
         Event::Examined { unit, .. }
-        | Event::Forgotten { unit }
         | Event::GroupEmpty { unit }
         | Event::Said { unit, .. }
         | Event::OomKilled { unit }
@@ -331,6 +330,7 @@ fn concerns(scene: &Scene<'_>, name: &UnitName, before: &Facts, model: &Model) -
             let is_overseen = is_up(before.phase) && before.phase != FactPhase::Exited;
             is_overseen || before.deadline.is_some_and(|at| at <= scene.now)
         }
+        Event::Forgotten { units } => scene.engine.id(name).is_some_and(|id| units.contains(&id)),
         Event::Request { .. } | Event::Detached { .. } => false,
         Event::Restored { .. } | Event::Resumed { .. } => true,
     }

@@ -9,8 +9,8 @@ use crate::units::{exec, name, service};
 #[test]
 fn a_condition_that_is_met_lets_the_start_go_on() {
     let mut stage = Stage::new(vec![with(service("a"), |s| {
-        s.condition = vec![exec("/one"), exec("/two")];
-        s.start_pre = vec![exec("/pre")];
+        s.condition = vec![exec("/one"), exec("/two")].into();
+        s.start_pre = vec![exec("/pre")].into();
         s.restart.success.codes.push(7);
     })]);
     let request = stage.start("a");
@@ -27,10 +27,10 @@ fn a_condition_that_is_met_lets_the_start_go_on() {
 #[test]
 fn one_that_is_not_met_skips_it_and_fails_nobody() {
     let skipped = with(service("a"), |s| {
-        s.condition = vec![exec("/one")];
+        s.condition = vec![exec("/one")].into();
         s.restart.policy = diakonos::unit::Policy::Always;
-        s.stop = vec![exec("/stop")];
-        s.stop_post = vec![exec("/after")];
+        s.stop = vec![exec("/stop")].into();
+        s.stop_post = vec![exec("/after")].into();
     });
     let follower = edged(service("b"), |unit| {
         unit.requires.push(name("a"));
@@ -59,7 +59,7 @@ fn one_that_is_not_met_skips_it_and_fails_nobody() {
 
 #[test]
 fn who_asked_is_told_what_was_said() {
-    let conditional = || with(service("a"), |s| s.condition = vec![exec("/one")]);
+    let conditional = || with(service("a"), |s| s.condition = vec![exec("/one")].into());
     let ended = |unit, ending| {
         let mut stage = Stage::new(vec![unit]);
         let request = stage.start("a");
@@ -79,7 +79,11 @@ fn who_asked_is_told_what_was_said() {
         let failed = Some(Outcome::Failed { failure, retry_ms });
         assert_eq!(ended(conditional(), ending), (failed, State::Failed));
     }
-    let forgiven = with(conditional(), |s| s.condition[0].ignore_failure = true);
+    let forgiven = with(conditional(), |s| {
+        let mut commands = s.condition.to_vec();
+        commands[0].ignore_failure = true;
+        s.condition = commands.into();
+    });
     assert_eq!(ended(forgiven, Ending::Code(3)), (None, State::Starting));
 }
 
@@ -214,5 +218,33 @@ fn a_successor_asks_again() {
     assert_eq!(stage.questions(), 1);
     stage.examined(&[Truth::True]);
     stage.launch("a", Role::Start);
+    assert_eq!(stage.state("a"), State::Running);
+}
+
+/// The answer that was asked for says nothing of the conditions of a newer definition.
+#[test]
+fn conditions_that_change_under_the_question_are_asked_anew() {
+    let asked = || conditional("a", Demand::Condition);
+    let mut stage = Stage::new(vec![asked()]);
+    let request = stage.start("a");
+    stage.rewrite(edged(asked(), |unit| {
+        unit.conditions[0].test = Test::PathExists("/other".into());
+    }));
+    stage.ask(Verb::Renew, &["a"]);
+    assert_eq!(stage.questions(), 2);
+    stage.examined(&[Truth::True]);
+    assert_eq!(stage.state("a"), State::Starting);
+    assert!(!stage.has_run("a", Role::Start), "that was the old one's");
+    stage.examined(&[Truth::True]);
+    stage.launch("a", Role::Start);
+    assert_eq!(stage.outcome(request, "a"), Some(Outcome::Started));
+
+    let mut stage = Stage::new(vec![asked()]);
+    let request = stage.start("a");
+    stage.rewrite(service("a"));
+    stage.ask(Verb::Renew, &["a"]);
+    stage.launch("a", Role::Start);
+    assert_eq!(stage.outcome(request, "a"), Some(Outcome::Started));
+    stage.examined(&[Truth::Untrue]);
     assert_eq!(stage.state("a"), State::Running);
 }

@@ -36,7 +36,7 @@ pub(super) fn naming(mut unit: Unit, relation: Relation, other: &str) -> Unit {
     unit
 }
 
-fn flagged(mut unit: Unit, set: impl FnOnce(&mut Relations)) -> Unit {
+pub(super) fn flagged(mut unit: Unit, set: impl FnOnce(&mut Relations)) -> Unit {
     let mut rare = unit.relations().clone();
     set(&mut rare);
     unit.relations = Some(Box::new(rare));
@@ -44,7 +44,7 @@ fn flagged(mut unit: Unit, set: impl FnOnce(&mut Relations)) -> Unit {
 }
 
 /// `user` names `named` in this key and comes after it; both are services.
-fn pair(relation: Relation) -> Stage {
+pub(super) fn pair(relation: Relation) -> Stage {
     pair_of(relation, service("named"))
 }
 
@@ -58,7 +58,7 @@ fn pair_of(relation: Relation, named: Unit) -> Stage {
 }
 
 /// Both up, by a wish for both.
-fn both_up(stage: &mut Stage) -> (RunId, RunId) {
+pub(super) fn both_up(stage: &mut Stage) -> (RunId, RunId) {
     stage.ask(Verb::Start, &["named", "user"]);
     let named = stage.launch("named", Role::Start);
     let user = stage.launch("user", Role::Start);
@@ -276,11 +276,11 @@ fn a_bond_that_gives_up_fails_who_waits_for_it() {
     assert_eq!(states(&stage), (State::Failed, State::Failed));
 }
 
-/// One that might have restarted and has ended well: it does not come back, and that is no failure of who is bound to it.
+/// One that might have restarted and has ended well does not come back: that is no failure of who is bound to it.
 #[test]
 fn a_bond_that_ends_well_leaves_its_user_stopped() {
     let named = with(restarting(service("named")), |s| {
-        s.stop_post = vec![crate::units::exec("/bin/step")];
+        s.stop_post = vec![crate::units::exec("/bin/step")].into();
     });
     let mut stage = pair_of(Relation::BindsTo, named);
     let (user, named) = both_up(&mut stage);
@@ -289,6 +289,48 @@ fn a_bond_that_ends_well_leaves_its_user_stopped() {
     assert_eq!(stage.state("user"), State::Stopped);
     stage.succeed("named", Role::StopPost);
     assert_eq!(states(&stage), (State::Stopped, State::Completed));
+}
+
+/// Each needs the other, and one of them ends well in no time: taken through a restart, they would never rest.
+#[test]
+fn a_ring_of_bonds_comes_to_rest() {
+    let named = with(restarting(service("named")), |s| s.kind = Kind::Oneshot);
+    let named = naming(
+        naming(named, Relation::Requires, "user"),
+        Relation::After,
+        "user",
+    );
+    let user = naming(service("user"), Relation::BindsTo, "named");
+    let mut stage = Stage::new(vec![named, user]);
+    stage.start("named");
+    let user = stage.launch("user", Role::Start);
+    stage.succeed("named", Role::Start);
+    assert_eq!(states(&stage), (State::Stopping, State::Completed));
+    stage.end(user, Ending::Code(0));
+    assert_eq!(states(&stage), (State::Stopped, State::Completed));
+}
+
+/// A bond that a newer file brings: that it is not kept follows from the wish that has brought it.
+#[test]
+fn a_bond_that_is_new_follows_from_the_wish_that_brought_it() {
+    let mut stage = Stage::new(vec![service("named"), service("user")]);
+    stage.bring_up("user");
+    stage.ask(Verb::Restart(Scope::Running), &["named"]);
+    stage.rewrite(naming(service("user"), Relation::BindsTo, "named"));
+    stage.fresh();
+    stage.ask(Verb::Renew, &["user"]);
+    let effects = stage.fresh();
+    let wish = effects.iter().find_map(|effect| match effect {
+        Effect::Taken(taken) => Some(taken.id),
+        _ => None,
+    });
+    let because = effects.iter().find_map(|effect| match effect {
+        Effect::Publish(change) if change.unit == name("user") => Some(change.because),
+        _ => None,
+    });
+    assert!(wish.is_some());
+    assert_eq!(because, Some(wish));
+    assert_eq!(stage.state("user"), State::Stopping);
 }
 
 #[test]
@@ -470,22 +512,6 @@ fn an_upheld_unit_is_held_back_by_nothing_once_its_file_is_read_again() {
     assert_eq!(stage.state("other"), State::Running);
 }
 
-/// Who stops it is told, and by what it stays up.
-#[test]
-fn a_stop_of_what_is_upheld_says_that_it_comes_up_again() {
-    let mut stage = pair(Relation::Upholds);
-    both_up(&mut stage);
-    let request = stage.stop("named");
-    let text = "named will be started again: user upholds it, and is up".to_owned();
-    let warning = Notice::Warning { text };
-    assert!(stage.notices(request).contains(&warning));
-    // Not where its upholder goes as well.
-    let mut stage = pair(Relation::Upholds);
-    both_up(&mut stage);
-    let request = stage.ask(Verb::Stop, &["named", "user"]);
-    assert!(!stage.notices(request).contains(&warning));
-}
-
 /// One that has stood for a while comes up again as quickly as the first time.
 #[test]
 fn an_upheld_group_that_was_up_for_long_does_not_wait_for_long() {
@@ -608,7 +634,7 @@ fn a_failure_starts_its_handler() {
 #[test]
 fn a_handler_that_is_just_ending_is_started_for_the_next_failure() {
     let handler = with(service("named"), |s| {
-        s.stop_post = vec![crate::units::exec("/bin/step")];
+        s.stop_post = vec![crate::units::exec("/bin/step")].into();
     });
     let mut stage = Stage::new(vec![
         naming(service("user"), Relation::OnFailure, "named"),
@@ -744,7 +770,7 @@ fn handlers_in_a_ring_come_to_rest() {
 fn a_successor_knows_whose_failure_it_was() {
     let user = naming(service("user"), Relation::OnFailure, "named");
     let named = with(service("named"), |s| {
-        s.start_pre = vec![crate::units::exec("/bin/step")]
+        s.start_pre = vec![crate::units::exec("/bin/step")].into()
     });
     let mut stage = Stage::new(vec![user, named]);
     let run = stage.bring_up("user");
@@ -868,35 +894,4 @@ fn parts_of_a_group_go_with_it() {
     stage.stop("named");
     stage.end(user, Ending::Code(0));
     assert_eq!(states(&stage), (State::Stopped, State::Stopped));
-}
-
-/// Who stops the last one that needs it is told.
-#[test]
-fn a_stop_says_who_is_unneeded_then() {
-    let unneeded = |unit: Unit| flagged(unit, |r| r.stop_when_unneeded = true);
-    let mut stage = Stage::new(vec![
-        naming(service("user"), Relation::Wants, "named"),
-        naming(unneeded(service("named")), Relation::Wants, "further"),
-        unneeded(service("further")),
-        naming(service("other"), Relation::Wants, "further"),
-    ]);
-    stage.start("user");
-    let user = stage.launch("user", Role::Start);
-    stage.launch("named", Role::Start);
-    stage.launch("further", Role::Start);
-    let told = |unit: &str| Notice::AlsoStops {
-        unit: name(unit),
-        cause: Cause::Unneeded,
-    };
-    let other = stage.bring_up("other");
-    let request = stage.stop("user");
-    assert!(stage.notices(request).contains(&told("named")));
-    assert!(!stage.notices(request).contains(&told("further")));
-    stage.end(user, GOOD);
-    assert_eq!(stage.state("named"), State::Stopping);
-    stage.end(stage.run("named", Role::Start), GOOD);
-    let request = stage.stop("other");
-    assert!(stage.notices(request).contains(&told("further")));
-    stage.end(other, GOOD);
-    assert_eq!(stage.state("further"), State::Stopping);
 }
