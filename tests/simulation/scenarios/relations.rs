@@ -765,23 +765,6 @@ fn handlers_in_a_ring_come_to_rest() {
     assert_eq!(stage.started(), ["user", "named"]);
 }
 
-/// What a handler was told outlives the daemon.
-#[test]
-fn a_successor_knows_whose_failure_it_was() {
-    let user = naming(service("user"), Relation::OnFailure, "named");
-    let named = with(service("named"), |s| {
-        s.start_pre = vec![crate::units::exec("/bin/step")].into()
-    });
-    let mut stage = Stage::new(vec![user, named]);
-    let run = stage.bring_up("user");
-    stage.end(run, BAD);
-    let pre = stage.launch("named", Role::StartPre);
-    stage.succeed_daemon();
-    stage.end(pre, GOOD);
-    let monitor = stage.spawn_of("named", Role::Start).monitor.unwrap();
-    assert_eq!(monitor.result.ending, Some(BAD));
-}
-
 #[test]
 fn who_is_unneeded_stops() {
     for relation in [

@@ -3,8 +3,8 @@
 use diakonos::engine::{Asker, Effect, Ending, Event, RequestId, Role, State, Verb};
 use diakonos::unit::{Relation, Unit};
 
-use super::Stage;
 use super::relations::naming;
+use super::{Stage, with};
 use crate::units::service;
 
 const BAD: Ending = Ending::Code(3);
@@ -73,4 +73,21 @@ fn who_is_known_is_saved() {
     let mut stage = Stage::new(Vec::new());
     get_known(&mut stage, service("named"));
     assert_eq!(saved(&mut stage), ["named"]);
+}
+
+/// What a handler was told outlives the daemon.
+#[test]
+fn a_successor_knows_whose_failure_it_was() {
+    let user = naming(service("user"), Relation::OnFailure, "named");
+    let named = with(service("named"), |s| {
+        s.start_pre = vec![crate::units::exec("/bin/step")].into()
+    });
+    let mut stage = Stage::new(vec![user, named]);
+    let run = stage.bring_up("user");
+    stage.end(run, BAD);
+    let pre = stage.launch("named", Role::StartPre);
+    stage.succeed_daemon();
+    stage.end(pre, Ending::Code(0));
+    let monitor = stage.spawn_of("named", Role::Start).monitor.unwrap();
+    assert_eq!(monitor.result.ending, Some(BAD));
 }
