@@ -4,8 +4,8 @@
 //! `user` has the key, `named` is what it names. Requires, Wants and order are `order.rs`'s.
 
 use diakonos::engine::{
-    Answer, Cause, Ending, Failure, Impossible, Notice, Outcome, Refusal, Role, RunId, Scope,
-    State, Verb,
+    Answer, Cause, Effect, Ending, Failure, Impossible, Notice, Outcome, Refusal, Role, RunId,
+    Scope, State, Verb,
 };
 use diakonos::unit::{Kind, Policy, Relation, Relations, Unit};
 
