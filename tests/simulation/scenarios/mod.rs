@@ -21,6 +21,7 @@ mod relations;
 mod renew;
 mod repeat;
 mod restart;
+mod saving;
 mod start;
 mod stop;
 

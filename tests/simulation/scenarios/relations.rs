@@ -4,8 +4,8 @@
 //! `user` has the key, `named` is what it names. Requires, Wants and order are `order.rs`'s.
 
 use diakonos::engine::{
-    Answer, Asker, Cause, Effect, Ending, Event, Failure, Impossible, Notice, Outcome, Refusal,
-    RequestId, Role, RunId, Scope, State, Verb,
+    Answer, Cause, Effect, Ending, Failure, Impossible, Notice, Outcome, Refusal, Role, RunId,
+    Scope, State, Verb,
 };
 use diakonos::unit::{Kind, Policy, Relation, Relations, Unit};
 
@@ -763,89 +763,6 @@ fn handlers_in_a_ring_come_to_rest() {
     stage.end(run, BAD);
     assert_eq!(states(&stage), (State::Failed, State::Failed));
     assert_eq!(stage.started(), ["user", "named"]);
-}
-
-/// What a handler was told outlives the daemon.
-#[test]
-fn a_successor_knows_whose_failure_it_was() {
-    let user = naming(service("user"), Relation::OnFailure, "named");
-    let named = with(service("named"), |s| {
-        s.start_pre = vec![crate::units::exec("/bin/step")].into()
-    });
-    let mut stage = Stage::new(vec![user, named]);
-    let run = stage.bring_up("user");
-    stage.end(run, BAD);
-    let pre = stage.launch("named", Role::StartPre);
-    stage.succeed_daemon();
-    stage.end(pre, GOOD);
-    let monitor = stage.spawn_of("named", Role::Start).monitor.unwrap();
-    assert_eq!(monitor.result.ending, Some(BAD));
-}
-
-/// The names of those that were saved since the last look, in order.
-fn saved(stage: &mut Stage) -> Vec<String> {
-    let saves: Vec<Effect> = stage.fresh();
-    let saves = saves.iter().filter_map(|effect| match effect {
-        Effect::Save { unit } => stage.engine.unit(*unit),
-        _ => None,
-    });
-    saves.map(|unit| unit.name.to_string()).collect()
-}
-
-/// It was named in a wish by which nothing happens.
-fn get_known(stage: &mut Stage, unit: Unit) {
-    stage.feed(Event::Request {
-        request: RequestId(1_000),
-        verb: Verb::Stop,
-        by: Asker::Client { uid: 0, pid: 1 },
-        first_asked: None,
-        targets: vec![unit.name.clone()],
-        definitions: vec![unit],
-        absent: Vec::new(),
-    });
-}
-
-/// A daemon that dies between two saves has not lost whom the failure starts: who failed is saved last.
-#[test]
-fn whose_failure_starts_another_one_is_saved_behind_it() {
-    let user = naming(service("user"), Relation::OnFailure, "named");
-    let named = service("named");
-    // Whoever is known first has the lower number.
-    for first in [user.clone(), named.clone()] {
-        let mut stage = Stage::new(vec![user.clone(), named.clone()]);
-        get_known(&mut stage, first);
-        let run = stage.bring_up("user");
-        stage.fresh();
-        stage.end(run, BAD);
-        assert_eq!(states(&stage).0, State::Failed);
-        assert!(saved(&mut stage).ends_with(&["named".to_owned(), "user".to_owned()]));
-    }
-}
-
-/// Nobody is known to wait who does not know what it needs.
-#[test]
-fn what_a_start_needs_is_saved_before_it_and_behind_it_when_both_stop() {
-    for relation in [Relation::Requires, Relation::BindsTo, Relation::Wants] {
-        for names in [["user", "named"], ["named", "user"]] {
-            let user = naming(service("user"), relation, "named");
-            let mut stage = Stage::new(vec![user, service("named")]);
-            stage.ask(Verb::Start, &names);
-            assert_eq!(saved(&mut stage), ["named", "user"], "{relation:?}");
-            stage.launch("named", Role::Start);
-            stage.launch("user", Role::Start);
-            stage.fresh();
-            stage.ask(Verb::Stop, &names);
-            assert_eq!(saved(&mut stage), ["user", "named"], "{relation:?}");
-        }
-    }
-}
-
-/// It was named before, and nothing came of that: a successor is to know it all the same.
-#[test]
-fn who_is_known_is_saved() {
-    let mut stage = Stage::new(Vec::new());
-    get_known(&mut stage, service("named"));
-    assert_eq!(saved(&mut stage), ["named"]);
 }
 
 #[test]
