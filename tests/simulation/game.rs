@@ -551,7 +551,7 @@ impl Game<'_> {
                 && let Some(ended) = self.saved.get(&monitor.unit)
                 && !sweep::rests(facts.phase)
                 && sweep::rests(ended.facts.phase)
-                && !saved.is_some_and(|saved| saved.facts.monitor.is_some())
+                && saved.is_none_or(|saved| saved.facts.monitor.is_none())
             {
                 let by = &monitor.unit;
                 return fail(format!("{by} is saved as ended, and {name} is not started"));
