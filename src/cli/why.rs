@@ -4,13 +4,28 @@
 //! `render/why.rs` has the words.
 
 use crate::wire::UnitStatus;
-use crate::wire::record::{Changed, Entry, What};
+use crate::wire::record::{Asked, Changed, Entry, What};
 
 /// The chain, the present first.
 #[derive(Debug)]
 pub(super) struct Chain<'a> {
     pub(super) steps: Vec<&'a Entry>,
     pub(super) end: End,
+    /// What began the life that came to this; nothing where the chain itself goes back to a wish.
+    pub(super) origin: Option<Origin<'a>>,
+    /// The beginning of a daemon that knows nothing of the unit, after its last entry.
+    pub(super) anew: Option<&'a Entry>,
+}
+
+/// How a life began.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Origin<'a> {
+    /// From its first step down to the wish, or to what became of another unit.
+    pub(super) steps: Vec<&'a Entry>,
+    /// How long it was up in the end, in milliseconds, if it was.
+    pub(super) ran_ms: Option<u64>,
+    /// The automatic restarts on the way.
+    pub(super) restarts: usize,
 }
 
 /// How a chain ends.
@@ -31,27 +46,43 @@ pub(super) type Setback<'a> = (&'a Entry, &'a Changed);
 
 pub(super) fn chain<'a>(status: &UnitStatus, record: &'a [Entry]) -> Chain<'a> {
     let known = status.entry.and_then(|id| find(record, id));
+    let mut anew = None;
     let first = match known {
         Some(entry) => Some(entry),
         // It says why itself, and what that follows from.
         None if status.because.is_some() || status.entry.is_some() => None,
         None => match last_of(&status.name, record) {
-            Some((entry, change)) if is_at_rest(&change.to) => Some(entry),
-            // It was up when its daemon or machine ended, and nobody wrote down how it went down.
-            Some((entry, _)) => stage_after(entry, record),
+            Some((entry, change)) => {
+                let stage = stage_after(entry, record);
+                let is_at_rest = is_at_rest(&change.to);
+                anew = stage.filter(|_| is_at_rest);
+                // It was up when its daemon or machine ended, and nobody wrote down how it went down.
+                stage.filter(|_| !is_at_rest).or(Some(entry))
+            }
             None => return Chain::nothing(),
         },
     };
+    let next = first.map(|entry| entry.id).or(status.because);
+    let (steps, mut end) = follow(next, record);
+    if steps.is_empty() && end == End::Known && status.entry.is_some() {
+        end = End::Lost;
+    }
+    let origin = origin(&status.name, &steps, record).filter(|_| end == End::Known);
+    Chain {
+        steps,
+        end,
+        origin,
+        anew,
+    }
+}
+
+/// Goes from link to link.
+fn follow(mut next: Option<u64>, record: &[Entry]) -> (Vec<&Entry>, End) {
     let mut steps = Vec::new();
-    let mut next = match first {
-        Some(entry) => Some(entry.id),
-        None => status.because,
-    };
     while let Some(id) = next {
         let Some(entry) = find(record, id) else {
             let is_older = record.first().is_none_or(|first| id < first.id);
-            let end = if is_older { End::Older } else { End::Lost };
-            return Chain { steps, end };
+            return (steps, if is_older { End::Older } else { End::Lost });
         };
         steps.push(entry);
         next = match &entry.what {
@@ -60,11 +91,70 @@ pub(super) fn chain<'a>(status: &UnitStatus, record: &'a [Entry]) -> Chain<'a> {
             What::Request(_) | What::Daemon(_) => None,
         };
     }
-    let end = match (steps.is_empty(), status.entry) {
-        (true, Some(_)) => End::Lost,
-        _ => End::Known,
+    (steps, End::Known)
+}
+
+/// What began the life whose end the chain goes back to: the unit's own or, where that was started in the chain, that
+/// of the unit at its end.
+fn origin<'a>(name: &str, steps: &[&'a Entry], record: &'a [Entry]) -> Option<Origin<'a>> {
+    let of_own = |step: &&&Entry| matches!(&step.what, What::Change(c) if c.unit == name);
+    let begins = |step: &&Entry| matches!(&step.what, What::Change(c) if is_begin(c));
+    // A chain that ends in a wish says enough.
+    let root = steps.last().copied().and_then(as_change)?;
+    let own = steps.iter().rev().find(of_own).copied();
+    let own = own.filter(|own| !begins(own)).and_then(as_change);
+    let (last, of) = own.unwrap_or(root);
+    let mut found = Origin {
+        steps: Vec::new(),
+        ran_ms: None,
+        restarts: 0,
     };
-    Chain { steps, end }
+    let place = record.partition_point(|entry| entry.id < last.id);
+    let earlier = record.get(..place)?.iter().rev().filter_map(as_change);
+    for (entry, change) in earlier.filter(|(_, change)| change.unit == of.unit) {
+        match change.to.as_str() {
+            _ if change.from == change.to => {}
+            "running" | "exited" if found.restarts == 0 => {
+                let ran_ms = last.at_ms.saturating_sub(entry.at_ms);
+                found.ran_ms.get_or_insert(ran_ms);
+            }
+            "waiting" if is_begin(change) => {
+                found.steps = follow(Some(entry.id), record).0;
+                return Some(found);
+            }
+            "waiting" => found.restarts += 1,
+            state if is_at_rest(state) => return None,
+            _ => {}
+        }
+    }
+    None
+}
+
+fn as_change(entry: &Entry) -> Option<(&Entry, &Changed)> {
+    match &entry.what {
+        What::Change(change) => Some((entry, change)),
+        What::Request(_) | What::Daemon(_) => None,
+    }
+}
+
+/// Whether somebody or something else than its own restart policy has the unit started.
+fn is_begin(change: &Changed) -> bool {
+    change.to == "waiting" && change.from != change.to && change.cause != "auto-restart"
+}
+
+/// The last wish about the unit that was refused, if nothing has become of the unit since.
+pub(super) fn refusal<'a>(name: &str, record: &'a [Entry]) -> Option<(&'a Entry, &'a Asked)> {
+    let told = record.iter().rev().find_map(|entry| match &entry.what {
+        What::Request(asked) if asked.units.iter().any(|unit| unit == name) => {
+            Some((entry, Some(asked)))
+        }
+        What::Change(change) if change.unit == name => Some((entry, None)),
+        _ => None,
+    });
+    let (entry, asked) = told?;
+    asked
+        .filter(|asked| asked.refused.is_some())
+        .map(|asked| (entry, asked))
 }
 
 impl<'a> Chain<'a> {
@@ -72,6 +162,8 @@ impl<'a> Chain<'a> {
         Self {
             steps: Vec::new(),
             end: End::Nothing,
+            origin: None,
+            anew: None,
         }
     }
 
@@ -123,8 +215,10 @@ fn is_at_rest(state: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
-    use crate::wire::record::{Asked, Stage};
+    use crate::wire::record::Stage;
 
     fn change(id: u64, unit: &str, to: &str, because: Option<u64>) -> Entry {
         let changed = Changed {
@@ -205,6 +299,37 @@ mod tests {
         ];
         let found = chain(&status("web", None, None), &record);
         assert_eq!(ids(&found), [6]);
+    }
+
+    #[test]
+    fn a_life_goes_back_to_who_began_it() {
+        let step = |id, from: &str, to: &str, (cause, because): (&str, Option<u64>)| {
+            let mut entry = change(id, "web", to, because);
+            if let What::Change(change) = &mut entry.what {
+                from.clone_into(&mut change.from);
+                cause.clone_into(&mut change.cause);
+            }
+            entry
+        };
+        let record = [
+            other(1, What::Request(Asked::default())),
+            step(2, "stopped", "waiting", ("asked", Some(1))),
+            step(3, "waiting", "running", ("ordered", Some(2))),
+            step(4, "running", "restarting", ("failed", None)),
+            step(5, "restarting", "waiting", ("auto-restart", Some(4))),
+            step(6, "waiting", "running", ("ordered", Some(5))),
+            step(9, "running", "failed", ("failed", None)),
+        ];
+        let found = chain(&status("web", Some(9), None), &record);
+        let origin = found.origin.unwrap();
+        let ids: Vec<u64> = origin.steps.iter().map(|step| step.id).collect();
+        assert_eq!((ids, origin.ran_ms), (vec![2, 1], Some(3)));
+        assert_eq!(origin.restarts, 1);
+        // It is up again by itself.
+        let found = chain(&status("web", Some(6), None), &record[..6]);
+        let origin = found.origin.unwrap();
+        assert_eq!(origin.steps.last().map(|step| step.id), Some(1));
+        assert_eq!((origin.ran_ms, origin.restarts), (Some(1), 0));
     }
 
     #[test]

@@ -153,6 +153,7 @@ pub(super) fn refused(refusal: &Refusal) -> WireError {
         | Refusal::Missing { .. }
         | Refusal::Unhonoured { .. }
         | Refusal::Contradiction { .. }
+        | Refusal::Tangle { .. }
         | Refusal::TooMany => ErrorKind::Failed,
         Refusal::Template { .. } => ErrorKind::Usage,
         Refusal::Unknown { .. } => ErrorKind::NoSuchUnit,

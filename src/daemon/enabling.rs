@@ -5,10 +5,11 @@
 use std::path::PathBuf;
 
 use crate::engine::{Asker, Verb};
-use crate::unit::{SearchPath, Unit, UnitName};
+use crate::unit::{Context, SearchPath, Unit, UnitName};
 use crate::wire::{ErrorKind, Final, Progress, ProgressKind, Reply, ResultKind, WireError};
 
 use super::answer;
+use super::enabled::Enabled;
 use super::event_loop::Daemon;
 use super::loader::Loaded;
 use super::sources::SessionId;
@@ -18,8 +19,14 @@ impl Daemon {
     pub(super) fn start_enabled(&mut self) {
         self.know_enabled();
         let names = self.enabled_alone();
+        self.start_at_boot(names);
+    }
+
+    fn start_at_boot(&mut self, names: Vec<UnitName>) {
         if let Some(loaded) = self.load_enabled(names) {
-            self.boot = Some(self.ask(Verb::Start, Asker::Boot, loaded));
+            let targets = loaded.targets.clone();
+            let request = self.ask(Verb::Start, Asker::Boot, loaded);
+            self.boot.insert(request, targets);
         }
     }
 
@@ -32,15 +39,17 @@ impl Daemon {
                 known.push(folder.to_owned());
             }
         }
-        self.learn_enabled();
+        know(&mut self.enabled, &self.context);
     }
 
-    /// One of the enabled units spoils the request of all: each is asked for alone, so that the others start.
-    pub(super) fn start_enabled_singly(&mut self) {
-        for name in self.enabled_alone() {
-            if let Some(loaded) = self.load_enabled(vec![name]) {
-                self.ask(Verb::Start, Asker::Boot, loaded);
-            }
+    /// One of these enabled units spoils the request of all. Halves of it are asked for, and halves of those, until it
+    /// is refused alone and all others have started: each alone from the beginning would read what they share, and ask
+    /// what is enabled, once for every unit.
+    pub(super) fn start_in_halves(&mut self, mut names: Vec<UnitName>) {
+        if names.len() > 1 {
+            let second = names.split_off(names.len().div_ceil(2));
+            self.start_at_boot(names);
+            self.start_at_boot(second);
         }
     }
 
@@ -59,20 +68,6 @@ impl Daemon {
         units.sort_by(UnitName::by_number);
         units.dedup();
         units
-    }
-
-    /// Reads the `[install]` sections of the enabled units. One that cannot be read does not start and is no one's.
-    fn learn_enabled(&mut self) {
-        let files = self.enabled.files();
-        let files: Vec<(UnitName, PathBuf)> = files
-            .map(|(name, file)| (name.clone(), file.to_owned()))
-            .collect();
-        for (name, file) in files {
-            match super::loader::read_file(&name, &file, &self.context) {
-                Ok(unit) => self.enabled.learn(&unit),
-                Err(reason) => ::log::error!("enabled unit {name} cannot be read: {reason}"),
-            }
-        }
     }
 
     /// Those of the named units that can be loaded, with what they need; `None` if that is none.
@@ -157,6 +152,20 @@ impl Daemon {
             results.push(answer::plain(name, ResultKind::Disabled, text));
         }
         Ok(Final::Results(results))
+    }
+}
+
+/// Reads the `[install]` sections of the enabled units. One that cannot be read does not start and is no one's.
+pub(super) fn know(enabled: &mut Enabled, context: &Context) {
+    let files = enabled.files();
+    let files: Vec<(UnitName, PathBuf)> = files
+        .map(|(name, file)| (name.clone(), file.to_owned()))
+        .collect();
+    for (name, file) in files {
+        match super::loader::read_file(&name, &file, context) {
+            Ok(unit) => enabled.learn(&unit),
+            Err(reason) => ::log::error!("enabled unit {name} cannot be read: {reason}"),
+        }
     }
 }
 

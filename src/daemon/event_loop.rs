@@ -18,7 +18,7 @@ use crate::engine::{Asker, Change, Effect, Engine, Event, Moment, RequestId, Ret
 use crate::sys::process::error_text;
 use crate::sys::signals::{SIGCHLD, SIGHUP, SignalFd};
 use crate::sys::{clock, files, image, memory};
-use crate::unit::{Context, SearchPath};
+use crate::unit::{Context, SearchPath, UnitName};
 use crate::wire::{Progress, Reply};
 
 use super::Guarded;
@@ -57,8 +57,8 @@ pub(super) struct Daemon {
     /// Who waits for which request.
     pub(super) waiting: BTreeMap<RequestId, Waiter>,
     pub(super) next_request: u64,
-    /// The request that starts all enabled units, until it is answered.
-    pub(super) boot: Option<RequestId>,
+    /// The requests that start the enabled units, until they are answered, and whom each starts.
+    pub(super) boot: BTreeMap<RequestId, Vec<UnitName>>,
     /// The folders that whoever started us has named.
     pub(super) directories: Vec<PathBuf>,
     /// Where the units that start with the daemon are looked for.
@@ -391,6 +391,9 @@ impl Daemon {
                     .apply(&effect, engine, sources, &mut self.events);
             }
             Effect::Taken(_) | Effect::Explain(_) => {}
+            Effect::Withheld { unit, cause, why } => {
+                ::log::warn!("{unit}: {cause}; nothing follows from that: {why}");
+            }
             Effect::Renew { unit, request } => self.renew(unit, request),
             Effect::Publish(change) => {
                 let cause = self.cause_text(&change);

@@ -3,9 +3,9 @@
 //! Owns how many instances a template has (what `scale` has said, else its `Instances=`) and which of them are meant.
 //! A template itself is never loaded: whoever names it means its instances.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::engine::State;
+use crate::engine::{State, UNITS_MAX};
 use crate::unit::{self, UnitName, glob};
 use crate::wire::{ErrorKind, WireError};
 
@@ -35,13 +35,22 @@ impl Loader<'_> {
     ) -> Result<Vec<String>, WireError> {
         let mut put = Vec::new();
         let mut spread = Vec::with_capacity(names.len());
+        let mut templates = BTreeSet::new();
         for name in names.drain(..) {
             match UnitName::parse(&name) {
+                // Each means itself once, however often it is named.
+                Ok(template) if templates.contains(&template) => {}
                 Ok(template) if template.is_template() => {
                     let instances = self.instances(&template, over)?;
                     let instances = instances.iter().map(ToString::to_string);
                     put.extend(instances.clone());
                     spread.extend(instances);
+                    if put.len() > UNITS_MAX {
+                        let message =
+                            format!("these templates have more than {UNITS_MAX} instances");
+                        return Err(answer::error(ErrorKind::Failed, message, None));
+                    }
+                    templates.insert(template);
                 }
                 // What is wrong with a name is said where it is looked for.
                 Ok(_) | Err(_) => spread.push(name),

@@ -52,9 +52,10 @@ fn order(file: &'static CStr, text: impl Into<String>) -> Order {
     Order { file, text }
 }
 
-/// `EOPNOTSUPP` and `ENODEV`.
+/// `EOPNOTSUPP`, `ENODEV` and `ENOENT`.
 const NOT_SUPPORTED: i32 = 95;
 const NO_DEVICE: i32 = 19;
+const NO_FILE: i32 = 2;
 
 impl Refused {
     fn new(key: &'static str, reason: impl Into<String>) -> Self {
@@ -180,6 +181,66 @@ pub(super) fn hold(group: &Cgroup, limit: &GroupLimit) -> Result<(), Refused> {
                 return Err(Refused::new(limit.key(), reason));
             }
             Err(error) => return Err(Refused::failed(limit.key(), &error)),
+        }
+    }
+    Ok(())
+}
+
+/// Takes back whatever the group may hold beside what is `wanted`, where nobody knows what it held before. `has`:
+/// whether there is this controller.
+pub(super) fn lift_all_but(
+    group: &Cgroup,
+    has: impl Fn(&str) -> bool,
+    wanted: Option<&Resources>,
+) -> Result<(), Refused> {
+    let memory = [
+        MemoryLimit::Max,
+        MemoryLimit::High,
+        MemoryLimit::SwapMax,
+        MemoryLimit::Min,
+        MemoryLimit::Low,
+    ];
+    let memory = memory.map(|kind| GroupLimit::Memory(kind, Amount::Infinite));
+    let others = [
+        GroupLimit::CpuQuota(1),
+        GroupLimit::CpuWeight(CpuWeight::Idle),
+        GroupLimit::TasksMax(Amount::Infinite),
+        GroupLimit::IoWeight(IO_WEIGHT),
+    ];
+    let stays = wanted.map_or(&[][..], |wanted| &wanted.limits);
+    for limit in memory.iter().chain(&others) {
+        let is_kept = stays.iter().any(|other| other.key() == limit.key());
+        if is_kept || !has(limit.controller()) {
+            continue;
+        }
+        match lift(group, limit) {
+            // What the kernel does not have it does not hold.
+            Err(refused) if refused.errno == NOT_SUPPORTED => {}
+            Err(refused) if refused.errno == NO_FILE => {}
+            lifted => lifted?,
+        }
+    }
+    if has("memory") && wanted.map(Resources::oom_policy) != Some(OomPolicy::Kill) {
+        match group.set(c"memory.oom.group", "0") {
+            Err(error) if !is_missing(&error) => return Err(Refused::failed("OOMPolicy", &error)),
+            Ok(()) | Err(_) => {}
+        }
+    }
+    lift_devices(group)
+}
+
+/// No device is limited any more. A group without the file has none that is.
+fn lift_devices(group: &Cgroup) -> Result<(), Refused> {
+    let Ok(text) = fs::read_to_string(group.path().join("io.max")) else {
+        return Ok(());
+    };
+    for device in text.lines().filter_map(|line| line.split(' ').next()) {
+        let free = format!("{device} rbps=max wbps=max");
+        match group.set(c"io.max", &free) {
+            Err(error) if error.raw_os_error() != Some(NO_DEVICE) => {
+                return Err(Refused::failed("IOReadBandwidthMax", &error));
+            }
+            Ok(()) | Err(_) => {}
         }
     }
     Ok(())
@@ -403,6 +464,27 @@ mod tests {
         let orders = orders(&parse_limit(text).unwrap()).unwrap();
         let show = |order: &Order| format!("{}: {}", order.file.to_string_lossy(), order.text);
         orders.iter().map(show).collect()
+    }
+
+    /// A predecessor has died before it lifted what it had written down as lifted.
+    #[test]
+    fn what_a_group_holds_and_nobody_wants_is_lifted() {
+        let folder = std::env::temp_dir().join(format!("diakonos-lift-{}", std::process::id()));
+        fs::create_dir(&folder).unwrap();
+        let files = ["memory.max", "pids.max", "cpu.max"];
+        for file in files {
+            fs::write(folder.join(file), "5").unwrap();
+        }
+        let group = Cgroup::open(folder.clone()).unwrap();
+        let mut wanted = Resources::default();
+        wanted.set(parse_limit("MemoryMax=64M").unwrap());
+        lift_all_but(&group, |_| true, Some(&wanted)).unwrap();
+        let held = files.map(|file| fs::read_to_string(folder.join(file)).unwrap());
+        assert_eq!(
+            held.map(|text| text.trim_end().to_owned()),
+            ["5", "max", "max"]
+        );
+        fs::remove_dir_all(&folder).unwrap();
     }
 
     #[test]

@@ -9,8 +9,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use crate::engine::Moment;
-use crate::engine::{Absent, Engine, Refusal, State, UnitId, unfit};
-use crate::unit::{self, Context, LoadError, Need, SearchPath, Unit, UnitName, glob};
+use crate::engine::{Absent, Engine, State, UnitId};
+use crate::unit::{self, Context, LoadError, SearchPath, Unit, UnitName, glob};
 use crate::wire::{ErrorKind, Progress, UnitResult, WireError};
 
 use super::answer;
@@ -54,6 +54,8 @@ pub(super) struct Loaded {
     pub(super) absent: Vec<Absent>,
     /// For the client: what changed in the files.
     pub(super) notices: Vec<Progress>,
+    /// Of how many changed units nothing is told.
+    pub(super) untold: usize,
     /// Answers of the shell's own: of what was found and cannot be started, above all. The engine never hears of it.
     pub(super) failed: Vec<UnitResult>,
     /// What is to be said besides if all of it is refused.
@@ -119,9 +121,13 @@ impl<'a> Loader<'a> {
     ) -> Result<Meant, WireError> {
         let found: BTreeSet<&String> = found.iter().collect();
         let (mut seen, mut exact) = (BTreeSet::new(), BTreeSet::new());
-        let mut targets = Vec::new();
+        let (mut targets, mut patterns) = (Vec::new(), BTreeSet::new());
         for name in names {
             let meant = if glob::is_pattern(name) {
+                // Each lists all folders anew.
+                if !patterns.insert(name) {
+                    continue;
+                }
                 self.matching(name, among)?
             } else if found.contains(name) {
                 vec![parsed(name, among)?]
@@ -242,7 +248,8 @@ impl<'a> Loader<'a> {
         }
     }
 
-    /// Reads the file of a loaded unit again; nothing if it is as it was read. What is wrong comes as the whole report.
+    /// Reads the file of a loaded unit again; nothing if it is as it was read, and enabled units ask of it what they
+    /// did. What is wrong comes as the whole report.
     pub(super) fn read_again(&self, loaded: &Unit) -> Result<Option<Unit>, String> {
         let name = &loaded.name;
         let path = match self.place(name) {
@@ -250,10 +257,27 @@ impl<'a> Loader<'a> {
             Place::Nowhere => return Ok(None),
         };
         let is_same = |hash| hash == loaded.hash && path == loaded.path;
-        if unit::hash_on_disk(&path, name).is_ok_and(is_same) {
+        if !unit::hash_on_disk(&path, name).is_ok_and(is_same) {
+            return self.read(name, &path).map(Some);
+        }
+        // Some of it may be what an enabled unit has asked for that is enabled no more.
+        let names_some = !loaded.wants.is_empty() || !loaded.requires.is_empty();
+        if !names_some && !self.asked.contains_key(name) {
             return Ok(None);
         }
-        self.read(name, &path).map(Some)
+        let unit = self.read(name, &path)?;
+        let is_same = unit.wants == loaded.wants && unit.requires == loaded.requires;
+        Ok(Some(unit).filter(|_| !is_same))
+    }
+
+    /// The units that enabled ones have this one want, and require.
+    pub(super) fn asked_of(&self, name: &UnitName) -> (Vec<UnitName>, Vec<UnitName>) {
+        let (mut wants, mut requires) = (Vec::new(), Vec::new());
+        if let Some(asked) = self.asked.get(name) {
+            self.add(&mut wants, &asked.wants);
+            self.add(&mut requires, &asked.requires);
+        }
+        (wants, requires)
     }
 
     /// Reads a file and adds what the enabled units ask of it with `WantedBy=` and `RequiredBy=`.
@@ -292,54 +316,27 @@ impl<'a> Loader<'a> {
                 }
             }
         }
-        self.follow(needed, &mut loaded);
+        self.follow(needed, &mut loaded, |name| self.is_down(name));
         self.part_with_hopeless(&found, &mut loaded);
         Ok(loaded)
     }
 
     /// Takes out what was found and requires what cannot be started: the engine would refuse all for it.
     fn part_with_hopeless(&self, found: &BTreeSet<UnitName>, loaded: &mut Loaded) {
-        let definitions = loaded.definitions.iter();
-        let new: BTreeMap<&UnitName, &Unit> = definitions.map(|unit| (&unit.name, unit)).collect();
-        let mut kept = Vec::new();
-        for name in std::mem::take(&mut loaded.targets) {
-            let hopeless = match found.contains(&name) {
-                true => self.obstacle(&name, &new, &loaded.absent),
-                false => None,
-            };
-            match hopeless {
-                Some(refusal) => loaded.failed.push(answer::hopeless(&name, &refusal)),
-                None => kept.push(name),
+        if found.is_empty() {
+            return;
+        }
+        let targets = std::mem::take(&mut loaded.targets);
+        let mut hopeless = self
+            .engine
+            .hopeless(&targets, &loaded.definitions, &loaded.absent);
+        hopeless.retain(|name, _| found.contains(name));
+        for name in targets {
+            match hopeless.get(&name) {
+                Some(refusal) => loaded.failed.push(answer::hopeless(&name, refusal)),
+                None => loaded.targets.push(name),
             }
         }
-        loaded.targets = kept;
-    }
-
-    /// What stands in the way of a start, here or anywhere down the chain of requirements.
-    fn obstacle(
-        &self,
-        target: &UnitName,
-        new: &BTreeMap<&UnitName, &Unit>,
-        absent: &[Absent],
-    ) -> Option<Refusal> {
-        let mut seen = BTreeSet::from([target]);
-        let mut todo = vec![(target, target)];
-        while let Some((name, needed_by)) = todo.pop() {
-            let missing = absent.iter().find(|absent| absent.name == *name);
-            let known = || self.engine.id(name).and_then(|id| self.engine.unit(id));
-            let unit = new.get(name).copied().or_else(known);
-            let Some(unit) = unit.filter(|_| missing.is_none()) else {
-                return Some(Refusal::missing(name, needed_by, missing));
-            };
-            if let Some(refusal) = unfit(unit) {
-                return Some(refusal);
-            }
-            let needed = unit.neighbours();
-            let needed = needed.filter(|(relation, _)| relation.need() == Some(Need::Must));
-            let further = needed.filter(|(_, next)| seen.insert(next));
-            todo.extend(further.map(|(_, next)| (next, &unit.name)));
-        }
-        None
     }
 
     /// The same for units that start with the daemon: one that cannot be read is logged and left out.
@@ -357,7 +354,13 @@ impl<'a> Loader<'a> {
                 }
             }
         }
-        self.follow(needed, &mut loaded);
+        self.follow(needed, &mut loaded, |name| self.is_down(name));
+        let found = loaded.targets.iter().cloned().collect();
+        self.part_with_hopeless(&found, &mut loaded);
+        for hopeless in loaded.failed.drain(..) {
+            let UnitResult { unit, text, .. } = hopeless;
+            ::log::error!("enabled unit {unit} does not start: {text}");
+        }
         loaded
     }
 
@@ -383,17 +386,22 @@ impl<'a> Loader<'a> {
             .id(&unit.name)
             .and_then(|id| self.engine.unit(id));
         if let Some(before) = before.filter(|before| before.hash != unit.hash) {
-            loaded.notices.extend(changes(before, &unit));
+            loaded.tell(|| changes(before, &unit));
         }
         loaded.definitions.push(unit);
     }
 
-    /// Reads what is needed, and what that needs, as far as it is down or unknown.
-    fn follow(&self, mut needed: VecDeque<UnitName>, loaded: &mut Loaded) {
+    /// Reads what is needed, and what that needs, as far as it `counts`.
+    pub(super) fn follow(
+        &self,
+        mut needed: VecDeque<UnitName>,
+        loaded: &mut Loaded,
+        counts: impl Fn(&UnitName) -> bool,
+    ) {
         let definitions = loaded.definitions.iter();
         let mut seen: BTreeSet<UnitName> = definitions.map(|unit| unit.name.clone()).collect();
         while let Some(name) = needed.pop_front() {
-            if !seen.insert(name.clone()) || !self.is_down(&name) {
+            if !seen.insert(name.clone()) || !counts(&name) {
                 continue;
             }
             match self.read_needed(&name) {

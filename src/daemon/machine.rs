@@ -11,7 +11,7 @@ use crate::sys::cgroup::{Cgroup, Tree};
 use crate::sys::controllers::Controllers;
 use crate::sys::process::{Pid, error_text};
 use crate::sys::users;
-use crate::unit::{Delegate, Resources, Service};
+use crate::unit::{Delegate, Resources, Service, UnitName};
 
 use super::account::Account;
 use super::group::Group;
@@ -88,6 +88,39 @@ impl Limited {
             }
         }
         Ok(())
+    }
+
+    /// A predecessor may have written down new limits and died before it set them: they are set again, and what they
+    /// do not name is lifted.
+    pub(super) fn hold_again(
+        &mut self,
+        group: &Group,
+        machine: &Machine,
+        (name, service): (&UnitName, &Service),
+    ) {
+        let Some(cgroup) = group.cgroup() else {
+            return;
+        };
+        let mut wanted = self.resources.take();
+        let mut lenience = Lenience::of(service);
+        if let Some(wanted) = &mut wanted {
+            for refused in machine.ground().refusals(wanted) {
+                wanted.forget(refused.key);
+            }
+        }
+        let lifted = limits::lift_all_but(
+            cgroup,
+            |name| machine.controllers.has(name),
+            wanted.as_deref(),
+        );
+        let lifted = lifted.map_err(|refused| told(&refused));
+        if let Err(failed) = lifted.and_then(|()| self.agree(cgroup, &mut wanted, &mut lenience)) {
+            ::log::warn!(
+                "{name}: its limits may not be what they should: {}",
+                failed.reason
+            );
+        }
+        self.resources.clone_from(&service.resources);
     }
 
     /// Whether the kernel is to tell when the service needs too much.
@@ -288,7 +321,7 @@ fn told(refused: &Refused) -> SpawnFailure {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
-    use crate::unit::{Context, UnitName, parse, parse_limit};
+    use crate::unit::{Context, parse, parse_limit};
 
     use super::*;
 

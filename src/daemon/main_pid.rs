@@ -59,7 +59,7 @@ impl Processes {
             .engine
             .unit(unit)
             .and_then(|unit| unit.service.as_deref());
-        let file = service.and_then(|service| service.pid_file.clone());
+        let file = service.and_then(|service| service.pid_file.as_deref().map(Path::to_owned));
         let Some(hold) = self.holds.get_mut(&unit) else {
             turn.events.push_back(Event::MainMissing {
                 run,

@@ -283,7 +283,7 @@ fn start(mut seat: Seat, keeper: Keeper) -> Result<(Daemon, Poll), BootError> {
         events: VecDeque::new(),
         waiting: BTreeMap::new(),
         next_request: 1,
-        boot: None,
+        boot: BTreeMap::new(),
         directories,
         boot_path: SearchPath::default(),
         context: unit_context(),

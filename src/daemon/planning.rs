@@ -12,6 +12,7 @@ use crate::wire::{Final, PlanAct, PlanStep, WireError};
 use super::answer;
 use super::context::unit_context;
 use super::enabled::Enabled;
+use super::enabling::know;
 use super::event_loop::Daemon;
 use super::home::Home;
 use super::instances::Over;
@@ -30,10 +31,12 @@ pub fn plan_alone(
     wish: Planned,
 ) -> Result<Vec<PlanStep>, WireError> {
     let engine = Engine::new(0);
-    let enabled = Enabled::read(home.enabled(), Scales::read(home.scales()));
+    let mut enabled = Enabled::read(home.enabled(), Scales::read(home.scales()));
+    know(&mut enabled, &unit_context());
     let (context, path) = (unit_context(), SearchPath { directories });
     let loader = Loader::new(&engine, &enabled, &context, &path);
-    plan(&engine, &loader, names, wish)
+    let loaded = load(&loader, names, wish)?;
+    plan(&engine, loaded, wish)
 }
 
 impl Daemon {
@@ -44,24 +47,29 @@ impl Daemon {
         wish: Planned,
         path: &SearchPath,
     ) -> Result<Final, WireError> {
-        plan(&self.engine, &self.loader(path), names, wish).map(Final::Plan)
+        let loader = self.loader(path);
+        let loaded = match wish {
+            Planned::Start => self.to_start((names, Vec::new()), Reading::IfDown, path)?,
+            Planned::Restart(_) => {
+                let loaded = self.to_start((names, Vec::new()), Reading::Always, path)?;
+                self.without_unfit(loaded)
+            }
+            Planned::Stop => self.to_stop(names, &loader)?,
+            Planned::Reload => loader.for_loaded(loader.resolve(names, Among::Loaded)?)?,
+        };
+        plan(&self.engine, loaded, wish).map(Final::Plan)
     }
 }
 
-/// What a wish would do.
-fn plan(
-    engine: &Engine,
-    loader: &Loader<'_>,
-    names: Vec<String>,
-    wish: Planned,
-) -> Result<Vec<PlanStep>, WireError> {
+/// What a wish would do with what it brings.
+fn plan(engine: &Engine, loaded: Loaded, wish: Planned) -> Result<Vec<PlanStep>, WireError> {
     let Loaded {
         targets,
         definitions,
         absent,
         failed,
         ..
-    } = load(loader, names, wish)?;
+    } = loaded;
     let outlook = engine
         .outlook(wish.verb(), targets, &definitions, &absent)
         .map_err(|refusal| answer::refused(&refusal))?;
@@ -83,7 +91,7 @@ fn plan(
         .collect())
 }
 
-/// The same units as the wish itself would load.
+/// The same units as the wish itself would load where nothing is up and no process is left.
 fn load(loader: &Loader<'_>, mut names: Vec<String>, wish: Planned) -> Result<Loaded, WireError> {
     let (over, among, reading) = match wish {
         Planned::Start => (Over::Counted, Among::LoadedAndFiles, Reading::IfDown),

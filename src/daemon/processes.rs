@@ -268,6 +268,7 @@ impl Processes {
             | Effect::Examine { .. }
             | Effect::Publish(_)
             | Effect::Explain(_)
+            | Effect::Withheld { .. }
             | Effect::Notify { .. }
             | Effect::Answer { .. }
             | Effect::Exit => {}
@@ -408,7 +409,12 @@ impl Processes {
         let unborn = |run: &FactRun| run.is_unborn(facts.phase);
         let unborn = facts.control.filter(unborn).or(facts.main.filter(unborn));
         let is_of_it = |hold: &&Hold| unborn.is_none_or(|run| hold.youngest == Some(run.run));
-        let invocation = hold.filter(is_of_it).map(|hold| &hold.invocation);
+        let held = hold.filter(is_of_it).map(|hold| &hold.invocation);
+        let history = self
+            .history
+            .get(&unit)
+            .filter(|_| hold.is_none() && unborn.is_none());
+        let invocation = held.or_else(|| history?.invocation.as_ref());
         let ProcessStatus {
             cgroup,
             log_lost,

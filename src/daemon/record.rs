@@ -4,9 +4,10 @@
 //! this daemon is killed; the count goes on from daemon to daemon. What a line says is `wire::record`'s, what is worth
 //! one the engine's. The record is read by the clients; nothing here depends on it.
 
-use std::fs::File;
+use std::fs::{DirBuilder, File};
 use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::os::fd::AsFd;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use crate::engine::{Asker, Cause, Change, ChangeId, Effect, Moment, Taken, failure_word};
@@ -30,6 +31,9 @@ const WAITING_MAX: usize = 64 << 10;
 const COMMAND_MAX: u64 = 512;
 /// Bytes at the end of a file in which its last whole line is looked for.
 const TAIL: u64 = 4 * LINE_MAX as u64;
+
+/// The folder, when somebody has removed it.
+const FOLDER_MODE: u32 = 0o700;
 
 /// See the module.
 #[derive(Debug)]
@@ -197,6 +201,8 @@ fn asked(taken: &Taken, ours: &Account) -> Asked {
         verb: text::verb(taken.verb).to_owned(),
         units: named.map(ToString::to_string).collect(),
         more: u32::try_from(more).unwrap_or(u32::MAX),
+        refused: taken.refused.as_ref().map(ToString::to_string),
+        repeated: taken.is_repeated,
         ..Asked::default()
     };
     let by = |by: &str| by.to_owned();
@@ -227,7 +233,16 @@ fn asked(taken: &Taken, ours: &Account) -> Asked {
 
 /// Appends lines; with them the file is not longer than [`FILE_MAX`]. All of them are in it then, or none.
 fn append(newest: &Path, before: &Path, lines: &[u8]) -> io::Result<()> {
-    let mut file = files::open_own(newest)?;
+    let mut file = match files::open_own(newest) {
+        // Somebody has removed the folder.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            if let Some(folder) = newest.parent() {
+                make_folder(folder)?;
+            }
+            files::open_own(newest)?
+        }
+        opened => opened?,
+    };
     let mut length = file.metadata()?.len();
     let count = u64::try_from(lines.len()).unwrap_or(u64::MAX);
     if length > 0 && length.saturating_add(count) > FILE_MAX {
@@ -243,6 +258,10 @@ fn append(newest: &Path, before: &Path, lines: &[u8]) -> io::Result<()> {
     };
     file.set_len(length)?;
     Err(short)
+}
+
+fn make_folder(folder: &Path) -> io::Result<()> {
+    DirBuilder::new().mode(FOLDER_MODE).create(folder)
 }
 
 /// Cuts off what stands after the last line's end.

@@ -171,7 +171,11 @@ impl Daemon {
     }
 
     /// What a stop brings to the engine.
-    fn to_stop(&self, mut names: Vec<String>, loader: &Loader<'_>) -> Result<Loaded, WireError> {
+    pub(super) fn to_stop(
+        &self,
+        mut names: Vec<String>,
+        loader: &Loader<'_>,
+    ) -> Result<Loaded, WireError> {
         loader.spread(&mut names, Over::Loaded)?;
         let mut left = self.processes.part_with_left(&mut names);
         left.extend(self.processes.left_that_match(&names));
@@ -180,7 +184,7 @@ impl Daemon {
     }
 
     /// What a start, or a restart that reads all files again, brings to the engine.
-    fn to_start(
+    pub(super) fn to_start(
         &self,
         (mut names, mut found): (Vec<String>, Vec<String>),
         reading: Reading,
@@ -211,7 +215,7 @@ impl Daemon {
             Wait::Accepted => loaded.targets.clone(),
             Wait::Finished => Vec::new(),
         };
-        let notices = std::mem::take(&mut loaded.notices);
+        let notices = loaded.take_notices();
         let waiter = Waiter {
             session,
             failed: std::mem::take(&mut loaded.failed),
@@ -262,8 +266,8 @@ impl Daemon {
             return self.finish(waiter.session, waiter.complete(last));
         }
         log_answer(last);
-        if self.boot.take_if(|boot| *boot == request).is_some() && refused {
-            self.start_enabled_singly();
+        if let Some(names) = self.boot.remove(&request).filter(|_| refused) {
+            self.start_in_halves(names);
         }
     }
 

@@ -3,26 +3,31 @@
 //! Owns the reading of them all at once, what the client is told of each, and the way of newer limits into the kernel
 //! and into the log of a service that runs. Which keys may change under a running service is `unit`'s choice.
 
-use crate::engine::{Event, RequestId, State, UnitId};
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::engine::{Absent, Event, Refusal, RequestId, State, UnitId, unfit};
 use crate::unit::{Resources, SearchPath, Service, Unit, UnitName, differences};
 use crate::wire::{
-    ErrorKind, Final, Progress, ProgressKind, Reply, SavedDefinition, WireError, encode_definitions,
+    ErrorKind, Final, Progress, ProgressKind, Reply, ResultKind, SavedDefinition, UnitResult,
+    WireError, encode_definitions,
 };
 
 use super::answer;
 use super::event_loop::Daemon;
 use super::lenience::Lenience;
-use super::loader::{Among, Loaded};
+use super::loader::{Among, Loaded, Loader};
 use super::processes::{Processes, Turn};
 use super::sources::SessionId;
 
 /// Keys that are told of one unit, and characters of the line for each.
 const KEYS_MAX: usize = 40;
 const LINE_MAX: usize = 400;
-/// Units without a file that one request forgets: the graph is made anew for each.
-const FORGOTTEN_MAX: usize = 256;
 /// Units of whose changes one request tells.
 const TOLD_MAX: usize = 300;
+
+/// What a wrong file means for the unit that was loaded from it.
+const STAYS: &str =
+    "what was loaded stays in force; `diakonos daemon-reload` again once the file is right";
 
 /// What differs between the definition in force and the one on disk, key by key; nothing if only its form does.
 pub(super) fn changes(before: &Unit, after: &Unit) -> Option<Progress> {
@@ -30,7 +35,10 @@ pub(super) fn changes(before: &Unit, after: &Unit) -> Option<Progress> {
     if found.is_empty() {
         return None;
     }
-    let mut text = String::from("its file has changed:");
+    let mut text = String::from(match before.hash == after.hash {
+        true => "what enabled units ask of it has changed:",
+        false => "its file has changed:",
+    });
     for difference in found.iter().take(KEYS_MAX) {
         text.push('\n');
         text.extend(difference.to_string().chars().take(LINE_MAX));
@@ -50,6 +58,55 @@ fn told(unit: &UnitName, kind: ProgressKind, text: String) -> Progress {
     }
 }
 
+impl Loaded {
+    /// Notes what is told of one unit, as long as few are told of: what waits for a client is bounded.
+    pub(super) fn tell(&mut self, notice: impl FnOnce() -> Option<Progress>) {
+        match self.notices.len() < TOLD_MAX {
+            true => self.notices.extend(notice()),
+            false => self.untold += 1,
+        }
+    }
+
+    /// All that is told, and of how many units nothing is.
+    pub(super) fn take_notices(&mut self) -> Vec<Progress> {
+        let mut notices = std::mem::take(&mut self.notices);
+        let left = std::mem::take(&mut self.untold);
+        if left > 0 {
+            let text = format!("and {left} units more have changed: `diakonos diff` shows how");
+            notices.push(Progress {
+                kind: ProgressKind::Warning,
+                unit: String::new(),
+                text,
+                in_ms: None,
+            });
+        }
+        notices
+    }
+}
+
+impl Loader<'_> {
+    /// Reads what the loaded units, or their newer definitions, need or start, and nobody has loaded yet.
+    fn complete(&self, loaded: &mut Loaded) {
+        let definitions = loaded.definitions.iter();
+        let newer: BTreeSet<&UnitName> = definitions.clone().map(|unit| &unit.name).collect();
+        let ids = self.engine.units();
+        let known = ids.filter_map(|id| self.engine.next_unit(id).or(self.engine.unit(id)));
+        let known = known.filter(|unit| !newer.contains(&unit.name));
+        let is_unknown = |name: &UnitName| self.engine.id(name).is_none();
+        let named = known.chain(definitions).flat_map(Unit::neighbours);
+        let needed = named.filter(|(relation, _)| relation.need().is_some());
+        let needed = needed.map(|(_, name)| name);
+        let unknown: BTreeSet<&UnitName> = needed.filter(|name| is_unknown(name)).collect();
+        let unknown = unknown.into_iter().cloned().collect();
+        let before = loaded.definitions.len();
+        self.follow(unknown, loaded, is_unknown);
+        let come = loaded.definitions.iter().skip(before);
+        let text = || "loaded: another unit names it".to_owned();
+        let come = come.map(|unit| answer::plain(&unit.name, ResultKind::Renewed, text()));
+        loaded.failed.extend(come);
+    }
+}
+
 impl Daemon {
     /// Reads the files of all loaded units again. A wrong one is answered with its report, and what was loaded of it
     /// stays in force.
@@ -65,9 +122,21 @@ impl Daemon {
             let newest = waiting.unwrap_or(unit);
             match loader.read_again(newest) {
                 Ok(None) if waiting.is_none() => continue,
-                Ok(None) => loaded.definitions.push(newest.clone()),
-                Ok(Some(newer)) => {
-                    loaded.notices.extend(changes(unit, &newer));
+                Ok(newer) => {
+                    let is_new = newer.is_some();
+                    let newer = newer.unwrap_or_else(|| newest.clone());
+                    // It would start as if what is not supported did not stand there.
+                    if let Some(refusal) = unfit(&newer) {
+                        let refused = answer::hopeless(&unit.name, &refusal);
+                        loaded.failed.push(UnitResult {
+                            hint: Some(STAYS.to_owned()),
+                            ..refused
+                        });
+                        continue;
+                    }
+                    if is_new {
+                        loaded.tell(|| changes(unit, &newer));
+                    }
                     loaded.definitions.push(newer);
                 }
                 // What is down and has no file is only still known.
@@ -77,31 +146,46 @@ impl Daemon {
                     let text = format!(
                         "{file} is gone: the unit stays as it was loaded until it is stopped"
                     );
-                    let notice = told(&unit.name, ProgressKind::Warning, text);
-                    loaded.notices.push(notice);
+                    loaded.tell(|| Some(told(&unit.name, ProgressKind::Warning, text)));
                     continue;
                 }
                 Err(report) => {
-                    let hint = "what was loaded stays in force; `diakonos daemon-reload` again once the file is right";
-                    let error = answer::error(ErrorKind::Failed, report, Some(hint.to_owned()));
+                    let error = answer::error(ErrorKind::Failed, report, Some(STAYS.to_owned()));
                     loaded.failed.push(answer::spoiled(&unit.name, error));
                     continue;
                 }
             }
             loaded.targets.push(unit.name.clone());
         }
-        let left = loaded.notices.len().saturating_sub(TOLD_MAX);
-        loaded.notices.truncate(TOLD_MAX);
-        if left > 0 {
-            let text = format!("and {left} units more have changed: `diakonos diff` shows how");
-            loaded.notices.push(Progress {
-                kind: ProgressKind::Warning,
-                unit: String::new(),
-                text,
-                in_ms: None,
-            });
-        }
+        loader.complete(&mut loaded);
+        self.tell_missing(&mut loaded);
         loaded
+    }
+
+    /// Says of changed units whom they name now that cannot be loaded.
+    fn tell_missing(&self, loaded: &mut Loaded) {
+        let needed = |unit: &Unit| -> BTreeSet<UnitName> {
+            let named = unit.neighbours();
+            let needed = named.filter(|(relation, _)| relation.need().is_some());
+            needed.map(|(_, name)| name.clone()).collect()
+        };
+        let absent = loaded.absent.iter().map(|absent| (&absent.name, absent));
+        let absent: BTreeMap<&UnitName, &Absent> = absent.collect();
+        let mut found = Vec::new();
+        for unit in &loaded.definitions {
+            let known = self.engine.id(&unit.name);
+            let before = known.and_then(|id| self.engine.unit(id));
+            let before = before.map(needed).unwrap_or_default();
+            let missing = needed(unit).into_iter();
+            let missing = missing.filter(|name| !before.contains(name));
+            for absent in missing.filter_map(|name| absent.get(&name).copied()) {
+                let refusal = Refusal::missing(&absent.name, &unit.name, Some(absent));
+                found.push(told(&unit.name, ProgressKind::Warning, refusal.to_string()));
+            }
+        }
+        for notice in found {
+            loaded.tell(|| Some(notice));
+        }
     }
 
     /// Forgets the units of which nothing is left but the daemon's memory: no file, no process and no failure.
@@ -115,11 +199,8 @@ impl Daemon {
             });
             is_left && self.is_over(*id)
         };
-        let orphans = self.engine.units().filter(is_orphan).take(FORGOTTEN_MAX);
-        let names = orphans.filter_map(|id| Some(self.engine.unit(id)?.name.clone()));
-        for name in names.collect::<Vec<_>>() {
-            self.forget(&name);
-        }
+        let orphans = self.engine.units().filter(is_orphan).collect();
+        self.forget(orphans);
     }
 
     /// The definition in force of a unit that is not down.
@@ -136,17 +217,18 @@ impl Daemon {
         path: &SearchPath,
         session: SessionId,
     ) -> Result<Final, WireError> {
-        let names = self.loader(path).resolve(names, Among::Loaded)?;
-        for frame in self.definitions(&names) {
+        let loader = self.loader(path);
+        let names = loader.resolve(names, Among::Loaded)?;
+        let frames = self.definitions(&names, &loader);
+        for frame in frames {
             let reply = Reply::Progress(frame);
             self.sessions.reply(session, &reply, &mut self.sources);
         }
         Ok(Final::Results(Vec::new()))
     }
 
-    fn definitions(&self, names: &[UnitName]) -> Vec<Progress> {
+    fn definitions(&self, names: &[UnitName], loader: &Loader<'_>) -> Vec<Progress> {
         let mut frames = Vec::new();
-        let asked = self.enabled.asked();
         for name in names {
             let unit = self.engine.id(name).and_then(|id| self.engine.unit(id));
             let Some(unit) = unit else {
@@ -155,10 +237,11 @@ impl Daemon {
             let text = encode_definitions(&[SavedDefinition::of(unit)]);
             let text = String::from_utf8(text).unwrap_or_default();
             frames.push(told(name, ProgressKind::Definition, text));
-            if let Some(asked) = asked.get(name) {
-                let wants = asked.wants.iter().map(|unit| format!("Wants {unit}"));
-                let requires = asked.requires.iter().map(|unit| format!("Requires {unit}"));
-                let lines: Vec<String> = wants.chain(requires).collect();
+            let (wants, requires) = loader.asked_of(name);
+            let wants = wants.iter().map(|unit| format!("Wants {unit}"));
+            let requires = requires.iter().map(|unit| format!("Requires {unit}"));
+            let lines: Vec<String> = wants.chain(requires).collect();
+            if !lines.is_empty() {
                 frames.push(told(name, ProgressKind::PulledIn, lines.join("\n")));
             }
         }
@@ -229,4 +312,28 @@ fn limit_keys(before: Option<&Resources>, service: &Service) -> Vec<&'static str
     let both = before.into_iter().chain(service.resources.as_deref());
     both.flat_map(|given| given.limits.iter().map(|limit| limit.key()))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn of_many_changes_some_are_told_and_the_others_counted() {
+        let name = UnitName::parse("web").unwrap();
+        let mut loaded = Loaded::default();
+        let mut compared = 0;
+        for _ in 0..TOLD_MAX + 7 {
+            loaded.tell(|| {
+                compared += 1;
+                Some(told(&name, ProgressKind::Changed, String::new()))
+            });
+        }
+        let notices = loaded.take_notices();
+        assert_eq!((compared, notices.len()), (TOLD_MAX, TOLD_MAX + 1));
+        assert!(notices.last().unwrap().text.contains("7 units more"));
+        assert!(loaded.take_notices().is_empty());
+    }
 }

@@ -100,7 +100,9 @@ impl Processes {
                 events,
             };
             let (log_lost, last_end) = (saved.log_lost, saved.last_end);
-            let invocation = None;
+            // Of one that rests it is that of its last life; otherwise it is held with the present one.
+            let known = saved.invocation.as_deref().filter(|_| is_over(saved));
+            let invocation = known.and_then(Invocation::from_text);
             let history = History {
                 log_lost,
                 last_end,
@@ -180,11 +182,7 @@ impl Processes {
         let Some(service) = unit.service.as_deref() else {
             return;
         };
-        let is_over = matches!(
-            facts.phase,
-            FactPhase::Stopped | FactPhase::Completed | FactPhase::Failed
-        );
-        if !is_over {
+        if !is_over(saved) {
             self.standing.note(id, service);
         }
         // What is in the cgroup of one that is down is what was left of it, and not ours to signal.
@@ -268,6 +266,10 @@ impl Processes {
         let memory = &mut hold.limited.memory;
         let told = (&mut self.watches, &mut self.looks);
         memory.begin((id, service), &hold.group, told);
+        if turn.engine.is_torn() {
+            hold.limited
+                .hold_again(&hold.group, &self.machine, (&unit.name, service));
+        }
         hold.limited.watch_again(&hold.group);
         self.holds.insert(id, hold);
         self.listen_again((id, name), service, turn);
@@ -362,6 +364,13 @@ pub(super) fn rehearse(states: &States, context: &Context) -> Result<(), String>
 /// Where what a unit was started with is lost for this `reason`, its file counts.
 fn in_its_place(read: Result<Unit, String>, reason: &str) -> Result<Unit, String> {
     read.map_err(|error| format!("its definition is lost ({reason}), and {error}"))
+}
+
+fn is_over(saved: &Saved) -> bool {
+    matches!(
+        saved.facts.phase,
+        FactPhase::Stopped | FactPhase::Completed | FactPhase::Failed
+    )
 }
 
 /// Whom no service can be: the first process, ourselves, and who made us.

@@ -26,11 +26,10 @@ use super::turned_away::{busy, not_allowed, not_understood, other_version};
 
 /// Connections at a time; one more is told so and closed.
 const CLIENTS_MAX: usize = 256;
-/// Bytes that may wait for a client that does not read; the next request after that costs the connection. So a client
-/// holds at most this and one answer.
+/// Bytes that may wait for a client that does not read; the next request after that costs the connection.
 const OUTPUT_MAX: usize = 1 << 20;
-/// Bytes of one answer, at most: several times what there is to say of the most units that a daemon holds.
-const ANSWER_MAX: usize = 64 << 20;
+/// Bytes that may wait beyond [`OUTPUT_MAX`], for all clients together: several times what all units have to say.
+const ANSWERS_MAX: usize = 64 << 20;
 /// Bytes that may wait before progress is left out: thousands of units may tell of theirs in one turn of the loop, in
 /// which no client can read.
 const PROGRESS_MAX: usize = OUTPUT_MAX / 2;
@@ -265,6 +264,7 @@ impl Sessions {
     /// Sends one reply. After a final one the next request may come, and the caller looks at the session again. A
     /// session that is gone, or does not read, is no error.
     pub(super) fn reply(&mut self, id: SessionId, reply: &Reply, sources: &mut Sources) {
+        let budget = self.left_for_long_answers(id);
         let Some(session) = self.map.get_mut(&id) else {
             return;
         };
@@ -273,7 +273,7 @@ impl Sessions {
             session.left_out = session.left_out.saturating_add(1);
             return;
         }
-        if session.waiting() > ANSWER_MAX {
+        if session.waiting() > budget {
             ::log::warn!("closed the connection of a client that asks for too much");
             self.close(id, sources);
             return;
@@ -286,6 +286,13 @@ impl Sessions {
                 _ => Stage::Leaving,
             };
         }
+    }
+
+    /// How many bytes may wait for this client: what the others have not read counts against all of them.
+    fn left_for_long_answers(&self, id: SessionId) -> usize {
+        let others = self.map.iter().filter(|(other, _)| **other != id);
+        let beyond = others.map(|(_, other)| other.waiting().saturating_sub(OUTPUT_MAX));
+        ANSWERS_MAX.saturating_sub(beyond.sum()).max(OUTPUT_MAX)
     }
 
     /// Writes what waits, as far as the clients take it.

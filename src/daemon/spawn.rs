@@ -97,7 +97,7 @@ pub(super) fn failure(step: &str, errno: i32, reason: String) -> SpawnFailure {
 
 /// The command of a role's key at this place.
 pub(super) fn command(service: &Service, role: Role, index: usize) -> Option<&Exec> {
-    let commands = match role {
+    let commands: &[Exec] = match role {
         Role::Condition => &service.condition,
         Role::StartPre => &service.start_pre,
         Role::Start => &service.start,
@@ -142,7 +142,7 @@ pub(super) fn prepare(
     };
     let mut argv = vec![c_string(
         "exec",
-        exec.argv0.as_ref().unwrap_or(&exec.program),
+        exec.argv0.as_deref().unwrap_or(&exec.program),
     )?];
     for argument in &arguments {
         argv.push(c_string("exec", argument)?);

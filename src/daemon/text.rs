@@ -103,6 +103,7 @@ pub(super) fn refusal_hint(refusal: &Refusal) -> Option<String> {
         Refusal::Template { .. }
         | Refusal::Unknown { .. }
         | Refusal::Contradiction { .. }
+        | Refusal::Tangle { .. }
         | Refusal::TooMany
         | Refusal::ShuttingDown => None,
     }

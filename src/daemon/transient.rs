@@ -3,10 +3,11 @@
 //!
 //! Owns the clearing: what `reset` does with such a unit that is at rest. Its log stays.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use crate::engine::{Engine, Event, RunId, State, UnitId};
+use crate::engine::{Engine, Event, State, UnitId};
 use crate::sys::process::error_text;
 use crate::unit::{SearchPath, Unit, UnitName, glob};
 use crate::wire::{ErrorKind, ResultKind, UnitResult, WireError};
@@ -24,38 +25,52 @@ impl Daemon {
             directories: vec![self.home.transient()],
         }
         .list();
-        for listed in listing.units {
-            let name = listed.name.as_str();
-            let mut patterns = names.iter().filter(|name| glob::is_pattern(name));
-            if patterns.any(|pattern| glob::matches(pattern, name)) {
-                names.push(name.to_owned());
-            }
-        }
+        let patterns: Vec<&String> = names.iter().filter(|name| glob::is_pattern(name)).collect();
+        let is_meant = |name: &str| {
+            let mut patterns = patterns.iter();
+            patterns.any(|pattern| glob::matches(pattern, name))
+        };
+        let listed = listing.units.iter().map(|listed| listed.name.as_str());
+        let meant: Vec<String> = listed
+            .filter(|name| is_meant(name))
+            .map(str::to_owned)
+            .collect();
+        names.extend(meant);
         names
     }
 
     /// Clears the transient units among those that are to be reset, as far as they are at rest, and leaves the others.
     pub(super) fn without_cleared(&mut self, mut loaded: Loaded) -> Loaded {
         let folder = self.home.transient();
+        let read = loaded.definitions.iter();
+        let read = read.map(|unit| {
+            (
+                unit.name.clone(),
+                is_in(unit, &folder).then(|| unit.path.clone()),
+            )
+        });
+        let read: BTreeMap<UnitName, Option<PathBuf>> = read.collect();
+        let (mut done, mut gone) = (BTreeSet::new(), Vec::new());
         for name in std::mem::take(&mut loaded.targets) {
             let id = self.engine.id(&name);
-            let read = loaded.definitions.iter().find(|unit| unit.name == name);
-            let unit = id.and_then(|id| self.engine.unit(id)).or(read);
-            let path = unit
-                .filter(|unit| is_in(unit, &folder))
-                .map(|unit| unit.path.clone());
+            let path = match id.and_then(|id| self.engine.unit(id)) {
+                Some(unit) => is_in(unit, &folder).then(|| unit.path.clone()),
+                None => read.get(&name).cloned().flatten(),
+            };
             let is_busy = id.is_some_and(|id| !self.is_over(id));
             match path.filter(|_| !is_busy) {
                 None => loaded.targets.push(name),
                 Some(path) => {
-                    loaded.definitions.retain(|unit| unit.name != name);
                     loaded.failed.push(cleared(&name, &path));
                     if !path.exists() {
-                        self.forget(&name);
+                        gone.extend(id);
                     }
+                    done.insert(name);
                 }
             }
         }
+        loaded.definitions.retain(|unit| !done.contains(&unit.name));
+        self.forget(gone);
         loaded
     }
 
@@ -75,25 +90,29 @@ impl Daemon {
         is_at_rest(&self.engine, unit) && !self.processes.holds.contains_key(&unit)
     }
 
-    /// Nobody can ask for the unit any more, unless a request waits for it still.
-    pub(super) fn forget(&mut self, name: &UnitName) {
-        let Some(unit) = self.engine.id(name) else {
+    /// Nobody can ask for these units any more, unless a request waits for them still. All at once: the engine looks
+    /// at every other unit then.
+    pub(super) fn forget(&mut self, units: Vec<UnitId>) {
+        if units.is_empty() {
             return;
-        };
-        self.events.push_back(Event::Forgotten { unit });
+        }
+        let name = |unit: &UnitId| Some((*unit, self.engine.unit(*unit)?.name.clone()));
+        let named: Vec<(UnitId, UnitName)> = units.iter().filter_map(name).collect();
+        self.events.push_back(Event::Forgotten { units });
         self.settle();
-        if self.engine.id(name).is_none() {
-            let last_run = self.engine.last_run();
-            self.processes.forget((unit, name), last_run);
+        // The numbers of its runs stand in its log, and are nobody else's.
+        self.processes.states.keep_last_run(self.engine.last_run());
+        for (unit, name) in named {
+            if self.engine.id(&name) != Some(unit) {
+                self.processes.forget(unit, &name);
+            }
         }
     }
 }
 
 impl Processes {
     /// Nothing is kept of a unit that there is no more.
-    fn forget(&mut self, (unit, name): (UnitId, &UnitName), last_run: RunId) {
-        // The numbers of its runs stand in its log, and are nobody else's.
-        self.states.keep_last_run(last_run);
+    fn forget(&mut self, unit: UnitId, name: &UnitName) {
         self.states.remove(unit, name);
         self.history.remove(&unit);
     }

@@ -10,7 +10,9 @@ use crate::unit::UnitName;
 use super::phase::{Goal, failure_word};
 use super::request::Wish;
 use super::service::Service;
-use super::{Cause, Change, ChangeId, Effect, Engine, FactReason, Failure, State, Taken, UnitId};
+use super::{
+    Cause, Change, ChangeId, Effect, Engine, FactReason, Failure, Refusal, State, Taken, UnitId,
+};
 
 impl Cause {
     /// The other unit that brought it about, if one did.
@@ -81,16 +83,27 @@ impl Engine {
 
     /// A wish is taken up: what follows in this event follows from it.
     pub(super) fn note_wish(&mut self, wish: &Wish) {
+        self.wish = Some(self.note(wish, None));
+    }
+
+    /// A wish is refused: it is written down, and nothing follows from it.
+    pub(super) fn note_refused(&mut self, wish: &Wish, refusal: &Refusal) {
+        self.note(wish, Some(refusal.clone()));
+    }
+
+    fn note(&mut self, wish: &Wish, refused: Option<Refusal>) -> ChangeId {
         let id = self.next_change();
-        self.wish = Some(id);
         self.batch.push(Effect::Taken(Box::new(Taken {
             id,
             at: self.now,
             request: wish.request,
             verb: wish.verb,
             by: wish.by,
+            is_repeated: wish.first_asked.is_some(),
             targets: wish.targets.clone(),
+            refused,
         })));
+        id
     }
 
     /// Gives the unit another cause. It is published with the next change of its state.
@@ -140,7 +153,14 @@ impl Engine {
             Cause::Gone if is_order || service.shown == State::Stopping => self.voice(unit),
             Cause::Gone => None,
             Cause::Unneeded => {
-                let holders: Vec<UnitId> = self.graph.of(unit).holders().copied().collect();
+                // Who had gone before this life began has let go of an earlier one.
+                let begun = service.begun;
+                let has_let_go = |holder: &UnitId| {
+                    let holder = self.service(*holder);
+                    holder.is_some_and(|holder| holder.since >= begun)
+                };
+                let holders = self.graph.of(unit).holders().copied();
+                let holders: Vec<UnitId> = holders.filter(has_let_go).collect();
                 let voices = holders.into_iter().filter_map(|holder| self.voice(holder));
                 voices.max()
             }

@@ -103,12 +103,16 @@ impl Engine {
     }
 
     /// What follows for the neighbours when something happens to a unit that nobody wished. Where that contradicts
-    /// itself, nothing follows.
+    /// itself, nothing follows, and that is told.
     pub(super) fn spread(&mut self, unit: UnitId, occasion: Occasion) {
         let stage = Stage::default();
         let plan = self.planner(&stage, None).following(unit, occasion);
-        if let Ok(plan) = plan {
-            self.carry_out(&plan, &Cause::Ordered);
+        match plan {
+            Ok(plan) => self.carry_out(&plan, &Cause::Ordered),
+            Err(refusal) => {
+                let cause = self.service(unit).map(|service| service.cause.clone());
+                self.withhold(unit, cause.unwrap_or(Cause::Ordered), refusal.to_string());
+            }
         }
     }
 

@@ -8,7 +8,7 @@ use super::{Awaited, Cause, Engine, Failure, Outcome, UnitId};
 /// `RestartSec=0` too leaves the shell a turn of its loop between two tries: a start that fails at once, again and
 /// again, must not keep everybody else from theirs.
 const SHORTEST_DELAY_MS: u64 = 1;
-/// After so long up, an upheld group comes up again as quickly as the first time: what `RestartResetSec=` is by default.
+/// After so long up, an upheld group comes up again as quickly as at first: the default of `RestartResetSec=`.
 const GROUP_RESET_MS: u64 = 60_000;
 
 impl Engine {

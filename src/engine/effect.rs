@@ -51,6 +51,12 @@ pub enum Effect {
     /// Why a unit is on its way to another state, where others follow it before it gets there: `from` and `to` are the
     /// same. For the record.
     Explain(Box<Change>),
+    /// Something has happened to a unit, as the cause says, and what should follow from that is not done: for the log.
+    Withheld {
+        unit: UnitName,
+        cause: Cause,
+        why: Box<str>,
+    },
     /// Tell the client something on the way.
     Notify { request: RequestId, notice: Notice },
     /// The last word on a request.
@@ -111,7 +117,7 @@ pub enum Target {
     Group,
 }
 
-/// A wish that was found sound; what is refused has no part in any story.
+/// A wish, taken up or refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Taken {
     /// Counted together with the changes, so that these can name it.
@@ -120,7 +126,11 @@ pub struct Taken {
     pub request: RequestId,
     pub verb: Verb,
     pub by: Asker,
+    /// Its client asks again, since it has lost the answer.
+    pub is_repeated: bool,
     pub targets: Vec<UnitName>,
+    /// Why nothing comes of it: no story goes back to it.
+    pub refused: Option<Refusal>,
 }
 
 /// One step of a unit's story.
@@ -291,6 +301,10 @@ pub enum Refusal {
         unit: UnitName,
         start: String,
         stop: String,
+    },
+    /// Of the wanted units so many contradict each other that no plan comes of it; the last contradiction.
+    Tangle {
+        last: Box<Refusal>,
     },
     /// More units than [`super::UNITS_MAX`].
     TooMany,

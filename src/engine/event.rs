@@ -126,9 +126,9 @@ pub enum Event {
         next: Option<Box<Unit>>,
         facts: Box<Facts>,
     },
-    /// Its definition is gone, and it is not to be known any more; nothing to a unit that does not rest.
+    /// Their definitions are gone, and they are not to be known any more; nothing to a unit that does not rest.
     Forgotten {
-        unit: UnitId,
+        units: Vec<UnitId>,
     },
     /// Time has passed: whatever is due happens.
     Tick,

@@ -9,15 +9,15 @@ use std::collections::BTreeSet;
 
 use super::atoms::{ATOMS, Atom, Occasion, neighbours};
 use super::graph::Rare;
-use super::job::{Deed, Job};
+use super::job::{Deed, Job, Sequel};
 use super::monitor::Monitor;
 use super::phase::Goal;
 use super::plan::{Plan, Step};
 use super::request::Wish;
 use super::stage::{Guard, Stage};
 use super::{
-    Cause, Engine, FactPhase, Impossible, Mode, Notice, RequestId, RunResult, UnitId, restart,
-    unfit,
+    Cause, Effect, Engine, FactPhase, Impossible, Mode, Notice, RequestId, RunResult, UnitId,
+    restart, unfit,
 };
 
 /// How a unit's end concerns whoever is bound to it.
@@ -71,8 +71,10 @@ impl Engine {
         match service.goal {
             _ if kind.rests() => Some(Loss::Final),
             _ if kind == FactPhase::Backoff => Some(Loss::Passing),
-            Goal::Up if kind.ends() && service.returns() => Some(Loss::Passing),
-            Goal::Up if kind.ends() => Some(Loss::Final),
+            Goal::Up if kind.ends() => Some(match service.sequel() {
+                Sequel::Restart => Loss::Passing,
+                Sequel::Rest => Loss::Final,
+            }),
             Goal::Cycle if service.is_stopping() => Some(Loss::Passing),
             Goal::Down if service.is_stopping() => Some(Loss::Final),
             Goal::Up | Goal::Down | Goal::Cycle => None,
@@ -144,7 +146,10 @@ impl Engine {
                 continue;
             };
             let stage = Stage::default();
-            let plan = self.planner(&stage, None).wished(&[(unit, Job::Pull)]);
+            let plan = match self.obstacle(unit) {
+                Some(refusal) => Err(refusal),
+                None => self.planner(&stage, None).wished(&[(unit, Job::Pull)]),
+            };
             let plan = plan.ok().filter(|plan| {
                 let mut deeds = plan.steps.iter().map(|step| step.deed);
                 let stops = deeds.any(|deed| matches!(deed, Deed::Stop | Deed::Restart));
@@ -190,26 +195,11 @@ impl Engine {
     }
 
     fn start_handler(&mut self, unit: UnitId, (handler, atom): (UnitId, &Atom), monitor: Monitor) {
-        let past = self.led_here(unit);
-        let fits = self
-            .service(handler)
-            .is_some_and(|service| unfit(service.newest()).is_none());
-        if !fits || past.contains(&handler) {
-            return;
-        }
-        let stage = Stage::default();
-        let planner = self.planner(&stage, None).bar(past.clone());
-        let plan = planner.wished(&[(handler, atom.tells)]);
-        let Some(plan) = plan.ok().filter(|plan| !self.takes_back_a_stop(plan)) else {
-            return;
-        };
-        let begins = |step: &&Step| matches!(step.deed, Deed::Start | Deed::StartAfter);
-        let begun: Vec<UnitId> = plan.steps.iter().filter(begins).map(|s| s.unit).collect();
-        // What it needs counts as much as the handler itself.
-        if begun.iter().any(|one| past.contains(one)) {
-            return;
-        }
         let cause = (atom.because)(monitor.unit.clone());
+        let (plan, begun) = match self.plan_handler(unit, (handler, atom)) {
+            Ok(planned) => planned,
+            Err(why) => return self.withhold(handler, cause, why),
+        };
         self.carry_out(&plan, &cause);
         for one in &begun {
             if let Some(service) = self.service_mut(*one) {
@@ -221,6 +211,49 @@ impl Engine {
         {
             service.monitor = Some(Box::new(monitor));
             self.changed.insert(handler);
+        }
+    }
+
+    /// What a handler's start comes to, and which units it starts; else why nothing is done, in words.
+    fn plan_handler(
+        &self,
+        unit: UnitId,
+        (handler, atom): (UnitId, &Atom),
+    ) -> Result<(Plan, Vec<UnitId>), String> {
+        if let Some(refusal) = self.obstacle(handler) {
+            return Err(refusal.to_string());
+        }
+        let past = self.led_here(unit);
+        let in_ring = |one: UnitId| {
+            let name = self
+                .name(one)
+                .map_or_else(String::new, |name| name.to_string());
+            format!("the end of {name} has led to this: handlers in a ring would never rest")
+        };
+        if past.contains(&handler) {
+            return Err(in_ring(handler));
+        }
+        let stage = Stage::default();
+        let planner = self.planner(&stage, None).bar(past.clone());
+        let plan = planner.wished(&[(handler, atom.tells)]);
+        let plan = plan.map_err(|refusal| refusal.to_string())?;
+        if self.takes_back_a_stop(&plan) {
+            return Err("it, or what it needs, is being stopped".to_owned());
+        }
+        let begins = |step: &&Step| matches!(step.deed, Deed::Start | Deed::StartAfter);
+        let begun: Vec<UnitId> = plan.steps.iter().filter(begins).map(|s| s.unit).collect();
+        // What it needs counts as much as the handler itself.
+        match begun.iter().find(|one| past.contains(one)) {
+            Some(one) => Err(in_ring(*one)),
+            None => Ok((plan, begun)),
+        }
+    }
+
+    /// A unit does not follow as its files ask: nobody waits for an answer to that, so it is told in the log.
+    pub(super) fn withhold(&mut self, unit: UnitId, cause: Cause, why: String) {
+        if let Some(unit) = self.name(unit) {
+            let why = why.into_boxed_str();
+            self.batch.push(Effect::Withheld { unit, cause, why });
         }
     }
 

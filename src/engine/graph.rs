@@ -145,7 +145,7 @@ impl Graph {
         {
             let holders: Vec<UnitId> = graph.of(*id).holders().copied().collect();
             for holder in holders {
-                graph.link(holder, *id, |rare| &mut rare.holds);
+                graph.link_back(holder, *id, |rare| &mut rare.holds);
             }
         }
         graph
@@ -214,20 +214,20 @@ impl Graph {
             Relation::Before => tie(Often::Followers, Often::After),
             Relation::Requisite => {
                 self.link(unit, other, |rare| &mut rare.requisite);
-                self.link(other, unit, |rare| &mut rare.requisite_of);
+                self.link_back(other, unit, |rare| &mut rare.requisite_of);
             }
             Relation::BindsTo => {
                 self.link(unit, other, |rare| &mut rare.binds_to);
-                self.link(other, unit, |rare| &mut rare.bound_by);
+                self.link_back(other, unit, |rare| &mut rare.bound_by);
             }
-            Relation::PartOf => self.link(other, unit, |rare| &mut rare.parts),
+            Relation::PartOf => self.link_back(other, unit, |rare| &mut rare.parts),
             Relation::Upholds => {
                 self.link(unit, other, |rare| &mut rare.upholds);
-                self.link(other, unit, |rare| &mut rare.upheld_by);
+                self.link_back(other, unit, |rare| &mut rare.upheld_by);
             }
             Relation::Conflicts => {
                 self.link(unit, other, |rare| &mut rare.conflicts);
-                self.link(other, unit, |rare| &mut rare.conflicted_by);
+                self.link_back(other, unit, |rare| &mut rare.conflicted_by);
             }
             Relation::OnFailure => self.link(unit, other, |rare| &mut rare.on_failure),
             Relation::OnSuccess => self.link(unit, other, |rare| &mut rare.on_success),
@@ -237,6 +237,14 @@ impl Graph {
     fn link(&mut self, from: UnitId, to: UnitId, list: fn(&mut Rare) -> &mut Vec<UnitId>) {
         let list = list(self.rare.entry(from).or_insert_with(Rare::none));
         if !list.contains(&to) {
+            list.push(to);
+        }
+    }
+
+    /// The same for what others say of `from`: unit for unit, so that a repeated one is the last, however many there are.
+    fn link_back(&mut self, from: UnitId, to: UnitId, list: fn(&mut Rare) -> &mut Vec<UnitId>) {
+        let list = list(self.rare.entry(from).or_insert_with(Rare::none));
+        if list.last() != Some(&to) {
             list.push(to);
         }
     }

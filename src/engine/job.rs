@@ -66,8 +66,15 @@ pub(super) enum Deed {
 pub(super) struct Standing {
     pub(super) kind: FactPhase,
     pub(super) goal: Goal,
-    /// Going down by itself, it comes up again as its restart policy says.
-    pub(super) returns: bool,
+    pub(super) sequel: Sequel,
+}
+
+/// What comes once a unit has gone down by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sequel {
+    /// It comes up again, as its restart policy says.
+    Restart,
+    Rest,
 }
 
 impl Job {
@@ -84,7 +91,7 @@ impl Standing {
     pub(super) const DOWN: Self = Self {
         kind: FactPhase::Stopped,
         goal: Goal::Down,
-        returns: false,
+        sequel: Sequel::Rest,
     };
 
     /// It has processes, or is up without: there is something to stop.
@@ -94,7 +101,7 @@ impl Standing {
 
     /// It goes down without anybody's wish, and nothing brings it up again.
     fn leaves_for_good(self) -> bool {
-        self.kind.ends() && !self.returns
+        self.kind.ends() && self.sequel == Sequel::Rest
     }
 
     /// The table of the module's head.
@@ -150,12 +157,8 @@ impl Standing {
             Deed::StartAfter | Deed::Restart => (self.kind, Goal::Cycle),
             Deed::Stop => (self.kind, Goal::Down),
         };
-        let returns = self.returns;
-        Self {
-            kind,
-            goal,
-            returns,
-        }
+        let sequel = self.sequel;
+        Self { kind, goal, sequel }
     }
 }
 
@@ -163,8 +166,8 @@ impl Standing {
 mod tests {
     use super::*;
 
-    /// The rows of the module's head, each with the places that it stands for. `true`: its restart policy follows.
-    const ROWS: [(&[FactPhase], Goal, bool, [Deed; 6]); 11] = {
+    /// The rows of the module's head, each with the places that it stands for.
+    const ROWS: [(&[FactPhase], Goal, Sequel, [Deed; 6]); 11] = {
         use Deed::{Join, Keep, Nothing, Restart, Start, StartAfter, Stop};
         use FactPhase as P;
         const STARTING: &[FactPhase] = &[
@@ -209,49 +212,49 @@ mod tests {
             (
                 RESTING,
                 Goal::Down,
-                true,
+                Sequel::Restart,
                 [Start, Start, Start, Nothing, Start, Nothing],
             ),
             (
                 &[P::Waiting],
                 Goal::Up,
-                true,
+                Sequel::Restart,
                 [Join, Join, Join, Stop, Join, Nothing],
             ),
             (
                 &[P::Backoff],
                 Goal::Up,
-                true,
+                Sequel::Restart,
                 [Start, Join, Join, Stop, Start, Nothing],
             ),
             (
                 STARTING,
                 Goal::Up,
-                true,
+                Sequel::Restart,
                 [Join, Join, Join, Stop, Restart, Restart],
             ),
             (
                 UP,
                 Goal::Up,
-                true,
+                Sequel::Restart,
                 [Nothing, Nothing, Nothing, Stop, Restart, Restart],
             ),
             (
                 BEGUN,
                 Goal::Down,
-                true,
+                Sequel::Restart,
                 [Keep, Keep, Keep, Join, Restart, Nothing],
             ),
             (
                 BEGUN,
                 Goal::Cycle,
-                true,
+                Sequel::Restart,
                 [Join, Join, Join, Stop, Join, Nothing],
             ),
             (
                 ENDING,
                 Goal::Down,
-                true,
+                Sequel::Restart,
                 [
                     StartAfter, StartAfter, StartAfter, Join, StartAfter, Nothing,
                 ],
@@ -259,19 +262,19 @@ mod tests {
             (
                 ENDING,
                 Goal::Cycle,
-                true,
+                Sequel::Restart,
                 [Join, Join, Join, Stop, Join, Nothing],
             ),
             (
                 ENDING,
                 Goal::Up,
-                true,
+                Sequel::Restart,
                 [StartAfter, Nothing, Nothing, Stop, StartAfter, Restart],
             ),
             (
                 ENDING,
                 Goal::Up,
-                false,
+                Sequel::Rest,
                 [
                     StartAfter, StartAfter, StartAfter, Stop, StartAfter, Nothing,
                 ],
@@ -290,14 +293,10 @@ mod tests {
 
     #[test]
     fn every_job_merges_as_the_table_says() {
-        for (kinds, goal, returns, deeds) in ROWS {
+        for (kinds, goal, sequel, deeds) in ROWS {
             for kind in kinds {
                 let kind = *kind;
-                let standing = Standing {
-                    kind,
-                    goal,
-                    returns,
-                };
+                let standing = Standing { kind, goal, sequel };
                 for (job, deed) in JOBS.into_iter().zip(deeds) {
                     assert_eq!(standing.merge(job), deed, "{job:?} on {kind:?}, {goal:?}");
                 }
@@ -317,14 +316,10 @@ mod tests {
 
     #[test]
     fn a_job_that_is_told_twice_changes_nothing_the_second_time() {
-        for (kinds, goal, returns, _) in ROWS {
+        for (kinds, goal, sequel, _) in ROWS {
             for kind in kinds {
                 let kind = *kind;
-                let standing = Standing {
-                    kind,
-                    goal,
-                    returns,
-                };
+                let standing = Standing { kind, goal, sequel };
                 for job in JOBS {
                     let then = standing.after(standing.merge(job));
                     assert_eq!(

@@ -17,6 +17,7 @@ mod atoms;
 mod because;
 mod carry;
 mod cell;
+mod clash;
 mod command;
 mod conclude;
 mod condition;
@@ -36,6 +37,7 @@ mod job;
 mod kill;
 mod memory;
 mod monitor;
+mod obstacle;
 mod outlook;
 mod oversight;
 mod phase;
@@ -73,10 +75,10 @@ pub use facts::{FactFailure, FactGoal, FactPhase, FactReason, FactRun, Facts};
 pub use graph::find_cycle;
 pub use id::{ChangeId, Moment, QuestionId, RequestId, RunId, UnitId};
 pub use monitor::Monitor;
+pub use obstacle::unfit;
 pub use outlook::{Act, Outlook, Prospect, Untouched};
 pub use oversight::Word;
 pub use phase::failure_word;
-pub use request::unfit;
 pub use restart::{RestartPlan, restart_plan};
 pub use resume::{Awaited, Pending};
 pub use start::commands;
@@ -253,7 +255,7 @@ impl Engine {
             Event::Thawed { unit } => self.on_thawed(unit),
             Event::ThawFailed { unit, reason } => self.on_thaw_failed(unit, &reason),
             Event::Restored { unit, next, facts } => return self.on_restored((unit, next), &facts),
-            Event::Forgotten { unit } => self.on_forgotten(unit),
+            Event::Forgotten { units } => self.on_forgotten(&units),
             Event::Tick => self.on_tick(),
         }
         self.settle();

@@ -349,13 +349,38 @@ impl<'a> Sorter<'a> {
 }
 
 /// Those of `before` that none of the others waits for itself: the rest goes without saying.
+/// Both lists are sorted; of two, the shorter one is gone through, since a hub may stand behind thousands.
 fn nearest(before: &[usize], ahead: &[Vec<usize>]) -> Vec<usize> {
-    let behind_others: BTreeSet<usize> = before
-        .iter()
-        .filter_map(|at| ahead.get(*at))
-        .flatten()
-        .copied()
-        .collect();
+    if before.len() <= 1 {
+        return before.to_vec();
+    }
+    let mut behind_others = BTreeSet::new();
+    for others in before.iter().filter_map(|at| ahead.get(*at)) {
+        let (few, many) = match others.len() < before.len() {
+            true => (others.as_slice(), before),
+            false => (before, others.as_slice()),
+        };
+        let both = few.iter().filter(|at| many.binary_search(at).is_ok());
+        behind_others.extend(both.copied());
+    }
     let before = before.iter().copied();
     before.filter(|at| !behind_others.contains(at)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_goes_without_saying_is_left_out_however_long_the_lists() {
+        let hub: Vec<usize> = (0..100).collect();
+        let mut ahead = vec![Vec::new(); 100];
+        ahead.push(hub.clone());
+        assert_eq!(nearest(&[100], &ahead), [100]);
+        assert_eq!(nearest(&[3, 100], &ahead), [100]);
+        assert_eq!(nearest(&hub, &ahead), hub);
+        ahead.push(vec![7]);
+        let all: Vec<usize> = (0..100).chain([101]).collect();
+        assert!(!nearest(&all, &ahead).contains(&7));
+    }
 }

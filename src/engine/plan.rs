@@ -13,15 +13,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::unit::UnitName;
 
 use super::atoms::{ATOMS, Atom, Occasion, Strength, neighbours};
+use super::clash::{Clash, LeftOut};
 use super::graph::Graph;
 use super::job::{Deed, Job, Standing};
 use super::stage::Stage;
 use super::{Cause, Engine, Moment, Refusal, UnitId};
 
-/// How many wanted units may give way before a plan is refused; nobody has so many that contradict each other.
-const LEFT_OUT_MAX: usize = 100;
-/// So many links of the chain that leads to a stop are told.
-const CHAIN_MAX: usize = 8;
+/// So many times a plan is made anew without what has given way; nobody has so many that contradict each other.
+const ROUNDS_MAX: usize = 100;
 
 /// What is to be done for one wish, in the order in which it is noted.
 #[derive(Debug, Default)]
@@ -49,16 +48,6 @@ pub(super) enum Because {
     Edge(&'static Atom, UnitId),
 }
 
-/// A wanted unit that gives way.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct LeftOut {
-    pub(super) unit: UnitId,
-    /// The unit that would both start and stop.
-    pub(super) over: UnitId,
-    /// Who would have it stopped.
-    stop: Because,
-}
-
 /// What a plan is made upon: the units as they stand, and the graph as it will be.
 #[derive(Clone, Copy)]
 pub(super) struct Ground<'a> {
@@ -72,7 +61,7 @@ impl<'a> Ground<'a> {
         service.map_or(Standing::DOWN, |service| Standing {
             kind: service.kind(),
             goal: service.goal,
-            returns: service.returns(),
+            sequel: service.sequel(),
         })
     }
 
@@ -100,7 +89,7 @@ impl<'a> Ground<'a> {
 
 /// Whether what is told may give way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Bond {
+pub(super) enum Bond {
     Must,
     /// With this unit, which merely may be told so.
     May(UnitId),
@@ -130,14 +119,6 @@ enum News {
     Stale,
 }
 
-/// A unit is to start and to stop.
-struct Clash {
-    unit: UnitId,
-    bonds: [Bond; 2],
-    start: Because,
-    stop: Because,
-}
-
 /// Makes one plan.
 pub(super) struct Planner<'a> {
     ground: Ground<'a>,
@@ -154,6 +135,11 @@ struct Attempt<'p, 'a> {
     steps: Vec<Step>,
     /// Still to be told, last in first out; those of a lower rank first.
     calls: [Vec<Call>; RANKS],
+    /// With whom a unit that merely may be told something goes, too: with who brought it in first.
+    brought_by: BTreeMap<UnitId, Bond>,
+    /// What gives way, and, in the order in which that was found, where it clashed.
+    fallen: BTreeSet<UnitId>,
+    clashes: Vec<(UnitId, Clash)>,
 }
 
 /// Stops, restarts, starts, and all that merely may happen.
@@ -201,30 +187,26 @@ impl<'a> Planner<'a> {
         begin: impl Fn(&mut Attempt<'_, 'a>) -> Result<(), Clash>,
     ) -> Result<Plan, Refusal> {
         let mut left_out = Vec::new();
-        for _ in 0..=LEFT_OUT_MAX {
+        let mut last = Refusal::TooMany;
+        for _ in 0..=ROUNDS_MAX {
             let mut attempt = Attempt::new(&self);
-            let clash = match begin(&mut attempt).and_then(|()| attempt.run()) {
-                Ok(()) => {
-                    let steps = attempt.steps;
-                    return Ok(Plan { steps, left_out });
-                }
-                Err(clash) => clash,
-            };
-            let gives_way = clash.bonds.into_iter().find_map(|bond| match bond {
-                Bond::May(unit) => Some(unit),
-                Bond::Must => None,
-            });
-            let Some(unit) = gives_way else {
+            if let Err(clash) = begin(&mut attempt).and_then(|()| attempt.run()) {
                 return Err(attempt.refusal(&clash));
+            }
+            let Some((_, clash)) = attempt.clashes.last() else {
+                let steps = attempt.steps;
+                return Ok(Plan { steps, left_out });
             };
-            self.barred.insert(unit);
-            // One that is only to be taken through a restart is stopped, and that is told.
-            if !matches!(clash.start, Because::Edge(atom, _) if atom.tells == Job::TryRestart) {
-                let (over, stop) = (clash.unit, clash.stop);
-                left_out.push(LeftOut { unit, over, stop });
+            last = Refusal::Tangle {
+                last: Box::new(attempt.refusal(clash)),
+            };
+            let (mut fallen, clashes) = (attempt.fallen, attempt.clashes);
+            self.barred.append(&mut fallen);
+            for (unit, clash) in clashes {
+                left_out.extend(clash.left_out(unit));
             }
         }
-        Err(Refusal::TooMany)
+        Err(last)
     }
 }
 
@@ -236,46 +218,57 @@ impl<'p, 'a> Attempt<'p, 'a> {
             standings: BTreeMap::new(),
             steps: Vec::new(),
             calls: std::array::from_fn(|_| Vec::new()),
+            brought_by: BTreeMap::new(),
+            fallen: BTreeSet::new(),
+            clashes: Vec::new(),
         }
     }
 
-    /// In words; a stop with the whole chain that leads to it.
     fn refusal(&self, clash: &Clash) -> Refusal {
-        let name = |unit| self.planner.ground.name(unit);
-        let Some(unit) = name(clash.unit) else {
-            return Refusal::TooMany;
-        };
-        let words = |because: Because| match because {
-            Because::Asked => "it was asked for".to_owned(),
-            Because::Edge(atom, from) => {
-                name(from).map_or_else(String::new, |from| (atom.because)(from).to_string())
-            }
-        };
-        let mut stop = words(clash.stop);
-        let mut at = clash.stop;
-        for _ in 0..CHAIN_MAX {
-            let Because::Edge(_, from) = at else { break };
-            let told = self.told.get(&from).and_then(|told| told.stop);
-            let (Some((_, because)), Some(from)) = (told, name(from)) else {
-                break;
-            };
-            stop.push_str(&format!(" ({from}: {})", words(because)));
-            at = because;
-        }
-        Refusal::Contradiction {
-            unit,
-            start: words(clash.start),
-            stop,
-        }
+        let stop_of = |unit: UnitId| Some(self.told.get(&unit)?.stop?.1);
+        clash.refusal(|unit| self.planner.ground.name(unit), stop_of)
     }
 
     fn run(&mut self) -> Result<(), Clash> {
         while let Some(call) = self.calls.iter_mut().find_map(Vec::pop) {
-            if self.take(call)? == News::Fresh {
-                self.pass_on(call);
+            if self.has_fallen(call.bond) {
+                continue;
+            }
+            match self.take(call) {
+                Ok(News::Fresh) => self.pass_on(call),
+                Ok(News::Stale) => {}
+                Err(clash) => self.give_way(clash)?,
             }
         }
         Ok(())
+    }
+
+    /// One of the two that clash falls, if one may; what else it brings in is not looked at any more.
+    fn give_way(&mut self, clash: Clash) -> Result<(), Clash> {
+        // Without what has fallen already it may be no clash: the next attempt will tell.
+        if clash.bonds.iter().any(|bond| self.has_fallen(*bond)) {
+            return Ok(());
+        }
+        let Some(unit) = clash.gives_way() else {
+            return Err(clash);
+        };
+        self.fallen.insert(unit);
+        self.clashes.push((unit, clash));
+        Ok(())
+    }
+
+    /// Whether what is told so hangs on a unit that gives way.
+    fn has_fallen(&self, bond: Bond) -> bool {
+        let mut at = bond;
+        while let Bond::May(unit) = at
+            && !self.fallen.is_empty()
+        {
+            if self.fallen.contains(&unit) {
+                return true;
+            }
+            at = self.brought_by.get(&unit).copied().unwrap_or(Bond::Must);
+        }
+        false
     }
 
     /// Notes what one unit is told.
@@ -405,6 +398,9 @@ impl<'p, 'a> Attempt<'p, 'a> {
                         },
                         because: Because::Edge(atom, unit),
                     };
+                    if atom.strength == Strength::May {
+                        self.brought_by.entry(*neighbour).or_insert(bond);
+                    }
                     self.calls[call.rank()].push(call);
                 }
             }
@@ -447,22 +443,6 @@ impl Plan {
     /// Every unit of the plan; who asked for it is told of what happens to them.
     pub(super) fn units(&self) -> BTreeSet<UnitId> {
         self.steps.iter().map(|step| step.unit).collect()
-    }
-}
-
-impl LeftOut {
-    /// A sentence for the reader.
-    pub(super) fn text(&self, name: impl Fn(UnitId) -> Option<UnitName>) -> Option<String> {
-        let (unit, over) = (name(self.unit)?, name(self.over)?);
-        Some(if unit == over {
-            let reason = match self.stop {
-                Because::Asked => "its stop was asked for".to_owned(),
-                Because::Edge(atom, from) => (atom.because)(name(from)?).to_string(),
-            };
-            format!("{unit} is left out: {reason}")
-        } else {
-            format!("{unit} is left out: it would stop {over}, which is to start")
-        })
     }
 }
 

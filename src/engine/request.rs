@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::unit::{Need, Unit, UnitName};
+use crate::unit::{Unit, UnitName};
 
 use super::graph::{Graph, find_cycle};
 use super::plan::Plan;
@@ -59,7 +59,10 @@ impl Engine {
         }
         match self.take_up(wish, definitions, absent) {
             Ok(()) => {}
-            Err(refusal) => self.answer(wish.request, Answer::Refused(refusal)),
+            Err(refusal) => {
+                self.note_refused(wish, &refusal);
+                self.answer(wish.request, Answer::Refused(refusal));
+            }
         }
     }
 
@@ -151,52 +154,11 @@ impl Engine {
         new: &BTreeMap<&UnitName, &Unit>,
         absent: &[Absent],
     ) -> Result<Vec<(UnitName, String)>, Refusal> {
-        let find = |name: &UnitName| -> Option<&Unit> {
-            new.get(name).copied().or_else(|| {
-                let id = self.id(name)?;
-                self.service(id).map(Service::newest)
-            })
-        };
-        let absent: BTreeMap<&UnitName, &Absent> =
-            absent.iter().map(|absent| (&absent.name, absent)).collect();
-        let mut left_out = Vec::new();
-        let mut todo: Vec<(UnitName, UnitName, bool)> = wish
-            .targets
-            .iter()
-            .rev()
-            .map(|name| (name.clone(), name.clone(), true))
-            .collect();
-        let mut seen: BTreeSet<UnitName> = BTreeSet::new();
-        let mut required: BTreeSet<UnitName> = BTreeSet::new();
-        while let Some((name, needed_by, hard)) = todo.pop() {
-            let first = seen.insert(name.clone());
-            let newly_required = hard && required.insert(name.clone());
-            if !first && !newly_required {
-                continue;
-            }
-            // A unit that is down is not started as an old file had it.
-            let missing = absent.get(&name).copied();
-            let problem = match (missing, find(&name)) {
-                (None, Some(unit)) => unfit(unit),
-                (None, None) if name == needed_by => Some(Refusal::Unknown { unit: name.clone() }),
-                (missing, _) => Some(Refusal::missing(&name, &needed_by, missing)),
-            };
-            match (problem, hard) {
-                (Some(refusal), true) => return Err(refusal),
-                (Some(refusal), false) => left_out.push((name, refusal.to_string())),
-                (None, _) => {
-                    let Some(unit) = find(&name) else { continue };
-                    let next = unit.neighbours().filter_map(|(relation, other)| {
-                        let need = relation.need()?;
-                        Some((other.clone(), name.clone(), hard && need == Need::Must))
-                    });
-                    // The last one put there is looked at first.
-                    let next: Vec<_> = next.collect();
-                    todo.extend(next.into_iter().rev());
-                }
-            }
+        let obstacles = self.obstacles(&wish.targets, new, absent);
+        match wish.targets.iter().find_map(|name| obstacles.of(name)) {
+            Some(refusal) => Err(refusal),
+            None => Ok(obstacles.left_out(&wish.targets)),
         }
-        Ok(left_out)
     }
 
     /// Takes a definition over: at once where nothing runs under the old one, else from the next start.
@@ -351,19 +313,4 @@ impl Refusal {
             reason: reason.unwrap_or_else(|| "not found".to_owned()),
         }
     }
-}
-
-/// Why this unit can be started by nobody, if so.
-#[must_use]
-pub fn unfit(unit: &Unit) -> Option<Refusal> {
-    if unit.name.is_template() {
-        return Some(Refusal::Template {
-            unit: unit.name.clone(),
-        });
-    }
-    let keys: Vec<String> = unit.refused_keys().map(ToString::to_string).collect();
-    (!keys.is_empty()).then(|| Refusal::Unhonoured {
-        unit: unit.name.clone(),
-        keys,
-    })
 }

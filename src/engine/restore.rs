@@ -8,7 +8,7 @@ use super::phase::{End, Goal, Group, Left, Phase, Round, Run, SKIPPED, Stage, Wh
 use super::service::Service;
 use super::{
     ChangeId, Effect, Engine, Event, FactFailure, FactGoal, FactPhase, FactReason, FactRun, Facts,
-    Failure, Heritage, MainView, QuestionId, UnitId, View,
+    Failure, MainView, QuestionId, UnitId, View,
 };
 
 impl Engine {
@@ -156,7 +156,7 @@ impl Engine {
             self.restore_freeze(id, since);
         }
         // The predecessor may have died before its signals went out.
-        let is_torn = self.heritage == Heritage::Torn;
+        let is_torn = self.is_torn();
         if let Some((left, how)) = again.filter(|_| is_torn) {
             self.send_kill(id, left, how);
         }

@@ -98,6 +98,12 @@ impl Engine {
         self.heritage = Heritage::Whole;
     }
 
+    /// Whether the predecessor may have died between writing something down and doing it.
+    #[must_use]
+    pub fn is_torn(&self) -> bool {
+        self.heritage == Heritage::Torn
+    }
+
     pub(super) fn on_resumed(&mut self, request: RequestId, awaited: Awaited, units: &[UnitName]) {
         let units: Vec<UnitId> = units.iter().filter_map(|name| self.id(name)).collect();
         let mut open = Open::new(awaited, &units);

@@ -3,6 +3,7 @@
 use crate::unit::{Service as Definition, Unit};
 
 use super::freeze::Freeze;
+use super::job::Sequel;
 use super::monitor::Monitor;
 use super::phase::{Goal, Phase, state};
 use super::restart;
@@ -203,13 +204,13 @@ impl Service {
         !self.newest().after.is_empty() || !self.newest().before.is_empty()
     }
 
-    /// Whether its restart policy follows the end that is under way, as far as that is known.
-    pub(super) fn returns(&self) -> bool {
+    /// What follows the end that is under way, as far as that is known.
+    pub(super) fn sequel(&self) -> Sequel {
         let Some(definition) = self.definition() else {
-            return false;
+            return Sequel::Rest;
         };
         let policy = &definition.restart;
-        match &self.phase {
+        let restarts = match &self.phase {
             Phase::StopCommand { end, .. }
             | Phase::Killing { end, .. }
             | Phase::StopPost { end, .. } => restart::is_wanted(policy, &end.why, end.main),
@@ -229,6 +230,11 @@ impl Service {
             | Phase::ReloadNotify { .. }
             | Phase::Leaving { .. }
             | Phase::Backoff => restart::may_follow(policy),
+        };
+        if restarts {
+            Sequel::Restart
+        } else {
+            Sequel::Rest
         }
     }
 

@@ -24,8 +24,6 @@ pub(super) struct Stage {
     outdated: BTreeSet<UnitId>,
     /// What those defined here may not be asked by a person, where there is anything.
     guarded: BTreeMap<UnitId, Guard>,
-    /// Those that start others by their end: these others are to be known to a successor, too.
-    monitored: Vec<UnitId>,
 }
 
 /// `RefuseManualStart=` and `RefuseManualStop=`: what a person may not ask.
@@ -101,13 +99,9 @@ impl Stage {
                 stage.new.insert(unit.name.clone(), id);
                 stage.named.insert(id, unit.name.clone());
             }
-            let relations = unit.relations();
             let guard = Guard::of(unit);
             if guard != Guard::Nothing {
                 stage.guarded.insert(id, guard);
-            }
-            if !relations.on_failure.is_empty() || !relations.on_success.is_empty() {
-                stage.monitored.push(id);
             }
             newest.insert(id, unit);
         }
@@ -183,9 +177,8 @@ impl Engine {
                 .all(|(name, id)| self.id(name) == Some(*id)),
             "new units get the ids that were planned with"
         );
-        if !stage.monitored.is_empty() {
-            self.changed.extend(stage.new.values());
-        }
+        // Whoever is known here is known to a successor: one day it may be needed, or start by another one's end.
+        self.changed.extend(stage.new.values());
         let redefined = stage.redefined.iter().copied();
         // What a unit no longer names may be unneeded now, and what it names now may be down.
         for unit in redefined.clone() {

@@ -188,6 +188,12 @@ impl fmt::Display for Refusal {
                 f,
                 "{unit} cannot both start and stop: start, because {start}; stop, because {stop}"
             ),
+            Self::Tangle { last } => {
+                write!(
+                    f,
+                    "too many of the wanted units contradict each other; the last: {last}"
+                )
+            }
             Self::TooMany => write!(f, "more than {} units", super::UNITS_MAX),
             Self::ShuttingDown => f.write_str("the daemon ends: it takes no more requests"),
         }

@@ -113,7 +113,7 @@ fn command(value: &Value, words: Vec<String>, from: Words, scope: &Scope) -> Res
     let argv0 = match prefixes.argv0 {
         false => None,
         true => match words.next() {
-            Some(word) => Some(expanded(&word)?),
+            Some(word) => Some(expanded(&word)?.into()),
             None => {
                 let message =
                     "prefix `@` needs a second word: what the program is told its name is";

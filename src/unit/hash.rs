@@ -6,18 +6,29 @@
 
 use std::hash::{Hash, Hasher};
 
-use super::Unit;
 use super::report::Source;
+use super::{Unit, UnitName};
 
 const OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
 const PRIME: u64 = 0x0000_0100_0000_01b3;
 
-/// The hash of a file and its drop-ins, in order.
-pub(super) fn of_sources(sources: &[Source]) -> u64 {
+/// The hash of the file of this unit and its drop-ins, in order. How many instances a template has is nothing to one
+/// of them.
+pub(super) fn of_sources(sources: &[Source], name: &UnitName) -> u64 {
+    let is_instance = !name.is_template() && name.template().is_some();
     sources.iter().fold(OFFSET, |hash, source| {
+        let lines = source.text.split_inclusive('\n');
+        let counting = lines.filter(|line| !is_instance || !is_count(line));
+        let hash = counting.fold(hash, |hash, line| add(hash, line.as_bytes()));
         // No UTF-8 holds this byte, so that bytes moved from one file to the next make a difference.
-        step(add(hash, source.text.as_bytes()), 0xff)
+        step(hash, 0xff)
     })
+}
+
+/// Whether the line gives `Instances=`, as it is commonly written.
+fn is_count(line: &str) -> bool {
+    let rest = line.trim_start().strip_prefix("Instances");
+    rest.is_some_and(|rest| rest.trim_start().starts_with('='))
 }
 
 impl Unit {
@@ -52,6 +63,8 @@ fn step(hash: u64, byte: u8) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
 
     #[test]
@@ -61,18 +74,33 @@ mod tests {
         assert_eq!(add(OFFSET, b"foobar"), 0x8594_4171_f739_67e8);
     }
 
+    fn hash_of(name: &str, texts: &[&str]) -> u64 {
+        let sources: Vec<Source> = texts
+            .iter()
+            .map(|text| Source {
+                path: "/u/a".into(),
+                text: (*text).to_owned(),
+            })
+            .collect();
+        of_sources(&sources, &UnitName::parse(name).unwrap())
+    }
+
+    #[test]
+    fn the_number_of_instances_is_nothing_to_one_of_them() {
+        let texts = ["a\nInstances = 2\nb", "a\nInstances=3\nb", "a\nb"];
+        let [two, three, none] = texts.map(|text| hash_of("worker@1", &[text]));
+        assert!(two == three && three == none);
+        let [two, three, none] = texts.map(|text| hash_of("worker@", &[text]));
+        assert!(two != three && three != none);
+        assert_ne!(
+            hash_of("worker@1", &["Nice = 1"]),
+            hash_of("worker@1", &["Nice = 2"])
+        );
+    }
+
     #[test]
     fn where_bytes_stand_counts() {
-        let hash = |texts: &[&str]| {
-            let sources: Vec<Source> = texts
-                .iter()
-                .map(|text| Source {
-                    path: "/u/a".into(),
-                    text: (*text).to_owned(),
-                })
-                .collect();
-            of_sources(&sources)
-        };
+        let hash = |texts: &[&str]| hash_of("web", texts);
         assert_ne!(hash(&["ab"]), hash(&["a", "b"]));
         assert_ne!(hash(&["ab"]), hash(&["ab", ""]));
         assert_eq!(hash(&["a", "b"]), hash(&["a", "b"]));

@@ -21,7 +21,7 @@ pub fn lint(unit: &Unit) -> Vec<Warning> {
     let Some(service) = &unit.service else {
         return warnings;
     };
-    let all = [
+    let all: [(&str, &[Exec]); 7] = [
         ("ExecCondition", &service.condition),
         ("ExecStartPre", &service.start_pre),
         ("ExecStart", &service.start),
@@ -56,7 +56,7 @@ pub fn lint(unit: &Unit) -> Vec<Warning> {
             });
         }
     }
-    let keeps = |(_, execs): &&(&str, &Vec<Exec>)| execs.iter().any(keeps_instance);
+    let keeps = |(_, execs): &&(&str, &[Exec])| execs.iter().any(keeps_instance);
     if let Some((key, _)) = all.iter().find(keeps)
         && (unit.name.is_template() || unit.name.instance().is_some())
     {

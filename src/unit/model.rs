@@ -4,7 +4,7 @@
 //! Names and units follow systemd.unit(5), systemd.service(5), systemd.exec(5) and systemd.kill(5).
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::{
     Condition, Folders, Kill, Limit, List, Oversight, Preserve, Readiness, Relations, Resources,
@@ -94,15 +94,15 @@ pub struct Service {
     pub oversight: Option<Box<Oversight>>,
     pub remain_after_exit: bool,
     /// Absolute.
-    pub pid_file: Option<PathBuf>,
-    pub condition: Vec<Exec>,
-    pub start_pre: Vec<Exec>,
+    pub pid_file: Option<Box<Path>>,
+    pub condition: List<Exec>,
+    pub start_pre: List<Exec>,
     /// Exactly one, but for `oneshot`: any number.
     pub start: Vec<Exec>,
-    pub start_post: Vec<Exec>,
-    pub reload: Vec<Exec>,
-    pub stop: Vec<Exec>,
-    pub stop_post: Vec<Exec>,
+    pub start_post: List<Exec>,
+    pub reload: List<Exec>,
+    pub stop: List<Exec>,
+    pub stop_post: List<Exec>,
     pub restart: Restart,
     pub timeout_start: Span,
     pub timeout_stop: Span,
@@ -114,7 +114,7 @@ pub struct Service {
     pub umask: u32,
     pub working_directory: WorkingDirectory,
     /// Absolute; other than `/`.
-    pub root_directory: Option<PathBuf>,
+    pub root_directory: Option<Box<Path>>,
     /// In the order written; a later one wins.
     pub environment: List<(String, String)>,
     pub environment_files: List<EnvironmentFile>,
@@ -189,7 +189,7 @@ pub struct Exec {
     /// The arguments from `argv[1]` on; variables not yet expanded.
     pub arguments: Vec<String>,
     /// Prefix `@`: what to pass as `argv[0]` in place of the program.
-    pub argv0: Option<String>,
+    pub argv0: Option<Box<str>>,
     /// Prefix `-`: a failure counts as success.
     pub ignore_failure: bool,
     /// Whether `$VAR` and `${VAR}` in the arguments are expanded: a string without prefix `:`. An array is taken

@@ -63,7 +63,7 @@ fn read_unit(reader: &mut Reader) -> Unit {
     let unit = Unit {
         name: scope.name.clone(),
         path: scope.path.to_owned(),
-        hash: super::hash::of_sources(reader.sources),
+        hash: super::hash::of_sources(reader.sources, &scope.name),
         description: reader
             .one("unit", "Description", value::line)
             .unwrap_or_default(),

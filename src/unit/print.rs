@@ -111,7 +111,12 @@ fn command(exec: &Exec) -> String {
     );
     first.push_str(&literal(&exec.program));
     let mut line = quote(&first);
-    for argument in exec.argv0.iter().chain(&exec.arguments) {
+    for argument in exec
+        .argv0
+        .as_deref()
+        .into_iter()
+        .chain(exec.arguments.iter().map(String::as_str))
+    {
         line.push(' ');
         line.push_str(&quote(&literal(argument)));
     }

@@ -233,7 +233,7 @@ pub fn load_changed(
 /// # Errors
 /// A file cannot be read or is no text.
 pub fn hash_on_disk(path: &Path, name: &UnitName) -> Result<u64, LoadError> {
-    Ok(hash::of_sources(&read_sources(path, name)?))
+    Ok(hash::of_sources(&read_sources(path, name)?, name))
 }
 
 pub(super) fn read_sources(path: &Path, name: &UnitName) -> Result<Vec<Source>, LoadError> {

@@ -56,14 +56,16 @@ pub(super) fn read(reader: &mut Reader) -> Service {
         oversight: oversight::read(reader, kind, &readiness),
         readiness,
         remain_after_exit: reader.flag("RemainAfterExit").unwrap_or(false),
-        pid_file: reader.one(SERVICE, "PIDFile", value::pid_file),
-        condition: execs(reader, "ExecCondition"),
-        start_pre: execs(reader, "ExecStartPre"),
+        pid_file: reader
+            .one(SERVICE, "PIDFile", value::pid_file)
+            .map(Into::into),
+        condition: execs(reader, "ExecCondition").into(),
+        start_pre: execs(reader, "ExecStartPre").into(),
         start: execs(reader, "ExecStart"),
-        start_post: execs(reader, "ExecStartPost"),
-        reload: execs(reader, "ExecReload"),
-        stop: execs(reader, "ExecStop"),
-        stop_post: execs(reader, "ExecStopPost"),
+        start_post: execs(reader, "ExecStartPost").into(),
+        reload: execs(reader, "ExecReload").into(),
+        stop: execs(reader, "ExecStop").into(),
+        stop_post: execs(reader, "ExecStopPost").into(),
         restart: restart::read(reader, kind),
         timeout_start,
         timeout_stop,
@@ -79,7 +81,8 @@ pub(super) fn read(reader: &mut Reader) -> Service {
             .unwrap_or(WorkingDirectory::Home),
         root_directory: reader
             .one(SERVICE, "RootDirectory", value::path)
-            .filter(|path| path.parent().is_some()),
+            .filter(|path| path.parent().is_some())
+            .map(Into::into),
         environment: reader
             .read(SERVICE, "Environment", value::environment)
             .unwrap_or_default()

@@ -48,7 +48,7 @@ pub struct Changed {
     pub delay_ms: Option<u64>,
 }
 
-/// A wish was taken up.
+/// A wish was taken up, or refused.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Asked {
     pub verb: String,
@@ -63,6 +63,10 @@ pub struct Asked {
     pub user: Option<String>,
     pub pid: Option<u32>,
     pub command: Option<String>,
+    /// Why nothing comes of it.
+    pub refused: Option<String>,
+    /// Its client asks again, since it has lost the answer with a daemon.
+    pub repeated: bool,
 }
 
 /// The daemon began or ended.
@@ -117,6 +121,8 @@ struct RequestLine<'a> {
     user: &'a Option<String>,
     pid: Option<u32>,
     command: &'a Option<String>,
+    refused: Option<&'a str>,
+    repeated: bool,
 }
 
 #[derive(Serialize)]
@@ -154,6 +160,8 @@ struct Line {
     user: Option<String>,
     pid: Option<u32>,
     command: Option<String>,
+    refused: Option<String>,
+    repeated: Option<bool>,
     stage: Option<String>,
     version: Option<String>,
     boot_id: Option<String>,
@@ -190,6 +198,8 @@ pub fn encode_entry(entry: &Entry, out: &mut Vec<u8>) {
             user: &asked.user,
             pid: asked.pid,
             command: &asked.command,
+            refused: asked.refused.as_deref().map(cut),
+            repeated: asked.repeated,
         }),
         What::Daemon(stage) => json::to_string(&DaemonLine {
             id,
@@ -242,6 +252,8 @@ pub fn decode_entry(line: &[u8]) -> Result<Entry, DecodeError> {
             user: line.user,
             pid: line.pid,
             command: line.command,
+            refused: line.refused,
+            repeated: line.repeated.unwrap_or_default(),
         }),
         "daemon" => What::Daemon(Stage {
             stage: required("stage", line.stage)?,
@@ -286,6 +298,8 @@ mod tests {
             user: Some("alice".to_owned()),
             pid: Some(77),
             command: Some("diakonos start '*'".to_owned()),
+            refused: Some("no such unit: w@9".to_owned()),
+            repeated: true,
         };
         let stage = Stage {
             stage: "began".to_owned(),

@@ -112,7 +112,9 @@ fn the_record_and_the_causes_outlive_a_daemon_that_is_killed() {
     assert!(matches!(began.what, What::Daemon(_)), "{began:?}");
 
     let told = text(&bench, &["why", "bad"]);
-    assert!(told.contains("because: exit code 3\n"), "{told}");
+    assert!(told.contains("because: exit code 3; it "), "{told}");
+    let origin = "it was started because of `start bad`: asked by ";
+    assert!(told.contains(origin), "{told}");
     let told = text(&bench, &["why", "web"]);
     assert!(told.contains("because of `start web`: asked by "), "{told}");
     let status = bench.status("web");

@@ -125,9 +125,11 @@ fn what_is_left_over_is_shown_and_never_said_to_be_down() {
             let text: String = text.split_whitespace().collect();
             assert!(text.contains(&format!("\"left_over\":[{pid}]")), "{text}");
         }
+        let reason = format!("PID {pid}, which an earlier daemon started, still runs");
         for verb in ["stop", "restart", "start"] {
+            let (_, text) = said(&bench, &["plan", verb, "web"]);
+            assert!(text.contains(&reason), "plan {verb}: {text}");
             let (code, text) = said(&bench, &[verb, "web"]);
-            let reason = format!("PID {pid}, which an earlier daemon started, still runs");
             assert!(code == Some(1) && text.contains(&reason), "{verb}: {text}");
             assert!(
                 text.contains(&format!("`kill {pid}`, then `diakonos start web`")),

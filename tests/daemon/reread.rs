@@ -393,3 +393,84 @@ fn a_drop_in_and_a_link_are_edited_where_they_are() {
     let output = edit(&bench, &["edit", "wbe"], ":");
     assert_eq!(output.status.code(), Some(4), "{}", said(&output));
 }
+
+#[test]
+fn whom_a_changed_file_names_is_loaded_with_it() {
+    let bench = Bench::new();
+    let mut daemon = bench.daemon();
+    let mut ear = bench.ear();
+    bench.service("web", "", "exec sleep 1000", "");
+    bench.start("web").is(ResultKind::Started);
+    bench.service("alert", "", "echo alert > $EAR", "Type = \"oneshot\"");
+    let ends = "OnFailure = [\"alert\", \"nobody\"]";
+    bench.service("web", ends, "exec sleep 1000", "");
+    let done = reload(&bench);
+    assert_eq!(text(&done, "alert"), "loaded: another unit names it");
+    let missing = told(&done, ProgressKind::Warning, "web");
+    assert!(missing.contains("nobody"), "{missing}");
+    let again = reload(&bench);
+    assert_eq!((again.results().len(), again.progress.len()), (0, 0));
+    let names = vec!["web".to_owned()];
+    let signal = diakonos::unit::Signal::KILL;
+    bench.client().ask(Command::Signal { names, signal });
+    assert_eq!(ear.next().unwrap(), "alert");
+    daemon.until("alert", "completed");
+}
+
+#[test]
+fn a_file_with_what_is_not_supported_stays_out() {
+    let bench = Bench::new();
+    let mut daemon = bench.daemon();
+    let again = "Restart = \"always\"\nRestartSec = 0.01";
+    bench.service("web", "", "exec sleep 1000", again);
+    bench.start("web").is(ResultKind::Started);
+    let socket = format!("{again}\n[socket]\nListenStream = '80'");
+    bench.service("web", "Description = 'new'", "exec sleep 1000", &socket);
+    let done = reload(&bench);
+    let refused = text(&done, "web");
+    assert!(refused.contains("ListenStream"), "{refused}");
+    let pid = bench.status("web").pid;
+    let names = vec!["web".to_owned()];
+    let signal = diakonos::unit::Signal::KILL;
+    bench.client().ask(Command::Signal { names, signal });
+    daemon.until("web", "restarting");
+    daemon.until("web", "running");
+    let after = bench.status("web");
+    assert_ne!(after.pid, pid);
+    assert_ne!(after.description, "new");
+    bench.stop("web").is(ResultKind::Stopped);
+}
+
+#[test]
+fn what_enabled_units_ask_of_a_group_is_read_again_with_it() {
+    let bench = Bench::new();
+    let daemon = bench.daemon();
+    bench.file("all", "[unit]\nWants = 'web'\n");
+    bench.service("web", "", "exec sleep 1000", "");
+    let wanted = "Instances = 2\n[install]\nWantedBy = 'all'";
+    bench.service("worker@", "", "exec sleep 1000", wanted);
+    bench.start("all").is(ResultKind::Started);
+    let diff = |what: &str| {
+        let shown = said(&bench.run(&["diff"]));
+        assert!(shown.contains(what), "{shown}");
+    };
+    let names = || vec!["worker@".to_owned()];
+    bench.client().ask(Command::Enable { names: names() });
+    diff("Wants: + worker@1, + worker@2");
+    let come = told(&reload(&bench), ProgressKind::Changed, "all");
+    assert!(come.contains("Wants: + worker@1, + worker@2"), "{come}");
+    diff("nothing differs");
+    assert!(reload(&bench).results().is_empty());
+    daemon.end();
+    let planned = said(&bench.run(&["plan", "start", "all"]));
+    assert!(planned.contains("worker@2"), "without a daemon: {planned}");
+
+    let _daemon = bench.daemon();
+    bench.start("all").is(ResultKind::Started);
+    bench.client().ask(Command::Disable { names: names() });
+    diff("Wants: - worker@1, - worker@2");
+    let gone = told(&reload(&bench), ProgressKind::Changed, "all");
+    assert!(gone.contains("Wants: - worker@1, - worker@2"), "{gone}");
+    diff("nothing differs");
+    bench.stop("*");
+}

@@ -33,17 +33,31 @@ enum Entry {
         by: Asker,
         targets: Vec<UnitName>,
     },
+    /// Nothing follows from it.
+    Refused,
     Change {
         unit: UnitName,
+        at: Moment,
         because: Option<ChangeId>,
     },
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Life {
+    begun: Moment,
     seen: Vec<Seen>,
     /// The last moment at which time itself was an event.
     ticked: Option<Moment>,
+}
+
+impl Default for Life {
+    fn default() -> Self {
+        Self {
+            begun: Moment(0),
+            seen: Vec::new(),
+            ticked: None,
+        }
+    }
 }
 
 /// An event that can be the end of a chain.
@@ -165,6 +179,7 @@ impl Chains {
             }
         );
         let way = match taken.verb {
+            _ if taken.refused.is_some() => None,
             // What it was about may have been done.
             Verb::Start | Verb::Restart(_) if is_repeated => None,
             Verb::Start | Verb::Restart(_) => Some(Way::Up),
@@ -182,10 +197,13 @@ impl Chains {
                 self.ways.insert(name.clone(), (way, first));
             }
         }
-        let entry = Entry::Wish {
-            verb: taken.verb,
-            by: taken.by,
-            targets: taken.targets.clone(),
+        let entry = match &taken.refused {
+            Some(_) => Entry::Refused,
+            None => Entry::Wish {
+                verb: taken.verb,
+                by: taken.by,
+                targets: taken.targets.clone(),
+            },
         };
         self.add(taken.id, entry)
     }
@@ -200,12 +218,17 @@ impl Chains {
 
     fn changed(&mut self, change: &Change) -> Check {
         if change.to == State::Waiting && change.from != State::Waiting {
-            let past = self.lives.insert(change.unit.clone(), Life::default());
+            let life = Life {
+                begun: change.at,
+                ..Life::default()
+            };
+            let past = self.lives.insert(change.unit.clone(), life);
             self.past
                 .insert(change.unit.clone(), past.unwrap_or_default());
         }
         let entry = Entry::Change {
             unit: change.unit.clone(),
+            at: change.at,
             because: change.because,
         };
         let link = match change.because {
@@ -228,10 +251,15 @@ impl Chains {
     fn follows(&self, change: &Change, older: ChangeId) -> Check {
         match self.entries.get(&older) {
             None => fail(format!("entry {older} is not in the record")),
-            Some(Entry::Change { unit, .. }) => {
+            Some(Entry::Refused) => fail(format!("wish {older} was refused")),
+            Some(Entry::Change { unit, at, .. }) => {
                 let meant = change.cause.other().unwrap_or(&change.unit);
                 // Whoever has let go of it last.
                 let was_held = change.cause == Cause::Unneeded;
+                let life = self.lives.get(&change.unit);
+                if was_held && life.is_some_and(|life| *at < life.begun) {
+                    return fail(format!("entry {older} is of an earlier life"));
+                }
                 match unit == meant || was_held {
                     true => Ok(()),
                     false => fail(format!("entry {older} is {unit}'s")),
@@ -268,6 +296,7 @@ impl Chains {
         while let Some(Entry::Change {
             unit,
             because: Some(next),
+            ..
         }) = self.entries.get(&wish)
         {
             if *unit != change.unit {
@@ -297,6 +326,7 @@ impl Chains {
             next = match self.entries.get(&id) {
                 Some(Entry::Change { because, .. }) => *because,
                 Some(Entry::Wish { .. }) => None,
+                Some(Entry::Refused) => return fail(format!("wish {id} was refused")),
                 None => return fail(format!("entry {id} is not in the record")),
             };
             if next.is_some_and(|next| next >= id) {

@@ -9,7 +9,7 @@ use diakonos::engine::{
     Absent, Asker, Effect, Ending, Engine, Event, FactGoal, FactPhase, Facts, Moment, RequestId,
     RunId, UnitId, Verb, Word,
 };
-use diakonos::unit::{Need, Unit, UnitName};
+use diakonos::unit::{Unit, UnitName};
 
 use crate::entropy::Entropy;
 use crate::foresight::Foresight;
@@ -226,12 +226,13 @@ impl Game<'_> {
             return Ok(());
         }
         let unit = entropy.pick(&units);
-        self.feed(entropy, Event::Forgotten { unit }).map(|_| ())
+        self.feed(entropy, Event::Forgotten { units: vec![unit] })
+            .map(|_| ())
     }
 
     /// The engine has forgotten a unit: so does everybody.
     fn drop_forgotten(&mut self, event: &Event) -> Check {
-        let Event::Forgotten { unit } = event else {
+        let Event::Forgotten { units } = event else {
             return Ok(());
         };
         let gone = |name: &UnitName| self.engine.id(name).is_none();
@@ -245,7 +246,7 @@ impl Game<'_> {
             let facts = self.facts.remove(&name);
             if !facts.is_some_and(|facts| sweep::rests(facts.phase)) {
                 return fail(format!(
-                    "unit {unit}, {name}, is forgotten and does not rest"
+                    "units {units:?}, {name}, are forgotten, and one does not rest"
                 ));
             }
             self.saved.remove(&name);
@@ -532,7 +533,11 @@ impl Game<'_> {
             if let Some(left) = self.fuse {
                 self.fuse = left.checked_sub(1);
                 if left == 0 {
-                    self.half_can_be_made_whole()?;
+                    sweep::half_is_no_whole(
+                        (&self.engine, &self.look()),
+                        &self.saved,
+                        &self.model,
+                    )?;
                     self.crash(entropy)?;
                     return Ok(Daemon::Died);
                 }
@@ -540,34 +545,6 @@ impl Game<'_> {
             self.apply(entropy, effect);
         }
         Ok(Daemon::Lives)
-    }
-
-    /// However few of an event's saves were written: whose end starts another is not written down as ended before that
-    /// one as started, and nobody as about to start before what it cannot do without.
-    fn half_can_be_made_whole(&self) -> Check {
-        for (name, facts) in self.look() {
-            let saved = self.saved.get(&name);
-            if let Some(monitor) = &facts.monitor
-                && let Some(ended) = self.saved.get(&monitor.unit)
-                && !sweep::rests(facts.phase)
-                && sweep::rests(ended.facts.phase)
-                && saved.is_none_or(|saved| saved.facts.monitor.is_none())
-            {
-                let by = &monitor.unit;
-                return fail(format!("{by} is saved as ended, and {name} is not started"));
-            }
-            let Some(saved) = saved.filter(|one| one.facts.phase == FactPhase::Waiting) else {
-                continue;
-            };
-            for (relation, needed) in saved.newest().neighbours() {
-                let is_needed = relation.need() == Some(Need::Must) && *needed != name;
-                let is_lost = self.engine.id(needed).is_some() && !self.saved.contains_key(needed);
-                if is_needed && is_lost && !self.model.needs_back(needed, &name) {
-                    return fail(format!("{name} is saved as waiting, and not {needed}"));
-                }
-            }
-        }
-        Ok(())
     }
 
     fn apply(&mut self, entropy: &mut Entropy, effect: &Effect) {
@@ -623,6 +600,7 @@ impl Game<'_> {
             Effect::Renew { .. } => {}
             Effect::Taken(_)
             | Effect::Explain(_)
+            | Effect::Withheld { .. }
             | Effect::Publish(_)
             | Effect::Notify { .. }
             | Effect::Answer { .. }

@@ -517,7 +517,7 @@ impl Model {
             | Effect::Freeze { unit }
             | Effect::Thaw { unit }
             | Effect::Renew { unit, .. } => turn.unit(*unit).map(|_| ()),
-            Effect::Taken(_) | Effect::Explain(_) => Ok(()),
+            Effect::Taken(_) | Effect::Explain(_) | Effect::Withheld { .. } => Ok(()),
             Effect::Publish(change) => self.publish(turn, change),
             Effect::Notify { request, .. } => match self.requests.get(request) {
                 Some(Asked {
@@ -906,12 +906,13 @@ impl Model {
     }
 }
 
-/// A refused request changes nothing.
+/// A refused request changes nothing; it is written down.
 fn refusals_do_nothing(turn: &Turn<'_>) -> Check {
     let Event::Request { request, .. } = turn.event else {
         return Ok(());
     };
-    if turn.refuses(*request) && turn.batch.len() > 1 {
+    let is_word = |effect: &Effect| matches!(effect, Effect::Taken(_) | Effect::Answer { .. });
+    if turn.refuses(*request) && !turn.batch.iter().all(is_word) {
         return fail(format!(
             "request {request} is refused, and something is done: {:?}",
             turn.batch

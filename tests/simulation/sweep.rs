@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use diakonos::engine::{Engine, Event, FactGoal, FactPhase, Facts, Moment, RunId, State, View};
-use diakonos::unit::UnitName;
+use diakonos::unit::{Need, UnitName};
 
 use crate::model::{Check, Known, Model, Saved, fail};
 
@@ -317,7 +317,6 @@ fn concerns(scene: &Scene<'_>, name: &UnitName, before: &Facts, model: &Model) -
             .get(run)
             .is_some_and(|record| record.unit == *name),
         Event::Examined { unit, .. }
-        | Event::Forgotten { unit }
         | Event::GroupEmpty { unit }
         | Event::Said { unit, .. }
         | Event::OomKilled { unit }
@@ -331,7 +330,40 @@ fn concerns(scene: &Scene<'_>, name: &UnitName, before: &Facts, model: &Model) -
             let is_overseen = is_up(before.phase) && before.phase != FactPhase::Exited;
             is_overseen || before.deadline.is_some_and(|at| at <= scene.now)
         }
+        Event::Forgotten { units } => scene.engine.id(name).is_some_and(|id| units.contains(&id)),
         Event::Request { .. } | Event::Detached { .. } => false,
         Event::Restored { .. } | Event::Resumed { .. } => true,
     }
+}
+
+/// However few of an event's saves were written: whose end starts another is not written down as ended before that
+/// one as started, and nobody as about to start before what it cannot do without.
+pub(crate) fn half_is_no_whole(
+    (engine, look): (&Engine, &BTreeMap<UnitName, Facts>),
+    all: &BTreeMap<UnitName, Saved>,
+    model: &Model,
+) -> Check {
+    for (name, facts) in look {
+        let saved = all.get(name);
+        if let Some(monitor) = &facts.monitor
+            && let Some(ended) = all.get(&monitor.unit)
+            && !rests(facts.phase)
+            && rests(ended.facts.phase)
+            && saved.is_none_or(|saved| saved.facts.monitor.is_none())
+        {
+            let by = &monitor.unit;
+            return fail(format!("{by} is saved as ended, and {name} is not started"));
+        }
+        let Some(saved) = saved.filter(|one| one.facts.phase == FactPhase::Waiting) else {
+            continue;
+        };
+        for (relation, needed) in saved.newest().neighbours() {
+            let is_needed = relation.need() == Some(Need::Must) && needed != name;
+            let is_lost = engine.id(needed).is_some() && !all.contains_key(needed);
+            if is_needed && is_lost && !model.needs_back(needed, name) {
+                return fail(format!("{name} is saved as waiting, and not {needed}"));
+            }
+        }
+    }
+    Ok(())
 }

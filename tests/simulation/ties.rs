@@ -221,7 +221,8 @@ impl Ties {
             }
             for named in &unit.relations().upholds {
                 let is_down = facts.get(named).is_some_and(|facts| rests(facts.phase));
-                if is_down && !is_to_come(named) && !self.is_opposed(units, named, facts) {
+                let waits = is_to_come(named) || lacks(units, named);
+                if is_down && !waits && !self.is_opposed(units, named, facts) {
                     return fail(format!("{} upholds {named}, which stays down", unit.name));
                 }
             }
@@ -248,6 +249,25 @@ impl Ties {
                 || (pulled.contains(one) && pulled.contains(other))
         })
     }
+}
+
+/// Whether the unit requires, itself or further down, what there is not.
+pub(crate) fn lacks(units: &Units, name: &UnitName) -> bool {
+    let mut seen = BTreeSet::from([name]);
+    let mut open = vec![name];
+    while let Some(name) = open.pop() {
+        let Some(unit) = units.get(name) else {
+            return true;
+        };
+        let required = unit.neighbours();
+        let required = required.filter(|(relation, _)| relation.need() == Some(Need::Must));
+        open.extend(
+            required
+                .map(|(_, name)| name)
+                .filter(|name| seen.insert(name)),
+        );
+    }
+    false
 }
 
 fn starts(phase: FactPhase) -> bool {

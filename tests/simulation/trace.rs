@@ -119,7 +119,10 @@ fn tell_event(event: &Event, names: &Names<'_>) -> String {
             question,
             truths,
         } => format!("{}, question {question}: {truths:?}", told(*unit, names)),
-        Event::Forgotten { unit } => format!("Forgotten is {}", told(*unit, names)),
+        Event::Forgotten { units } => {
+            let gone: Vec<String> = units.iter().map(|unit| told(*unit, names)).collect();
+            format!("Forgotten is {}", gone.join(", "))
+        }
         Event::GroupEmpty { unit } => format!("GroupEmpty of {}", told(*unit, names)),
         Event::OomKilled { unit } => format!("OomKilled in {}", told(*unit, names)),
         Event::Limited { unit, .. } => format!("Limited is {}", told(*unit, names)),
@@ -194,6 +197,7 @@ fn tell_effect(effect: &Effect, names: &Names<'_>) -> String {
             "publish #{} {}: {} -> {} ({:?}, because of {:?})",
             change.id, change.unit, change.from, change.to, change.cause, change.because
         ),
+        Effect::Withheld { unit, cause, why } => format!("withhold {unit} ({cause:?}): {why}"),
         Effect::Notify { request, notice } => format!("notify {request}: {notice:?}"),
         Effect::Answer { request, answer } => format!("answer {request}: {answer:?}"),
         Effect::Exit => "exit".to_owned(),
@@ -237,12 +241,12 @@ fn describe(unit: &Unit) -> String {
         text.push_str(", pid file");
     }
     for (word, list) in [
-        ("pre", &service.start_pre),
-        ("start", &service.start),
-        ("post", &service.start_post),
-        ("reload", &service.reload),
-        ("stop", &service.stop),
-        ("stop post", &service.stop_post),
+        ("pre", &service.start_pre[..]),
+        ("start", &service.start[..]),
+        ("post", &service.start_post[..]),
+        ("reload", &service.reload[..]),
+        ("stop", &service.stop[..]),
+        ("stop post", &service.stop_post[..]),
     ] {
         let forgiven = list.iter().filter(|exec| exec.ignore_failure).count();
         if !list.is_empty() && (word != "start" || list.len() > 1 || forgiven > 0) {

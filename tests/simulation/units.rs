@@ -213,24 +213,24 @@ fn draw_service(entropy: &mut Entropy) -> Service {
     }
     service.remain_after_exit = entropy.chance(25);
     if service.kind == Kind::Forking && entropy.chance(50) {
-        service.pid_file = Some(PathBuf::from("/run/main.pid"));
+        service.pid_file = Some(Path::new("/run/main.pid").into());
     }
     if service.kind == Kind::Oneshot {
         service.start = commands(entropy, 1, 3);
     }
     if entropy.chance(15) {
-        service.condition = commands(entropy, 1, 2);
+        service.condition = commands(entropy, 1, 2).into();
     }
     if entropy.chance(40) {
-        service.start_pre = commands(entropy, 0, 2);
-        service.start_post = commands(entropy, 0, 2);
+        service.start_pre = commands(entropy, 0, 2).into();
+        service.start_post = commands(entropy, 0, 2).into();
     }
     if entropy.chance(40) {
-        service.stop = commands(entropy, 0, 2);
-        service.stop_post = commands(entropy, 0, 2);
+        service.stop = commands(entropy, 0, 2).into();
+        service.stop_post = commands(entropy, 0, 2).into();
     }
     if entropy.chance(50) {
-        service.reload = commands(entropy, 1, 2);
+        service.reload = commands(entropy, 1, 2).into();
     }
     service.restart = draw_restart(entropy, service.kind);
     service.timeout_start = draw_limit(entropy, 90);

@@ -82,6 +82,7 @@ fn explain<'a>(
     Why {
         chain: why::chain(&item.status, record),
         setbacks: why::setbacks(&item.status.name, record),
+        refused: why::refusal(&item.status.name, record),
         awaited,
         plan: plan(&item.status),
         begins_ms: record.first().map(|first| first.at_ms),

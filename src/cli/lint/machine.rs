@@ -133,7 +133,7 @@ impl Machine {
             true => Weight::Error,
             false => Weight::Warning,
         };
-        let keys = [
+        let keys: [(&str, Weight, &[Exec]); 7] = [
             ("ExecCondition", certain, &service.condition),
             ("ExecStartPre", certain, &service.start_pre),
             ("ExecStart", certain, &service.start),

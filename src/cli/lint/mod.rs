@@ -25,6 +25,13 @@ const GRAPH_MAX: usize = 10_000;
 const COMPARED_MAX: usize = 100;
 /// So many names of a circle stand in one line.
 const NAMED_MAX: usize = 12;
+/// Keys that name what is started with a unit, or by its end.
+const LEADS: [Relation; 4] = [
+    Relation::Requires,
+    Relation::BindsTo,
+    Relation::OnFailure,
+    Relation::OnSuccess,
+];
 /// So many circles in the order are shown.
 const CYCLES_MAX: usize = 10;
 
@@ -308,10 +315,31 @@ impl<'c> Graph<'c> {
                 };
                 format!("{key} = {name}: {name} conflicts with {whom}")
             }
-            Tie::Calls | Tie::Heeds => return None,
+            Tie::Calls => return self.ring(unit, key, name),
+            Tie::Heeds => return None,
         };
         let finding = Finding::new(Weight::Error, message).at(Spot::name(key, name));
         Some(finding.hint("the two cannot be up together: take one away"))
+    }
+
+    /// A handler whose own end, or whose need, is to start this unit: the daemon does not turn in such a ring.
+    fn ring(&self, unit: &Unit, key: &'static str, handler: &UnitName) -> Option<Finding> {
+        let mut seen = BTreeSet::from([handler]);
+        let mut todo = vec![handler];
+        while let Some(name) = todo.pop() {
+            let led = self.units.get(name).into_iter().flat_map(|unit| {
+                let keys = LEADS.into_iter();
+                keys.flat_map(|key| unit.named_in(key))
+            });
+            todo.extend(led.filter(|led| seen.insert(led)));
+        }
+        let unit = seen.get(&unit.name)?;
+        let message = format!("{key} = {handler}: that leads back to {unit}, which is not started");
+        let finding = Finding::new(Weight::Warning, message).at(Spot::name(key, handler));
+        Some(finding.hint(format!(
+            "what has led to an end is not started by it, or the two would never rest; with \
+             Restart= {unit} comes up again by itself"
+        )))
     }
 
     /// `WantedBy=` and `RequiredBy=` count for enabled units alone, as in systemd.

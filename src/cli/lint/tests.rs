@@ -198,6 +198,28 @@ fn closer_ties_are_looked_at_too() {
 }
 
 #[test]
+fn handlers_that_lead_back_are_said() {
+    let folder = Folder::new(
+        "handlers",
+        &[
+            ("web", "[unit]\nOnFailure = [\"repair\", \"alert\"]\n"),
+            ("repair", "[unit]\nRequires = [\"tools\"]\n"),
+            ("tools", "[unit]\nOnSuccess = [\"web\"]\n"),
+            ("alert", "[unit]\nWants = [\"web\"]\n"),
+        ],
+    );
+    let findings = folder.findings("web");
+    let found: Vec<String> = findings.iter().map(shown).collect();
+    let rings: Vec<&String> = found
+        .iter()
+        .filter(|text| text.contains("leads back"))
+        .collect();
+    assert_eq!(rings.len(), 1, "{found:#?}");
+    let expected = "OnFailure = repair: that leads back to web, which is not started";
+    assert!(rings[0].contains(expected), "{}", rings[0]);
+}
+
+#[test]
 fn who_is_started_by_nobody_is_said() {
     let folder = Folder::new(
         "unstarted",

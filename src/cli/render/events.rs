@@ -13,7 +13,7 @@ pub(in crate::cli) fn event(entry: &Entry, palette: Palette) -> String {
     let time = palette.paint(Tone::Quiet, &timestamp(entry.at_ms));
     let text = match &entry.what {
         What::Change(change) => changed(change, palette) + &link(change, palette),
-        What::Request(asked) => format!("{}: {}", wish(asked), asker(asked)),
+        What::Request(asked) => requested(asked),
         What::Daemon(stage) => staged(stage),
     };
     format!("{id}  {time}  {text}\n")
@@ -49,6 +49,17 @@ pub(super) fn changed(change: &Changed, palette: Palette) -> String {
 fn link(change: &Changed, palette: Palette) -> String {
     let link = change.because.map(|because| format!(" (from {because})"));
     palette.paint(Tone::Quiet, &link.unwrap_or_default())
+}
+
+fn requested(asked: &Asked) -> String {
+    let mut text = format!("{}: {}", wish(asked), asker(asked));
+    if asked.repeated {
+        text.push_str("; asked again, since a daemon died with the answer");
+    }
+    if let Some(refused) = &asked.refused {
+        text.push_str(&format!("; refused: {}", clean(refused)));
+    }
+    text
 }
 
 /// `start web, db`.

@@ -9,7 +9,7 @@ use crate::cli::text::{clean, count, date, span, span_until, timestamp};
 use crate::cli::why::{Chain, End, Setback};
 use crate::engine::RestartPlan;
 use crate::wire::UnitStatus;
-use crate::wire::record::{Entry, What};
+use crate::wire::record::{Asked, Entry, What};
 
 /// Failures that are shown; the younger ones.
 const SETBACKS_SHOWN: usize = 5;
@@ -21,6 +21,8 @@ pub(in crate::cli) struct Why<'a> {
     pub(in crate::cli) item: &'a Item,
     pub(in crate::cli) chain: Chain<'a>,
     pub(in crate::cli) setbacks: Vec<Setback<'a>>,
+    /// The last wish about it, if that was refused.
+    pub(in crate::cli) refused: Option<(&'a Entry, &'a Asked)>,
     /// What it waits for, as far as the daemon knows it.
     pub(in crate::cli) awaited: Vec<UnitStatus>,
     /// What its restart keys come to, from now on.
@@ -36,7 +38,7 @@ pub(in crate::cli) fn why(why: &Why<'_>, page: Page) -> String {
     let name = palette.paint(Tone::Strong, &clean(&status.name));
     let state = palette.paint(state_tone(&status.state), &clean(&status.state));
     let mut out = format!("{name}: {state}");
-    if status.since_ms > 0 {
+    if status.since_ms > 0 && !is_new(why) {
         let ago = span(page.now_ms.saturating_sub(status.since_ms));
         out.push_str(&format!(" since {}, {ago} ago", date(status.since_ms)));
     }
@@ -50,6 +52,15 @@ pub(in crate::cli) fn why(why: &Why<'_>, page: Page) -> String {
         lines.add(Tone::Bad, &left);
     }
     lines.plain(&sentence(why));
+    if let Some((entry, asked)) = why.refused {
+        let text = clean(asked.refused.as_deref().unwrap_or_default());
+        let (wish, since) = (wish(asked), date(entry.at_ms));
+        let by = asker(asked);
+        lines.add(
+            Tone::Bad,
+            &format!("`{wish}` was refused on {since}: {text} ({by})"),
+        );
+    }
     present(&mut lines, why, page);
     lines.out.push_str(&story(why, palette));
     lines.out
@@ -76,47 +87,131 @@ impl Lines {
 /// The whole chain in a sentence: what it goes back to, then by which ties that came here.
 fn sentence(why: &Why<'_>) -> String {
     let status = &why.item.status;
-    let Some(root) = why.chain.root() else {
-        return match why.chain.end {
-            End::Nothing if status.cause.is_empty() => never(why),
-            End::Nothing if status.entry.is_none() && status.since_ms == 0 => never(why),
-            _ => format!("because: {}", clean(&status.cause)),
-        };
-    };
-    let mut text = match &root.what {
-        What::Request(asked) => format!("because of `{}`: {}", wish(asked), asker(asked)),
-        What::Daemon(stage) => format!(
-            "because it went down with the daemon before or with the machine: {}",
-            staged(stage)
-        ),
-        What::Change(change) if change.unit == status.name => {
-            format!("because: {}", clean(&change.text))
-        }
-        What::Change(change) => format!(
-            "because {} became {}: {}",
-            clean(&change.unit),
-            clean(&change.to),
-            clean(&change.text)
-        ),
-    };
-    if !matches!(why.chain.end, End::Known) {
-        text = format!("because: {}", clean(&status.cause));
+    if why.chain.end == End::Nothing && (is_new(why) || status.cause.is_empty()) {
+        return never(why);
     }
-    for step in why.chain.steps.iter().rev() {
+    if why.chain.end != End::Known || why.chain.steps.is_empty() {
+        return format!("because: {}", clean(&status.cause));
+    }
+    let mut text = told(&why.chain.steps, &status.name);
+    if let Some(attempt) = came_back(why) {
+        let after = text.strip_prefix("because").unwrap_or(&text);
+        let after = after.strip_prefix(':').unwrap_or(after);
+        text = format!("it came back by {attempt}, after{after}");
+    }
+    if let Some(stage) = why.chain.anew {
+        let will = match status.enabled {
+            true => "",
+            false => ", and it is not enabled",
+        };
+        let since = date(stage.at_ms);
+        text = format!("the daemon began anew on {since}{will}; before that: {text}");
+    }
+    if let Some(origin) = &why.chain.origin {
+        if let Some(ran_ms) = origin.ran_ms {
+            text.push_str(&format!("; it had been up for {}", span(ran_ms)));
+        }
+        let began = told(&origin.steps, &status.name);
+        text.push_str(&match origin.restarts {
+            0 => format!("; it was started {began}"),
+            many => {
+                let times = count(many, "automatic restart", "automatic restarts");
+                format!("; {times} before that, it was started {began}")
+            }
+        });
+    }
+    text
+}
+
+/// What steps, the youngest first, come to for a unit.
+fn told(steps: &[&Entry], name: &str) -> String {
+    let Some((root, ties)) = steps.split_last() else {
+        return String::new();
+    };
+    let (mut text, why) = match &root.what {
+        What::Request(asked) => (
+            format!("because of `{}`: {}", wish(asked), asker(asked)),
+            "",
+        ),
+        What::Daemon(stage) => (
+            format!(
+                "because it went down with the daemon before or with the machine: {}",
+                staged(stage)
+            ),
+            "",
+        ),
+        What::Change(change) if change.unit == name => {
+            (format!("because: {}", clean(&change.text)), &*change.text)
+        }
+        What::Change(change) => (
+            format!(
+                "because {} {}: {}",
+                clean(&change.unit),
+                went(&change.to),
+                clean(&change.text)
+            ),
+            &*change.text,
+        ),
+    };
+    for step in ties.iter().rev() {
         if let What::Change(change) = &step.what
             && change.other.is_some()
         {
-            let who = match change.unit == status.name {
+            let who = match change.unit == name {
                 true => String::new(),
                 false => format!("{}: ", clean(&change.unit)),
             };
-            let tie = format!("; {who}{}", clean(&change.text));
+            // Its reason has been told.
+            let short = change.text.strip_suffix(why).filter(|_| !why.is_empty());
+            let short = short.and_then(|text| text.strip_suffix(": "));
+            let tie = format!("; {who}{}", clean(short.unwrap_or(&change.text)));
             if !text.ends_with(&tie) {
                 text.push_str(&tie);
             }
         }
     }
     text
+}
+
+/// What became of another unit.
+fn went(state: &str) -> String {
+    match state {
+        "stopping" | "stopped" => "went down".to_owned(),
+        "failed" => "failed".to_owned(),
+        "restarting" => "ended and is to restart".to_owned(),
+        "running" | "exited" => "came up".to_owned(),
+        other => format!("became {}", clean(other)),
+    }
+}
+
+/// By what a unit that is up, or on its way up, is back after an end.
+fn came_back(why: &Why<'_>) -> Option<String> {
+    let status = &why.item.status;
+    let is_up = matches!(
+        status.state.as_str(),
+        "running" | "starting" | "waiting" | "exited" | "reloading"
+    );
+    let mut changes = why.chain.steps.iter().filter_map(|step| match &step.what {
+        What::Change(change) if change.unit == status.name => Some(change),
+        _ => None,
+    });
+    let start = changes.find(|change| change.to == "waiting" && change.from != change.to)?;
+    // Where the chain goes on to a wish, that is why it is up.
+    let ends_in_wish = matches!(why.chain.root()?.what, What::Request(_));
+    if !is_up || ends_in_wish {
+        return None;
+    }
+    let went_down = start.cause == "auto-restart" || changes.next().is_some();
+    went_down.then(|| match start.cause.as_str() {
+        "auto-restart" => clean(&start.text),
+        _ => "a restart with another unit".to_owned(),
+    })
+}
+
+/// Nothing has ever become of it.
+fn is_new(why: &Why<'_>) -> bool {
+    let status = &why.item.status;
+    why.chain.end == End::Nothing && matches!(status.state.as_str(), "stopped" | "template")
 }
 
 /// Of a unit that no entry is about.
@@ -132,6 +227,9 @@ fn never(why: &Why<'_>) -> String {
     let will = match (status.state.as_str(), status.enabled, why.has_daemon) {
         ("template", ..) => "it is a template: an instance of it can be started",
         (_, true, false) => "it is enabled: it starts with the daemon, and no daemon runs",
+        (_, true, true) if why.refused.is_some() => {
+            "it is enabled, and did not start with the daemon"
+        }
         (_, true, true) => "it is enabled: it starts when the daemon starts anew",
         (_, false, _) => "it is not enabled, so that it does not start with the daemon",
     };
@@ -238,12 +336,28 @@ fn story(why: &Why<'_>, palette: Palette) -> String {
         End::Older => out.push_str("  … what led to that is older than the record\n"),
         End::Lost => out.push_str("  … what led to that was lost with a daemon that was killed\n"),
     }
-    let failures = &why.setbacks;
-    let hidden = failures.len().saturating_sub(SETBACKS_SHOWN);
-    if failures.len() > 1 {
-        let times = count(failures.len(), "failure", "failures");
-        out.push_str(&format!("  {times} since it was started:\n"));
-        for (entry, _) in failures.iter().skip(hidden) {
+    if let Some(origin) = &why.chain.origin {
+        for step in &origin.steps {
+            out.push_str(&line(step, palette));
+        }
+    }
+    let all = &why.setbacks;
+    if all.len() > 1 {
+        let is_failure = |(_, change): &&Setback<'_>| change.cause != "ended";
+        let times = match all.iter().all(|one| is_failure(&one)) {
+            true => count(all.len(), "failure", "failures"),
+            false => count(all.len(), "end", "ends"),
+        };
+        // What the chain has told is not told again.
+        let is_told = |entry: &Entry| why.chain.steps.iter().any(|step| step.id == entry.id);
+        let rest: Vec<&Entry> = all.iter().map(|(entry, _)| *entry).collect();
+        let rest: Vec<&Entry> = rest.into_iter().filter(|entry| !is_told(entry)).collect();
+        let which = match rest.len() < all.len() {
+            true => "; the others",
+            false => "",
+        };
+        out.push_str(&format!("  {times} since it was started{which}:\n"));
+        for entry in rest.iter().skip(rest.len().saturating_sub(SETBACKS_SHOWN)) {
             out.push_str(&line(entry, palette));
         }
     }
@@ -279,6 +393,8 @@ pub(in crate::cli) fn why_json(why: &Why<'_>) -> Json {
         End::Lost => "lost",
         End::Nothing => "nothing",
     };
+    let origin = why.chain.origin.as_ref();
+    let origin = origin.map_or(&[][..], |origin| &origin.steps);
     let awaited = status.waits_for.iter().map(|name| {
         let known = why.awaited.iter().find(|other| other.name == *name);
         let state = known.map(|other| other.state.clone());
@@ -297,6 +413,14 @@ pub(in crate::cli) fn why_json(why: &Why<'_>) -> Json {
             Json::List(why.chain.steps.iter().map(|e| json(e)).collect()),
         ),
         ("chain_end", Json::text(end)),
+        (
+            "origin",
+            Json::List(origin.iter().map(|entry| json(entry)).collect()),
+        ),
+        (
+            "refused",
+            why.refused.map_or(Json::Null, |(entry, _)| json(entry)),
+        ),
         (
             "failures",
             Json::List(why.setbacks.iter().map(|(e, _)| json(e)).collect()),
@@ -340,6 +464,7 @@ fn json(entry: &Entry) -> Json {
             ("user", text(&asked.user)),
             ("pid", Json::number(asked.pid.map(u64::from))),
             ("command", text(&asked.command)),
+            ("refused", text(&asked.refused)),
         ]),
         What::Daemon(stage) => fields.extend([
             ("kind", Json::text("daemon")),

@@ -169,7 +169,10 @@ fn who_and_where() {
             optional: true
         }
     );
-    assert_eq!(service.pid_file, Some("/run/user/1000/web.pid".into()));
+    assert_eq!(
+        service.pid_file.as_deref(),
+        Some(std::path::Path::new("/run/user/1000/web.pid"))
+    );
     let files = service.environment_files;
     assert_eq!((files[0].optional, files[1].optional), (false, true));
     assert_eq!(files[1].path, Path::new("/home/ada/b"));

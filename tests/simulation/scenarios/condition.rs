@@ -9,8 +9,8 @@ use crate::units::{exec, name, service};
 #[test]
 fn a_condition_that_is_met_lets_the_start_go_on() {
     let mut stage = Stage::new(vec![with(service("a"), |s| {
-        s.condition = vec![exec("/one"), exec("/two")];
-        s.start_pre = vec![exec("/pre")];
+        s.condition = vec![exec("/one"), exec("/two")].into();
+        s.start_pre = vec![exec("/pre")].into();
         s.restart.success.codes.push(7);
     })]);
     let request = stage.start("a");
@@ -27,10 +27,10 @@ fn a_condition_that_is_met_lets_the_start_go_on() {
 #[test]
 fn one_that_is_not_met_skips_it_and_fails_nobody() {
     let skipped = with(service("a"), |s| {
-        s.condition = vec![exec("/one")];
+        s.condition = vec![exec("/one")].into();
         s.restart.policy = diakonos::unit::Policy::Always;
-        s.stop = vec![exec("/stop")];
-        s.stop_post = vec![exec("/after")];
+        s.stop = vec![exec("/stop")].into();
+        s.stop_post = vec![exec("/after")].into();
     });
     let follower = edged(service("b"), |unit| {
         unit.requires.push(name("a"));
@@ -59,7 +59,7 @@ fn one_that_is_not_met_skips_it_and_fails_nobody() {
 
 #[test]
 fn who_asked_is_told_what_was_said() {
-    let conditional = || with(service("a"), |s| s.condition = vec![exec("/one")]);
+    let conditional = || with(service("a"), |s| s.condition = vec![exec("/one")].into());
     let ended = |unit, ending| {
         let mut stage = Stage::new(vec![unit]);
         let request = stage.start("a");
@@ -79,7 +79,11 @@ fn who_asked_is_told_what_was_said() {
         let failed = Some(Outcome::Failed { failure, retry_ms });
         assert_eq!(ended(conditional(), ending), (failed, State::Failed));
     }
-    let forgiven = with(conditional(), |s| s.condition[0].ignore_failure = true);
+    let forgiven = with(conditional(), |s| {
+        let mut commands = s.condition.to_vec();
+        commands[0].ignore_failure = true;
+        s.condition = commands.into();
+    });
     assert_eq!(ended(forgiven, Ending::Code(3)), (None, State::Starting));
 }
 

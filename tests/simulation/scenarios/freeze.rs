@@ -47,7 +47,7 @@ fn a_frozen_service_is_up_and_can_be_thawed() {
 
 #[test]
 fn what_ends_a_run_thaws_it_before_anything_else() {
-    let unit = with(service("a"), |s| s.stop = vec![exec("/bin/stop")]);
+    let unit = with(service("a"), |s| s.stop = vec![exec("/bin/stop")].into());
     let mut stage = Stage::new(vec![unit]);
     let run = stage.bring_up("a");
     freeze(&mut stage);
@@ -157,7 +157,9 @@ fn only_what_runs_and_does_nothing_else_can_be_frozen() {
     let reason = Impossible::NoProcess;
     assert_eq!(stage.outcome(request, "a"), impossible(reason));
 
-    let unit = with(service("a"), |s| s.reload = vec![exec("/bin/reload")]);
+    let unit = with(service("a"), |s| {
+        s.reload = vec![exec("/bin/reload")].into()
+    });
     let mut stage = Stage::new(vec![unit]);
     stage.bring_up("a");
     freeze(&mut stage);

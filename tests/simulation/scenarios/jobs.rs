@@ -13,7 +13,7 @@ use crate::units::{exec, name, service};
 const RESTART: Verb = Verb::Restart(Scope::All);
 
 fn reloading() -> Unit {
-    with(service("web"), |s| s.reload = vec![exec("reload")])
+    with(service("web"), |s| s.reload = vec![exec("reload")].into())
 }
 
 fn needs(unit: Unit, other: &str) -> Unit {
@@ -369,7 +369,7 @@ fn a_restart_of_what_is_down_takes_its_users_along() {
 fn on_its_way_down(policy: Policy, ending: Ending) -> Stage {
     let database = with(service("database"), |s| {
         s.restart.policy = policy;
-        s.stop_post = vec![exec("clean")];
+        s.stop_post = vec![exec("clean")].into();
     });
     let web = needs(service("web"), "database");
     let mut stage = Stage::new(vec![web, database]);
@@ -409,7 +409,7 @@ fn what_goes_down_for_good_is_not_taken_through_a_restart() {
     for (policy, comes_up) in [(Policy::No, false), (Policy::OnFailure, true)] {
         let user = with(needs(service("web"), "database"), |s| {
             s.restart.policy = policy;
-            s.stop_post = vec![exec("clean")];
+            s.stop_post = vec![exec("clean")].into();
         });
         let mut stage = Stage::new(vec![user, service("database")]);
         stage.start("web");

@@ -12,7 +12,7 @@ fn policy(oom_policy: OomPolicy) -> Unit {
             oom_policy: Some(oom_policy),
             ..Resources::default()
         }));
-        s.stop_post = vec![exec("/bin/after")];
+        s.stop_post = vec![exec("/bin/after")].into();
     })
 }
 

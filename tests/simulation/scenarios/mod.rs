@@ -10,9 +10,11 @@
 )]
 
 mod condition;
+mod foretold;
 mod freeze;
 mod jobs;
 mod memory;
+mod obstacle;
 mod order;
 mod oversight;
 mod relations;
@@ -398,6 +400,19 @@ impl Stage {
             _ => None,
         };
         self.effects.iter().filter_map(step).collect()
+    }
+
+    /// What did not follow for a unit, and why.
+    pub(crate) fn withheld(&self, unit: &str) -> Vec<String> {
+        let told = |effect: &Effect| match effect {
+            Effect::Withheld {
+                unit: one,
+                cause,
+                why,
+            } if one.as_str() == unit => Some(format!("{cause}: {why}")),
+            _ => None,
+        };
+        self.effects.iter().filter_map(told).collect()
     }
 
     /// Which units spawned their main processes, in order.

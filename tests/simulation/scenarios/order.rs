@@ -370,7 +370,7 @@ fn a_second_shutdown_kills() {
 #[test]
 fn a_stop_that_waits_for_its_turn_ends_the_reloading() {
     let database = with(service("database"), |s| {
-        s.reload = vec![exec("/one"), exec("/two")];
+        s.reload = vec![exec("/one"), exec("/two")].into();
     });
     let mut stage = Stage::new(vec![needs(service("web"), "database"), database]);
     stage.start("web");
@@ -399,14 +399,14 @@ fn a_unit_is_forgotten_once_it_rests() {
     let mut stage = Stage::new(vec![service("a"), follower]);
     let main = stage.bring_up("a");
     let unit = stage.engine.id(&name("a")).unwrap();
-    stage.feed(Event::Forgotten { unit });
+    stage.feed(Event::Forgotten { units: vec![unit] });
     assert_eq!(stage.state("a"), State::Running, "it runs");
     let stop = stage.stop("a");
-    stage.feed(Event::Forgotten { unit });
+    stage.feed(Event::Forgotten { units: vec![unit] });
     assert!(stage.engine.id(&name("a")).is_some(), "it is on its way");
     stage.end(main, Ending::Code(0));
     assert_eq!(stage.outcome(stop, "a"), Some(Outcome::Stopped));
-    stage.feed(Event::Forgotten { unit });
+    stage.feed(Event::Forgotten { units: vec![unit] });
     assert_eq!(stage.engine.id(&name("a")), None);
     // Its name may be given again, and its order is its definition's.
     stage.start("b");

@@ -62,7 +62,7 @@ fn a_watchdog_that_is_served_never_bites() {
 #[test]
 fn a_watchdog_that_is_not_served_bites_with_its_own_signal_and_patience() {
     let unit = with(watched(), |s| {
-        s.stop = vec![exec("/bin/stop")];
+        s.stop = vec![exec("/bin/stop")].into();
         s.restart.policy = Policy::OnWatchdog;
     });
     let mut stage = Stage::new(vec![unit]);
@@ -153,7 +153,7 @@ fn a_reload_whose_daemon_died_is_asked_for_once_more_and_has_its_limit() {
 #[test]
 fn a_reload_does_not_begin_the_time_it_is_up_anew() {
     let mut stage = Stage::new(vec![with(service("a"), |s| {
-        s.reload = vec![exec("/bin/reload")];
+        s.reload = vec![exec("/bin/reload")].into();
     })]);
     stage.bring_up("a");
     for code in [0, 1] {
@@ -216,7 +216,7 @@ fn a_service_that_hangs_in_its_reload_ends_both() {
 
 #[test]
 fn a_service_that_says_that_it_goes_is_left_alone_until_its_limit() {
-    let unit = with(service("a"), |s| s.stop = vec![exec("/bin/stop")]);
+    let unit = with(service("a"), |s| s.stop = vec![exec("/bin/stop")].into());
     for ends in [true, false] {
         let mut stage = Stage::new(vec![unit.clone()]);
         let run = stage.bring_up("a");

@@ -4,8 +4,8 @@
 //! `user` has the key, `named` is what it names. Requires, Wants and order are `order.rs`'s.
 
 use diakonos::engine::{
-    Answer, Cause, Effect, Ending, Failure, Impossible, Notice, Outcome, Refusal, Role, RunId,
-    Scope, State, Verb,
+    Answer, Asker, Cause, Effect, Ending, Event, Failure, Impossible, Notice, Outcome, Refusal,
+    RequestId, Role, RunId, Scope, State, Verb,
 };
 use diakonos::unit::{Kind, Policy, Relation, Relations, Unit};
 
@@ -16,7 +16,7 @@ const BAD: Ending = Ending::Code(3);
 const GOOD: Ending = Ending::Code(0);
 
 /// The unit, with another name in one of its keys.
-fn naming(mut unit: Unit, relation: Relation, other: &str) -> Unit {
+pub(super) fn naming(mut unit: Unit, relation: Relation, other: &str) -> Unit {
     let other = name(other);
     let mut rare = unit.relations().clone();
     match relation {
@@ -36,7 +36,7 @@ fn naming(mut unit: Unit, relation: Relation, other: &str) -> Unit {
     unit
 }
 
-fn flagged(mut unit: Unit, set: impl FnOnce(&mut Relations)) -> Unit {
+pub(super) fn flagged(mut unit: Unit, set: impl FnOnce(&mut Relations)) -> Unit {
     let mut rare = unit.relations().clone();
     set(&mut rare);
     unit.relations = Some(Box::new(rare));
@@ -44,7 +44,7 @@ fn flagged(mut unit: Unit, set: impl FnOnce(&mut Relations)) -> Unit {
 }
 
 /// `user` names `named` in this key and comes after it; both are services.
-fn pair(relation: Relation) -> Stage {
+pub(super) fn pair(relation: Relation) -> Stage {
     pair_of(relation, service("named"))
 }
 
@@ -58,7 +58,7 @@ fn pair_of(relation: Relation, named: Unit) -> Stage {
 }
 
 /// Both up, by a wish for both.
-fn both_up(stage: &mut Stage) -> (RunId, RunId) {
+pub(super) fn both_up(stage: &mut Stage) -> (RunId, RunId) {
     stage.ask(Verb::Start, &["named", "user"]);
     let named = stage.launch("named", Role::Start);
     let user = stage.launch("user", Role::Start);
@@ -276,11 +276,11 @@ fn a_bond_that_gives_up_fails_who_waits_for_it() {
     assert_eq!(states(&stage), (State::Failed, State::Failed));
 }
 
-/// One that might have restarted and has ended well: it does not come back, and that is no failure of who is bound to it.
+/// One that might have restarted and has ended well does not come back: that is no failure of who is bound to it.
 #[test]
 fn a_bond_that_ends_well_leaves_its_user_stopped() {
     let named = with(restarting(service("named")), |s| {
-        s.stop_post = vec![crate::units::exec("/bin/step")];
+        s.stop_post = vec![crate::units::exec("/bin/step")].into();
     });
     let mut stage = pair_of(Relation::BindsTo, named);
     let (user, named) = both_up(&mut stage);
@@ -512,22 +512,6 @@ fn an_upheld_unit_is_held_back_by_nothing_once_its_file_is_read_again() {
     assert_eq!(stage.state("other"), State::Running);
 }
 
-/// Who stops it is told, and by what it stays up.
-#[test]
-fn a_stop_of_what_is_upheld_says_that_it_comes_up_again() {
-    let mut stage = pair(Relation::Upholds);
-    both_up(&mut stage);
-    let request = stage.stop("named");
-    let text = "named will be started again: user upholds it, and is up".to_owned();
-    let warning = Notice::Warning { text };
-    assert!(stage.notices(request).contains(&warning));
-    // Not where its upholder goes as well.
-    let mut stage = pair(Relation::Upholds);
-    both_up(&mut stage);
-    let request = stage.ask(Verb::Stop, &["named", "user"]);
-    assert!(!stage.notices(request).contains(&warning));
-}
-
 /// One that has stood for a while comes up again as quickly as the first time.
 #[test]
 fn an_upheld_group_that_was_up_for_long_does_not_wait_for_long() {
@@ -650,7 +634,7 @@ fn a_failure_starts_its_handler() {
 #[test]
 fn a_handler_that_is_just_ending_is_started_for_the_next_failure() {
     let handler = with(service("named"), |s| {
-        s.stop_post = vec![crate::units::exec("/bin/step")];
+        s.stop_post = vec![crate::units::exec("/bin/step")].into();
     });
     let mut stage = Stage::new(vec![
         naming(service("user"), Relation::OnFailure, "named"),
@@ -786,7 +770,7 @@ fn handlers_in_a_ring_come_to_rest() {
 fn a_successor_knows_whose_failure_it_was() {
     let user = naming(service("user"), Relation::OnFailure, "named");
     let named = with(service("named"), |s| {
-        s.start_pre = vec![crate::units::exec("/bin/step")]
+        s.start_pre = vec![crate::units::exec("/bin/step")].into()
     });
     let mut stage = Stage::new(vec![user, named]);
     let run = stage.bring_up("user");
@@ -796,6 +780,72 @@ fn a_successor_knows_whose_failure_it_was() {
     stage.end(pre, GOOD);
     let monitor = stage.spawn_of("named", Role::Start).monitor.unwrap();
     assert_eq!(monitor.result.ending, Some(BAD));
+}
+
+/// The names of those that were saved since the last look, in order.
+fn saved(stage: &mut Stage) -> Vec<String> {
+    let saves: Vec<Effect> = stage.fresh();
+    let saves = saves.iter().filter_map(|effect| match effect {
+        Effect::Save { unit } => stage.engine.unit(*unit),
+        _ => None,
+    });
+    saves.map(|unit| unit.name.to_string()).collect()
+}
+
+/// It was named in a wish by which nothing happens.
+fn get_known(stage: &mut Stage, unit: Unit) {
+    stage.feed(Event::Request {
+        request: RequestId(1_000),
+        verb: Verb::Stop,
+        by: Asker::Client { uid: 0, pid: 1 },
+        first_asked: None,
+        targets: vec![unit.name.clone()],
+        definitions: vec![unit],
+        absent: Vec::new(),
+    });
+}
+
+/// A daemon that dies between two saves has not lost whom the failure starts: who failed is saved last.
+#[test]
+fn whose_failure_starts_another_one_is_saved_behind_it() {
+    let user = naming(service("user"), Relation::OnFailure, "named");
+    let named = service("named");
+    // Whoever is known first has the lower number.
+    for first in [user.clone(), named.clone()] {
+        let mut stage = Stage::new(vec![user.clone(), named.clone()]);
+        get_known(&mut stage, first);
+        let run = stage.bring_up("user");
+        stage.fresh();
+        stage.end(run, BAD);
+        assert_eq!(states(&stage).0, State::Failed);
+        assert!(saved(&mut stage).ends_with(&["named".to_owned(), "user".to_owned()]));
+    }
+}
+
+/// Nobody is known to wait who does not know what it needs.
+#[test]
+fn what_a_start_needs_is_saved_before_it_and_behind_it_when_both_stop() {
+    for relation in [Relation::Requires, Relation::BindsTo, Relation::Wants] {
+        for names in [["user", "named"], ["named", "user"]] {
+            let user = naming(service("user"), relation, "named");
+            let mut stage = Stage::new(vec![user, service("named")]);
+            stage.ask(Verb::Start, &names);
+            assert_eq!(saved(&mut stage), ["named", "user"], "{relation:?}");
+            stage.launch("named", Role::Start);
+            stage.launch("user", Role::Start);
+            stage.fresh();
+            stage.ask(Verb::Stop, &names);
+            assert_eq!(saved(&mut stage), ["user", "named"], "{relation:?}");
+        }
+    }
+}
+
+/// It was named before, and nothing came of that: a successor is to know it all the same.
+#[test]
+fn who_is_known_is_saved() {
+    let mut stage = Stage::new(Vec::new());
+    get_known(&mut stage, service("named"));
+    assert_eq!(saved(&mut stage), ["named"]);
 }
 
 #[test]
@@ -910,35 +960,4 @@ fn parts_of_a_group_go_with_it() {
     stage.stop("named");
     stage.end(user, Ending::Code(0));
     assert_eq!(states(&stage), (State::Stopped, State::Stopped));
-}
-
-/// Who stops the last one that needs it is told.
-#[test]
-fn a_stop_says_who_is_unneeded_then() {
-    let unneeded = |unit: Unit| flagged(unit, |r| r.stop_when_unneeded = true);
-    let mut stage = Stage::new(vec![
-        naming(service("user"), Relation::Wants, "named"),
-        naming(unneeded(service("named")), Relation::Wants, "further"),
-        unneeded(service("further")),
-        naming(service("other"), Relation::Wants, "further"),
-    ]);
-    stage.start("user");
-    let user = stage.launch("user", Role::Start);
-    stage.launch("named", Role::Start);
-    stage.launch("further", Role::Start);
-    let told = |unit: &str| Notice::AlsoStops {
-        unit: name(unit),
-        cause: Cause::Unneeded,
-    };
-    let other = stage.bring_up("other");
-    let request = stage.stop("user");
-    assert!(stage.notices(request).contains(&told("named")));
-    assert!(!stage.notices(request).contains(&told("further")));
-    stage.end(user, GOOD);
-    assert_eq!(stage.state("named"), State::Stopping);
-    stage.end(stage.run("named", Role::Start), GOOD);
-    let request = stage.stop("other");
-    assert!(stage.notices(request).contains(&told("further")));
-    stage.end(other, GOOD);
-    assert_eq!(stage.state("further"), State::Stopping);
 }

@@ -33,7 +33,7 @@ fn a_simple_service_is_up_once_its_program_runs() {
 fn a_service_that_says_when_it_is_ready_is_up_then() {
     let mut stage = Stage::new(vec![with(service("a"), |s| {
         s.readiness = Readiness::Notify;
-        s.start_post = vec![exec("/after")];
+        s.start_post = vec![exec("/after")].into();
     })]);
     let request = stage.start("a");
     let run = stage.launch("a", Role::Start);
@@ -119,8 +119,8 @@ fn what_waits_for_nothing_is_not_made_ready() {
 #[test]
 fn commands_before_and_after_run_one_by_one() {
     let mut stage = Stage::new(vec![with(service("a"), |s| {
-        s.start_pre = vec![exec("/one"), exec("/two")];
-        s.start_post = vec![exec("/three")];
+        s.start_pre = vec![exec("/one"), exec("/two")].into();
+        s.start_post = vec![exec("/three")].into();
     })]);
     let request = stage.start("a");
     assert_eq!(stage.spawn_of("a", Role::StartPre).index, 0);
@@ -141,7 +141,7 @@ fn commands_before_and_after_run_one_by_one() {
 
 #[test]
 fn a_failed_command_before_fails_the_start() {
-    let mut unit = with(service("a"), |s| s.start_pre = vec![exec("/one")]);
+    let mut unit = with(service("a"), |s| s.start_pre = vec![exec("/one")].into());
     let mut stage = Stage::new(vec![unit.clone()]);
     let request = stage.start("a");
     let run = stage.launch("a", Role::StartPre);
@@ -157,7 +157,11 @@ fn a_failed_command_before_fails_the_start() {
             ..
         })
     ));
-    unit = with(unit, |s| s.start_pre[0].ignore_failure = true);
+    unit = with(unit, |s| {
+        let mut commands = s.start_pre.to_vec();
+        commands[0].ignore_failure = true;
+        s.start_pre = commands.into();
+    });
     let mut stage = Stage::new(vec![unit]);
     stage.start("a");
     let run = stage.launch("a", Role::StartPre);
@@ -215,7 +219,9 @@ fn search(stage: &Stage) -> diakonos::engine::RunId {
 #[test]
 fn a_forking_service_is_up_when_its_main_process_is_found() {
     for pid_file in [None, Some(PathBuf::from("/run/a.pid"))] {
-        let mut stage = Stage::new(vec![with(of(Kind::Forking), |s| s.pid_file = pid_file)]);
+        let mut stage = Stage::new(vec![with(of(Kind::Forking), |s| {
+            s.pid_file = pid_file.map(Into::into)
+        })]);
         let request = stage.start("a");
         stage.crowd("a");
         stage.succeed("a", Role::Start);
@@ -295,7 +301,7 @@ fn a_start_that_takes_too_long_is_stopped_and_killed() {
 #[test]
 fn reload_runs_its_commands_and_the_service_runs_on() {
     let mut stage = Stage::new(vec![with(service("a"), |s| {
-        s.reload = vec![exec("/one"), exec("/two")];
+        s.reload = vec![exec("/one"), exec("/two")].into();
     })]);
     stage.bring_up("a");
     let request = stage.ask(Verb::Reload, &["a"]);
@@ -340,7 +346,9 @@ fn reload_needs_a_command_and_a_running_service() {
 fn a_new_definition_waits_for_the_next_start() {
     let mut stage = Stage::new(vec![service("a")]);
     let run = stage.bring_up("a");
-    stage.rewrite(with(service("a"), |s| s.start_pre = vec![exec("/new")]));
+    stage.rewrite(with(service("a"), |s| {
+        s.start_pre = vec![exec("/new")].into()
+    }));
     let request = stage.ask(Verb::Restart(diakonos::engine::Scope::All), &["a"]);
     stage.end(run, signal(15));
     stage.succeed("a", Role::StartPre);
@@ -350,7 +358,7 @@ fn a_new_definition_waits_for_the_next_start() {
 
 fn with_start_post() -> Unit {
     with(service("a"), |s| {
-        s.start_post = vec![exec("/bin/after"), exec("/bin/last")]
+        s.start_post = vec![exec("/bin/after"), exec("/bin/last")].into()
     })
 }
 
@@ -382,7 +390,7 @@ fn a_main_process_that_ends_well_before_its_start_is_complete() {
     for (remains, state) in [(false, State::Completed), (true, State::Exited)] {
         let unit = with(with_start_post(), |s| {
             s.remain_after_exit = remains;
-            s.stop = vec![exec("/bin/stop")];
+            s.stop = vec![exec("/bin/stop")].into();
         });
         let mut stage = Stage::new(vec![unit]);
         stage.start("a");

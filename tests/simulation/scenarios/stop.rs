@@ -53,7 +53,7 @@ fn the_kill_signal_can_be_another_one() {
 fn a_restart_can_have_a_signal_of_its_own() {
     let unit = with(service("a"), |s| {
         s.kill.restart_signal = Signal::from_number(10);
-        s.stop_post = vec![exec("/bin/after")];
+        s.stop_post = vec![exec("/bin/after")].into();
     });
     let mut stage = Stage::new(vec![unit]);
     let run = stage.bring_up("a");
@@ -198,8 +198,8 @@ fn an_infinite_limit_never_kills() {
 
 fn with_stop() -> Unit {
     with(service("a"), |s| {
-        s.stop = vec![exec("/stop"), exec("/more")];
-        s.stop_post = vec![exec("/clean")];
+        s.stop = vec![exec("/stop"), exec("/more")].into();
+        s.stop_post = vec![exec("/clean")].into();
     })
 }
 
