@@ -305,9 +305,9 @@ fn a_ring_of_bonds_comes_to_rest() {
     stage.start("named");
     let user = stage.launch("user", Role::Start);
     stage.succeed("named", Role::Start);
-    assert_eq!(states(&stage), (State::Stopping, State::Completed));
+    assert_eq!(states(&stage), (State::Stopping, State::Stopped));
     stage.end(user, Ending::Code(0));
-    assert_eq!(states(&stage), (State::Stopped, State::Completed));
+    assert_eq!(states(&stage), (State::Stopped, State::Stopped));
 }
 
 /// A bond that a newer file brings: that it is not kept follows from the wish that has brought it.
