@@ -7,6 +7,8 @@
 #![no_main]
 #![allow(dead_code)] // The test has more uses for these files.
 
+#[path = "../../tests/simulation/answers.rs"]
+mod answers;
 #[path = "../../tests/simulation/chain.rs"]
 mod chain;
 #[path = "../../tests/simulation/entropy.rs"]

@@ -202,7 +202,7 @@ fn asked(taken: &Taken, ours: &Account) -> Asked {
         units: named.map(ToString::to_string).collect(),
         more: u32::try_from(more).unwrap_or(u32::MAX),
         refused: taken.refused.as_ref().map(ToString::to_string),
-        repeated: taken.is_repeated,
+        repeated: taken.first_asked.is_some(),
         ..Asked::default()
     };
     let by = |by: &str| by.to_owned();

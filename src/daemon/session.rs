@@ -30,8 +30,7 @@ const CLIENTS_MAX: usize = 256;
 const OUTPUT_MAX: usize = 1 << 20;
 /// Bytes that may wait beyond [`OUTPUT_MAX`], for all clients together: several times what all units have to say.
 const ANSWERS_MAX: usize = 64 << 20;
-/// Bytes that may wait before progress is left out: thousands of units may tell of theirs in one turn of the loop, in
-/// which no client can read.
+/// Bytes that may wait before progress is left out: thousands of units may tell of theirs before a client can read.
 const PROGRESS_MAX: usize = OUTPUT_MAX / 2;
 /// Bytes read from one client before the others have their turn.
 const INPUT_TURN: usize = 64 << 10;

@@ -99,7 +99,7 @@ impl Engine {
             request: wish.request,
             verb: wish.verb,
             by: wish.by,
-            is_repeated: wish.first_asked.is_some(),
+            first_asked: wish.first_asked,
             targets: wish.targets.clone(),
             refused,
         })));

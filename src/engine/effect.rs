@@ -126,8 +126,8 @@ pub struct Taken {
     pub request: RequestId,
     pub verb: Verb,
     pub by: Asker,
-    /// Its client asks again, since it has lost the answer.
-    pub is_repeated: bool,
+    /// Set where its client asks again, since it has lost the answer: when it asked first.
+    pub first_asked: Option<Moment>,
     pub targets: Vec<UnitName>,
     /// Why nothing comes of it: no story goes back to it.
     pub refused: Option<Refusal>,

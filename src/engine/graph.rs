@@ -241,7 +241,7 @@ impl Graph {
         }
     }
 
-    /// The same for what others say of `from`: unit for unit, so that a repeated one is the last, however many there are.
+    /// The same for what others say of `from`: unit for unit, so that a repeated one is the last.
     fn link_back(&mut self, from: UnitId, to: UnitId, list: fn(&mut Rare) -> &mut Vec<UnitId>) {
         let list = list(self.rare.entry(from).or_insert_with(Rare::none));
         if list.last() != Some(&to) {

@@ -9,6 +9,7 @@
 //!     cargo test --profile hunt --test simulation -- --ignored --nocapture hunt
 //! ```
 
+mod answers;
 mod chain;
 mod entropy;
 mod foresight;

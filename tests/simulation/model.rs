@@ -7,13 +7,14 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use diakonos::engine::{
     Answer, Asker, Cause, Change, ChangeId, Effect, Ending, Engine, Event, FactGoal, FactPhase,
-    FactRun, Facts, Failure, Moment, Outcome, RequestId, Role, RunId, Scope, Spawn, State, Target,
-    UnitId, Verb, find_cycle,
+    FactRun, Facts, Failure, Moment, RequestId, Role, RunId, Scope, Spawn, State, Target, UnitId,
+    Verb, find_cycle,
 };
 use diakonos::unit::{Kill, KillMode, Kind, Signal, Unit, UnitName};
 
+use crate::answers::refusals_do_nothing;
 use crate::chain::Chains;
-use crate::rules::{commands, fits, is_going, restarts};
+use crate::rules::{commands, is_going, restarts};
 use crate::ties::{self, Ties};
 
 /// What a check says: nothing, or what is wrong.
@@ -159,7 +160,7 @@ impl Turn<'_> {
         self.engine.unit(self.engine.id(name)?)
     }
 
-    fn refuses(&self, wanted: RequestId) -> bool {
+    pub(crate) fn refuses(&self, wanted: RequestId) -> bool {
         self.batch.iter().any(|effect| {
             let Effect::Answer { request, answer } = effect else {
                 return false;
@@ -868,55 +869,4 @@ impl Model {
             _ => Ok(()),
         }
     }
-
-    fn answer(&mut self, request: RequestId, answer: &Answer) -> Check {
-        let Some(asked) = self.requests.remove(&request) else {
-            return fail(format!("request {request} is answered and is not open"));
-        };
-        if asked.client == Client::Gone {
-            return fail(format!(
-                "request {request} is answered and its client has gone"
-            ));
-        }
-        let Answer::Outcomes(outcomes) = answer else {
-            return Ok(());
-        };
-        for target in &asked.targets {
-            if !outcomes.iter().any(|(name, _)| name == target) {
-                return fail(format!("request {request}: no outcome for {target}"));
-            }
-        }
-        Ok(())
-    }
-
-    /// What is told is how things stand once the event is worked off.
-    fn answers_are_true(&self, request: RequestId, outcomes: &[(UnitName, Outcome)]) -> Check {
-        // Of several units, some may have gone on since their outcome came about.
-        if let [(name, outcome)] = outcomes
-            && !self.is_moved(name)
-        {
-            let state = self.states.get(name).copied();
-            if !fits(outcome, state) {
-                return fail(format!(
-                    "request {request}: {name} is {state:?}, and its outcome is {outcome:?}"
-                ));
-            }
-        }
-        Ok(())
-    }
-}
-
-/// A refused request changes nothing; it is written down.
-fn refusals_do_nothing(turn: &Turn<'_>) -> Check {
-    let Event::Request { request, .. } = turn.event else {
-        return Ok(());
-    };
-    let is_word = |effect: &Effect| matches!(effect, Effect::Taken(_) | Effect::Answer { .. });
-    if turn.refuses(*request) && !turn.batch.iter().all(is_word) {
-        return fail(format!(
-            "request {request} is refused, and something is done: {:?}",
-            turn.batch
-        ));
-    }
-    Ok(())
 }
