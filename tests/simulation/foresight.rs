@@ -74,7 +74,14 @@ impl Foresight {
             let view = engine.id(name).and_then(|id| engine.view(id));
             view.map(|view| view.cause.clone())
         };
-        let by_plan = |name| cause(name).is_some_and(|cause| is_of_plan(&cause, &acts));
+        // One that was planned to be up and is down went by itself, and took along whom it did.
+        let went = |name: &UnitName| {
+            let is_down = after
+                .get(name)
+                .is_some_and(|now| now.goal == FactGoal::Down);
+            is_down && acts[name].contains(&Act::Start)
+        };
+        let by_plan = |name| cause(name).is_some_and(|cause| is_of_plan(&cause, &acts, &went));
         for (name, what) in &acts {
             let now = after
                 .get(*name)
@@ -120,12 +127,15 @@ fn is_done(acts: &BTreeSet<Act>, batch: &[Effect], now: &Facts) -> bool {
 }
 
 /// Whether the cause is one that a plan hands out, and a unit of this plan the one behind it.
-fn is_of_plan(cause: &Cause, acts: &BTreeMap<&UnitName, BTreeSet<Act>>) -> bool {
+fn is_of_plan(
+    cause: &Cause,
+    acts: &BTreeMap<&UnitName, BTreeSet<Act>>,
+    went: impl Fn(&UnitName) -> bool,
+) -> bool {
     match cause {
         Cause::Asked(Asker::Client { .. }) => true,
-        Cause::RequiredBy(unit) | Cause::WantedBy(unit) | Cause::Requires(unit) => {
-            acts.contains_key(unit)
-        }
+        Cause::RequiredBy(unit) | Cause::WantedBy(unit) => acts.contains_key(unit),
+        Cause::Requires(unit) => acts.contains_key(unit) && !went(unit),
         _ => false,
     }
 }
