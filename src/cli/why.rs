@@ -98,7 +98,8 @@ fn follow(mut next: Option<u64>, record: &[Entry]) -> (Vec<&Entry>, End) {
 /// of the unit at its end.
 fn origin<'a>(name: &str, steps: &[&'a Entry], record: &'a [Entry]) -> Option<Origin<'a>> {
     let of_own = |step: &&&Entry| matches!(&step.what, What::Change(c) if c.unit == name);
-    let begins = |step: &&Entry| matches!(&step.what, What::Change(c) if is_begin(c));
+    let is_start = |change: &Changed| is_begin(change) || leads_up(change);
+    let begins = |step: &&Entry| matches!(&step.what, What::Change(c) if is_start(c));
     // A chain that ends in a wish says enough.
     let root = steps.last().copied().and_then(as_change)?;
     let own = steps.iter().rev().find(of_own).copied();
@@ -140,6 +141,12 @@ fn as_change(entry: &Entry) -> Option<(&Entry, &Changed)> {
 /// Whether somebody or something else than its own restart policy has the unit started.
 fn is_begin(change: &Changed) -> bool {
     change.to == "waiting" && change.from != change.to && change.cause != "auto-restart"
+}
+
+/// Whether its turn to start came, for a reason that is not its own restart policy's.
+fn leads_up(change: &Changed) -> bool {
+    let is_own = matches!(change.cause.as_str(), "auto-restart" | "ordered");
+    change.from == "waiting" && change.to == "starting" && !is_own
 }
 
 /// The last wish about the unit that was refused, if nothing has become of the unit since.

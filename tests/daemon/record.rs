@@ -224,3 +224,45 @@ fn a_unit_that_waits_says_what_for_and_blame_has_the_chain() {
     assert_eq!(names, ["api", "db"], "{told}");
     assert_eq!(bench.run(&["blame", "nobody"]).status.code(), Some(4));
 }
+
+#[test]
+fn a_unit_that_was_refused_says_so_and_by_whom() {
+    let bench = Bench::new();
+    let daemon = bench.lone_daemon();
+    bench.service("web", "Requires = [\"ghost\"]", "exec sleep 1000", "");
+    assert!(!bench.run(&["start", "web"]).status.success());
+    let told = text(&bench, &["why", "web"]);
+    assert!(told.contains("`start web` was refused on "), "{told}");
+    assert!(told.contains("web needs ghost: "), "{told}");
+    let told = text(&bench, &["events", "web"]);
+    assert!(told.contains("; refused: web needs ghost"), "{told}");
+    text(&bench, &["enable", "web"]);
+    drop(daemon);
+    let _daemon = bench.lone_daemon();
+    let told = text(&bench, &["why", "web"]);
+    assert!(told.contains("did not start with the daemon"), "{told}");
+    assert!(told.contains("(the daemon began, and it is"), "{told}");
+}
+
+#[test]
+fn who_came_back_says_by_what_and_what_began_it() {
+    let bench = Bench::new();
+    let mut daemon = bench.lone_daemon();
+    let once = bench.home().join("once");
+    let once = once.display();
+    let program = format!("test -e {once} && exec sleep 1000; touch {once}; exit 7");
+    bench.service(
+        "web",
+        "",
+        &program,
+        "Restart = \"always\"\nRestartSec = \"10ms\"",
+    );
+    bench.run(&["start", "web"]);
+    daemon.until("web", "restarting");
+    daemon.until("web", "running");
+    let told = text(&bench, &["why", "web"]);
+    let came_back = "it came back by automatic restart 1, after exit code 7";
+    assert!(told.contains(came_back), "{told}");
+    let origin = "it was started because of `start web`: asked by ";
+    assert!(told.contains(origin), "{told}");
+}

@@ -9,7 +9,7 @@ use crate::cli::text::{clean, count, date, span, span_until, timestamp};
 use crate::cli::why::{Chain, End, Setback};
 use crate::engine::RestartPlan;
 use crate::wire::UnitStatus;
-use crate::wire::record::{Asked, Entry, What};
+use crate::wire::record::{Asked, Changed, Entry, What};
 
 /// Failures that are shown; the younger ones.
 const SETBACKS_SHOWN: usize = 5;
@@ -105,7 +105,8 @@ fn sentence(why: &Why<'_>) -> String {
             false => ", and it is not enabled",
         };
         let since = date(stage.at_ms);
-        text = format!("the daemon began anew on {since}{will}; before that: {text}");
+        let before = text.strip_prefix("because: ").unwrap_or(&text);
+        text = format!("the daemon began anew on {since}{will}; before that: {before}");
     }
     if let Some(origin) = &why.chain.origin {
         if let Some(ran_ms) = origin.ran_ms {
@@ -195,17 +196,28 @@ fn came_back(why: &Why<'_>) -> Option<String> {
         What::Change(change) if change.unit == status.name => Some(change),
         _ => None,
     });
-    let start = changes.find(|change| change.to == "waiting" && change.from != change.to)?;
+    let is_start = |change: &&Changed| {
+        change.from != change.to && matches!(change.to.as_str(), "waiting" | "starting")
+    };
+    let start = changes.find(is_start)?;
     // Where the chain goes on to a wish, that is why it is up.
-    let ends_in_wish = matches!(why.chain.root()?.what, What::Request(_));
-    if !is_up || ends_in_wish {
+    if !is_up || matches!(why.chain.root()?.what, What::Request(_)) {
         return None;
     }
-    let went_down = start.cause == "auto-restart" || changes.next().is_some();
-    went_down.then(|| match start.cause.as_str() {
-        "auto-restart" => clean(&start.text),
-        _ => "a restart with another unit".to_owned(),
-    })
+    if start.cause == "auto-restart" {
+        return Some(clean(&start.text));
+    }
+    let went_down = |change: &Changed| matches!(change.to.as_str(), "stopping" | "restarting");
+    let went_down = changes.any(went_down) || why.chain.root().is_some_and(is_end);
+    went_down.then(|| "a restart with another unit".to_owned())
+}
+
+/// Whether a unit has gone down in it.
+fn is_end(entry: &Entry) -> bool {
+    match &entry.what {
+        What::Change(change) => matches!(change.to.as_str(), "stopping" | "restarting"),
+        What::Request(_) | What::Daemon(_) => false,
+    }
 }
 
 /// Nothing has ever become of it.
@@ -227,7 +239,7 @@ fn never(why: &Why<'_>) -> String {
     let will = match (status.state.as_str(), status.enabled, why.has_daemon) {
         ("template", ..) => "it is a template: an instance of it can be started",
         (_, true, false) => "it is enabled: it starts with the daemon, and no daemon runs",
-        (_, true, true) if why.refused.is_some() => {
+        (_, true, true) if why.refused.is_some_and(|(_, asked)| asked.by == "boot") => {
             "it is enabled, and did not start with the daemon"
         }
         (_, true, true) => "it is enabled: it starts when the daemon starts anew",
