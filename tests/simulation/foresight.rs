@@ -81,7 +81,7 @@ impl Foresight {
                 .is_some_and(|now| now.goal == FactGoal::Down);
             is_down && acts[name].contains(&Act::Start)
         };
-        let by_plan = |name| cause(name).is_some_and(|cause| is_of_plan(&cause, &acts, &went));
+        let by_plan = |name| cause(name).is_some_and(|cause| is_of_plan(&cause, &acts, went));
         for (name, what) in &acts {
             let now = after
                 .get(*name)
