@@ -52,7 +52,7 @@ fn check_commands(unit: &Unit) {
     let Some(service) = &unit.service else {
         return;
     };
-    let keys = [
+    let keys: [&[Exec]; 6] = [
         &service.start_pre,
         &service.start,
         &service.start_post,
@@ -68,8 +68,8 @@ fn check_commands(unit: &Unit) {
     } in keys.into_iter().flatten()
     {
         assert!(!program.is_empty());
-        let mut words = arguments.iter().chain(argv0).chain([program]);
-        assert!(!words.any(|word| word.contains('\0')));
+        let words = arguments.iter().chain([program]).map(String::as_str);
+        assert!(!words.chain(argv0.as_deref()).any(|word| word.contains('\0')));
     }
     for (name, value) in &service.environment {
         assert!(!name.is_empty() && !name.contains(['=', '\0']) && !value.contains('\0'));
