@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use diakonos::engine::{Effect, Failure, Outcome, Role, State, Verb};
-use diakonos::unit::{Kind, Oversight, Policy, Span, Unit};
+use diakonos::engine::{Effect, Ending, Failure, Outcome, Role, State, Verb};
+use diakonos::unit::{KillMode, Kind, Oversight, Policy, Span, Unit};
 
 use super::{Stage, with};
 use crate::units::{exec, name, service};
@@ -149,4 +149,25 @@ fn a_start_that_takes_too_long_names_the_limit_that_it_had() {
     let limit_ms = 2_000;
     let role = Role::Start;
     assert_eq!(failure, Failure::StartTimeout { role, limit_ms });
+}
+
+/// The kill that a predecessor began waits for nobody any more by the newer definition.
+#[test]
+fn a_successor_does_not_wait_for_whom_a_newer_kill_mode_lets_live() {
+    let patient = |mode| {
+        with(service("a"), move |s| {
+            s.timeout_stop = Span::Infinite;
+            s.kill.mode = mode;
+        })
+    };
+    let mut stage = Stage::new(vec![patient(KillMode::ControlGroup)]);
+    let run = stage.bring_up("a");
+    stage.crowd("a");
+    stage.stop("a");
+    stage.end(run, Ending::Code(0));
+    stage.rewrite(patient(KillMode::None));
+    stage.ask(Verb::Renew, &["a"]);
+    assert_eq!(stage.state("a"), State::Stopping);
+    stage.succeed_daemon();
+    assert_eq!(stage.state("a"), State::Stopped);
 }
