@@ -179,6 +179,8 @@ impl Engine {
         );
         // Whoever is known here is known to a successor: one day it may be needed, or start by another one's end.
         self.changed.extend(stage.new.values());
+        // Who is new and is to be up while another one is may be down.
+        self.work.extend(stage.new.values());
         let redefined = stage.redefined.iter().copied();
         // What a unit no longer names may be unneeded now, and what it names now may be down.
         for unit in redefined.clone() {

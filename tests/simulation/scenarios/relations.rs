@@ -4,8 +4,8 @@
 //! `user` has the key, `named` is what it names. Requires, Wants and order are `order.rs`'s.
 
 use diakonos::engine::{
-    Answer, Cause, Effect, Ending, Failure, Impossible, Notice, Outcome, Refusal, Role, RunId,
-    Scope, State, Verb,
+    Answer, Cause, Effect, Ending, Event, Failure, Impossible, Notice, Outcome, Refusal, Role,
+    RunId, Scope, State, Verb,
 };
 use diakonos::unit::{Kind, Policy, Relation, Relations, Unit};
 
@@ -308,6 +308,22 @@ fn a_ring_of_bonds_comes_to_rest() {
     assert_eq!(states(&stage), (State::Stopping, State::Stopped));
     stage.end(user, Ending::Code(0));
     assert_eq!(states(&stage), (State::Stopped, State::Stopped));
+}
+
+/// It was cleared away, and a wish that leaves it down reads it again.
+#[test]
+fn what_is_upheld_and_known_again_comes_up() {
+    let mut stage = pair(Relation::Upholds);
+    stage.ask(Verb::Start, &["named", "user"]);
+    let named = stage.launch("named", Role::Start);
+    stage.launch("user", Role::Start);
+    stage.end(named, BAD);
+    let unit = stage.engine.id(&name("named")).unwrap();
+    stage.feed(Event::Forgotten { units: vec![unit] });
+    stage.ask(Verb::Restart(Scope::Running), &["named"]);
+    stage.pass(1_000);
+    stage.launch("named", Role::Start);
+    assert_eq!(states(&stage), (State::Running, State::Running));
 }
 
 /// A bond that a newer file brings: that it is not kept follows from the wish that has brought it.
