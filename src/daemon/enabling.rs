@@ -6,7 +6,9 @@ use std::path::PathBuf;
 
 use crate::engine::{Asker, Verb};
 use crate::unit::{Context, SearchPath, Unit, UnitName};
-use crate::wire::{ErrorKind, Final, Progress, ProgressKind, Reply, ResultKind, WireError};
+use crate::wire::{
+    ErrorKind, Final, Progress, ProgressKind, Reply, ResultKind, UnitResult, WireError,
+};
 
 use super::answer;
 use super::enabled::Enabled;
@@ -70,10 +72,15 @@ impl Daemon {
         units
     }
 
-    /// Those of the named units that can be loaded, with what they need; `None` if that is none.
-    fn load_enabled(&self, names: Vec<UnitName>) -> Option<Loaded> {
+    /// Those of the named units that can be loaded, with what they need; `None` if that is none. Of the others it is
+    /// written down why not.
+    fn load_enabled(&mut self, names: Vec<UnitName>) -> Option<Loaded> {
         let loader = self.loader(&self.boot_path);
-        let loaded = loader.for_boot(names);
+        let mut loaded = loader.for_boot(names);
+        for UnitResult { unit, text, .. } in loaded.failed.drain(..) {
+            ::log::error!("enabled unit {unit} does not start: {text}");
+            self.note_refused("start", vec![unit], Asker::Boot, text);
+        }
         (!loaded.targets.is_empty()).then_some(loaded)
     }
 

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use crate::engine::Moment;
 use crate::engine::{Absent, Engine, State, UnitId};
 use crate::unit::{self, Context, LoadError, SearchPath, Unit, UnitName, glob};
-use crate::wire::{ErrorKind, Progress, UnitResult, WireError};
+use crate::wire::{ErrorKind, Progress, ResultKind, UnitResult, WireError};
 
 use super::answer;
 use super::enabled::{Asked, Enabled};
@@ -339,7 +339,7 @@ impl<'a> Loader<'a> {
         }
     }
 
-    /// The same for units that start with the daemon: one that cannot be read is logged and left out.
+    /// The same for units that start with the daemon: one that cannot be read is among those that failed.
     pub(super) fn for_boot(&self, names: Vec<UnitName>) -> Loaded {
         let mut loaded = Loaded::default();
         let mut needed = VecDeque::new();
@@ -350,17 +350,14 @@ impl<'a> Loader<'a> {
                     loaded.targets.push(name);
                 }
                 Err(error) => {
-                    ::log::error!("enabled unit {name} does not start: {}", error.message);
+                    let failed = answer::plain(&name, ResultKind::Failed, error.message);
+                    loaded.failed.push(failed);
                 }
             }
         }
         self.follow(needed, &mut loaded, |name| self.is_down(name));
         let found = loaded.targets.iter().cloned().collect();
         self.part_with_hopeless(&found, &mut loaded);
-        for hopeless in loaded.failed.drain(..) {
-            let UnitResult { unit, text, .. } = hopeless;
-            ::log::error!("enabled unit {unit} does not start: {text}");
-        }
         loaded
     }
 

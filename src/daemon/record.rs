@@ -157,6 +157,32 @@ impl Daemon {
         self.record.flush();
     }
 
+    /// Writes down a wish that was refused before the engine heard of it.
+    pub(super) fn note_refused(
+        &mut self,
+        verb: &str,
+        units: Vec<String>,
+        by: Asker,
+        reason: String,
+    ) {
+        let id = ChangeId(self.engine.last_change().0 + 1);
+        self.engine.count_changes_on_from(id);
+        let (units, more) = named(units.into_iter());
+        let asked = Asked {
+            verb: verb.to_owned(),
+            units,
+            more,
+            refused: Some(reason),
+            ..asker(by, &self.processes.ours)
+        };
+        self.record.add(&Entry {
+            id: id.0,
+            at_ms: clock::wall_ms(),
+            what: What::Request(asked),
+        });
+        self.record.flush();
+    }
+
     fn note_change(&mut self, change: &Change, at_ms: u64) {
         let text = self.cause_text(change);
         let retry = change.retry.as_ref();
@@ -195,38 +221,39 @@ impl Daemon {
 }
 
 fn asked(taken: &Taken, ours: &Account) -> Asked {
-    let named = taken.targets.iter().take(UNITS_MAX);
-    let more = taken.targets.len().saturating_sub(UNITS_MAX);
-    let asked = Asked {
+    let (units, more) = named(taken.targets.iter().map(ToString::to_string));
+    Asked {
         verb: text::verb(taken.verb).to_owned(),
-        units: named.map(ToString::to_string).collect(),
-        more: u32::try_from(more).unwrap_or(u32::MAX),
+        units,
+        more,
         refused: taken.refused.as_ref().map(ToString::to_string),
         repeated: taken.first_asked.is_some(),
+        ..asker(taken.by, ours)
+    }
+}
+
+/// The first of them, and how many others there are.
+fn named(mut units: impl Iterator<Item = String>) -> (Vec<String>, u32) {
+    let first = units.by_ref().take(UNITS_MAX).collect();
+    (first, u32::try_from(units.count()).unwrap_or(u32::MAX))
+}
+
+fn asker(by: Asker, ours: &Account) -> Asked {
+    let word = |word: &str| Asked {
+        by: word.to_owned(),
         ..Asked::default()
     };
-    let by = |by: &str| by.to_owned();
-    match taken.by {
-        Asker::Boot => Asked {
-            by: by("boot"),
-            ..asked
-        },
-        Asker::Signal => Asked {
-            by: by("signal"),
-            ..asked
-        },
-        Asker::Memory => Asked {
-            by: by("memory"),
-            ..asked
-        },
+    match by {
+        Asker::Boot => word("boot"),
+        Asker::Signal => word("signal"),
+        Asker::Memory => word("memory"),
         // It waits for us at the other end of its socket: its number is its own.
         Asker::Client { uid, pid } => Asked {
-            by: by("client"),
             uid: Some(uid),
             user: text::user(uid, ours).map(ToOwned::to_owned),
             pid: Some(pid),
             command: command(pid, COMMAND_MAX),
-            ..asked
+            ..word("client")
         },
     }
 }

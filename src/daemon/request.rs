@@ -20,6 +20,9 @@ use super::session::Heard;
 use super::sources::{SessionId, Source};
 use super::{answer, status, text};
 
+/// Bytes of a name that is written down although there may be no such unit.
+const NAME_MAX: usize = 255;
+
 /// What a command comes to.
 enum Course {
     Answer(Final),
@@ -72,6 +75,11 @@ impl Daemon {
 
     fn take_up(&mut self, session: SessionId, peer: &Peer, request: Request) {
         let in_vain = in_vain(&request.command);
+        let wish = wish(&request.command);
+        let by = Asker::Client {
+            uid: peer.uid,
+            pid: peer.pid.map_or(0, |pid| pid.as_raw()),
+        };
         let first_asked = request.first_asked_ms.map(Moment);
         let course = search_path(request.directories).and_then(|directories| {
             let path = self.with_home(directories);
@@ -80,14 +88,15 @@ impl Daemon {
         match course {
             Ok(Course::Answer(last)) => self.finish(session, last),
             Ok(Course::Upgrade) => self.begin_upgrade(session),
-            Err(error) => self.finish(session, Final::Error(wholly(error, in_vain))),
+            Err(error) => {
+                if let Some((verb, names)) = wish {
+                    self.note_refused(verb, names, by, error.message.clone());
+                }
+                self.finish(session, Final::Error(wholly(error, in_vain)));
+            }
             Ok(Course::Ask(verb, mut loaded, wait)) => {
                 loaded.in_vain = in_vain;
                 loaded.first_asked = first_asked;
-                let by = Asker::Client {
-                    uid: peer.uid,
-                    pid: peer.pid.map_or(0, |pid| pid.as_raw()),
-                };
                 self.ask_for(session, verb, by, loaded, wait);
             }
         }
@@ -332,6 +341,19 @@ impl Daemon {
         status.guardian = self.processes.keeper.guardian().map(Pid::as_raw);
         status
     }
+}
+
+/// What is written down of a wish that is refused here: its word, and whom it named.
+fn wish(command: &Command) -> Option<(&'static str, Vec<String>)> {
+    let (verb, names) = match command {
+        Command::Start { names, .. } => ("start", names),
+        Command::Restart { names, .. } => ("restart", names),
+        Command::Stop { names, .. } => ("stop", names),
+        Command::Enable { names } => ("enable", names),
+        _ => return None,
+    };
+    let short = names.iter().filter(|name| name.len() <= NAME_MAX);
+    Some((verb, short.cloned().collect()))
 }
 
 /// What a refusal means for the others, where a request is about several units.

@@ -64,8 +64,8 @@ impl Cause {
 }
 
 impl Engine {
-    /// Counts changes and wishes on from `last`, an earlier daemon's: the record outlives daemons. To be called before
-    /// the first event.
+    /// Counts changes and wishes on from `last`, an earlier daemon's: the record outlives daemons. To be called between
+    /// events, when all that came of them is written down.
     pub fn count_changes_on_from(&mut self, last: ChangeId) {
         self.last_change = self.last_change.max(last.0);
     }

@@ -236,6 +236,14 @@ fn a_unit_that_was_refused_says_so_and_by_whom() {
     assert!(told.contains("web needs ghost: "), "{told}");
     let told = text(&bench, &["events", "web"]);
     assert!(told.contains("; refused: web needs ghost"), "{told}");
+    // Before the engine hears of it.
+    assert!(!bench.run(&["start", "nobody"]).status.success());
+    let told = text(&bench, &["events"]);
+    let refused = told.lines().find(|line| line.contains("start nobody: "));
+    assert!(
+        refused.is_some_and(|line| line.contains("; refused: ")),
+        "{told}"
+    );
     text(&bench, &["enable", "web"]);
     drop(daemon);
     let _daemon = bench.lone_daemon();

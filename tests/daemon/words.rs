@@ -124,7 +124,8 @@ fn what_has_long_ended_is_not_said_to_be_stopping() {
 fn a_stop_that_takes_long_names_its_last_signal() {
     let bench = Bench::new();
     let daemon = bench.daemon();
-    let script = "trap '' TERM; while :; do sleep 1000; done";
+    let mut ear = bench.ear();
+    let script = "trap '' TERM; echo deaf > $EAR; while :; do sleep 1000; done";
     bench.service(
         "web",
         "",
@@ -132,6 +133,7 @@ fn a_stop_that_takes_long_names_its_last_signal() {
         "FinalKillSignal = \"QUIT\"\nTimeoutStopSec = 2",
     );
     bench.start("web").is(ResultKind::Started);
+    assert_eq!(ear.next().unwrap(), "deaf");
     let (_, _, said) = run(&bench, &["stop", "web"]);
     assert!(said.contains("web: SIGQUIT follows in "), "{said}");
     daemon.end();
