@@ -193,7 +193,7 @@ impl Engine {
         self.graph = graph;
         // What has kept an upheld unit down may be gone from the files.
         self.release_held_back();
-        for unit in redefined {
+        for unit in redefined.chain(stage.new.values().copied()) {
             self.work.extend(self.graph.neighbours(unit));
         }
         // Whoever waits for its turn may wait for somebody else now, or for nobody.

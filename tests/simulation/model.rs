@@ -14,7 +14,7 @@ use diakonos::unit::{Kill, KillMode, Kind, Signal, StartLimit, Unit, UnitName};
 
 use crate::answers::refusals_do_nothing;
 use crate::chain::Chains;
-use crate::rules::{commands, is_going, restarts};
+use crate::rules::{commands, is_going, kill_waits, restarts};
 use crate::ties::{self, Ties};
 
 /// What a check says: nothing, or what is wrong.
@@ -525,8 +525,10 @@ impl Model {
             }
             Effect::Renew { unit, .. } => {
                 // The same event may end it.
-                self.learn_kill(turn, *unit);
-                turn.unit(*unit).map(|_| ())
+                if !kill_waits(turn.batch, &turn.unit(*unit)?.name) {
+                    self.learn_kill(turn, *unit);
+                }
+                Ok(())
             }
             Effect::Taken(_) | Effect::Explain(_) | Effect::Withheld { .. } => Ok(()),
             Effect::Publish(change) => self.publish(turn, change),

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use diakonos::engine::{Effect, Ending, Failure, Outcome, Role, State, Verb};
-use diakonos::unit::{KillMode, Kind, Oversight, Policy, Span, Unit};
+use diakonos::unit::{KillMode, Kind, Oversight, Policy, Relations, Span, Unit};
 
-use super::{Stage, with};
+use super::{Stage, edged, with};
 use crate::units::{exec, name, service};
 
 fn renewed(waiting: &[&'static str]) -> Option<Outcome> {
@@ -170,4 +170,34 @@ fn a_successor_does_not_wait_for_whom_a_newer_kill_mode_lets_live() {
     assert_eq!(stage.state("a"), State::Stopping);
     stage.succeed_daemon();
     assert_eq!(stage.state("a"), State::Stopped);
+}
+
+/// A bond that a newer file brings: that it is not kept follows from the wish that has brought it.
+#[test]
+fn a_bond_that_is_new_follows_from_the_wish_that_brought_it() {
+    let mut stage = Stage::new(vec![service("named"), service("user")]);
+    stage.bring_up("user");
+    stage.ask(Verb::Restart(diakonos::engine::Scope::Running), &["named"]);
+    stage.rewrite(edged(service("user"), |unit| {
+        let binds_to = vec![name("named")];
+        let relations = Relations {
+            binds_to,
+            ..Relations::default()
+        };
+        unit.relations = Some(Box::new(relations));
+    }));
+    stage.fresh();
+    stage.ask(Verb::Renew, &["user"]);
+    let effects = stage.fresh();
+    let wish = effects.iter().find_map(|effect| match effect {
+        Effect::Taken(taken) => Some(taken.id),
+        _ => None,
+    });
+    let because = effects.iter().find_map(|effect| match effect {
+        Effect::Publish(change) if change.unit == name("user") => Some(change.because),
+        _ => None,
+    });
+    assert!(wish.is_some());
+    assert_eq!(because, Some(wish));
+    assert_eq!(stage.state("user"), State::Stopping);
 }
