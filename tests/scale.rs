@@ -45,7 +45,8 @@ struct Bench {
 
 impl Bench {
     fn new(name: &str, count: usize, kind: Kind) -> Self {
-        let root = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{count}"));
+        let own = std::process::id();
+        let root = std::env::temp_dir().join(format!("diakonos-scale-{own}-{name}-{count}"));
         let _ = fs::remove_dir_all(&root);
         fs::create_dir_all(root.join("units")).unwrap();
         let bench = Self { root, count };

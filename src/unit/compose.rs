@@ -76,7 +76,9 @@ pub fn compose(wording: &Wording<'_>) -> Result<String, Unclear> {
     let mut variables: Vec<String> = variables.map(|one| string(&literal(one))).collect();
     for (_, values) in given.iter().filter(|(key, _)| key.name == "Environment") {
         // What was said last of a variable holds.
-        variables.extend(values.iter().map(|value| string(value)));
+        for value in values {
+            variables.extend(assignments(value)?);
+        }
     }
     if !variables.is_empty() {
         page.push_str(&line("Environment", &array(variables.into_iter())));
@@ -110,6 +112,28 @@ fn property_of(property: &str) -> Result<(&'static Key, &str), Unclear> {
             Err(unclear(message, near.map(did_you_mean)))
         }
     }
+}
+
+/// The items of one `Environment=`, as TOML has them: it stands in one array with the variables of `--set`.
+fn assignments(value: &str) -> Result<Option<String>, Unclear> {
+    if value.starts_with('{') {
+        let message = "Environment= as a property takes no table".to_owned();
+        let hint = "write --set NAME=VALUE, once for each";
+        return Err(unclear(message, Some(hint.to_owned())));
+    }
+    let inner = value
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'));
+    let Some(inner) = inner else {
+        let is_written_out = value.starts_with(['"', '\'']);
+        return Ok(Some(if is_written_out {
+            value.to_owned()
+        } else {
+            string(value)
+        }));
+    };
+    let items = inner.trim().trim_end_matches(',').trim_end();
+    Ok((!items.is_empty()).then(|| items.to_owned()))
 }
 
 fn unclear(message: String, hint: Option<String>) -> Unclear {
@@ -279,6 +303,9 @@ mod tests {
             "ExecStartPre=/bin/c",
             "ExecStopPost=[\"/bin/d\", \"$e\"]",
             "Environment=A=b c",
+            "Environment=[\"B=1\", 'C=2',]",
+            "Environment='D=3'",
+            "Environment=[]",
             "After=db",
             "After=cache",
             "Description=7",
@@ -293,7 +320,16 @@ mod tests {
         assert_eq!(service.restart.success.signals.len(), 1);
         assert_eq!(service.start_pre.len(), 2);
         assert_eq!(service.stop_post[0].arguments, ["$e"]);
-        assert_eq!(service.environment[2], ("A".to_owned(), "b c".to_owned()));
+        let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        assert_eq!(
+            service.environment[2..],
+            [
+                pair("A", "b c"),
+                pair("B", "1"),
+                pair("C", "2"),
+                pair("D", "3")
+            ]
+        );
     }
 
     #[test]
@@ -305,6 +341,7 @@ mod tests {
         assert!(refused(&["Restrat=always"]).contains("did you mean `Restart`?"));
         assert!(refused(&["Restart"]).contains("KEY=VALUE"));
         assert!(refused(&["ExecStart=/bin/a"]).contains("behind `--`"));
+        assert!(refused(&["Environment={ A = \"1\" }"]).contains("--set NAME=VALUE"));
         assert!(refused(&["Restart=no", "Restart=always"]).contains("twice"));
     }
 }

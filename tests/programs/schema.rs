@@ -8,7 +8,7 @@ use std::process::Command;
 use diakonos::daemon::unit_context;
 use diakonos::unit::{self, UnitName};
 
-use crate::house::{House, program};
+use crate::house::House;
 
 /// Reads the schema, then documents parted by NUL bytes; prints `ok` or the first complaint for each.
 const JUDGE: &str = r#"
@@ -87,14 +87,16 @@ const VALUES: [&str; 62] = [
     "[\"/dev/sda 5M\"]",
 ];
 
+/// The one that Debian's packages are for: another may come first in `PATH`.
+const PYTHON: &str = "/usr/bin/python3";
+
 /// What the judge says of each document.
 fn judge(documents: &[String]) -> Vec<String> {
-    program("python3", "python3");
     let house = House::new();
     let (schema, list) = (house.path("schema.json"), house.path("documents"));
     fs::write(&schema, house.ok(&["schema"])).unwrap();
     fs::write(&list, documents.join("\0")).unwrap();
-    let mut python = Command::new("python3");
+    let mut python = Command::new(PYTHON);
     let judged = python.args(["-c", JUDGE]).args([schema, list]).output();
     let judged = judged.unwrap();
     let errors = String::from_utf8_lossy(&judged.stderr);
