@@ -9,8 +9,8 @@ use super::phase::{End, Goal, Phase, Round, Why};
 use super::restart;
 use super::service::Reload;
 use super::{
-    Awaited, Cause, Effect, Engine, FactPhase, Failure, Fate, Happening, Moment, Outcome, Target,
-    UnitId,
+    Awaited, Cause, Effect, Ending, Engine, FactPhase, Failure, Fate, Happening, Moment, Outcome,
+    Role, Target, UnitId,
 };
 
 /// To what an extended time is rounded down, in milliseconds.
@@ -221,8 +221,9 @@ impl Engine {
     pub(super) fn hung(&mut self, unit: UnitId, limit_ms: Option<u64>) {
         let failure = Failure::Watchdog { limit_ms };
         self.let_go(unit);
-        self.lose_reload(unit, &failure);
-        self.kill(unit, Round::Abort, End::new(Why::Failed(failure), None));
+        let end = End::new(Why::Failed(failure), None);
+        self.lose_reload(unit, &end);
+        self.kill(unit, Round::Abort, end);
     }
 
     /// `RuntimeMaxSec=` has passed.
@@ -231,21 +232,30 @@ impl Engine {
             restart::ms(definition.oversight().runtime_max)
         });
         let failure = Failure::Runtime { limit_ms };
-        self.lose_reload(unit, &failure);
         self.end_run(unit, End::new(Why::Failed(failure), None));
     }
 
-    fn lose_reload(&mut self, unit: UnitId, failure: &Failure) {
-        if self
+    /// A reload that is under way comes to nothing: the run ends.
+    pub(super) fn lose_reload(&mut self, unit: UnitId, end: &End) {
+        let is_lost = self
             .service(unit)
-            .is_some_and(|s| s.kind().reloads() && s.goal == Goal::Up)
-        {
-            let outcome = Outcome::Failed {
-                failure: failure.clone(),
-                retry_ms: None,
-            };
-            self.resolve(unit, Awaited::Reload, &outcome);
+            .is_some_and(|s| s.kind().reloads() && s.goal == Goal::Up);
+        if !is_lost {
+            return;
         }
+        let failure = match &end.why {
+            Why::Failed(failure) => failure.clone(),
+            Why::Asked | Why::Finished | Why::Skipped(_) => Failure::Ended {
+                role: Role::Start,
+                ending: end.main.unwrap_or(Ending::Unknown),
+            },
+        };
+        let retry_ms = None;
+        self.resolve(
+            unit,
+            Awaited::Reload,
+            &Outcome::Failed { failure, retry_ms },
+        );
     }
 
     /// Whose watchdog or time to run has passed.

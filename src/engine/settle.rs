@@ -51,6 +51,7 @@ impl Engine {
                     self.happen(unit, Happening::Halt);
                 }
             }
+            (kind, _) if kind.ends() => self.end_idle_kill(unit),
             (_, Goal::Up | Goal::Down | Goal::Cycle) => {}
         }
         self.follow(unit);

@@ -179,6 +179,8 @@ impl Engine {
         );
         // Whoever is known here is known to a successor: one day it may be needed, or start by another one's end.
         self.changed.extend(stage.new.values());
+        // Who is new and is to be up while another one is may be down.
+        self.work.extend(stage.new.values());
         let redefined = stage.redefined.iter().copied();
         // What a unit no longer names may be unneeded now, and what it names now may be down.
         for unit in redefined.clone() {
@@ -191,7 +193,7 @@ impl Engine {
         self.graph = graph;
         // What has kept an upheld unit down may be gone from the files.
         self.release_held_back();
-        for unit in redefined {
+        for unit in redefined.chain(stage.new.values().copied()) {
             self.work.extend(self.graph.neighbours(unit));
         }
         // Whoever waits for its turn may wait for somebody else now, or for nobody.

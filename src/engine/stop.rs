@@ -40,6 +40,7 @@ impl Engine {
     /// The run is to end, or its main process has: `ExecStop=` first if the start had been complete.
     pub(super) fn end_run(&mut self, unit: UnitId, end: End) {
         let end = self.with_loss(unit, end);
+        self.lose_reload(unit, &end);
         self.let_go(unit);
         let Some(service) = self.service(unit) else {
             return;
@@ -173,7 +174,6 @@ impl Engine {
             Phase::Running { main } | Phase::Reloading { main, .. } => *main = None,
             _ => {}
         }
-        let reloading = service.kind().reloads();
         let ending = match fate {
             Fate::Ended(ending) => *ending,
             Fate::Unborn(_) => Ending::Unknown,
@@ -183,20 +183,6 @@ impl Engine {
         };
         let remains = definition.remain_after_exit;
         let why = restart::judge(definition, 0, ending);
-        if reloading {
-            let failure = Failure::Ended {
-                role: Role::Start,
-                ending,
-            };
-            self.resolve(
-                unit,
-                Awaited::Reload,
-                &Outcome::Failed {
-                    failure,
-                    retry_ms: None,
-                },
-            );
-        }
         if why == Why::Finished && remains && self.is_kind(unit, FactPhase::Running) {
             return self.enter(unit, Phase::Exited, Some(Cause::Ended(ending)));
         }
@@ -284,6 +270,15 @@ impl Engine {
             left.group = Group::Settled;
         }
         self.advance_kill(unit);
+    }
+
+    /// A kill that a predecessor began may wait for nobody by the KillMode= that came since.
+    pub(super) fn end_idle_kill(&mut self, unit: UnitId) {
+        if let Some(Phase::Killing { left, .. }) = self.phase(unit)
+            && left.group == Group::Settled
+        {
+            self.advance_kill(unit);
+        }
     }
 
     /// Goes on where a kill has worked.

@@ -74,12 +74,14 @@ impl Foresight {
             let view = engine.id(name).and_then(|id| engine.view(id));
             view.map(|view| view.cause.clone())
         };
-        // One that was planned to be up and is down went by itself, and took along whom it did.
+        // One that was planned to be up and is not to be went by itself, and took along whom it did.
         let went = |name: &UnitName| {
-            let is_down = after
-                .get(name)
-                .is_some_and(|now| now.goal == FactGoal::Down);
-            is_down && acts[name].contains(&Act::Start)
+            let has = |act| acts[name].contains(&act);
+            match after.get(name).map(|now| now.goal) {
+                Some(FactGoal::Down) => has(Act::Start) || has(Act::Keep),
+                Some(FactGoal::Cycle) => has(Act::Keep),
+                Some(FactGoal::Up) | None => false,
+            }
         };
         let by_plan = |name| cause(name).is_some_and(|cause| is_of_plan(&cause, &acts, went));
         for (name, what) in &acts {

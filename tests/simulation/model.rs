@@ -10,11 +10,11 @@ use diakonos::engine::{
     FactRun, Facts, Failure, Moment, RequestId, Role, RunId, Scope, Spawn, State, Target, UnitId,
     Verb, find_cycle,
 };
-use diakonos::unit::{Kill, KillMode, Kind, Signal, Unit, UnitName};
+use diakonos::unit::{Kill, KillMode, Kind, Signal, StartLimit, Unit, UnitName};
 
 use crate::answers::refusals_do_nothing;
 use crate::chain::Chains;
-use crate::rules::{commands, is_going, restarts};
+use crate::rules::{commands, is_going, kill_waits, restarts};
 use crate::ties::{self, Ties};
 
 /// What a check says: nothing, or what is wrong.
@@ -36,6 +36,8 @@ pub(crate) struct Model {
     /// Stopped by a request, and by no later one to be started.
     pub(crate) forbidden: BTreeSet<UnitName>,
     auto_starts: BTreeMap<UnitName, VecDeque<Moment>>,
+    /// The limit that each unit's last automatic start has found, and whether a delay is given.
+    counted_by: BTreeMap<UnitName, (StartLimit, bool)>,
     /// What is to follow the end of a main process: an automatic restart, or none.
     expected: BTreeMap<UnitName, bool>,
     /// Units of which processes may be left, from a run that might not kill them or could not.
@@ -211,16 +213,20 @@ impl Model {
             }
         }
         for id in turn.engine.units() {
-            if let Some(unit) = turn.engine.unit(id)
-                && let Some(service) = &unit.service
-            {
-                let was = self.kills.insert(unit.name.clone(), service.kill);
-                if was.is_some_and(|was| was != service.kill) {
-                    self.kills_otherwise(turn, &unit.name);
-                }
-            }
+            self.learn_kill(turn, id);
         }
         refusals_do_nothing(turn)
+    }
+
+    fn learn_kill(&mut self, turn: &Turn<'_>, id: UnitId) {
+        let Some(unit) = turn.engine.unit(id) else {
+            return;
+        };
+        let Some(service) = &unit.service else { return };
+        let was = self.kills.insert(unit.name.clone(), service.kill);
+        if was.is_some_and(|was| was != service.kill) {
+            self.kills_otherwise(turn, &unit.name);
+        }
     }
 
     /// A unit's processes may be killed in another way than before: whom the engine was right to look after no more
@@ -514,10 +520,16 @@ impl Model {
             },
             Effect::Signal { unit, to, signal } => self.signal(turn, *unit, *to, *signal),
             Effect::Examine { unit, .. } => self.examine(turn, *unit),
-            Effect::WatchGroup { unit }
-            | Effect::Freeze { unit }
-            | Effect::Thaw { unit }
-            | Effect::Renew { unit, .. } => turn.unit(*unit).map(|_| ()),
+            Effect::WatchGroup { unit } | Effect::Freeze { unit } | Effect::Thaw { unit } => {
+                turn.unit(*unit).map(|_| ())
+            }
+            Effect::Renew { unit, .. } => {
+                // The same event may end it.
+                if !kill_waits(turn.batch, &turn.unit(*unit)?.name) {
+                    self.learn_kill(turn, *unit);
+                }
+                Ok(())
+            }
             Effect::Taken(_) | Effect::Explain(_) | Effect::Withheld { .. } => Ok(()),
             Effect::Publish(change) => self.publish(turn, change),
             Effect::Notify { request, .. } => match self.requests.get(request) {
@@ -783,8 +795,6 @@ impl Model {
             let needed = self.pulled_in(std::slice::from_ref(&change.unit));
             self.forbidden.retain(|name| !needed.contains(name));
         }
-        let starts = self.auto_starts.entry(change.unit.clone()).or_default();
-        starts.push_back(turn.now);
         let Some(unit) = turn.definition(&change.unit) else {
             return Ok(());
         };
@@ -793,6 +803,16 @@ impl Model {
             .service
             .as_ref()
             .is_some_and(|service| service.restart.delay.is_some());
+        let counted_by = self
+            .counted_by
+            .insert(change.unit.clone(), (limit, has_delay));
+        let starts = self.auto_starts.entry(change.unit.clone()).or_default();
+        if counted_by.is_some_and(|before| before != (limit, has_delay)) {
+            // It was decided under another limit, and so were those before it.
+            starts.clear();
+            return Ok(());
+        }
+        starts.push_back(turn.now);
         if limit.burst.is_none() && limit.interval.is_none() && !has_delay {
             return Ok(());
         }

@@ -1,7 +1,7 @@
 //! The contract's small rules, written down a second time: what follows an end, which outcome fits which state.
 
-use diakonos::engine::{Ending, Outcome, Role, State};
-use diakonos::unit::{Policy, Restart, StatusSet, Unit};
+use diakonos::engine::{Answer, Effect, Ending, Outcome, Role, State};
+use diakonos::unit::{Policy, Restart, StatusSet, Unit, UnitName};
 
 pub(crate) fn is_going(state: State) -> bool {
     !matches!(
@@ -83,4 +83,22 @@ pub(crate) fn restarts(restart: &Restart, ending: Ending) -> bool {
         Policy::OnAbnormal => !clean && (by_signal || ending == Ending::OomKilled),
         Policy::OnAbort => !clean && by_signal,
     }
+}
+
+/// Whether how the unit may be killed is told to wait for its next start.
+pub(crate) fn kill_waits(batch: &[Effect], name: &UnitName) -> bool {
+    let outcomes = batch.iter().flat_map(|effect| match effect {
+        Effect::Answer {
+            answer: Answer::Outcomes(outcomes),
+            ..
+        } => outcomes.as_slice(),
+        _ => &[],
+    });
+    let mut own = outcomes.filter(|(unit, _)| unit == name);
+    own.any(|(_, outcome)| match outcome {
+        Outcome::Renewed { waiting } => {
+            waiting.contains(&"KillMode") || waiting.contains(&"SendSIGKILL")
+        }
+        _ => false,
+    })
 }

@@ -1,6 +1,6 @@
 //! Memory that runs out: `OOMPolicy=`, and what an end for want of memory counts as.
 
-use diakonos::engine::{Ending, Event, Role, State};
+use diakonos::engine::{Ending, Event, Failure, Outcome, Role, State, Verb};
 use diakonos::unit::{OomPolicy, Policy, Resources, Unit};
 
 use super::{Stage, with};
@@ -114,4 +114,20 @@ fn limits_that_were_changed_are_part_of_the_definition() {
         .unit(unit)
         .and_then(|unit| unit.service.as_ref());
     assert_eq!(known.expect("a service").resources, resources);
+}
+
+/// Whoever waits for the reload is told that it comes to nothing.
+#[test]
+fn a_victim_takes_the_reload_along() {
+    let mut stage = Stage::new(vec![with(policy(OomPolicy::Stop), |s| {
+        s.reload = vec![exec("/bin/reload")].into();
+    })]);
+    stage.bring_up("a");
+    let request = stage.ask(Verb::Reload, &["a"]);
+    out_of_memory(&mut stage);
+    let failed = Outcome::Failed {
+        failure: Failure::OutOfMemory,
+        retry_ms: None,
+    };
+    assert_eq!(stage.outcome(request, "a"), Some(failed));
 }

@@ -4,7 +4,7 @@
 //! `user` has the key, `named` is what it names. Requires, Wants and order are `order.rs`'s.
 
 use diakonos::engine::{
-    Answer, Cause, Effect, Ending, Failure, Impossible, Notice, Outcome, Refusal, Role, RunId,
+    Answer, Cause, Ending, Event, Failure, Impossible, Notice, Outcome, Refusal, Role, RunId,
     Scope, State, Verb,
 };
 use diakonos::unit::{Kind, Policy, Relation, Relations, Unit};
@@ -310,27 +310,36 @@ fn a_ring_of_bonds_comes_to_rest() {
     assert_eq!(states(&stage), (State::Stopped, State::Stopped));
 }
 
-/// A bond that a newer file brings: that it is not kept follows from the wish that has brought it.
+/// It was cleared away, and a wish that leaves it down reads it again.
 #[test]
-fn a_bond_that_is_new_follows_from_the_wish_that_brought_it() {
-    let mut stage = Stage::new(vec![service("named"), service("user")]);
-    stage.bring_up("user");
+fn what_is_upheld_and_known_again_comes_up() {
+    let mut stage = pair(Relation::Upholds);
+    stage.ask(Verb::Start, &["named", "user"]);
+    let named = stage.launch("named", Role::Start);
+    stage.launch("user", Role::Start);
+    stage.end(named, BAD);
+    let unit = stage.engine.id(&name("named")).unwrap();
+    stage.feed(Event::Forgotten { units: vec![unit] });
     stage.ask(Verb::Restart(Scope::Running), &["named"]);
-    stage.rewrite(naming(service("user"), Relation::BindsTo, "named"));
-    stage.fresh();
-    stage.ask(Verb::Renew, &["user"]);
-    let effects = stage.fresh();
-    let wish = effects.iter().find_map(|effect| match effect {
-        Effect::Taken(taken) => Some(taken.id),
-        _ => None,
-    });
-    let because = effects.iter().find_map(|effect| match effect {
-        Effect::Publish(change) if change.unit == name("user") => Some(change.because),
-        _ => None,
-    });
-    assert!(wish.is_some());
-    assert_eq!(because, Some(wish));
-    assert_eq!(stage.state("user"), State::Stopping);
+    stage.pass(1_000);
+    stage.launch("named", Role::Start);
+    assert_eq!(states(&stage), (State::Running, State::Running));
+}
+
+/// It was cleared away before who is bound to it came up, and is read again by a wish that leaves it down.
+#[test]
+fn a_bond_that_is_known_again_is_kept() {
+    let mut stage = pair(Relation::BindsTo);
+    let (user, named) = both_up(&mut stage);
+    stage.ask(Verb::Restart(Scope::All), &["user"]);
+    stage.end(named, BAD);
+    let unit = stage.engine.id(&name("named")).unwrap();
+    stage.feed(Event::Forgotten { units: vec![unit] });
+    stage.end(user, Ending::Code(0));
+    stage.launch("user", Role::Start);
+    assert_eq!(stage.state("user"), State::Running);
+    stage.ask(Verb::Restart(Scope::Running), &["named"]);
+    assert_eq!(states(&stage), (State::Stopping, State::Stopped));
 }
 
 #[test]

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use diakonos::engine::{Effect, Failure, Outcome, Role, State, Verb};
-use diakonos::unit::{Kind, Oversight, Policy, Span, Unit};
+use diakonos::engine::{Effect, Ending, Failure, Outcome, Role, State, Verb};
+use diakonos::unit::{KillMode, Kind, Oversight, Policy, Relations, Span, Unit};
 
-use super::{Stage, with};
+use super::{Stage, edged, with};
 use crate::units::{exec, name, service};
 
 fn renewed(waiting: &[&'static str]) -> Option<Outcome> {
@@ -149,4 +149,55 @@ fn a_start_that_takes_too_long_names_the_limit_that_it_had() {
     let limit_ms = 2_000;
     let role = Role::Start;
     assert_eq!(failure, Failure::StartTimeout { role, limit_ms });
+}
+
+/// The kill that a predecessor began waits for nobody any more by the newer definition.
+#[test]
+fn a_successor_does_not_wait_for_whom_a_newer_kill_mode_lets_live() {
+    let patient = |mode| {
+        with(service("a"), move |s| {
+            s.timeout_stop = Span::Infinite;
+            s.kill.mode = mode;
+        })
+    };
+    let mut stage = Stage::new(vec![patient(KillMode::ControlGroup)]);
+    let run = stage.bring_up("a");
+    stage.crowd("a");
+    stage.stop("a");
+    stage.end(run, Ending::Code(0));
+    stage.rewrite(patient(KillMode::None));
+    stage.ask(Verb::Renew, &["a"]);
+    assert_eq!(stage.state("a"), State::Stopping);
+    stage.succeed_daemon();
+    assert_eq!(stage.state("a"), State::Stopped);
+}
+
+/// A bond that a newer file brings: that it is not kept follows from the wish that has brought it.
+#[test]
+fn a_bond_that_is_new_follows_from_the_wish_that_brought_it() {
+    let mut stage = Stage::new(vec![service("named"), service("user")]);
+    stage.bring_up("user");
+    stage.ask(Verb::Restart(diakonos::engine::Scope::Running), &["named"]);
+    stage.rewrite(edged(service("user"), |unit| {
+        let binds_to = vec![name("named")];
+        let relations = Relations {
+            binds_to,
+            ..Relations::default()
+        };
+        unit.relations = Some(Box::new(relations));
+    }));
+    stage.fresh();
+    stage.ask(Verb::Renew, &["user"]);
+    let effects = stage.fresh();
+    let wish = effects.iter().find_map(|effect| match effect {
+        Effect::Taken(taken) => Some(taken.id),
+        _ => None,
+    });
+    let because = effects.iter().find_map(|effect| match effect {
+        Effect::Publish(change) if change.unit == name("user") => Some(change.because),
+        _ => None,
+    });
+    assert!(wish.is_some());
+    assert_eq!(because, Some(wish));
+    assert_eq!(stage.state("user"), State::Stopping);
 }

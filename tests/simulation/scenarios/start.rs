@@ -252,6 +252,29 @@ fn a_forking_service_without_a_known_main_lives_while_its_group_does() {
     assert_eq!(stage.state("a"), State::Completed);
 }
 
+/// Whoever waits for the reload is told that it comes to nothing.
+#[test]
+fn a_group_that_is_gone_takes_the_reload_along() {
+    let mut stage = Stage::new(vec![with(of(Kind::Forking), |s| {
+        s.reload = vec![exec("/bin/reload")].into();
+    })]);
+    stage.start("a");
+    stage.crowd("a");
+    stage.succeed("a", Role::Start);
+    let run = search(&stage);
+    stage.feed(Event::MainMissing {
+        run,
+        reason: NoMain::Ambiguous,
+    });
+    let request = stage.ask(Verb::Reload, &["a"]);
+    let unit = stage.engine.id(&crate::units::name("a")).unwrap();
+    stage.feed(Event::GroupEmpty { unit });
+    assert!(matches!(
+        stage.outcome(request, "a"),
+        Some(Outcome::Failed { .. })
+    ));
+}
+
 #[test]
 fn a_forking_service_that_leaves_nobody_or_a_stranger_fails() {
     for reason in [NoMain::Gone, NoMain::Foreign] {
