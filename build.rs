@@ -22,6 +22,9 @@ fn main() {
     let is_release = env::var("PROFILE").is_ok_and(|profile| profile == "release");
     if let (true, Ok(root)) = (is_release, env::var("CARGO_MANIFEST_DIR")) {
         let script = Path::new(&root).join("src/no_unwinding.ld");
-        println!("cargo:rustc-link-arg-bins=-Wl,--no-eh-frame-hdr,-T,{}", script.display());
+        println!(
+            "cargo:rustc-link-arg-bins=-Wl,--no-eh-frame-hdr,-T,{}",
+            script.display()
+        );
     }
 }

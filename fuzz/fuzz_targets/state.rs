@@ -12,7 +12,10 @@ fuzz_target!(|bytes: &[u8]| {
         assert_eq!(decode_saved(&encode_saved(&saved)), Ok(saved));
     }
     if let Ok(definitions) = decode_definitions(bytes) {
-        assert_eq!(decode_definitions(&encode_definitions(&definitions)), Ok(definitions));
+        assert_eq!(
+            decode_definitions(&encode_definitions(&definitions)),
+            Ok(definitions)
+        );
     }
     let mut file = bytes.to_vec();
     let found = slot::newest(bytes);

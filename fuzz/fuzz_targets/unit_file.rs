@@ -69,7 +69,11 @@ fn check_commands(unit: &Unit) {
     {
         assert!(!program.is_empty());
         let words = arguments.iter().chain([program]).map(String::as_str);
-        assert!(!words.chain(argv0.as_deref()).any(|word| word.contains('\0')));
+        assert!(
+            !words
+                .chain(argv0.as_deref())
+                .any(|word| word.contains('\0'))
+        );
     }
     for (name, value) in &service.environment {
         assert!(!name.is_empty() && !name.contains(['=', '\0']) && !value.contains('\0'));
