@@ -7,6 +7,7 @@ mod account;
 mod answer;
 mod births;
 mod boot;
+mod circles;
 mod conditions;
 mod context;
 mod enabled;
