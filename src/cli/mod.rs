@@ -4,6 +4,7 @@
 //! knows comes from the daemon (`client.rs`); what can be read is read here: unit files, logs, `/proc`, cgroups.
 //! Rendering (`render/`) is pure. Owns no rule about services.
 
+mod along;
 mod args;
 mod attentive;
 mod autostart;
@@ -25,6 +26,7 @@ mod lint;
 pub mod logs;
 mod logtail;
 mod output;
+mod past;
 mod patient;
 mod place;
 mod record;

@@ -2,9 +2,11 @@
 //!
 //! Everything here goes to standard error; the answer is its caller's.
 
+use std::collections::BTreeMap;
 use std::io::IsTerminal as _;
 use std::os::fd::AsFd as _;
 
+use super::along::Along;
 use super::args::Given;
 use super::client::Client;
 use super::exit::{Exit, Failure};
@@ -26,6 +28,8 @@ use crate::wire::{Final, Progress, ProgressKind, Reply, UnitStatus};
 pub(super) const MENTION_MS: u64 = 1_000;
 /// How often what is said is brought up to date.
 const REFRESH_MS: u64 = 1_000;
+/// Units that are asked after each time, until one is found that is not over.
+const LOOKS_MAX: usize = 8;
 /// Living processes that are named in one line.
 const NAMED_MAX: usize = 4;
 
@@ -52,14 +56,26 @@ pub(super) struct Waiting<'a> {
     terminal: bool,
     /// What it is about, for the line that says so.
     purpose: String,
-    /// What was announced and may be over before anybody need know: shown when it takes its time.
-    announced: Vec<(Progress, u64)>,
+    /// What was announced and may be over before anybody need know: shown when it takes its time. By unit.
+    announced: BTreeMap<String, Announced>,
+    /// How many were announced so far.
+    last: u64,
+    along: Along,
     /// Units whose living processes were named where no line can be taken back.
     named: Vec<String>,
     /// "3 of 7 up"; empty where there is nothing to count.
     count: String,
     transient: bool,
     begun_ms: u64,
+}
+
+/// The last thing that was announced of a unit.
+#[derive(Debug)]
+struct Announced {
+    /// Counted over all of them.
+    number: u64,
+    progress: Progress,
+    at_ms: u64,
 }
 
 impl<'a> Waiting<'a> {
@@ -69,7 +85,9 @@ impl<'a> Waiting<'a> {
             palette: given.error_palette(),
             terminal: std::io::stderr().is_terminal(),
             purpose,
-            announced: Vec::new(),
+            announced: BTreeMap::new(),
+            last: 0,
+            along: Along::default(),
             named: Vec::new(),
             count: String::new(),
             transient: false,
@@ -89,7 +107,7 @@ impl<'a> Waiting<'a> {
             match client.reply(0)? {
                 Some(Reply::Progress(progress)) => self.progress(progress),
                 Some(Reply::Final(last)) => {
-                    self.clear();
+                    self.finish();
                     return match last {
                         Final::Error(error) => Err(error.into()),
                         last => Ok(last),
@@ -129,15 +147,21 @@ impl<'a> Waiting<'a> {
         match progress.kind {
             ProgressKind::Reached => self.count = clean(&progress.text),
             ProgressKind::Waits | ProgressKind::Stopping => {
-                self.announced
-                    .retain(|(known, _)| known.unit != progress.unit);
-                self.announced.push((progress, monotonic_ms()));
+                self.last += 1;
+                let announced = Announced {
+                    number: self.last,
+                    at_ms: monotonic_ms(),
+                    progress,
+                };
+                let unit = announced.progress.unit.clone();
+                self.announced.insert(unit, announced);
             }
-            _ => {
-                self.announced
-                    .retain(|(known, _)| known.unit != progress.unit);
-                self.clear();
-                aside(&render::progress(&progress, self.palette));
+            kind => {
+                self.announced.remove(&progress.unit);
+                if self.along.shows(kind) {
+                    self.clear();
+                    aside(&render::progress(&progress, self.palette));
+                }
             }
         }
     }
@@ -186,16 +210,19 @@ impl<'a> Waiting<'a> {
     /// What was announced last and is not over, a stop before anything else, and how its unit is, if that is known.
     /// What is over is forgotten: an end takes no time where no process is left, and nobody tells of it.
     fn newest(&mut self) -> Option<(Progress, u64, Option<UnitStatus>)> {
-        loop {
-            let all = self.announced.iter().enumerate();
-            let (place, (progress, at_ms)) = all
-                .max_by_key(|(place, (known, _))| (known.kind == ProgressKind::Stopping, *place))?;
-            let status = self.status(&progress.unit);
+        for _ in 0..LOOKS_MAX {
+            let is_stop = |known: &Announced| known.progress.kind == ProgressKind::Stopping;
+            let all = self.announced.iter();
+            let (unit, newest) = all.max_by_key(|(_, known)| (is_stop(known), known.number))?;
+            let status = self.status(unit);
+            let progress = &newest.progress;
             if !status.as_ref().is_some_and(|now| is_over(progress, now)) {
-                return Some((progress.clone(), *at_ms, status));
+                return Some((progress.clone(), newest.at_ms, status));
             }
-            self.announced.remove(place);
+            let unit = unit.clone();
+            self.announced.remove(&unit);
         }
+        None
     }
 
     fn status(&self, unit: &str) -> Option<UnitStatus> {
@@ -223,6 +250,14 @@ impl<'a> Waiting<'a> {
         if self.transient {
             aside("\r\x1b[K");
             self.transient = false;
+        }
+    }
+
+    /// To be called when the answer has come: says how many were not named.
+    pub(super) fn finish(&mut self) {
+        self.clear();
+        if let Some(rest) = self.along.take_rest() {
+            aside(&format!("{}\n", self.palette.paint(Tone::Quiet, &rest)));
         }
     }
 

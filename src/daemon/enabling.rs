@@ -79,7 +79,7 @@ impl Daemon {
         let mut loaded = loader.for_boot(names);
         for UnitResult { unit, text, .. } in loaded.failed.drain(..) {
             ::log::error!("enabled unit {unit} does not start: {text}");
-            self.note_refused("start", vec![unit], Asker::Boot, text);
+            self.note_own(("start", vec![unit]), Asker::Boot, Some(text));
         }
         (!loaded.targets.is_empty()).then_some(loaded)
     }

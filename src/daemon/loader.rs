@@ -18,6 +18,9 @@ use super::enabled::{Asked, Enabled};
 use super::instances::Over;
 use super::reread::changes;
 
+/// Different patterns of one request: each looks at all units and all folders.
+const PATTERNS_MAX: usize = 100;
+
 /// Which names a pattern such as `worker@*` is matched against. A plain name is looked for everywhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Among {
@@ -124,9 +127,13 @@ impl<'a> Loader<'a> {
         let (mut targets, mut patterns) = (Vec::new(), BTreeSet::new());
         for name in names {
             let meant = if glob::is_pattern(name) {
-                // Each lists all folders anew.
                 if !patterns.insert(name) {
                     continue;
+                }
+                // Each lists all folders anew.
+                if patterns.len() > PATTERNS_MAX {
+                    let message = format!("more than {PATTERNS_MAX} patterns in one request");
+                    return Err(answer::error(ErrorKind::Usage, message, None));
                 }
                 self.matching(name, among)?
             } else if found.contains(name) {
@@ -224,9 +231,20 @@ impl<'a> Loader<'a> {
     pub(super) fn read_named(&self, name: &UnitName) -> Result<Unit, WireError> {
         let path = self.only_place(name)?;
         self.read(name, &path).map_err(|reason| {
-            let gone = || "restore the file; `diakonos list` shows what there is".to_owned();
-            let hint = (!path.exists()).then(gone);
-            answer::error(ErrorKind::Failed, reason, hint)
+            if path.exists() {
+                return answer::error(ErrorKind::Failed, reason, None);
+            }
+            let hint = "restore the file; `diakonos list` shows what there is".to_owned();
+            let message = format!(
+                "there is no unit `{name}` any more: {} is gone",
+                path.display()
+            );
+            // What runs is there, whatever has become of its file.
+            let kind = match self.is_down(name) {
+                true => ErrorKind::NoSuchUnit,
+                false => ErrorKind::Failed,
+            };
+            answer::error(kind, message, Some(hint))
         })
     }
 

@@ -28,6 +28,7 @@ mod keeper;
 mod leftover;
 mod lenience;
 mod limits;
+mod lines;
 mod loader;
 mod machine;
 mod main_pid;

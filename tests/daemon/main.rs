@@ -47,6 +47,7 @@ mod supervisor;
 mod systemd;
 mod takeover;
 mod templates;
+mod told;
 mod up;
 mod upgrade;
 mod words;

@@ -18,6 +18,8 @@ use crate::wire::{Final, ResultKind, UnitResult};
 
 /// A failed unit's last log lines that are shown.
 const LOG_LINES: u64 = 10;
+/// Units that were found and are as they are wanted already, each with a line of its own.
+const IDLE_MAX: usize = 20;
 /// Requirements behind requirements that are followed to find whose failure it is.
 const CHAIN_MAX: usize = 32;
 
@@ -341,8 +343,34 @@ fn carry_out(
     (verb, command): (&str, Command),
 ) -> Result<Exit, Failure> {
     let begun_ms = wall_ms();
-    let results = ask(given, place, client, (verb, command))?;
-    report(given, place, &results, begun_ms)
+    let mut results = ask(given, place, client, (verb, command))?;
+    let idle = without_idle(given, &mut results);
+    let exit = report(given, place, &results, begun_ms)?;
+    if let Some(idle) = idle {
+        answer(idle)?;
+    }
+    Ok(exit)
+}
+
+/// Takes those out that nobody has named and that were so already, if they are many; in their place a line.
+fn without_idle(given: &Given, results: &mut Vec<UnitResult>) -> Option<String> {
+    let named = &given.arguments;
+    let is_idle = |kind: ResultKind, result: &UnitResult| {
+        result.kind == kind && !named.contains(&result.unit)
+    };
+    let kinds = [
+        (ResultKind::AlreadyDown, "are already down"),
+        (ResultKind::AlreadyUp, "are already up"),
+    ];
+    let mut lines = String::new();
+    for (kind, how) in kinds {
+        let count = results.iter().filter(|one| is_idle(kind, one)).count();
+        if count > IDLE_MAX {
+            results.retain(|one| !is_idle(kind, one));
+            lines.push_str(&format!("{count} units {how}\n"));
+        }
+    }
+    (!lines.is_empty()).then_some(lines)
 }
 
 /// Has it done, and waits for what became of each unit.

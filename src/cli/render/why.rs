@@ -1,11 +1,12 @@
 //! `why`: one unit's state, what it goes back to, and what comes next.
 
 use super::events::{asker, changed, staged, wish};
-use super::list::Item;
-use super::{Page, left_over, restarts_in};
+use super::list::{Files, Item};
+use super::{Page, left_over, restarts_in, upheld_in};
 use crate::cli::json::Json;
 use crate::cli::style::{Palette, Tone, state_tone};
 use crate::cli::text::{clean, count, date, span, span_until, timestamp};
+use crate::cli::units::is_down;
 use crate::cli::why::{Chain, End, Setback};
 use crate::engine::RestartPlan;
 use crate::wire::UnitStatus;
@@ -44,10 +45,7 @@ pub(in crate::cli) fn why(why: &Why<'_>, page: Page) -> String {
     }
     out.push('\n');
     let mut lines = Lines { out, palette };
-    if let Some(fault) = &why.item.fault {
-        lines.add(Tone::Bad, &format!("its file is wrong: {}", clean(fault)));
-        lines.add(Tone::Quiet, "`diakonos check` shows all of it");
-    }
+    file(&mut lines, why.item);
     if let Some(left) = left_over(status) {
         lines.add(Tone::Bad, &left);
     }
@@ -64,6 +62,24 @@ pub(in crate::cli) fn why(why: &Why<'_>, page: Page) -> String {
     present(&mut lines, why, page);
     lines.out.push_str(&story(why, palette));
     lines.out
+}
+
+/// What is to be said of its file, where that matters.
+fn file(lines: &mut Lines, item: &Item) {
+    match (item.files, &item.fault) {
+        (Files::Gone, _) if is_down(&item.status) => {
+            lines.add(Tone::Bad, "its file is gone: it cannot be started again");
+        }
+        (Files::Gone, _) => {
+            let text = "its file is gone: it stays as it was loaded until it is stopped";
+            lines.add(Tone::Busy, text);
+        }
+        (Files::AsRead | Files::Changed, Some(fault)) => {
+            lines.add(Tone::Bad, &format!("its file is wrong: {}", clean(fault)));
+            lines.add(Tone::Quiet, "`diakonos check` shows all of it");
+        }
+        (Files::AsRead | Files::Changed, None) => {}
+    }
 }
 
 struct Lines {
@@ -270,6 +286,8 @@ fn present(lines: &mut Lines, why: &Why<'_>, page: Page) {
     if let Some(due) = restarts_in(status, page.now_ms) {
         let attempt = status.restarts.saturating_add(1);
         lines.plain(&format!("automatic restart {attempt} comes {due}"));
+    } else if let Some(due) = upheld_in(status, page.now_ms) {
+        lines.plain(&format!("it is upheld: it is started again {due}"));
     } else if let Some(due_ms) = status.deadline_ms {
         lines.plain(&format!("its time limit ends in {}", left(due_ms)));
     }
