@@ -1,7 +1,7 @@
 //! How many instances of a template there are to be, where `scale` has said so: the file `scale` in the home.
 //!
-//! Owns what the file says, one line a template: its name, a tab, a number. Like the list of enabled units it outlives the daemon
-//! and the machine. What the template's own file says is `Instances=`, and counts where this file is silent.
+//! Owns what the file says, one line a template: its name, a tab, a number. Like the list of enabled units it outlives
+//! the daemon and the machine. What the template's own file says is `Instances=`, and counts where this file is silent.
 
 use std::collections::BTreeMap;
 use std::io;

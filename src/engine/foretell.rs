@@ -1,5 +1,5 @@
-//! What will follow once a stop has come to its end: who is needed by nobody then goes down too, and who is upheld comes
-//! up again.
+//! What will follow once a stop has come to its end: who is needed by nobody then goes down too, and who is upheld
+//! comes up again.
 //!
 //! Owns foreseeing it, for whoever stops units and for whoever plans to. That it does follow is `follow.rs`'s.
 

@@ -488,9 +488,7 @@ fn hear(
             (Reply::Progress(_), None) => {}
             (Reply::Final(Final::Error(error)), _) => return Err(error.into()),
             (Reply::Final(Final::Results(results)), waiting) => {
-                if let Some(waiting) = waiting {
-                    waiting.finish();
-                }
+                waiting.iter_mut().for_each(|waiting| waiting.finish());
                 return Ok(Some(results));
             }
             (Reply::Final(_), _) => return Ok(Some(Vec::new())),

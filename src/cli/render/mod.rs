@@ -10,6 +10,7 @@ mod result;
 mod status;
 mod tree;
 mod why;
+mod why_json;
 
 pub(super) use blame::{Blame, blame, blame_json};
 pub(super) use daemon::{daemon, daemon_json};
@@ -20,7 +21,8 @@ pub(super) use plan::{plan, plan_json};
 pub(super) use result::{failures, is_success, progress, successes};
 pub(super) use status::{status, status_json};
 pub(super) use tree::{Leaf, tree, tree_json};
-pub(super) use why::{Why, why, why_json};
+pub(super) use why::{Why, why};
+pub(super) use why_json::why_json;
 
 use super::text::span_until;
 use crate::wire::UnitStatus;
