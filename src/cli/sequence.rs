@@ -73,6 +73,10 @@ impl Sequence<'_> {
         let mut wish = Wish::GoOn;
         let mut along = Along::new();
         for (place, (unit, command)) in steps.iter().enumerate() {
+            // It has gone along with another one since the row began, and once is enough.
+            if along.get(unit) == Some(&true) {
+                continue;
+            }
             let many = steps.len();
             let purpose = format!("{} {unit} ({} of {many})", self.verb, place + 1);
             let mut waiting = Waiting::new(self.given, self.place, purpose);

@@ -39,7 +39,7 @@ impl Loader<'_> {
         loaded.targets.retain(|name| !spoiled.contains_key(name));
         for (name, text) in spoiled {
             if targets.contains(&name) {
-                loaded.failed.push(answer::spoiled(&name, refusal(&text)));
+                loaded.answered.push(answer::spoiled(&name, refusal(&text)));
             }
             let reason = text;
             loaded.absent.push(Absent { name, reason });
@@ -55,7 +55,7 @@ impl Loader<'_> {
             hint: Some(stays.to_owned()),
             ..answer::spoiled(name, refusal(text))
         });
-        loaded.failed.extend(results);
+        loaded.answered.extend(results);
     }
 
     /// Takes the definitions out that would bring a cycle in, each with its reason.

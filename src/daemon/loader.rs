@@ -60,7 +60,7 @@ pub(super) struct Loaded {
     /// Of how many changed units nothing is told.
     pub(super) untold: usize,
     /// Answers of the shell's own: of what was found and cannot be started, above all. The engine never hears of it.
-    pub(super) failed: Vec<UnitResult>,
+    pub(super) answered: Vec<UnitResult>,
     /// What is to be said besides if all of it is refused.
     pub(super) in_vain: Option<&'static str>,
     /// When this was asked first, if it is asked again.
@@ -324,7 +324,7 @@ impl<'a> Loader<'a> {
                 Ok(None)
             };
             match read {
-                Err(error) if is_found => loaded.failed.push(answer::spoiled(&name, error)),
+                Err(error) if is_found => loaded.answered.push(answer::spoiled(&name, error)),
                 Err(error) => return Err(error),
                 Ok(unit) => {
                     if let Some(unit) = unit {
@@ -352,7 +352,7 @@ impl<'a> Loader<'a> {
         hopeless.retain(|name, _| found.contains(name));
         for name in targets {
             match hopeless.get(&name) {
-                Some(refusal) => loaded.failed.push(answer::hopeless(&name, refusal)),
+                Some(refusal) => loaded.answered.push(answer::hopeless(&name, refusal)),
                 None => loaded.targets.push(name),
             }
         }
@@ -370,7 +370,7 @@ impl<'a> Loader<'a> {
                 }
                 Err(error) => {
                     let failed = answer::plain(&name, ResultKind::Failed, error.message);
-                    loaded.failed.push(failed);
+                    loaded.answered.push(failed);
                 }
             }
         }

@@ -67,7 +67,7 @@ fn plan(engine: &Engine, loaded: Loaded, wish: Planned) -> Result<Vec<PlanStep>,
         targets,
         definitions,
         absent,
-        failed,
+        answered,
         ..
     } = loaded;
     let outlook = engine
@@ -80,14 +80,14 @@ fn plan(engine: &Engine, loaded: Loaded, wish: Planned) -> Result<Vec<PlanStep>,
     });
     let left_out = outlook.left_out.into_iter();
     let left_out = left_out.map(|text| still(PlanAct::LeftOut, text));
-    let failed = failed.into_iter().map(|result| PlanStep {
+    let answered = answered.into_iter().map(|result| PlanStep {
         unit: result.unit,
         ..still(PlanAct::LeftOut, result.text)
     });
     Ok(steps
         .chain(untouched)
         .chain(left_out)
-        .chain(failed)
+        .chain(answered)
         .collect())
 }
 

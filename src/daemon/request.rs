@@ -34,7 +34,7 @@ enum Course {
 pub(super) struct Waiter {
     pub(super) session: SessionId,
     /// What the engine was never asked for, and why.
-    pub(super) failed: Vec<UnitResult>,
+    pub(super) answered: Vec<UnitResult>,
     in_vain: Option<&'static str>,
 }
 
@@ -43,7 +43,7 @@ impl Waiter {
     pub(super) fn resumed(session: SessionId, results: Vec<UnitResult>) -> Self {
         Self {
             session,
-            failed: results,
+            answered: results,
             in_vain: None,
         }
     }
@@ -52,7 +52,7 @@ impl Waiter {
     fn complete(self, last: Final) -> Final {
         match last {
             Final::Results(mut results) => {
-                results.extend(self.failed);
+                results.extend(self.answered);
                 Final::Results(results)
             }
             Final::Error(error) => Final::Error(wholly(error, self.in_vain)),
@@ -254,7 +254,7 @@ impl Daemon {
         let notices = loaded.take_notices();
         let waiter = Waiter {
             session,
-            failed: std::mem::take(&mut loaded.failed),
+            answered: std::mem::take(&mut loaded.answered),
             in_vain: loaded.in_vain,
         };
         let request = self.ask(verb, by, loaded);

@@ -240,6 +240,13 @@ fn who_was_restarted_along_is_not_told_as_left_as_it_was() {
     bench.service("two", "", "exec sleep 1000", "");
     bench.start("needs").is(ResultKind::Started);
     bench.start("two").is(ResultKind::Started);
+    // It goes along once, and has no turn of its own then.
+    let (code, out, err) = run(&bench, &["restart", "--rolling", "one", "needs"]);
+    assert_eq!(
+        (code, out.as_str()),
+        (Some(0), "one: started\nneeds: started\n")
+    );
+    assert_eq!(err, "needs: also restarts: it requires one\n");
     bench.service("one", "", "exit 3", "Type = 'oneshot'");
     let (code, _, err) = run(&bench, &["restart", "--rolling", "one", "two", "needs"]);
     assert_eq!(code, Some(1), "{err}");

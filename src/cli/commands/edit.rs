@@ -187,7 +187,9 @@ impl Edit {
         };
         let own = target.file_name().unwrap_or_default().to_string_lossy();
         // Hidden, so that nobody takes it for a unit or a drop-in; the ending tells an editor what it is.
-        let draft = format!(".{own}.edit-{}.toml", std::process::id());
+        let begin = format!(".{own}.edit-");
+        tell_drafts(&target, &begin);
+        let draft = format!("{begin}{}.toml", std::process::id());
         let draft = target.with_file_name(draft);
         let text = before
             .clone()
@@ -424,6 +426,26 @@ impl Edit {
             aside(&hint_line(&hint, palette));
         }
         Ok(Exit::Done)
+    }
+}
+
+/// Says which copies are left of edits that could not be saved: nobody else knows whether they are still of use.
+fn tell_drafts(target: &Path, begin: &str) {
+    let listed = target.parent().and_then(|folder| fs::read_dir(folder).ok());
+    let names = listed
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| entry.path());
+    let is_draft = |path: &PathBuf| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        name.starts_with(begin)
+    };
+    for draft in names.filter(is_draft) {
+        let draft = clean(&draft.display().to_string());
+        aside(&format!(
+            "what was written before and not saved is in {draft}\n"
+        ));
     }
 }
 

@@ -59,8 +59,9 @@ pub(in crate::cli) const START: Row = Row {
         "A service that is up is left alone. The unit file is read again for a service that is down. Ctrl-C ends the \
          waiting, not the start.",
         "Names may be patterns, such as 'worker@*'; quote them for the shell. A template's name, such as worker@, means \
-         its instances: as many as Instances= in its file says, or `scale`. A unit whose file is wrong is reported, and \
-         the others that a pattern or --all has found start; one that was named itself has the whole request refused.",
+         its instances: as many as Instances= in its file says, or `scale`. A unit whose file is wrong, or whose order goes \
+         in a circle, is reported, and the others that a pattern or --all has found start; one that was named itself has \
+         the whole request refused.",
     ],
     examples: &[
         (
