@@ -12,6 +12,7 @@ mod blame;
 mod client;
 mod commands;
 mod definitions;
+mod drafts;
 mod edges;
 mod exit;
 mod family;

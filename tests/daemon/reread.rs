@@ -284,7 +284,7 @@ fn a_restart_into_what_the_machine_cannot_do_is_refused() {
 }
 
 /// Runs `edit` with an editor that is this shell program; `$1` is the file.
-fn edit(bench: &Bench, words: &[&str], editor: &str) -> Output {
+pub(crate) fn edit(bench: &Bench, words: &[&str], editor: &str) -> Output {
     let path = bench.path("editor");
     fs::write(&path, format!("#!/bin/sh\n{editor}\n")).unwrap();
     fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();

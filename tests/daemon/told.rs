@@ -7,6 +7,7 @@ use diakonos::wire::ResultKind;
 use diakonos::wire::record::{What, decode_entry};
 
 use crate::harness::Bench;
+use crate::reread::edit;
 
 fn text(output: &Output) -> (Option<i32>, String, String) {
     let plain = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
@@ -276,4 +277,33 @@ fn of_many_units_few_lines_are_told() {
     assert_eq!(lines.last(), Some(&last));
     let (_, out, _) = run(&bench, &["stop", "--all"]);
     assert_eq!(out, "61 units are already down\n");
+}
+
+#[test]
+fn an_edit_tells_what_cannot_start_and_what_was_left_unsaved() {
+    let bench = Bench::new();
+    bench.file("web", "[service]\nExecStart = 'sleep 1000'\n");
+    let (code, _, err) = text(&edit(
+        &bench,
+        &["edit", "web"],
+        "sed -i s/sleep/sleeeep/ \"$1\"",
+    ));
+    assert_eq!(code, Some(0), "{err}");
+    assert!(
+        err.starts_with("it cannot start so: ExecStart = sleeeep: no such program"),
+        "{err}"
+    );
+    let (code, _, err) = text(&edit(
+        &bench,
+        &["edit", "web"],
+        "sed -i s/Exec/Exuc/ \"$1\"",
+    ));
+    assert_eq!(code, Some(1), "{err}");
+    let (code, _, err) = text(&edit(&bench, &["edit", "web"], ":"));
+    assert_eq!(code, Some(0), "{err}");
+    let left = "what was written before and not saved is in ";
+    assert!(
+        err.contains(left) && err.contains(".web.service.edit-"),
+        "{err}"
+    );
 }

@@ -8,6 +8,7 @@ use std::process::Command;
 
 use crate::cli::args::Given;
 use crate::cli::commands::checked_names;
+use crate::cli::drafts;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::lint::{Machine, Weight};
 use crate::cli::output::{answer, aside, hint_line};
@@ -188,7 +189,7 @@ impl Edit {
         let own = target.file_name().unwrap_or_default().to_string_lossy();
         // Hidden, so that nobody takes it for a unit or a drop-in; the ending tells an editor what it is.
         let begin = format!(".{own}.edit-");
-        tell_drafts(&target, &begin);
+        drafts::tell(&target, &begin);
         let draft = format!("{begin}{}.toml", std::process::id());
         let draft = target.with_file_name(draft);
         let text = before
@@ -426,26 +427,6 @@ impl Edit {
             aside(&hint_line(&hint, palette));
         }
         Ok(Exit::Done)
-    }
-}
-
-/// Says which copies are left of edits that could not be saved: nobody else knows whether they are still of use.
-fn tell_drafts(target: &Path, begin: &str) {
-    let listed = target.parent().and_then(|folder| fs::read_dir(folder).ok());
-    let names = listed
-        .into_iter()
-        .flatten()
-        .flatten()
-        .map(|entry| entry.path());
-    let is_draft = |path: &PathBuf| {
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        name.starts_with(begin)
-    };
-    for draft in names.filter(is_draft) {
-        let draft = clean(&draft.display().to_string());
-        aside(&format!(
-            "what was written before and not saved is in {draft}\n"
-        ));
     }
 }
 
