@@ -5,6 +5,7 @@
 //! Rendering (`render/`) is pure. Owns no rule about services.
 
 mod along;
+mod announced;
 mod args;
 mod attentive;
 mod autostart;

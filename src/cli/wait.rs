@@ -2,11 +2,11 @@
 //!
 //! Everything here goes to standard error; the answer is its caller's.
 
-use std::collections::BTreeMap;
 use std::io::IsTerminal as _;
 use std::os::fd::AsFd as _;
 
 use super::along::Along;
+use super::announced::Announced;
 use super::args::Given;
 use super::client::Client;
 use super::exit::{Exit, Failure};
@@ -56,10 +56,8 @@ pub(super) struct Waiting<'a> {
     terminal: bool,
     /// What it is about, for the line that says so.
     purpose: String,
-    /// What was announced and may be over before anybody need know: shown when it takes its time. By unit.
-    announced: BTreeMap<String, Announced>,
-    /// How many were announced so far.
-    last: u64,
+    /// What may be over before anybody need know: shown when it takes its time.
+    announced: Announced,
     along: Along,
     /// Units whose living processes were named where no line can be taken back.
     named: Vec<String>,
@@ -69,15 +67,6 @@ pub(super) struct Waiting<'a> {
     begun_ms: u64,
 }
 
-/// The last thing that was announced of a unit.
-#[derive(Debug)]
-struct Announced {
-    /// Counted over all of them.
-    number: u64,
-    progress: Progress,
-    at_ms: u64,
-}
-
 impl<'a> Waiting<'a> {
     pub(super) fn new(given: &Given, place: &'a Place, purpose: String) -> Self {
         Self {
@@ -85,8 +74,7 @@ impl<'a> Waiting<'a> {
             palette: given.error_palette(),
             terminal: std::io::stderr().is_terminal(),
             purpose,
-            announced: BTreeMap::new(),
-            last: 0,
+            announced: Announced::default(),
             along: Along::default(),
             named: Vec::new(),
             count: String::new(),
@@ -147,17 +135,10 @@ impl<'a> Waiting<'a> {
         match progress.kind {
             ProgressKind::Reached => self.count = clean(&progress.text),
             ProgressKind::Waits | ProgressKind::Stopping => {
-                self.last += 1;
-                let announced = Announced {
-                    number: self.last,
-                    at_ms: monotonic_ms(),
-                    progress,
-                };
-                let unit = announced.progress.unit.clone();
-                self.announced.insert(unit, announced);
+                self.announced.add(progress, monotonic_ms());
             }
             kind => {
-                self.announced.remove(&progress.unit);
+                self.announced.forget(&progress.unit);
                 if self.along.shows(kind) {
                     self.clear();
                     aside(&render::progress(&progress, self.palette));
@@ -211,16 +192,13 @@ impl<'a> Waiting<'a> {
     /// What is over is forgotten: an end takes no time where no process is left, and nobody tells of it.
     fn newest(&mut self) -> Option<(Progress, u64, Option<UnitStatus>)> {
         for _ in 0..LOOKS_MAX {
-            let is_stop = |known: &Announced| known.progress.kind == ProgressKind::Stopping;
-            let all = self.announced.iter();
-            let (unit, newest) = all.max_by_key(|(_, known)| (is_stop(known), known.number))?;
-            let status = self.status(unit);
-            let progress = &newest.progress;
+            let (progress, at_ms) = self.announced.first()?;
+            let status = self.status(&progress.unit);
             if !status.as_ref().is_some_and(|now| is_over(progress, now)) {
-                return Some((progress.clone(), newest.at_ms, status));
+                return Some((progress.clone(), *at_ms, status));
             }
-            let unit = unit.clone();
-            self.announced.remove(&unit);
+            let unit = progress.unit.clone();
+            self.announced.forget(&unit);
         }
         None
     }

@@ -51,10 +51,16 @@ impl Loader<'_> {
     pub(super) fn leave_cycles(&self, loaded: &mut Loaded, stays: &str) {
         let spoiled = self.spoiled_by_cycles(&mut loaded.definitions);
         loaded.targets.retain(|name| !spoiled.contains_key(name));
+        let is_spoiled = |result: &UnitResult| {
+            let name = UnitName::parse(&result.unit);
+            name.is_ok_and(|name| spoiled.contains_key(&name))
+        };
         let results = spoiled.iter().map(|(name, text)| UnitResult {
             hint: Some(stays.to_owned()),
             ..answer::spoiled(name, refusal(text))
         });
+        // One that was named by another unit and read for that is not loaded after all.
+        loaded.answered.retain(|result| !is_spoiled(result));
         loaded.answered.extend(results);
     }
 

@@ -157,8 +157,8 @@ impl Daemon {
             }
             loaded.targets.push(unit.name.clone());
         }
-        loader.leave_cycles(&mut loaded, STAYS);
         loader.complete(&mut loaded);
+        loader.leave_cycles(&mut loaded, STAYS);
         self.tell_missing(&mut loaded);
         loaded
     }

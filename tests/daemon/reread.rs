@@ -164,6 +164,24 @@ fn wrong_files_and_circles_leave_what_was_loaded_in_force() {
         let places = "good after other (After=, good.service:2), other after good (After=,";
         assert!(text.contains(places), "{text}");
     }
+    // One that nobody knew before is not loaded for such a circle, and keeps nothing else from being applied.
+    bench.service("other", "Wants = 'new'", "exec sleep 1000", "");
+    bench.service(
+        "new",
+        "After = 'newer'\nBefore = 'newer'",
+        "exec sleep 1000",
+        "",
+    );
+    bench.service("good", "", "exec sleep 1000", "Nice = 3");
+    let done = reload(&bench);
+    assert_eq!(
+        text(&done, "good"),
+        "its changed file is in force, but for what waits for its next start: Nice"
+    );
+    assert!(text(&done, "new").contains("the order has a cycle: "));
+    bench.service("good", "After = 'other'", "exec sleep 1000", "");
+    bench.service("other", "After = 'good'", "exec sleep 1000", "");
+    reload(&bench);
     for name in ["good", "other"] {
         let shown = said(&bench.run(&["show", "-p", "After", name]));
         assert!(shown.contains("not set"), "{shown}");

@@ -3,8 +3,9 @@
 use std::fs;
 use std::process::Output;
 
-use diakonos::wire::ResultKind;
+use diakonos::engine::Command;
 use diakonos::wire::record::{What, decode_entry};
+use diakonos::wire::{ErrorKind, Final, ResultKind};
 
 use crate::harness::Bench;
 use crate::reread::edit;
@@ -306,4 +307,24 @@ fn an_edit_tells_what_cannot_start_and_what_was_left_unsaved() {
         err.contains(left) && err.contains(".web.service.edit-"),
         "{err}"
     );
+}
+
+#[test]
+fn patterns_are_bounded_since_each_looks_at_everything() {
+    let bench = Bench::new();
+    let _daemon = bench.daemon();
+    let names = vec!["*".to_owned(); 101];
+    bench.file("w", "[unit]\n");
+    let done = bench.client().ask(Command::Status { names });
+    assert!(!matches!(done.last, Final::Error(_)), "{done:?}");
+    let names = (0..101)
+        .map(|number| format!("*{}", "*".repeat(number)))
+        .collect();
+    let error = bench
+        .client()
+        .ask(Command::Status { names })
+        .error()
+        .clone();
+    assert_eq!(error.kind, ErrorKind::Usage);
+    assert_eq!(error.message, "more than 100 patterns in one request");
 }
