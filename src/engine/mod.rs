@@ -121,6 +121,8 @@ pub struct Engine {
     unlinked: Vec<UnitId>,
     /// Units whose facts changed in this event.
     changed: BTreeSet<UnitId>,
+    /// Units that a successor would not know: nothing has come of them yet.
+    unsaved: BTreeSet<UnitId>,
     /// Effects of this event, in order; handed over behind its saves.
     batch: Vec<Effect>,
     effects: VecDeque<Effect>,
@@ -175,6 +177,7 @@ impl Engine {
             work: BTreeSet::new(),
             unlinked: Vec::new(),
             changed: BTreeSet::new(),
+            unsaved: BTreeSet::new(),
             batch: Vec::new(),
             effects: VecDeque::new(),
             mode: Mode::Serving,
