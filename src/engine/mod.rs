@@ -131,7 +131,7 @@ pub struct Engine {
     last_unit: u64,
     last_run: u64,
     last_change: u64,
-    /// The wish that this event has brought, while it is taken up.
+    /// What a plan goes back to while it is carried out: the wish that this event has brought, or whom others follow.
     wish: Option<ChangeId>,
     last_question: u64,
     chance: u64,

@@ -586,6 +586,25 @@ fn a_part_of_what_is_down_is_left_alone() {
     assert_eq!(stage.state("part"), State::Running);
 }
 
+/// A stop that reaches a unit over one that was down already goes back to the one that does stop.
+#[test]
+fn who_stops_over_one_that_is_down_follows_from_the_one_before() {
+    let named = flagged(service("named"), |r| r.stop_when_unneeded = true);
+    let user = naming(service("user"), Relation::Wants, "named");
+    let middle = naming(service("middle"), Relation::Requires, "named");
+    let part = naming(service("part"), Relation::PartOf, "middle");
+    let mut stage = Stage::new(vec![named, user, middle, part]);
+    stage.ask(Verb::Start, &["user", "part"]);
+    stage.ask(Verb::Reset, &["middle"]);
+    stage.launch("named", Role::Start);
+    stage.launch("part", Role::Start);
+    let user = stage.launch("user", Role::Start);
+    stage.end(user, GOOD);
+    let part = stage.facts("part");
+    assert_eq!(part.reason.unwrap().because, stage.facts("named").voice);
+    assert!(stage.told_cause("part", &Cause::PartOf(name("middle"))));
+}
+
 #[test]
 fn an_automatic_restart_is_given_up_for_what_it_conflicts_with() {
     let user = naming(restarting(service("user")), Relation::Conflicts, "named");

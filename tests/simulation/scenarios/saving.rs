@@ -88,7 +88,11 @@ fn whoever_is_named_by_one_that_is_saved_is_saved_before_it() {
         }
         assert_eq!(saved(&mut stage), [""; 0], "{relation:?}");
         stage.ask(Verb::Start, &["user"]);
-        assert_eq!(saved(&mut stage)[..3], ["last", "handler", "user"], "{relation:?}");
+        assert_eq!(
+            saved(&mut stage)[..3],
+            ["last", "handler", "user"],
+            "{relation:?}"
+        );
     }
 }
 
