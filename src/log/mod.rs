@@ -15,6 +15,7 @@ mod cursor;
 mod entry;
 pub mod index;
 mod index_writer;
+mod level;
 mod marks;
 mod merge;
 mod outcome;
@@ -28,6 +29,7 @@ mod writer;
 
 pub use entry::{Content, Entry, LINE_BYTES_MAX, LineEnd};
 pub use index::{Ending, Mark, Stream};
+pub use level::{LEVELS, Level, split_level};
 pub use marks::{Marked, marked};
 pub use merge::Merge;
 pub use outcome::{Appended, Failure};
