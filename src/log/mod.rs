@@ -22,9 +22,13 @@ mod outcome;
 mod paths;
 mod reader;
 mod rotation;
+mod runs;
+mod seek;
+mod shelf;
 mod tail;
 #[cfg(test)]
 mod tests;
+mod wanted;
 mod writer;
 
 pub use entry::{Content, Entry, LINE_BYTES_MAX, LineEnd};
@@ -33,6 +37,8 @@ pub use level::{LEVELS, Level, split_level};
 pub use marks::{Marked, marked};
 pub use merge::Merge;
 pub use outcome::{Appended, Failure};
-pub use reader::{Filter, Mode, Reader, Start};
+pub use reader::Reader;
 pub use rotation::Limits;
+pub use runs::{has_run, last_runs};
+pub use wanted::{Course, Filter, Mode, Sieve, Start};
 pub use writer::Writer;
