@@ -12,7 +12,7 @@ use std::path::Path;
 
 use rustix::fs::{
     AtFlags, CWD, FallocateFlags, FileType, FlockOperation, Gid, Mode, OFlags, Stat, Uid, chmod,
-    chownat, fallocate, fcntl_getfl, fcntl_setfl, flock, fstat, mkfifoat, open,
+    chownat, fallocate, fcntl_getfl, fcntl_setfl, flock, fstat, major, minor, mkfifoat, open,
 };
 use rustix::io::{Errno, retry_on_intr};
 use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_setpipe_size, pipe_with, splice, tee};
@@ -74,6 +74,17 @@ pub fn open_fifo_reader(path: &Path) -> io::Result<OwnedFd> {
 pub fn enlarge_pipe(pipe: BorrowedFd<'_>) {
     // Without it the pipe works all the same.
     let _ = fcntl_setpipe_size(pipe, LARGE_PIPE_BYTES);
+}
+
+/// Whether our own standard output leads anywhere, which `/dev/null` does not.
+#[must_use]
+pub fn has_output() -> bool {
+    /// What the kernel calls `/dev/null`: see its list of devices.
+    const NULL: (u32, u32) = (1, 3);
+    fstat(std::io::stdout()).is_ok_and(|found| {
+        let device = (major(found.st_rdev), minor(found.st_rdev));
+        !(FileType::from_raw_mode(found.st_mode).is_char_device() && device == NULL)
+    })
 }
 
 /// The number of the file that is open here: no other one of its file system has it while somebody has it open.
