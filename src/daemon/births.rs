@@ -7,11 +7,10 @@ use std::os::fd::AsFd;
 use std::path::PathBuf;
 
 use crate::engine::{Engine, Event, Role, RunId, Spawn, SpawnFailure, UnitId};
-use crate::log::Stream;
 use crate::sys::cgroup::Cgroup;
 use crate::sys::process::{self, PidFd, Spawned, error_text};
 use crate::sys::{clock, files};
-use crate::unit::{Output, Service, Unit};
+use crate::unit::{Service, Unit};
 
 use super::account::Account;
 use super::environment::Invocation;
@@ -24,7 +23,7 @@ use super::processes::{Birth, Hold, Origin, Processes, Run, Turn};
 use super::pump::UnitLog;
 use super::sandbox::{Ground, confine};
 use super::sources::Source;
-use super::spawn::{Fifos, Objects, Order, Prepared, command, failure, is_first, prepare};
+use super::spawn::{Fifos, Objects, Order, Prepared, command, failure, is_first, prepare, streams};
 
 const SIGKILL: i32 = 9;
 /// How many descriptors have to be free before another service starts: what a birth takes for a moment, and what it
@@ -249,6 +248,7 @@ impl Processes {
         Fifos {
             out: path("out"),
             err: path("err"),
+            console: self.console,
         }
     }
 }
@@ -278,16 +278,6 @@ pub(super) fn main_of(runs: &BTreeMap<RunId, Run>, unit: UnitId) -> Option<&PidF
     let mut runs = runs.values().rev();
     let main = runs.find(|run| run.unit == unit && run.role == Role::Start);
     main.map(|run| &run.pidfd)
-}
-
-/// Which log pipes the service's streams need.
-pub(super) fn streams(service: &Service) -> Vec<Stream> {
-    let uses = |output: &Output| service.stdout == *output || service.stderr == *output;
-    let all = [(Output::Log, Stream::Out), (Output::LogErr, Stream::Err)];
-    all.into_iter()
-        .filter(|(output, _)| uses(output))
-        .map(|(_, stream)| stream)
-        .collect()
 }
 
 fn step_of(error: &io::Error, other: &'static str) -> &'static str {

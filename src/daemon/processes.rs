@@ -37,7 +37,7 @@ use super::pump::UnitLog;
 use super::readiness::{Awaiting, Before};
 use super::settling::is_rest;
 use super::sources::{Source, Sources};
-use super::spawn::Objects;
+use super::spawn::{Console, Objects};
 use super::state::States;
 use super::watches::Watches;
 
@@ -79,6 +79,7 @@ pub(super) struct Processes {
     pub(super) ours: Account,
     /// The limits on descriptors that services get back.
     pub(super) limits: (u64, u64),
+    pub(super) console: Console,
     pub(super) tree: Option<Tree>,
     /// What is limited in the tree's groups, or why there is no tree.
     pub(super) machine: Machine,
@@ -212,6 +213,7 @@ impl Processes {
             home: home.clone(),
             ours: Account::ours(),
             limits,
+            console: Console::ours(),
             tree,
             machine,
             identities: Identities::of_this_kernel(),
