@@ -37,6 +37,7 @@ mod freezer;
 pub mod image;
 pub mod inotify;
 pub mod kin;
+pub mod local;
 pub mod machine;
 mod maps;
 pub mod memory;

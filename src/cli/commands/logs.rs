@@ -98,6 +98,7 @@ fn run(given: &Given) -> Result<Exit, Failure> {
         filter: Filter {
             stream: given.flag("--err").then_some(Stream::Err),
             run: given.number("--run", u64::MAX)?,
+            ..Filter::default()
         },
     };
     let palette = given.palette();

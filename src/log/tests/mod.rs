@@ -6,6 +6,7 @@ mod faults;
 mod following;
 mod processes;
 mod rotating;
+mod seeking;
 
 use std::fs;
 use std::path::{Path, PathBuf};
