@@ -51,6 +51,7 @@ mod scaling;
 mod session;
 mod set;
 mod setting;
+mod settings;
 mod settling;
 mod slot_file;
 mod sources;
@@ -85,6 +86,7 @@ pub use guardian::Ended;
 pub use home::Home;
 pub use planning::plan_alone;
 pub use scales::Scales;
+pub use settings::{SettingsError, own_log, settings};
 pub use state::has_heritage;
 pub use supervisor::has_supervisor;
 
