@@ -28,6 +28,7 @@ mod lint;
 pub mod logs;
 mod logtail;
 mod output;
+mod own_log;
 mod past;
 mod patient;
 mod place;

@@ -6,11 +6,10 @@ use std::os::fd::AsFd;
 use std::path::PathBuf;
 
 use crate::engine::{Engine, Event, Role, Spawn, SpawnFailure, UnitId};
-use crate::log::Stream;
 use crate::sys::cgroup::Cgroup;
 use crate::sys::process::{self, PidFd, Spawned, error_text};
 use crate::sys::{clock, files};
-use crate::unit::{Output, Service, Unit};
+use crate::unit::{Service, Unit};
 
 use super::account::Account;
 use super::environment::Invocation;
@@ -24,7 +23,7 @@ use super::pump::UnitLog;
 use super::runs::Runs;
 use super::sandbox::{Ground, confine};
 use super::sources::Source;
-use super::spawn::{Fifos, Objects, Order, Prepared, command, failure, is_first, prepare};
+use super::spawn::{Fifos, Objects, Order, Prepared, command, failure, is_first, prepare, streams};
 
 const SIGKILL: i32 = 9;
 /// How many descriptors have to be free before another service starts: what a birth takes for a moment, and what it
@@ -249,6 +248,7 @@ impl Processes {
         Fifos {
             out: path("out"),
             err: path("err"),
+            console: self.console,
         }
     }
 }
@@ -277,16 +277,6 @@ fn restrict(
 pub(super) fn main_of(runs: &Runs, unit: UnitId) -> Option<&PidFd> {
     let main = runs.of(unit).rfind(|(_, run)| run.role == Role::Start);
     main.map(|(_, run)| &run.pidfd)
-}
-
-/// Which log pipes the service's streams need.
-pub(super) fn streams(service: &Service) -> Vec<Stream> {
-    let uses = |output: &Output| service.stdout == *output || service.stderr == *output;
-    let all = [(Output::Log, Stream::Out), (Output::LogErr, Stream::Err)];
-    all.into_iter()
-        .filter(|(output, _)| uses(output))
-        .map(|(_, stream)| stream)
-        .collect()
 }
 
 fn step_of(error: &io::Error, other: &'static str) -> &'static str {

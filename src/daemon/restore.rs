@@ -17,7 +17,6 @@ use crate::unit::{Context, NotifyAccess, Service, Unit};
 use crate::wire::Saved;
 
 use super::account::Account;
-use super::births::streams;
 use super::environment::Invocation;
 use super::event_loop::Daemon;
 use super::group::Group;
@@ -30,7 +29,7 @@ use super::processes::{History, Hold, Origin, Processes, Run, Turn};
 use super::pump::UnitLog;
 use super::settling::is_rest;
 use super::sources::{Source, Sources};
-use super::spawn::{Fifos, failure};
+use super::spawn::{Fifos, failure, streams};
 use super::state::{Definitions, States};
 
 const SIGTERM: i32 = 15;

@@ -104,7 +104,7 @@ impl Processes {
         turn: &mut Turn<'_>,
     ) -> Progress {
         let log = self.holds.get_mut(&unit).and_then(|hold| hold.log.as_mut());
-        let pumped = log.map(|log| log.pump(stream, &mut self.intake));
+        let pumped = log.map(|log| log.pump((unit, stream), &mut self.intake));
         self.log_was_read(unit, turn);
         match pumped {
             Some(Pumped::More) => return Progress::More,
@@ -183,7 +183,7 @@ impl Processes {
             history.invocation = Some(hold.invocation);
         }
         if let Some(mut log) = hold.log {
-            log.close(turn.sources, &mut self.keeper);
+            log.close(&mut self.intake, (&mut *turn.sources, &mut self.keeper));
             history.log_lost += log.lost_bytes();
         }
     }

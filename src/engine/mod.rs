@@ -123,6 +123,8 @@ pub struct Engine {
     unlinked: Vec<UnitId>,
     /// Units whose facts changed in this event.
     changed: BTreeSet<UnitId>,
+    /// Units that a successor would not know: nothing has come of them yet.
+    unsaved: BTreeSet<UnitId>,
     /// Effects of this event, in order; handed over behind its saves.
     batch: Vec<Effect>,
     effects: VecDeque<Effect>,
@@ -131,7 +133,7 @@ pub struct Engine {
     last_unit: u64,
     last_run: u64,
     last_change: u64,
-    /// The wish that this event has brought, while it is taken up.
+    /// What a plan goes back to while it is carried out: the wish that this event has brought, or whom others follow.
     wish: Option<ChangeId>,
     last_question: u64,
     chance: u64,
@@ -177,6 +179,7 @@ impl Engine {
             work: BTreeSet::new(),
             unlinked: Vec::new(),
             changed: BTreeSet::new(),
+            unsaved: BTreeSet::new(),
             batch: Vec::new(),
             effects: VecDeque::new(),
             mode: Mode::Serving,

@@ -40,6 +40,7 @@ mod sandbox;
 mod scheduling;
 mod search;
 mod service;
+mod settings;
 mod signal;
 pub mod size;
 mod span;
@@ -81,6 +82,7 @@ pub use search::{
     Found, Listed, Listing, LoadError, SearchPath, Skipped, files, hash_on_disk, load,
     load_changed, load_file,
 };
+pub use settings::{Settings, parse_settings};
 pub use signal::Signal;
 pub use span::{Span, SpanError};
 pub use specifier::Context;

@@ -1,10 +1,12 @@
 //! What `check` finds beyond a file's own mistakes: in the graph, and on this machine. Looks, and changes nothing.
 //!
-//! Owns the findings and the graph of the units that are checked. What the machine lacks is `machine.rs`, when a
-//! service is restarted `delays.rs`, and what nobody starts or reads `unused.rs`; how all that is shown is `render`'s.
+//! Owns the findings and the graph of the units that are checked. What the machine lacks is `machine.rs`, where
+//! streams lead `streams.rs`, when a service is restarted `delays.rs`, and what nobody starts or reads `unused.rs`; how
+//! all that is shown is `render`'s.
 
 mod delays;
 mod machine;
+mod streams;
 mod unused;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -415,6 +417,7 @@ impl<'c> Graph<'c> {
         self.installs(unit, &mut findings);
         if let Some(service) = &unit.service {
             machine.findings(service, &mut findings);
+            findings.extend(streams::findings(unit, service, self.context));
         }
         findings
     }
