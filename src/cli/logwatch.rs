@@ -11,7 +11,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use crate::sys::clock::wall_ms;
-use crate::sys::inotify::{Inotify, Watch};
+use crate::sys::inotify::{Event, Inotify, Watch, WatchId};
 use crate::sys::poll::{self, Heard};
 
 /// Changes of the folder that are read at once.
@@ -48,6 +48,9 @@ pub(super) enum Changes {
 pub(super) struct LogWatch {
     inotify: Inotify,
     directory: PathBuf,
+    /// Of the folder that this folder is in: as long as somebody has a file of a removed folder open, the kernel does
+    /// not tell of its end, but of the new one in its place.
+    around: Option<WatchId>,
     names: Vec<String>,
     until_ms: Option<u64>,
 }
@@ -62,11 +65,15 @@ impl LogWatch {
         let watch = LogWatch {
             inotify: Inotify::new()?,
             directory: directory.to_owned(),
+            around: None,
             names: names.to_vec(),
             until_ms: None,
         };
         watch.look_there()?;
-        Ok(watch)
+        let parent = directory.parent();
+        // Without it only a removal of the folder goes unseen.
+        let around = parent.and_then(|parent| watch.inotify.watch(parent, Watch::Created).ok());
+        Ok(LogWatch { around, ..watch })
     }
 
     /// The same, and the wait ends at this time, unix milliseconds.
@@ -99,14 +106,16 @@ impl LogWatch {
                 break;
             }
             for event in events {
-                if event.gone {
+                if self.is_begun_again(&event) {
                     self.look_there()?;
-                }
-                let place = event.name.as_ref().map(|name| self.place(name.as_bytes()));
-                match place {
-                    Some(Some(place)) if !places.contains(&place) => places.push(place),
-                    Some(_) => {}
-                    None => is_all = true,
+                    is_all = true;
+                } else if Some(event.watch) != self.around {
+                    let place = event.name.as_ref().map(|name| self.place(name.as_bytes()));
+                    match place {
+                        Some(Some(place)) if !places.contains(&place) => places.push(place),
+                        Some(_) => {}
+                        None => is_all = true,
+                    }
                 }
             }
         }
@@ -115,6 +124,14 @@ impl LogWatch {
             (false, true) => Changes::Nothing,
             (false, false) => Changes::Of(places),
         })
+    }
+
+    /// Whether the folder was removed, or is there again.
+    fn is_begun_again(&self, event: &Event) -> bool {
+        match Some(event.watch) == self.around {
+            true => event.name.as_deref() == self.directory.file_name(),
+            false => event.gone,
+        }
     }
 
     /// Whose file it is.
@@ -180,9 +197,15 @@ mod tests {
         say(&folder, "db");
         assert_eq!(watch.take_changes().unwrap(), Changes::Of(vec![1]));
         assert_eq!(watch.take_changes().unwrap(), Changes::Nothing);
-        // A folder that is removed and made again is watched again.
+        // A folder that is removed and made again is watched again, also where a file of it is still open.
+        let open = fs::File::open(folder.join("db.log")).unwrap();
         fs::remove_dir_all(&folder).unwrap();
+        assert_eq!(watch.take_changes().unwrap(), Changes::Nothing);
+        fs::create_dir(&folder).unwrap();
         assert_eq!(watch.take_changes().unwrap(), Changes::All);
+        // Now the kernel tells of the old one's end too.
+        drop(open);
+        watch.take_changes().unwrap();
         say(&folder, "web");
         assert_eq!(watch.take_changes().unwrap(), Changes::Of(vec![0]));
         let mut watch = watch.until(Some(0));

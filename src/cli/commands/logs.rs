@@ -126,13 +126,13 @@ impl Painter for Palette {
 }
 
 fn run(given: &Given) -> Result<Exit, Failure> {
+    let options = options(given, wall_ms())?;
     let place = Place::find(given)?;
     let names = named(given, &place)?;
     if names.is_empty() {
         aside("no service has a log yet\n");
         return Ok(Exit::Done);
     }
-    let options = options(given, wall_ms())?;
     let follows = options.mode == Mode::Follow;
     let (filter, start, run) = (options.filter, options.start, options.run);
     let is_quiet = options.look.extras == Extras::Nothing;
