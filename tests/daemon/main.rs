@@ -24,6 +24,7 @@ mod kinds;
 mod lenience;
 mod lifecycle;
 mod limits;
+mod logs;
 mod memory;
 mod notify;
 mod order;
