@@ -7,6 +7,7 @@ use crate::cli::args::Given;
 use crate::cli::client::Client;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::json::Json;
+use crate::cli::logtail;
 use crate::cli::output::answer;
 use crate::cli::place::Place;
 use crate::cli::render::{self, Item, Why};
@@ -20,6 +21,8 @@ use crate::wire::record::Entry;
 
 /// Delays after the next try that are told.
 const DELAYS: u32 = 4;
+/// Lines that are shown of a run that has failed.
+const LOG_LINES: usize = 5;
 
 pub(in crate::cli) const ROW: Row = Row {
     name: "why",
@@ -68,7 +71,11 @@ fn run(given: &Given) -> Result<Exit, Failure> {
         let json = all.iter().map(render::why_json).collect();
         answer(Json::List(json).document())?;
     } else {
-        let texts: Vec<String> = all.iter().map(|why| render::why(why, page)).collect();
+        let text = |why: &Why<'_>| {
+            let words = logtail::before_failure(&place.home, &why.item.status, LOG_LINES);
+            format!("{}{}", render::why(why, page), render::words(&words, page))
+        };
+        let texts: Vec<String> = all.iter().map(text).collect();
         answer(texts.join("\n"))?;
     }
     Ok(Exit::Done)
