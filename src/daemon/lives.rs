@@ -1,6 +1,6 @@
 //! Which runs are a unit's present life, and which were the one before: what a life has printed is found by that.
 //!
-//! A life has a run for each of its commands, from its first condition to its last `ExecStopPost=`. Numbers of runs only
+//! A life has a run for each of its commands, from its first condition to its last `ExecStopPost=`. Their numbers only
 //! grow, so that its first one tells it from the others.
 
 use crate::engine::RunId;
