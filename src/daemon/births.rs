@@ -1,12 +1,11 @@
 //! How a process is born: an effect of the engine becomes a child in its group, with its pipes, watched from the first
 //! moment.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::AsFd;
 use std::path::PathBuf;
 
-use crate::engine::{Engine, Event, Role, RunId, Spawn, SpawnFailure, UnitId};
+use crate::engine::{Engine, Event, Role, Spawn, SpawnFailure, UnitId};
 use crate::sys::cgroup::Cgroup;
 use crate::sys::process::{self, PidFd, Spawned, error_text};
 use crate::sys::{clock, files};
@@ -21,6 +20,7 @@ use super::machine::Limited;
 use super::notify::hand_over;
 use super::processes::{Birth, Hold, Origin, Processes, Run, Turn};
 use super::pump::UnitLog;
+use super::runs::Runs;
 use super::sandbox::{Ground, confine};
 use super::sources::Source;
 use super::spawn::{Fifos, Objects, Order, Prepared, command, failure, is_first, prepare, streams};
@@ -261,7 +261,7 @@ impl Processes {
 fn restrict(
     prepared: &mut Prepared,
     order: Order<'_>,
-    (home, runs, fifos): (&Home, &BTreeMap<RunId, Run>, &Fifos),
+    (home, runs, fifos): (&Home, &Runs, &Fifos),
     lenience: &mut Lenience<'_>,
 ) -> Result<(), SpawnFailure> {
     let ground = Ground {
@@ -278,10 +278,9 @@ fn restrict(
 }
 
 /// The process that its unit is up with.
-pub(super) fn main_of(runs: &BTreeMap<RunId, Run>, unit: UnitId) -> Option<&PidFd> {
-    let mut runs = runs.values().rev();
-    let main = runs.find(|run| run.unit == unit && run.role == Role::Start);
-    main.map(|run| &run.pidfd)
+pub(super) fn main_of(runs: &Runs, unit: UnitId) -> Option<&PidFd> {
+    let main = runs.of(unit).rfind(|(_, run)| run.role == Role::Start);
+    main.map(|(_, run)| &run.pidfd)
 }
 
 fn step_of(error: &io::Error, other: &'static str) -> &'static str {

@@ -129,9 +129,9 @@ impl Processes {
             return;
         }
         let alive = |(id, saved): &(UnitId, Saved)| {
-            let is_main = |run: &&Run| run.unit == *id && run.role == Role::Start;
-            let run = self.runs.values().find(is_main);
-            let run = run.or_else(|| self.runs.values().find(|run| run.unit == *id))?;
+            let mut all = self.runs.of(*id);
+            let run = all.find(|(_, run)| run.role == Role::Start);
+            let (_, run) = run.or_else(|| self.runs.of(*id).next())?;
             Some(format!("{} (PID {})", saved.facts.unit, run.pid))
         };
         let mut alive: Vec<String> = taken.iter().filter_map(alive).collect();

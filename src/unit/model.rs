@@ -24,7 +24,7 @@ pub struct Unit {
     pub requires: Vec<UnitName>,
     pub wants: Vec<UnitName>,
     pub after: Vec<UnitName>,
-    pub before: Vec<UnitName>,
+    pub before: List<UnitName>,
     /// `None` where every key of it has its default.
     pub relations: Option<Box<Relations>>,
     pub start_limit: StartLimit,
@@ -107,8 +107,8 @@ pub struct Service {
     pub timeout_start: Span,
     pub timeout_stop: Span,
     pub kill: Kill,
-    pub user: Option<String>,
-    pub group: Option<String>,
+    pub user: Option<Box<str>>,
+    pub group: Option<Box<str>>,
     pub supplementary_groups: List<String>,
     /// 0 to 0o777.
     pub umask: u32,

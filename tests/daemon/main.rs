@@ -29,6 +29,7 @@ mod memory;
 mod notify;
 mod order;
 mod oversight;
+mod own_log;
 mod plan;
 mod ready;
 mod reboot;

@@ -106,9 +106,9 @@ impl Machine {
                 ))),
             }
         }
-        let main = service.group.iter().map(|name| ("Group", name));
+        let main = service.group.iter().map(|name| ("Group", &**name));
         let more = service.supplementary_groups.iter();
-        for (key, name) in main.chain(more.map(|name| ("SupplementaryGroups", name))) {
+        for (key, name) in main.chain(more.map(|name| ("SupplementaryGroups", name.as_str()))) {
             if matches!(self.group(name), Known::Missing) {
                 let message = format!("{key} = {name}: there is no such group");
                 let finding = Finding::new(Weight::Error, message).at(Spot::text(key, name));
