@@ -4,16 +4,15 @@
 use super::logs::mark_text;
 use super::text::clean;
 use crate::daemon::Home;
-use crate::log::{Content, Entry, Filter, Mark, Mode, Reader, Start};
+use crate::log::{Content, Entry, Filter, Mark, Mode, Reader, Start, last_runs};
 use crate::wire::UnitStatus;
 
 /// Characters of a line that are shown.
 const LINE_MAX: usize = 400;
 /// Bytes before the end of a log that are looked at: one without line ends would be read whole, again and again.
 const BYTES_MAX: u64 = 64 * 1024;
-/// What is looked through for a life that has ended, behind what the present one has printed.
-const LIFE_BYTES_MAX: u64 = 1024 * 1024;
-const LIFE_LINES_MAX: u64 = 10_000;
+/// Runs that are looked through for those of a life that has ended: what the present one has had, and its own.
+const RUNS_MAX: usize = 32;
 
 /// What a service said last.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -38,12 +37,7 @@ struct Life {
 pub(super) fn last(home: &Home, status: &UnitStatus, lines: usize) -> Tail {
     match ended_life(status) {
         Some(life) if !is_alive(status) => {
-            let found = of_life(home, &status.name, life, lines);
-            let silent = found.lines.is_empty();
-            Tail {
-                note: silent.then(|| silence(status)),
-                lines: found.lines,
-            }
+            of_life(home, &status.name, life, lines).tail(status, true)
         }
         Some(_) | None => Tail {
             lines: end_of_log(home, &status.name, lines),
@@ -60,11 +54,8 @@ pub(super) fn before_failure(home: &Home, status: &UnitStatus, lines: usize) -> 
     let life = ended_life(status).filter(|_| failed || came_back);
     life.map_or_else(Tail::default, |life| {
         let found = of_life(home, &status.name, life, lines);
-        let silent = found.lines.is_empty() && found.has_run;
-        Tail {
-            note: silent.then(|| silence(status)),
-            lines: found.lines,
-        }
+        let has_run = found.has_run;
+        found.tail(status, has_run)
     })
 }
 
@@ -82,11 +73,7 @@ pub(super) fn last_words(
     let found = of_life(home, &status.name, Life { since_ms, ..life }, lines);
     // Where no program has run there was nobody who could have said anything.
     let has_run = found.has_run || failure.contains("exit code") || failure.contains("killed by");
-    let silent = found.lines.is_empty() && has_run;
-    Tail {
-        note: silent.then(|| silence(status)),
-        lines: found.lines,
-    }
+    found.tail(status, has_run)
 }
 
 /// The life that has ended last: that before the present one, if there is one.
@@ -126,25 +113,46 @@ struct Found {
     lines: Vec<String>,
     /// Whether its program has begun.
     has_run: bool,
+    /// Whether its runs lie too far back to be found.
+    is_far: bool,
 }
 
+impl Found {
+    fn tail(self, status: &UnitStatus, may_be_silent: bool) -> Tail {
+        let silent = self.lines.is_empty() && may_be_silent && !self.is_far;
+        Tail {
+            note: silent.then(|| silence(status)),
+            lines: self.lines,
+        }
+    }
+}
+
+/// The last lines of a life's runs, the youngest run first looked at.
 fn of_life(home: &Home, unit: &str, life: Life, lines: usize) -> Found {
     let mut found = Found::default();
-    let reach = match life.end {
-        u64::MAX => (wide(lines), BYTES_MAX),
-        _ => (LIFE_LINES_MAX, LIFE_BYTES_MAX),
-    };
-    read(home, unit, reach, |entry| {
-        let is_of_it = (life.first..life.end).contains(&entry.run);
-        if !is_of_it || entry.time_ms < life.since_ms {
-            return;
+    let runs = last_runs(&home.logs(), unit, RUNS_MAX).unwrap_or_default();
+    found.is_far = runs.len() == RUNS_MAX && runs.iter().all(|run| *run >= life.end);
+    for run in runs {
+        if found.lines.len() >= lines || run < life.first {
+            break;
         }
-        found.has_run |= matches!(entry.content, Content::Mark(Mark::Begin { .. }));
-        found.lines.extend(text(entry));
-        if found.lines.len() > lines {
-            found.lines.remove(0);
+        if run >= life.end {
+            continue;
         }
-    });
+        let filter = Filter {
+            run: Some(run),
+            since_ms: (life.since_ms > 0).then_some(life.since_ms),
+            ..Filter::default()
+        };
+        let mut of_run = Vec::new();
+        let left = lines - found.lines.len();
+        read(home, unit, (filter, left), |entry| {
+            found.has_run |= matches!(entry.content, Content::Mark(Mark::Begin { .. }));
+            of_run.extend(text(entry));
+        });
+        let over = of_run.len().saturating_sub(left);
+        found.lines.splice(..0, of_run.into_iter().skip(over));
+    }
     found
 }
 
@@ -153,7 +161,7 @@ fn end_of_log(home: &Home, unit: &str, lines: usize) -> Vec<String> {
     let mut shown = Vec::new();
     // Runs that have printed nothing follow each other without end: only the last one is told.
     let mut ended = None;
-    read(home, unit, (wide(lines), BYTES_MAX), |entry| {
+    read(home, unit, (Filter::default(), lines), |entry| {
         if let Content::Mark(mark @ Mark::End(_)) = entry.content {
             ended = (!shown.is_empty()).then(|| mark_text(entry.run, mark));
         }
@@ -166,13 +174,11 @@ fn end_of_log(home: &Home, unit: &str, lines: usize) -> Vec<String> {
     shown
 }
 
-fn wide(lines: usize) -> u64 {
-    u64::try_from(lines).unwrap_or(u64::MAX)
-}
-
-fn read(home: &Home, unit: &str, (lines, bytes): (u64, u64), mut take: impl FnMut(&Entry)) {
-    let filter = Filter::default();
-    let start = Start::Near { lines, bytes };
+fn read(home: &Home, unit: &str, (filter, lines): (Filter, usize), mut take: impl FnMut(&Entry)) {
+    let start = Start::Near {
+        lines: u64::try_from(lines).unwrap_or(u64::MAX),
+        bytes: BYTES_MAX,
+    };
     let Ok(mut reader) = Reader::open(&home.logs(), unit, start, Mode::Once, filter) else {
         return;
     };

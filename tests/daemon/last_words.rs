@@ -19,8 +19,8 @@ fn tail(bench: &Bench, name: &str) -> String {
 }
 
 /// A script that counts its runs in a file, so that each says something else.
-fn counting(bench: &Bench, then: &str) -> String {
-    let count = bench.path("count");
+fn counting(bench: &Bench, name: &str, then: &str) -> String {
+    let count = bench.path(name);
     let count = count.display();
     format!("n=$(cat {count} 2>/dev/null || echo 0); n=$((n+1)); echo $n > {count}; {then}")
 }
@@ -29,7 +29,7 @@ fn counting(bench: &Bench, then: &str) -> String {
 fn a_failed_start_shows_its_own_words_only() {
     let bench = Bench::new();
     let daemon = bench.daemon();
-    let script = counting(&bench, "echo life $n; exit 3");
+    let script = counting(&bench, "count", "echo life $n; exit 3");
     let keys = "Type = \"notify\"\nExecStartPre = \"/bin/echo before\"\nExecStopPost = \"/bin/echo after\"";
     bench.service("web", "", &script, keys);
     for life in 1..4 {
@@ -79,7 +79,7 @@ fn a_failed_start_shows_its_own_words_only() {
 fn a_run_that_printed_nothing_is_not_given_others_words() {
     let bench = Bench::new();
     let daemon = bench.daemon();
-    let script = counting(&bench, "test $n = 1 && echo first; exit 3");
+    let script = counting(&bench, "count", "test $n = 1 && echo first; exit 3");
     bench.service("web", "", &script, "Type = \"notify\"");
     let text = said(&bench, &["start", "web"]);
     assert!(text.contains("│ first"), "{text}");
@@ -121,7 +121,8 @@ fn a_service_that_came_back_at_once_is_told_apart() {
     let mut ear = bench.ear();
     let script = counting(
         &bench,
-        "echo \"life $n\"; test $n = 1 && exit 3; echo up > $EAR; exec sleep 1000",
+        "count",
+        "echo \"life $n\"; test $n = 1 && exit 3; yes \"of $n\" | head -n 30000; echo up > $EAR; exec sleep 1000",
     );
     bench.service("web", "", &script, "Restart = \"always\"\nRestartSec = 0");
     bench.start("web").is(ResultKind::Started);
@@ -132,11 +133,7 @@ fn a_service_that_came_back_at_once_is_told_apart() {
         "{why}"
     );
     let shown = tail(&bench, "web");
-    let (before, after) = shown.split_once("exited with code 3").unwrap();
-    assert!(
-        before.contains("life 1") && after.contains("life 2"),
-        "{shown}"
-    );
+    assert!(shown.contains("of 2") && !shown.contains("life"), "{shown}");
 
     // The same after the daemon was killed.
     let old = bench.daemon_pid();
@@ -154,6 +151,22 @@ fn a_service_that_came_back_at_once_is_told_apart() {
     );
     bench.stop("web").is(ResultKind::Stopped);
     let shown = tail(&bench, "web");
+    assert!(shown.contains("of 2") && !shown.contains("life"), "{shown}");
+
+    let script = "echo \"life $n\"; test $n = 1 && exit 3; echo up > $EAR; exec sleep 1000";
+    let script = counting(&bench, "calm", script);
+    let keys = "Restart = \"always\"\nRestartSec = 0";
+    bench.service("calm", "", &script, keys);
+    bench.start("calm").is(ResultKind::Started);
+    assert_eq!(ear.next().unwrap(), "up");
+    let shown = tail(&bench, "calm");
+    let (before, after) = shown.split_once("exited with code 3").unwrap();
+    assert!(
+        before.contains("life 1") && after.contains("life 2"),
+        "{shown}"
+    );
+    bench.stop("calm").is(ResultKind::Stopped);
+    let shown = tail(&bench, "calm");
     assert!(
         shown.contains("life 2") && !shown.contains("life 1"),
         "{shown}"
