@@ -209,7 +209,16 @@ fn a_unit_that_waits_says_what_for_and_blame_has_the_chain() {
         "{told}"
     );
     assert!(told.contains("READY=1"), "{told}");
+    let told = text(&bench, &["blame", "web"]);
+    assert!(
+        told.ends_with("web not up yet\n  slow not up yet\n"),
+        "{told}"
+    );
     bench.stop("slow");
+    let failed = bench.run(&["blame", "web"]);
+    let said = String::from_utf8(failed.stderr).unwrap();
+    assert_eq!(failed.status.code(), Some(1), "{said}");
+    assert!(said.contains("web did not come up: "), "{said}");
     bench.sleeper("db", "");
     let never = text(&bench, &["why", "db", "--json"]);
     assert!(never.contains("never started"), "{never}");
