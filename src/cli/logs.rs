@@ -410,7 +410,8 @@ pub(super) fn follow(
     }
 }
 
-fn mark_text(run: u64, mark: Mark) -> String {
+/// Where a run began or ended, in words.
+pub(super) fn mark_text(run: u64, mark: Mark) -> String {
     match mark {
         Mark::Begin { pid } => format!("— run {run} began, PID {pid} —"),
         Mark::End(Ending::Exited { code }) => format!("— run {run} exited with code {code} —"),

@@ -29,6 +29,7 @@ mod keeper;
 mod leftover;
 mod lenience;
 mod limits;
+mod lives;
 mod loader;
 mod machine;
 mod main_pid;

@@ -21,6 +21,7 @@ mod harness;
 mod home;
 mod inherits;
 mod kinds;
+mod last_words;
 mod lenience;
 mod lifecycle;
 mod limits;
