@@ -29,6 +29,7 @@ mod keeper;
 mod leftover;
 mod lenience;
 mod limits;
+mod lines;
 mod lives;
 mod loader;
 mod machine;

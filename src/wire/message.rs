@@ -128,6 +128,8 @@ pub enum PlanAct {
     Reload,
     /// It was named, and there is nothing to do.
     Nothing,
+    /// It was named, and this cannot be done to it.
+    Refused,
     /// It is wanted and would not be started.
     LeftOut,
 }

@@ -51,6 +51,7 @@ mod supervisor;
 mod systemd;
 mod takeover;
 mod templates;
+mod told;
 mod up;
 mod upgrade;
 mod words;
