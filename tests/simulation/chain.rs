@@ -151,7 +151,9 @@ impl Chains {
                 Word::Reloading { .. } => Some(Seen::SaysReload),
                 Word::Stopping => Some(Seen::SaysStop),
                 Word::Hung => Some(Seen::SaysHung),
-                Word::Alive | Word::WatchdogLimit { .. } | Word::Extend { .. } => None,
+                Word::Ready | Word::Alive | Word::WatchdogLimit { .. } | Word::Extend { .. } => {
+                    None
+                }
             }),
             Event::Tick => {
                 for life in self.lives.values_mut() {

@@ -298,7 +298,7 @@ impl Game<'_> {
                 let run = main.run;
                 self.feed(entropy, Event::Ready { run }).map(|_| ())
             }
-            None => Ok(()),
+            None => self.say(entropy, name, Word::Ready),
         }
     }
 
@@ -311,25 +311,29 @@ impl Game<'_> {
                 FactPhase::ReloadSignal | FactPhase::ReloadNotify | FactPhase::Leaving
             )
         };
-        let Some(facts) = self.facts.values().find(promises) else {
-            return Ok(false);
-        };
-        let (name, phase, main) = (facts.unit.clone(), facts.phase, facts.main);
-        match (phase, main) {
-            (FactPhase::Leaving, main) => match main.and_then(|main| main.pid) {
-                Some(pid) if self.world.process(pid).is_some() => {
-                    self.world.end(pid, Ending::Code(0));
+        let facts = self.facts.values().filter(promises);
+        let facts = facts.filter(|facts| self.world.of_unit(&facts.unit).next().is_some());
+        let all: Vec<Facts> = facts.cloned().collect();
+        for Facts {
+            unit, phase, main, ..
+        } in all
+        {
+            match phase {
+                FactPhase::Leaving => match main.and_then(|main| main.pid) {
+                    Some(pid) if self.world.process(pid).is_some() => {
+                        self.world.end(pid, Ending::Code(0));
+                    }
+                    Some(_) | None => continue,
+                },
+                FactPhase::ReloadSignal => {
+                    let begun = Some(self.now);
+                    self.say(entropy, &unit, Word::Reloading { begun })?;
                 }
-                Some(_) | None => return Ok(false),
-            },
-            (FactPhase::ReloadSignal, _) => {
-                let begun = Some(self.now);
-                self.say(entropy, &name, Word::Reloading { begun })?;
+                _ => self.say_ready(entropy, &unit)?,
             }
-            (_, Some(_)) => self.say_ready(entropy, &name)?,
-            (_, None) => return Ok(false),
+            return Ok(true);
         }
-        Ok(true)
+        Ok(false)
     }
 
     fn rewrite(&mut self, entropy: &mut Entropy) {
