@@ -153,6 +153,10 @@ impl Engine {
         };
         let was = std::mem::replace(&mut service.goal, goal);
         self.announce(unit, Some(cause.clone()));
+        if was == Goal::Down && goal != Goal::Down {
+            // Who is upheld and was not to take that stop back may come up beside it now.
+            self.release_held_back();
+        }
         let outcome = Outcome::Superseded { cause };
         let in_vain: &[Awaited] = match (step.deed, was) {
             (Deed::Stop, _) => &[Awaited::Up, Awaited::Reload],
