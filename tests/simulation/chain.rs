@@ -276,9 +276,7 @@ impl Chains {
                 if was_held && life.is_some_and(|life| *at < life.begun) {
                     return fail(format!("entry {older} is of an earlier life"));
                 }
-                // What reached it over one that is down goes back to whoever is not.
-                let is_passed_on = self.last_of.get(meant) < Some(&older);
-                match unit == meant || was_held || is_passed_on {
+                match unit == meant || was_held {
                     true => Ok(()),
                     false => fail(format!("entry {older} is {unit}'s")),
                 }
