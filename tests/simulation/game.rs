@@ -464,7 +464,8 @@ impl Game<'_> {
         })?;
         if let Some(foresight) = foresight {
             let looks = (&self.facts, &self.look());
-            foresight.came_true(&self.engine, &batch, looks)?;
+            let self_starting = &self.model.ties.self_starting;
+            foresight.came_true(&self.engine, &batch, looks, self_starting)?;
         }
         self.not_so_simple(&event);
         self.drop_forgotten(&event)?;
@@ -623,7 +624,8 @@ impl Game<'_> {
         }
         self.nobody_is_unknown()?;
         let unanswered = self.model.unanswered();
-        self.model.daemon_died(&self.saved);
+        self.model
+            .daemon_died(&self.saved, |run| self.world.is_born(run));
         self.model.office = Office::Handover;
         self.engine = Engine::new(u64::from(entropy.below(1000)));
         self.engine.count_changes_on_from(self.model.chains.last());
@@ -748,6 +750,7 @@ impl Game<'_> {
 
     /// A successor wants what its predecessor wanted.
     fn keeps_wishes(&self, saved: &BTreeMap<UnitName, Saved>) -> Check {
+        let brought_up = self.model.brought_up();
         for (name, Saved { facts: old, .. }) in saved {
             let Some(new) = self.facts.get(name) else {
                 return fail(format!("{name} was saved and is not known any more"));
@@ -755,7 +758,8 @@ impl Game<'_> {
             if self.model.is_moved(name) {
                 continue;
             }
-            if old.goal == FactGoal::Down && new.goal != FactGoal::Down {
+            let is_down = old.goal == FactGoal::Down && !brought_up.contains(name);
+            if is_down && new.goal != FactGoal::Down {
                 return fail(format!(
                     "{name} was to be down, and its goal is {:?}",
                     new.goal

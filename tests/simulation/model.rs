@@ -195,6 +195,13 @@ impl Model {
         self.ties.moved.contains(name)
     }
 
+    /// Who comes up, without a wish, with those whose course hangs on others: one of them that is taken through a restart
+    /// has all that it needs started with it.
+    pub(crate) fn brought_up(&self) -> BTreeSet<UnitName> {
+        let moved: Vec<UnitName> = self.ties.moved.iter().cloned().collect();
+        self.pulled_in(&moved)
+    }
+
     /// Takes in one event and everything that came of it.
     pub(crate) fn turn(&mut self, turn: &Turn<'_>) -> Check {
         self.note_event(turn)?;
@@ -269,7 +276,11 @@ impl Model {
     }
 
     /// The daemon died: nobody waits any more; what it had not saved it has not promised.
-    pub(crate) fn daemon_died(&mut self, saved: &BTreeMap<UnitName, Saved>) {
+    pub(crate) fn daemon_died(
+        &mut self,
+        saved: &BTreeMap<UnitName, Saved>,
+        is_born: impl Fn(RunId) -> bool,
+    ) {
         self.requests.clear();
         self.chains.daemon_died();
         self.states.clear();
@@ -317,8 +328,12 @@ impl Model {
             .map(|fact| fact.run)
             .collect();
         // A run that was neither saved nor born has never been.
-        self.runs
-            .retain(|run, record| record.known != Known::Asked || kept.contains(run));
+        self.runs.retain(|run, record| match record.known {
+            Known::Asked => kept.contains(run),
+            // Given up in the event that has asked for it.
+            Known::Abandoned => kept.contains(run) || is_born(*run),
+            Known::Alive | Known::Over => true,
+        });
         for (run, record) in &mut self.runs {
             if record.known != Known::Over && !kept.contains(run) {
                 record.known = Known::Abandoned;

@@ -27,6 +27,10 @@ pub(crate) fn rests(phase: FactPhase) -> bool {
     )
 }
 
+pub(crate) fn is_end(state: State) -> bool {
+    matches!(state, State::Stopped | State::Completed | State::Failed)
+}
+
 fn is_up(phase: FactPhase) -> bool {
     matches!(
         phase,
