@@ -25,6 +25,7 @@ mod lint;
 pub mod logs;
 mod logtail;
 mod output;
+mod own_log;
 mod patient;
 mod place;
 mod record;

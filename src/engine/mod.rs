@@ -21,6 +21,7 @@ mod clash;
 mod command;
 mod conclude;
 mod condition;
+mod cycle;
 mod effect;
 mod event;
 mod examine;
@@ -66,13 +67,13 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 pub use cell::{Action, Input, action};
 pub use command::{Asker, Command, Planned, Scope, Verb, Wait};
+pub use cycle::{find_cycle, find_cycles};
 pub use effect::{
     Answer, Change, Effect, Impossible, Notice, Outcome, Refusal, Retry, Role, RunResult, Spawn,
     Taken, Target,
 };
 pub use event::{Absent, Core, Ending, Event, NoMain, SpawnFailure};
 pub use facts::{FactFailure, FactGoal, FactPhase, FactReason, FactRun, Facts};
-pub use graph::find_cycle;
 pub use id::{ChangeId, Moment, QuestionId, RequestId, RunId, UnitId};
 pub use monitor::Monitor;
 pub use obstacle::unfit;

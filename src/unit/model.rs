@@ -266,7 +266,10 @@ pub enum Output {
     /// Written from its start without truncating it, as `file:` does in systemd.exec(5).
     File(PathBuf),
     Append(PathBuf),
-    /// Standard output: what standard input has. Standard error: what standard output has.
+    /// Emptied each time that it is opened, which every command does.
+    Truncate(PathBuf),
+    /// Standard output: what standard input has, and where that is nothing, what the daemon has; the log where that is
+    /// nothing, too. Standard error: what standard output has.
     Inherit,
 }
 
