@@ -539,7 +539,7 @@ impl Game<'_> {
                 self.fuse = left.checked_sub(1);
                 if left == 0 {
                     sweep::half_is_no_whole(
-                        (&self.engine, &self.look()),
+                        (&self.engine, &self.facts, &self.look()),
                         &self.saved,
                         &self.model,
                     )?;
@@ -750,7 +750,7 @@ impl Game<'_> {
 
     /// A successor wants what its predecessor wanted.
     fn keeps_wishes(&self, saved: &BTreeMap<UnitName, Saved>) -> Check {
-        let brought_up = self.model.brought_up();
+        let brought_up = self.model.ties.brought_up(&self.model.newest);
         for (name, Saved { facts: old, .. }) in saved {
             let Some(new) = self.facts.get(name) else {
                 return fail(format!("{name} was saved and is not known any more"));

@@ -195,13 +195,6 @@ impl Model {
         self.ties.moved.contains(name)
     }
 
-    /// Who comes up, without a wish, with those whose course hangs on others: one of them that is taken through a restart
-    /// has all that it needs started with it.
-    pub(crate) fn brought_up(&self) -> BTreeSet<UnitName> {
-        let moved: Vec<UnitName> = self.ties.moved.iter().cloned().collect();
-        self.pulled_in(&moved)
-    }
-
     /// Takes in one event and everything that came of it.
     pub(crate) fn turn(&mut self, turn: &Turn<'_>) -> Check {
         self.note_event(turn)?;
@@ -328,11 +321,9 @@ impl Model {
             .map(|fact| fact.run)
             .collect();
         // A run that was neither saved nor born has never been.
-        self.runs.retain(|run, record| match record.known {
-            Known::Asked => kept.contains(run),
-            // Given up in the event that has asked for it.
-            Known::Abandoned => kept.contains(run) || is_born(*run),
-            Known::Alive | Known::Over => true,
+        self.runs.retain(|run, record| {
+            let is_seen = matches!(record.known, Known::Alive | Known::Over);
+            is_seen || kept.contains(run) || is_born(*run)
         });
         for (run, record) in &mut self.runs {
             if record.known != Known::Over && !kept.contains(run) {
