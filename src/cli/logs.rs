@@ -14,6 +14,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 
+use crate::cli::missing::loss_text;
 use crate::log::{
     Content, Ending, Entry, Filter, LineEnd, Mark, Merge, Mode, Reader, Start, Stream,
 };
@@ -353,6 +354,7 @@ fn mark_text(run: u64, mark: Mark) -> String {
             None => format!("— run {run} was ended by signal {signal} —"),
         },
         Mark::End(Ending::Unknown) => format!("— run {run} ended, nobody saw how —"),
+        Mark::Lost(loss) => format!("— {} —", loss_text(loss)),
     }
 }
 

@@ -24,6 +24,7 @@ mod json;
 mod lint;
 pub mod logs;
 mod logtail;
+mod missing;
 mod output;
 mod patient;
 mod place;

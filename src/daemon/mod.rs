@@ -34,6 +34,7 @@ mod main_pid;
 mod memory;
 mod newborn;
 mod notify;
+mod overflow;
 mod planning;
 mod probe;
 mod processes;

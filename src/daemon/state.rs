@@ -534,6 +534,8 @@ mod tests {
             invocation: None,
             last_end: None,
             log_lost: 0,
+            log_dropped: 0,
+            log_limited: 0,
             stored: Vec::new(),
             oom_kills: None,
             said: None,

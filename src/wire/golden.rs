@@ -106,6 +106,8 @@ fn present() -> Saved {
         invocation: Some("0123456789abcdef0123456789abcdef".to_owned()),
         last_end: Some(Ending::Code(3)),
         log_lost: 12,
+        log_dropped: 13,
+        log_limited: 14,
         stored: vec![SavedDescriptor {
             key: 1 << 62,
             name: "session".to_owned(),
@@ -125,6 +127,8 @@ fn facts_of_the_first_version_are_read() {
         next: None,
         last_end: None,
         log_lost: 0,
+        log_dropped: 0,
+        log_limited: 0,
         stored: Vec::new(),
         oom_kills: None,
         said: None,

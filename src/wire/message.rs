@@ -223,6 +223,12 @@ pub struct UnitStatus {
     pub frozen_ms: Option<u64>,
     /// Log bytes that could not be written.
     pub log_lost: u64,
+    /// Lines that `LogPolicy=drop` has left out of the log.
+    pub log_dropped: u64,
+    /// Lines that `LogRateLimitBurst=` has left out of it.
+    pub log_limited: u64,
+    /// Why the log cannot be written at present; empty if it can.
+    pub log_trouble: String,
     /// What its start waits for while its program runs, and why that has not come, for the reader.
     pub awaits: String,
     /// Processes that an earlier daemon started, and that nobody watches.

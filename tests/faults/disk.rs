@@ -55,11 +55,16 @@ fn flood(bench: &Bench, mut daemon: Daemon<'_>, reason: &str, make_room: &dyn Fn
     let lost = usize::try_from(bench.status("loud").log_lost).unwrap();
     let log = fs::read(seen_by(daemon.pid(), &bench.home().join("logs/loud.log"))).unwrap();
     let log = String::from_utf8(log).unwrap();
-    let notice = format!("[diakonos: {lost} bytes could not be written: {reason}]");
     let (first, rest) = log.split_once('\n').unwrap();
     assert!(first.bytes().all(|byte| byte == b'x'));
-    assert_eq!(rest, format!("{notice}\nxxxxxxxxxx\n"));
+    assert_eq!(rest, "xxxxxxxxxx\n", "a line is whole or has an end");
     assert_eq!(first.len() + lost, FLOOD + 1);
+    let told = bench.run(&["logs", "loud"]);
+    let told = String::from_utf8_lossy(&told.stdout).into_owned();
+    assert!(
+        told.contains("could not be written") && told.contains(reason),
+        "{told}"
+    );
     daemon.end();
 }
 
