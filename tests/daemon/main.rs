@@ -25,6 +25,7 @@ mod lenience;
 mod lifecycle;
 mod limits;
 mod memory;
+mod missing;
 mod notify;
 mod order;
 mod oversight;
