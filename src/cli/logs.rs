@@ -378,6 +378,8 @@ mod tests {
         filter: Filter {
             stream: None,
             run: None,
+            since_ms: None,
+            until_ms: None,
         },
     };
 
@@ -470,8 +472,8 @@ mod tests {
             );
         }
         let filter = Filter {
-            stream: None,
             run: Some(2),
+            ..Filter::default()
         };
         let options = Options { filter, ..ALL };
         let mut view = View::open(&folder.0, &names(&["web"]), options).unwrap();

@@ -26,6 +26,7 @@ pub mod logs;
 mod logtail;
 mod missing;
 mod output;
+mod own_log;
 mod patient;
 mod place;
 mod record;

@@ -298,6 +298,7 @@ impl UnitLog {
         let filter = log::Filter {
             stream: None,
             run: Some(run.0),
+            ..log::Filter::default()
         };
         let once = log::Mode::Once;
         let read = log::Reader::open(&self.directory, &self.name, start, once, filter);

@@ -9,10 +9,12 @@ use super::index::{self, Mark, RECORD_BYTES, RECORD_STEP, Record, Stream, What};
 use super::paths::{Paths, Seen};
 use super::rotation::unix_ms;
 
-/// Records read at once.
+/// Records read at once, at first: most of what is wanted lies near.
 pub(super) const BLOCK_RECORDS: usize = 64;
+/// So many such blocks at once at most, where one is read after the other.
+pub(super) const BLOCKS_MAX: usize = 64;
 /// [`BLOCK_RECORDS`] in bytes.
-pub(super) const BLOCK_BYTES: usize = BLOCK_RECORDS * RECORD_BYTES;
+const BLOCK_BYTES: usize = BLOCK_RECORDS * RECORD_BYTES;
 /// A log without an index may be between two steps of a rotation, an index without its header about to get it; so often
 /// they are looked at again.
 const OPEN_TRIES: u32 = 100;
@@ -58,7 +60,7 @@ pub(super) enum Next {
 
 impl Cursor {
     /// Opens file `number` at its beginning; nothing when it is not there.
-    fn open(paths: &Paths, number: u32) -> io::Result<Option<Cursor>> {
+    pub(super) fn open(paths: &Paths, number: u32) -> io::Result<Option<Cursor>> {
         let mut tries = 0;
         loop {
             let Some(log) = open_file(&paths.log(number))? else {
@@ -101,6 +103,12 @@ impl Cursor {
             }
         }
         Ok(None)
+    }
+
+    /// When the log was last written, unix milliseconds.
+    pub(super) fn modified_ms(&self) -> io::Result<u64> {
+        let metadata = self.log.metadata()?;
+        Ok(unix_ms(metadata.mtime(), metadata.mtime_nsec()))
     }
 
     /// A second cursor at the same place.
@@ -207,6 +215,8 @@ pub(super) struct Records {
     /// Place of the first record in `block`, counted from 0.
     block_at: u64,
     block: Vec<Option<Record>>,
+    /// Blocks of [`BLOCK_RECORDS`] to read next.
+    blocks: usize,
     /// Place of the next record to pass.
     place: u64,
     /// Where the bytes of the last record that was passed end, as far as is known.
@@ -224,6 +234,7 @@ impl Records {
             file,
             block_at: 0,
             block,
+            blocks: 1,
             place: 0,
             passed_end: 0,
         })
@@ -243,23 +254,47 @@ impl Records {
         Ok((self.file.metadata()?.len() / RECORD_STEP).saturating_sub(1))
     }
 
-    /// Up to [`BLOCK_RECORDS`] records from `place` on.
+    /// The records from `place` on, as many as stand in a block.
     pub(super) fn read(&self, place: u64, block: &mut Vec<Option<Record>>) -> io::Result<()> {
-        let mut bytes = [0; BLOCK_BYTES];
-        let count = read_at(
-            &self.file,
-            &mut bytes,
-            (place + 1).saturating_mul(RECORD_STEP),
-        )?;
+        self.read_blocks(place, 1, block)
+    }
+
+    fn read_blocks(
+        &self,
+        place: u64,
+        blocks: usize,
+        block: &mut Vec<Option<Record>>,
+    ) -> io::Result<()> {
+        let mut bytes = vec![0; blocks * BLOCK_BYTES];
+        let from = (place + 1).saturating_mul(RECORD_STEP);
+        let count = read_at(&self.file, &mut bytes, from)?;
         block.clear();
         index::decode_records(&bytes[..count], |record| block.push(record));
         Ok(())
+    }
+
+    /// The `blocks` times [`BLOCK_RECORDS`] records before `end`, or as many as there are, and the place of the first.
+    pub(super) fn read_back(
+        &self,
+        end: u64,
+        blocks: usize,
+        block: &mut Vec<Option<Record>>,
+    ) -> io::Result<u64> {
+        let first = end.saturating_sub((blocks * BLOCK_RECORDS) as u64);
+        let wanted = usize::try_from((end - first).saturating_mul(RECORD_STEP)).unwrap_or(0);
+        let mut bytes = vec![0; wanted];
+        let from = (first + 1).saturating_mul(RECORD_STEP);
+        let count = read_at(&self.file, &mut bytes, from)?;
+        block.clear();
+        index::decode_records(&bytes[..count], |record| block.push(record));
+        Ok(first)
     }
 
     /// The next record is the one at `place`.
     pub(super) fn seek(&mut self, place: u64) {
         self.place = place;
         self.block.clear();
+        self.blocks = 1;
         self.passed_end = 0;
     }
 
@@ -279,7 +314,11 @@ impl Records {
                     // The last record that was passed may have grown since: it is read again.
                     let from = self.place.saturating_sub(1);
                     let mut block = std::mem::take(&mut self.block);
-                    self.read(from, &mut block)?;
+                    self.read_blocks(from, self.blocks, &mut block)?;
+                    self.blocks = match block.len() < self.blocks * BLOCK_RECORDS {
+                        true => 1,
+                        false => (self.blocks * 2).min(BLOCKS_MAX),
+                    };
                     let is_cut = block.is_empty() && self.place > self.count()?;
                     self.block = block;
                     self.block_at = from;

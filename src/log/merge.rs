@@ -15,13 +15,34 @@ pub struct Merge {
 #[derive(Debug)]
 struct Source {
     reader: Reader,
-    head: Option<Entry>,
+    head: Head,
+}
+
+/// What a reader gives next. One that had nothing is not asked again until something has changed: that would be some
+/// system calls for every entry of the others.
+#[derive(Debug)]
+enum Head {
+    Unknown,
+    Nothing,
+    Entry(Entry),
+}
+
+impl Source {
+    fn changed(&mut self) {
+        self.reader.changed();
+        if matches!(self.head, Head::Nothing) {
+            self.head = Head::Unknown;
+        }
+    }
 }
 
 impl Merge {
     #[must_use]
     pub fn new(readers: Vec<Reader>) -> Merge {
-        let source = |reader| Source { reader, head: None };
+        let source = |reader| Source {
+            reader,
+            head: Head::Unknown,
+        };
         Merge {
             sources: readers.into_iter().map(source).collect(),
         }
@@ -30,8 +51,21 @@ impl Merge {
     /// Tells following readers that the files may have changed.
     pub fn changed(&mut self) {
         for source in &mut self.sources {
-            source.reader.changed();
+            source.changed();
         }
+    }
+
+    /// Tells only the reader at this place of the list.
+    pub fn changed_at(&mut self, place: usize) {
+        if let Some(source) = self.sources.get_mut(place) {
+            source.changed();
+        }
+    }
+
+    /// Whether nothing more will come, also to followers.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.sources.iter().all(|source| source.reader.is_over())
     }
 
     /// The next entry and the place of its reader in the list; nothing when no reader has one (for now).
@@ -41,10 +75,13 @@ impl Merge {
     pub fn next_entry(&mut self) -> Result<Option<(usize, Entry)>, (usize, io::Error)> {
         let mut first: Option<(usize, u64)> = None;
         for (at, source) in self.sources.iter_mut().enumerate() {
-            if source.head.is_none() {
-                source.head = source.reader.next_entry().map_err(|cause| (at, cause))?;
+            if matches!(source.head, Head::Unknown) {
+                let next = source.reader.next_entry().map_err(|cause| (at, cause))?;
+                source.head = next.map_or(Head::Nothing, Head::Entry);
             }
-            let Some(head) = &source.head else { continue };
+            let Head::Entry(head) = &source.head else {
+                continue;
+            };
             if first.is_none_or(|(_, time_ms)| head.time_ms < time_ms) {
                 first = Some((at, head.time_ms));
             }
@@ -52,6 +89,9 @@ impl Merge {
         let Some((at, _)) = first else {
             return Ok(None);
         };
-        Ok(self.sources[at].head.take().map(|entry| (at, entry)))
+        match std::mem::replace(&mut self.sources[at].head, Head::Unknown) {
+            Head::Entry(entry) => Ok(Some((at, entry))),
+            Head::Unknown | Head::Nothing => Ok(None),
+        }
     }
 }

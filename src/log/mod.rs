@@ -5,6 +5,8 @@
 //! never stand in the file.
 //! Rotated files are `NAME.log.1`, `NAME.log.2` and so on, the highest number the oldest, each with its index.
 //!
+//! The daemon's own log, plain lines with their time before them, is bounded the same way.
+//!
 //! Owns the two files' form, rotation, recovery, reading, following and merging. Does not own the pipe that the
 //! bytes come from, the clock (times are arguments, unix milliseconds), waiting for changes, or rendering.
 //!
@@ -17,24 +19,34 @@ mod entry;
 mod gate;
 pub mod index;
 mod index_writer;
+mod level;
 mod losing;
 mod marks;
 mod merge;
 mod outcome;
 mod paths;
+mod plain;
 mod reader;
 mod rotation;
+mod runs;
+mod seek;
+mod shelf;
 mod tail;
 #[cfg(test)]
 mod tests;
+mod wanted;
 mod writer;
 
 pub use entry::{Content, Entry, LINE_BYTES_MAX, LineEnd};
 pub use gate::{Gate, Pass, Rate};
 pub use index::{Ending, Loss, Mark, Stream};
+pub use level::{LEVELS, Level, split_level};
 pub use marks::{Marked, marked};
 pub use merge::Merge;
 pub use outcome::{Appended, Failure, Missing};
-pub use reader::{Filter, Mode, Reader, Start};
+pub use plain::PlainLog;
+pub use reader::Reader;
 pub use rotation::Limits;
+pub use runs::{has_run, last_runs};
+pub use wanted::{Course, Filter, Mode, Sieve, Start};
 pub use writer::{Remade, Writer};

@@ -10,67 +10,34 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use super::cursor::{Cursor, Next, read_at};
-use super::entry::{Assembler, Content, Entry, Origin, Source};
-use super::index::Stream;
+use super::entry::{Assembler, Content, Entry, LineEnd, Origin};
 use super::paths::{Paths, Seen};
-use super::tail;
+use super::seek::{self, Place, Sought};
+use super::tail::{self, Located, Stretch};
+use super::wanted::{Course, Filter, Mode, Sieve, Start};
 
 /// Bytes of log read at once.
 const BUFFER_BYTES: usize = 32 * 1024;
-
-/// Which bytes are wanted. Our own lines about lost bytes are given whatever the stream.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Filter {
-    pub stream: Option<Stream>,
-    pub run: Option<u64>,
-}
-
-impl Filter {
-    pub(super) fn lets_through(self, origin: Origin) -> bool {
-        let is_stream = match (self.stream, origin.source) {
-            (Some(wanted), Source::Service(stream)) => wanted == stream,
-            (None, _) | (_, Source::Notice) => true,
-        };
-        is_stream && self.is_run(origin.run)
-    }
-
-    fn is_run(self, run: u64) -> bool {
-        self.run.is_none_or(|wanted| wanted == run)
-    }
-}
-
-/// Where reading begins.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Start {
-    /// At the oldest byte that there is.
-    Oldest,
-    /// So many lines before the end; 0 is the end, or the beginning of a line that is not finished yet.
-    Last(u64),
-    /// As `Last`, but at most so many bytes before the end: of a log whose lines are very long, or that has none, the
-    /// first line is only the end of one.
-    Near { lines: u64, bytes: u64 },
-}
-
-/// How reading ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mode {
-    /// At what was there when the reader was opened; a line that is not finished is given as it is.
-    Once,
-    /// Never: after the last entry more may come, and only whole lines are given.
-    Follow,
-}
+/// Where a sieve holds lines back, so many are looked through at first, and then this many times as many.
+const SIFTED_LINES: u64 = 1000;
+const STRETCH_GROWTH: u64 = 4;
+/// After so many records of later runs, one after the other, a run has nothing more to say.
+const LATER_MAX: u32 = 4096;
 
 /// One service's log, being read.
 #[derive(Debug)]
 pub struct Reader {
     paths: Paths,
     filter: Filter,
+    sieve: Option<Box<dyn Sieve>>,
     end: End,
     cursor: Option<Cursor>,
     assembler: Assembler,
     buffer: Buffer,
     /// Lines still to be passed over before the first that is given.
     skip: u64,
+    /// Records of later runs that were passed one after the other, where one run is wanted.
+    later: u32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,8 +74,22 @@ impl Reader {
         mode: Mode,
         filter: Filter,
     ) -> io::Result<Reader> {
+        Self::sifted(directory, name, Course { start, mode }, filter, None)
+    }
+
+    /// As [`Reader::open`], and only the lines that the sieve lets through.
+    ///
+    /// # Errors
+    /// As [`Reader::open`].
+    pub fn sifted(
+        directory: &Path,
+        name: &str,
+        course: Course,
+        filter: Filter,
+        sieve: Option<Box<dyn Sieve>>,
+    ) -> io::Result<Reader> {
         let paths = Paths::new(directory, name)?;
-        let end = match mode {
+        let end = match course.mode {
             Mode::Follow => End::Never {
                 change: 0,
                 waiting: None,
@@ -128,14 +109,21 @@ impl Reader {
         let mut reader = Reader {
             paths,
             filter,
+            sieve,
             end,
             cursor: None,
             assembler: Assembler::default(),
             buffer: Buffer::default(),
             skip: 0,
+            later: 0,
         };
-        match start {
-            Start::Oldest => reader.cursor = reader.oldest()?,
+        match course.start {
+            Start::Oldest => {
+                reader.cursor = match reader.floor()? {
+                    None => reader.oldest()?,
+                    floor => floor,
+                }
+            }
             Start::Last(lines) => reader.go_back(lines, u64::MAX)?,
             Start::Near { lines, bytes } => reader.go_back(lines, bytes)?,
         }
@@ -156,12 +144,13 @@ impl Reader {
     pub fn next_entry(&mut self) -> io::Result<Option<Entry>> {
         loop {
             while let Some(entry) = self.assembler.next() {
+                if !self.is_wanted(&entry) {
+                    continue;
+                }
                 if self.skip == 0 {
                     return Ok(Some(entry));
                 }
-                if matches!(entry.content, Content::Line { .. }) {
-                    self.skip -= 1;
-                }
+                self.skip -= u64::from(self.counts(&entry));
             }
             if matches!(self.step()?, Step::Nothing) {
                 return Ok(None);
@@ -169,28 +158,135 @@ impl Reader {
         }
     }
 
-    /// Goes to a place that lies `lines` lines or more before the end, or `bytes` bytes, and counts how many lines too
-    /// many they are.
+    /// Whether nothing more will come, also to a follower.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.end == End::Reached
+    }
+
+    fn is_wanted(&mut self, entry: &Entry) -> bool {
+        if self
+            .filter
+            .until_ms
+            .is_some_and(|until_ms| entry.time_ms > until_ms)
+        {
+            // What comes after it is later still.
+            self.end = End::Reached;
+            self.assembler.finish_all();
+            return false;
+        }
+        if self
+            .filter
+            .since_ms
+            .is_some_and(|since_ms| entry.time_ms < since_ms)
+        {
+            return false;
+        }
+        match (&entry.content, &mut self.sieve) {
+            (Content::Line { .. }, Some(sieve)) => sieve.lets_through(entry),
+            (Content::Line { .. } | Content::Notice { .. } | Content::Mark(_), _) => true,
+        }
+    }
+
+    /// Whether an entry is one of the lines that are asked for by their number. Of a line that comes in pieces it is the
+    /// last, unless only some of them may have been let through.
+    fn counts(&self, entry: &Entry) -> bool {
+        match &entry.content {
+            Content::Line { end, .. } => *end != LineEnd::Cut || self.sieve.is_some(),
+            Content::Notice { .. } | Content::Mark(_) => false,
+        }
+    }
+
+    /// Goes back to a place that lies `lines` lines or more before the end, or `bytes` bytes, and counts how many lines
+    /// too many they are. Where a sieve holds lines back it goes on in longer and longer stretches until enough are found.
     fn go_back(&mut self, lines: u64, bytes: u64) -> io::Result<()> {
-        let Some(cursor) = tail::locate(&self.paths, lines, bytes, self.filter)? else {
-            return Ok(());
+        let floor = self.floor()?;
+        let mut ceiling = self.ceiling()?;
+        let end = self.end;
+        let mut stretch_lines = match self.sieve {
+            Some(_) if lines > 0 => lines.max(SIFTED_LINES),
+            _ => lines,
         };
-        let mut count = 0u64;
-        let (place, end) = (cursor.try_clone()?, self.end);
+        let mut count = 0;
+        loop {
+            let stretch = Stretch {
+                lines: stretch_lines,
+                bytes,
+                filter: self.filter,
+                floor: floor.as_ref(),
+                ceiling,
+            };
+            let (cursor, is_beginning) = match tail::locate(&self.paths, stretch)? {
+                None => return Ok(()),
+                Some(Located::Enough(cursor)) => (cursor, bytes != u64::MAX),
+                // No line too many, also when one more has no line end: nothing need be counted.
+                Some(Located::Beginning { cursor, missing })
+                    if missing > 1 && self.sieve.is_none() =>
+                {
+                    self.go_to(cursor, end);
+                    return Ok(());
+                }
+                Some(Located::Beginning { cursor, .. }) => (cursor, true),
+            };
+            let place = cursor.try_clone()?;
+            count += self.count_from(cursor)?;
+            if lines == 0 {
+                // What was there is passed over, marks too; only the line that is not finished is kept.
+                return Ok(());
+            }
+            let begun = Place {
+                inode: place.inode,
+                offset: place.offset,
+            };
+            self.go_to(place, end);
+            if count >= lines || is_beginning {
+                self.skip = count.saturating_sub(lines);
+                return Ok(());
+            }
+            // What has been counted is not looked at again.
+            ceiling = Some(begun);
+            self.end = End::At {
+                inode: begun.inode,
+                offset: begun.offset,
+            };
+            stretch_lines = stretch_lines.saturating_mul(STRETCH_GROWTH);
+        }
+    }
+
+    /// Reads on from `cursor` to the end, and counts the lines.
+    fn count_from(&mut self, cursor: Cursor) -> io::Result<u64> {
         self.cursor = Some(cursor);
+        let mut count = 0;
         while let Some(entry) = self.next_entry()? {
-            count += u64::from(matches!(entry.content, Content::Line { .. }));
+            count += u64::from(self.counts(&entry));
         }
-        if lines == 0 {
-            // What was there is passed over, marks too; only the line that is not finished is kept.
-            return Ok(());
-        }
-        self.cursor = Some(place);
+        Ok(count)
+    }
+
+    fn go_to(&mut self, cursor: Cursor, end: End) {
+        self.cursor = Some(cursor);
         self.end = end;
         self.assembler = Assembler::default();
         self.buffer.empty();
-        self.skip = count.saturating_sub(lines);
-        Ok(())
+        self.later = 0;
+    }
+
+    /// Where what is wanted begins, if that is not the beginning of all there is.
+    fn floor(&self) -> io::Result<Option<Cursor>> {
+        match (self.filter.since_ms, self.filter.run) {
+            (Some(since_ms), _) => seek::begin(&self.paths, Sought::Since(since_ms)),
+            (None, Some(run)) => seek::begin(&self.paths, Sought::Run(run)),
+            (None, None) => Ok(None),
+        }
+    }
+
+    /// Where what is wanted ends, if that is not the end of all there is.
+    fn ceiling(&self) -> io::Result<Option<Place>> {
+        match (self.filter.until_ms, self.filter.run) {
+            (Some(until_ms), _) => seek::end(&self.paths, Sought::After(until_ms)),
+            (None, Some(run)) => seek::end(&self.paths, Sought::Beyond(run)),
+            (None, None) => Ok(None),
+        }
     }
 
     /// Takes one mark or one block of bytes in, or goes on to the next file.
@@ -257,8 +353,14 @@ impl Reader {
         };
         if !self.filter.lets_through(origin) {
             cursor.offset = end;
-            return Ok(Step::Went);
+            let is_later = self.filter.run.is_some_and(|wanted| origin.run > wanted);
+            self.later = if is_later { self.later + 1 } else { 0 };
+            return match self.later > LATER_MAX {
+                true => self.finish(),
+                false => Ok(Step::Went),
+            };
         }
+        self.later = 0;
         let bytes = self.buffer.bytes(cursor, end)?;
         if bytes.is_empty() {
             return self.begin_again();

@@ -3,44 +3,80 @@
 use std::fs::File;
 use std::io;
 
-use super::cursor::{BLOCK_RECORDS, Cursor, origin_of, read_at, unknown_origin};
+use super::cursor::{BLOCKS_MAX, Cursor, origin_of, read_at, unknown_origin};
 use super::entry::Source;
 use super::index::Record;
 use super::paths::Paths;
-use super::reader::Filter;
+use super::seek::Place;
+use super::shelf::Shelf;
+use super::wanted::Filter;
 
 /// Bytes of log read at once.
 const BLOCK_BYTES: usize = 16 * 1024;
 /// [`BLOCK_BYTES`] as a file offset.
 const BLOCK_STEP: u64 = 16 * 1024;
 
-/// A place after which there are at least `lines` lines or `bytes` bytes that `filter` lets through, or the beginning
-/// of all there is; nothing when there is no file.
-pub(super) fn locate(
-    paths: &Paths,
-    lines: u64,
-    bytes: u64,
-    filter: Filter,
-) -> io::Result<Option<Cursor>> {
+/// What is sought.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Stretch<'a> {
+    pub(super) lines: u64,
+    /// At most so many bytes are looked at.
+    pub(super) bytes: u64,
+    pub(super) filter: Filter,
+    /// What lies before it is not looked at.
+    pub(super) floor: Option<&'a Cursor>,
+    /// What lies after it is not looked at.
+    pub(super) ceiling: Option<Place>,
+}
+
+/// Where the search has ended.
+#[derive(Debug)]
+pub(super) enum Located {
+    /// Enough of what was sought comes after it.
+    Enough(Cursor),
+    /// It is the beginning of all there is, and so many line ends more would have been enough.
+    Beginning { cursor: Cursor, missing: u64 },
+}
+
+/// A place after which, up to the ceiling, there are at least so many lines or bytes that the filter lets through, or
+/// the beginning; nothing when there is no file.
+pub(super) fn locate(paths: &Paths, stretch: Stretch<'_>) -> io::Result<Option<Located>> {
     let mut search = Search {
-        filter,
-        newlines_left: lines.saturating_add(1),
-        bytes_left: bytes,
+        filter: stretch.filter,
+        newlines_left: stretch.lines.saturating_add(1),
+        bytes_left: stretch.bytes,
+        held: Vec::new(),
+        held_at: 0,
     };
-    let mut next = Cursor::pick(paths, |seen| seen.first().copied())?;
+    let floor = |cursor: &Cursor| stretch.floor.filter(|floor| floor.inode == cursor.inode);
+    let mut shelf = Shelf::list(paths)?;
+    let ceiling_at = stretch
+        .ceiling
+        .and_then(|ceiling| shelf.place_of(ceiling.inode));
     let mut oldest = None;
-    while let Some(mut cursor) = next {
-        if search.file(&mut cursor)? {
-            return Ok(Some(cursor));
+    for place in ceiling_at.unwrap_or(0)..shelf.count() {
+        let Some(mut cursor) = shelf.open(place)? else {
+            continue;
+        };
+        let length = cursor.log.metadata()?.len();
+        let end = stretch
+            .ceiling
+            .filter(|ceiling| ceiling.inode == cursor.inode)
+            .map_or(length, |ceiling| ceiling.offset.min(length));
+        let start = floor(&cursor).map_or(0, |floor| floor.offset);
+        if search.file(&mut cursor, start, end)? {
+            return Ok(Some(Located::Enough(cursor)));
         }
-        let held = cursor.inode;
-        next = Cursor::pick(paths, |seen| {
-            let at = seen.iter().position(|seen| seen.inode == held)?;
-            seen.get(at + 1).copied()
-        })?;
+        if let Some(floor) = floor(&cursor) {
+            return Ok(Some(Located::Beginning {
+                cursor: floor.try_clone()?,
+                missing: search.newlines_left,
+            }));
+        }
         oldest = Some(cursor);
     }
-    Ok(oldest)
+    let missing = search.newlines_left;
+    Ok(oldest.map(|cursor| Located::Beginning { cursor, missing }))
 }
 
 struct Search {
@@ -49,40 +85,46 @@ struct Search {
     newlines_left: u64,
     /// Bytes that may still be looked at.
     bytes_left: u64,
+    /// Bytes of the file that is searched, and where they stand in it.
+    held: Vec<u8>,
+    held_at: u64,
 }
 
 impl Search {
-    /// Looks through a file from its end on; true when `cursor` was moved to the place that was sought.
-    fn file(&mut self, cursor: &mut Cursor) -> io::Result<bool> {
-        let mut end = cursor.log.metadata()?.len();
+    /// Looks through a file from `end` back to `start`; true when `cursor` was moved to the place that was sought.
+    fn file(&mut self, cursor: &mut Cursor, start: u64, end: u64) -> io::Result<bool> {
+        let mut end = end;
         let mut block = Vec::new();
+        let mut blocks = 1;
         let mut place = match &cursor.index {
-            Some(index) => index.count()?,
+            Some(index) => index.partition(|record| record.offset >= end)?,
             None => 0,
         };
-        while let (Some(index), true) = (&mut cursor.index, place > 0) {
-            let first = place.saturating_sub(BLOCK_RECORDS as u64);
-            index.read(first, &mut block)?;
-            let count = usize::try_from(place - first).unwrap_or(BLOCK_RECORDS);
-            for (at, record) in block.iter().enumerate().take(count).rev() {
+        self.held.clear();
+        while let (Some(index), true) = (&mut cursor.index, place > 0 && end > start) {
+            let first = index.read_back(place, blocks, &mut block)?;
+            blocks = (blocks * 2).min(BLOCKS_MAX);
+            for (at, record) in block.iter().enumerate().rev() {
                 let Some(record) = record else { continue };
-                let start = match self.is_wanted(record) {
-                    true => self.range(&cursor.log, record.offset, end)?,
+                let from = record.offset.max(start);
+                let found = match self.is_wanted(record) {
+                    true => self.range(&cursor.log, from, end)?,
                     false => None,
                 };
-                if let Some(start) = start {
-                    cursor.offset = start;
+                if let Some(found) = found {
+                    cursor.offset = found;
                     index.seek(first + at as u64);
                     return Ok(true);
                 }
-                end = end.min(record.offset);
+                end = end.min(from);
             }
             place = first;
         }
-        if self.filter.lets_through(unknown_origin(0, 0))
-            && let Some(start) = self.range(&cursor.log, 0, end)?
+        if end > start
+            && self.filter.lets_through(unknown_origin(0, 0))
+            && let Some(found) = self.range(&cursor.log, start, end)?
         {
-            cursor.offset = start;
+            cursor.offset = found;
             return Ok(true);
         }
         Ok(false)
@@ -97,18 +139,21 @@ impl Search {
     /// Counts the newlines between two offsets, backwards; the offset after the last that is needed, or where no more
     /// bytes may be looked at.
     fn range(&mut self, log: &File, start: u64, end: u64) -> io::Result<Option<u64>> {
-        let mut buffer = [0; BLOCK_BYTES];
         let mut end = end;
         while end > start {
             if self.bytes_left == 0 {
                 return Ok(Some(end));
             }
-            let step = BLOCK_STEP.min(self.bytes_left);
-            let from = end.saturating_sub(step).max(start);
-            let wanted = usize::try_from(end - from).unwrap_or(BLOCK_BYTES);
-            let count = read_at(log, &mut buffer[..wanted], from)?;
-            for at in (0..count).rev() {
-                if buffer[at] == b'\n' {
+            self.hold(log, end)?;
+            let least = end.saturating_sub(self.bytes_left).max(start);
+            let from = least.max(self.held_at);
+            let part = |offset: u64| usize::try_from(offset - self.held_at).unwrap_or(usize::MAX);
+            let Some(bytes) = self.held.get(part(from)..part(end)) else {
+                // The file was cut off meanwhile.
+                return Ok(None);
+            };
+            for (at, byte) in bytes.iter().enumerate().rev() {
+                if *byte == b'\n' {
                     self.newlines_left -= 1;
                     if self.newlines_left == 0 {
                         return Ok(Some(from + at as u64 + 1));
@@ -119,5 +164,18 @@ impl Search {
             end = from;
         }
         Ok(None)
+    }
+
+    /// Holds the bytes before `end`, however small the records are that tell of them.
+    fn hold(&mut self, log: &File, end: u64) -> io::Result<()> {
+        let held = self.held_at + self.held.len() as u64;
+        if self.held.is_empty() || end <= self.held_at || end > held {
+            self.held_at = end.saturating_sub(BLOCK_STEP);
+            self.held.resize(BLOCK_BYTES, 0);
+            let wanted = usize::try_from(end - self.held_at).unwrap_or(BLOCK_BYTES);
+            let count = read_at(log, &mut self.held[..wanted], self.held_at)?;
+            self.held.truncate(count);
+        }
+        Ok(())
     }
 }

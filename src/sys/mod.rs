@@ -18,6 +18,7 @@ mod lent;
 mod setting;
 mod spawn;
 mod step;
+mod streams;
 #[cfg(test)]
 mod testing;
 
@@ -37,6 +38,7 @@ mod freezer;
 pub mod image;
 pub mod inotify;
 pub mod kin;
+pub mod local;
 pub mod machine;
 mod maps;
 pub mod memory;
@@ -47,6 +49,7 @@ pub mod process;
 pub mod received;
 pub mod signals;
 pub mod socket;
+pub mod standard;
 pub mod stranger;
 pub mod terminal;
 pub mod users;

@@ -8,11 +8,13 @@ use crate::cli::args::Given;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::logs::{LogWatch, LogsError, Options, Painter, Shade, View, follow};
 use crate::cli::output::aside;
+use crate::cli::own_log::{self, Wanted};
 use crate::cli::place::Place;
 use crate::cli::style::{Palette, Tone};
 use crate::cli::table::{Choice, Count, Group, Row};
 use crate::cli::units::no_such_unit;
 use crate::log::{Filter, Mode, Reader, Start, Stream};
+use crate::sys::process::error_text;
 use crate::unit::{UnitName, glob};
 
 /// Lines of each service when nobody says how many.
@@ -43,6 +45,11 @@ pub(in crate::cli) const ROW: Row = Row {
             "--run",
             "N",
             "only one run of a service, by its number in `status`",
+        ),
+        Choice::flag(
+            "",
+            "--daemon",
+            "the daemon's own log instead: every change of state with its cause",
         ),
     ],
     summary: "show what services have printed",
@@ -76,6 +83,9 @@ impl Painter for Palette {
 
 fn run(given: &Given) -> Result<Exit, Failure> {
     let place = Place::find(given)?;
+    if given.flag("--daemon") {
+        return daemon_log(given, &place);
+    }
     let names = named(given, &place)?;
     if names.is_empty() {
         aside("no service has a log yet\n");
@@ -88,6 +98,7 @@ fn run(given: &Given) -> Result<Exit, Failure> {
         filter: Filter {
             stream: given.flag("--err").then_some(Stream::Err),
             run: given.number("--run", u64::MAX)?,
+            ..Filter::default()
         },
     };
     let palette = given.palette();
@@ -115,6 +126,51 @@ fn run(given: &Given) -> Result<Exit, Failure> {
             }
             None => format!("{named}: nothing in the log yet\n"),
         });
+    }
+    Ok(Exit::Done)
+}
+
+/// What the daemon says itself.
+fn daemon_log(given: &Given, place: &Place) -> Result<Exit, Failure> {
+    let of_services = ["--err", "--run"];
+    let is_given = |option: &&str| given.flag(option) || given.value(option).is_some();
+    if let Some(option) = of_services.into_iter().find(is_given) {
+        let message = format!("{option} is about a service's log, --daemon about the daemon's");
+        return Err(Failure::usage(message));
+    }
+    if !given.arguments.is_empty() {
+        return Err(Failure::usage("`diakonos logs --daemon` takes no NAME")
+            .hint("`diakonos logs --daemon | grep NAME` shows what it says of one"));
+    }
+    let lines = match start(given)? {
+        Start::Last(lines) => Some(lines),
+        Start::Oldest | Start::Near { .. } => None,
+    };
+    let wanted = Wanted {
+        last: lines,
+        ..Wanted::default()
+    };
+    let mut output = BufWriter::new(io::stdout().lock());
+    let follows = given.flag("--follow");
+    let mut shown = 0;
+    let told = own_log::show(&place.home, &wanted, follows, &mut |line| {
+        shown += 1;
+        writeln!(output, "{line}")?;
+        match follows {
+            true => output.flush(),
+            false => Ok(()),
+        }
+    });
+    let told = told.and_then(|()| output.flush());
+    told.map_err(|error| match error.kind() {
+        io::ErrorKind::BrokenPipe => Failure::silent(Exit::Done),
+        _ => {
+            let (path, reason) = (place.home.own_log(), error_text(&error));
+            Failure::new(Exit::Failed, format!("{}: {reason}", path.display()))
+        }
+    })?;
+    if shown == 0 && lines != Some(0) {
+        aside("the daemon has said nothing yet\n");
     }
     Ok(Exit::Done)
 }

@@ -125,7 +125,7 @@ fn two_streams_divide_no_line_of_each_other() {
         for (stream, all) in [(Stream::Out, &outs), (Stream::Err, &errs)] {
             let filter = Filter {
                 stream: Some(stream),
-                run: None,
+                ..Filter::default()
             };
             let lines: Vec<_> = all.lines().map(str::to_owned).collect();
             let mut reader = folder.reader(Start::Oldest, Mode::Once, filter);
@@ -204,8 +204,8 @@ fn marks_stand_in_the_index_only() {
         [(5, 2, "two".to_owned()), (6, 2, String::new())]
     );
     let second = Filter {
-        stream: None,
         run: Some(2),
+        ..Filter::default()
     };
     let entries = drain(&mut folder.reader(Start::Oldest, Mode::Once, second));
     assert_eq!(texts(&entries), ["two"]);

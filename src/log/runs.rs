@@ -1,0 +1,38 @@
+//! Which runs a log tells of, found by bisection in its index.
+
+use std::io;
+use std::path::Path;
+
+use super::paths::Paths;
+use super::seek::{self, Sought};
+
+/// The youngest runs that the log of service `name` in `directory` tells of, at most `most`, the youngest first.
+///
+/// # Errors
+/// The folder or a file cannot be read, or `name` is no file name.
+pub fn last_runs(directory: &Path, name: &str, most: usize) -> io::Result<Vec<u64>> {
+    let paths = Paths::new(directory, name)?;
+    let mut runs: Vec<u64> = Vec::new();
+    let mut below = u64::MAX;
+    while runs.len() < most {
+        match seek::last_before(&paths, Sought::Run(below))? {
+            // A run has a number above 0, and those before it have smaller ones.
+            Some(record) if (1..below).contains(&record.run) => {
+                runs.push(record.run);
+                below = record.run;
+            }
+            _ => break,
+        }
+    }
+    Ok(runs)
+}
+
+/// Whether the log of service `name` in `directory` tells of this run.
+///
+/// # Errors
+/// As [`last_runs`].
+pub fn has_run(directory: &Path, name: &str, run: u64) -> io::Result<bool> {
+    let paths = Paths::new(directory, name)?;
+    let record = seek::first(&paths, Sought::Run(run))?;
+    Ok(record.is_some_and(|record| record.run == run))
+}

@@ -1,0 +1,249 @@
+//! Finding the first record of a time or a run, by bisection: first among the files, then within one index. What it
+//! reads does not grow with the log.
+//!
+//! Times and runs grow from record to record. Where they do not, because a clock was set back or a process of an
+//! earlier run still printed, what is found is one of the places where they pass the sought one.
+
+use std::fs::File;
+use std::io;
+
+use super::cursor::{Cursor, Records, read_at};
+use super::entry::LINE_BYTES_MAX;
+use super::index::Record;
+use super::paths::Paths;
+use super::shelf::Shelf;
+
+/// Bytes of log before a place that are read at once, to find where a line begins.
+const STEP_BYTES: usize = 4096;
+/// [`STEP_BYTES`] as a file offset.
+const STEP: u64 = 4096;
+/// A line can have begun so many bytes before the place where the other stream's line ends, and still be whole.
+const SLACK: u64 = 1024;
+/// So many records after a run's last one may be of it still: of a process that went on printing.
+const LATE_RECORDS: u64 = 256;
+
+/// What a record has to be, or to come after.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sought {
+    /// Of this time or later (unix milliseconds).
+    Since(u64),
+    /// Later than this time.
+    After(u64),
+    /// Of this run or a later one.
+    Run(u64),
+    /// Of a later run than this one.
+    Beyond(u64),
+}
+
+impl Sought {
+    fn is_reached_by(self, record: &Record) -> bool {
+        self.is_reached(record.time_ms, record.run)
+    }
+
+    fn is_reached(self, time_ms: u64, run: u64) -> bool {
+        match self {
+            Self::Since(least_ms) => time_ms >= least_ms,
+            Self::After(last_ms) => time_ms > last_ms,
+            Self::Run(least) => run >= least,
+            Self::Beyond(last) => run > last,
+        }
+    }
+}
+
+/// A byte of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) inode: u64,
+    pub(super) offset: u64,
+}
+
+/// Where to begin to read so that nothing of what is sought is missed and no line begins in its midst: a little before
+/// it. Nothing when there is no file.
+pub(super) fn begin(paths: &Paths, sought: Sought) -> io::Result<Option<Cursor>> {
+    let Some(mut found) = find(paths, sought)? else {
+        return Ok(None);
+    };
+    let offset = found.offset()?;
+    let start = line_start(&found.cursor.log, offset.saturating_sub(SLACK))?;
+    found.cursor.offset = start;
+    if let Some(index) = &mut found.cursor.index {
+        let place = index.partition(|record| record.offset >= start)?;
+        let is_exact = index
+            .at_or_after(place)?
+            .is_some_and(|(_, record)| record.offset == start);
+        index.seek(place.saturating_sub(u64::from(!is_exact)));
+    }
+    Ok(Some(found.cursor))
+}
+
+/// A place that all of what comes before the sought one lies before; nothing when there is no file.
+pub(super) fn end(paths: &Paths, sought: Sought) -> io::Result<Option<Place>> {
+    let Some(mut found) = find(paths, sought)? else {
+        return Ok(None);
+    };
+    if matches!(sought, Sought::Run(_) | Sought::Beyond(_)) {
+        found.place = found.place.saturating_add(LATE_RECORDS);
+    }
+    Ok(Some(Place {
+        inode: found.cursor.inode,
+        offset: found.offset()?,
+    }))
+}
+
+/// The last record that does not reach what is sought.
+pub(super) fn last_before(paths: &Paths, sought: Sought) -> io::Result<Option<Record>> {
+    let Some(found) = find(paths, sought)? else {
+        return Ok(None);
+    };
+    if let Some(index) = &found.cursor.index
+        && let Some(record) = index.last_before(found.place)?
+    {
+        return Ok(Some(record));
+    }
+    let mut shelf = Shelf::list(paths)?;
+    let newer = shelf.place_of(found.cursor.inode).unwrap_or(0);
+    for place in newer + 1..shelf.count() {
+        if let Some(cursor) = shelf.open(place)?
+            && let Some(index) = &cursor.index
+            && let Some(record) = index.last_before(index.count()?)?
+        {
+            return Ok(Some(record));
+        }
+    }
+    Ok(None)
+}
+
+/// The first record that reaches what is sought.
+pub(super) fn first(paths: &Paths, sought: Sought) -> io::Result<Option<Record>> {
+    let Some(found) = find(paths, sought)? else {
+        return Ok(None);
+    };
+    let index = found.cursor.index.as_ref();
+    let record = index.map(|index| index.at_or_after(found.place));
+    Ok(record.transpose()?.flatten().map(|(_, record)| record))
+}
+
+struct Found {
+    cursor: Cursor,
+    /// Of the record; one past the last where no record of the newest file reaches what is sought.
+    place: u64,
+}
+
+impl Found {
+    /// The first byte of the record, or the end of the file.
+    fn offset(&self) -> io::Result<u64> {
+        if let Some(index) = &self.cursor.index
+            && let Some((_, record)) = index.at_or_after(self.place)?
+        {
+            return Ok(record.offset);
+        }
+        match self.cursor.index {
+            Some(_) => Ok(self.cursor.log.metadata()?.len()),
+            // Nothing is known of it but that some of it reaches what is sought.
+            None => Ok(0),
+        }
+    }
+}
+
+/// The oldest file that reaches what is sought, or the newest where none does.
+fn find(paths: &Paths, sought: Sought) -> io::Result<Option<Found>> {
+    let mut shelf = Shelf::list(paths)?;
+    // Places below `reached` reach it, as far as is known; those from `below` on do not.
+    let (mut reached, mut below) = (0, shelf.count());
+    let mut best = None;
+    while reached < below {
+        let middle = reached + (below - reached) / 2;
+        let Some(cursor) = shelf.open(middle)? else {
+            // It was removed, as the oldest ones are.
+            below = middle;
+            continue;
+        };
+        if middle == 0 || is_reached_within(&cursor, sought)? {
+            (best, reached) = (Some(cursor), middle + 1);
+        } else {
+            below = middle;
+        }
+    }
+    let Some(cursor) = best else {
+        return Ok(None);
+    };
+    let place = match &cursor.index {
+        Some(index) => index.partition(|record| sought.is_reached_by(record))?,
+        None => 0,
+    };
+    Ok(Some(Found { cursor, place }))
+}
+
+fn is_reached_within(cursor: &Cursor, sought: Sought) -> io::Result<bool> {
+    let last = match &cursor.index {
+        Some(index) => index.last_before(index.count()?)?,
+        None => None,
+    };
+    Ok(match last {
+        Some(record) => sought.is_reached_by(&record),
+        None => sought.is_reached(cursor.modified_ms()?, 0),
+    })
+}
+
+/// Where the line that holds the byte before `offset` begins, or `offset` when that line is longer than a line is.
+fn line_start(log: &File, offset: u64) -> io::Result<u64> {
+    let mut buffer = [0; STEP_BYTES];
+    let mut end = offset;
+    while end > 0 && offset - end < LINE_BYTES_MAX as u64 {
+        let from = end.saturating_sub(STEP);
+        let wanted = usize::try_from(end - from).unwrap_or(STEP_BYTES);
+        let count = read_at(log, &mut buffer[..wanted], from)?;
+        if let Some(at) = buffer[..count].iter().rposition(|byte| *byte == b'\n') {
+            return Ok(from + at as u64 + 1);
+        }
+        end = from;
+    }
+    Ok(if end == 0 { 0 } else { offset })
+}
+
+impl Records {
+    /// The first whole record at `place` or after it, and its place.
+    pub(super) fn at_or_after(&self, place: u64) -> io::Result<Option<(u64, Record)>> {
+        let mut block = Vec::new();
+        let mut place = place;
+        loop {
+            self.read(place, &mut block)?;
+            if block.is_empty() {
+                return Ok(None);
+            }
+            for record in &block {
+                if let Some(record) = record {
+                    return Ok(Some((place, *record)));
+                }
+                place += 1;
+            }
+        }
+    }
+
+    /// The last whole record before `place`.
+    pub(super) fn last_before(&self, place: u64) -> io::Result<Option<Record>> {
+        let mut block = Vec::new();
+        let mut end = place;
+        while end > 0 {
+            let first = self.read_back(end, 1, &mut block)?;
+            if let Some(record) = block.iter().rev().find_map(|record| *record) {
+                return Ok(Some(record));
+            }
+            end = first;
+        }
+        Ok(None)
+    }
+
+    /// How many records stand before the first that `reaches`.
+    pub(super) fn partition(&self, reaches: impl Fn(&Record) -> bool) -> io::Result<u64> {
+        let (mut low, mut high) = (0, self.count()?);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            match self.at_or_after(middle)? {
+                Some((place, record)) if !reaches(&record) => low = place + 1,
+                _ => high = middle,
+            }
+        }
+        Ok(low)
+    }
+}
