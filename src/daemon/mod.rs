@@ -37,6 +37,7 @@ mod main_pid;
 mod memory;
 mod newborn;
 mod notify;
+mod overflow;
 mod planning;
 mod probe;
 mod processes;

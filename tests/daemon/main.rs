@@ -27,6 +27,7 @@ mod lifecycle;
 mod limits;
 mod logs;
 mod memory;
+mod missing;
 mod notify;
 mod order;
 mod oversight;
