@@ -211,9 +211,13 @@ fn find(record: &[Entry], id: u64) -> Option<&Entry> {
     record.get(place)
 }
 
+/// One that was down and has only passed a stop on is down for what was told before that.
 fn last_of<'a>(name: &str, record: &'a [Entry]) -> Option<(&'a Entry, &'a Changed)> {
+    let has_passed_on = |change: &Changed| change.from == change.to && is_at_rest(&change.to);
     record.iter().rev().find_map(|entry| match &entry.what {
-        What::Change(change) if change.unit == name => Some((entry, change)),
+        What::Change(change) if change.unit == name && !has_passed_on(change) => {
+            Some((entry, change))
+        }
         _ => None,
     })
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::engine::{Cause, Engine, Moment, State, UnitId, View};
 use crate::sys::clock;
 use crate::sys::process::Pid;
-use crate::unit::{Resources, Unit, UnitName};
+use crate::unit::{Resources, Service, Unit, UnitName};
 use crate::wire::{DaemonStatus, PROTOCOL_VERSION, UnitStatus};
 
 use super::enabled::Enabled;
@@ -69,13 +69,18 @@ pub(super) fn unit(id: UnitId, around: &Surroundings<'_>) -> Option<UnitStatus> 
         run: view.main.map(|main| main.run.0),
         restarts: view.restarts,
         last_end,
+        life: process.lives.last.map(|run| run.0),
+        life_before: process.lives.before.map(|run| run.0),
         frozen_ms: view.frozen.map(|at| around.wall(at)),
         deadline_ms: view.deadline.map(|at| around.wall(at)),
         awaits: view.awaits.unwrap_or_default(),
         waits_for: view.waits_for.iter().map(ToString::to_string).collect(),
         cgroup: process.cgroup.map(|path| path.display().to_string()),
         invocations: process.marks.iter().filter_map(invocation_of).collect(),
-        log_lost: process.log_lost,
+        log_lost: process.missing.bytes,
+        log_dropped: process.missing.dropped_lines,
+        log_limited: process.missing.limited_lines,
+        log_trouble: process.log_trouble.unwrap_or_default(),
         said: process.said.unwrap_or_default().to_owned(),
         forgone: process.forgone.iter().map(ToString::to_string).collect(),
         ..described(view.unit, around.enabled.is_enabled(&view.unit.name))
@@ -147,8 +152,15 @@ fn described(unit: &Unit, enabled: bool) -> UnitStatus {
         enabled,
         kind: unit.kind().to_owned(),
         limits: limits(unit),
+        streams: streams(unit),
         ..UnitStatus::default()
     }
+}
+
+/// Where the unit's output goes other than to its log, each `KEY=VALUE`.
+fn streams(unit: &Unit) -> Vec<String> {
+    let service = unit.service.as_deref();
+    service.map(Service::streams_elsewhere).unwrap_or_default()
 }
 
 /// What the unit's processes together may use, each `KEY=VALUE`.

@@ -14,12 +14,12 @@ mod why_json;
 
 pub(super) use blame::{Blame, blame, blame_json};
 pub(super) use daemon::{daemon, daemon_json};
-pub(super) use events::{event, gap};
+pub(super) use events::{died, event, gap};
 pub(super) use findings::{Checked, Verdict, findings, findings_json};
 pub(super) use list::{Files, Item, NOT_STARTED, Origin, list, list_json};
 pub(super) use plan::{plan, plan_json};
 pub(super) use result::{failures, is_success, progress, successes};
-pub(super) use status::{status, status_json};
+pub(super) use status::{status, status_json, words};
 pub(super) use tree::{Leaf, tree, tree_json};
 pub(super) use why::{Why, why};
 pub(super) use why_json::why_json;
