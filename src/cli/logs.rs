@@ -346,6 +346,7 @@ impl Wait for LogWatch {
 
 fn mark_text(run: u64, mark: Mark) -> String {
     match mark {
+        Mark::Cleared => "— the log was emptied —".to_owned(),
         Mark::Begin { pid } => format!("— run {run} began, PID {pid} —"),
         Mark::End(Ending::Exited { code }) => format!("— run {run} exited with code {code} —"),
         Mark::End(Ending::Signaled { signal }) => match Signal::from_number(signal) {

@@ -114,6 +114,7 @@ impl Daemon {
             }
             let (engine, sources) = (&self.engine, &mut self.sources);
             self.processes.settle(engine, sources, &mut self.events);
+            self.processes.log_care.go_on(&self.home.logs());
             self.sessions.flush(&mut self.sources);
             self.note_detached();
             self.guard_again();

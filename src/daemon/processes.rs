@@ -29,6 +29,7 @@ use super::intake::Intake;
 use super::keeper::Keeper;
 use super::leftover::Leftovers;
 use super::lenience::Forgone;
+use super::log_care::LogCare;
 use super::machine::{Limited, Machine};
 use super::main_pid::Finding;
 use super::memory::Looks;
@@ -106,6 +107,7 @@ pub(super) struct Processes {
     pub(super) doubtful: BTreeSet<UnitId>,
     pub(super) looks: Looks,
     pub(super) intake: Intake,
+    pub(super) log_care: LogCare,
     /// A child that is no service: the program that may follow us reads what it will find.
     pub(super) rehearsing: Option<Pid>,
     /// Whom a successor gets from what we leave.
@@ -232,6 +234,7 @@ impl Processes {
             doubtful: BTreeSet::new(),
             looks: Looks::default(),
             intake,
+            log_care: LogCare::new(None),
             rehearsing: None,
             keeper: Keeper::default(),
             ears: Ears::default(),

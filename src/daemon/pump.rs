@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use mio::Token;
 
-use crate::engine::{Core, Ending, RunId, UnitId};
+use crate::engine::{Core, Ending, LogWish, RunId, UnitId};
 use crate::log::{self, Appended, Limits, Mark, Marked, Stream, Writer};
 use crate::sys::process::error_text;
 use crate::sys::{clock, files};
@@ -18,6 +18,7 @@ use crate::unit::{LogLimits, Signal};
 
 use super::intake::Intake;
 use super::keeper::Keeper;
+use super::log_care;
 use super::sources::{Source, Sources};
 use super::spot::{Found, Spot};
 
@@ -190,6 +191,20 @@ impl UnitLog {
         if let Some(writer) = &mut self.writer {
             writer.mark(clock::wall_ms(), run.0, mark);
         }
+    }
+
+    /// Begins the log anew. Returns what was done.
+    pub(super) fn tend(&mut self, wish: LogWish) -> io::Result<&'static str> {
+        self.open_writer()?;
+        match &mut self.writer {
+            Some(writer) => log_care::tend(writer, self.run.0, wish),
+            None => Err(io::ErrorKind::NotFound.into()),
+        }
+    }
+
+    /// Rotations of the log since this was asked last.
+    pub(super) fn take_rotations(&mut self) -> u32 {
+        self.writer.as_mut().map_or(0, Writer::take_rotations)
     }
 
     /// Takes a turn's worth from one pipe.

@@ -159,6 +159,7 @@ impl Daemon {
         }
         loader.complete(&mut loaded);
         self.tell_missing(&mut loaded);
+        loaded.failed.extend(self.reread_settings());
         loaded
     }
 

@@ -27,6 +27,7 @@ const KIND_BEGIN: u8 = 4;
 const KIND_EXITED: u8 = 5;
 const KIND_SIGNALED: u8 = 6;
 const KIND_ENDED: u8 = 7;
+const KIND_CLEARED: u8 = 16;
 
 /// Which of a service's streams bytes came from. What shares one pipe is `Out`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -48,11 +49,15 @@ pub enum Ending {
     Unknown,
 }
 
-/// What stands in the index only: a run begins or ends.
+/// What stands in the index only: a run begins or ends, the log begins anew.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mark {
-    Begin { pid: u32 },
+    Begin {
+        pid: u32,
+    },
     End(Ending),
+    /// Somebody wished that all before it be removed.
+    Cleared,
 }
 
 /// What a record tells.
@@ -114,6 +119,7 @@ impl Record {
             What::Mark(Mark::End(Ending::Exited { code })) => (KIND_EXITED, bits(code)),
             What::Mark(Mark::End(Ending::Signaled { signal })) => (KIND_SIGNALED, bits(signal)),
             What::Mark(Mark::End(Ending::Unknown)) => (KIND_ENDED, 0),
+            What::Mark(Mark::Cleared) => (KIND_CLEARED, 0),
         };
         let mut bytes = [0; RECORD_BYTES];
         bytes[0..8].copy_from_slice(&self.time_ms.to_le_bytes());
@@ -151,6 +157,7 @@ impl Record {
                 signal: number(value),
             })),
             KIND_ENDED if value == 0 => What::Mark(Mark::End(Ending::Unknown)),
+            KIND_CLEARED if value == 0 => What::Mark(Mark::Cleared),
             _ => return None,
         };
         let record = Record {
@@ -246,6 +253,7 @@ mod tests {
             What::Mark(Mark::End(Ending::Exited { code: -1 })),
             What::Mark(Mark::End(Ending::Signaled { signal: 9 })),
             What::Mark(Mark::End(Ending::Unknown)),
+            What::Mark(Mark::Cleared),
         ];
         let record = |(at, what)| Record {
             time_ms: 1_700_000_000_000,

@@ -31,6 +31,7 @@ mod shelf;
 mod tail;
 #[cfg(test)]
 mod tests;
+mod total;
 mod wanted;
 mod writer;
 
@@ -44,5 +45,6 @@ pub use plain::PlainLog;
 pub use reader::Reader;
 pub use rotation::Limits;
 pub use runs::{has_run, last_runs};
+pub use total::{Removed, bound_total};
 pub use wanted::{Course, Filter, Mode, Sieve, Start};
-pub use writer::Writer;
+pub use writer::{Turned, Writer};

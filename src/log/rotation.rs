@@ -16,6 +16,9 @@ use super::paths::Paths;
 
 const FILE_MODE: u32 = 0o600;
 
+/// The most files that can be asked for.
+const FILES_MAX: u32 = 1_000;
+
 /// `LogMaxSize=` and `LogMaxFiles=`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -26,6 +29,12 @@ pub struct Limits {
 }
 
 impl Limits {
+    /// Limits that remove nothing of a log whose own are not known.
+    pub const WIDEST: Self = Self {
+        max_size: u64::MAX,
+        max_files: FILES_MAX,
+    };
+
     /// Nothing at all would be no log.
     pub(super) fn least(self) -> Self {
         Self {
@@ -73,8 +82,7 @@ pub(super) fn rotate(paths: &Paths, max_files: u32) -> io::Result<Pair> {
     let kept = max_files.saturating_sub(1);
     let is_free = |number: &u32| !exists(&paths.log(*number));
     let top = (1..=kept).find(is_free).unwrap_or(kept);
-    remove(&paths.index(top))?;
-    remove(&paths.log(top))?;
+    remove_file(paths, top)?;
     for number in (0..top).rev() {
         rename(&paths.log(number), &paths.log(number + 1))?;
         rename(&paths.index(number), &paths.index(number + 1))?;
@@ -86,6 +94,20 @@ pub(super) fn rotate(paths: &Paths, max_files: u32) -> io::Result<Pair> {
         length: 0,
         index,
     })
+}
+
+/// Removes all files but the current one, the oldest first.
+pub(super) fn remove_old(paths: &Paths) -> io::Result<()> {
+    for seen in paths.list()?.iter().rev().filter(|seen| seen.number > 0) {
+        remove_file(paths, seen.number)?;
+    }
+    Ok(())
+}
+
+/// Removes a file and its index.
+pub(super) fn remove_file(paths: &Paths, number: u32) -> io::Result<()> {
+    remove(&paths.index(number))?;
+    remove(&paths.log(number))
 }
 
 /// Removes the files whose number is not kept any more. What cannot be removed is tried again at the next opening.

@@ -22,6 +22,9 @@ use super::outcome::{Appended, Failure};
 use super::paths::Paths;
 use super::rotation::{self, Limits, Pair};
 
+mod tending;
+pub use tending::Turned;
+
 /// A file that is this much over `max_size` is rotated within a line.
 const LINE_DIVIDED_BYTES: u64 = 64 * 1024 * 1024;
 /// So many bytes before a rotation the quick way is left.
@@ -40,6 +43,8 @@ pub struct Writer {
     within_line: [Option<u64>; 2],
     failure: Option<Failure>,
     lost_bytes: u64,
+    /// Since somebody asked.
+    rotations: u32,
 }
 
 #[derive(Debug)]
@@ -79,6 +84,7 @@ impl Writer {
             within_line: [None; 2],
             failure: None,
             lost_bytes: 0,
+            rotations: 0,
         };
         writer.reopen()?;
         Ok(writer)
@@ -364,6 +370,7 @@ impl Writer {
         };
         match rotation::rotate(&self.paths, self.limits.max_files) {
             Ok(pair) => {
+                self.rotations = self.rotations.saturating_add(1);
                 current.pair = pair;
                 current.bound = self.limits.max_size;
                 current.index_bound = index_bound(self.limits);

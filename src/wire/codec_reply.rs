@@ -477,6 +477,7 @@ mod tests {
             Signaled,
             ResetDone,
             ResultKind::Set,
+            ResultKind::LogTended,
             LeftDown,
             Failed,
             ResultKind::Superseded,

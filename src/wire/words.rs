@@ -108,6 +108,7 @@ words! { ResultKind, "result":
     Set = "set",
     Renewed = "renewed",
     Scaled = "scaled",
+    LogTended = "log-tended",
     LeftDown = "left-down",
     Failed = "failed",
     Superseded = "superseded",

@@ -24,6 +24,7 @@ mod kinds;
 mod lenience;
 mod lifecycle;
 mod limits;
+mod log_wishes;
 mod memory;
 mod notify;
 mod order;

@@ -12,7 +12,9 @@ use crate::cli::own_log::{self, Wanted};
 use crate::cli::place::Place;
 use crate::cli::style::{Palette, Tone};
 use crate::cli::table::{Choice, Count, Group, Row};
+use crate::cli::tend_logs;
 use crate::cli::units::no_such_unit;
+use crate::engine::LogWish;
 use crate::log::{Filter, Mode, Reader, Start, Stream};
 use crate::sys::process::error_text;
 use crate::unit::{UnitName, glob};
@@ -48,6 +50,16 @@ pub(in crate::cli) const ROW: Row = Row {
         ),
         Choice::flag(
             "",
+            "--rotate",
+            "begin new files and set the present ones aside; shows nothing",
+        ),
+        Choice::flag(
+            "",
+            "--flush",
+            "remove all that was written, rotated files too; shows nothing",
+        ),
+        Choice::flag(
+            "",
             "--daemon",
             "the daemon's own log instead: every change of state with its cause",
         ),
@@ -62,6 +74,10 @@ pub(in crate::cli) const ROW: Row = Row {
         ("diakonos logs web", "the last 50 lines"),
         ("diakonos logs -f web database", "both, as they come"),
         ("diakonos logs -n all --run 7 web", "all that run 7 printed"),
+        (
+            "diakonos logs --daemon -f",
+            "what the daemon does, as it does it",
+        ),
     ],
     exits: &[
         (Exit::Failed, "a log cannot be read, or has no such run"),
@@ -87,6 +103,9 @@ fn run(given: &Given) -> Result<Exit, Failure> {
         return daemon_log(given, &place);
     }
     let names = named(given, &place)?;
+    if let Some(wish) = tending(given)? {
+        return tend_logs::tend(given, &place, names, wish);
+    }
     if names.is_empty() {
         aside("no service has a log yet\n");
         return Ok(Exit::Done);
@@ -130,11 +149,33 @@ fn run(given: &Given) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
+/// Whether logs are to be begun anew; nothing of them is shown then.
+fn tending(given: &Given) -> Result<Option<LogWish>, Failure> {
+    let wishes = [("--rotate", LogWish::Rotate), ("--flush", LogWish::Clear)];
+    let Some((option, wish)) = wishes.into_iter().find(|(option, _)| given.flag(option)) else {
+        return Ok(None);
+    };
+    let mut others = ROW.options.iter().map(|choice| choice.long);
+    match others.find(|other| *other != option && is_given(given, other)) {
+        None => Ok(Some(wish)),
+        Some(other) => Err(
+            Failure::usage(format!("{option} and {other} do not go together"))
+                .hint(format!("{option} shows nothing")),
+        ),
+    }
+}
+
+fn is_given(given: &Given, option: &str) -> bool {
+    given.flag(option) || given.value(option).is_some()
+}
+
 /// What the daemon says itself.
 fn daemon_log(given: &Given, place: &Place) -> Result<Exit, Failure> {
-    let of_services = ["--err", "--run"];
-    let is_given = |option: &&str| given.flag(option) || given.value(option).is_some();
-    if let Some(option) = of_services.into_iter().find(is_given) {
+    let of_services = ["--err", "--run", "--rotate", "--flush"];
+    if let Some(option) = of_services
+        .into_iter()
+        .find(|option| is_given(given, option))
+    {
         let message = format!("{option} is about a service's log, --daemon about the daemon's");
         return Err(Failure::usage(message));
     }
