@@ -13,6 +13,7 @@ use std::path::Path;
 
 use super::client::Client;
 use super::exit::{Exit, Failure};
+use super::first::Role;
 use super::output::{aside, hint_line};
 use super::place::{Place, home_hint};
 use super::silence::silence;
@@ -229,11 +230,14 @@ fn start(home: &Home) -> Result<Word, Failure> {
     let words: [&CStr; 4] = [&program, c"daemon", c"--ready-fd", READY_FD];
     let log = own_log(home, &settings).open().map_err(failed)?;
     let (reader, writer) = files::pipe().map_err(failed)?;
+    // The output of a container is that of its first process, and services can have it, too.
+    let stdout = io::stdout();
     start_detached(Detached {
         program: program.clone(),
         argv: words.map(CStr::to_owned).to_vec(),
         environment: environment(home),
-        output: log.as_fd(),
+        output: (Role::find() == Role::First).then_some(stdout.as_fd()),
+        errors: log.as_fd(),
         ready: writer,
     })
     .map_err(failed)?;

@@ -31,7 +31,7 @@ impl Processes {
 
     /// Tells, once, that a watched group has become empty.
     fn check_group(&mut self, unit: UnitId, turn: &mut Turn<'_>) {
-        let has_run = self.runs.values().any(|run| run.unit == unit);
+        let has_run = self.runs.has(unit);
         let Some(hold) = self.holds.get_mut(&unit) else {
             return;
         };
@@ -148,8 +148,8 @@ impl Processes {
 
     /// Closes what a unit without processes holds. What still has a writer, or a process, stays until that is over.
     pub(super) fn settle_unit(&mut self, unit: UnitId, turn: &mut Turn<'_>) {
-        let is_busy = self.runs.values().any(|run| run.unit == unit)
-            || self.finding.values().any(|finding| finding.unit == unit);
+        let is_busy =
+            self.runs.has(unit) || self.finding.values().any(|finding| finding.unit == unit);
         let Some(hold) = self.holds.get_mut(&unit).filter(|_| !is_busy) else {
             return;
         };

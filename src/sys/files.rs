@@ -12,7 +12,7 @@ use std::path::Path;
 
 use rustix::fs::{
     AtFlags, CWD, FallocateFlags, FileType, FlockOperation, Gid, Mode, OFlags, Stat, Uid, chmod,
-    chownat, fallocate, fcntl_getfl, fcntl_setfl, flock, fstat, mkfifoat, open,
+    chownat, fallocate, fcntl_getfl, fcntl_setfl, flock, fstat, major, minor, mkfifoat, open,
 };
 use rustix::io::{Errno, retry_on_intr};
 use rustix::pipe::{
@@ -98,6 +98,17 @@ pub fn pipes_soft_bytes() -> usize {
     let pages = told.and_then(|told| std::str::from_utf8(&told.bytes).ok()?.trim().parse().ok());
     let pages = pages.filter(|pages| *pages > 0).unwrap_or(PIPES_SOFT_PAGES);
     pages.saturating_mul(usize::try_from(super::proc::page_size()).unwrap_or(usize::MAX))
+}
+
+/// Whether our own standard output leads anywhere, which `/dev/null` does not.
+#[must_use]
+pub fn has_output() -> bool {
+    /// What the kernel calls `/dev/null`: see its list of devices.
+    const NULL: (u32, u32) = (1, 3);
+    fstat(std::io::stdout()).is_ok_and(|found| {
+        let device = (major(found.st_rdev), minor(found.st_rdev));
+        !(FileType::from_raw_mode(found.st_mode).is_char_device() && device == NULL)
+    })
 }
 
 /// The number of the file that is open here: no other one of its file system has it while somebody has it open.

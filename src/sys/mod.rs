@@ -18,6 +18,7 @@ mod lent;
 mod setting;
 mod spawn;
 mod step;
+mod streams;
 #[cfg(test)]
 mod testing;
 

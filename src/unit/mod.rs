@@ -69,7 +69,7 @@ pub use name::{INSTANCES_MAX, NameError, UnitName};
 pub use nearest::{did_you_mean, nearest, unit_meant};
 pub use oversight::{NotifyAccess, Oversight};
 pub use parse::parse;
-pub use place::{Origin, Part, Remark, Spot, locate, origins};
+pub use place::{Origin, Part, Remark, Spot, locate, locate_order, origins};
 pub use print::{same_meaning, to_toml};
 pub use probe::{Endpoint, Page, Probe};
 pub use readiness::Readiness;

@@ -45,6 +45,7 @@ mod sandbox;
 mod spared;
 mod startup;
 mod stopping;
+mod streams;
 mod supervisor;
 mod systemd;
 mod takeover;

@@ -27,8 +27,9 @@ use crate::wire::{Final, UnitResult, UnitStatus};
 
 /// What is kept of a line of the daemon's log until it is whole; a longer one is written in parts.
 const LINE_BYTES: usize = 512;
-/// How long the daemon may take to end once everything is down.
-const END_MS: u64 = 10_000;
+/// How long the daemon may take to end once everything is down: it removes what it has kept of each unit, and there are
+/// disks on which removing a file takes milliseconds.
+const END_MS: u64 = 120_000;
 
 pub(in crate::cli) const DAEMON: Row = Row {
     name: "daemon",
