@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 
-use crate::engine::{LogWish, UnitId};
+use crate::engine::{Engine, LogWish, UnitId};
 use crate::log::{self, Limits, Removed, Turned, Writer};
 use crate::sys::clock;
 use crate::sys::process::error_text;
@@ -15,8 +15,10 @@ use crate::wire::{Final, ResultKind, UnitResult};
 
 use super::answer;
 use super::event_loop::Daemon;
+use super::packing::Packer;
 use super::processes::Processes;
 use super::settings;
+use super::sources::Sources;
 
 /// How often it is said of one service that files of its log are removed.
 const TELL_MS: u64 = 60_000;
@@ -32,6 +34,7 @@ pub(super) struct LogCare {
     excess: Excess,
     /// Of whom it was said that files are removed, and when; monotonic.
     told_ms: BTreeMap<String, u64>,
+    pub(super) packer: Packer,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,7 +56,15 @@ impl LogCare {
             total: Total::MayHaveGrown,
             excess: Excess::None,
             told_ms: BTreeMap::new(),
+            packer: Packer::default(),
         }
+    }
+
+    /// Holds another bound from now on.
+    pub(super) fn bound(&mut self, total_max: Option<u64>) {
+        self.total_max = total_max;
+        self.total = Total::MayHaveGrown;
+        self.excess = Excess::None;
     }
 
     /// A log has a rotated file more.
@@ -61,8 +72,14 @@ impl LogCare {
         self.total = Total::MayHaveGrown;
     }
 
-    /// The end of a turn: one look at all logs, if that is due.
-    pub(super) fn go_on(&mut self, logs: &Path) {
+    /// The end of a turn.
+    pub(super) fn go_on(&mut self, logs: &Path, sources: &mut Sources) {
+        self.packer.go_on(logs, sources);
+        self.bound_total(logs);
+    }
+
+    /// One look at all logs, if that is due.
+    fn bound_total(&mut self, logs: &Path) {
         if self.total == Total::Known {
             return;
         }
@@ -110,10 +127,21 @@ impl LogCare {
 
 impl Processes {
     /// Notes whether this unit's log was rotated.
-    pub(super) fn mind_rotations(&mut self, unit: UnitId) {
+    pub(super) fn mind_rotations(&mut self, unit: UnitId, engine: &Engine) {
         let log = self.holds.get_mut(&unit).and_then(|hold| hold.log.as_mut());
         if log.is_some_and(|log| log.take_rotations() > 0) {
             self.log_care.rotated();
+            self.mind_old_files(unit, engine);
+        }
+    }
+
+    /// There may be files of its log that are to be packed.
+    pub(super) fn mind_old_files(&mut self, unit: UnitId, engine: &Engine) {
+        if let Some(unit) = engine.unit(unit)
+            && let Some(service) = &unit.service
+        {
+            let packer = &mut self.log_care.packer;
+            packer.consider(unit.name.as_str(), service.log.compress);
         }
     }
 
@@ -152,6 +180,9 @@ impl Daemon {
         };
         let unit = self.engine.id(&name);
         let written = unit.and_then(|unit| self.processes.tend(unit, wish));
+        if let Some(unit) = unit {
+            self.processes.mind_rotations(unit, &self.engine);
+        }
         let tended = written.unwrap_or_else(|| {
             let limits = self.log_limits(unit);
             tend_unwritten(&self.home.logs(), name.as_str(), limits, wish)
@@ -177,7 +208,7 @@ impl Daemon {
     pub(super) fn reread_settings(&mut self) -> Option<UnitResult> {
         match settings(&self.home) {
             Ok(read) => {
-                self.processes.log_care = LogCare::new(read.log_total_max);
+                self.processes.log_care.bound(read.log_total_max);
                 None
             }
             Err(error) => Some(UnitResult {

@@ -36,6 +36,7 @@ mod main_pid;
 mod memory;
 mod newborn;
 mod notify;
+mod packing;
 mod planning;
 mod probe;
 mod processes;

@@ -310,6 +310,7 @@ impl Processes {
             Source::Member(unit) => self.look_again(unit, turn),
             Source::Inotify => return self.read_watches(turn),
             Source::Rehearsal
+            | Source::Packing
             | Source::Guardian
             | Source::Listener
             | Source::Signals
@@ -333,7 +334,10 @@ impl Processes {
         let ended = self.ended.iter().map(|(_, run)| run);
         let runs = self.runs.values().chain(ended).map(|run| run.pid);
         let looks = self.awaiting.values().filter_map(Awaiting::child);
-        let known: BTreeSet<Pid> = runs.chain(self.rehearsing).chain(looks).collect();
+        let ours = looks
+            .chain(self.rehearsing)
+            .chain(self.log_care.packer.child());
+        let known: BTreeSet<Pid> = runs.chain(ours).collect();
         let reaped = reap_orphans(|pid| known.contains(&pid));
         self.kin.forget(&reaped);
         let is_waiting = |hold: &Hold| hold.group.watched() != Watched::Not;

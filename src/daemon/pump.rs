@@ -77,6 +77,7 @@ impl UnitLog {
         let LogLimits {
             max_size,
             max_files,
+            compress: _,
         } = limits;
         let mut log = Self {
             name: name.into(),
@@ -103,6 +104,7 @@ impl UnitLog {
         let LogLimits {
             max_size,
             max_files,
+            compress: _,
         } = limits;
         self.limits = Limits {
             max_size,
@@ -411,6 +413,7 @@ mod tests {
 
     use super::super::intake::BUFFER_BYTES;
     use super::*;
+    use crate::unit::LogCompress;
 
     /// A child holds the FIFO for reading and writing; its bytes are in the log before the end of its run is marked.
     #[test]
@@ -423,6 +426,7 @@ mod tests {
         let limits = LogLimits {
             max_size: 1 << 20,
             max_files: 2,
+            compress: LogCompress::None,
         };
         let mut log = UnitLog::new("web", &folder, limits);
         let fifo = folder.join("web.out");
@@ -474,6 +478,7 @@ mod tests {
         let limits = LogLimits {
             max_size,
             max_files: 9,
+            compress: LogCompress::None,
         };
         let mut log = UnitLog::new("web", &folder, limits);
         let fifo = folder.join("web.out");
@@ -514,6 +519,7 @@ mod tests {
         let limits = LogLimits {
             max_size: 1 << 20,
             max_files: 2,
+            compress: LogCompress::None,
         };
         let mut log = UnitLog::new("web", &folder, limits);
         log.begin(RunId(7), 99);

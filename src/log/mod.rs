@@ -13,6 +13,7 @@
 //! speaks of bytes that are not there; a log is renamed before its index, so a name that still leads to the same
 //! log leads to its index too.
 
+mod body;
 mod cursor;
 mod entry;
 pub mod index;
@@ -21,6 +22,7 @@ mod level;
 mod marks;
 mod merge;
 mod outcome;
+mod packing;
 mod paths;
 mod plain;
 mod reader;
@@ -41,6 +43,7 @@ pub use level::{LEVELS, Level, split_level};
 pub use marks::{Marked, marked};
 pub use merge::Merge;
 pub use outcome::{Appended, Failure};
+pub use packing::{Pack, Packing};
 pub use plain::PlainLog;
 pub use reader::Reader;
 pub use rotation::Limits;

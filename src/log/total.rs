@@ -5,7 +5,7 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use super::paths::{Paths, number_of};
+use super::paths::{Paths, form_of};
 use super::rotation;
 
 /// What was removed of one service's log.
@@ -89,7 +89,7 @@ fn shares(directory: &Path) -> io::Result<BTreeMap<String, Share>> {
 fn parts(file: &str) -> Option<(&str, u32)> {
     let at = [".log", ".idx"].iter().filter_map(|kind| file.rfind(kind));
     let at = at.max()?;
-    let number = number_of(file.get(at + 4..)?.as_bytes())?;
+    let (number, _) = form_of(file.get(at + 4..)?.as_bytes())?;
     Some((file.get(..at)?, number)).filter(|(name, _)| !name.is_empty())
 }
 
@@ -108,6 +108,9 @@ mod tests {
             ("web.idx.12", Some(("web", 12))),
             ("a.log.log.1", Some(("a.log", 1))),
             ("a@b.idx", Some(("a@b", 0))),
+            ("web.log.3.gz", Some(("web", 3))),
+            ("web.log.3.zst", Some(("web", 3))),
+            ("web.log.gz", None),
             ("web.log.new", None),
             ("web.log.01", None),
             (".log", None),

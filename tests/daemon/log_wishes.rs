@@ -1,8 +1,12 @@
 //! Logs that are begun anew at somebody's wish, with a daemon and without one, and the bound on all of them together.
 
 use std::fs;
+use std::os::fd::AsFd;
 
-use crate::harness::Bench;
+use diakonos::sys::inotify::{Inotify, Watch};
+use diakonos::sys::process::PidFd;
+
+use crate::harness::{Bench, Deadline};
 
 fn run(bench: &Bench, words: &[&str]) -> String {
     let output = bench.run(words);
@@ -121,4 +125,52 @@ fn all_logs_together_are_bounded() {
     assert!(total() <= 16 * 1024, "{}", total());
     run(&bench, &["kill"]);
     daemon.ended();
+}
+
+/// Old files are packed while the service runs, a daemon that is killed meanwhile leaves nothing behind, and `logs`
+/// shows all of it.
+#[test]
+fn old_files_are_packed_and_read_over_the_death_of_the_daemon() {
+    let bench = Bench::new();
+    let script =
+        "i=0; while [ $i -lt 9000 ]; do echo $i; i=$((i+1)); done; echo up > $EAR; exec sleep 1000";
+    let log = "LogMaxSize = '4K'\nLogMaxFiles = 100\nLogCompress = 'gzip'";
+    bench.service("web", "", script, log);
+    let mut daemon = bench.daemon();
+    let mut ear = bench.ear();
+    run(&bench, &["start", "web"]);
+    ear.next();
+    let killed = PidFd::open(bench.daemon_pid()).unwrap();
+    killed.signal(9).unwrap();
+    Deadline::new().wait(killed.as_fd(), &|| "the daemon's end".to_owned());
+    daemon.log.until("ready, PID");
+    run(&bench, &["logs", "--rotate", "web"]);
+
+    let logs = bench.home().join("logs");
+    let news = Inotify::new().unwrap();
+    news.watch(&logs, Watch::Created).unwrap();
+    let deadline = Deadline::new();
+    let is_due = |file: &&String| {
+        let number = file
+            .strip_prefix("web.log.")
+            .and_then(|it| it.parse::<u32>().ok());
+        number.is_some_and(|number| number > 1)
+    };
+    // A packed file takes its name before the plain one goes.
+    let left = |files: &[String]| {
+        let is_left = |file: &&String| !files.contains(&format!("{file}.gz"));
+        files.iter().filter(is_due).filter(is_left).count()
+    };
+    while left(&files(&bench)) > 0 {
+        deadline.wait(news.as_fd(), &|| format!("packed: {:?}", files(&bench)));
+        news.read(&mut [0; 4096]).unwrap();
+    }
+    assert!(files(&bench).contains(&"web.log.2.gz".to_owned()));
+    assert!(!files(&bench).contains(&"web.log.1.gz".to_owned()));
+    let told = run(&bench, &["logs", "-n", "all", "web"]);
+    let numbers = told.lines().filter_map(|line| line.parse::<u32>().ok());
+    assert_eq!(numbers.collect::<Vec<_>>(), (0..9000).collect::<Vec<_>>());
+    run(&bench, &["kill"]);
+    daemon.ended();
+    assert!(!logs.join("web.log.pack").exists());
 }

@@ -4,6 +4,7 @@
 
 mod faults;
 mod following;
+mod packing;
 mod processes;
 mod rotating;
 mod seeking;
