@@ -16,6 +16,23 @@ use crate::sys::files;
 use crate::sys::process::error_text;
 use crate::wire::{Final, ResultKind, UnitResult};
 
+/// What is wished for, if it is that; nothing of the logs is shown then.
+pub(super) fn wish(given: &Given) -> Result<Option<LogWish>, Failure> {
+    let wishes = [("--rotate", LogWish::Rotate), ("--flush", LogWish::Clear)];
+    let Some((option, wish)) = wishes.into_iter().find(|(option, _)| given.flag(option)) else {
+        return Ok(None);
+    };
+    let is_given = |option: &str| given.flag(option) || given.value(option).is_some();
+    let mut others = given.row.options.iter().map(|choice| choice.long);
+    match others.find(|other| *other != option && is_given(other)) {
+        None => Ok(Some(wish)),
+        Some(other) => Err(
+            Failure::usage(format!("{option} and {other} do not go together"))
+                .hint(format!("{option} shows nothing")),
+        ),
+    }
+}
+
 /// Begins the logs of `names` anew.
 pub(super) fn tend(
     given: &Given,

@@ -29,6 +29,7 @@ use super::intake::Intake;
 use super::keeper::Keeper;
 use super::leftover::Leftovers;
 use super::lenience::Forgone;
+use super::lives::Lives;
 use super::log_care::LogCare;
 use super::machine::{Limited, Machine};
 use super::main_pid::Finding;
@@ -68,6 +69,7 @@ pub(super) struct ProcessStatus<'a> {
     pub(super) log_lost: u64,
     /// How the last main process ended.
     pub(super) last_end: Option<Ending>,
+    pub(super) lives: Lives,
     /// What the service says of itself.
     pub(super) said: Option<&'a str>,
     /// What it goes without.
@@ -198,6 +200,7 @@ pub(super) struct History {
     pub(super) last_end: Option<Ending>,
     /// Its last life, where another unit is told of its end.
     pub(super) invocation: Option<Invocation>,
+    pub(super) lives: Lives,
 }
 
 impl Processes {
@@ -430,6 +433,7 @@ impl Processes {
             cgroup,
             log_lost,
             last_end,
+            lives,
             said,
             ..
         } = self.status(unit);
@@ -445,6 +449,8 @@ impl Processes {
             cgroup: cgroup.map(|path| path.display().to_string()),
             invocation: invocation.map(|invocation| invocation.text().to_owned()),
             last_end,
+            life: lives.last,
+            life_before: lives.before,
             log_lost,
             stored: self.stores.saved(unit),
             oom_kills: hold.and_then(|hold| hold.limited.memory.kills()),
@@ -470,6 +476,7 @@ impl Processes {
                 .log_lost
                 .saturating_add(log.map_or(0, UnitLog::lost_bytes)),
             last_end: history.last_end,
+            lives: history.lives,
             said: self.ears.said(unit),
             forgone: self.forgone.of(unit),
         }

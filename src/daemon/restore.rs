@@ -22,6 +22,7 @@ use super::event_loop::Daemon;
 use super::group::Group;
 use super::keeper::Keeper;
 use super::lenience::Lenience;
+use super::lives::Lives;
 use super::loader::read_file;
 use super::machine::Limited;
 use super::newborn::Scan;
@@ -106,6 +107,10 @@ impl Processes {
                 log_lost,
                 last_end,
                 invocation,
+                lives: Lives {
+                    last: saved.life,
+                    before: saved.life_before,
+                },
             };
             self.history.insert(id, history);
             self.ears.remember(id, saved.said.as_deref());

@@ -533,6 +533,8 @@ mod tests {
             cgroup: None,
             invocation: None,
             last_end: None,
+            life: None,
+            life_before: None,
             log_lost: 0,
             stored: Vec::new(),
             oom_kills: None,

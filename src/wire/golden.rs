@@ -105,6 +105,8 @@ fn present() -> Saved {
         cgroup: Some("/sys/fs/cgroup/diakonos.service/web.service".to_owned()),
         invocation: Some("0123456789abcdef0123456789abcdef".to_owned()),
         last_end: Some(Ending::Code(3)),
+        life: Some(RunId(40)),
+        life_before: Some(RunId(31)),
         log_lost: 12,
         stored: vec![SavedDescriptor {
             key: 1 << 62,
@@ -124,6 +126,8 @@ fn facts_of_the_first_version_are_read() {
         definition: None,
         next: None,
         last_end: None,
+        life: None,
+        life_before: None,
         log_lost: 0,
         stored: Vec::new(),
         oom_kills: None,

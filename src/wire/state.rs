@@ -40,6 +40,9 @@ pub struct Saved {
     pub invocation: Option<String>,
     /// How the last main process ended, if one did.
     pub last_end: Option<Ending>,
+    /// The first run of its present or last life, and of the one before.
+    pub life: Option<RunId>,
+    pub life_before: Option<RunId>,
     /// Bytes of output that could not be written.
     pub log_lost: u64,
     /// What it has given into the daemon's keeping, in the order in which it is handed back.
@@ -112,6 +115,8 @@ struct WireSaved {
     cgroup: Option<String>,
     invocation: Option<String>,
     last_end: Option<WireEnding>,
+    life: Option<u64>,
+    life_before: Option<u64>,
     log_lost: Option<u64>,
     stored: Option<Vec<WireDescriptor>>,
     oom_kills: Option<u64>,
@@ -209,6 +214,8 @@ pub fn encode_saved(saved: &Saved) -> Vec<u8> {
         cgroup: saved.cgroup.clone(),
         invocation: saved.invocation.clone(),
         last_end: saved.last_end.map(flatten_ending),
+        life: saved.life.map(|run| run.0),
+        life_before: saved.life_before.map(|run| run.0),
         log_lost: (saved.log_lost > 0).then_some(saved.log_lost),
         stored: (!saved.stored.is_empty())
             .then(|| saved.stored.iter().map(flatten_stored).collect()),
@@ -279,6 +286,8 @@ pub fn decode_saved(payload: &[u8]) -> Result<Saved, DecodeError> {
         cgroup: wire.cgroup,
         invocation: wire.invocation,
         last_end: wire.last_end.map(ending),
+        life: wire.life.map(RunId),
+        life_before: wire.life_before.map(RunId),
         log_lost: wire.log_lost.unwrap_or_default(),
         stored: stored.into_iter().map(stored_one).collect(),
         oom_kills: wire.oom_kills,
@@ -450,6 +459,8 @@ mod tests {
             cgroup: Some("/sys/fs/cgroup/diakonos/odd".to_owned()),
             invocation: Some("0123456789abcdef0123456789abcdef".to_owned()),
             last_end: Some(Ending::OomKilled),
+            life: Some(RunId(7)),
+            life_before: Some(RunId(u64::MAX)),
             log_lost: 12,
             stored: vec![SavedDescriptor {
                 key: u64::MAX,
