@@ -18,9 +18,9 @@ use super::home::Home;
 use super::lenience::Lenience;
 use super::machine::Limited;
 use super::notify::hand_over;
-use super::processes::{Birth, Hold, Origin, Processes, Run, Turn};
+use super::processes::{Hold, Processes, Turn};
 use super::pump::UnitLog;
-use super::runs::Runs;
+use super::runs::{Birth, Origin, Run, Runs};
 use super::sandbox::{Ground, confine};
 use super::sources::Source;
 use super::spawn::{Fifos, Objects, Order, Prepared, command, failure, is_first, prepare, streams};
@@ -217,6 +217,8 @@ impl Processes {
         hold.youngest = Some(spawn.run);
         if hold.log.is_none() && !streams(service).is_empty() {
             hold.log = Some(UnitLog::new(name, &logs, service.log));
+            let packer = &mut self.log_care.packer;
+            packer.consider(name, service.log.compress);
         }
     }
 

@@ -6,17 +6,15 @@
 //! files of their own. Decides nothing.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::path::Path;
 
-use mio::Token;
-
-use crate::engine::{Effect, Ending, Engine, Event, FactRun, Role, RunId, SpawnFailure, UnitId};
+use crate::engine::{Effect, Ending, Engine, Event, FactRun, RunId, UnitId};
 use crate::log::Missing;
 use crate::sys::cgroup::{Cgroup, Tree};
 use crate::sys::kin::Kin;
 use crate::sys::proc::Mark;
-use crate::sys::process::{self, Pid, PidFd, reap_orphans};
+use crate::sys::process::{self, Pid, reap_orphans};
 use crate::unit::Unit;
 use crate::wire::{Saved, SavedDefinition};
 
@@ -31,16 +29,17 @@ use super::keeper::Keeper;
 use super::leftover::Leftovers;
 use super::lenience::Forgone;
 use super::lives::Lives;
+use super::log_care::LogCare;
 use super::machine::{Limited, Machine};
 use super::main_pid::Finding;
 use super::memory::Looks;
 use super::notify::{Ears, Stores};
 use super::pump::UnitLog;
 use super::readiness::{Awaiting, Before};
-use super::runs::Runs;
+use super::runs::{Run, Runs};
 use super::settling::is_rest;
 use super::sources::{Source, Sources};
-use super::spawn::{Console, Objects};
+use super::spawn::Console;
 use super::state::States;
 use super::watches::Watches;
 
@@ -112,6 +111,7 @@ pub(super) struct Processes {
     pub(super) doubtful: BTreeSet<UnitId>,
     pub(super) looks: Looks,
     pub(super) intake: Intake,
+    pub(super) log_care: LogCare,
     /// A child that is no service: the program that may follow us reads what it will find.
     pub(super) rehearsing: Option<Pid>,
     /// Whom a successor gets from what we leave.
@@ -122,62 +122,6 @@ pub(super) struct Processes {
     pub(super) stores: Stores,
     /// Runs whose processes have ended: to be reaped once that has been written down.
     pub(super) ended: Vec<(RunId, Run)>,
-}
-
-/// One process that we watch until its end.
-#[derive(Debug)]
-pub(super) struct Run {
-    pub(super) unit: UnitId,
-    pub(super) role: Role,
-    pub(super) origin: Origin,
-    pub(super) pid: Pid,
-    pub(super) pidfd: PidFd,
-    pub(super) exit: Token,
-    /// Which process it is, for as long as the machine is up.
-    pub(super) identity: u64,
-    /// Until the program runs.
-    pub(super) birth: Option<Box<Birth>>,
-    /// The step that failed; told when the child is reaped.
-    pub(super) failure: Option<SpawnFailure>,
-}
-
-impl Run {
-    /// A process that lived before we knew of it: nothing of its birth is left to be told.
-    pub(super) fn found(
-        (unit, role): (UnitId, Role),
-        (pid, pidfd): (Pid, PidFd),
-        exit: Token,
-        identity: u64,
-    ) -> Self {
-        Self {
-            unit,
-            role,
-            origin: Origin::Found,
-            pid,
-            pidfd,
-            exit,
-            identity,
-            birth: None,
-            failure: None,
-        }
-    }
-}
-
-/// How we came to a process.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Origin {
-    /// It was started as what it is, by us or by a predecessor.
-    Spawned,
-    /// It lived already: a forking service has left it behind, or a predecessor has.
-    Found,
-}
-
-/// The pipe by which a newborn child reports.
-#[derive(Debug)]
-pub(super) struct Birth {
-    pub(super) status: OwnedFd,
-    pub(super) token: Token,
-    pub(super) objects: Objects,
 }
 
 /// What a unit holds open while it has, or may have, processes.
@@ -240,6 +184,7 @@ impl Processes {
             doubtful: BTreeSet::new(),
             looks: Looks::default(),
             intake,
+            log_care: LogCare::new(None),
             rehearsing: None,
             keeper: Keeper::default(),
             ears: Ears::default(),
@@ -312,6 +257,7 @@ impl Processes {
             Source::Member(unit) => self.look_again(unit, turn),
             Source::Inotify => return self.read_watches(turn),
             Source::Rehearsal
+            | Source::Packing
             | Source::Guardian
             | Source::Listener
             | Source::Signals
@@ -335,7 +281,10 @@ impl Processes {
         let ended = self.ended.iter().map(|(_, run)| run);
         let runs = self.runs.values().chain(ended).map(|run| run.pid);
         let looks = self.awaiting.values().filter_map(Awaiting::child);
-        let known: BTreeSet<Pid> = runs.chain(self.rehearsing).chain(looks).collect();
+        let ours = looks
+            .chain(self.rehearsing)
+            .chain(self.log_care.packer.child());
+        let known: BTreeSet<Pid> = runs.chain(ours).collect();
         let reaped = reap_orphans(|pid| known.contains(&pid));
         self.kin.forget(&reaped);
         let is_waiting = |hold: &Hold| hold.group.watched() != Watched::Not;

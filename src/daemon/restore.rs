@@ -27,8 +27,9 @@ use super::lives::Lives;
 use super::loader::read_file;
 use super::machine::Limited;
 use super::newborn::Scan;
-use super::processes::{History, Hold, Origin, Processes, Run, Turn};
+use super::processes::{History, Hold, Processes, Turn};
 use super::pump::UnitLog;
+use super::runs::{Origin, Run};
 use super::settling::is_rest;
 use super::sources::{Source, Sources};
 use super::spawn::{Fifos, failure, streams};
@@ -255,6 +256,7 @@ impl Processes {
         group.add_mark(invocation.mark(), &mut self.kin);
         let has_log = !streams(service).is_empty();
         let log = has_log.then(|| UnitLog::new(name, &self.home.logs(), service.log));
+        self.log_care.packer.consider(name, service.log.compress);
         let mut hold = Hold {
             group,
             invocation,
