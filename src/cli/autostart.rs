@@ -5,21 +5,21 @@
 //! daemon's own lock sees to it.
 
 use std::ffi::{CStr, CString, OsStr};
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Read as _};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 use super::client::Client;
 use super::exit::{Exit, Failure};
+use super::first::Role;
 use super::output::{aside, hint_line};
 use super::place::{Place, home_hint};
 use super::silence::silence;
 use super::text::{clean, span};
 use super::wait::{MENTION_MS, mention};
-use crate::daemon::{Home, has_heritage, has_supervisor};
+use crate::daemon::{Home, SettingsError, has_heritage, has_supervisor, own_log, settings};
 use crate::sys::clock::monotonic_ms;
 use crate::sys::detach::{Detached, start_detached};
 use crate::sys::files;
@@ -27,6 +27,7 @@ use crate::sys::inotify::{self, Inotify, Watch};
 use crate::sys::poll::wait_readable;
 use crate::sys::proc;
 use crate::sys::process::{Pid, error_text};
+use crate::unit::Settings;
 
 /// How long a daemon may take from its start until it listens.
 const START_MS: u64 = 30_000;
@@ -40,8 +41,6 @@ const AGAIN_MS: u64 = 50;
 const READY_FD: &CStr = c"3";
 /// What is read of the line that it says.
 const LINE_MAX: usize = 4096;
-/// A longer log of the daemon's is set aside when the next one starts, in bytes.
-const LOG_MAX: u64 = 4 << 20;
 
 /// A connection, and whether the daemon behind it was started for it.
 #[derive(Debug)]
@@ -225,16 +224,20 @@ fn start(home: &Home) -> Result<Word, Failure> {
         let reason = error_text(&error);
         Failure::new(Exit::NoDaemon, format!("cannot start the daemon: {reason}"))
     };
+    let settings = checked_settings(home)?;
     let program = std::env::current_exe().map_err(failed)?;
     let program = CString::new(program.as_os_str().as_bytes()).map_err(|e| failed(e.into()))?;
     let words: [&CStr; 4] = [&program, c"daemon", c"--ready-fd", READY_FD];
-    let log = open_log(home).map_err(failed)?;
+    let log = own_log(home, &settings).open().map_err(failed)?;
     let (reader, writer) = files::pipe().map_err(failed)?;
+    // The output of a container is that of its first process, and services can have it, too.
+    let stdout = io::stdout();
     start_detached(Detached {
         program: program.clone(),
         argv: words.map(CStr::to_owned).to_vec(),
         environment: environment(home),
-        output: log.as_fd(),
+        output: (Role::find() == Role::First).then_some(stdout.as_fd()),
+        errors: log.as_fd(),
         ready: writer,
     })
     .map_err(failed)?;
@@ -242,14 +245,16 @@ fn start(home: &Home) -> Result<Word, Failure> {
     understand(&line, home)
 }
 
-/// Opens the daemon's own log; one that has grown long is set aside first.
-fn open_log(home: &Home) -> io::Result<File> {
-    let path = home.root().join("daemon.log");
-    if std::fs::metadata(&path).is_ok_and(|metadata| metadata.len() > LOG_MAX) {
-        std::fs::rename(&path, home.root().join("daemon.log.1"))?;
+/// The daemon's settings. One that has to make a successor goes on without them: services would be unwatched else.
+fn checked_settings(home: &Home) -> Result<Settings, Failure> {
+    let refused = |error: SettingsError| {
+        let message = format!("cannot start the daemon with these settings:\n{error}");
+        Failure::new(Exit::Failed, message)
+    };
+    match settings(home) {
+        Err(_) if has_heritage(home) => Ok(Settings::default()),
+        read => read.map_err(refused),
     }
-    let mut options = OpenOptions::new();
-    options.append(true).create(true).mode(0o600).open(path)
 }
 
 /// Ours, but for what was meant for us alone.
@@ -297,7 +302,7 @@ fn first_line(reader: OwnedFd, home: &Home) -> Result<String, Failure> {
             mention("waiting for the daemon to start …");
         } else {
             let message = format!("the daemon is not ready after {}", span(START_MS));
-            let hint = format!("its log is {}", home.root().join("daemon.log").display());
+            let hint = format!("its log is {}", home.own_log().display());
             return Err(Failure::new(Exit::OutOfTime, message).hint(hint));
         }
     }
@@ -320,7 +325,7 @@ fn understand(line: &str, home: &Home) -> Result<Word, Failure> {
 }
 
 fn died(home: &Home) -> Failure {
-    let log = home.root().join("daemon.log");
+    let log = home.own_log();
     let text = std::fs::read_to_string(&log).unwrap_or_default();
     let message = match text.lines().last() {
         Some(last) => format!(

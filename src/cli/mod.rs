@@ -28,6 +28,7 @@ mod logtail;
 mod logwatch;
 mod moment;
 mod output;
+mod own_log;
 mod patient;
 mod pattern;
 mod place;

@@ -1,17 +1,18 @@
 //! The daemon's narration on its way out: it never waits for a reader.
 //!
 //! Owns what is dropped and how that is told. Where nobody reads (a full pipe, a terminal after Ctrl-S), a line is
-//! dropped and counted, and the next line that finds room comes after one that says how many are missing.
+//! dropped and counted, and the next line that finds room comes after one that says how many are missing. Where it goes
+//! into the daemon's own log, that is rotated on the way.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::{AsFd as _, BorrowedFd};
-use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::PathBuf;
 
 use super::text::{count, timestamp};
+use crate::log::PlainLog;
 use crate::sys::files::reopen_nonblocking;
 use crate::sys::poll::is_writable;
+use crate::sys::standard;
 
 /// What is written at once, in bytes: a pipe that is writable has room for as much, `PIPE_BUF` of pipe(7).
 const PIECE_BYTES: usize = 4096;
@@ -29,8 +30,16 @@ pub(super) struct Unwaiting {
     dropping: bool,
     /// What was written last was no line end.
     within_line: bool,
-    /// The file to go on in when the terminal has closed.
-    instead: Option<PathBuf>,
+    log: Log,
+}
+
+/// What the daemon's own log has to do with it.
+enum Log {
+    Unknown,
+    /// It goes on there when the terminal has closed.
+    Instead(PlainLog),
+    /// It is what is written to.
+    Here(PlainLog),
 }
 
 impl Unwaiting {
@@ -53,36 +62,54 @@ impl Unwaiting {
             dropped: 0,
             dropping: false,
             within_line: false,
-            instead: None,
+            log: Log::Unknown,
         })
     }
 
-    /// Goes on at the end of this file when what it writes to is a terminal that has closed.
-    pub(super) fn or_else(self, path: PathBuf) -> Self {
-        Self {
-            instead: Some(path),
-            ..self
-        }
+    /// Where this writes to the daemon's own log it keeps that within its bounds; where it writes to a terminal that
+    /// closes, it goes on there.
+    pub(super) fn or_else(self, log: PlainLog) -> Self {
+        let is_there = self.regular && log.has(&self.file);
+        let log = match is_there {
+            true => Log::Here(log),
+            false => Log::Instead(log),
+        };
+        Self { log, ..self }
     }
 
     /// Whether lines go to the other file from now on, where they begin with one that says so.
     fn has_moved(&mut self) -> bool {
-        let Some(path) = self.instead.take() else {
+        let Log::Instead(log) = &self.log else {
             return false;
         };
-        let mut options = OpenOptions::new();
-        let opened = options.append(true).create(true).mode(0o600).open(path);
-        let Ok(file) = opened else { return false };
+        let Ok(file) = log.open() else { return false };
+        let log = log.clone();
         self.file = file;
         self.regular = true;
+        self.log = Log::Here(log);
         let time = timestamp((self.clock)());
         let text = format!("{time} [WARN] the terminal has closed: the log goes on here\n");
         self.file.write_all(text.as_bytes()).is_ok()
     }
 
+    /// Goes on in the current file of the daemon's own log, which `more` bytes may make another one.
+    fn turn(&mut self, more: usize) {
+        let Log::Here(log) = &self.log else { return };
+        if self.within_line {
+            return;
+        }
+        // Where there is no other file, the one that is held has to do.
+        if let Ok(Some(next)) = log.turn(&self.file, more) {
+            // A crash would be told in the old one, which is better than nowhere.
+            let _ = standard::redirect(&self.file, &next);
+            self.file = next;
+        }
+    }
+
     fn line(&mut self, line: &[u8]) {
         let ends = line.ends_with(b"\n");
         if !self.dropping {
+            self.turn(line.len());
             self.dropping = !self.has_told() || !self.push(line);
             self.dropped = self.dropped.saturating_add(u64::from(self.dropping));
         }

@@ -26,8 +26,8 @@ const ASSIGNMENT: &str = "^[A-Za-z_%][A-Za-z0-9_%]*=";
 const CHECK: &str = "^(tcp:|unix:|http:|exec:|file:)";
 const READY: &str = "^(notify$|fd:[0-9]+$|log:|tcp:|unix:|http:|exec:|file:)";
 const INPUT: &str = "^(null$|socket$|file:)";
-const OUTPUT: &str = "^(log$|null$|inherit$|socket$|file:|append:)";
-const ERROR_OUTPUT: &str = "^(log$|log:err$|null$|inherit$|socket$|file:|append:)";
+const OUTPUT: &str = "^(log$|null$|inherit$|socket$|file:|append:|truncate:)";
+const ERROR_OUTPUT: &str = "^(log$|log:err$|null$|inherit$|socket$|file:|append:|truncate:)";
 /// The longest list, as the parser has it.
 const ITEMS_MAX: u64 = 4_096;
 /// The highest number of a user or group.

@@ -23,7 +23,7 @@ pub(super) fn silence(home: &Home, waited_ms: u64) -> Failure {
         Some(pid) => format!("a signal has stopped PID {pid}: `kill -CONT {pid}` lets it go on"),
         None => format!(
             "it is not replaced while it lives, and its services run on; its log is {}",
-            home.root().join("daemon.log").display()
+            home.own_log().display()
         ),
     };
     Failure::new(Exit::NoDaemon, message).hint(hint)

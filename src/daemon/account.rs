@@ -138,9 +138,9 @@ fn not_root(service: &Service, we: &str, lenience: &mut Lenience<'_>) -> Result<
     let groups = &service.supplementary_groups;
     let groups = Some(groups.join(" ")).filter(|_| !groups.is_empty());
     let wanted = [
-        ("User", service.user.clone()),
-        ("Group", service.group.clone()),
-        ("SupplementaryGroups", groups),
+        ("User", service.user.as_deref()),
+        ("Group", service.group.as_deref()),
+        ("SupplementaryGroups", groups.as_deref()),
     ];
     for (key, text) in wanted {
         let Some(text) = text else { continue };

@@ -1,17 +1,15 @@
 //! How a process is born: an effect of the engine becomes a child in its group, with its pipes, watched from the first
 //! moment.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::AsFd;
 use std::path::PathBuf;
 
-use crate::engine::{Engine, Event, Role, RunId, Spawn, SpawnFailure, UnitId};
-use crate::log::Stream;
+use crate::engine::{Engine, Event, Role, Spawn, SpawnFailure, UnitId};
 use crate::sys::cgroup::Cgroup;
 use crate::sys::process::{self, PidFd, Spawned, error_text};
 use crate::sys::{clock, files};
-use crate::unit::{Output, Service, Unit};
+use crate::unit::{Service, Unit};
 
 use super::account::Account;
 use super::environment::Invocation;
@@ -22,9 +20,10 @@ use super::machine::Limited;
 use super::notify::hand_over;
 use super::processes::{Birth, Hold, Origin, Processes, Run, Turn};
 use super::pump::UnitLog;
+use super::runs::Runs;
 use super::sandbox::{Ground, confine};
 use super::sources::Source;
-use super::spawn::{Fifos, Objects, Order, Prepared, command, failure, is_first, prepare};
+use super::spawn::{Fifos, Objects, Order, Prepared, command, failure, is_first, prepare, streams};
 
 const SIGKILL: i32 = 9;
 /// How many descriptors have to be free before another service starts: what a birth takes for a moment, and what it
@@ -249,6 +248,7 @@ impl Processes {
         Fifos {
             out: path("out"),
             err: path("err"),
+            console: self.console,
         }
     }
 }
@@ -257,7 +257,7 @@ impl Processes {
 fn restrict(
     prepared: &mut Prepared,
     order: Order<'_>,
-    (home, runs, fifos): (&Home, &BTreeMap<RunId, Run>, &Fifos),
+    (home, runs, fifos): (&Home, &Runs, &Fifos),
     lenience: &mut Lenience<'_>,
 ) -> Result<(), SpawnFailure> {
     let ground = Ground {
@@ -274,20 +274,9 @@ fn restrict(
 }
 
 /// The process that its unit is up with.
-pub(super) fn main_of(runs: &BTreeMap<RunId, Run>, unit: UnitId) -> Option<&PidFd> {
-    let mut runs = runs.values().rev();
-    let main = runs.find(|run| run.unit == unit && run.role == Role::Start);
-    main.map(|run| &run.pidfd)
-}
-
-/// Which log pipes the service's streams need.
-pub(super) fn streams(service: &Service) -> Vec<Stream> {
-    let uses = |output: &Output| service.stdout == *output || service.stderr == *output;
-    let all = [(Output::Log, Stream::Out), (Output::LogErr, Stream::Err)];
-    all.into_iter()
-        .filter(|(output, _)| uses(output))
-        .map(|(_, stream)| stream)
-        .collect()
+pub(super) fn main_of(runs: &Runs, unit: UnitId) -> Option<&PidFd> {
+    let main = runs.of(unit).rfind(|(_, run)| run.role == Role::Start);
+    main.map(|(_, run)| &run.pidfd)
 }
 
 fn step_of(error: &io::Error, other: &'static str) -> &'static str {

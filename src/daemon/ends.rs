@@ -29,7 +29,7 @@ impl Processes {
             Report::Pending => {}
             Report::Executed => self.executed(id, turn),
             Report::Failed(failure) => {
-                if let Some(run) = self.runs.get_mut(&id) {
+                if let Some(run) = self.runs.get_mut(id) {
                     run.failure = Some(failure);
                 }
                 self.exit(id, turn);
@@ -39,7 +39,7 @@ impl Processes {
 
     /// Reads the report; once there is one, the pipe is done with.
     fn take_report(&mut self, id: RunId, turn: &mut Turn<'_>) -> Report {
-        let Some(run) = self.runs.get_mut(&id) else {
+        let Some(run) = self.runs.get_mut(id) else {
             return Report::Pending;
         };
         let Some(birth) = &run.birth else {
@@ -77,7 +77,7 @@ impl Processes {
 
     fn executed(&mut self, id: RunId, turn: &mut Turn<'_>) {
         turn.events.push_back(Event::Executed { run: id });
-        let Some(run) = self.runs.get(&id).filter(|run| run.role == Role::Start) else {
+        let Some(run) = self.runs.get(id).filter(|run| run.role == Role::Start) else {
             return;
         };
         let hold = self.holds.get_mut(&run.unit);
@@ -92,12 +92,12 @@ impl Processes {
             Report::Pending => {}
             Report::Executed => self.executed(id, turn),
             Report::Failed(failure) => {
-                if let Some(run) = self.runs.get_mut(&id) {
+                if let Some(run) = self.runs.get_mut(id) {
                     run.failure = Some(failure);
                 }
             }
         }
-        let Some(run) = self.runs.get(&id) else {
+        let Some(run) = self.runs.get(id) else {
             return;
         };
         let ending = match run.pidfd.peek() {
@@ -112,7 +112,7 @@ impl Processes {
                 Ending::Unknown
             }
         };
-        let Some(mut run) = self.runs.remove(&id) else {
+        let Some(mut run) = self.runs.remove(id) else {
             return;
         };
         let (unit, role) = (run.unit, run.role);

@@ -15,6 +15,7 @@ use std::time::Duration;
 use mio::{Events, Poll};
 
 use crate::engine::{Asker, Change, Effect, Engine, Event, Moment, RequestId, Retry, UnitId, Verb};
+use crate::log::Stream;
 use crate::sys::process::error_text;
 use crate::sys::signals::{SIGCHLD, SIGHUP, SignalFd};
 use crate::sys::{clock, files, image, memory};
@@ -40,6 +41,9 @@ use super::upgrade::Upgrade;
 const READY_MAX: usize = 256;
 /// How long nothing may happen before the memory of what has happened is given back.
 const QUIET: Duration = Duration::from_secs(1);
+
+/// No source stands between a log pipe and this.
+const FIRST_LOG: Source = Source::LogPipe(UnitId(0), Stream::Out);
 
 /// Everything that one daemon is.
 pub(super) struct Daemon {
@@ -251,7 +255,7 @@ impl Daemon {
     }
 
     /// What this turn has to serve, in its order, and whether the other side has hung up.
-    fn due(&mut self, ready: &Events) -> BTreeMap<Source, bool> {
+    fn due(&mut self, ready: &Events) -> impl Iterator<Item = (Source, bool)> + use<> {
         let left = std::mem::take(&mut self.unfinished).into_iter();
         let mut due: BTreeMap<Source, bool> = left.map(|source| (source, false)).collect();
         for event in ready {
@@ -259,7 +263,12 @@ impl Daemon {
                 *due.entry(source).or_default() |= event.is_read_closed();
             }
         }
-        due
+        // Log pipes stand last. Whoever had no turn is the first of them, and those before it are the last.
+        let first = self.processes.intake.begin_turn();
+        let first = first.map_or(FIRST_LOG, |(unit, stream)| Source::LogPipe(unit, stream));
+        let from_first = due.split_off(&first);
+        let others = due.split_off(&FIRST_LOG);
+        due.into_iter().chain(from_first).chain(others)
     }
 
     fn serve(&mut self, source: Source, hung_up: bool, heard: &mut Vec<SessionId>) {

@@ -22,7 +22,7 @@ impl Processes {
         let result = match to {
             Target::Run(run) => self
                 .runs
-                .get(&run)
+                .get(run)
                 .map(|run| run.pidfd.signal(signal.number())),
             Target::Group => self
                 .holds

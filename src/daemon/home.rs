@@ -113,6 +113,18 @@ impl Home {
         self.root.join("logs")
     }
 
+    /// What the daemon and its guardian say themselves.
+    #[must_use]
+    pub fn own_log(&self) -> PathBuf {
+        self.root.join("daemon.log")
+    }
+
+    /// What the operator says to the daemon; there may be none.
+    #[must_use]
+    pub fn settings(&self) -> PathBuf {
+        self.root.join("daemon.toml")
+    }
+
     /// The record of what became of the units: the file that is written to, and the one before. Both lie in a folder of
     /// their own, which can be watched.
     #[must_use]

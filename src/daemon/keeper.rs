@@ -290,12 +290,13 @@ fn start(channel: Channel) -> io::Result<Pid> {
         let entry = [name.as_bytes(), b"=", value.as_bytes()].concat();
         CString::new(entry).ok()
     });
-    let output = std::io::stderr();
+    let (output, errors) = (std::io::stdout(), std::io::stderr());
     start_detached(Detached {
         program: program.clone(),
         argv: words.to_vec(),
         environment: environment.collect(),
-        output: output.as_fd(),
+        output: Some(output.as_fd()),
+        errors: errors.as_fd(),
         ready: channel.into(),
     })
 }

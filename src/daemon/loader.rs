@@ -69,7 +69,7 @@ pub(super) struct Loader<'a> {
     pub(super) engine: &'a Engine,
     pub(super) enabled: &'a Enabled,
     asked: BTreeMap<&'a UnitName, Asked<'a>>,
-    context: &'a Context,
+    pub(super) context: &'a Context,
     /// Absolute, best first.
     path: &'a SearchPath,
 }
@@ -317,6 +317,7 @@ impl<'a> Loader<'a> {
             }
         }
         self.follow(needed, &mut loaded, |name| self.is_down(name));
+        self.part_with_cycles(&found, &mut loaded)?;
         self.part_with_hopeless(&found, &mut loaded);
         Ok(loaded)
     }
@@ -357,6 +358,10 @@ impl<'a> Loader<'a> {
         }
         self.follow(needed, &mut loaded, |name| self.is_down(name));
         let found = loaded.targets.iter().cloned().collect();
+        if let Err(error) = self.part_with_cycles(&found, &mut loaded) {
+            // Nobody has named one, so that none is to spoil the others.
+            ::log::error!("{}", error.message);
+        }
         self.part_with_hopeless(&found, &mut loaded);
         loaded
     }

@@ -25,6 +25,7 @@ use super::folders::Standing;
 use super::group::{Group, Watched};
 use super::home::Home;
 use super::identity::{Identities, Invocations};
+use super::intake::Intake;
 use super::keeper::Keeper;
 use super::leftover::Leftovers;
 use super::lenience::Forgone;
@@ -32,11 +33,12 @@ use super::machine::{Limited, Machine};
 use super::main_pid::Finding;
 use super::memory::Looks;
 use super::notify::{Ears, Stores};
-use super::pump::{Intake, UnitLog};
+use super::pump::UnitLog;
 use super::readiness::{Awaiting, Before};
+use super::runs::Runs;
 use super::settling::is_rest;
 use super::sources::{Source, Sources};
-use super::spawn::Objects;
+use super::spawn::{Console, Objects};
 use super::state::States;
 use super::watches::Watches;
 
@@ -78,12 +80,13 @@ pub(super) struct Processes {
     pub(super) ours: Account,
     /// The limits on descriptors that services get back.
     pub(super) limits: (u64, u64),
+    pub(super) console: Console,
     pub(super) tree: Option<Tree>,
     /// What is limited in the tree's groups, or why there is no tree.
     pub(super) machine: Machine,
     pub(super) identities: Identities,
     pub(super) invocations: Invocations,
-    pub(super) runs: BTreeMap<RunId, Run>,
+    pub(super) runs: Runs,
     pub(super) holds: BTreeMap<UnitId, Hold>,
     pub(super) finding: BTreeMap<RunId, Finding>,
     /// Starts that wait until their main process is ready.
@@ -211,11 +214,12 @@ impl Processes {
             home: home.clone(),
             ours: Account::ours(),
             limits,
+            console: Console::ours(),
             tree,
             machine,
             identities: Identities::of_this_kernel(),
             invocations: Invocations::new(),
-            runs: BTreeMap::new(),
+            runs: Runs::default(),
             holds: BTreeMap::new(),
             finding: BTreeMap::new(),
             awaiting: BTreeMap::new(),
@@ -399,7 +403,7 @@ impl Processes {
             .into_iter()
             .flatten()
             .map(|run| run.run);
-        let living = ids.filter_map(|id| Some((id, self.runs.get(&id)?.identity)));
+        let living = ids.filter_map(|id| Some((id, self.runs.get(id)?.identity)));
         let ended = self.ended.iter().filter(|(_, run)| run.unit == unit);
         let inodes = living
             .chain(ended.map(|(id, run)| (*id, run.identity)))

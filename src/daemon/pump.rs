@@ -16,22 +16,18 @@ use crate::sys::process::error_text;
 use crate::sys::{clock, files};
 use crate::unit::{LogLimits, Signal};
 
+use super::intake::Intake;
 use super::keeper::Keeper;
 use super::sources::{Source, Sources};
 use super::spot::{Found, Spot};
 
-/// Bytes that are taken from one pipe before others have their turn.
-const TURN_BYTES: usize = 256 * 1024;
+/// Bytes that are taken from one pipe before others have their turn: what a large one holds.
+const TURN_BYTES: usize = 1024 * 1024;
 /// Bytes that are taken at most when a run has ended, before its end is marked: all that a pipe can hold, and more.
-const DRAIN_BYTES: usize = 1024 * 1024;
-/// Bytes of one batch: what a pipe of the usual size holds.
-const BUFFER_BYTES: usize = 64 * 1024;
+const DRAIN_BYTES: usize = 2 * 1024 * 1024;
 
 /// Bytes of a log in which a text is looked for that may have come while no daemon was there.
 const LOOK_BACK_BYTES: u64 = 1024 * 1024;
-
-/// A batch of so many bytes means that the writer was about to wait for us: its pipe is worth enlarging.
-const LOUD_BYTES: usize = BUFFER_BYTES / 2;
 
 /// How far a pipe was read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,26 +38,6 @@ pub(super) enum Pumped {
     End,
     /// There may be more: come again.
     More,
-}
-
-/// Where a batch is looked at before it is moved, when the log asks for that; one for all services.
-#[derive(Debug)]
-pub(super) struct Intake {
-    buffer: Box<[u8]>,
-    /// A pipe that is empty between batches.
-    reader: OwnedFd,
-    writer: OwnedFd,
-}
-
-impl Intake {
-    pub(super) fn new() -> io::Result<Self> {
-        let (reader, writer) = files::pipe()?;
-        Ok(Self {
-            buffer: vec![0; BUFFER_BYTES].into_boxed_slice(),
-            reader,
-            writer,
-        })
-    }
 }
 
 /// One service's pipes and log.
@@ -89,15 +65,9 @@ struct Pipe {
     path: PathBuf,
     reader: OwnedFd,
     token: Token,
-    size: Size,
-}
-
-/// How large a pipe's buffer is. Few services need more than the usual one, and what all pipes of a user may have
-/// together is bounded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Size {
-    Usual,
-    Large,
+    /// What its buffer holds. Few services need more than the usual one, and what all pipes of a user may have together
+    /// is bounded.
+    size: usize,
 }
 
 impl UnitLog {
@@ -164,12 +134,13 @@ impl UnitLog {
         let reader = files::open_fifo_reader(path)?;
         let token = sources.add(reader.as_fd(), Source::LogPipe(unit, stream))?;
         keeper.hold(reader.as_fd());
+        let size = files::pipe_bytes(reader.as_fd());
         self.pipes.push(Pipe {
             stream,
             path: path.to_owned(),
             reader,
             token,
-            size: Size::Usual,
+            size,
         });
         Ok(())
     }
@@ -222,15 +193,18 @@ impl UnitLog {
     }
 
     /// Takes a turn's worth from one pipe.
-    pub(super) fn pump(&mut self, stream: Stream, intake: &mut Intake) -> Pumped {
-        self.take(stream, intake, TURN_BYTES)
+    pub(super) fn pump(&mut self, pipe: (UnitId, Stream), intake: &mut Intake) -> Pumped {
+        let granted = intake.grant(pipe, TURN_BYTES);
+        let (taken, pumped) = self.take(pipe.1, intake, granted);
+        intake.took(taken);
+        pumped
     }
 
     /// Takes what is there from all pipes. [`Pumped::End`]: nobody can write any more.
     pub(super) fn drain(&mut self, intake: &mut Intake) -> Pumped {
         let mut all = Pumped::End;
         for stream in [Stream::Out, Stream::Err] {
-            match (self.take(stream, intake, DRAIN_BYTES), all) {
+            match (self.take(stream, intake, DRAIN_BYTES).1, all) {
                 (Pumped::End, _) | (_, Pumped::More) => {}
                 (other, _) => all = other,
             }
@@ -238,38 +212,35 @@ impl UnitLog {
         all
     }
 
-    fn take(&mut self, stream: Stream, intake: &mut Intake, budget: usize) -> Pumped {
+    /// Takes at most `budget` bytes, or one batch more. Returns how many.
+    fn take(&mut self, stream: Stream, intake: &mut Intake, budget: usize) -> (usize, Pumped) {
         let mut taken = 0;
         while taken < budget {
             let Some(at) = self.pipes.iter().position(|pipe| pipe.stream == stream) else {
-                return Pumped::End;
+                return (taken, Pumped::End);
             };
-            match self.take_batch(at, intake) {
-                Ok(0) => return Pumped::End,
+            match self.take_batch(at, intake, budget - taken) {
+                Ok(0) => return (taken, Pumped::End),
                 Ok(count) => {
                     taken += count;
-                    self.enlarge(at, count);
+                    if let Some(pipe) = self.pipes.get_mut(at) {
+                        pipe.size = intake.enlarge(pipe.reader.as_fd(), pipe.size, count);
+                    }
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Pumped::Empty,
                 Err(error) => {
-                    ::log::warn!("{}: reading its output: {}", self.name, error_text(&error));
-                    return Pumped::Empty;
+                    if error.kind() != io::ErrorKind::WouldBlock {
+                        let reason = error_text(&error);
+                        ::log::warn!("{}: reading its output: {reason}", self.name);
+                    }
+                    return (taken, Pumped::Empty);
                 }
             }
         }
-        Pumped::More
-    }
-
-    fn enlarge(&mut self, at: usize, count: usize) {
-        let pipe = self.pipes.get_mut(at);
-        if let Some(pipe) = pipe.filter(|pipe| count >= LOUD_BYTES && pipe.size == Size::Usual) {
-            files::enlarge_pipe(pipe.reader.as_fd());
-            pipe.size = Size::Large;
-        }
+        (taken, Pumped::More)
     }
 
     /// From the pipe to the log; what the log does not take is taken from the pipe all the same.
-    fn take_batch(&mut self, at: usize, intake: &mut Intake) -> io::Result<usize> {
+    fn take_batch(&mut self, at: usize, intake: &mut Intake, most: usize) -> io::Result<usize> {
         let Some(pipe) = self.pipes.get(at) else {
             return Ok(0);
         };
@@ -279,13 +250,12 @@ impl UnitLog {
         let writer = self.writer.as_mut().filter(|_| unseen);
         let moved = writer.and_then(|writer| {
             let now_ms = clock::wall_ms();
-            writer.move_from(reader, now_ms, of, intake.buffer.len())
+            writer.move_from(reader, now_ms, of, most)
         });
         if let Some(moved) = moved {
             return moved;
         }
-        let scratch = (intake.reader.as_fd(), intake.writer.as_fd());
-        let count = files::peek_pipe(reader, scratch, &mut intake.buffer)?;
+        let count = intake.look(reader)?;
         let bytes = intake.buffer.get(..count).unwrap_or_default();
         if let Some(spot) = &mut self.spot {
             spot.see(bytes);
@@ -381,12 +351,17 @@ impl UnitLog {
     }
 
     /// Closes the pipes and removes their names; for when nobody writes any more.
-    pub(super) fn close(&mut self, sources: &mut Sources, keeper: &mut Keeper) {
+    pub(super) fn close(
+        &mut self,
+        intake: &mut Intake,
+        (sources, keeper): (&mut Sources, &mut Keeper),
+    ) {
         // A main process that nobody could name has gone with the others.
         self.end(Ending::Unknown, None);
         for pipe in self.pipes.drain(..) {
             sources.remove(pipe.token, pipe.reader.as_fd());
             keeper.release(pipe.reader.as_fd());
+            intake.give_back(pipe.size);
             if let Err(error) = std::fs::remove_file(&pipe.path) {
                 ::log::warn!("removing {}: {}", pipe.path.display(), error_text(&error));
             }
@@ -419,6 +394,7 @@ mod tests {
     use std::fs;
     use std::io::Write;
 
+    use super::super::intake::BUFFER_BYTES;
     use super::*;
 
     /// A child holds the FIFO for reading and writing; its bytes are in the log before the end of its run is marked.
@@ -440,7 +416,7 @@ mod tests {
         log.open_pipe(pipe, &fifo, None, (&mut sources, &mut Keeper::default()))
             .unwrap();
         assert_eq!(
-            log.pump(Stream::Out, &mut intake),
+            log.pump(pipe, &mut intake),
             Pumped::End,
             "nobody writes yet"
         );
@@ -452,7 +428,7 @@ mod tests {
             .unwrap();
         log.begin(RunId(7), 99);
         writer.write_all(b"one\ntwo\n").unwrap();
-        assert_eq!(log.pump(Stream::Out, &mut intake), Pumped::Empty);
+        assert_eq!(log.pump(pipe, &mut intake), Pumped::Empty);
         writer.write_all(b"last").unwrap();
         log.end(Ending::Code(0), Some(&mut intake));
         drop(writer);
@@ -466,7 +442,7 @@ mod tests {
             log::index::What::Mark(Mark::End(log::Ending::Exited { code: 0 }))
         );
         assert!(index.records.iter().all(|record| record.run == 7));
-        log.close(&mut sources, &mut Keeper::default());
+        log.close(&mut intake, (&mut sources, &mut Keeper::default()));
         assert!(!fifo.exists());
         fs::remove_dir_all(&folder).unwrap();
     }
@@ -487,13 +463,9 @@ mod tests {
         let mut log = UnitLog::new("web", &folder, limits);
         let fifo = folder.join("web.out");
         let mut intake = Intake::new().unwrap();
-        log.open_pipe(
-            (UnitId(1), Stream::Out),
-            &fifo,
-            None,
-            (&mut sources, &mut Keeper::default()),
-        )
-        .unwrap();
+        let pipe = (UnitId(1), Stream::Out);
+        log.open_pipe(pipe, &fifo, None, (&mut sources, &mut Keeper::default()))
+            .unwrap();
         let mut writer = fs::OpenOptions::new()
             .read(true)
             .write(true)
@@ -504,7 +476,7 @@ mod tests {
         // Few enough for a pipe of any size, and whole lines.
         for some in lines.chunks(600) {
             writer.write_all(some.concat().as_bytes()).unwrap();
-            assert_eq!(log.pump(Stream::Out, &mut intake), Pumped::Empty);
+            assert_eq!(log.pump(pipe, &mut intake), Pumped::Empty);
         }
         let file = |number| fs::read(folder.join(number)).unwrap();
         let files = [file("web.log.2"), file("web.log.1"), file("web.log")];
@@ -514,7 +486,7 @@ mod tests {
             assert_eq!(full.last(), Some(&b'\n'));
         }
         assert_eq!(files.concat(), lines.concat().as_bytes());
-        log.close(&mut sources, &mut Keeper::default());
+        log.close(&mut intake, (&mut sources, &mut Keeper::default()));
         fs::remove_dir_all(&folder).unwrap();
     }
 

@@ -157,6 +157,7 @@ impl Daemon {
             }
             loaded.targets.push(unit.name.clone());
         }
+        loader.leave_cycles(&mut loaded, STAYS);
         loader.complete(&mut loaded);
         self.tell_missing(&mut loaded);
         loaded

@@ -17,7 +17,6 @@ use crate::unit::{Context, NotifyAccess, Service, Unit};
 use crate::wire::Saved;
 
 use super::account::Account;
-use super::births::streams;
 use super::environment::Invocation;
 use super::event_loop::Daemon;
 use super::group::Group;
@@ -30,7 +29,7 @@ use super::processes::{History, Hold, Origin, Processes, Run, Turn};
 use super::pump::UnitLog;
 use super::settling::is_rest;
 use super::sources::{Source, Sources};
-use super::spawn::{Fifos, failure};
+use super::spawn::{Fifos, failure, streams};
 use super::state::{Definitions, States};
 
 const SIGTERM: i32 = 15;
@@ -125,9 +124,9 @@ impl Processes {
             return;
         }
         let alive = |(id, saved): &(UnitId, Saved)| {
-            let is_main = |run: &&Run| run.unit == *id && run.role == Role::Start;
-            let run = self.runs.values().find(is_main);
-            let run = run.or_else(|| self.runs.values().find(|run| run.unit == *id))?;
+            let mut all = self.runs.of(*id);
+            let run = all.find(|(_, run)| run.role == Role::Start);
+            let (_, run) = run.or_else(|| self.runs.of(*id).next())?;
             Some(format!("{} (PID {})", saved.facts.unit, run.pid))
         };
         let mut alive: Vec<String> = taken.iter().filter_map(alive).collect();

@@ -17,21 +17,19 @@ use crate::sys::socket::{Peer, peer};
 use crate::sys::users::effective_uid;
 use crate::wire::{
     CHUNK_MAX, Decoder, ErrorKind, Final, HandedSession, HandedStage, Hello, PROTOCOL_VERSION,
-    Progress, ProgressKind, Reply, Request, WireError, decode_hello, decode_request, encode_hello,
-    frame, frame_reply,
+    Reply, Request, WireError, decode_hello, decode_request, encode_hello, frame, frame_reply,
 };
 
 use super::sources::{SessionId, Source, Sources};
+use super::spare::Spare;
 use super::turned_away::{busy, not_allowed, not_understood, other_version};
 
 /// Connections at a time; one more is told so and closed.
 const CLIENTS_MAX: usize = 256;
 /// Bytes that may wait for a client that does not read; the next request after that costs the connection.
-const OUTPUT_MAX: usize = 1 << 20;
+pub(super) const OUTPUT_MAX: usize = 1 << 20;
 /// Bytes that may wait beyond [`OUTPUT_MAX`], for all clients together: several times what all units have to say.
 const ANSWERS_MAX: usize = 64 << 20;
-/// Bytes that may wait before progress is left out: thousands of units may tell of theirs before a client can read.
-const PROGRESS_MAX: usize = OUTPUT_MAX / 2;
 /// Bytes read from one client before the others have their turn.
 const INPUT_TURN: usize = 64 << 10;
 /// Bytes of one read.
@@ -66,8 +64,7 @@ pub(super) struct Session {
     pub(super) sent: usize,
     /// The last write would have blocked, and no event has come since.
     blocked: bool,
-    /// Progress that this client did not get, since it reads too slowly.
-    left_out: u32,
+    spare: Spare,
 }
 
 /// What came of looking at a session.
@@ -267,9 +264,7 @@ impl Sessions {
         let Some(session) = self.map.get_mut(&id) else {
             return;
         };
-        let is_spare = matches!(reply, Reply::Progress(progress) if progress.kind.is_spare());
-        if is_spare && session.waiting() > PROGRESS_MAX {
-            session.left_out = session.left_out.saturating_add(1);
+        if session.spare.takes(reply, session.waiting()) {
             return;
         }
         if session.waiting() > budget {
@@ -277,7 +272,9 @@ impl Sessions {
             self.close(id, sources);
             return;
         }
-        session.tell_what_was_left_out(reply);
+        if let Some(first) = session.spare.before(reply) {
+            session.say(&first);
+        }
         session.say(reply);
         if matches!(reply, Reply::Final(_)) && matches!(session.stage, Stage::Busy(_)) {
             session.stage = match session.protocol {
@@ -347,7 +344,7 @@ impl Session {
             output: Vec::new(),
             sent: 0,
             blocked: false,
-            left_out: 0,
+            spare: Spare::default(),
         }
     }
 
@@ -422,20 +419,10 @@ impl Session {
         append(reply, &mut self.output);
     }
 
-    /// In front of the next reply.
-    fn tell_what_was_left_out(&mut self, next: &Reply) {
-        let left_out = std::mem::take(&mut self.left_out);
-        if left_out > 0 && !matches!(next, Reply::Final(Final::Error(_))) {
-            self.say(&Reply::Progress(Progress {
-                kind: ProgressKind::Warning,
-                unit: String::new(),
-                text: format!("{left_out} lines of progress were left out: too many at once"),
-                in_ms: None,
-            }));
-        }
-    }
-
     fn flush(&mut self) -> io::Result<()> {
+        if let Some(reached) = self.spare.at_turn(self.waiting()) {
+            self.say(&reached);
+        }
         while !self.blocked && self.sent < self.output.len() {
             let rest = self.output.get(self.sent..).unwrap_or_default();
             match self.stream.write(rest) {

@@ -31,7 +31,7 @@ impl Processes {
 
     /// Tells, once, that a watched group has become empty.
     fn check_group(&mut self, unit: UnitId, turn: &mut Turn<'_>) {
-        let has_run = self.runs.values().any(|run| run.unit == unit);
+        let has_run = self.runs.has(unit);
         let Some(hold) = self.holds.get_mut(&unit) else {
             return;
         };
@@ -104,7 +104,7 @@ impl Processes {
         turn: &mut Turn<'_>,
     ) -> Progress {
         let log = self.holds.get_mut(&unit).and_then(|hold| hold.log.as_mut());
-        let pumped = log.map(|log| log.pump(stream, &mut self.intake));
+        let pumped = log.map(|log| log.pump((unit, stream), &mut self.intake));
         self.log_was_read(unit, turn);
         match pumped {
             Some(Pumped::More) => return Progress::More,
@@ -147,8 +147,8 @@ impl Processes {
 
     /// Closes what a unit without processes holds. What still has a writer, or a process, stays until that is over.
     pub(super) fn settle_unit(&mut self, unit: UnitId, turn: &mut Turn<'_>) {
-        let is_busy = self.runs.values().any(|run| run.unit == unit)
-            || self.finding.values().any(|finding| finding.unit == unit);
+        let is_busy =
+            self.runs.has(unit) || self.finding.values().any(|finding| finding.unit == unit);
         let Some(hold) = self.holds.get_mut(&unit).filter(|_| !is_busy) else {
             return;
         };
@@ -183,7 +183,7 @@ impl Processes {
             history.invocation = Some(hold.invocation);
         }
         if let Some(mut log) = hold.log {
-            log.close(turn.sources, &mut self.keeper);
+            log.close(&mut self.intake, (&mut *turn.sources, &mut self.keeper));
             history.log_lost += log.lost_bytes();
         }
     }

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use crate::engine::{Role, Spawn, SpawnFailure};
 use crate::log::Stream;
+use crate::sys::files;
 use crate::sys::process::{self, Directory, OpenMode, Stdio, Step, errno_text};
 use crate::unit::words::expand;
 use crate::unit::{Exec, Input, Output, Service, Unit, WorkingDirectory, swallowed_hint};
@@ -24,6 +25,8 @@ use super::setting::{root, setting};
 
 /// `ENOENT`.
 const NOT_FOUND: i32 = 2;
+/// `EACCES`.
+const NOT_ALLOWED: i32 = 13;
 /// `EAGAIN`.
 const TOO_MANY: i32 = 11;
 
@@ -40,11 +43,29 @@ pub(super) struct Order<'a> {
     pub(super) ended: Option<&'a Invocation>,
 }
 
-/// Where the log FIFOs are.
+/// Where a service's output can go that names no place of its own.
 #[derive(Clone, Debug)]
 pub(super) struct Fifos {
     pub(super) out: PathBuf,
     pub(super) err: PathBuf,
+    /// The output that the daemon itself was given, if it was.
+    pub(super) console: Console,
+}
+
+/// What our own standard output is: a terminal, a container's output, somebody's pipe or file; or nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Console {
+    There,
+    None,
+}
+
+impl Console {
+    pub(super) fn ours() -> Self {
+        match files::has_output() {
+            true => Self::There,
+            false => Self::None,
+        }
+    }
 }
 
 impl Fifos {
@@ -188,9 +209,9 @@ impl Objects {
         let object = match step {
             Step::Exec => return self.exec_failure(errno),
             Step::Directory => &self.directory,
-            Step::StandardInput => stdin,
-            Step::StandardOutput => stdout,
-            Step::StandardError => stderr,
+            Step::StandardInput => return self.stream_failure(stdin, step, errno),
+            Step::StandardOutput => return self.stream_failure(stdout, step, errno),
+            Step::StandardError => return self.stream_failure(stderr, step, errno),
             Step::User | Step::Group | Step::Groups => {
                 // A name alone would be taken for the program's.
                 let reason = format!("{} {}: {cause}", step.name(), self.account);
@@ -219,13 +240,24 @@ impl Objects {
             | Step::Landlock
             | Step::SystemCalls => return sandbox::failure_at(step, &self.places, errno),
         };
-        match object {
-            Object::Value { key, text } => failure(key, errno, format!("{key}={text}: {cause}")),
-            Object::Ours(path) => {
-                let reason = format!("{} {path}: {cause}", step.name());
-                failure(step.name(), errno, reason)
+        object_failure(object, step, (errno, &cause))
+    }
+
+    /// A file that could not be opened: what the errno does not say is what is missing, and for whom.
+    fn stream_failure(&self, object: &Object, step: Step, errno: i32) -> SpawnFailure {
+        let mut cause = errno_text(errno);
+        if let Object::Value { text, .. } = object {
+            let path = text.split_once(':').map_or("", |(_, path)| path);
+            let folder = Path::new(path).parent();
+            match folder.filter(|folder| errno == NOT_FOUND && !folder.is_dir()) {
+                Some(folder) => {
+                    cause.push_str(&format!(" (there is no folder {})", folder.display()))
+                }
+                None if errno == NOT_ALLOWED => cause.push_str(&format!(" (as {})", self.account)),
+                None => {}
             }
         }
+        object_failure(object, step, (errno, &cause))
     }
 
     fn exec_failure(&self, errno: i32) -> SpawnFailure {
@@ -252,6 +284,16 @@ impl Objects {
             errno,
             format!("{}: {cause}", self.program),
         )
+    }
+}
+
+fn object_failure(object: &Object, step: Step, (errno, cause): (i32, &str)) -> SpawnFailure {
+    match object {
+        Object::Value { key, text } => failure(key, errno, format!("{key}={text}: {cause}")),
+        Object::Ours(path) => {
+            let reason = format!("{} {path}: {cause}", step.name());
+            failure(step.name(), errno, reason)
+        }
     }
 }
 
@@ -306,16 +348,20 @@ struct Streams {
 
 impl Streams {
     fn new(service: &Service, fifos: &Fifos) -> Result<Self, SpawnFailure> {
-        let stdin = match &service.stdin {
-            Input::Null => Stdio::Null,
-            Input::File(path) => opened(path, OpenMode::Read)?,
+        let source = match &service.stdin {
+            Input::Null => None,
+            Input::File(path) => Some(path),
+        };
+        // systemd.exec(5): opened once for both, as a terminal wants it.
+        let is_both = source.is_some_and(|path| service.stdout == Output::File(path.clone()));
+        let stdin = match source {
+            None => Stdio::Null,
+            Some(path) if is_both => opened(path, OpenMode::Both)?,
+            Some(path) => opened(path, OpenMode::Read)?,
         };
         let stdout = match &service.stdout {
-            // What standard input has, as systemd.exec(5) says it.
-            Output::Inherit => match &service.stdin {
-                Input::Null => Stdio::Null,
-                Input::File(path) => opened(path, OpenMode::Read)?,
-            },
+            Output::File(_) if is_both => Stdio::SameAsStdin,
+            Output::Inherit if source.is_some() => Stdio::SameAsStdin,
             output => output_stream(output, fifos)?,
         };
         let stderr = match &service.stderr {
@@ -338,8 +384,21 @@ fn output_stream(output: &Output, fifos: &Fifos) -> Result<Stdio<'static>, Spawn
         Output::LogErr => opened(&fifos.err, OpenMode::ReadWrite),
         Output::File(path) => opened(path, OpenMode::Write),
         Output::Append(path) => opened(path, OpenMode::Append),
-        Output::Null | Output::Inherit => Ok(Stdio::Null),
+        Output::Truncate(path) => opened(path, OpenMode::Truncate),
+        Output::Null => Ok(Stdio::Null),
+        Output::Inherit if fifos.console == Console::There => Ok(Stdio::Inherit),
+        Output::Inherit => opened(&fifos.out, OpenMode::ReadWrite),
     }
+}
+
+/// Which log pipes a service's streams may need. One that inherits may have been born when the daemon had no output of
+/// its own.
+pub(super) fn streams(service: &Service) -> Vec<Stream> {
+    let uses = |wanted: &Output| service.stdout == *wanted || service.stderr == *wanted;
+    let inherits = service.stdout == Output::Inherit && service.stdin == Input::Null;
+    let out = (uses(&Output::Log) || inherits).then_some(Stream::Out);
+    let err = uses(&Output::LogErr).then_some(Stream::Err);
+    out.into_iter().chain(err).collect()
 }
 
 fn opened(path: &Path, mode: OpenMode) -> Result<Stdio<'static>, SpawnFailure> {
@@ -378,9 +437,10 @@ fn output_object(key: &'static str, output: &Output, fifos: &Fifos) -> Object {
     match output {
         Output::File(path) => value("file", path),
         Output::Append(path) => value("append", path),
-        Output::Log => Object::Ours(fifos.out.display().to_string()),
+        Output::Truncate(path) => value("truncate", path),
+        Output::Log | Output::Inherit => Object::Ours(fifos.out.display().to_string()),
         Output::LogErr => Object::Ours(fifos.err.display().to_string()),
-        Output::Null | Output::Inherit => Object::Ours("/dev/null".to_owned()),
+        Output::Null => Object::Ours("/dev/null".to_owned()),
     }
 }
 
@@ -470,6 +530,7 @@ mod tests {
             ended: None,
         };
         let fifos = Fifos {
+            console: Console::None,
             out: "/r/web.out".into(),
             err: "/r/web.err".into(),
         };

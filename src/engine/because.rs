@@ -179,7 +179,7 @@ impl Engine {
 
     /// The entry that tells why a unit is as it is. Where nothing has been published of that, it is now: somebody
     /// follows it.
-    fn voice(&mut self, unit: UnitId) -> Option<ChangeId> {
+    pub(super) fn voice(&mut self, unit: UnitId) -> Option<ChangeId> {
         let service = self.service(unit)?;
         let has_story = service.cause != Cause::Gone || service.because.is_some();
         if service.voice.is_some() || !has_story {

@@ -126,7 +126,12 @@ impl Engine {
                 self.changed.insert(step.unit);
             }
             let cause = self.cause_of(step, asked);
+            let wish = self.wish;
+            // One that was down already has no word in it.
+            let first = plan.reached_from(step).filter(|_| wish.is_none());
+            self.wish = wish.or(first.and_then(|first| self.voice(first)));
             self.carry_step(step, cause);
+            self.wish = wish;
         }
     }
 

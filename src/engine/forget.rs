@@ -37,6 +37,7 @@ impl Engine {
         }
         self.work.retain(|unit| !gone.contains(unit));
         self.changed.retain(|unit| !gone.contains(unit));
+        self.unsaved.retain(|unit| !gone.contains(unit));
         self.held_back.retain(|unit| !gone.contains(unit));
         // What was left alive on purpose is nobody's.
         self.runs.retain(|_, owner| !gone.contains(owner));

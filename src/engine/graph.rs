@@ -1,4 +1,4 @@
-//! The dependency resolver's ground: who requires, wants and follows whom, and whether the order has a cycle.
+//! The dependency resolver's ground: who requires, wants and follows whom.
 //!
 //! Edges point to units that the engine knows; a name that nobody has loaded is no edge (systemd.unit(5): an ordering
 //! with a unit that is not there has no effect). No recursion: the depth of a graph is the user's to choose.
@@ -270,62 +270,4 @@ impl Graph {
 /// A place among the edges: units are few, and so are the edges of each.
 fn place_of(length: usize) -> u32 {
     u32::try_from(length).unwrap_or(u32::MAX)
-}
-
-/// A cycle in the order (`After=`, `Before=`) of these units: each name comes after the next one, the first stands at
-/// the end again. `None` if the order is sound.
-#[must_use]
-pub fn find_cycle<'a>(units: impl Iterator<Item = &'a Unit>) -> Option<Vec<UnitName>> {
-    let mut after: BTreeMap<&UnitName, Vec<&UnitName>> = BTreeMap::new();
-    for unit in units {
-        after.entry(&unit.name).or_default().extend(&unit.after);
-        for then in &unit.before {
-            after.entry(then).or_default().push(&unit.name);
-        }
-    }
-    let mut done: BTreeSet<&UnitName> = BTreeSet::new();
-    for start in after.keys() {
-        if let Some(cycle) = search(start, &after, &mut done) {
-            return Some(cycle.into_iter().cloned().collect());
-        }
-    }
-    None
-}
-
-/// Depth first from `start`, with a path of our own in place of the stack.
-fn search<'a>(
-    start: &'a UnitName,
-    after: &BTreeMap<&'a UnitName, Vec<&'a UnitName>>,
-    done: &mut BTreeSet<&'a UnitName>,
-) -> Option<Vec<&'a UnitName>> {
-    let mut path: Vec<(&UnitName, usize)> = vec![(start, 0)];
-    let mut on_path: BTreeSet<&UnitName> = BTreeSet::from([start]);
-    while let Some((unit, next)) = path.last_mut() {
-        let unit: &'a UnitName = unit;
-        let child = after.get(unit).and_then(|list| list.get(*next)).copied();
-        *next += 1;
-        match child {
-            Some(child) if on_path.contains(child) => {
-                let from = path
-                    .iter()
-                    .position(|(name, _)| *name == child)
-                    .unwrap_or(0);
-                let mut cycle: Vec<&UnitName> =
-                    path[from..].iter().map(|(name, _)| *name).collect();
-                cycle.push(child);
-                return Some(cycle);
-            }
-            Some(child) if !done.contains(child) => {
-                on_path.insert(child);
-                path.push((child, 0));
-            }
-            Some(_) => {}
-            None => {
-                on_path.remove(unit);
-                done.insert(unit);
-                path.pop();
-            }
-        }
-    }
-    None
 }

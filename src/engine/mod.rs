@@ -21,6 +21,7 @@ mod clash;
 mod command;
 mod conclude;
 mod condition;
+mod cycle;
 mod effect;
 mod event;
 mod examine;
@@ -66,13 +67,13 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 pub use cell::{Action, Input, action};
 pub use command::{Asker, Command, Planned, Scope, Verb, Wait};
+pub use cycle::{find_cycle, find_cycles};
 pub use effect::{
     Answer, Change, Effect, Impossible, Notice, Outcome, Refusal, Retry, Role, RunResult, Spawn,
     Taken, Target,
 };
 pub use event::{Absent, Core, Ending, Event, NoMain, SpawnFailure};
 pub use facts::{FactFailure, FactGoal, FactPhase, FactReason, FactRun, Facts};
-pub use graph::find_cycle;
 pub use id::{ChangeId, Moment, QuestionId, RequestId, RunId, UnitId};
 pub use monitor::Monitor;
 pub use obstacle::unfit;
@@ -121,6 +122,8 @@ pub struct Engine {
     unlinked: Vec<UnitId>,
     /// Units whose facts changed in this event.
     changed: BTreeSet<UnitId>,
+    /// Units that a successor would not know: nothing has come of them yet.
+    unsaved: BTreeSet<UnitId>,
     /// Effects of this event, in order; handed over behind its saves.
     batch: Vec<Effect>,
     effects: VecDeque<Effect>,
@@ -129,7 +132,7 @@ pub struct Engine {
     last_unit: u64,
     last_run: u64,
     last_change: u64,
-    /// The wish that this event has brought, while it is taken up.
+    /// What a plan goes back to while it is carried out: the wish that this event has brought, or whom others follow.
     wish: Option<ChangeId>,
     last_question: u64,
     chance: u64,
@@ -175,6 +178,7 @@ impl Engine {
             work: BTreeSet::new(),
             unlinked: Vec::new(),
             changed: BTreeSet::new(),
+            unsaved: BTreeSet::new(),
             batch: Vec::new(),
             effects: VecDeque::new(),
             mode: Mode::Serving,

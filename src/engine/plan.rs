@@ -444,6 +444,29 @@ impl Plan {
     pub(super) fn units(&self) -> BTreeSet<UnitId> {
         self.steps.iter().map(|step| step.unit).collect()
     }
+
+    /// Whose step has led to this one over units to which nothing happens; `None` where it came straight.
+    pub(super) fn reached_from(&self, step: &Step) -> Option<UnitId> {
+        let passed_on_by = |unit: UnitId| {
+            let mut steps = self.steps.iter();
+            match steps.find(|step| step.unit == unit)? {
+                Step {
+                    deed: Deed::Nothing,
+                    because: Because::Edge(_, from),
+                    ..
+                } => Some(*from),
+                _ => None,
+            }
+        };
+        let Because::Edge(_, from) = step.because else {
+            return None;
+        };
+        let first = passed_on_by(from);
+        // No step comes from one behind it, but two of one unit are one here.
+        std::iter::successors(first, |unit| passed_on_by(*unit))
+            .take(self.steps.len())
+            .last()
+    }
 }
 
 impl Step {

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::unit::{Unit, UnitName};
 
-use super::graph::{Graph, find_cycle};
+use super::graph::Graph;
 use super::plan::Plan;
 use super::service::Service;
 use super::stage::Stage;
@@ -108,8 +108,6 @@ impl Engine {
         absent: &[Absent],
     ) -> Result<Vec<(UnitName, String)>, Refusal> {
         let new: BTreeMap<&UnitName, &Unit> = definitions.iter().map(|u| (&u.name, u)).collect();
-        // Most requests change no edge: those of thousands of units are not looked at for them.
-        let is_other_graph = new.values().any(|unit| self.relates_otherwise(unit));
         let unknown = new
             .keys()
             .filter(|name| !self.names.contains_key(*name))
@@ -117,12 +115,8 @@ impl Engine {
         if self.services.len() + unknown > UNITS_MAX {
             return Err(Refusal::TooMany);
         }
-        if is_other_graph {
-            let known = self.services.values().map(|service| service.newest());
-            let rest = known.filter(|unit| !new.contains_key(&unit.name));
-            if let Some(cycle) = find_cycle(rest.chain(new.values().copied())) {
-                return Err(Refusal::Cycle(cycle));
-            }
+        if let Some(cycle) = self.cycles_among(&new, 1).pop() {
+            return Err(Refusal::Cycle(cycle));
         }
         match wish.verb {
             Verb::Start | Verb::Restart(_) => self.startable(wish, &new, absent),

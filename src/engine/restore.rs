@@ -2,8 +2,8 @@
 
 use crate::unit::{KillMode, Unit};
 
+use super::cycle::find_cycle;
 use super::freeze::Step;
-use super::graph::find_cycle;
 use super::phase::{End, Goal, Group, Left, Phase, Round, Run, SKIPPED, Stage, Why, failure_word};
 use super::service::Service;
 use super::{

@@ -1,8 +1,9 @@
 //! In which order what has changed is written down, so that a daemon that dies between two writes leaves no half behind
 //! that its successor takes for the whole.
 //!
-//! Owns that order alone. What has brought something about is written behind it: a successor that finds the older state
-//! of the one comes to the same end again, and finds the other done already.
+//! Owns that order, and who is written down at all: whoever has changed, and whom such a unit names. A unit that was
+//! loaded and nothing more is read from its file again. What has brought something about is written behind it: a
+//! successor that finds the older state of the one comes to the same end again, and finds the other done already.
 
 use std::collections::BTreeSet;
 
@@ -97,9 +98,25 @@ impl Engine {
 
     /// Hands over what this event asks for, the saves first: no process is born that a successor could not know of.
     pub(super) fn hand_over(&mut self) {
-        let changed = std::mem::take(&mut self.changed);
+        let mut changed = std::mem::take(&mut self.changed);
+        self.add_named(&mut changed);
         let saves = self.saving_order(&changed).into_iter();
         self.effects.extend(saves.map(|unit| Effect::Save { unit }));
         self.effects.extend(self.batch.drain(..));
+    }
+
+    /// Nobody is saved who names a unit that is not: a successor would have to do without it, when a start needs it or
+    /// an end starts it.
+    fn add_named(&mut self, changed: &mut BTreeSet<UnitId>) {
+        if self.unsaved.is_empty() {
+            return;
+        }
+        let mut open: Vec<UnitId> = changed.iter().copied().collect();
+        while let Some(unit) = open.pop() {
+            self.unsaved.remove(&unit);
+            let named = self.named_by(unit).into_iter();
+            let unknown = named.filter(|named| self.unsaved.contains(named));
+            open.extend(unknown.filter(|named| changed.insert(*named)));
+        }
     }
 }

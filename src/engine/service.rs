@@ -1,6 +1,6 @@
 //! One unit as the engine holds it. Plain data and questions about it; what moves it is in `start.rs` and `stop.rs`.
 
-use crate::unit::{Service as Definition, Unit};
+use crate::unit::{List, Service as Definition, Unit};
 
 use super::freeze::Freeze;
 use super::job::Sequel;
@@ -197,7 +197,7 @@ impl Service {
     pub(super) fn forget_order(&mut self) {
         let newest = self.next.as_mut().unwrap_or(&mut self.unit);
         newest.after.clear();
-        newest.before.clear();
+        newest.before = List::default();
     }
 
     pub(super) fn is_ordered(&self) -> bool {

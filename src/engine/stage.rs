@@ -177,8 +177,7 @@ impl Engine {
                 .all(|(name, id)| self.id(name) == Some(*id)),
             "new units get the ids that were planned with"
         );
-        // Whoever is known here is known to a successor: one day it may be needed, or start by another one's end.
-        self.changed.extend(stage.new.values());
+        self.unsaved.extend(stage.new.values());
         // Who is new and is to be up while another one is may be down.
         self.work.extend(stage.new.values());
         let redefined = stage.redefined.iter().copied();

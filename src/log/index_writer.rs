@@ -52,10 +52,19 @@ pub(super) fn prepare(file: &File) -> io::Result<()> {
     Ok(())
 }
 
+/// Empties a file that holds something. One that is cut to nothing is written out to the disk when it is closed, by
+/// ext4 and others, and whoever closes it waits for that: no new file is to have that mark.
+pub(super) fn empty(file: &File) -> io::Result<()> {
+    match file.metadata()?.len() {
+        0 => Ok(()),
+        _ => file.set_len(0),
+    }
+}
+
 impl IndexWriter {
     /// Begins an empty index in `file`, whatever was in it.
     pub(super) fn begin(file: File) -> io::Result<IndexWriter> {
-        file.set_len(0)?;
+        empty(&file)?;
         file.write_all_at(&index::header(), 0)?;
         Ok(IndexWriter {
             file,

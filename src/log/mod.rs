@@ -4,6 +4,8 @@
 //! which stream and which run, and holds the marks that a run began or ended; so those never stand in the file.
 //! Rotated files are `NAME.log.1`, `NAME.log.2` and so on, the highest number the oldest, each with its index.
 //!
+//! The daemon's own log, plain lines with their time before them, is bounded the same way.
+//!
 //! Owns the two files' form, rotation, recovery, reading, following and merging. Does not own the pipe that the
 //! bytes come from, the clock (times are arguments, unix milliseconds), waiting for changes, or rendering.
 //!
@@ -20,6 +22,7 @@ mod marks;
 mod merge;
 mod outcome;
 mod paths;
+mod plain;
 mod reader;
 mod rotation;
 mod runs;
@@ -37,6 +40,7 @@ pub use level::{LEVELS, Level, split_level};
 pub use marks::{Marked, marked};
 pub use merge::Merge;
 pub use outcome::{Appended, Failure};
+pub use plain::PlainLog;
 pub use reader::Reader;
 pub use rotation::Limits;
 pub use runs::{first_run, has_run, last_runs};

@@ -124,7 +124,7 @@ impl Paths {
 }
 
 /// The number that the end of a file's name says: nothing is 0, `.3` is 3.
-fn number_of(ending: &[u8]) -> Option<u32> {
+pub(super) fn number_of(ending: &[u8]) -> Option<u32> {
     let Some((b'.', digits)) = ending.split_first() else {
         return ending.is_empty().then_some(0);
     };

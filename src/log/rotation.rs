@@ -68,7 +68,7 @@ pub(super) fn open(paths: &Paths, max_files: u32) -> io::Result<Pair> {
 /// `max_files` already.
 pub(super) fn rotate(paths: &Paths, max_files: u32) -> io::Result<Pair> {
     let log = open_log(&paths.fresh_log())?;
-    log.set_len(0)?;
+    index_writer::empty(&log)?;
     let index = IndexWriter::begin(open_index(&paths.fresh_index())?)?;
     let kept = max_files.saturating_sub(1);
     let is_free = |number: &u32| !exists(&paths.log(*number));

@@ -24,6 +24,8 @@ use super::rotation::{self, Limits, Pair};
 
 /// A file that is this much over `max_size` is rotated within a line.
 const LINE_DIVIDED_BYTES: u64 = 64 * 1024 * 1024;
+/// So many bytes before a rotation the quick way is left.
+const LOOKED_AT_BYTES: u64 = 64 * 1024;
 /// An index of half of `max_size` rotates its log too, but not a smaller one than this.
 const INDEX_BOUND_MIN: u64 = 64 * 1024;
 
@@ -109,7 +111,7 @@ impl Writer {
     }
 
     /// Moves at most `most` bytes from `pipe` without a look at them, which is the quick way while the next rotation is
-    /// further away than that. Returns how many; 0 is end of file.
+    /// not near. Returns how many; 0 is end of file.
     ///
     /// # Errors
     /// `WouldBlock` when the pipe is empty.
@@ -127,9 +129,12 @@ impl Writer {
         }
         let current = self.current.as_mut()?;
         let start = current.pair.length;
-        if start.saturating_add(most as u64) > current.bound {
-            return None;
-        }
+        // What comes last before a rotation is looked at, for its line ends.
+        let room = current
+            .bound
+            .checked_sub(start.saturating_add(LOOKED_AT_BYTES));
+        let room = usize::try_from(room.filter(|room| *room > 0)?).unwrap_or(usize::MAX);
+        let most = most.min(room);
         let log = &current.pair.log;
         match files::move_to_file(pipe, log.as_fd(), start, most) {
             Ok(0) => Some(Ok(0)),

@@ -17,6 +17,7 @@ use super::process::Identity;
 use super::setting::{self, Resource, ResourceLimit, Setting, set_limit};
 use super::spawn::{Directory, OpenMode};
 use super::step::{REPORT_LENGTH, Step};
+use super::streams::{Rights, Stream, open, set_streams};
 use nix::libc;
 
 /// Exit code of a child that could not become its program; the report says why, so nobody needs to read it.
@@ -28,9 +29,6 @@ const PASSED_FD: RawFd = 3;
 const SIGNALS: i32 = 64;
 /// Of the kernel's own signal set, which is smaller than the C library's.
 const SIGNAL_SET_BYTES: usize = 8;
-
-/// The mode of files that a stream makes, less the umask.
-const FILE_MODE: libc::c_uint = 0o666;
 
 /// All that the child does, by reference to memory that its parent prepared.
 pub(super) struct Plan<'a> {
@@ -58,34 +56,10 @@ pub(super) struct Plan<'a> {
     pub(super) report: RawFd,
 }
 
-/// A standard stream as the child sees it.
-#[derive(Clone, Copy)]
-pub(super) enum Stream {
-    Inherit,
-    Fd(RawFd),
-    /// Opened with the parent's rights.
-    Early {
-        path: *const c_char,
-        flags: i32,
-    },
-    /// Opened with the service's rights.
-    Late {
-        path: *const c_char,
-        flags: i32,
-    },
-    SameAsStdout,
-}
-
 pub(super) struct Failure {
     pub(super) step: Step,
     pub(super) errno: i32,
 }
-
-const STREAM_STEPS: [Step; 3] = [
-    Step::StandardInput,
-    Step::StandardOutput,
-    Step::StandardError,
-];
 
 /// Becomes the program, or reports the step that failed and exits.
 pub(super) fn run(plan: &Plan<'_>) -> ! {
@@ -326,42 +300,6 @@ fn close_on_exec(first: RawFd) {
     };
 }
 
-/// With whose rights a stream is opened.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Rights {
-    Ours,
-    Services,
-}
-
-/// Sets up those streams that are opened with these rights.
-fn set_streams(plan: &Plan<'_>, rights: Rights) -> Result<(), Failure> {
-    let early = rights == Rights::Ours;
-    let late_stdout = matches!(plan.streams[1], Stream::Late { .. });
-    for ((stream, target), step) in plan.streams.iter().zip(0..).zip(STREAM_STEPS) {
-        let result = match *stream {
-            Stream::Fd(fd) if early => place(fd, target),
-            Stream::Early { path, flags } if early => open(path, flags, target),
-            Stream::Late { path, flags } if !early => open(path, flags, target),
-            Stream::SameAsStdout if early != late_stdout => place(libc::STDOUT_FILENO, target),
-            _ => Ok(()),
-        };
-        result.map_err(at(step))?;
-    }
-    Ok(())
-}
-
-fn open(path: *const c_char, flags: i32, target: RawFd) -> Result<(), i32> {
-    // SAFETY: the path is a C string that the plan keeps alive.
-    let fd = unsafe { libc::open(path, flags, FILE_MODE) };
-    check(fd.into())?;
-    place(fd, target)?;
-    if fd != target {
-        // SAFETY: the descriptor was made here and is known by its place now. The next stream may need its number.
-        unsafe { libc::close(fd) };
-    }
-    Ok(())
-}
-
 /// Makes the descriptor known as `target` too, to be kept by the program.
 pub(super) fn place(fd: RawFd, target: RawFd) -> Result<(), i32> {
     // SAFETY: both calls take integers; the descriptors are this child's own copies.
@@ -407,7 +345,7 @@ fn take_groups(plan: &Plan<'_>, identity: &Identity) -> Result<(), Failure> {
 }
 
 /// From now on files are opened with this user's rights, and ours else. The right to change that is kept.
-fn look_as(uid: u32) -> Result<(), i32> {
+pub(super) fn look_as(uid: u32) -> Result<(), i32> {
     /// Nobody's number: asks only.
     const ASK: u32 = u32::MAX;
     // SAFETY: the call takes an integer.

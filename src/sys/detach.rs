@@ -31,8 +31,9 @@ pub struct Detached<'a> {
     pub argv: Vec<CString>,
     /// `NAME=value`; the whole environment.
     pub environment: Vec<CString>,
-    /// Its standard output and standard error. Its standard input is `/dev/null`.
-    pub output: BorrowedFd<'a>,
+    /// Its standard output; without one it is `/dev/null`, as its standard input is.
+    pub output: Option<BorrowedFd<'a>>,
+    pub errors: BorrowedFd<'a>,
     /// What it finds as descriptor 3, the write end of a pipe on which it says that it is ready. Ours is closed, so
     /// that the reader sees the end of the file when the daemon ends early.
     pub ready: OwnedFd,
@@ -54,8 +55,8 @@ pub fn start_detached(detached: Detached<'_>) -> io::Result<Pid> {
         identity: None,
         umask: UMASK,
         stdin: Stdio::Null,
-        stdout: Stdio::Fd(detached.output),
-        stderr: Stdio::SameAsStdout,
+        stdout: detached.output.map_or(Stdio::Null, Stdio::Fd),
+        stderr: Stdio::Fd(detached.errors),
         cgroup: None,
         nofile: None,
         lock_limit: None,
@@ -135,7 +136,8 @@ mod tests {
             program: c("/bin/sh"),
             argv: vec![c("sh"), c("-c"), c(script)],
             environment: vec![c("PATH=/usr/bin:/bin"), c("COLOUR=blue")],
-            output,
+            output: Some(output),
+            errors: output,
             ready,
         }
     }

@@ -12,15 +12,18 @@ use std::path::Path;
 
 use rustix::fs::{
     AtFlags, CWD, FallocateFlags, FileType, FlockOperation, Gid, Mode, OFlags, Stat, Uid, chmod,
-    chownat, fallocate, fcntl_getfl, fcntl_setfl, flock, fstat, mkfifoat, open,
+    chownat, fallocate, fcntl_getfl, fcntl_setfl, flock, fstat, major, minor, mkfifoat, open,
 };
 use rustix::io::{Errno, retry_on_intr};
-use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_setpipe_size, pipe_with, splice, tee};
+use rustix::pipe::{
+    PipeFlags, SpliceFlags, fcntl_getpipe_size, fcntl_setpipe_size, pipe_with, splice, tee,
+};
 use rustix::process::{Resource, geteuid, getrlimit};
 
-/// The size to which a pipe's buffer is enlarged where the kernel allows it. Memory is taken only for what lies in it,
-/// but all of it counts against what the user's pipes may have together, `pipe-user-pages-soft` of proc_sys_fs(5).
-const LARGE_PIPE_BYTES: usize = 256 * 1024;
+/// What the pipes of a user may have together where the kernel does not say: 16,384 pages, pipe(7).
+const PIPES_SOFT_PAGES: usize = 16_384;
+const USUAL_PIPE_BYTES: usize = 64 * 1024;
+const PIPES_SOFT: &str = "/proc/sys/fs/pipe-user-pages-soft";
 
 /// Makes a FIFO with exactly this mode and, where given, owner (uid, gid). One that exists already is kept, with
 /// what lies in it, and gets mode and owner.
@@ -70,10 +73,42 @@ pub fn open_fifo_reader(path: &Path) -> io::Result<OwnedFd> {
     Ok(reader)
 }
 
-/// Gives a pipe a larger buffer than the usual 64 KiB, where the user's allowance for pipes is not spent.
-pub fn enlarge_pipe(pipe: BorrowedFd<'_>) {
-    // Without it the pipe works all the same.
-    let _ = fcntl_setpipe_size(pipe, LARGE_PIPE_BYTES);
+/// Gives a pipe a buffer of so many bytes instead of the usual 64 KiB. Memory is taken only for what lies in it, but all
+/// of it counts against [`pipes_soft_bytes`].
+///
+/// # Errors
+/// `EPERM` when the user's pipes have too much already, or it is more than one pipe may have. The pipe works all the
+/// same.
+pub fn enlarge_pipe(pipe: BorrowedFd<'_>, bytes: usize) -> io::Result<()> {
+    fcntl_setpipe_size(pipe, bytes)?;
+    Ok(())
+}
+
+/// What a pipe's buffer holds, full.
+#[must_use]
+pub fn pipe_bytes(pipe: BorrowedFd<'_>) -> usize {
+    fcntl_getpipe_size(pipe).unwrap_or(USUAL_PIPE_BYTES)
+}
+
+/// What the pipes of one user may have together before new ones are made smaller than usual: `pipe-user-pages-soft` of
+/// pipe(7), in bytes. Where there is no such bound, the usual one.
+#[must_use]
+pub fn pipes_soft_bytes() -> usize {
+    let told = read_regular(Path::new(PIPES_SOFT), 32).ok();
+    let pages = told.and_then(|told| std::str::from_utf8(&told.bytes).ok()?.trim().parse().ok());
+    let pages = pages.filter(|pages| *pages > 0).unwrap_or(PIPES_SOFT_PAGES);
+    pages.saturating_mul(usize::try_from(super::proc::page_size()).unwrap_or(usize::MAX))
+}
+
+/// Whether our own standard output leads anywhere, which `/dev/null` does not.
+#[must_use]
+pub fn has_output() -> bool {
+    /// What the kernel calls `/dev/null`: see its list of devices.
+    const NULL: (u32, u32) = (1, 3);
+    fstat(std::io::stdout()).is_ok_and(|found| {
+        let device = (major(found.st_rdev), minor(found.st_rdev));
+        !(FileType::from_raw_mode(found.st_mode).is_char_device() && device == NULL)
+    })
 }
 
 /// The number of the file that is open here: no other one of its file system has it while somebody has it open.

@@ -18,6 +18,7 @@ mod lent;
 mod setting;
 mod spawn;
 mod step;
+mod streams;
 #[cfg(test)]
 mod testing;
 
@@ -48,6 +49,7 @@ pub mod process;
 pub mod received;
 pub mod signals;
 pub mod socket;
+pub mod standard;
 pub mod stranger;
 pub mod terminal;
 pub mod users;

@@ -14,13 +14,14 @@ use rustix::io::fcntl_dupfd_cloexec;
 
 use super::birth::Way;
 use super::cgroup::Entrance;
-use super::child::{Plan, Stream};
+use super::child::Plan;
 use super::confine::Clear;
 use super::files;
 use super::handed::Ready;
 use super::lent::Lent;
 use super::process::{Identity, Pid, PidFd};
 use super::setting::Setting;
+use super::streams::Stream;
 
 /// Descriptors that the child moves to 0, 1, 2 or 3 are kept from here upwards, so that no move overwrites another.
 pub(super) const FIRST_FREE_FD: RawFd = 4;
@@ -67,11 +68,14 @@ pub enum Stdio<'a> {
     Null,
     Inherit,
     Fd(BorrowedFd<'a>),
-    /// Opened by the child: [`OpenMode::ReadWrite`] with the caller's rights, the other modes with the service's.
+    /// Opened by the child: [`OpenMode::ReadWrite`] with the caller's rights, the other modes with the service's, and
+    /// where these do not suffice with the caller's, as long as no symbolic link is on the way.
     Path {
         path: CString,
         mode: OpenMode,
     },
+    /// For standard output: the same open file as standard input.
+    SameAsStdin,
     /// For standard error: the same open file as standard output.
     SameAsStdout,
 }
@@ -83,6 +87,10 @@ pub enum OpenMode {
     /// From the file's start, without emptying it, as systemd.exec(5) has it for `file:`.
     Write,
     Append,
+    /// As `Write`, but emptied.
+    Truncate,
+    /// As `Write`, and to be read as well.
+    Both,
     /// For a FIFO of ours: with a reader in the writer's own hands a write never ends in `SIGPIPE`. Never makes a
     /// file.
     ReadWrite,
@@ -94,6 +102,8 @@ impl OpenMode {
             Self::Read => libc::O_RDONLY,
             Self::Write => libc::O_WRONLY | libc::O_CREAT,
             Self::Append => libc::O_WRONLY | libc::O_CREAT | libc::O_APPEND,
+            Self::Truncate => libc::O_WRONLY | libc::O_CREAT | libc::O_TRUNC,
+            Self::Both => libc::O_RDWR | libc::O_CREAT,
             Self::ReadWrite => libc::O_RDWR,
         };
         way | libc::O_CLOEXEC | libc::O_NOCTTY
@@ -224,7 +234,8 @@ fn stream(stdio: &Stdio<'_>, kept: &mut Vec<OwnedFd>) -> io::Result<Stream> {
             flags: OpenMode::ReadWrite.flags(),
         },
         Stdio::Inherit => Stream::Inherit,
-        Stdio::SameAsStdout => Stream::SameAsStdout,
+        Stdio::SameAsStdin => Stream::SameAs(libc::STDIN_FILENO),
+        Stdio::SameAsStdout => Stream::SameAs(libc::STDOUT_FILENO),
         Stdio::Path {
             path,
             mode: OpenMode::ReadWrite,
@@ -435,7 +446,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fifo_is_opened_with_our_rights_and_a_file_with_the_services() {
+    fn what_the_service_may_not_open_is_opened_with_our_rights_and_through_no_link() {
         let scratch = Scratch::new();
         let closed = scratch.path("closed");
         fs::create_dir(&closed).unwrap();
@@ -465,13 +476,20 @@ mod tests {
             stdout: at_path(&file, OpenMode::Append),
             ..asked
         };
+        let spawned = spawn(&asked).unwrap();
+        assert_eq!(await_end(&spawned.pidfd), Wait::Exited(0));
+        assert_eq!(fs::read_to_string(&file).unwrap(), "out\nerr\n");
+        let link = scratch.path("link");
+        std::os::unix::fs::symlink(&file, &link).unwrap();
+        let asked = Spawn {
+            stdout: at_path(&link, OpenMode::Append),
+            ..asked
+        };
         if is_root {
             assert_eq!(failure_of(&asked), ("standard output", libc::EACCES));
-            assert!(!file.exists());
         } else {
             let spawned = spawn(&asked).unwrap();
             assert_eq!(await_end(&spawned.pidfd), Wait::Exited(0));
-            assert_eq!(fs::read_to_string(&file).unwrap(), "out\nerr\n");
         }
     }
 

@@ -129,8 +129,10 @@ impl Form {
             Self::Variables => "names of variables",
             Self::Unset => "names of variables, or \"KEY=value\" texts",
             Self::Input => "null, file:PATH, socket",
-            Self::Output => "log, null, file:PATH, append:PATH, inherit, socket",
-            Self::ErrorOutput => "log, log:err, null, file:PATH, append:PATH, inherit, socket",
+            Self::Output => "log, null, file:PATH, append:PATH, truncate:PATH, inherit, socket",
+            Self::ErrorOutput => {
+                "log, log:err, null, file:PATH, append:PATH, truncate:PATH, inherit, socket"
+            }
             Self::Ready => {
                 "notify, fd:N, log:TEXT, tcp:HOST:PORT, unix:PATH, http:URL, exec:COMMAND, \
                  file:PATH"

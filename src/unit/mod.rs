@@ -40,6 +40,7 @@ mod sandbox;
 mod scheduling;
 mod search;
 mod service;
+mod settings;
 mod signal;
 pub mod size;
 mod span;
@@ -68,7 +69,7 @@ pub use name::{INSTANCES_MAX, NameError, UnitName};
 pub use nearest::{did_you_mean, nearest, unit_meant};
 pub use oversight::{NotifyAccess, Oversight};
 pub use parse::parse;
-pub use place::{Origin, Part, Remark, Spot, locate, origins};
+pub use place::{Origin, Part, Remark, Spot, locate, locate_order, origins};
 pub use print::{same_meaning, to_toml};
 pub use probe::{Endpoint, Page, Probe};
 pub use readiness::Readiness;
@@ -81,6 +82,7 @@ pub use search::{
     Found, Listed, Listing, LoadError, SearchPath, Skipped, files, hash_on_disk, load,
     load_changed, load_file,
 };
+pub use settings::{Settings, parse_settings};
 pub use signal::Signal;
 pub use span::{Span, SpanError};
 pub use specifier::Context;

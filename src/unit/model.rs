@@ -24,7 +24,7 @@ pub struct Unit {
     pub requires: Vec<UnitName>,
     pub wants: Vec<UnitName>,
     pub after: Vec<UnitName>,
-    pub before: Vec<UnitName>,
+    pub before: List<UnitName>,
     /// `None` where every key of it has its default.
     pub relations: Option<Box<Relations>>,
     pub start_limit: StartLimit,
@@ -107,8 +107,8 @@ pub struct Service {
     pub timeout_start: Span,
     pub timeout_stop: Span,
     pub kill: Kill,
-    pub user: Option<String>,
-    pub group: Option<String>,
+    pub user: Option<Box<str>>,
+    pub group: Option<Box<str>>,
     pub supplementary_groups: List<String>,
     /// 0 to 0o777.
     pub umask: u32,
@@ -266,7 +266,10 @@ pub enum Output {
     /// Written from its start without truncating it, as `file:` does in systemd.exec(5).
     File(PathBuf),
     Append(PathBuf),
-    /// Standard output: what standard input has. Standard error: what standard output has.
+    /// Emptied each time that it is opened, which every command does.
+    Truncate(PathBuf),
+    /// Standard output: what standard input has, and where that is nothing, what the daemon has; the log where that is
+    /// nothing, too. Standard error: what standard output has.
     Inherit,
 }
 

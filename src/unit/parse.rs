@@ -71,7 +71,7 @@ fn read_unit(reader: &mut Reader) -> Unit {
         requires: reader.others("Requires"),
         wants: reader.others("Wants"),
         after: reader.others("After"),
-        before: reader.others("Before"),
+        before: reader.others("Before").into(),
         relations: relation::read(reader),
         start_limit: StartLimit {
             interval: reader.one("unit", "StartLimitIntervalSec", |v, _| value::span(v)),

@@ -13,7 +13,7 @@ use super::report::{Fault, Problem};
 use super::search::read_sources;
 use super::specifier::Scope;
 use super::value::{self, Value};
-use super::{Context, LoadError, UnitName};
+use super::{Context, LoadError, Relation, Unit, UnitName};
 
 /// Where a key got its value.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -93,6 +93,31 @@ impl Spot {
     pub fn text(key: &'static str, text: &str) -> Self {
         Self::new("service", key, Part::Text(text.to_owned()))
     }
+}
+
+/// Which key puts the unit behind the other one in the order, and where it stands: the unit's own `After=`, or the
+/// other one's `Before=`. `None` if neither says so.
+#[must_use]
+pub fn locate_order<'a>(
+    unit: &UnitName,
+    after: &UnitName,
+    find: impl Fn(&UnitName) -> Option<&'a Unit>,
+    context: &Context,
+) -> Option<(&'static str, Option<Problem>)> {
+    let says = |one: &UnitName, relation: Relation, other: &UnitName| {
+        let unit = find(one)?;
+        let is_named = unit.named_in(relation).contains(other);
+        let key = Some(relation.key()).filter(|_| is_named)?;
+        let remark = Remark {
+            spot: Spot::name(key, other),
+            message: String::new(),
+            hint: None,
+        };
+        let mut places = locate(&unit.path, &unit.name, context, &[remark]);
+        Some((key, places.pop().flatten()))
+    };
+    let own = says(unit, Relation::After, after);
+    own.or_else(|| says(after, Relation::Before, unit))
 }
 
 /// Finds the place of each remark on the unit that was read from the file at `path`, drop-ins included. `None`: its

@@ -70,8 +70,8 @@ pub(super) fn read(reader: &mut Reader) -> Service {
         timeout_start,
         timeout_stop,
         kill: kill::read(reader),
-        user: reader.one(SERVICE, "User", value::account),
-        group: reader.one(SERVICE, "Group", value::account),
+        user: reader.one(SERVICE, "User", value::account).map(Into::into),
+        group: reader.one(SERVICE, "Group", value::account).map(Into::into),
         supplementary_groups: reader.many(SERVICE, "SupplementaryGroups", value::account),
         umask: reader
             .one(SERVICE, "UMask", |v, _| value::mode(v))

@@ -37,6 +37,7 @@ pub(super) fn output(value: &Value, scope: &Scope) -> Result<Stream<Output>, Fau
         },
         Some(("file", path)) => Output::File(file(value, path, scope)?),
         Some(("append", path)) => Output::Append(file(value, path, scope)?),
+        Some(("truncate", path)) => Output::Truncate(file(value, path, scope)?),
         Some(_) => return Err(unknown_output(value, word)),
     };
     Ok(Stream::Now(output))
@@ -59,6 +60,7 @@ fn unknown_output(value: &Value, word: &str) -> Fault {
         "null",
         "file:PATH",
         "append:PATH",
+        "truncate:PATH",
         "inherit",
         "socket",
     ];
@@ -94,6 +96,7 @@ pub(super) fn output_word(output: &Output) -> String {
         Output::Inherit => "inherit".to_owned(),
         Output::File(path) => with_path("file", path),
         Output::Append(path) => with_path("append", path),
+        Output::Truncate(path) => with_path("truncate", path),
     }
 }
 

@@ -318,3 +318,24 @@ fn a_read_only_root_is_enough() {
     assert!(said.contains("Read-only file system"), "{said}");
     assert!(said.contains("hint: DIAKONOS_HOME"), "{said}");
 }
+
+/// What the first process prints to is the container's output, and a service can have it as it is.
+#[test]
+fn a_service_inherits_the_containers_output() {
+    let Some(bench) = bench() else { return };
+    let keys = "StandardOutput = \"inherit\"\nStandardError = \"inherit\"";
+    bench.service("web", "", &format!("echo raw; {STAY}"), keys);
+    bench.service("other", "", &format!("echo logged; {STAY}"), "");
+    let mut container = Container::up(&bench, &["web", "other"]);
+    let (mut raw, mut logged) = (false, false);
+    while !(raw && logged) {
+        let line = container.output.next().unwrap();
+        raw |= line == "raw";
+        logged |= line.contains("other | logged");
+    }
+    container.signal(TERM);
+    let (code, printed, said) = container.ended();
+    assert_eq!(code, Some(0), "{said}");
+    let log = fs::read(bench.home().join("logs/web.log")).unwrap_or_default();
+    assert_eq!(log, b"", "{printed}");
+}

@@ -3,7 +3,7 @@
 //!
 //! Owns the chains. That changes are sound in themselves is `model.rs`'s.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use diakonos::engine::{
     Asker, Cause, Change, ChangeId, Effect, Ending, Event, Failure, Moment, NoMain, Role, RunId,
@@ -24,6 +24,11 @@ pub(crate) struct Chains {
     past: BTreeMap<UnitName, Life>,
     /// Which way each unit was last sent by those who named it, and the first wish that did.
     ways: BTreeMap<UnitName, (Way, ChangeId)>,
+    /// The last change of each unit that was published.
+    last_of: BTreeMap<UnitName, ChangeId>,
+    /// Units that had changed, and a daemon died before it had written that down: of what followed from it, nobody
+    /// knows what it followed from.
+    torn: BTreeSet<UnitName>,
 }
 
 #[derive(Debug)]
@@ -93,6 +98,7 @@ impl Chains {
     /// What was not written down has not been wished.
     pub(crate) fn daemon_died(&mut self) {
         self.ways.clear();
+        self.torn = self.last_of.keys().cloned().collect();
         for (name, past) in std::mem::take(&mut self.past) {
             let life = self.lives.entry(name).or_default();
             life.seen.extend(past.seen);
@@ -150,6 +156,12 @@ impl Chains {
             Event::Tick => {
                 for life in self.lives.values_mut() {
                     life.ticked = Some(turn.now);
+                }
+                None
+            }
+            Event::Restored { facts, .. } => {
+                if self.last_of.get(&facts.unit).copied() <= facts.voice {
+                    self.torn.remove(&facts.unit);
                 }
                 None
             }
@@ -243,6 +255,8 @@ impl Chains {
             } = change;
             return fail(format!("{unit} becomes {to} because of {cause:?}: {why}"));
         }
+        self.last_of.insert(change.unit.clone(), change.id);
+        self.torn.remove(&change.unit);
         self.add(change.id, entry)?;
         self.ends(change.id)
     }
@@ -260,7 +274,9 @@ impl Chains {
                 if was_held && life.is_some_and(|life| *at < life.begun) {
                     return fail(format!("entry {older} is of an earlier life"));
                 }
-                match unit == meant || was_held {
+                // What reached it over one that is down goes back to whoever is not.
+                let is_passed_on = self.last_of.get(meant) < Some(&older);
+                match unit == meant || was_held || is_passed_on {
                     true => Ok(()),
                     false => fail(format!("entry {older} is {unit}'s")),
                 }
@@ -364,7 +380,7 @@ impl Chains {
             // Nobody has ever named it: that needs no event.
             Cause::Unneeded => true,
             // These are what others, or somebody, brought about.
-            _ => false,
+            cause => cause.other().is_some_and(|other| self.torn.contains(other)),
         };
         match is_seen {
             true => Ok(()),

@@ -299,7 +299,7 @@ impl Model {
         if find_cycle(self.newest.values()).is_some() {
             for unit in self.newest.values_mut() {
                 unit.after.clear();
-                unit.before.clear();
+                unit.before = diakonos::unit::List::default();
             }
         }
         for one in saved.values() {

@@ -349,6 +349,8 @@ pub(crate) fn half_is_no_whole(
             && let Some(ended) = all.get(&monitor.unit)
             && !rests(facts.phase)
             && rests(ended.facts.phase)
+            // It may have ended before that, and what the end of the start since then did is still to be written.
+            && look.get(&monitor.unit).is_some_and(|newest| newest.voice == ended.facts.voice)
             && saved.is_none_or(|saved| saved.facts.monitor.is_none())
         {
             let by = &monitor.unit;

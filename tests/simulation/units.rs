@@ -35,7 +35,7 @@ pub(crate) fn group(text: &str) -> Unit {
         requires: Vec::new(),
         wants: Vec::new(),
         after: Vec::new(),
-        before: Vec::new(),
+        before: List::default(),
         relations: None,
         start_limit: StartLimit::default(),
         conditions: Box::default(),

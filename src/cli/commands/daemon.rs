@@ -27,8 +27,9 @@ use crate::wire::{Final, UnitResult, UnitStatus};
 
 /// What is kept of a line of the daemon's log until it is whole; a longer one is written in parts.
 const LINE_BYTES: usize = 512;
-/// How long the daemon may take to end once everything is down.
-const END_MS: u64 = 10_000;
+/// How long the daemon may take to end once everything is down: it removes what it has kept of each unit, and there are
+/// disks on which removing a file takes milliseconds.
+const END_MS: u64 = 120_000;
 
 pub(in crate::cli) const DAEMON: Row = Row {
     name: "daemon",
@@ -130,8 +131,7 @@ fn run(given: &Given) -> Result<Exit, Failure> {
         Ok::<_, Failure>(number.and_then(|fd| i32::try_from(fd).ok()))
     };
     let (ready_fd, channel) = (descriptor("--ready-fd")?, descriptor("--guard")?);
-    let held = descriptor("--held")?;
-    let handover = descriptor("--handover")?;
+    let (held, handover) = (descriptor("--held")?, descriptor("--handover")?);
     let is_background = ready_fd.is_some() || channel.is_some();
     let home = find_home()?;
     if given.flag("--rehearse") {
@@ -150,8 +150,9 @@ fn run(given: &Given) -> Result<Exit, Failure> {
         // Its folder is /, which says nothing.
         Vec::new()
     } else {
-        let place = Place::find(given)?;
-        place.directories.iter().map(PathBuf::from).collect()
+        daemon::settings(&home).map_err(|error| Failure::new(Exit::Failed, error.to_string()))?;
+        let directories = Place::find(given)?.directories;
+        directories.into_iter().map(PathBuf::from).collect()
     };
     log_to_stderr(&home);
     let hint = home_hint(home.root());
@@ -209,7 +210,9 @@ fn log_to_stderr(home: &Home) {
         // Standard error is closed: nobody reads it.
         return;
     };
-    let out = out.or_else(home.root().join("daemon.log"));
+    // Where the settings are wrong, that is told elsewhere.
+    let settings = daemon::settings(home).unwrap_or_default();
+    let out = out.or_else(daemon::own_log(home, &settings));
     let stamped = Stamped::new(out, clock::wall_ms);
     let lines = std::io::LineWriter::with_capacity(LINE_BYTES, stamped);
     // It fails only when a logger is set already, which then does as well.

@@ -3,7 +3,7 @@
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
-use super::checked_names;
+use super::{checked_names, own_log};
 use crate::cli::args::Given;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::logs::{
@@ -85,6 +85,11 @@ pub(in crate::cli) const ROW: Row = Row {
             "the bytes as they are, whatever they do to a terminal",
         ),
         Choice::flag("", "--json", "one JSON object a line"),
+        Choice::flag(
+            "",
+            "--daemon",
+            "the daemon's own log instead: every change of state with its cause",
+        ),
     ],
     summary: "show what services have printed",
     help: &[
@@ -128,6 +133,9 @@ impl Painter for Palette {
 fn run(given: &Given) -> Result<Exit, Failure> {
     let options = options(given, wall_ms())?;
     let place = Place::find(given)?;
+    if given.flag("--daemon") {
+        return own_log::daemon_log(given, &place, &options);
+    }
     let names = named(given, &place)?;
     if names.is_empty() {
         aside("no service has a log yet\n");

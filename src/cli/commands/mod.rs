@@ -12,6 +12,7 @@ pub(super) mod freeze;
 pub(super) mod help;
 pub(super) mod list;
 pub(super) mod logs;
+mod own_log;
 pub(super) mod plan;
 pub(super) mod probe;
 pub(super) mod rolling;

@@ -9,9 +9,7 @@ use std::path::{Path, PathBuf};
 use super::{Finding, Weight};
 use crate::daemon::default_path;
 use crate::sys::users::{self, User};
-use crate::unit::{
-    Exec, Input, Output, Part, Probe, Readiness, Service, Spot, WorkingDirectory, nearest,
-};
+use crate::unit::{Exec, Part, Probe, Readiness, Service, Spot, WorkingDirectory, nearest};
 
 /// So many missing programs are compared with those that there are.
 const COMPARED_MAX: usize = 20;
@@ -108,9 +106,9 @@ impl Machine {
                 ))),
             }
         }
-        let main = service.group.iter().map(|name| ("Group", name));
+        let main = service.group.iter().map(|name| ("Group", &**name));
         let more = service.supplementary_groups.iter();
-        for (key, name) in main.chain(more.map(|name| ("SupplementaryGroups", name))) {
+        for (key, name) in main.chain(more.map(|name| ("SupplementaryGroups", name.as_str()))) {
             if matches!(self.group(name), Known::Missing) {
                 let message = format!("{key} = {name}: there is no such group");
                 let finding = Finding::new(Weight::Error, message).at(Spot::text(key, name));
@@ -272,24 +270,6 @@ fn files(service: &Service, findings: &mut Vec<Finding>) {
         if !file.optional && !file.path.is_file() {
             let hint = "with `-` before it, it may be missing";
             missing("EnvironmentFile", &file.path, "file", hint);
-        }
-    }
-    if let Input::File(path) = &service.stdin
-        && !path.exists()
-    {
-        let hint = "it must be there at the start";
-        missing("StandardInput", path, "file", hint);
-    }
-    let outputs = [
-        ("StandardOutput", &service.stdout),
-        ("StandardError", &service.stderr),
-    ];
-    for (key, output) in outputs {
-        if let Output::File(path) | Output::Append(path) = output
-            && let Some(folder) = path.parent().filter(|folder| !folder.is_dir())
-        {
-            let hint = "the file is made at the start, its folder is not";
-            missing(key, folder, "folder", hint);
         }
     }
 }

@@ -1,10 +1,12 @@
 //! What `check` finds beyond a file's own mistakes: in the graph, and on this machine. Looks, and changes nothing.
 //!
-//! Owns the findings and the graph of the units that are checked. What the machine lacks is `machine.rs`, when a
-//! service is restarted `delays.rs`, and what nobody starts or reads `unused.rs`; how all that is shown is `render`'s.
+//! Owns the findings and the graph of the units that are checked. What the machine lacks is `machine.rs`, where
+//! streams lead `streams.rs`, when a service is restarted `delays.rs`, and what nobody starts or reads `unused.rs`; how
+//! all that is shown is `render`'s.
 
 mod delays;
 mod machine;
+mod streams;
 mod unused;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,7 +16,7 @@ pub(super) use machine::Machine;
 pub(super) use unused::{unread, unstarted};
 
 use super::edges::{Tie, stands_on, tie};
-use crate::engine::find_cycle;
+use crate::engine::find_cycles;
 use crate::unit::{
     self, Context, LoadError, Part, Problem, Relation, Remark, SearchPath, Spot, Unit, UnitName,
 };
@@ -209,20 +211,8 @@ impl<'c> Graph<'c> {
 
     /// The circles in the order that have nothing to do with each other.
     pub(super) fn cycles(&self) -> Vec<Finding> {
-        let mut left: BTreeMap<&UnitName, &Unit> = self.units.iter().collect();
-        let mut seen = BTreeSet::new();
-        let mut findings = Vec::new();
-        while findings.len() < CYCLES_MAX
-            && let Some(cycle) = find_cycle(left.values().copied())
-        {
-            for name in &cycle {
-                left.remove(name);
-            }
-            if seen.insert(cycle.iter().cloned().collect::<BTreeSet<_>>()) {
-                findings.push(self.cycle(&cycle));
-            }
-        }
-        findings
+        let cycles = find_cycles(self.units.values(), CYCLES_MAX);
+        cycles.iter().map(|cycle| self.cycle(cycle)).collect()
     }
 
     fn cycle(&self, cycle: &[UnitName]) -> Finding {
@@ -244,16 +234,8 @@ impl<'c> Graph<'c> {
 
     /// Which key of which of the two says so.
     fn step(&self, unit: &UnitName, after: &UnitName) -> Option<Step> {
-        let says = |one: &UnitName, relation: Relation, other: &UnitName| {
-            let unit = self.units.get(one)?;
-            let is_named = unit.named_in(relation).contains(other);
-            let key = Some(relation.key()).filter(|_| is_named)?;
-            let remarks = [remark(Spot::name(key, other))];
-            let mut places = unit::locate(&unit.path, &unit.name, self.context, &remarks);
-            Some((key, places.pop().flatten()))
-        };
-        let own = says(unit, Relation::After, after);
-        let (key, place) = own.or_else(|| says(after, Relation::Before, unit))?;
+        let find = |name: &UnitName| self.units.get(name);
+        let (key, place) = unit::locate_order(unit, after, find, self.context)?;
         let (unit, after) = (unit.clone(), after.clone());
         Some(Step {
             unit,
@@ -420,6 +402,7 @@ impl<'c> Graph<'c> {
         self.installs(unit, &mut findings);
         if let Some(service) = &unit.service {
             machine.findings(service, &mut findings);
+            findings.extend(streams::findings(unit, service, self.context));
         }
         findings
     }

@@ -327,3 +327,43 @@ fn delays_are_printed_in_numbers() {
         .contains(" s, … 1h; gives up after 5 starts")
     );
 }
+
+#[test]
+fn where_streams_lead_is_looked_at() {
+    let text = |keys: &str| format!("[service]\nExecStart = \"/bin/true\"\n{keys}\n");
+    let none = text("StandardOutput = 'null'\nStandardError = 'null'\nLogMaxFiles = 2");
+    let away = text("StandardOutput = 'truncate:/nowhere/out'");
+    let said = text("StandardOutput = 'append:/tmp/out'\nStandardError = 'log'");
+    let folder = text("StandardOutput = 'file:/tmp'\nStandardError = 'inherit'");
+    let input = text("StandardInput = 'file:/dev/null'\nStandardOutput = 'inherit'");
+    let cases = [
+        ("none", &none),
+        ("away", &away),
+        ("said", &said),
+        ("folder", &folder),
+        ("input", &input),
+    ];
+    let units: Vec<(&str, &str)> = cases.iter().map(|(name, text)| (*name, &***text)).collect();
+    let units = Folder::new("streams", &units);
+    let found = |name: &str| {
+        let findings = units.findings(name);
+        findings.iter().map(shown).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        found("none"),
+        [
+            "5:1: LogMaxFiles has no effect: nothing of this service goes to its log | `StandardOutput = \"log\"` \
+             sends it there"
+        ]
+    );
+    let away = found("away");
+    assert_eq!(away.len(), 2, "{away:#?}");
+    assert!(away[0].contains("/nowhere: there is no such folder now"));
+    assert!(away[1].contains("standard error goes to the log all the same"));
+    assert_eq!(found("said"), [""; 0]);
+    let folder = found("folder");
+    assert_eq!(folder.len(), 1, "{folder:#?}");
+    assert!(folder[0].contains("/tmp: it is a folder, no file"));
+    let input = found("input");
+    assert!(input[0].contains("open for reading only"), "{input:#?}");
+}

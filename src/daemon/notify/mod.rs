@@ -301,7 +301,7 @@ impl Processes {
 
     /// A process has ended: what its service has said before comes before that.
     pub(super) fn hear_last_words(&mut self, run: RunId, turn: &mut Turn<'_>) -> Progress {
-        let Some(unit) = self.runs.get(&run).map(|run| run.unit) else {
+        let Some(unit) = self.runs.get(run).map(|run| run.unit) else {
             return Progress::Drained;
         };
         if self.hear(unit, turn) == Progress::More
@@ -364,9 +364,8 @@ impl Processes {
 
     /// Whether the sender is one of the unit's runs: in one of these roles, or in any.
     fn has_run(&self, unit: UnitId, sender: &Sender, roles: &[Role]) -> bool {
-        self.runs.values().any(|run| {
-            run.unit == unit
-                && (roles.is_empty() || roles.contains(&run.role))
+        self.runs.of(unit).any(|(_, run)| {
+            (roles.is_empty() || roles.contains(&run.role))
                 && run.pid.as_raw() == sender.pid
                 && self.is_same(sender, (run.pid, run.identity))
         })
@@ -405,10 +404,9 @@ impl Processes {
 
     /// The main process of the unit's present life.
     fn main_run(&self, unit: UnitId) -> Option<RunId> {
-        let is_main = |(_, run): &(&RunId, &super::processes::Run)| {
-            run.unit == unit && run.role == Role::Start
-        };
-        self.runs.iter().rfind(is_main).map(|(id, _)| *id)
+        let mut all = self.runs.of(unit);
+        let main = all.rfind(|(_, run)| run.role == Role::Start);
+        main.map(|(id, _)| id)
     }
 
     fn tell_ready(&self, unit: UnitId, turn: &mut Turn<'_>) {

@@ -143,8 +143,7 @@ impl Processes {
         let Some(pid) = Pid::from_raw(number).filter(|pid| *pid != Pid::current()) else {
             return refuse("it is no process of this service");
         };
-        let is_main = |run: &super::super::processes::Run| run.unit == unit && run.pid == pid;
-        if self.runs.values().any(is_main) {
+        if self.runs.of(unit).any(|(_, run)| run.pid == pid) {
             return;
         }
         // Held first, so that the number cannot pass to another while it is looked at.
@@ -193,7 +192,7 @@ impl Processes {
             }
         };
         let identity = self.identities.of(pid, &pidfd);
-        let Some(run) = self.runs.get_mut(&id) else {
+        let Some(run) = self.runs.get_mut(id) else {
             return;
         };
         run.leave(turn.sources);

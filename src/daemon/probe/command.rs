@@ -118,7 +118,7 @@ impl Processes {
         // What it goes without was told when the service itself was started.
         let lenience = &mut Lenience::of(service);
         let owner = Account::of_service(service, &self.ours, lenience).map_err(unable)?;
-        let main_pid = self.runs.get(&run).map(|run| run.pid.as_raw());
+        let main_pid = self.runs.get(run).map(|run| run.pid.as_raw());
         let spawn = &Spawn {
             run,
             unit: unit_id,

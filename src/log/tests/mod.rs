@@ -17,10 +17,10 @@ use super::{Appended, Content, Entry, Filter, Limits, Mode, Reader, Start, Strea
 static FOLDERS: AtomicU32 = AtomicU32::new(0);
 
 /// A folder that goes with the test.
-struct Folder(PathBuf);
+pub(super) struct Folder(PathBuf);
 
 impl Folder {
-    fn new() -> Folder {
+    pub(super) fn new() -> Folder {
         let number = FOLDERS.fetch_add(1, Ordering::Relaxed);
         let name = format!("diakonos-log-{}-{number}", std::process::id());
         let path = std::env::temp_dir().join(name);
@@ -49,7 +49,7 @@ impl Folder {
         drain(&mut self.reader(Start::Oldest, Mode::Once, Filter::default()))
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(super) fn path(&self, name: &str) -> PathBuf {
         self.0.join(name)
     }
 

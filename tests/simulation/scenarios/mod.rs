@@ -24,6 +24,7 @@ mod restart;
 mod saving;
 mod start;
 mod stop;
+mod unneeded;
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -48,7 +48,7 @@ pub(super) fn pair(relation: Relation) -> Stage {
     pair_of(relation, service("named"))
 }
 
-fn pair_of(relation: Relation, named: Unit) -> Stage {
+pub(super) fn pair_of(relation: Relation, named: Unit) -> Stage {
     let user = naming(
         naming(service("user"), relation, "named"),
         Relation::After,
@@ -65,11 +65,11 @@ pub(super) fn both_up(stage: &mut Stage) -> (RunId, RunId) {
     (user, named)
 }
 
-fn restarting(unit: Unit) -> Unit {
+pub(super) fn restarting(unit: Unit) -> Unit {
     with(unit, |s| s.restart.policy = Policy::OnFailure)
 }
 
-fn states(stage: &Stage) -> (State, State) {
+pub(super) fn states(stage: &Stage) -> (State, State) {
     (stage.state("user"), stage.state("named"))
 }
 
@@ -772,67 +772,6 @@ fn handlers_in_a_ring_come_to_rest() {
     stage.end(run, BAD);
     assert_eq!(states(&stage), (State::Failed, State::Failed));
     assert_eq!(stage.started(), ["user", "named"]);
-}
-
-#[test]
-fn who_is_unneeded_stops() {
-    for relation in [
-        Relation::Requires,
-        Relation::Requisite,
-        Relation::Wants,
-        Relation::BindsTo,
-        Relation::Upholds,
-    ] {
-        let named = flagged(service("named"), |r| r.stop_when_unneeded = true);
-        let mut stage = pair_of(relation, named);
-        let (user, named) = both_up(&mut stage);
-        stage.stop("user");
-        assert_eq!(
-            states(&stage),
-            (State::Stopping, State::Running),
-            "{relation:?}"
-        );
-        stage.end(user, Ending::Code(0));
-        assert_eq!(stage.state("named"), State::Stopping);
-        assert!(stage.told_cause("named", &Cause::Unneeded));
-        stage.end(named, Ending::Code(0));
-        assert_eq!(states(&stage), (State::Stopped, State::Stopped));
-    }
-}
-
-/// As with systemd: it counts from the moment it is up.
-#[test]
-fn who_is_started_by_hand_and_needed_by_nobody_stops_too() {
-    let named = flagged(service("named"), |r| r.stop_when_unneeded = true);
-    let mut stage = Stage::new(vec![named]);
-    stage.start("named");
-    let named = stage.launch("named", Role::Start);
-    assert_eq!(stage.state("named"), State::Stopping);
-    stage.end(named, Ending::Code(0));
-    assert_eq!(stage.state("named"), State::Stopped);
-}
-
-#[test]
-fn who_is_held_by_one_of_two_stays() {
-    let named = flagged(service("named"), |r| r.stop_when_unneeded = true);
-    let mut stage = Stage::new(vec![
-        naming(service("user"), Relation::Requires, "named"),
-        naming(restarting(service("other")), Relation::Wants, "named"),
-        named,
-    ]);
-    stage.ask(Verb::Start, &["user", "other"]);
-    stage.launch("named", Role::Start);
-    let user = stage.launch("user", Role::Start);
-    let other = stage.launch("other", Role::Start);
-    stage.end(user, BAD);
-    assert_eq!(stage.state("named"), State::Running);
-    stage.end(other, BAD);
-    assert_eq!(stage.state("other"), State::Backoff);
-    assert_eq!(
-        stage.state("named"),
-        State::Running,
-        "who restarts needs it still"
-    );
 }
 
 #[test]

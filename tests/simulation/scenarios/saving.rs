@@ -67,12 +67,54 @@ fn what_a_start_needs_is_saved_before_it_and_behind_it_when_both_stop() {
     }
 }
 
-/// It was named before, and nothing came of that: a successor is to know it all the same.
+/// Nothing came of it: its file says all there is to know of it.
 #[test]
-fn who_is_known_is_saved() {
+fn who_is_only_loaded_is_not_saved() {
     let mut stage = Stage::new(Vec::new());
     get_known(&mut stage, service("named"));
-    assert_eq!(saved(&mut stage), ["named"]);
+    assert_eq!(saved(&mut stage), [""; 0]);
+}
+
+/// A successor is to find everybody whom a unit that it knows could start or need, however many steps away.
+#[test]
+fn whoever_is_named_by_one_that_is_saved_is_saved_before_it() {
+    for relation in [Relation::OnFailure, Relation::OnSuccess, Relation::Upholds] {
+        let user = naming(service("user"), relation, "handler");
+        let handler = naming(service("handler"), Relation::OnFailure, "last");
+        let disk = vec![service("last"), handler, service("other"), user];
+        let mut stage = Stage::new(disk.clone());
+        for unit in disk {
+            get_known(&mut stage, unit);
+        }
+        assert_eq!(saved(&mut stage), [""; 0], "{relation:?}");
+        stage.ask(Verb::Start, &["user"]);
+        assert_eq!(
+            saved(&mut stage)[..3],
+            ["last", "handler", "user"],
+            "{relation:?}"
+        );
+    }
+}
+
+/// A handler that a unit gets while it runs is known before the unit names it.
+#[test]
+fn whom_a_unit_names_by_a_new_definition_is_saved_with_it() {
+    let mut stage = Stage::new(vec![service("user")]);
+    stage.bring_up("user");
+    stage.fresh();
+    stage.feed(Event::Request {
+        request: RequestId(1_001),
+        verb: Verb::Renew,
+        by: Asker::Client { uid: 0, pid: 1 },
+        first_asked: None,
+        targets: vec![service("user").name],
+        definitions: vec![
+            naming(service("user"), Relation::OnFailure, "handler"),
+            service("handler"),
+        ],
+        absent: Vec::new(),
+    });
+    assert_eq!(saved(&mut stage)[..2], ["handler", "user"]);
 }
 
 /// What a handler was told outlives the daemon.

@@ -1,0 +1,94 @@
+//! The daemon's own log: bounded, over the daemon's death and its upgrade, and read over its rotations.
+
+use std::fs;
+use std::os::fd::AsFd;
+
+use diakonos::sys::process::PidFd;
+
+use crate::harness::{Bench, Deadline};
+
+const SIGKILL: i32 = 9;
+
+/// Kills the daemon, not its guardian.
+fn kill(bench: &Bench) {
+    let process = PidFd::open(bench.daemon_pid()).unwrap();
+    process.signal(SIGKILL).unwrap();
+    Deadline::new().wait(process.as_fd(), &|| "the daemon's end".to_owned());
+}
+
+fn settle(bench: &Bench, text: &str) {
+    fs::create_dir_all(bench.home()).unwrap();
+    fs::write(bench.home().join("daemon.toml"), text).unwrap();
+}
+
+fn run(bench: &Bench, words: &[&str]) -> String {
+    let output = bench.run(words);
+    let error = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{words:?}: {error}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn it_is_bounded_over_death_and_upgrade_and_no_line_is_missing() {
+    let bench = Bench::new();
+    settle(&bench, "[daemon]\nLogMaxSize = '4K'\nLogMaxFiles = 1000\n");
+    bench.sleeper("web", "");
+    run(&bench, &["start", "web"]);
+    let restart = |times| (0..times).for_each(|_| drop(run(&bench, &["restart", "web"])));
+    restart(20);
+    kill(&bench);
+    restart(20);
+    run(&bench, &["upgrade"]);
+    restart(20);
+    let told = run(&bench, &["logs", "--daemon", "-n", "all"]);
+    run(&bench, &["kill"]);
+
+    let runs = told.matches("web: starting -> running:").count();
+    assert_eq!(runs, 61, "{told}");
+    for said in ["has died: ", "upgrade: becoming", "took back"] {
+        assert!(told.contains(said), "{said}: {told}");
+    }
+    let mut files = 0;
+    for entry in fs::read_dir(bench.home()).unwrap() {
+        let entry = entry.unwrap();
+        if entry
+            .file_name()
+            .to_string_lossy()
+            .starts_with("daemon.log")
+        {
+            let text = fs::read_to_string(entry.path()).unwrap();
+            assert!(text.len() <= 4096 && text.ends_with('\n'), "{text}");
+            files += 1;
+        }
+    }
+    assert!(files > 3, "{files}");
+    let last = run(&bench, &["logs", "--daemon", "-n", "1"]);
+    assert!(
+        last.ends_with("ended\n") && last.lines().count() == 1,
+        "{last}"
+    );
+}
+
+#[test]
+fn settings_that_are_wrong_start_no_daemon_and_are_told_with_their_place() {
+    let bench = Bench::new();
+    settle(&bench, "[daemon]\nLogTotalMx = '1G'\n");
+    bench.sleeper("web", "");
+    for words in [&["start", "web"][..], &["daemon"]] {
+        let output = bench.run(words);
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{error}");
+        assert!(
+            error.contains("daemon.toml:2:1: there is no key"),
+            "{error}"
+        );
+        assert!(error.contains("did you mean `LogTotalMax`?"), "{error}");
+    }
+    // A successor is made all the same: its services would be unwatched else.
+    settle(&bench, "");
+    run(&bench, &["start", "web"]);
+    settle(&bench, "[daemon]\nLogTotalMx = '1G'\n");
+    kill(&bench);
+    run(&bench, &["restart", "web"]);
+    run(&bench, &["kill"]);
+}
