@@ -9,8 +9,11 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
+use crate::sys::search;
+
 use super::cursor::{Cursor, Next, read_at};
-use super::entry::{Assembler, Content, Entry, LineEnd, Origin};
+use super::entry::{Assembler, Content, Entry, LineEnd, Origin, Source};
+use super::index::Stream;
 use super::paths::{Paths, Seen};
 use super::seek::{self, Place, Sought};
 use super::tail::{self, Located, Stretch};
@@ -367,7 +370,16 @@ impl Reader {
             return self.begin_again();
         }
         cursor.offset += bytes.len() as u64;
-        self.assembler.bytes(origin, bytes);
+        let is_past = |until_ms| origin.time_ms > until_ms;
+        match (&self.sieve, origin.source) {
+            // What comes too late ends the reading, so it has to be seen.
+            (Some(sieve), Source::Service(stream))
+                if !self.filter.until_ms.is_some_and(is_past) =>
+            {
+                sift(&mut self.assembler, &**sieve, (origin, stream), bytes);
+            }
+            (Some(_) | None, _) => self.assembler.bytes(origin, bytes),
+        }
         Ok(Step::Went)
     }
 
@@ -440,6 +452,27 @@ impl Reader {
         self.end = End::Reached;
         self.assembler.finish_all();
         Ok(Step::Went)
+    }
+}
+
+/// Takes in the lines that a sieve may let through.
+fn sift(
+    assembler: &mut Assembler,
+    sieve: &dyn Sieve,
+    (origin, stream): (Origin, Stream),
+    bytes: &[u8],
+) {
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        if !assembler.is_within_line(origin) {
+            rest = rest.get(sieve.skim(stream, rest)..).unwrap_or_default();
+        }
+        let length = search::first(b'\n', rest).map_or(rest.len(), |at| at + 1);
+        let (line, after) = rest.split_at(length);
+        if !line.is_empty() {
+            assembler.bytes(origin, line);
+        }
+        rest = after;
     }
 }
 

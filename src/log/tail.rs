@@ -3,6 +3,8 @@
 use std::fs::File;
 use std::io;
 
+use crate::sys::search;
+
 use super::cursor::{BLOCKS_MAX, Cursor, origin_of, read_at, unknown_origin};
 use super::entry::Source;
 use super::index::Record;
@@ -152,13 +154,13 @@ impl Search {
                 // The file was cut off meanwhile.
                 return Ok(None);
             };
-            for (at, byte) in bytes.iter().enumerate().rev() {
-                if *byte == b'\n' {
-                    self.newlines_left -= 1;
-                    if self.newlines_left == 0 {
-                        return Ok(Some(from + at as u64 + 1));
-                    }
+            let mut before = bytes;
+            while let Some(at) = search::last(b'\n', before) {
+                self.newlines_left -= 1;
+                if self.newlines_left == 0 {
+                    return Ok(Some(from + at as u64 + 1));
                 }
+                before = &before[..at];
             }
             self.bytes_left -= end - from;
             end = from;
