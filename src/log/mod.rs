@@ -13,6 +13,7 @@
 //! speaks of bytes that are not there; a log is renamed before its index, so a name that still leads to the same
 //! log leads to its index too.
 
+mod buffer;
 mod cursor;
 mod entry;
 pub mod index;

@@ -11,7 +11,8 @@ use std::path::Path;
 
 use crate::sys::search;
 
-use super::cursor::{Cursor, Next, read_at};
+use super::buffer::Buffer;
+use super::cursor::{Cursor, Next};
 use super::entry::{Assembler, Content, Entry, LineEnd, Origin, Source};
 use super::index::Stream;
 use super::paths::{Paths, Seen};
@@ -19,8 +20,6 @@ use super::seek::{self, Place, Sought};
 use super::tail::{self, Located, Stretch};
 use super::wanted::{Course, Filter, Mode, Sieve, Start};
 
-/// Bytes of log read at once.
-const BUFFER_BYTES: usize = 32 * 1024;
 /// Where a sieve holds lines back, so many are looked through at first, and then this many times as many.
 const SIFTED_LINES: u64 = 1000;
 const STRETCH_GROWTH: u64 = 4;
@@ -473,35 +472,6 @@ fn sift(
             assembler.bytes(origin, line);
         }
         rest = after;
-    }
-}
-
-/// A block of a log file's bytes.
-#[derive(Debug, Default)]
-struct Buffer {
-    bytes: Vec<u8>,
-    offset: u64,
-}
-
-impl Buffer {
-    /// Bytes at the cursor, up to `end`; none when the file has become shorter.
-    fn bytes(&mut self, cursor: &Cursor, end: u64) -> io::Result<&[u8]> {
-        let held = self.offset..self.offset + self.bytes.len() as u64;
-        if !held.contains(&cursor.offset) {
-            self.bytes.resize(BUFFER_BYTES, 0);
-            let count = read_at(&cursor.log, &mut self.bytes, cursor.offset)?;
-            self.bytes.truncate(count);
-            self.offset = cursor.offset;
-        }
-        let from = usize::try_from(cursor.offset - self.offset).unwrap_or(usize::MAX);
-        let to = usize::try_from(end - self.offset)
-            .unwrap_or(usize::MAX)
-            .min(self.bytes.len());
-        Ok(self.bytes.get(from..to).unwrap_or_default())
-    }
-
-    fn empty(&mut self) {
-        self.bytes.clear();
     }
 }
 
