@@ -47,7 +47,6 @@ pub(super) fn show(
     let log = own_log(home, &settings(home).unwrap_or_default());
     // Begun before the reading, so that nothing is missed.
     let watch = follows.then(|| watch(log.path())).transpose()?;
-    let watch = watch.map(|watch| watch.until(wanted.until_ms));
     let mut sieve = Sieve::new(wanted);
     let mut place = Place::new(log);
     let mut kept = VecDeque::new();
@@ -66,17 +65,18 @@ pub(super) fn show(
     for line in kept {
         take(&printable(&line))?;
     }
-    let Some(mut watch) = watch else {
+    let Some(mut watch) = watch.map(|watch| watch.until(wanted.until_ms)) else {
         return Ok(());
     };
     loop {
-        if watch.wait()? == Waited::Ended {
-            return Ok(());
-        }
+        let waited = watch.wait()?;
         place.read(&mut |line| match sieve.lets_through(line) {
             true => take(&printable(line)),
             false => Ok(()),
         })?;
+        if waited == Waited::Ended {
+            return Ok(());
+        }
     }
 }
 

@@ -12,6 +12,7 @@ use std::path::Path;
 use mio::Token;
 
 use crate::engine::{Effect, Ending, Engine, Event, FactRun, Role, RunId, SpawnFailure, UnitId};
+use crate::log::Missing;
 use crate::sys::cgroup::{Cgroup, Tree};
 use crate::sys::kin::Kin;
 use crate::sys::proc::Mark;
@@ -29,6 +30,8 @@ use super::intake::Intake;
 use super::keeper::Keeper;
 use super::leftover::Leftovers;
 use super::lenience::Forgone;
+use super::lives::Lives;
+use super::log_care::LogCare;
 use super::machine::{Limited, Machine};
 use super::main_pid::Finding;
 use super::memory::Looks;
@@ -64,9 +67,11 @@ pub(super) struct ProcessStatus<'a> {
     /// The marks of its processes where there is no cgroup.
     pub(super) marks: &'a [Mark],
     /// Bytes of output that could not be written, since the daemon began.
-    pub(super) log_lost: u64,
+    pub(super) missing: Missing,
+    pub(super) log_trouble: Option<String>,
     /// How the last main process ended.
     pub(super) last_end: Option<Ending>,
+    pub(super) lives: Lives,
     /// What the service says of itself.
     pub(super) said: Option<&'a str>,
     /// What it goes without.
@@ -108,6 +113,7 @@ pub(super) struct Processes {
     pub(super) doubtful: BTreeSet<UnitId>,
     pub(super) looks: Looks,
     pub(super) intake: Intake,
+    pub(super) log_care: LogCare,
     /// A child that is no service: the program that may follow us reads what it will find.
     pub(super) rehearsing: Option<Pid>,
     /// Whom a successor gets from what we leave.
@@ -192,10 +198,11 @@ pub(super) struct Hold {
 /// What outlives a unit's holding.
 #[derive(Clone, Debug, Default)]
 pub(super) struct History {
-    pub(super) log_lost: u64,
+    pub(super) missing: Missing,
     pub(super) last_end: Option<Ending>,
     /// Its last life, where another unit is told of its end.
     pub(super) invocation: Option<Invocation>,
+    pub(super) lives: Lives,
 }
 
 impl Processes {
@@ -235,6 +242,7 @@ impl Processes {
             doubtful: BTreeSet::new(),
             looks: Looks::default(),
             intake,
+            log_care: LogCare::new(None),
             rehearsing: None,
             keeper: Keeper::default(),
             ears: Ears::default(),
@@ -307,6 +315,7 @@ impl Processes {
             Source::Member(unit) => self.look_again(unit, turn),
             Source::Inotify => return self.read_watches(turn),
             Source::Rehearsal
+            | Source::Packing
             | Source::Guardian
             | Source::Listener
             | Source::Signals
@@ -330,7 +339,10 @@ impl Processes {
         let ended = self.ended.iter().map(|(_, run)| run);
         let runs = self.runs.values().chain(ended).map(|run| run.pid);
         let looks = self.awaiting.values().filter_map(Awaiting::child);
-        let known: BTreeSet<Pid> = runs.chain(self.rehearsing).chain(looks).collect();
+        let ours = looks
+            .chain(self.rehearsing)
+            .chain(self.log_care.packer.child());
+        let known: BTreeSet<Pid> = runs.chain(ours).collect();
         let reaped = reap_orphans(|pid| known.contains(&pid));
         self.kin.forget(&reaped);
         let is_waiting = |hold: &Hold| hold.group.watched() != Watched::Not;
@@ -356,6 +368,7 @@ impl Processes {
             events,
         };
         self.look_on_time(turn);
+        self.tell_missing(turn);
         self.check_doubtful(turn);
     }
 
@@ -421,8 +434,9 @@ impl Processes {
         let invocation = held.or_else(|| history?.invocation.as_ref());
         let ProcessStatus {
             cgroup,
-            log_lost,
+            missing,
             last_end,
+            lives,
             said,
             ..
         } = self.status(unit);
@@ -438,7 +452,11 @@ impl Processes {
             cgroup: cgroup.map(|path| path.display().to_string()),
             invocation: invocation.map(|invocation| invocation.text().to_owned()),
             last_end,
-            log_lost,
+            life: lives.last,
+            life_before: lives.before,
+            log_lost: missing.bytes,
+            log_dropped: missing.dropped_lines,
+            log_limited: missing.limited_lines,
             stored: self.stores.saved(unit),
             oom_kills: hold.and_then(|hold| hold.limited.memory.kills()),
             said: said.map(str::to_owned),
@@ -459,10 +477,12 @@ impl Processes {
         ProcessStatus {
             cgroup: hold.and_then(|hold| hold.group.path()),
             marks: hold.map_or(&[], |hold| hold.group.marks()),
-            log_lost: history
-                .log_lost
-                .saturating_add(log.map_or(0, UnitLog::lost_bytes)),
+            missing: history
+                .missing
+                .and(log.map(UnitLog::missing).unwrap_or_default()),
+            log_trouble: log.and_then(UnitLog::failure),
             last_end: history.last_end,
+            lives: history.lives,
             said: self.ears.said(unit),
             forgone: self.forgone.of(unit),
         }

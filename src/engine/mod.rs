@@ -27,6 +27,7 @@ mod event;
 mod examine;
 mod facts;
 mod follow;
+mod foretell;
 mod forget;
 mod freeze;
 mod graph;
@@ -66,7 +67,7 @@ mod way;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 pub use cell::{Action, Input, action};
-pub use command::{Asker, Command, Planned, Scope, Verb, Wait};
+pub use command::{Asker, Command, LogWish, Planned, Scope, Verb, Wait};
 pub use cycle::{find_cycle, find_cycles};
 pub use effect::{
     Answer, Change, Effect, Impossible, Notice, Outcome, Refusal, Retry, Role, RunResult, Spawn,
@@ -132,8 +133,10 @@ pub struct Engine {
     last_unit: u64,
     last_run: u64,
     last_change: u64,
-    /// What a plan goes back to while it is carried out: the wish that this event has brought, or whom others follow.
+    /// The wish that this event has brought, while it is taken up.
     wish: Option<ChangeId>,
+    /// What tells of those that were down and passed a stop on, while a plan is carried out.
+    passed: BTreeMap<UnitId, ChangeId>,
     last_question: u64,
     chance: u64,
     heritage: Heritage,
@@ -187,6 +190,7 @@ impl Engine {
             last_run: 0,
             last_change: 0,
             wish: None,
+            passed: BTreeMap::new(),
             last_question: 0,
             chance: seed | 1,
             heritage: Heritage::Torn,

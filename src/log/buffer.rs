@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::cursor::{Cursor, read_at};
+use super::cursor::Cursor;
 
 /// Bytes of log read at once.
 const BUFFER_BYTES: usize = 32 * 1024;
@@ -20,7 +20,7 @@ impl Buffer {
         let held = self.offset..self.offset + self.bytes.len() as u64;
         if !held.contains(&cursor.offset) {
             self.bytes.resize(BUFFER_BYTES, 0);
-            let count = read_at(&cursor.log, &mut self.bytes, cursor.offset)?;
+            let count = cursor.log.read_at(&mut self.bytes, cursor.offset)?;
             self.bytes.truncate(count);
             self.offset = cursor.offset;
         }

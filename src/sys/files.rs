@@ -73,8 +73,8 @@ pub fn open_fifo_reader(path: &Path) -> io::Result<OwnedFd> {
     Ok(reader)
 }
 
-/// Gives a pipe a buffer of so many bytes instead of the usual 64 KiB. Memory is taken only for what lies in it, but all
-/// of it counts against [`pipes_soft_bytes`].
+/// Gives a pipe a buffer of so many bytes instead of the usual 64 KiB. Memory is taken only for what lies in it, but
+/// all of it counts against [`pipes_soft_bytes`].
 ///
 /// # Errors
 /// `EPERM` when the user's pipes have too much already, or it is more than one pipe may have. The pipe works all the
@@ -88,6 +88,13 @@ pub fn enlarge_pipe(pipe: BorrowedFd<'_>, bytes: usize) -> io::Result<()> {
 #[must_use]
 pub fn pipe_bytes(pipe: BorrowedFd<'_>) -> usize {
     fcntl_getpipe_size(pipe).unwrap_or(USUAL_PIPE_BYTES)
+}
+
+/// How many bytes lie in a pipe; none where the kernel does not say.
+#[must_use]
+pub fn pipe_holds(pipe: BorrowedFd<'_>) -> usize {
+    let held = rustix::io::ioctl_fionread(pipe).unwrap_or(0);
+    usize::try_from(held).unwrap_or(usize::MAX)
 }
 
 /// What the pipes of one user may have together before new ones are made smaller than usual: `pipe-user-pages-soft` of
@@ -208,6 +215,24 @@ pub fn reopen_nonblocking(fd: BorrowedFd<'_>) -> io::Result<OwnedFd> {
     let path = format!("/proc/self/fd/{}", fd.as_raw_fd());
     let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     Ok(open(path, flags, Mode::empty())?)
+}
+
+/// Opens once more, for reading from its beginning, the file that a descriptor is open on.
+///
+/// # Errors
+/// `EACCES` where its mode does not let us; else open(2)'s.
+pub fn reopen(fd: BorrowedFd<'_>) -> io::Result<std::fs::File> {
+    let path = format!("/proc/self/fd/{}", fd.as_raw_fd());
+    Ok(open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?.into())
+}
+
+/// A file in `folder` that has no name, for reading and writing; it is gone once it is closed.
+///
+/// # Errors
+/// `EOPNOTSUPP` where the file system cannot do that; else open(2)'s.
+pub fn nameless(folder: &Path) -> io::Result<std::fs::File> {
+    let flags = OFlags::RDWR | OFlags::TMPFILE | OFlags::CLOEXEC;
+    Ok(open(folder, flags, Mode::from_raw_mode(0o600))?.into())
 }
 
 /// Opens a file of our own for writing, which is made when missing, for us alone. Neither follows a link nor waits for

@@ -6,12 +6,14 @@
 mod call_names;
 mod capability;
 mod compose;
+mod compress;
 mod condition;
 mod difference;
 mod environment;
 mod exec;
 mod family;
 mod file;
+mod flow;
 mod folders;
 mod form;
 pub mod glob;
@@ -52,11 +54,13 @@ pub mod words;
 
 pub use capability::Capabilities;
 pub use compose::{Unclear, Wording, compose};
+pub use compress::LogCompress;
 pub use condition::{Condition, Demand, Test, Truth, Weight};
 pub use difference::{Difference, differences, plain, properties};
 pub use environment::{EnvironmentError, EnvironmentFault, parse_environment_file};
 pub use exec::swallowed_hint;
 pub use family::Families;
+pub use flow::{LogPolicy, LogRate};
 pub use folders::{Folders, Preserve, Purpose};
 pub use form::{Bound, Form};
 pub use keys::{Key, keys};

@@ -90,6 +90,7 @@ words! { PlanAct, "act":
     Keep = "keep",
     Reload = "reload",
     Nothing = "nothing",
+    Refused = "refused",
     LeftOut = "left-out",
 }
 
@@ -108,6 +109,7 @@ words! { ResultKind, "result":
     Set = "set",
     Renewed = "renewed",
     Scaled = "scaled",
+    LogTended = "log-tended",
     LeftDown = "left-down",
     Failed = "failed",
     Superseded = "superseded",

@@ -3,7 +3,7 @@
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
-use super::{checked_names, own_log};
+use super::{checked_names, daemon_logs};
 use crate::cli::args::Given;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::logs::{
@@ -18,6 +18,7 @@ use crate::cli::shown::Colors;
 use crate::cli::sift::{Levels, Sift};
 use crate::cli::style::{Palette, Tone};
 use crate::cli::table::{Choice, Count, Group, Row};
+use crate::cli::tend_logs;
 use crate::cli::text::{clean, local_time};
 use crate::cli::units::no_such_unit;
 use crate::log::{self, Filter, Mode, Start, Stream};
@@ -77,6 +78,21 @@ pub(in crate::cli) const ROW: Row = Row {
             "N",
             "only one run of a service: by its number in `status`, `last` (or 0), -1 for the one before, and so on",
         ),
+        Choice::flag(
+            "",
+            "--rotate",
+            "begin new files and set the present ones aside; shows nothing",
+        ),
+        Choice::flag(
+            "",
+            "--flush",
+            "remove all that was written, rotated files too; shows nothing",
+        ),
+        Choice::flag(
+            "",
+            "--daemon",
+            "the daemon's own log instead: every change of state with its cause",
+        ),
         Choice::flag("-t", "--timestamps", "when each line came, in local time"),
         Choice::flag("-q", "--quiet", "nothing but what services have printed"),
         Choice::flag(
@@ -85,11 +101,6 @@ pub(in crate::cli) const ROW: Row = Row {
             "the bytes as they are, whatever they do to a terminal",
         ),
         Choice::flag("", "--json", "one JSON object a line"),
-        Choice::flag(
-            "",
-            "--daemon",
-            "the daemon's own log instead: every change of state with its cause",
-        ),
     ],
     summary: "show what services have printed",
     help: &[
@@ -134,9 +145,12 @@ fn run(given: &Given) -> Result<Exit, Failure> {
     let options = options(given, wall_ms())?;
     let place = Place::find(given)?;
     if given.flag("--daemon") {
-        return own_log::daemon_log(given, &place, &options);
+        return daemon_logs::show(given, &place, &options);
     }
     let names = named(given, &place)?;
+    if let Some(wish) = tend_logs::wish(given)? {
+        return tend_logs::tend(given, &place, names, wish);
+    }
     if names.is_empty() {
         aside("no service has a log yet\n");
         return Ok(Exit::Done);

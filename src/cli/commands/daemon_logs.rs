@@ -1,4 +1,4 @@
-//! `logs --daemon`: the options of `logs` that are about any log, for the daemon's own.
+//! `logs --daemon`.
 
 use std::io::{self, BufWriter, Write};
 
@@ -6,23 +6,28 @@ use crate::cli::args::Given;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::logs::Options;
 use crate::cli::output::aside;
-use crate::cli::own_log::{self, Sought, Wanted};
+use crate::cli::own_log::{self, Wanted};
+use crate::cli::pattern::Pattern;
 use crate::cli::place::Place;
 use crate::log::{Mode, Start};
 use crate::sys::process::error_text;
 
-/// What the daemon says itself.
-pub(super) fn daemon_log(given: &Given, place: &Place, options: &Options) -> Result<Exit, Failure> {
-    let of_services = [
-        "--err",
-        "--run",
-        "--priority",
-        "--timestamps",
-        "--raw",
-        "--json",
-    ];
+/// Options that say something of a service's log only.
+const OF_SERVICES: [&str; 8] = [
+    "--err",
+    "--run",
+    "--priority",
+    "--timestamps",
+    "--raw",
+    "--json",
+    "--rotate",
+    "--flush",
+];
+
+/// What the daemon says itself. Its lines begin with their times and are never shown as they are.
+pub(super) fn show(given: &Given, place: &Place, options: &Options) -> Result<Exit, Failure> {
     let is_given = |option: &&str| given.flag(option) || given.value(option).is_some();
-    if let Some(option) = of_services.into_iter().find(is_given) {
+    if let Some(option) = OF_SERVICES.into_iter().find(is_given) {
         let message = format!("{option} is about a service's log, --daemon about the daemon's");
         return Err(Failure::usage(message));
     }
@@ -31,16 +36,16 @@ pub(super) fn daemon_log(given: &Given, place: &Place, options: &Options) -> Res
             .hint("`diakonos logs --daemon --grep NAME` shows what it says of one"));
     }
     let lines = match options.start {
-        Start::Last(lines) | Start::Near { lines, .. } => Some(lines),
-        Start::Oldest => None,
+        Start::Last(lines) => Some(lines),
+        Start::Oldest | Start::Near { .. } => None,
     };
     let pattern = options.sift.as_ref().and_then(|sift| sift.pattern.as_ref());
-    let text = pattern.map(|pattern| |line: &[u8]| pattern.is_in(line));
+    let text = |line: &[u8]| pattern.is_none_or(|pattern: &Pattern| pattern.is_in(line));
     let wanted = Wanted {
         last: lines,
         since_ms: options.filter.since_ms,
         until_ms: options.filter.until_ms,
-        text: text.as_ref().map(|text| text as Sought<'_>),
+        text: Some(&text),
     };
     let mut output = BufWriter::new(io::stdout().lock());
     let follows = options.mode == Mode::Follow;
@@ -61,8 +66,8 @@ pub(super) fn daemon_log(given: &Given, place: &Place, options: &Options) -> Res
             Failure::new(Exit::Failed, format!("{}: {reason}", path.display()))
         }
     })?;
-    if shown == 0 && lines != Some(0) && !follows {
-        aside("the daemon has said nothing, or nothing of that\n");
+    if shown == 0 && lines != Some(0) {
+        aside("the daemon has said nothing of that kind yet\n");
     }
     Ok(Exit::Done)
 }
