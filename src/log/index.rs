@@ -35,6 +35,17 @@ pub enum Stream {
     Err,
 }
 
+impl Stream {
+    /// `out` or `err`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Out => "out",
+            Self::Err => "err",
+        }
+    }
+}
+
 /// How a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {

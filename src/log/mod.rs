@@ -43,6 +43,6 @@ pub use outcome::{Appended, Failure};
 pub use plain::PlainLog;
 pub use reader::Reader;
 pub use rotation::Limits;
-pub use runs::{has_run, last_runs};
+pub use runs::{first_run, has_run, last_runs};
 pub use wanted::{Course, Filter, Mode, Sieve, Start};
 pub use writer::Writer;

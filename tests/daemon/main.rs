@@ -25,6 +25,7 @@ mod last_words;
 mod lenience;
 mod lifecycle;
 mod limits;
+mod logs;
 mod memory;
 mod notify;
 mod order;
