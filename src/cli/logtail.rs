@@ -193,7 +193,9 @@ fn read(home: &Home, unit: &str, (filter, lines): (Filter, usize), mut take: imp
 fn text(entry: &Entry) -> Option<String> {
     let bytes = match &entry.content {
         Content::Line { bytes, .. } | Content::Notice { bytes } => bytes,
-        Content::Mark(_) => return None,
+        // What was dropped or could not be written stands where it would have stood.
+        Content::Mark(mark @ Mark::Lost(_)) => return Some(mark_text(entry.run, *mark)),
+        Content::Mark(Mark::Begin { .. } | Mark::End(_)) => return None,
     };
     // What lies far behind the end of what is shown need not be looked at.
     let head = bytes.get(..LINE_MAX * UTF8_MAX).unwrap_or(bytes);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::engine::{Engine, Moment, State, UnitId, View};
+use crate::engine::{Cause, Engine, Moment, State, UnitId, View};
 use crate::sys::clock;
 use crate::sys::process::Pid;
 use crate::unit::{Resources, Service, Unit, UnitName};
@@ -13,6 +13,9 @@ use super::environment::invocation_of;
 use super::lenience::is_about;
 use super::processes::Processes;
 use super::text;
+
+/// Why a unit is down that the daemon knows nothing else of.
+const NOT_STARTED: &str = "not started since the daemon began";
 
 /// Whom to ask about a unit, at one moment.
 pub(super) struct Surroundings<'a> {
@@ -74,7 +77,10 @@ pub(super) fn unit(id: UnitId, around: &Surroundings<'_>) -> Option<UnitStatus> 
         waits_for: view.waits_for.iter().map(ToString::to_string).collect(),
         cgroup: process.cgroup.map(|path| path.display().to_string()),
         invocations: process.marks.iter().filter_map(invocation_of).collect(),
-        log_lost: process.log_lost,
+        log_lost: process.missing.bytes,
+        log_dropped: process.missing.dropped_lines,
+        log_limited: process.missing.limited_lines,
+        log_trouble: process.log_trouble.unwrap_or_default(),
         said: process.said.unwrap_or_default().to_owned(),
         forgone: process.forgone.iter().map(ToString::to_string).collect(),
         ..described(view.unit, around.enabled.is_enabled(&view.unit.name))
@@ -103,6 +109,9 @@ fn with_left(mut status: UnitStatus, left: &BTreeSet<Pid>) -> UnitStatus {
 /// Why a unit is as it is: why its present life began, and what came of that since.
 fn why(view: &View<'_>, around: &Surroundings<'_>) -> String {
     let processes = around.processes;
+    if *view.cause == Cause::Gone && view.change.is_none() && view.because.is_none() {
+        return NOT_STARTED.to_owned();
+    }
     let last = processes.cause((view.id, view.state), view.cause, around.engine);
     match view.origin.filter(|origin| *origin != view.cause) {
         Some(origin) => format!("{}; {last}", text::cause(origin, &processes.ours)),
@@ -125,7 +134,7 @@ pub(super) fn not_loaded(
         state: State::Stopped.word().to_owned(),
         active: State::Stopped.active_state().to_owned(),
         phase: "dead".to_owned(),
-        cause: "not started since the daemon began".to_owned(),
+        cause: NOT_STARTED.to_owned(),
         ..unit.map_or_else(unknown, |unit| described(unit, enabled))
     };
     with_left(status, left)

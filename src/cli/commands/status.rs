@@ -6,6 +6,7 @@ use crate::cli::exit::{Exit, Failure};
 use crate::cli::json::Json;
 use crate::cli::logtail;
 use crate::cli::output::{answer, aside};
+use crate::cli::past;
 use crate::cli::place::Place;
 use crate::cli::render;
 use crate::cli::table::{Choice, Count, Group, Row};
@@ -59,6 +60,7 @@ fn run(given: &Given) -> Result<Exit, Failure> {
     } else {
         units::look_up(&place, client.as_mut(), &names)?
     };
+    past::add(&mut items, &place.home);
     units::measure(&mut items);
     let page = page(given);
     let log = |item: &render::Item| logtail::last(&place.home, &item.status, LOG_LINES);

@@ -483,7 +483,10 @@ fn hear(
             (Reply::Progress(progress), Some(waiting)) => waiting.progress(progress),
             (Reply::Progress(_), None) => {}
             (Reply::Final(Final::Error(error)), _) => return Err(error.into()),
-            (Reply::Final(Final::Results(results)), _) => return Ok(Some(results)),
+            (Reply::Final(Final::Results(results)), waiting) => {
+                waiting.iter_mut().for_each(|waiting| waiting.finish());
+                return Ok(Some(results));
+            }
             (Reply::Final(_), _) => return Ok(Some(Vec::new())),
         }
     }

@@ -18,6 +18,8 @@ use crate::wire::{Final, ResultKind, UnitResult, UnitStatus};
 
 /// A failed unit's last log lines that are shown.
 const LOG_LINES: usize = 10;
+/// Units that were found and are as they are wanted already, each with a line of its own.
+const IDLE_MAX: usize = 20;
 /// Requirements behind requirements that are followed to find whose failure it is.
 const CHAIN_MAX: usize = 32;
 
@@ -57,8 +59,9 @@ pub(in crate::cli) const START: Row = Row {
         "A service that is up is left alone. The unit file is read again for a service that is down. Ctrl-C ends the \
          waiting, not the start.",
         "Names may be patterns, such as 'worker@*'; quote them for the shell. A template's name, such as worker@, means \
-         its instances: as many as Instances= in its file says, or `scale`. A unit whose file is wrong is reported, and \
-         the others that a pattern or --all has found start; one that was named itself has the whole request refused.",
+         its instances: as many as Instances= in its file says, or `scale`. A unit whose file is wrong, or whose order goes \
+         in a circle, is reported, and the others that a pattern or --all has found start; one that was named itself has \
+         the whole request refused.",
     ],
     examples: &[
         (
@@ -341,8 +344,34 @@ fn carry_out(
     (verb, command): (&str, Command),
 ) -> Result<Exit, Failure> {
     let begun_ms = wall_ms();
-    let results = ask(given, place, client, (verb, command))?;
-    report(given, place, &results, begun_ms)
+    let mut results = ask(given, place, client, (verb, command))?;
+    let idle = without_idle(given, &mut results);
+    let exit = report(given, place, &results, begun_ms)?;
+    if let Some(idle) = idle {
+        answer(idle)?;
+    }
+    Ok(exit)
+}
+
+/// Takes those out that nobody has named and that were so already, if they are many; in their place a line.
+fn without_idle(given: &Given, results: &mut Vec<UnitResult>) -> Option<String> {
+    let named = &given.arguments;
+    let is_idle = |kind: ResultKind, result: &UnitResult| {
+        result.kind == kind && !named.contains(&result.unit)
+    };
+    let kinds = [
+        (ResultKind::AlreadyDown, "are already down"),
+        (ResultKind::AlreadyUp, "are already up"),
+    ];
+    let mut lines = String::new();
+    for (kind, how) in kinds {
+        let count = results.iter().filter(|one| is_idle(kind, one)).count();
+        if count > IDLE_MAX {
+            results.retain(|one| !is_idle(kind, one));
+            lines.push_str(&format!("{count} units {how}\n"));
+        }
+    }
+    (!lines.is_empty()).then_some(lines)
 }
 
 /// Has it done, and waits for what became of each unit.

@@ -1,12 +1,15 @@
 //! `status`: one unit in full.
 
 use super::list::{Files, Item, Origin, fields};
-use super::{Page, is_up, left_over, restarts_in};
+use super::{Page, is_up, left_over, restarts_in, upheld_in};
 use crate::cli::json::Json;
 use crate::cli::logtail::Tail;
+use crate::cli::missing::missing_texts;
 use crate::cli::style::{Palette, Tone, state_tone};
 use crate::cli::text::{clean, count, date, fit, percent, size, span, span_fine};
+use crate::cli::units::is_down;
 use crate::cli::usage::{Io, Process, cpu_tenths};
+use crate::log::Missing;
 
 /// Processes that are shown; more are counted.
 const PROCESSES_SHOWN: usize = 32;
@@ -114,13 +117,11 @@ fn state(lines: &mut Lines, item: &Item, page: Page) {
     if let Some(due) = restarts_in(status, page.now_ms) {
         let attempt = status.restarts.saturating_add(1);
         lines.add("next try", &format!("automatic restart {attempt} {due}"));
+    } else if let Some(due) = upheld_in(status, page.now_ms) {
+        lines.add("next try", &format!("upheld, starts {due}"));
     } else if let Some(due_ms) = status.deadline_ms {
         let left = super::span_until(due_ms.saturating_sub(page.now_ms));
-        match status.active.as_str() {
-            // A unit that is down has no limit: somebody upholds it.
-            "inactive" | "failed" => lines.add("next try", &format!("upheld, starts in {left}")),
-            _ => lines.add("time limit", &format!("ends in {left}")),
-        }
+        lines.add("time limit", &format!("ends in {left}"));
     }
 }
 
@@ -139,9 +140,13 @@ fn file(lines: &mut Lines, item: &Item) {
     }
     let mark = match item.files {
         Files::AsRead => "",
+        Files::Changed if item.fault.is_some() => {
+            "the file has changed since it was started and is wrong: `restart` is refused until it is right"
+        }
         Files::Changed => {
             "the file has changed since it was started: `diff` shows how, `restart` applies it"
         }
+        Files::Gone if is_down(status) => "the file is gone: it cannot be started again",
         Files::Gone => "the file is gone: what is loaded stays until the unit is stopped",
     };
     if item.origin == Origin::CommandLine {
@@ -257,9 +262,13 @@ fn history(lines: &mut Lines, item: &Item, page: Page) {
             _ => lines.more(&clean(stream)),
         }
     }
-    if status.log_lost > 0 {
-        let lost = format!("{} could not be written", size(status.log_lost));
-        lines.add("log", &page.palette.paint(Tone::Bad, &lost));
+    let missing = Missing {
+        bytes: status.log_lost,
+        dropped_lines: status.log_dropped,
+        limited_lines: status.log_limited,
+    };
+    for text in missing_texts(missing, &clean(&status.log_trouble)) {
+        lines.add("log", &page.palette.paint(Tone::Bad, &text));
     }
 }
 
