@@ -214,7 +214,9 @@ fn figures() {
     if cfg!(debug_assertions) {
         eprintln!("this is no release build: the figures mean little, and no bound is held");
     }
-    println!("units   check    list    load    plan    start   restart  stop    kill   bytes a unit");
+    println!(
+        "units   check    list    load    plan    start   restart  stop    kill   bytes a unit"
+    );
     let mut all = Vec::new();
     for count in SIZES {
         let bench = Bench::new("services", count, Kind::Services);
