@@ -27,6 +27,7 @@ mod event;
 mod examine;
 mod facts;
 mod follow;
+mod foretell;
 mod forget;
 mod freeze;
 mod graph;

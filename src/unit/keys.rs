@@ -235,18 +235,18 @@ static KEYS: [Key; 192] = [
     now("service", "StandardError", Form::ErrorOutput, "log"),
     now("service", "LogMaxSize", Form::Size, "10M"),
     now("service", "LogMaxFiles", Form::Integer(1, 1_000), "5"),
-    later(
+    now(
         "service",
         "LogPolicy",
         Form::Word(&["block", "drop"]),
         "block",
     ),
-    later("service", "LogRateLimitIntervalSec", Form::Span, "0"),
-    later(
+    now("service", "LogRateLimitIntervalSec", Form::Span, "30s"),
+    now(
         "service",
         "LogRateLimitBurst",
         Form::Integer(0, i32::MAX as i64),
-        "0",
+        "no limit",
     ),
     // Scheduling.
     now("service", "Nice", Form::Integer(-20, 19), "0"),

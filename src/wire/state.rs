@@ -40,8 +40,14 @@ pub struct Saved {
     pub invocation: Option<String>,
     /// How the last main process ended, if one did.
     pub last_end: Option<Ending>,
+    /// The first run of its present or last life, and of the one before.
+    pub life: Option<RunId>,
+    pub life_before: Option<RunId>,
     /// Bytes of output that could not be written.
     pub log_lost: u64,
+    /// Lines of output that `LogPolicy=drop` has left out, and `LogRateLimitBurst=`.
+    pub log_dropped: u64,
+    pub log_limited: u64,
     /// What it has given into the daemon's keeping, in the order in which it is handed back.
     pub stored: Vec<SavedDescriptor>,
     /// How many of its processes the kernel had killed for want of memory, where it counts.
@@ -112,7 +118,11 @@ struct WireSaved {
     cgroup: Option<String>,
     invocation: Option<String>,
     last_end: Option<WireEnding>,
+    life: Option<u64>,
+    life_before: Option<u64>,
     log_lost: Option<u64>,
+    log_dropped: Option<u64>,
+    log_limited: Option<u64>,
     stored: Option<Vec<WireDescriptor>>,
     oom_kills: Option<u64>,
     said: Option<String>,
@@ -172,6 +182,7 @@ pub fn encode_saved(saved: &Saved) -> Vec<u8> {
         run: run.0,
         inode: *inode,
     });
+    let some = |count: u64| (count > 0).then_some(count);
     let wire = WireSaved {
         version: Some(VERSION),
         unit: Some(facts.unit.as_str().to_owned()),
@@ -209,7 +220,11 @@ pub fn encode_saved(saved: &Saved) -> Vec<u8> {
         cgroup: saved.cgroup.clone(),
         invocation: saved.invocation.clone(),
         last_end: saved.last_end.map(flatten_ending),
-        log_lost: (saved.log_lost > 0).then_some(saved.log_lost),
+        life: saved.life.map(|run| run.0),
+        life_before: saved.life_before.map(|run| run.0),
+        log_lost: some(saved.log_lost),
+        log_dropped: some(saved.log_dropped),
+        log_limited: some(saved.log_limited),
         stored: (!saved.stored.is_empty())
             .then(|| saved.stored.iter().map(flatten_stored).collect()),
         oom_kills: saved.oom_kills,
@@ -279,7 +294,11 @@ pub fn decode_saved(payload: &[u8]) -> Result<Saved, DecodeError> {
         cgroup: wire.cgroup,
         invocation: wire.invocation,
         last_end: wire.last_end.map(ending),
+        life: wire.life.map(RunId),
+        life_before: wire.life_before.map(RunId),
         log_lost: wire.log_lost.unwrap_or_default(),
+        log_dropped: wire.log_dropped.unwrap_or_default(),
+        log_limited: wire.log_limited.unwrap_or_default(),
         stored: stored.into_iter().map(stored_one).collect(),
         oom_kills: wire.oom_kills,
         said: wire.said,
@@ -450,7 +469,11 @@ mod tests {
             cgroup: Some("/sys/fs/cgroup/diakonos/odd".to_owned()),
             invocation: Some("0123456789abcdef0123456789abcdef".to_owned()),
             last_end: Some(Ending::OomKilled),
+            life: Some(RunId(7)),
+            life_before: Some(RunId(u64::MAX)),
             log_lost: 12,
+            log_dropped: 13,
+            log_limited: 14,
             stored: vec![SavedDescriptor {
                 key: u64::MAX,
                 name: "a \"b".to_owned(),

@@ -65,6 +65,12 @@ const DESCRIPTION_MIN: usize = 12;
 /// The columns that a narrow terminal does without, the first to go first.
 const DISPENSABLE: [usize; 6] = [DESCRIPTION, 5, 4, 6, 2, 3];
 
+/// How the cause of a unit begins whose condition was not met: it has nothing to show for its start.
+const SKIPPED: &str = "skipped, ";
+
+/// What is told of an enabled unit whose start was refused when the daemon began; the reason follows.
+pub(in crate::cli) const NOT_STARTED: &str = "it is enabled, and did not start with the daemon";
+
 /// The longest reason below the table, in characters.
 const REASON_MAX: usize = 120;
 
@@ -168,6 +174,18 @@ fn note(item: &Item, page: Page) -> Option<String> {
             clean(&status.cause),
             format!("diakonos status {name}"),
         )
+    } else if status.cause.starts_with(NOT_STARTED) {
+        (
+            Tone::Bad,
+            clean(&status.cause),
+            format!("diakonos why {name}"),
+        )
+    } else if status.state == "completed" && status.cause.starts_with(SKIPPED) {
+        (
+            Tone::Busy,
+            clean(&status.cause),
+            format!("diakonos why {name}"),
+        )
     } else if status.state == "restarting" {
         let end = status.last_end.as_deref().unwrap_or(&status.cause);
         (Tone::Busy, clean(end), format!("diakonos logs {name}"))
@@ -244,6 +262,9 @@ pub(super) fn fields(item: &Item, now_ms: u64) -> Vec<(&'static str, Json)> {
         ("transient", Json::Bool(item.origin == Origin::CommandLine)),
         ("file_gone", Json::Bool(item.files == Files::Gone)),
         ("log_lost_bytes", Json::Number(status.log_lost)),
+        ("log_dropped_lines", Json::Number(status.log_dropped)),
+        ("log_limited_lines", Json::Number(status.log_limited)),
+        ("log_trouble", Json::text(&status.log_trouble)),
         ("says", Json::text(&status.said)),
         ("left_over", Json::List(left_over.collect())),
         ("forgone", Json::texts(&status.forgone)),
