@@ -214,7 +214,9 @@ fn figures() {
     if cfg!(debug_assertions) {
         eprintln!("this is no release build: the figures mean little, and no bound is held");
     }
-    println!("units   check    list    load    plan    start   restart  stop   bytes a unit");
+    println!(
+        "units   check    list    load    plan    start   restart  stop    kill   bytes a unit"
+    );
     let mut all = Vec::new();
     for count in SIZES {
         let bench = Bench::new("services", count, Kind::Services);
@@ -231,7 +233,9 @@ fn figures() {
         let (_, start) = bench.run(&["start", "*"]);
         let (_, restart) = bench.run(&["restart", "*"]);
         let (_, stop) = bench.run(&["stop", "*"]);
-        let times = [check, list, load, plan, start, restart, stop];
+        bench.run(&["start", "*"]);
+        let (_, kill) = bench.run(&["kill"]);
+        let times = [check, list, load, plan, start, restart, stop, kill];
         let shown = times.map(|time| format!("{:5.0} ms", time.as_secs_f64() * 1_000.0));
         println!("{count:6} {} {each:6}", shown.join(" "));
         all.push((count, times, each));

@@ -100,14 +100,25 @@ pub(super) fn critical_chain(
             .filter(|first| chain.iter().all(|link| link.name != **first));
         next = earlier
             .filter_map(|first| starts.get_key_value(first))
-            .filter(|(_, first)| {
+            .filter(|(_, first)| match first.up_ms {
                 // What was up long before has kept nobody waiting.
-                let up_ms = first.up_ms;
-                up_ms.is_some_and(|up_ms| up_ms <= start.begun_ms && up_ms >= start.wanted_ms)
+                Some(up_ms) => up_ms <= start.begun_ms && up_ms >= start.wanted_ms,
+                // Whoever is on the way itself waits for it still.
+                None => start.up_ms.is_none(),
             })
-            .max_by_key(|(_, first)| first.up_ms);
+            .max_by_key(|(_, first)| (first.up_ms.is_none(), first.up_ms));
     }
     chain
+}
+
+/// The end of the last start of `name` that did not come to anything.
+pub(super) fn failed_start<'a>(name: &str, record: &'a [Entry]) -> Option<(u64, &'a Changed)> {
+    record.iter().rev().find_map(|entry| match &entry.what {
+        What::Change(change) if change.unit == name && change.from != change.to => {
+            Some((entry.at_ms, change))
+        }
+        _ => None,
+    })
 }
 
 impl Start {

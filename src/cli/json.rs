@@ -40,6 +40,36 @@ impl Json {
         out
     }
 
+    /// On one line, with a line end after it.
+    pub(super) fn line(&self) -> String {
+        let mut out = String::new();
+        self.write_close(&mut out);
+        out.push('\n');
+        out
+    }
+
+    fn write_close(&self, out: &mut String) {
+        match self {
+            Self::List(items) => {
+                for (index, item) in items.iter().enumerate() {
+                    out.push(if index == 0 { '[' } else { ',' });
+                    item.write_close(out);
+                }
+                out.push_str(if items.is_empty() { "[]" } else { "]" });
+            }
+            Self::Object(fields) => {
+                for (index, (name, value)) in fields.iter().enumerate() {
+                    out.push(if index == 0 { '{' } else { ',' });
+                    write_text(out, name);
+                    out.push(':');
+                    value.write_close(out);
+                }
+                out.push_str(if fields.is_empty() { "{}" } else { "}" });
+            }
+            other => other.write(out, 0),
+        }
+    }
+
     fn write(&self, out: &mut String, depth: usize) {
         match self {
             Self::Null => out.push_str("null"),
@@ -117,6 +147,11 @@ mod tests {
             value.document(),
             "{\n  \"name\": \"a\\\"b\\\\c\\n\\u0001\",\n  \"pid\": null,\n  \"cpu\": 12.3,\n  \
              \"list\": [\n    \"x\",\n    \"y\"\n  ],\n  \"empty\": [],\n  \"as it is\": [1],\n  \"flag\": true\n}\n"
+        );
+        assert_eq!(
+            value.line(),
+            "{\"name\":\"a\\\"b\\\\c\\n\\u0001\",\"pid\":null,\"cpu\":12.3,\
+             \"list\":[\"x\",\"y\"],\"empty\":[],\"as it is\":[1],\"flag\":true}\n"
         );
     }
 }

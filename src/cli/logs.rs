@@ -1,48 +1,134 @@
 //! `logs`: several services' logs as one text, once or followed.
 //!
-//! Owns the text's form and the wait for changes. Does not own the arguments, nor which colours there are: a
-//! [`Painter`] has them. The daemon is not asked; the files say all.
+//! Owns the text's form: names, times, marks. Does not own the arguments, nor which colours there are: a [`Painter`]
+//! has them; nor what becomes of characters that a terminal would obey (`shown`), nor the form of JSON (`logjson`). The
+//! daemon is not asked; the files say all.
 //!
-//! The service's bytes come out as they are. One service alone has no name before its lines, so what it printed
-//! is what is printed. A line that came in pieces is one line here, unless another service's comes between.
+//! One service alone has no name before its lines. A line that came in pieces is one line here, unless another
+//! service's comes between.
 
 use std::fmt;
-use std::fs::DirBuilder;
-use std::io::{self, Write};
-use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::DirBuilderExt;
+use std::io::{self, IsTerminal as _, Write};
 use std::path::Path;
 
-use crate::cli::missing::loss_text;
+use super::logjson;
+use super::logwatch::{Changes, Wait, Waited};
+use super::missing::loss_text;
+use super::shown::{self, Colors};
+use super::sift::Sift;
+use super::style::Palette;
+use super::text;
 use crate::log::{
-    Content, Ending, Entry, Filter, LineEnd, Mark, Merge, Mode, Reader, Start, Stream,
+    self, Content, Course, Ending, Entry, Filter, Level, LineEnd, Mark, Merge, Mode, Reader, Sieve,
+    Start, Stream, split_level,
 };
-use crate::sys::inotify::{Inotify, Watch};
-use crate::sys::poll;
 use crate::sys::process::error_text;
 use crate::unit::Signal;
 
-/// Changes of the folder that are read at once.
-const EVENT_BYTES: usize = 4096;
-/// The folder of logs, when it has to be made.
-const DIRECTORY_MODE: u32 = 0o700;
-
-/// Which part of the logs is wanted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Options {
+/// Which part of the logs is wanted, and how it is shown.
+#[derive(Clone, Debug)]
+pub(super) struct Options {
     /// For each service.
-    pub start: Start,
-    pub mode: Mode,
-    /// Marks are shown where no single run is asked for.
-    pub filter: Filter,
+    pub(super) start: Start,
+    pub(super) mode: Mode,
+    pub(super) filter: Filter,
+    /// Which run of each service alone.
+    pub(super) run: Option<RunWish>,
+    /// What lines have to be beside that.
+    pub(super) sift: Option<Sift>,
+    pub(super) look: Look,
+}
+
+impl Options {
+    /// What is logged from now on, for a command that stays in the foreground. Into a file, another program or a
+    /// container's log, what a service prints goes as it is.
+    pub(super) fn foreground(palette: Palette) -> Options {
+        let form = match (io::stdout().is_terminal(), palette) {
+            (true, Palette::Colored) => Form::Text(Colors::Kept),
+            (true, Palette::Plain) => Form::Text(Colors::Removed),
+            (false, _) => Form::Raw,
+        };
+        Options {
+            start: Start::Last(0),
+            mode: Mode::Follow,
+            filter: Filter::default(),
+            run: None,
+            sift: None,
+            look: Look {
+                form,
+                times: Times::Hidden,
+                extras: Extras::All,
+            },
+        }
+    }
+}
+
+/// A run that is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum RunWish {
+    Number(u64),
+    /// So many runs before the last one.
+    Back(usize),
+}
+
+impl RunWish {
+    /// The number of that run of this service, if its log knows of it.
+    ///
+    /// # Errors
+    /// The log cannot be read.
+    pub(super) fn find(self, directory: &Path, name: &str) -> io::Result<Option<u64>> {
+        match self {
+            Self::Number(run) => Ok(log::has_run(directory, name, run)?.then_some(run)),
+            Self::Back(back) => {
+                let runs = log::last_runs(directory, name, back.saturating_add(1))?;
+                Ok(runs.get(back).copied())
+            }
+        }
+    }
+}
+
+/// How logs are shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Look {
+    pub(super) form: Form,
+    pub(super) times: Times,
+    pub(super) extras: Extras,
+}
+
+/// What a line becomes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    /// Its bytes as they are.
+    Raw,
+    /// Text that commands no terminal, without the level at its head.
+    Text(Colors),
+    /// An object.
+    Json,
+}
+
+/// Whether the time stands before a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Times {
+    Shown,
+    Hidden,
+}
+
+/// Which of our own lines are shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Extras {
+    /// Where a run begins and ends, and what was lost.
+    All,
+    /// What was lost.
+    Losses,
+    Nothing,
 }
 
 /// What a piece of text is, for its colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Shade {
+pub(super) enum Shade {
     /// The name of the n-th service.
     Name(usize),
+    Time,
     /// A run began or ended.
     Mark,
     /// Bytes were lost.
@@ -50,28 +136,13 @@ pub enum Shade {
 }
 
 /// Gives text its colour, or leaves it as it is.
-pub trait Painter {
+pub(super) trait Painter {
     fn paint(&self, shade: Shade, text: &str) -> String;
-}
-
-/// Waits until logs may have changed.
-pub trait Wait {
-    /// # Errors
-    /// The wait is impossible.
-    fn wait(&mut self) -> io::Result<Waited>;
-}
-
-/// Why a wait is over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Waited {
-    Changed,
-    /// Nobody wants more.
-    Ended,
 }
 
 /// Why logs cannot be shown.
 #[derive(Debug)]
-pub enum LogsError {
+pub(super) enum LogsError {
     Read {
         name: String,
         cause: io::Error,
@@ -94,29 +165,19 @@ impl fmt::Display for LogsError {
     }
 }
 
-impl std::error::Error for LogsError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        let (Self::Read { cause, .. } | Self::Wait(cause) | Self::Write(cause)) = self;
-        Some(cause)
-    }
-}
-
 /// Logs on their way to a reader.
 #[derive(Debug)]
-pub struct View {
+pub(super) struct View {
     merge: Merge,
     names: Vec<String>,
-    filter: Filter,
+    /// Characters of the longest name.
+    width: usize,
+    look: Look,
+    sift: Option<Sift>,
     /// The line that a piece was printed of and whose rest did not come yet.
     divided: Option<Divided>,
-    marks: Marks,
-}
-
-/// Whether it is shown where a run begins and ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Marks {
-    Shown,
-    Hidden,
+    /// What is printed of one entry.
+    text: Vec<u8>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -131,45 +192,69 @@ impl View {
     ///
     /// # Errors
     /// A log cannot be read.
-    pub fn open(directory: &Path, names: &[String], options: Options) -> Result<View, LogsError> {
+    pub(super) fn open(
+        directory: &Path,
+        names: &[String],
+        options: Options,
+    ) -> Result<View, LogsError> {
+        let course = Course {
+            start: options.start,
+            mode: options.mode,
+        };
         let mut readers = Vec::with_capacity(names.len());
         for name in names {
-            let reader = Reader::open(directory, name, options.start, options.mode, options.filter)
-                .map_err(|cause| LogsError::Read {
-                    name: name.clone(),
-                    cause,
-                })?;
-            readers.push(reader);
+            let sieve = options.sift.as_ref();
+            let sieve = sieve.map(|sift| Box::new(sift.sieve()) as Box<dyn Sieve>);
+            let failed = |cause| LogsError::Read {
+                name: name.clone(),
+                cause,
+            };
+            let mut filter = options.filter;
+            if let Some(wish) = options.run {
+                // A service without that run has nothing to show.
+                let run = wish.find(directory, name).map_err(failed)?;
+                filter.run = Some(run.unwrap_or(u64::MAX));
+            }
+            let reader = Reader::sifted(directory, name, course, filter, sieve);
+            readers.push(reader.map_err(failed)?);
         }
-        let (merge, names) = (Merge::new(readers), names.to_vec());
+        let widths = names.iter().map(|name| name.chars().count());
         Ok(View {
-            merge,
-            names,
-            filter: options.filter,
+            merge: Merge::new(readers),
+            width: widths.max().unwrap_or(0),
+            names: names.to_vec(),
+            look: options.look,
+            sift: options.sift,
             divided: None,
-            marks: Marks::Shown,
+            text: Vec::new(),
         })
     }
 
     /// Only what the services print.
     #[must_use]
-    pub fn without_marks(self) -> Self {
-        Self {
-            marks: Marks::Hidden,
-            ..self
-        }
+    pub(super) fn without_marks(mut self) -> Self {
+        self.look.extras = Extras::Losses;
+        self
     }
 
     /// The logs may have changed.
-    pub fn changed(&mut self) {
-        self.merge.changed();
+    pub(super) fn changed(&mut self, changes: &Changes) {
+        match changes {
+            Changes::Nothing => {}
+            Changes::Of(places) => {
+                for place in places {
+                    self.merge.changed_at(*place);
+                }
+            }
+            Changes::All => self.merge.changed(),
+        }
     }
 
     /// Prints all that there is now, and flushes.
     ///
     /// # Errors
     /// A log cannot be read, or `output` takes no more.
-    pub fn print(
+    pub(super) fn print(
         &mut self,
         painter: &dyn Painter,
         output: &mut dyn Write,
@@ -177,8 +262,12 @@ impl View {
         loop {
             match self.merge.next_entry() {
                 Ok(Some((place, entry))) => {
-                    self.entry(place, &entry, painter, output)
-                        .map_err(LogsError::Write)?;
+                    self.text.clear();
+                    match self.look.form {
+                        Form::Json => self.object(place, &entry),
+                        Form::Raw | Form::Text(_) => self.entry(place, &entry, painter),
+                    }
+                    output.write_all(&self.text).map_err(LogsError::Write)?;
                 }
                 Ok(None) => return output.flush().map_err(LogsError::Write),
                 Err((place, cause)) => {
@@ -189,13 +278,8 @@ impl View {
         }
     }
 
-    fn entry(
-        &mut self,
-        place: usize,
-        entry: &Entry,
-        painter: &dyn Painter,
-        output: &mut dyn Write,
-    ) -> io::Result<()> {
+    /// Puts an entry into `text`.
+    fn entry(&mut self, place: usize, entry: &Entry, painter: &dyn Painter) {
         let run = entry.run;
         match &entry.content {
             Content::Line { stream, bytes, end } => {
@@ -204,53 +288,104 @@ impl View {
                     run,
                     stream: *stream,
                 };
-                if self.divided != Some(this) {
-                    self.begin_line(place, painter, output)?;
+                let is_rest = self.divided == Some(this);
+                if !is_rest {
+                    self.begin_line(place, entry.time_ms, painter);
                 }
-                output.write_all(bytes)?;
+                match self.look.form {
+                    Form::Text(colors) => {
+                        // The rest of a line has no level at its head.
+                        let bytes = if is_rest { bytes } else { split_level(bytes).1 };
+                        shown::line(bytes, colors, &mut self.text);
+                    }
+                    Form::Raw | Form::Json => self.text.extend_from_slice(bytes),
+                }
                 self.divided = (*end == LineEnd::Cut).then_some(this);
-                if self.divided.is_some() {
-                    Ok(())
-                } else {
-                    output.write_all(b"\n")
+                if self.divided.is_none() {
+                    self.text.push(b'\n');
                 }
             }
             Content::Notice { bytes } => {
-                self.begin_line(place, painter, output)?;
-                let text = painter.paint(Shade::Notice, &String::from_utf8_lossy(bytes));
-                writeln!(output, "{text}")
+                if self.shows_notice(bytes) {
+                    self.begin_line(place, entry.time_ms, painter);
+                    let text =
+                        painter.paint(Shade::Notice, &text::clean(&String::from_utf8_lossy(bytes)));
+                    self.text.extend_from_slice(text.as_bytes());
+                    self.text.push(b'\n');
+                }
             }
-            Content::Mark(_) if self.filter.run.is_some() || self.marks == Marks::Hidden => Ok(()),
             Content::Mark(mark) => {
-                self.begin_line(place, painter, output)?;
-                let text = painter.paint(Shade::Mark, &mark_text(run, *mark));
-                writeln!(output, "{text}")
+                if self.shows_marks() {
+                    self.begin_line(place, entry.time_ms, painter);
+                    let text = painter.paint(Shade::Mark, &mark_text(run, *mark));
+                    self.text.extend_from_slice(text.as_bytes());
+                    self.text.push(b'\n');
+                }
             }
         }
     }
 
-    /// Ends a line that is divided, and prints the name where there are several.
-    fn begin_line(
-        &mut self,
-        place: usize,
-        painter: &dyn Painter,
-        output: &mut dyn Write,
-    ) -> io::Result<()> {
+    /// Puts an entry into `text` as an object.
+    fn object(&mut self, place: usize, entry: &Entry) {
+        let is_shown = match &entry.content {
+            Content::Line { .. } => true,
+            Content::Notice { bytes } => self.shows_notice(bytes),
+            Content::Mark(_) => self.shows_marks(),
+        };
+        if !is_shown {
+            return;
+        }
+        let name = self.names.get(place).map_or("", String::as_str);
+        let is_rest = match &entry.content {
+            Content::Line { stream, end, .. } => {
+                let this = Divided {
+                    place,
+                    run: entry.run,
+                    stream: *stream,
+                };
+                let is_rest = self.divided == Some(this);
+                self.divided = (*end == LineEnd::Cut).then_some(this);
+                is_rest
+            }
+            Content::Notice { .. } | Content::Mark(_) => false,
+        };
+        let part = match is_rest {
+            true => logjson::Part::Rest,
+            false => logjson::Part::Head,
+        };
+        let object = logjson::object(name, entry, part);
+        self.text.extend_from_slice(object.line().as_bytes());
+    }
+
+    /// Where only some lines are wanted, a mark is none of them.
+    fn shows_marks(&self) -> bool {
+        self.look.extras == Extras::All && self.sift.is_none()
+    }
+
+    fn shows_notice(&self, bytes: &[u8]) -> bool {
+        let sift = self.sift.as_ref();
+        self.look.extras != Extras::Nothing
+            && sift.is_none_or(|sift| sift.lets_through(Level::Warning, bytes))
+    }
+
+    /// Ends a line that is divided, and puts down the time if it is wanted, and the name where there are several.
+    fn begin_line(&mut self, place: usize, time_ms: u64, painter: &dyn Painter) {
         if self.divided.take().is_some() {
-            output.write_all(b"\n")?;
+            self.text.push(b'\n');
+        }
+        if self.look.times == Times::Shown {
+            let time = painter.paint(Shade::Time, &text::local_time(time_ms));
+            self.text.extend_from_slice(time.as_bytes());
+            self.text.push(b' ');
         }
         if self.names.len() < 2 {
-            return Ok(());
+            return;
         }
-        let width = self
-            .names
-            .iter()
-            .map(|name| name.chars().count())
-            .max()
-            .unwrap_or(0);
         let name = self.names.get(place).map_or("", String::as_str);
-        let padded = format!("{name:<width$} |");
-        write!(output, "{} ", painter.paint(Shade::Name(place), &padded))
+        let width = self.width;
+        let name = painter.paint(Shade::Name(place), &format!("{name:<width$} |"));
+        self.text.extend_from_slice(name.as_bytes());
+        self.text.push(b' ');
     }
 }
 
@@ -258,7 +393,7 @@ impl View {
 ///
 /// # Errors
 /// A log cannot be read, the wait is impossible, or `output` takes no more (a broken pipe among others).
-pub fn follow(
+pub(super) fn follow(
     view: &mut View,
     wait: &mut dyn Wait,
     painter: &dyn Painter,
@@ -266,86 +401,18 @@ pub fn follow(
 ) -> Result<(), LogsError> {
     loop {
         view.print(painter, output)?;
+        if view.merge.is_over() {
+            return Ok(());
+        }
         match wait.wait().map_err(LogsError::Wait)? {
-            Waited::Changed => view.changed(),
+            Waited::Changed(changes) => view.changed(&changes),
             Waited::Ended => return Ok(()),
         }
     }
 }
 
-/// Watches a folder of logs.
-#[derive(Debug)]
-pub struct LogWatch {
-    inotify: Inotify,
-    names: Vec<String>,
-}
-
-impl LogWatch {
-    /// Begins to watch the logs of `names` in `directory`, which is made when it is missing: a service may log for
-    /// the first time later.
-    ///
-    /// # Errors
-    /// The folder cannot be made or watched.
-    pub fn begin(directory: &Path, names: &[String]) -> io::Result<LogWatch> {
-        DirBuilder::new()
-            .recursive(true)
-            .mode(DIRECTORY_MODE)
-            .create(directory)?;
-        let inotify = Inotify::new()?;
-        // A rotation needs no watch of its own: the first write to the new file tells of it.
-        inotify.watch(directory, Watch::Modified)?;
-        Ok(LogWatch {
-            inotify,
-            names: names.to_vec(),
-        })
-    }
-
-    /// Takes in what the descriptor tells, for callers that wait for other things too; whether a log of theirs may
-    /// have changed.
-    ///
-    /// # Errors
-    /// The kernel does not tell.
-    pub fn take_changes(&mut self) -> io::Result<bool> {
-        let mut buffer = [0; EVENT_BYTES];
-        let mut is_ours = false;
-        loop {
-            let events = self.inotify.read(&mut buffer)?;
-            if events.is_empty() {
-                return Ok(is_ours);
-            }
-            is_ours |= events.iter().any(|event| match &event.name {
-                Some(name) => self.is_wanted(name.as_bytes()),
-                None => true,
-            });
-        }
-    }
-
-    fn is_wanted(&self, file: &[u8]) -> bool {
-        self.names.iter().any(|name| {
-            let ending = file.strip_prefix(name.as_bytes());
-            ending.is_some_and(|ending| ending.starts_with(b".log") || ending.starts_with(b".idx"))
-        })
-    }
-}
-
-impl AsFd for LogWatch {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.inotify.as_fd()
-    }
-}
-
-impl Wait for LogWatch {
-    fn wait(&mut self) -> io::Result<Waited> {
-        loop {
-            poll::wait_readable(&[self.inotify.as_fd()], None)?;
-            if self.take_changes()? {
-                return Ok(Waited::Changed);
-            }
-        }
-    }
-}
-
-fn mark_text(run: u64, mark: Mark) -> String {
+/// Where a run began or ended, in words.
+pub(super) fn mark_text(run: u64, mark: Mark) -> String {
     match mark {
         Mark::Begin { pid } => format!("— run {run} began, PID {pid} —"),
         Mark::End(Ending::Exited { code }) => format!("— run {run} exited with code {code} —"),
@@ -365,6 +432,7 @@ mod tests {
     use std::fs;
     use std::path::PathBuf;
 
+    use super::super::logwatch::LogWatch;
     use super::*;
     use crate::log::{LINE_BYTES_MAX, Limits, Writer};
 
@@ -380,6 +448,13 @@ mod tests {
             run: None,
             since_ms: None,
             until_ms: None,
+        },
+        run: None,
+        sift: None,
+        look: Look {
+            form: Form::Text(Colors::Removed),
+            times: Times::Hidden,
+            extras: Extras::All,
         },
     };
 
@@ -409,6 +484,7 @@ mod tests {
         fn paint(&self, shade: Shade, text: &str) -> String {
             match shade {
                 Shade::Name(place) => format!("<{place}>{text}</>"),
+                Shade::Time => format!("<time>{text}</>"),
                 Shade::Mark => format!("<mark>{text}</>"),
                 Shade::Notice => format!("<notice>{text}</>"),
             }
@@ -446,23 +522,61 @@ mod tests {
         assert_eq!(String::from_utf8(output).unwrap(), expected);
     }
 
-    #[test]
-    fn one_service_is_printed_as_it_is() {
-        let folder = Folder::new("one");
-        let mut long = vec![b'x'; LINE_BYTES_MAX + 10];
-        long.extend(b"\n\xff\x1b[0m\n");
-        folder.writer("web").append(3, Stream::Out, 1, &long);
-        let mut view = View::open(&folder.0, &names(&["web"]), ALL).unwrap();
+    fn printed(folder: &Folder, options: Options) -> Vec<u8> {
+        let mut view = View::open(&folder.0, &names(&["web"]), options).unwrap();
         let mut output = Vec::new();
         view.print(&Plain, &mut output).unwrap();
-        assert!(output == long);
+        output
+    }
+
+    fn looking(form: Form) -> Options {
+        let look = Look { form, ..ALL.look };
+        Options { look, ..ALL }
     }
 
     #[test]
-    fn one_run_alone_has_no_marks() {
+    fn raw_is_as_it_is_and_anything_else_is_fit_to_be_seen() {
+        let folder = Folder::new("one");
+        let mut long = b"<3>".to_vec();
+        long.extend(vec![b'x'; LINE_BYTES_MAX + 10]);
+        long.extend(b"\n<4>\xff\x1b[31mred\r\n");
+        folder.writer("web").append(3, Stream::Out, 1, &long);
+        assert!(printed(&folder, looking(Form::Raw)) == long);
+        let text = printed(&folder, ALL);
+        assert!(text.ends_with(b"x\n\\xffred\n"));
+        assert_eq!(text.len(), LINE_BYTES_MAX + 10 + 1 + 8);
+        let text = printed(&folder, looking(Form::Text(Colors::Kept)));
+        assert!(text.ends_with(b"\n\\xff\x1b[31mred\x1b[0m\n"));
+        let objects = String::from_utf8(printed(&folder, looking(Form::Json))).unwrap();
+        let levels: Vec<_> = objects
+            .lines()
+            .map(|line| line.contains("\"priority\":3"))
+            .collect();
+        assert_eq!(levels, [true, false, false]);
+        assert!(objects.contains("\"bytes\":"), "{objects}");
+    }
+
+    #[test]
+    fn a_line_that_is_in_pieces_is_of_one_level() {
+        let folder = Folder::new("pieces");
+        let mut long = b"<3>".to_vec();
+        long.extend(vec![b'x'; LINE_BYTES_MAX * 3]);
+        long.extend(b"\nplain\n");
+        folder.writer("web").append(3, Stream::Out, 1, &long);
+        let levels = Some(super::super::sift::Levels::parse("--priority", "err").unwrap());
+        let sift = Some(Sift {
+            levels,
+            pattern: None,
+        });
+        let text = printed(&folder, Options { sift, ..ALL });
+        assert_eq!(text.len(), LINE_BYTES_MAX * 3 + 1);
+    }
+
+    #[test]
+    fn one_run_is_found_from_the_end() {
         let folder = Folder::new("run");
         let mut web = folder.writer("web");
-        for run in 1..4 {
+        for run in [2, 5, 7] {
             web.mark(run * 100, run, Mark::Begin { pid: 40 });
             web.append(
                 run * 100,
@@ -471,15 +585,21 @@ mod tests {
                 format!("in {run}\n").as_bytes(),
             );
         }
-        let filter = Filter {
-            run: Some(2),
-            ..Filter::default()
+        let look = Look {
+            extras: Extras::Losses,
+            ..ALL.look
         };
-        let options = Options { filter, ..ALL };
-        let mut view = View::open(&folder.0, &names(&["web"]), options).unwrap();
-        let mut output = Vec::new();
-        view.print(&Plain, &mut output).unwrap();
-        assert_eq!(output, b"in 2\n");
+        for (wish, text) in [
+            (RunWish::Number(2), "in 2\n"),
+            (RunWish::Number(3), ""),
+            (RunWish::Back(0), "in 7\n"),
+            (RunWish::Back(1), "in 5\n"),
+            (RunWish::Back(3), ""),
+        ] {
+            let run = Some(wish);
+            let output = printed(&folder, Options { run, look, ..ALL });
+            assert_eq!(String::from_utf8(output).unwrap(), text, "{wish:?}");
+        }
     }
 
     /// Writes between waits, on the kernel's word that something changed.
@@ -531,17 +651,5 @@ mod tests {
             .map(|number: u32| number.to_string())
             .collect();
         assert_eq!(told, expected);
-    }
-
-    #[test]
-    fn only_changes_of_these_services_count() {
-        let folder = Folder::new("watch");
-        let mut watch = LogWatch::begin(&folder.0, &names(&["web"])).unwrap();
-        let mut other = folder.writer("web2");
-        other.append(1, Stream::Out, 1, b"other\n");
-        assert!(!watch.take_changes().unwrap());
-        folder.writer("web").append(1, Stream::Out, 1, b"ours\n");
-        assert!(watch.take_changes().unwrap());
-        assert!(!watch.take_changes().unwrap());
     }
 }

@@ -4,6 +4,8 @@
 //! knows comes from the daemon (`client.rs`); what can be read is read here: unit files, logs, `/proc`, cgroups.
 //! Rendering (`render/`) is pure. Owns no rule about services.
 
+mod along;
+mod announced;
 mod args;
 mod attentive;
 mod autostart;
@@ -11,6 +13,7 @@ mod blame;
 mod client;
 mod commands;
 mod definitions;
+mod drafts;
 mod edges;
 mod exit;
 mod family;
@@ -22,18 +25,25 @@ mod help;
 mod instances;
 mod json;
 mod lint;
-pub mod logs;
+mod logjson;
+mod logs;
 mod logtail;
+mod logwatch;
 mod missing;
+mod moment;
 mod output;
 mod own_log;
+mod past;
 mod patient;
+mod pattern;
 mod place;
 mod record;
 mod render;
 mod repeat;
 mod schema;
 mod sequence;
+mod shown;
+mod sift;
 mod silence;
 mod stamp;
 mod startup;

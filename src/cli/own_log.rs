@@ -9,7 +9,7 @@ use std::io::{self, Read as _};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use super::logs::{LogWatch, Wait as _};
+use super::logwatch::{LogWatch, Wait as _, Waited};
 use super::text::{clean, timestamp};
 use crate::daemon::{Home, own_log, settings};
 use crate::log::PlainLog;
@@ -65,15 +65,18 @@ pub(super) fn show(
     for line in kept {
         take(&printable(&line))?;
     }
-    let Some(mut watch) = watch else {
+    let Some(mut watch) = watch.map(|watch| watch.until(wanted.until_ms)) else {
         return Ok(());
     };
     loop {
-        watch.wait()?;
+        let waited = watch.wait()?;
         place.read(&mut |line| match sieve.lets_through(line) {
             true => take(&printable(line)),
             false => Ok(()),
         })?;
+        if waited == Waited::Ended {
+            return Ok(());
+        }
     }
 }
 

@@ -27,6 +27,8 @@ const DIRECTORY_MODE: u32 = 0o700;
 pub(super) struct Read {
     pub(super) entry: Entry,
     pub(super) line: String,
+    /// The daemon before, where it ended without saying so and this is the beginning of the next one.
+    pub(super) died: Option<u32>,
 }
 
 /// A place in the record.
@@ -37,6 +39,8 @@ pub(super) struct Reader {
     now: Option<Open>,
     /// The number of the youngest entry that was read.
     last: u64,
+    /// The daemon that has begun last and did not end.
+    serving: Option<u32>,
 }
 
 #[derive(Debug)]
@@ -53,6 +57,7 @@ impl Reader {
             paths: home.record(),
             now: None,
             last: 0,
+            serving: None,
         }
     }
 
@@ -91,6 +96,25 @@ impl Reader {
         Ok(())
     }
 
+    /// Follows who serves; the answer: whom this entry shows to have died.
+    fn note_daemon(&mut self, entry: &Entry) -> Option<u32> {
+        let What::Daemon(stage) = &entry.what else {
+            return None;
+        };
+        match stage.stage.as_str() {
+            "began" => self.serving.replace(stage.pid),
+            // The same process, as another program.
+            "upgraded" => {
+                self.serving = Some(stage.pid);
+                None
+            }
+            _ => {
+                self.serving = None;
+                None
+            }
+        }
+    }
+
     /// Every whole line from where the last one ended.
     fn drain(&mut self, open: &mut Open, take: &mut dyn FnMut(Read)) -> io::Result<()> {
         let mut buffer = vec![0; CHUNK];
@@ -115,7 +139,8 @@ impl Reader {
                 if entry.id > self.last {
                     self.last = entry.id;
                     let line = String::from_utf8_lossy(line).into_owned();
-                    take(Read { entry, line });
+                    let died = self.note_daemon(&entry);
+                    take(Read { entry, line, died });
                 }
             }
         }
@@ -185,6 +210,15 @@ impl News {
 }
 
 impl Read {
+    /// Whether a unit of this name is in it.
+    pub(super) fn is_of(&self, name: &str) -> bool {
+        match &self.entry.what {
+            What::Change(change) => change.unit == name,
+            What::Request(asked) => asked.units.iter().any(|unit| unit == name),
+            What::Daemon(_) => false,
+        }
+    }
+
     /// Whether it is about one of these units.
     pub(super) fn is_about(&self, is_meant: &dyn Fn(&str) -> bool) -> bool {
         match &self.entry.what {

@@ -4,6 +4,7 @@
 //! Owns the end of such a row: at the first failure, at Ctrl-C after the one at hand (a second one no longer waits for
 //! that); and saying how far it came.
 
+use std::collections::BTreeMap;
 use std::io::{IsTerminal as _, stderr};
 use std::os::fd::AsFd as _;
 
@@ -13,6 +14,7 @@ use super::commands::verbs::report;
 use super::exit::{Exit, Failure};
 use super::output::{self, aside, hint_line};
 use super::place::Place;
+use super::render;
 use super::text::clean;
 use super::units;
 use super::wait::{Waiting, await_signals};
@@ -47,6 +49,9 @@ enum Step {
     Detached,
 }
 
+/// What became of units that a step was not about: whether it went well.
+type Along = BTreeMap<String, bool>;
+
 /// What Ctrl-C has asked for so far.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Wish {
@@ -66,13 +71,22 @@ impl Sequence<'_> {
     ) -> Result<Exit, Failure> {
         let interrupts = await_signals(&[Signal::INT])?;
         let mut wish = Wish::GoOn;
+        let mut along = Along::new();
         for (place, (unit, command)) in steps.iter().enumerate() {
+            // It has gone along with another one since the row began, and once is enough.
+            if along.get(unit) == Some(&true) {
+                continue;
+            }
             let many = steps.len();
             let purpose = format!("{} {unit} ({} of {many})", self.verb, place + 1);
             let mut waiting = Waiting::new(self.given, self.place, purpose);
             client.send(command.clone(), &self.place.directories)?;
-            let (step, after) = self.step(client, &mut waiting, (unit, &interrupts, wish))?;
+            let (last, after) = self.step(client, &mut waiting, (unit, &interrupts, wish))?;
             wish = after;
+            let step = match last {
+                Some((last, begun_ms)) => self.judge(last, begun_ms, &mut along)?,
+                None => Step::Detached,
+            };
             let names: Vec<&str> = steps.iter().map(|(unit, _)| unit.as_str()).collect();
             let is_last = place + 1 == many;
             let (how, exit, done) = match step {
@@ -82,7 +96,7 @@ impl Sequence<'_> {
                 Step::Refused(exit) => ("", exit, place),
                 Step::Detached => ("not waited for", Exit::Detached, place),
             };
-            self.tell(&names, done, how);
+            self.tell(&names, (done, how), &along);
             // A detached step goes on by itself.
             let left = match step {
                 Step::Detached => &names[done + 1..],
@@ -97,8 +111,9 @@ impl Sequence<'_> {
         Ok(Exit::Done)
     }
 
-    /// Says which units are done, which one ended the row, if it is neither, and whose turn did not come.
-    fn tell(&self, names: &[&str], done: usize, how: &str) {
+    /// Says which units are done, which one ended the row, if it is neither, and whose turn did not come: of those,
+    /// what became of them when one of the others had its turn.
+    fn tell(&self, names: &[&str], (done, how): (usize, &str), along: &Along) {
         let (before, rest) = names.split_at(done);
         let (at, left) = match how {
             "" => (None, rest),
@@ -109,30 +124,38 @@ impl Sequence<'_> {
             parts.push(format!("{}: {}", self.done, before.join(", ")));
         }
         parts.extend(at.map(|at| format!("{how}: {at}")));
-        if !left.is_empty() {
-            parts.push(format!("{}: {}", self.left, left.join(", ")));
-        }
+        let became = |success: Option<bool>| -> Vec<&str> {
+            let is_so = |name: &&&str| along.get(**name).copied() == success;
+            left.iter().filter(is_so).copied().collect()
+        };
+        let groups = [
+            ("failed along".to_owned(), became(Some(false))),
+            (format!("{} along", self.done), became(Some(true))),
+            (self.left.to_owned(), became(None)),
+        ];
+        let groups = groups.into_iter().filter(|(_, units)| !units.is_empty());
+        parts.extend(groups.map(|(how, units)| format!("{how}: {}", units.join(", "))));
         aside(&format!("{}\n", clean(&parts.join("; "))));
     }
 
-    /// Waits for the answer to one step.
+    /// Waits for the answer to one step, and tells when it began; nothing if nobody waits for it any more.
     fn step(
         &self,
         client: &mut Client,
         waiting: &mut Waiting<'_>,
         (unit, interrupts, mut wish): (&str, &Watched, Wish),
-    ) -> Result<(Step, Wish), Failure> {
+    ) -> Result<(Option<(Final, u64)>, Wish), Failure> {
         let begun_ms = wall_ms();
         loop {
             match client.reply(0)? {
                 Some(Reply::Progress(progress)) => waiting.progress(progress),
                 Some(Reply::Final(last)) => {
-                    waiting.clear();
+                    waiting.finish();
                     // One that came while nobody waited.
                     if matches!(interrupts.read(), Ok(Some(_))) {
                         wish = Wish::End;
                     }
-                    return Ok((self.judge(last, begun_ms)?, wish));
+                    return Ok((Some((last, begun_ms)), wish));
                 }
                 None => {
                     let fds = [client.fd(), interrupts.as_fd()];
@@ -146,7 +169,7 @@ impl Sequence<'_> {
                         waiting.clear();
                         if wish == Wish::End {
                             aside(&format!("detached: the daemon goes on ({unit})\n"));
-                            return Ok((Step::Detached, wish));
+                            return Ok((None, wish));
                         }
                         wish = Wish::End;
                         // The terminal shows `^C`.
@@ -162,9 +185,11 @@ impl Sequence<'_> {
         }
     }
 
-    fn judge(&self, last: Final, begun_ms: u64) -> Result<Step, Failure> {
+    fn judge(&self, last: Final, begun_ms: u64, along: &mut Along) -> Result<Step, Failure> {
         match last {
             Final::Results(results) => {
+                let became = results.iter();
+                along.extend(became.map(|one| (one.unit.clone(), render::is_success(one))));
                 let exit = report(self.given, self.place, &results, begun_ms)?;
                 Ok(match exit {
                     Exit::Done => Step::Done,

@@ -1,6 +1,7 @@
 //! Small pure functions from values to words: spans, sizes, dates, columns.
 
 use super::style::{Palette, Tone};
+use crate::sys::local::{self, Civil};
 
 /// `250ms`, `12s`, `3m 12s`, `2h 5m`, `3d 4h`; `1m`, `2h`, `3d` where nothing is over.
 pub(super) fn span(ms: u64) -> String {
@@ -74,6 +75,24 @@ pub(super) fn date(unix_ms: u64) -> String {
 pub(super) fn timestamp(unix_ms: u64) -> String {
     let (day, time) = day_and_time(unix_ms);
     format!("{day}T{time}.{:03}Z", unix_ms % 1000)
+}
+
+/// Unix milliseconds as `2026-11-21 23:40:13.007`, where the user is.
+pub(super) fn local_time(unix_ms: u64) -> String {
+    let seconds = i64::try_from(unix_ms / 1000).ok();
+    let Some(Civil {
+        year,
+        month,
+        day,
+        hour,
+        minute,
+        second,
+    }) = seconds.and_then(local::civil)
+    else {
+        return timestamp(unix_ms);
+    };
+    let ms = unix_ms % 1000;
+    format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}.{ms:03}")
 }
 
 fn day_and_time(unix_ms: u64) -> (String, String) {

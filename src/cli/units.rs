@@ -239,6 +239,12 @@ fn from_daemon(mut status: UnitStatus) -> Item {
         .filter(|_| files != Files::AsRead)
         .map(|name| unit::load_file(&file, &name, &unit_context()));
     let fault = read.and_then(|read| Some(first_problem(&read.err()?)));
+    // That it is gone is no fault of the file's, unless somebody counts on it.
+    let fault = match files {
+        Files::Gone if status.enabled => Some(format!("{} is gone", file.display())),
+        Files::Gone => None,
+        Files::AsRead | Files::Changed => fault,
+    };
     if fault.is_some() && status.state == State::Stopped.word() {
         "error".clone_into(&mut status.state);
     }

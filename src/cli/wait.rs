@@ -5,6 +5,8 @@
 use std::io::IsTerminal as _;
 use std::os::fd::AsFd as _;
 
+use super::along::Along;
+use super::announced::Announced;
 use super::args::Given;
 use super::client::Client;
 use super::exit::{Exit, Failure};
@@ -26,6 +28,8 @@ use crate::wire::{Final, Progress, ProgressKind, Reply, UnitStatus};
 pub(super) const MENTION_MS: u64 = 1_000;
 /// How often what is said is brought up to date.
 const REFRESH_MS: u64 = 1_000;
+/// Units that are asked after each time, until one is found that is not over.
+const LOOKS_MAX: usize = 8;
 /// Living processes that are named in one line.
 const NAMED_MAX: usize = 4;
 
@@ -52,8 +56,9 @@ pub(super) struct Waiting<'a> {
     terminal: bool,
     /// What it is about, for the line that says so.
     purpose: String,
-    /// What was announced and may be over before anybody need know: shown when it takes its time.
-    announced: Vec<(Progress, u64)>,
+    /// What may be over before anybody need know: shown when it takes its time.
+    announced: Announced,
+    along: Along,
     /// Units whose living processes were named where no line can be taken back.
     named: Vec<String>,
     /// "3 of 7 up"; empty where there is nothing to count.
@@ -69,7 +74,8 @@ impl<'a> Waiting<'a> {
             palette: given.error_palette(),
             terminal: std::io::stderr().is_terminal(),
             purpose,
-            announced: Vec::new(),
+            announced: Announced::default(),
+            along: Along::default(),
             named: Vec::new(),
             count: String::new(),
             transient: false,
@@ -89,7 +95,7 @@ impl<'a> Waiting<'a> {
             match client.reply(0)? {
                 Some(Reply::Progress(progress)) => self.progress(progress),
                 Some(Reply::Final(last)) => {
-                    self.clear();
+                    self.finish();
                     return match last {
                         Final::Error(error) => Err(error.into()),
                         last => Ok(last),
@@ -129,15 +135,14 @@ impl<'a> Waiting<'a> {
         match progress.kind {
             ProgressKind::Reached => self.count = clean(&progress.text),
             ProgressKind::Waits | ProgressKind::Stopping => {
-                self.announced
-                    .retain(|(known, _)| known.unit != progress.unit);
-                self.announced.push((progress, monotonic_ms()));
+                self.announced.add(progress, monotonic_ms());
             }
-            _ => {
-                self.announced
-                    .retain(|(known, _)| known.unit != progress.unit);
-                self.clear();
-                aside(&render::progress(&progress, self.palette));
+            kind => {
+                self.announced.forget(&progress.unit);
+                if self.along.shows(kind) {
+                    self.clear();
+                    aside(&render::progress(&progress, self.palette));
+                }
             }
         }
     }
@@ -186,16 +191,16 @@ impl<'a> Waiting<'a> {
     /// What was announced last and is not over, a stop before anything else, and how its unit is, if that is known.
     /// What is over is forgotten: an end takes no time where no process is left, and nobody tells of it.
     fn newest(&mut self) -> Option<(Progress, u64, Option<UnitStatus>)> {
-        loop {
-            let all = self.announced.iter().enumerate();
-            let (place, (progress, at_ms)) = all
-                .max_by_key(|(place, (known, _))| (known.kind == ProgressKind::Stopping, *place))?;
+        for _ in 0..LOOKS_MAX {
+            let (progress, at_ms) = self.announced.first()?;
             let status = self.status(&progress.unit);
             if !status.as_ref().is_some_and(|now| is_over(progress, now)) {
                 return Some((progress.clone(), *at_ms, status));
             }
-            self.announced.remove(place);
+            let unit = progress.unit.clone();
+            self.announced.forget(&unit);
         }
+        None
     }
 
     fn status(&self, unit: &str) -> Option<UnitStatus> {
@@ -223,6 +228,14 @@ impl<'a> Waiting<'a> {
         if self.transient {
             aside("\r\x1b[K");
             self.transient = false;
+        }
+    }
+
+    /// To be called when the answer has come: says how many were not named.
+    pub(super) fn finish(&mut self) {
+        self.clear();
+        if let Some(rest) = self.along.take_rest() {
+            aside(&format!("{}\n", self.palette.paint(Tone::Quiet, &rest)));
         }
     }
 

@@ -152,6 +152,8 @@ fn leads_up(change: &Changed) -> bool {
 /// The last wish about the unit that was refused, if nothing has become of the unit since.
 pub(super) fn refusal<'a>(name: &str, record: &'a [Entry]) -> Option<(&'a Entry, &'a Asked)> {
     let told = record.iter().rev().find_map(|entry| match &entry.what {
+        // Nothing becomes of a unit by these; only their refusal is news.
+        What::Request(asked) if asked.refused.is_none() && is_list_wish(asked) => None,
         What::Request(asked) if asked.units.iter().any(|unit| unit == name) => {
             Some((entry, Some(asked)))
         }
@@ -162,6 +164,11 @@ pub(super) fn refusal<'a>(name: &str, record: &'a [Entry]) -> Option<(&'a Entry,
     asked
         .filter(|asked| asked.refused.is_some())
         .map(|asked| (entry, asked))
+}
+
+/// Whether it is about the daemon's lists, and not about what runs.
+fn is_list_wish(asked: &Asked) -> bool {
+    matches!(asked.verb.as_str(), "enable" | "disable" | "scale" | "set")
 }
 
 impl<'a> Chain<'a> {
@@ -204,9 +211,13 @@ fn find(record: &[Entry], id: u64) -> Option<&Entry> {
     record.get(place)
 }
 
+/// One that was down and has only passed a stop on is down for what was told before that.
 fn last_of<'a>(name: &str, record: &'a [Entry]) -> Option<(&'a Entry, &'a Changed)> {
+    let has_passed_on = |change: &Changed| change.from == change.to && is_at_rest(&change.to);
     record.iter().rev().find_map(|entry| match &entry.what {
-        What::Change(change) if change.unit == name => Some((entry, change)),
+        What::Change(change) if change.unit == name && !has_passed_on(change) => {
+            Some((entry, change))
+        }
         _ => None,
     })
 }

@@ -1,6 +1,6 @@
 //! What the engine answers, as the wire's messages: results, progress, refusals, each with a text for readers.
 
-use crate::engine::{Answer, Engine, Failure, Impossible, Moment, Notice, Outcome, Refusal};
+use crate::engine::{Answer, Engine, Failure, Impossible, Moment, Notice, Outcome, Refusal, State};
 use crate::sys::process::Step;
 use crate::unit::UnitName;
 use crate::wire::{ErrorKind, Final, Progress, ProgressKind, ResultKind, UnitResult, WireError};
@@ -30,7 +30,7 @@ fn result(unit: &UnitName, outcome: Outcome, engine: &Engine) -> UnitResult {
         Outcome::AlreadyUp => (ResultKind::AlreadyUp, "is already up".to_owned()),
         Outcome::Completed => (ResultKind::Completed, "has run to its end".to_owned()),
         Outcome::Skipped { how } => (ResultKind::Skipped, format!("skipped, {how}")),
-        Outcome::Stopped => (ResultKind::Stopped, "stopped, nothing is left".to_owned()),
+        Outcome::Stopped => (ResultKind::Stopped, stopped(unit, engine)),
         Outcome::AlreadyDown => (ResultKind::AlreadyDown, "is already down".to_owned()),
         Outcome::Reloaded => (ResultKind::Reloaded, "reloaded".to_owned()),
         Outcome::Signaled => (ResultKind::Signaled, "got the signal".to_owned()),
@@ -66,6 +66,18 @@ fn result(unit: &UnitName, outcome: Outcome, engine: &Engine) -> UnitResult {
         retry_ms,
         hint: place_to_mend(unit, &outcome, engine),
         left: Vec::new(),
+    }
+}
+
+/// It is down, as was asked; what went wrong on the way makes it a failed one all the same.
+fn stopped(unit: &UnitName, engine: &Engine) -> String {
+    let view = engine.id(unit).and_then(|id| engine.view(id));
+    match view.filter(|view| view.state == State::Failed) {
+        Some(view) => format!(
+            "stopped, nothing is left; it counts as failed: {}",
+            view.cause
+        ),
+        None => "stopped, nothing is left".to_owned(),
     }
 }
 

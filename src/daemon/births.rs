@@ -48,6 +48,10 @@ impl Processes {
         let unit = turn.engine.unit(spawn.unit).ok_or_else(unknown)?;
         let service = unit.service.as_deref().ok_or_else(unknown)?;
         let exec = command(service, spawn.role, spawn.index).ok_or_else(unknown)?;
+        if is_first(service, spawn) {
+            let history = self.history.entry(spawn.unit).or_default();
+            history.lives.begin(spawn.run);
+        }
         // A service that is held already only comes back: it takes nothing that it did not have.
         let is_new = !self.holds.contains_key(&spawn.unit);
         if is_new && spawn.role.begins() {

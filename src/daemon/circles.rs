@@ -39,7 +39,7 @@ impl Loader<'_> {
         loaded.targets.retain(|name| !spoiled.contains_key(name));
         for (name, text) in spoiled {
             if targets.contains(&name) {
-                loaded.failed.push(answer::spoiled(&name, refusal(&text)));
+                loaded.answered.push(answer::spoiled(&name, refusal(&text)));
             }
             let reason = text;
             loaded.absent.push(Absent { name, reason });
@@ -51,11 +51,17 @@ impl Loader<'_> {
     pub(super) fn leave_cycles(&self, loaded: &mut Loaded, stays: &str) {
         let spoiled = self.spoiled_by_cycles(&mut loaded.definitions);
         loaded.targets.retain(|name| !spoiled.contains_key(name));
+        let is_spoiled = |result: &UnitResult| {
+            let name = UnitName::parse(&result.unit);
+            name.is_ok_and(|name| spoiled.contains_key(&name))
+        };
         let results = spoiled.iter().map(|(name, text)| UnitResult {
             hint: Some(stays.to_owned()),
             ..answer::spoiled(name, refusal(text))
         });
-        loaded.failed.extend(results);
+        // One that was named by another unit and read for that is not loaded after all.
+        loaded.answered.retain(|result| !is_spoiled(result));
+        loaded.answered.extend(results);
     }
 
     /// Takes the definitions out that would bring a cycle in, each with its reason.

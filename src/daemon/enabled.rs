@@ -4,15 +4,14 @@
 //! beside itself and renamed. Reading the units is `loader.rs`'s.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::sys::process::error_text;
 use crate::unit::{Install, Unit, UnitName};
 
 use super::instances::numbered;
-use super::scales::{Scales, replace};
+use super::lines;
+use super::scales::Scales;
 
 /// The enabled units that ask to be wanted, and to be required, by one group.
 #[derive(Debug, Default)]
@@ -42,25 +41,14 @@ struct Entry {
 impl Enabled {
     /// Reads the file; one that is missing enables nothing, a line that makes no sense is logged and left out.
     pub(super) fn read(path: PathBuf, scales: Scales) -> Self {
-        let text = match fs::read_to_string(&path) {
-            Ok(text) => text,
-            Err(error) => {
-                if error.kind() != io::ErrorKind::NotFound {
-                    let reason = error_text(&error);
-                    ::log::error!("cannot read {}: {reason}", path.display());
-                }
-                String::new()
-            }
-        };
-        let mut entries = BTreeMap::new();
-        for (number, line) in (1..).zip(text.lines()) {
-            match entry(line) {
-                Some((name, entry)) => {
-                    entries.insert(name, entry);
-                }
-                None => ::log::warn!("{}:{number}: not a name and a path", path.display()),
-            }
-        }
+        let entries = lines::read(&path, "a name and a path", |_, text| {
+            let entry = Entry {
+                file: PathBuf::from(text),
+                install: Install::default(),
+                instances: None,
+            };
+            entry.file.is_absolute().then_some(entry)
+        });
         Self {
             path,
             entries,
@@ -211,27 +199,10 @@ impl Enabled {
     }
 
     fn write(&self) -> io::Result<()> {
-        let mut text = String::new();
-        for (name, file) in self.files() {
-            text.push_str(name.as_str());
-            text.push('\t');
-            text.push_str(&file.to_string_lossy());
-            text.push('\n');
-        }
-        replace(&self.path, &text)
+        let path = |file: &Path| file.to_string_lossy().into_owned();
+        let written = self.files().map(|(name, file)| (name, path(file)));
+        lines::write(&self.path, written)
     }
-}
-
-fn entry(line: &str) -> Option<(UnitName, Entry)> {
-    let (name, file) = line.split_once('\t')?;
-    let file = PathBuf::from(file);
-    let name = UnitName::parse(name).ok()?;
-    let entry = Entry {
-        file,
-        install: Install::default(),
-        instances: None,
-    };
-    entry.file.is_absolute().then_some((name, entry))
 }
 
 fn is_one_line(path: &Path) -> bool {
@@ -242,6 +213,8 @@ fn is_one_line(path: &Path) -> bool {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+
+    use std::fs;
 
     use super::*;
 

@@ -77,9 +77,9 @@ impl Daemon {
     fn load_enabled(&mut self, names: Vec<UnitName>) -> Option<Loaded> {
         let loader = self.loader(&self.boot_path);
         let mut loaded = loader.for_boot(names);
-        for UnitResult { unit, text, .. } in loaded.failed.drain(..) {
+        for UnitResult { unit, text, .. } in loaded.answered.drain(..) {
             ::log::error!("enabled unit {unit} does not start: {text}");
-            self.note_refused("start", vec![unit], Asker::Boot, text);
+            self.note_own(("start", vec![unit]), Asker::Boot, Some(text));
         }
         (!loaded.targets.is_empty()).then_some(loaded)
     }

@@ -44,7 +44,7 @@ impl Daemon {
         let is_unfit = |name: &UnitName| unfit.iter().any(|one| one.unit == name.as_str());
         loaded.targets.retain(|name| !is_unfit(name));
         loaded.definitions.retain(|unit| !is_unfit(&unit.name));
-        loaded.failed.extend(unfit);
+        loaded.answered.extend(unfit);
         loaded
     }
 }

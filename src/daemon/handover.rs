@@ -144,7 +144,7 @@ impl Daemon {
             return HandedStage::Idle;
         };
         let mut results = answer::results(pending.outcomes, &self.engine);
-        results.extend(waiter.failed.iter().cloned());
+        results.extend(waiter.answered.iter().cloned());
         HandedStage::Waiting(HandedRequest {
             awaited: pending.awaited,
             units: pending.units,

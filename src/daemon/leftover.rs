@@ -195,15 +195,16 @@ impl Processes {
     /// Takes such units out of a request: the engine believes that they are down, and would do something about that.
     pub(super) fn without_left(&self, mut loaded: Loaded, refused: Vec<UnitResult>) -> Loaded {
         let Loaded {
-            targets, failed, ..
+            targets, answered, ..
         } = &mut loaded;
-        failed.extend(refused);
+        answered.extend(refused);
         targets.retain(|name| {
             let result = self.refusal(name);
             let is_none = result.is_none();
-            let is_new = |result: &UnitResult| failed.iter().all(|known| known.unit != result.unit);
+            let is_new =
+                |result: &UnitResult| answered.iter().all(|known| known.unit != result.unit);
             let result = result.filter(is_new);
-            failed.extend(result);
+            answered.extend(result);
             is_none
         });
         loaded

@@ -18,6 +18,9 @@ use super::enabled::{Asked, Enabled};
 use super::instances::Over;
 use super::reread::changes;
 
+/// Different patterns of one request: each looks at all units and all folders.
+const PATTERNS_MAX: usize = 100;
+
 /// Which names a pattern such as `worker@*` is matched against. A plain name is looked for everywhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Among {
@@ -57,7 +60,7 @@ pub(super) struct Loaded {
     /// Of how many changed units nothing is told.
     pub(super) untold: usize,
     /// Answers of the shell's own: of what was found and cannot be started, above all. The engine never hears of it.
-    pub(super) failed: Vec<UnitResult>,
+    pub(super) answered: Vec<UnitResult>,
     /// What is to be said besides if all of it is refused.
     pub(super) in_vain: Option<&'static str>,
     /// When this was asked first, if it is asked again.
@@ -124,9 +127,13 @@ impl<'a> Loader<'a> {
         let (mut targets, mut patterns) = (Vec::new(), BTreeSet::new());
         for name in names {
             let meant = if glob::is_pattern(name) {
-                // Each lists all folders anew.
                 if !patterns.insert(name) {
                     continue;
+                }
+                // Each lists all folders anew.
+                if patterns.len() > PATTERNS_MAX {
+                    let message = format!("more than {PATTERNS_MAX} patterns in one request");
+                    return Err(answer::error(ErrorKind::Usage, message, None));
                 }
                 self.matching(name, among)?
             } else if found.contains(name) {
@@ -224,9 +231,20 @@ impl<'a> Loader<'a> {
     pub(super) fn read_named(&self, name: &UnitName) -> Result<Unit, WireError> {
         let path = self.only_place(name)?;
         self.read(name, &path).map_err(|reason| {
-            let gone = || "restore the file; `diakonos list` shows what there is".to_owned();
-            let hint = (!path.exists()).then(gone);
-            answer::error(ErrorKind::Failed, reason, hint)
+            if path.exists() {
+                return answer::error(ErrorKind::Failed, reason, None);
+            }
+            let hint = "restore the file; `diakonos list` shows what there is".to_owned();
+            let message = format!(
+                "there is no unit `{name}` any more: {} is gone",
+                path.display()
+            );
+            // What runs is there, whatever has become of its file.
+            let kind = match self.is_down(name) {
+                true => ErrorKind::NoSuchUnit,
+                false => ErrorKind::Failed,
+            };
+            answer::error(kind, message, Some(hint))
         })
     }
 
@@ -306,7 +324,7 @@ impl<'a> Loader<'a> {
                 Ok(None)
             };
             match read {
-                Err(error) if is_found => loaded.failed.push(answer::spoiled(&name, error)),
+                Err(error) if is_found => loaded.answered.push(answer::spoiled(&name, error)),
                 Err(error) => return Err(error),
                 Ok(unit) => {
                     if let Some(unit) = unit {
@@ -334,7 +352,7 @@ impl<'a> Loader<'a> {
         hopeless.retain(|name, _| found.contains(name));
         for name in targets {
             match hopeless.get(&name) {
-                Some(refusal) => loaded.failed.push(answer::hopeless(&name, refusal)),
+                Some(refusal) => loaded.answered.push(answer::hopeless(&name, refusal)),
                 None => loaded.targets.push(name),
             }
         }
@@ -352,7 +370,7 @@ impl<'a> Loader<'a> {
                 }
                 Err(error) => {
                     let failed = answer::plain(&name, ResultKind::Failed, error.message);
-                    loaded.failed.push(failed);
+                    loaded.answered.push(failed);
                 }
             }
         }

@@ -29,6 +29,8 @@ mod keeper;
 mod leftover;
 mod lenience;
 mod limits;
+mod lines;
+mod lives;
 mod loader;
 mod machine;
 mod main_pid;

@@ -67,27 +67,27 @@ fn plan(engine: &Engine, loaded: Loaded, wish: Planned) -> Result<Vec<PlanStep>,
         targets,
         definitions,
         absent,
-        failed,
+        answered,
         ..
     } = loaded;
     let outlook = engine
         .outlook(wish.verb(), targets, &definitions, &absent)
         .map_err(|refusal| answer::refused(&refusal))?;
-    let steps = outlook.steps.into_iter().map(step);
+    let steps = outlook.steps.into_iter().chain(outlook.foretold).map(step);
     let untouched = outlook.untouched.into_iter().map(|(unit, why)| PlanStep {
         unit: unit.to_string(),
-        ..still(PlanAct::Nothing, words(why))
+        ..still(act_of(why), words(why))
     });
     let left_out = outlook.left_out.into_iter();
     let left_out = left_out.map(|text| still(PlanAct::LeftOut, text));
-    let failed = failed.into_iter().map(|result| PlanStep {
+    let answered = answered.into_iter().map(|result| PlanStep {
         unit: result.unit,
         ..still(PlanAct::LeftOut, result.text)
     });
     Ok(steps
         .chain(untouched)
         .chain(left_out)
-        .chain(failed)
+        .chain(answered)
         .collect())
 }
 
@@ -139,6 +139,14 @@ fn still(act: PlanAct, reason: String) -> PlanStep {
         reason,
         after: Vec::new(),
         waits_for: Vec::new(),
+    }
+}
+
+/// What the wish itself would come to: it is so already, or an error.
+fn act_of(why: Untouched) -> PlanAct {
+    match why {
+        Untouched::Is(_) | Untouched::Reloads => PlanAct::Nothing,
+        Untouched::Impossible(_) => PlanAct::Refused,
     }
 }
 

@@ -30,6 +30,7 @@ use super::intake::Intake;
 use super::keeper::Keeper;
 use super::leftover::Leftovers;
 use super::lenience::Forgone;
+use super::lives::Lives;
 use super::machine::{Limited, Machine};
 use super::main_pid::Finding;
 use super::memory::Looks;
@@ -69,6 +70,7 @@ pub(super) struct ProcessStatus<'a> {
     pub(super) log_trouble: Option<String>,
     /// How the last main process ended.
     pub(super) last_end: Option<Ending>,
+    pub(super) lives: Lives,
     /// What the service says of itself.
     pub(super) said: Option<&'a str>,
     /// What it goes without.
@@ -198,6 +200,7 @@ pub(super) struct History {
     pub(super) last_end: Option<Ending>,
     /// Its last life, where another unit is told of its end.
     pub(super) invocation: Option<Invocation>,
+    pub(super) lives: Lives,
 }
 
 impl Processes {
@@ -426,6 +429,7 @@ impl Processes {
             cgroup,
             missing,
             last_end,
+            lives,
             said,
             ..
         } = self.status(unit);
@@ -441,6 +445,8 @@ impl Processes {
             cgroup: cgroup.map(|path| path.display().to_string()),
             invocation: invocation.map(|invocation| invocation.text().to_owned()),
             last_end,
+            life: lives.last,
+            life_before: lives.before,
             log_lost: missing.bytes,
             log_dropped: missing.dropped_lines,
             log_limited: missing.limited_lines,
@@ -469,6 +475,7 @@ impl Processes {
                 .and(log.map(UnitLog::missing).unwrap_or_default()),
             log_trouble: log.and_then(UnitLog::failure),
             last_end: history.last_end,
+            lives: history.lives,
             said: self.ears.said(unit),
             forgone: self.forgone.of(unit),
         }

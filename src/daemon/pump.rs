@@ -22,8 +22,8 @@ use super::overflow::{Course, News, gate, rate};
 use super::sources::{Source, Sources};
 use super::spot::{Found, Spot};
 
-/// Bytes that are taken from one pipe before others have their turn: what a large one holds.
-const TURN_BYTES: usize = 1024 * 1024;
+/// Bytes that are taken from one pipe before others have their turn.
+const TURN_BYTES: usize = 512 * 1024;
 /// Bytes that are taken at most when a run has ended, before its end is marked: all that a pipe can hold, and more.
 pub(super) const DRAIN_BYTES: usize = 2 * 1024 * 1024;
 

@@ -157,13 +157,13 @@ impl Daemon {
         self.record.flush();
     }
 
-    /// Writes down a wish that was refused before the engine heard of it.
-    pub(super) fn note_refused(
+    /// Writes down a wish that the engine never hears of: one that was refused before, for this reason, or one that is
+    /// the daemon's own to fulfil.
+    pub(super) fn note_own(
         &mut self,
-        verb: &str,
-        units: Vec<String>,
+        (verb, units): (&str, Vec<String>),
         by: Asker,
-        reason: String,
+        refused: Option<String>,
     ) {
         let id = ChangeId(self.engine.last_change().0 + 1);
         self.engine.count_changes_on_from(id);
@@ -172,7 +172,7 @@ impl Daemon {
             verb: verb.to_owned(),
             units,
             more,
-            refused: Some(reason),
+            refused,
             ..asker(by, &self.processes.ours)
         };
         self.record.add(&Entry {

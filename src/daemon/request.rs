@@ -34,7 +34,7 @@ enum Course {
 pub(super) struct Waiter {
     pub(super) session: SessionId,
     /// What the engine was never asked for, and why.
-    pub(super) failed: Vec<UnitResult>,
+    pub(super) answered: Vec<UnitResult>,
     in_vain: Option<&'static str>,
 }
 
@@ -43,7 +43,7 @@ impl Waiter {
     pub(super) fn resumed(session: SessionId, results: Vec<UnitResult>) -> Self {
         Self {
             session,
-            failed: results,
+            answered: results,
             in_vain: None,
         }
     }
@@ -52,7 +52,7 @@ impl Waiter {
     fn complete(self, last: Final) -> Final {
         match last {
             Final::Results(mut results) => {
-                results.extend(self.failed);
+                results.extend(self.answered);
                 Final::Results(results)
             }
             Final::Error(error) => Final::Error(wholly(error, self.in_vain)),
@@ -74,7 +74,7 @@ impl Daemon {
     }
 
     fn take_up(&mut self, session: SessionId, peer: &Peer, request: Request) {
-        let in_vain = in_vain(&request.command);
+        let in_vain = self.in_vain(&request.command);
         let wish = wish(&request.command);
         let by = Asker::Client {
             uid: peer.uid,
@@ -86,11 +86,17 @@ impl Daemon {
             self.course(request.command, &path, session)
         });
         match course {
-            Ok(Course::Answer(last)) => self.finish(session, last),
+            Ok(Course::Answer(last)) => {
+                if let (Some((verb, _)), Final::Results(results)) = (wish, &last) {
+                    let units = results.iter().map(|result| result.unit.clone()).collect();
+                    self.note_own((verb, units), by, None);
+                }
+                self.finish(session, last);
+            }
             Ok(Course::Upgrade) => self.begin_upgrade(session),
             Err(error) => {
-                if let Some((verb, names)) = wish {
-                    self.note_refused(verb, names, by, error.message.clone());
+                if let Some(wish) = wish {
+                    self.note_own(wish, by, Some(error.message.clone()));
                 }
                 self.finish(session, Final::Error(wholly(error, in_vain)));
             }
@@ -99,6 +105,27 @@ impl Daemon {
                 loaded.first_asked = first_asked;
                 self.ask_for(session, verb, by, loaded, wait);
             }
+        }
+    }
+
+    /// What a refusal means for the others, where a request is about several units, and for one that runs.
+    fn in_vain(&self, command: &Command) -> Option<&'static str> {
+        let (names, text, alone) = match command {
+            Command::Start { names, .. } => (names, "nothing was started", None),
+            Command::Restart { names, .. } => {
+                (names, "nothing was restarted", Some("it goes on as it was"))
+            }
+            Command::DaemonReload => {
+                return Some("nothing was changed: what was loaded stays in force");
+            }
+            _ => return None,
+        };
+        match names.as_slice() {
+            [name] if !glob::is_pattern(name) => {
+                let name = UnitName::parse(name).ok()?;
+                alone.filter(|_| self.up(&name).is_some())
+            }
+            _ => Some(text),
         }
     }
 
@@ -227,7 +254,7 @@ impl Daemon {
         let notices = loaded.take_notices();
         let waiter = Waiter {
             session,
-            failed: std::mem::take(&mut loaded.failed),
+            answered: std::mem::take(&mut loaded.answered),
             in_vain: loaded.in_vain,
         };
         let request = self.ask(verb, by, loaded);
@@ -343,31 +370,20 @@ impl Daemon {
     }
 }
 
-/// What is written down of a wish that is refused here: its word, and whom it named.
+/// What is written down of a wish that the engine does not hear of: its word, and whom it named.
 fn wish(command: &Command) -> Option<(&'static str, Vec<String>)> {
     let (verb, names) = match command {
-        Command::Start { names, .. } => ("start", names),
-        Command::Restart { names, .. } => ("restart", names),
-        Command::Stop { names, .. } => ("stop", names),
-        Command::Enable { names } => ("enable", names),
+        Command::Start { names, .. } => ("start", names.as_slice()),
+        Command::Restart { names, .. } => ("restart", names.as_slice()),
+        Command::Stop { names, .. } => ("stop", names.as_slice()),
+        Command::Enable { names } => ("enable", names.as_slice()),
+        Command::Disable { names } => ("disable", names.as_slice()),
+        Command::Set { names, .. } => ("set", names.as_slice()),
+        Command::Scale { name, .. } => ("scale", std::slice::from_ref(name)),
         _ => return None,
     };
     let short = names.iter().filter(|name| name.len() <= NAME_MAX);
     Some((verb, short.cloned().collect()))
-}
-
-/// What a refusal means for the others, where a request is about several units.
-fn in_vain(command: &Command) -> Option<&'static str> {
-    let (names, text) = match command {
-        Command::Start { names, .. } => (names, "nothing was started"),
-        Command::Restart { names, .. } => (names, "nothing was restarted"),
-        Command::DaemonReload => {
-            return Some("nothing was changed: what was loaded stays in force");
-        }
-        _ => return None,
-    };
-    let is_several = names.len() > 1 || names.iter().any(|name| glob::is_pattern(name));
-    is_several.then_some(text)
 }
 
 /// A refusal of a whole request.

@@ -103,7 +103,7 @@ impl Loader<'_> {
         let come = loaded.definitions.iter().skip(before);
         let text = || "loaded: another unit names it".to_owned();
         let come = come.map(|unit| answer::plain(&unit.name, ResultKind::Renewed, text()));
-        loaded.failed.extend(come);
+        loaded.answered.extend(come);
     }
 }
 
@@ -128,7 +128,7 @@ impl Daemon {
                     // It would start as if what is not supported did not stand there.
                     if let Some(refusal) = unfit(&newer) {
                         let refused = answer::hopeless(&unit.name, &refusal);
-                        loaded.failed.push(UnitResult {
+                        loaded.answered.push(UnitResult {
                             hint: Some(STAYS.to_owned()),
                             ..refused
                         });
@@ -151,14 +151,14 @@ impl Daemon {
                 }
                 Err(report) => {
                     let error = answer::error(ErrorKind::Failed, report, Some(STAYS.to_owned()));
-                    loaded.failed.push(answer::spoiled(&unit.name, error));
+                    loaded.answered.push(answer::spoiled(&unit.name, error));
                     continue;
                 }
             }
             loaded.targets.push(unit.name.clone());
         }
-        loader.leave_cycles(&mut loaded, STAYS);
         loader.complete(&mut loaded);
+        loader.leave_cycles(&mut loaded, STAYS);
         self.tell_missing(&mut loaded);
         loaded
     }

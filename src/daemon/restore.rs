@@ -23,6 +23,7 @@ use super::event_loop::Daemon;
 use super::group::Group;
 use super::keeper::Keeper;
 use super::lenience::Lenience;
+use super::lives::Lives;
 use super::loader::read_file;
 use super::machine::Limited;
 use super::newborn::Scan;
@@ -111,6 +112,10 @@ impl Processes {
                 missing,
                 last_end: saved.last_end,
                 invocation,
+                lives: Lives {
+                    last: saved.life,
+                    before: saved.life_before,
+                },
             };
             self.history.insert(id, history);
             self.ears.remember(id, saved.said.as_deref());

@@ -54,3 +54,34 @@ impl Runs {
         self.of(unit).next().is_some()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use mio::Token;
+
+    use super::*;
+    use crate::engine::Role;
+    use crate::sys::process::{Pid, PidFd};
+
+    #[test]
+    fn the_runs_of_a_unit_are_found_without_the_others() {
+        let pid = Pid::current();
+        let run = |unit: u64, role| {
+            let held = (pid, PidFd::open(pid).unwrap());
+            Run::found((UnitId(unit), role), held, Token(0), 0)
+        };
+        let mut runs = Runs::default();
+        runs.insert(RunId(7), run(1, Role::Start));
+        runs.insert(RunId(8), run(2, Role::Start));
+        runs.insert(RunId(9), run(1, Role::Reload));
+        let of =
+            |runs: &Runs, unit| -> Vec<RunId> { runs.of(UnitId(unit)).map(|(id, _)| id).collect() };
+        assert_eq!(of(&runs, 1), [RunId(7), RunId(9)]);
+        assert!(runs.has(UnitId(2)) && !runs.has(UnitId(3)));
+        assert!(runs.remove(RunId(7)).is_some() && runs.remove(RunId(7)).is_none());
+        assert_eq!(of(&runs, 1), [RunId(9)]);
+        assert_eq!(runs.values().count(), 2);
+    }
+}

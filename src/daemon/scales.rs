@@ -1,15 +1,15 @@
 //! How many instances of a template there are to be, where `scale` has said so: the file `scale` in the home.
 //!
-//! Owns the file, one line a template: its name, a tab, a number. Like the list of enabled units it outlives the daemon
-//! and the machine. What the template's own file says is `Instances=`, and counts where this file is silent.
+//! Owns what the file says, one line a template: its name, a tab, a number. Like the list of enabled units it outlives
+//! the daemon and the machine. What the template's own file says is `Instances=`, and counts where this file is silent.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::PathBuf;
 
-use crate::sys::process::error_text;
 use crate::unit::{INSTANCES_MAX, UnitName};
+
+use super::lines;
 
 /// The file as it was read, and as it is written.
 #[derive(Debug)]
@@ -22,25 +22,10 @@ impl Scales {
     /// Reads the file; one that is missing says nothing, a line that makes no sense is logged and left out.
     #[must_use]
     pub fn read(path: PathBuf) -> Self {
-        let text = match fs::read_to_string(&path) {
-            Ok(text) => text,
-            Err(error) => {
-                if error.kind() != io::ErrorKind::NotFound {
-                    let reason = error_text(&error);
-                    ::log::error!("cannot read {}: {reason}", path.display());
-                }
-                String::new()
-            }
-        };
-        let mut counts = BTreeMap::new();
-        for (number, line) in (1..).zip(text.lines()) {
-            match entry(line) {
-                Some((name, count)) => {
-                    counts.insert(name, count);
-                }
-                None => ::log::warn!("{}:{number}: not a template and a number", path.display()),
-            }
-        }
+        let counts = lines::read(&path, "a template and a number", |name, text| {
+            let count = text.parse().ok()?;
+            (name.is_template() && count <= INSTANCES_MAX).then_some(count)
+        });
         Self { path, counts }
     }
 
@@ -60,38 +45,21 @@ impl Scales {
             Some(count) => counts.insert(template.clone(), count),
             None => counts.remove(template),
         };
-        let mut text = String::new();
-        for (name, count) in &counts {
-            text.push_str(&format!("{name}\t{count}\n"));
-        }
-        replace(&self.path, &text)?;
+        let written = counts.iter();
+        lines::write(
+            &self.path,
+            written.map(|(name, count)| (name, count.to_string())),
+        )?;
         self.counts = counts;
         Ok(())
     }
 }
 
-fn entry(line: &str) -> Option<(UnitName, u32)> {
-    let (name, count) = line.split_once('\t')?;
-    let name = UnitName::parse(name).ok()?;
-    let count = count.parse().ok()?;
-    (name.is_template() && count <= INSTANCES_MAX).then_some((name, count))
-}
-
-/// Writes a file anew: whoever reads it finds the old text or the new one, also after the power failed.
-pub(super) fn replace(path: &Path, text: &str) -> io::Result<()> {
-    let beside = path.with_extension("new");
-    let mut file = File::create(&beside)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()?;
-    fs::rename(&beside, path)?;
-    // Whoever was told that it is written finds it so after the power failed: the new name is on the disk, too.
-    let folder = path.parent().unwrap_or(Path::new("."));
-    File::open(folder)?.sync_all()
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+
+    use std::fs;
 
     use super::*;
 

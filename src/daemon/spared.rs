@@ -27,7 +27,7 @@ impl Daemon {
     /// What the end of everything is asked with: units that are down already are told of where somebody lives on.
     pub(super) fn for_the_end(&self) -> Loaded {
         Loaded {
-            failed: self.processes.all_spared(&self.engine),
+            answered: self.processes.all_spared(&self.engine),
             ..Loaded::default()
         }
     }

@@ -201,6 +201,19 @@ pub(super) fn prepare(
     Ok(Prepared { spawn, objects })
 }
 
+impl Prepared {
+    /// What comes again and again while the service runs does not write over what that has written to its files.
+    pub(super) fn spare_files(&mut self) {
+        for stream in [&mut self.spawn.stdout, &mut self.spawn.stderr] {
+            if let Stdio::Path { mode, .. } = stream
+                && matches!(mode, OpenMode::Truncate | OpenMode::Write)
+            {
+                *mode = OpenMode::Append;
+            }
+        }
+    }
+}
+
 impl Objects {
     /// The child's report, with what it was about.
     pub(super) fn failure(&self, step: Step, errno: i32) -> SpawnFailure {

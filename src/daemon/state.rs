@@ -533,6 +533,8 @@ mod tests {
             cgroup: None,
             invocation: None,
             last_end: None,
+            life: None,
+            life_before: None,
             log_lost: 0,
             log_dropped: 0,
             log_limited: 0,

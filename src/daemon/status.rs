@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use crate::engine::{Engine, Moment, State, UnitId, View};
+use crate::engine::{Cause, Engine, Moment, State, UnitId, View};
 use crate::sys::clock;
 use crate::sys::process::Pid;
-use crate::unit::{Resources, Unit, UnitName};
+use crate::unit::{Resources, Service, Unit, UnitName};
 use crate::wire::{DaemonStatus, PROTOCOL_VERSION, UnitStatus};
 
 use super::enabled::Enabled;
@@ -13,6 +13,9 @@ use super::environment::invocation_of;
 use super::lenience::is_about;
 use super::processes::Processes;
 use super::text;
+
+/// Why a unit is down that the daemon knows nothing else of.
+const NOT_STARTED: &str = "not started since the daemon began";
 
 /// Whom to ask about a unit, at one moment.
 pub(super) struct Surroundings<'a> {
@@ -66,6 +69,8 @@ pub(super) fn unit(id: UnitId, around: &Surroundings<'_>) -> Option<UnitStatus> 
         run: view.main.map(|main| main.run.0),
         restarts: view.restarts,
         last_end,
+        life: process.lives.last.map(|run| run.0),
+        life_before: process.lives.before.map(|run| run.0),
         frozen_ms: view.frozen.map(|at| around.wall(at)),
         deadline_ms: view.deadline.map(|at| around.wall(at)),
         awaits: view.awaits.unwrap_or_default(),
@@ -104,6 +109,9 @@ fn with_left(mut status: UnitStatus, left: &BTreeSet<Pid>) -> UnitStatus {
 /// Why a unit is as it is: why its present life began, and what came of that since.
 fn why(view: &View<'_>, around: &Surroundings<'_>) -> String {
     let processes = around.processes;
+    if *view.cause == Cause::Gone && view.change.is_none() && view.because.is_none() {
+        return NOT_STARTED.to_owned();
+    }
     let last = processes.cause((view.id, view.state), view.cause, around.engine);
     match view.origin.filter(|origin| *origin != view.cause) {
         Some(origin) => format!("{}; {last}", text::cause(origin, &processes.ours)),
@@ -126,7 +134,7 @@ pub(super) fn not_loaded(
         state: State::Stopped.word().to_owned(),
         active: State::Stopped.active_state().to_owned(),
         phase: "dead".to_owned(),
-        cause: "not started since the daemon began".to_owned(),
+        cause: NOT_STARTED.to_owned(),
         ..unit.map_or_else(unknown, |unit| described(unit, enabled))
     };
     with_left(status, left)
@@ -144,8 +152,15 @@ fn described(unit: &Unit, enabled: bool) -> UnitStatus {
         enabled,
         kind: unit.kind().to_owned(),
         limits: limits(unit),
+        streams: streams(unit),
         ..UnitStatus::default()
     }
+}
+
+/// Where the unit's output goes other than to its log, each `KEY=VALUE`.
+fn streams(unit: &Unit) -> Vec<String> {
+    let service = unit.service.as_deref();
+    service.map(Service::streams_elsewhere).unwrap_or_default()
 }
 
 /// What the unit's processes together may use, each `KEY=VALUE`.

@@ -61,7 +61,7 @@ impl Daemon {
             match path.filter(|_| !is_busy) {
                 None => loaded.targets.push(name),
                 Some(path) => {
-                    loaded.failed.push(cleared(&name, &path));
+                    loaded.answered.push(cleared(&name, &path));
                     if !path.exists() {
                         gone.extend(id);
                     }

@@ -172,32 +172,52 @@ impl Engine {
             tie => {
                 let other = self.id(tie.other()?)?;
                 // A unit that this wish has left as it was is not why.
-                self.wish.max(self.voice(other))
+                match self.passed.get(&other) {
+                    Some(passed) => Some(*passed),
+                    None => self.wish.max(self.voice(other)),
+                }
             }
         }
     }
 
-    /// The entry that tells why a unit is as it is. Where nothing has been published of that, it is now: somebody
-    /// follows it.
-    pub(super) fn voice(&mut self, unit: UnitId) -> Option<ChangeId> {
-        let service = self.service(unit)?;
-        let has_story = service.cause != Cause::Gone || service.because.is_some();
-        if service.voice.is_some() || !has_story {
-            return service.voice;
-        }
-        let state = service.shown;
+    /// Publishes why a unit that stays as it is has brought something about. Its own cause stays.
+    pub(super) fn explain(&mut self, unit: UnitId, cause: Cause) -> Option<ChangeId> {
+        let because = self.because(unit, &cause);
+        self.explain_by(unit, cause, because)
+    }
+
+    fn explain_by(
+        &mut self,
+        unit: UnitId,
+        cause: Cause,
+        because: Option<ChangeId>,
+    ) -> Option<ChangeId> {
+        let state = self.service(unit)?.shown;
         let change = Change {
             id: self.next_change(),
             unit: self.name(unit)?,
             at: self.now,
             from: state,
             to: state,
-            cause: self.service(unit)?.cause.clone(),
-            because: self.service(unit)?.because,
+            cause,
+            because,
             retry: None,
         };
-        let id = Some(change.id);
+        let id = change.id;
         self.batch.push(Effect::Explain(Box::new(change)));
+        Some(id)
+    }
+
+    /// The entry that tells why a unit is as it is. Where nothing has been published of that, it is now: somebody
+    /// follows it.
+    fn voice(&mut self, unit: UnitId) -> Option<ChangeId> {
+        let service = self.service(unit)?;
+        let has_story = service.cause != Cause::Gone || service.because.is_some();
+        if service.voice.is_some() || !has_story {
+            return service.voice;
+        }
+        let FactReason { cause, because } = service.reason();
+        let id = Some(self.explain_by(unit, cause, because)?);
         self.changed.insert(unit);
         self.service_mut(unit)?.voice = id;
         id

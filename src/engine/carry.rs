@@ -118,7 +118,14 @@ impl Engine {
 
     /// Does what the plan says. `asked` is the cause of the steps that the wish names.
     pub(super) fn carry_out(&mut self, plan: &Plan, asked: &Cause) {
+        let passing = match self.wish {
+            Some(_) => BTreeSet::new(),
+            None => plan.passing(),
+        };
         for step in &plan.steps {
+            if step.passes() && passing.contains(&step.unit) {
+                self.explain_passing(step, asked);
+            }
             if step.job.is_named() && step.deed != Deed::Done {
                 if let Some(service) = self.service_mut(step.unit) {
                     service.forget_restarts();
@@ -126,12 +133,16 @@ impl Engine {
                 self.changed.insert(step.unit);
             }
             let cause = self.cause_of(step, asked);
-            let wish = self.wish;
-            // One that was down already has no word in it.
-            let first = plan.reached_from(step).filter(|_| wish.is_none());
-            self.wish = wish.or(first.and_then(|first| self.voice(first)));
             self.carry_step(step, cause);
-            self.wish = wish;
+        }
+        self.passed.clear();
+    }
+
+    /// Who is down passes a stop on to others, and would have nothing to say of it.
+    fn explain_passing(&mut self, step: &Step, asked: &Cause) {
+        let cause = self.cause_of(step, asked);
+        if let Some(id) = self.explain(step.unit, cause) {
+            self.passed.insert(step.unit, id);
         }
     }
 
@@ -153,6 +164,10 @@ impl Engine {
         };
         let was = std::mem::replace(&mut service.goal, goal);
         self.announce(unit, Some(cause.clone()));
+        if was == Goal::Down && goal != Goal::Down {
+            // Who is upheld and was not to take that stop back may come up beside it now.
+            self.release_held_back();
+        }
         let outcome = Outcome::Superseded { cause };
         let in_vain: &[Awaited] = match (step.deed, was) {
             (Deed::Stop, _) => &[Awaited::Up, Awaited::Reload],

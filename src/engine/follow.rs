@@ -16,8 +16,7 @@ use super::plan::{Plan, Step};
 use super::request::Wish;
 use super::stage::{Guard, Stage};
 use super::{
-    Cause, Effect, Engine, FactPhase, Impossible, Mode, Notice, RequestId, RunResult, UnitId,
-    restart, unfit,
+    Cause, Effect, Engine, FactPhase, Impossible, Mode, RunResult, UnitId, restart, unfit,
 };
 
 /// How a unit's end concerns whoever is bound to it.
@@ -125,13 +124,13 @@ impl Engine {
         all.find(|other| self.upholds_now(**other)).copied()
     }
 
-    fn upholds_now(&self, unit: UnitId) -> bool {
+    pub(super) fn upholds_now(&self, unit: UnitId) -> bool {
         let service = self.service(unit);
         service.is_some_and(|service| service.kind().is_up() && service.goal == Goal::Up)
     }
 
     /// Whether something runs that it cannot run beside: what merely follows does not push out what somebody wished.
-    fn is_kept_down(&self, unit: UnitId, rare: &Rare) -> bool {
+    pub(super) fn is_kept_down(&self, unit: UnitId, rare: &Rare) -> bool {
         let runs = |other: &UnitId| {
             let other = self.service(*other);
             other.is_some_and(|other| !other.kind().rests())
@@ -268,49 +267,6 @@ impl Engine {
             at = before;
         }
         seen
-    }
-
-    /// Tells who stops units what will follow once they are down: who is needed by nobody then goes down too, and who
-    /// is upheld comes up again.
-    pub(super) fn foretell(&mut self, request: RequestId, plan: &Plan) {
-        let stops = plan.steps.iter().filter(|step| step.job == Job::Stop);
-        let mut open: Vec<UnitId> = stops.map(|step| step.unit).collect();
-        let mut down: BTreeSet<UnitId> = open.iter().copied().collect();
-        while let Some(unit) = open.pop() {
-            for held in self.graph.of(unit).rare().holds.clone() {
-                if self.will_be_unneeded(held, &down)
-                    && down.insert(held)
-                    && let Some(unit) = self.name(held)
-                {
-                    let cause = Cause::Unneeded;
-                    self.notify_one(request, Notice::AlsoStops { unit, cause });
-                    open.push(held);
-                }
-            }
-        }
-        for unit in &down {
-            let rare = self.graph.of(*unit).rare();
-            let mut upholders = rare.upheld_by.iter();
-            let by = upholders.find(|by| self.upholds_now(**by) && !down.contains(by));
-            let by = by.filter(|_| !self.is_kept_down(*unit, rare));
-            if let (Some(by), Some(unit)) = (by.and_then(|by| self.name(*by)), self.name(*unit)) {
-                let text = format!("{unit} will be started again: {by} upholds it, and is up");
-                self.notify_one(request, Notice::Warning { text });
-            }
-        }
-    }
-
-    /// Whether it stops as unneeded once these are down.
-    fn will_be_unneeded(&self, unit: UnitId, down: &BTreeSet<UnitId>) -> bool {
-        let is_up = self
-            .service(unit)
-            .is_some_and(|service| service.kind().is_up() && service.goal == Goal::Up);
-        let rests = |holder: &UnitId| {
-            let holder = self.service(*holder);
-            holder.is_none_or(|holder| holder.kind().rests())
-        };
-        let mut holders = self.graph.of(unit).holders();
-        is_up && holders.all(|holder| down.contains(holder) || rests(holder))
     }
 
     /// What a waiting unit cannot run beside goes down first; the one that waits has the younger wish.

@@ -27,6 +27,7 @@ mod event;
 mod examine;
 mod facts;
 mod follow;
+mod foretell;
 mod forget;
 mod freeze;
 mod graph;
@@ -132,8 +133,10 @@ pub struct Engine {
     last_unit: u64,
     last_run: u64,
     last_change: u64,
-    /// What a plan goes back to while it is carried out: the wish that this event has brought, or whom others follow.
+    /// The wish that this event has brought, while it is taken up.
     wish: Option<ChangeId>,
+    /// What tells of those that were down and passed a stop on, while a plan is carried out.
+    passed: BTreeMap<UnitId, ChangeId>,
     last_question: u64,
     chance: u64,
     heritage: Heritage,
@@ -187,6 +190,7 @@ impl Engine {
             last_run: 0,
             last_change: 0,
             wish: None,
+            passed: BTreeMap::new(),
             last_question: 0,
             chance: seed | 1,
             heritage: Heritage::Torn,

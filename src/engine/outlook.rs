@@ -14,7 +14,8 @@ use super::service::Service;
 use super::stage::Stage;
 use super::verb::Reloading;
 use super::{
-    Absent, Asker, Engine, FactPhase, Impossible, Mode, Refusal, RequestId, State, UnitId, Verb,
+    Absent, Asker, Cause, Engine, FactPhase, Impossible, Mode, Refusal, RequestId, State, UnitId,
+    Verb,
 };
 
 /// What a wish would do, were it made now.
@@ -22,9 +23,11 @@ use super::{
 pub struct Outlook {
     /// In the order of their turns.
     pub steps: Vec<Prospect>,
+    /// What follows from them once they are done. Their places count on from the steps.
+    pub foretold: Vec<Prospect>,
     /// Units of the wish to which nothing would be done, and why.
     pub untouched: Vec<(UnitName, Untouched)>,
-    /// What is wanted and would not be started, and why.
+    /// What is wanted and would not be started, and what would not stay down, and why.
     pub left_out: Vec<String>,
 }
 
@@ -117,6 +120,7 @@ impl Engine {
         };
         let mut outlook = Outlook {
             steps: Sorter::new(ground, &plan).sorted(),
+            foretold: Vec::new(),
             untouched: Vec::new(),
             left_out: left_out.into_iter().map(|(_, text)| text).collect(),
         };
@@ -128,7 +132,40 @@ impl Engine {
         } else {
             self.foresee_nothing(&wish, ground, (&units, &plan), &mut outlook);
         }
+        if verb == Verb::Stop {
+            self.foresee_what_follows(&plan, &mut outlook);
+        }
         Ok(outlook)
+    }
+
+    fn foresee_what_follows(&self, plan: &Plan, outlook: &mut Outlook) {
+        let foretold = self.foretold(plan);
+        let stops = (0..).zip(&outlook.steps);
+        let stops = stops.filter(|(_, step)| step.act == Act::Stop);
+        let mut places: BTreeMap<UnitName, usize> =
+            stops.map(|(at, step)| (step.unit.clone(), at)).collect();
+        for unit in &foretold.unneeded {
+            let Some(name) = self.name(*unit) else {
+                continue;
+            };
+            let holders = self.graph.of(*unit).holders();
+            let names = holders.filter_map(|holder| self.name(*holder));
+            let mut after: Vec<usize> = names
+                .filter_map(|name| places.get(&name).copied())
+                .collect();
+            after.sort_unstable();
+            after.dedup();
+            let place = outlook.steps.len() + outlook.foretold.len();
+            places.insert(name.clone(), place);
+            outlook.foretold.push(Prospect {
+                unit: name,
+                act: Act::Stop,
+                reason: Cause::Unneeded.to_string(),
+                after,
+                waits_for: Vec::new(),
+            });
+        }
+        outlook.left_out.extend(self.upheld_texts(&foretold));
     }
 
     fn foresee_reload(&self, ground: Ground<'_>, units: &[UnitId], outlook: &mut Outlook) {

@@ -19,6 +19,8 @@ const TENTH_MS: u64 = 100;
 /// What a service can say of itself, besides that it is ready.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Word {
+    /// It is ready, or has done reloading: so says a service of which nobody knows the main process.
+    Ready,
     /// It has begun to reload, and when, if it says so; it will be ready when it is done.
     Reloading { begun: Option<Moment> },
     /// It goes down by itself.
@@ -40,6 +42,11 @@ impl Engine {
             return;
         }
         match word {
+            Word::Ready if self.phase(unit).and_then(Phase::main).is_none() => {
+                self.happen(unit, Happening::Ready);
+            }
+            // A known main process is heard by its run.
+            Word::Ready => {}
             Word::Reloading { begun } => self.happen(unit, Happening::Reloading(begun)),
             Word::Stopping => self.happen(unit, Happening::Stopping),
             Word::Hung => self.happen(unit, Happening::Hung(None)),

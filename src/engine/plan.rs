@@ -445,27 +445,21 @@ impl Plan {
         self.steps.iter().map(|step| step.unit).collect()
     }
 
-    /// Whose step has led to this one over units to which nothing happens; `None` where it came straight.
-    pub(super) fn reached_from(&self, step: &Step) -> Option<UnitId> {
-        let passed_on_by = |unit: UnitId| {
-            let mut steps = self.steps.iter();
-            match steps.find(|step| step.unit == unit)? {
-                Step {
-                    deed: Deed::Nothing,
-                    because: Because::Edge(_, from),
-                    ..
-                } => Some(*from),
-                _ => None,
+    /// Whom others name that are stopped, themselves or further on.
+    pub(super) fn passing(&self) -> BTreeSet<UnitId> {
+        let mut named = BTreeSet::new();
+        if !self.steps.iter().any(Step::passes) {
+            return named;
+        }
+        // Each step stands behind the one that brought it in.
+        for step in self.steps.iter().rev() {
+            if let Because::Edge(_, from) = step.because
+                && (!step.passes() || named.contains(&step.unit))
+            {
+                named.insert(from);
             }
-        };
-        let Because::Edge(_, from) = step.because else {
-            return None;
-        };
-        let first = passed_on_by(from);
-        // No step comes from one behind it, but two of one unit are one here.
-        std::iter::successors(first, |unit| passed_on_by(*unit))
-            .take(self.steps.len())
-            .last()
+        }
+        named
     }
 }
 
@@ -484,6 +478,11 @@ impl Step {
     /// It was not named, and is taken through a restart.
     pub(super) fn also_restarts(&self) -> bool {
         self.job == Job::TryRestart && self.deed == Deed::Restart
+    }
+
+    /// It is down already and is taken along by a stop, which goes on from there.
+    pub(super) fn passes(&self) -> bool {
+        self.job == Job::Stop && self.deed == Deed::Nothing && self.is_along()
     }
 
     pub(super) fn is_along(&self) -> bool {

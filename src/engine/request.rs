@@ -215,6 +215,17 @@ impl Engine {
             if open.pending.contains(&unit) {
                 open.settle(unit, outcome.clone());
                 done.push(*request);
+            } else if let Outcome::Skipped { how } = outcome
+                && open.involved.contains(&unit)
+                && !open.units.contains(&unit)
+            {
+                // Whoever requires it is started all the same, and nobody would know.
+                let name = self.services.get(&unit).map(|service| &service.unit.name);
+                let text = name.map(|name| format!("{name} was skipped: {how}"));
+                let notice = text.map(|text| Notice::Warning { text });
+                let request = *request;
+                let told = notice.map(|notice| Effect::Notify { request, notice });
+                self.batch.extend(told);
             }
         }
         for request in done {

@@ -134,7 +134,11 @@ impl Engine {
         }
         let watch = match &phase {
             Phase::Killing { left, .. } => left.group == Group::Watched,
-            Phase::Running { main: None } => self
+            // Nobody knows its main process: its group alone tells when it is gone.
+            Phase::Running { main: None }
+            | Phase::Reloading { main: None, .. }
+            | Phase::ReloadSignal { main: None }
+            | Phase::ReloadNotify { main: None } => self
                 .service(id)
                 .is_some_and(|service| service.definition().is_some()),
             _ => false,

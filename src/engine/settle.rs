@@ -5,6 +5,8 @@
 //! (systemd.unit(5), `Before=`, `After=`; a stop is ordered before a start, whichever way the order points). No
 //! recursion over the graph: its depth is the user's.
 
+use std::collections::BTreeSet;
+
 use crate::unit::UnitName;
 
 use super::atoms::Occasion;
@@ -25,14 +27,20 @@ pub(super) enum Turn {
 impl Engine {
     /// Steps every unit on the worklist until nothing moves.
     pub(super) fn settle(&mut self) {
-        // Who goes down with others is to be known before the first one's turn to stop is judged.
         for unit in self.work.iter().copied().collect::<Vec<_>>() {
             self.follow(unit);
         }
         // What comes of it from here on follows from what was marked; what a wish's definitions alone have brought
         // about follows from the wish.
         self.wish = None;
-        while let Some(unit) = self.work.pop_first() {
+        let mut open = BTreeSet::new();
+        loop {
+            // Who goes down with others is to be known before the first one's turn to stop is judged.
+            while let Some(unit) = self.work.pop_first() {
+                self.follow(unit);
+                open.insert(unit);
+            }
+            let Some(unit) = open.pop_first() else { return };
             self.step(unit);
         }
     }
@@ -54,7 +62,6 @@ impl Engine {
             (kind, _) if kind.ends() => self.end_idle_kill(unit),
             (_, Goal::Up | Goal::Down | Goal::Cycle) => {}
         }
-        self.follow(unit);
     }
 
     fn step_waiting(&mut self, unit: UnitId) {

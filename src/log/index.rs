@@ -46,6 +46,15 @@ impl Stream {
             Stream::Err => 1,
         }
     }
+
+    /// `out` or `err`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Out => "out",
+            Self::Err => "err",
+        }
+    }
 }
 
 /// How a run ended.

@@ -47,6 +47,6 @@ pub use outcome::{Appended, Failure, Missing};
 pub use plain::PlainLog;
 pub use reader::Reader;
 pub use rotation::Limits;
-pub use runs::{has_run, last_runs};
+pub use runs::{first_run, has_run, last_runs};
 pub use wanted::{Course, Filter, Mode, Sieve, Start};
 pub use writer::{Remade, Writer};

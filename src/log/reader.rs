@@ -188,8 +188,8 @@ impl Reader {
         }
     }
 
-    /// Whether an entry is one of the lines that are asked for by their number. Of a line that comes in pieces it is the
-    /// last, unless only some of them may have been let through.
+    /// Whether an entry is one of the lines that are asked for by their number. Of a line that comes in pieces it is
+    /// the last, unless only some of them may have been let through.
     fn counts(&self, entry: &Entry) -> bool {
         match &entry.content {
             Content::Line { end, .. } => *end != LineEnd::Cut || self.sieve.is_some(),
@@ -198,7 +198,8 @@ impl Reader {
     }
 
     /// Goes back to a place that lies `lines` lines or more before the end, or `bytes` bytes, and counts how many lines
-    /// too many they are. Where a sieve holds lines back it goes on in longer and longer stretches until enough are found.
+    /// too many they are. Where a sieve holds lines back it goes on in longer and longer stretches until enough are
+    /// found.
     fn go_back(&mut self, lines: u64, bytes: u64) -> io::Result<()> {
         let floor = self.floor()?;
         let mut ceiling = self.ceiling()?;

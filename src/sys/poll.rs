@@ -21,14 +21,7 @@ pub fn wait_readable(fds: &[BorrowedFd<'_>], timeout_ms: Option<u64>) -> io::Res
         .map(|fd| PollFd::from_borrowed_fd(*fd, PollFlags::IN))
         .collect();
     loop {
-        let rest = deadline_ms.map(|deadline_ms| {
-            let rest_ms = deadline_ms.saturating_sub(clock::monotonic_ms());
-            Timespec {
-                tv_sec: i64::try_from(rest_ms / 1_000).unwrap_or(i64::MAX),
-                // Below a thousand million, so it fits everywhere.
-                tv_nsec: (rest_ms % 1_000 * 1_000_000).try_into().unwrap_or(0),
-            }
-        });
+        let rest = deadline_ms.map(rest_until);
         match poll(&mut waits, rest.as_ref()) {
             Ok(_) => {
                 return Ok(waits
@@ -91,6 +84,52 @@ pub fn wait_writable_or_readable(out: BorrowedFd<'_>, other: BorrowedFd<'_>) -> 
     } else {
         Came::Room
     })
+}
+
+/// What [`wait_readable_while_heard`] waits for has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Heard {
+    Data,
+    /// Nobody reads any more what is written to the other descriptor.
+    Nobody,
+    /// The time is over.
+    Nothing,
+}
+
+/// Waits until `fd` can be read, or nobody is left at the other end of `out`, at most `timeout_ms` milliseconds.
+///
+/// # Errors
+/// `ENOMEM`.
+pub fn wait_readable_while_heard(
+    fd: BorrowedFd<'_>,
+    out: BorrowedFd<'_>,
+    timeout_ms: Option<u64>,
+) -> io::Result<Heard> {
+    let deadline_ms = timeout_ms.map(|timeout_ms| clock::monotonic_ms().saturating_add(timeout_ms));
+    loop {
+        let mut asked = [
+            PollFd::from_borrowed_fd(fd, PollFlags::IN),
+            // An error or a hangup is told unasked.
+            PollFd::from_borrowed_fd(out, PollFlags::empty()),
+        ];
+        let rest = deadline_ms.map(rest_until);
+        match poll(&mut asked, rest.as_ref()) {
+            Ok(0) => return Ok(Heard::Nothing),
+            Ok(_) if asked[0].revents().is_empty() => return Ok(Heard::Nobody),
+            Ok(_) => return Ok(Heard::Data),
+            Err(rustix::io::Errno::INTR) => {}
+            Err(other) => return Err(other.into()),
+        }
+    }
+}
+
+fn rest_until(deadline_ms: u64) -> Timespec {
+    let rest_ms = deadline_ms.saturating_sub(clock::monotonic_ms());
+    Timespec {
+        tv_sec: i64::try_from(rest_ms / 1_000).unwrap_or(i64::MAX),
+        // Below a thousand million, so it fits everywhere.
+        tv_nsec: (rest_ms % 1_000 * 1_000_000).try_into().unwrap_or(0),
+    }
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::report::{Fault, did_you_mean};
 use super::specifier::Scope;
 use super::value::{Value, absolute, fault, shorten, text};
-use super::{Input, Output, nearest};
+use super::{Input, Output, Service, nearest};
 
 /// A stream that is known; [`Later`](Stream::Later) is one that this version does not act on.
 pub(super) enum Stream<T> {
@@ -77,6 +77,23 @@ fn unknown(value: &Value, word: &str, known: &[&'static str]) -> Fault {
     let message = format!("`{}` is none of {}", shorten(word), known.join(", "));
     let near = nearest(word, known.iter().copied());
     fault(value, message).hint_if(near.map(did_you_mean))
+}
+
+impl Service {
+    /// Which of its streams go elsewhere than to its log, each `KEY=VALUE`.
+    #[must_use]
+    pub fn streams_elsewhere(&self) -> Vec<String> {
+        let streams = [
+            ("StandardOutput", &self.stdout),
+            ("StandardError", &self.stderr),
+        ];
+        let elsewhere = streams
+            .iter()
+            .filter(|(_, output)| !matches!(output, Output::Log | Output::LogErr));
+        elsewhere
+            .map(|(key, output)| format!("{key}={}", output_word(output)))
+            .collect()
+    }
 }
 
 /// The word for an input, before specifiers: `%` is not doubled.

@@ -47,8 +47,8 @@ mod tests {
 
     #[test]
     fn every_step_comes_back_as_it_was() {
-        use PlanAct::{Keep, LeftOut, Nothing, Reload, Start, Stop};
-        let acts = [Stop, Start, Keep, Reload, Nothing, LeftOut];
+        use PlanAct::{Keep, LeftOut, Nothing, Refused, Reload, Start, Stop};
+        let acts = [Stop, Start, Keep, Reload, Nothing, Refused, LeftOut];
         let steps = acts.map(|act| PlanStep {
             unit: "web".to_owned(),
             act,

@@ -98,6 +98,9 @@ struct WireUnit {
     invocations: Option<Vec<String>>,
     entry: Option<u64>,
     because: Option<u64>,
+    life: Option<u64>,
+    life_before: Option<u64>,
+    streams: Option<Vec<String>>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -369,9 +372,11 @@ same_fields!(
         frozen_ms,
         entry,
         because,
+        life,
+        life_before,
     }
     later {
-        hash, documentation, log_dropped, log_limited, log_trouble, left_over, said, forgone,
+        streams, hash, documentation, log_dropped, log_limited, log_trouble, left_over, said, forgone,
         awaits, limits, invocations
     }
 );
@@ -442,6 +447,9 @@ mod tests {
             because: Some(0),
             awaits: TEXT.to_owned(),
             invocations: vec![TEXT.to_owned()],
+            life: Some(7),
+            life_before: Some(u64::MAX),
+            streams: vec![TEXT.to_owned()],
         }
     }
 

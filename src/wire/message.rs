@@ -128,6 +128,8 @@ pub enum PlanAct {
     Reload,
     /// It was named, and there is nothing to do.
     Nothing,
+    /// It was named, and this cannot be done to it.
+    Refused,
     /// It is wanted and would not be started.
     LeftOut,
 }
@@ -203,6 +205,10 @@ pub struct UnitStatus {
     pub restarts: u32,
     /// How the last run of the main process ended, for the reader.
     pub last_end: Option<String>,
+    /// The first run of its present life, or where it is down of its last one, and that of the life before. All that a
+    /// life has printed has its first run's number or a higher one.
+    pub life: Option<u64>,
+    pub life_before: Option<u64>,
     /// When the next automatic restart, or the running time limit, is due.
     pub deadline_ms: Option<u64>,
     pub waits_for: Vec<String>,
@@ -229,6 +235,8 @@ pub struct UnitStatus {
     pub log_limited: u64,
     /// Why the log cannot be written at present; empty if it can.
     pub log_trouble: String,
+    /// Where its output goes other than to its log, each `KEY=VALUE`.
+    pub streams: Vec<String>,
     /// What its start waits for while its program runs, and why that has not come, for the reader.
     pub awaits: String,
     /// Processes that an earlier daemon started, and that nobody watches.

@@ -40,6 +40,9 @@ pub struct Saved {
     pub invocation: Option<String>,
     /// How the last main process ended, if one did.
     pub last_end: Option<Ending>,
+    /// The first run of its present or last life, and of the one before.
+    pub life: Option<RunId>,
+    pub life_before: Option<RunId>,
     /// Bytes of output that could not be written.
     pub log_lost: u64,
     /// Lines of output that `LogPolicy=drop` has left out, and `LogRateLimitBurst=`.
@@ -115,6 +118,8 @@ struct WireSaved {
     cgroup: Option<String>,
     invocation: Option<String>,
     last_end: Option<WireEnding>,
+    life: Option<u64>,
+    life_before: Option<u64>,
     log_lost: Option<u64>,
     log_dropped: Option<u64>,
     log_limited: Option<u64>,
@@ -215,6 +220,8 @@ pub fn encode_saved(saved: &Saved) -> Vec<u8> {
         cgroup: saved.cgroup.clone(),
         invocation: saved.invocation.clone(),
         last_end: saved.last_end.map(flatten_ending),
+        life: saved.life.map(|run| run.0),
+        life_before: saved.life_before.map(|run| run.0),
         log_lost: some(saved.log_lost),
         log_dropped: some(saved.log_dropped),
         log_limited: some(saved.log_limited),
@@ -287,6 +294,8 @@ pub fn decode_saved(payload: &[u8]) -> Result<Saved, DecodeError> {
         cgroup: wire.cgroup,
         invocation: wire.invocation,
         last_end: wire.last_end.map(ending),
+        life: wire.life.map(RunId),
+        life_before: wire.life_before.map(RunId),
         log_lost: wire.log_lost.unwrap_or_default(),
         log_dropped: wire.log_dropped.unwrap_or_default(),
         log_limited: wire.log_limited.unwrap_or_default(),
@@ -460,6 +469,8 @@ mod tests {
             cgroup: Some("/sys/fs/cgroup/diakonos/odd".to_owned()),
             invocation: Some("0123456789abcdef0123456789abcdef".to_owned()),
             last_end: Some(Ending::OomKilled),
+            life: Some(RunId(7)),
+            life_before: Some(RunId(u64::MAX)),
             log_lost: 12,
             log_dropped: 13,
             log_limited: 14,

@@ -90,6 +90,7 @@ words! { PlanAct, "act":
     Keep = "keep",
     Reload = "reload",
     Nothing = "nothing",
+    Refused = "refused",
     LeftOut = "left-out",
 }
 

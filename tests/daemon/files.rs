@@ -78,10 +78,11 @@ fn a_broken_file_takes_nothing_down() {
     bench.stop("web").is(ResultKind::Stopped);
     assert_eq!(ear.next().unwrap(), "down web");
     let done = bench.start("web");
-    assert_eq!(done.error().kind, ErrorKind::Failed);
+    assert_eq!(done.error().kind, ErrorKind::NoSuchUnit);
     let message = &done.error().message;
-    assert!(message.starts_with("cannot read "), "{message}");
-    assert!(message.ends_with("web.service: No such file or directory"));
+    let start = "there is no unit `web` any more: ";
+    assert!(message.starts_with(start), "{message}");
+    assert!(message.ends_with("web.service is gone"));
     let hint = done.error().hint.as_deref().unwrap();
     assert!(hint.contains("restore the file"), "{hint}");
 }
@@ -116,7 +117,8 @@ fn a_list_marks_units_whose_file_is_broken_or_gone() {
     // A name alone tells the same.
     let output = bench.run(&["status", "gone"]);
     let said = String::from_utf8_lossy(&output.stdout);
-    assert!(said.contains("No such file or directory"), "{said}");
+    let text = "the file is gone: it cannot be started again";
+    assert!(said.contains(text), "{said}");
     bench.stop("up").is(ResultKind::Stopped);
 }
 

@@ -2,13 +2,15 @@
 
 use std::fs;
 use std::io::Write as _;
+use std::os::fd::AsFd as _;
 use std::path::PathBuf;
 
+use diakonos::sys::process::PidFd;
 use diakonos::sys::users;
 use diakonos::wire::ResultKind;
 use diakonos::wire::record::{Changed, Entry, What, decode_entry};
 
-use crate::harness::{Bench, Lines};
+use crate::harness::{Bench, Deadline, Lines};
 use crate::takeover::die;
 
 fn file(bench: &Bench) -> PathBuf {
@@ -207,7 +209,16 @@ fn a_unit_that_waits_says_what_for_and_blame_has_the_chain() {
         "{told}"
     );
     assert!(told.contains("READY=1"), "{told}");
+    let told = text(&bench, &["blame", "web"]);
+    assert!(
+        told.ends_with("web not up yet\n  slow not up yet\n"),
+        "{told}"
+    );
     bench.stop("slow");
+    let failed = bench.run(&["blame", "web"]);
+    let said = String::from_utf8(failed.stderr).unwrap();
+    assert_eq!(failed.status.code(), Some(1), "{said}");
+    assert!(said.contains("web did not come up: "), "{said}");
     bench.sleeper("db", "");
     let never = text(&bench, &["why", "db", "--json"]);
     assert!(never.contains("never started"), "{never}");
@@ -273,4 +284,48 @@ fn who_came_back_says_by_what_and_what_began_it() {
     assert!(told.contains(came_back), "{told}");
     let origin = "it was started because of `start web`: asked by ";
     assert!(told.contains(origin), "{told}");
+}
+
+#[test]
+fn events_of_nobody_are_refused() {
+    let bench = Bench::new();
+    let daemon = bench.daemon();
+    bench.sleeper("web", "");
+    let refused = bench.run(&["events", "wbe"]);
+    let said = String::from_utf8(refused.stderr).unwrap();
+    assert_eq!(refused.status.code(), Some(4), "{said}");
+    assert!(said.contains("did you mean `web`?"), "{said}");
+    assert!(refused.stdout.is_empty());
+    // Nothing has become of it yet; and one whose file is gone is in the record.
+    assert!(bench.run(&["events", "web"]).status.success());
+    bench.start("web").is(ResultKind::Started);
+    bench.stop("web").is(ResultKind::Stopped);
+    std::fs::remove_file(bench.units().join("web.service")).unwrap();
+    assert!(bench.run(&["events", "web"]).status.success());
+    daemon.end();
+}
+
+#[test]
+fn a_daemon_that_died_is_told() {
+    let bench = Bench::new();
+    let daemon = bench.daemon();
+    bench.run(&["daemon-status"]);
+    let old = bench.daemon_pid();
+    let process = PidFd::open(old).unwrap();
+    process.signal(9).unwrap();
+    let deadline = Deadline::new();
+    while bench.daemon_pid() == old {
+        deadline.wait(process.as_fd(), &|| "its end".to_owned());
+        bench.run(&["list"]);
+    }
+    // It serves when it answers, and has written by then that it began.
+    bench.run(&["daemon-status"]);
+    let events = String::from_utf8(bench.run(&["events"]).stdout).unwrap();
+    let expected = format!("the daemon with PID {old} died without ending");
+    assert_eq!(events.matches(&expected).count(), 1, "{events}");
+    daemon.end();
+    let daemon = bench.daemon();
+    let events = String::from_utf8(bench.run(&["events"]).stdout).unwrap();
+    assert_eq!(events.matches("died without").count(), 1, "{events}");
+    daemon.end();
 }

@@ -139,3 +139,24 @@ fn a_file_is_opened_for_the_services_user() {
     assert_eq!(fs::read_to_string(&out).unwrap(), "as nobody\n");
     daemon.end();
 }
+
+/// It comes again and again, and every command opens a file anew.
+#[test]
+fn a_probe_does_not_empty_the_services_file() {
+    let bench = Bench::new();
+    let daemon = bench.daemon();
+    let (out, count) = (bench.path("out"), bench.path("count"));
+    let count = count.display();
+    let probe = format!("echo probe; echo x >> {count}; test $(wc -l < {count}) -ge 3");
+    let keys = format!(
+        "StandardOutput = 'truncate:{}'\nReadyWhen = '''exec:/bin/sh -c \"{probe}\"'''",
+        out.display()
+    );
+    bench.service("web", "", "echo service; exec sleep 1000", &keys);
+    bench.start("web").is(ResultKind::Started);
+    let text = fs::read_to_string(&out).unwrap();
+    assert_eq!(text.matches("probe\n").count(), 3, "{text}");
+    assert!(text.contains("service\n"), "{text}");
+    bench.stop("web").is(ResultKind::Stopped);
+    daemon.end();
+}

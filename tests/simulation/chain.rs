@@ -151,7 +151,9 @@ impl Chains {
                 Word::Reloading { .. } => Some(Seen::SaysReload),
                 Word::Stopping => Some(Seen::SaysStop),
                 Word::Hung => Some(Seen::SaysHung),
-                Word::Alive | Word::WatchdogLimit { .. } | Word::Extend { .. } => None,
+                Word::Ready | Word::Alive | Word::WatchdogLimit { .. } | Word::Extend { .. } => {
+                    None
+                }
             }),
             Event::Tick => {
                 for life in self.lives.values_mut() {
@@ -274,9 +276,7 @@ impl Chains {
                 if was_held && life.is_some_and(|life| *at < life.begun) {
                     return fail(format!("entry {older} is of an earlier life"));
                 }
-                // What reached it over one that is down goes back to whoever is not.
-                let is_passed_on = self.last_of.get(meant) < Some(&older);
-                match unit == meant || was_held || is_passed_on {
+                match unit == meant || was_held {
                     true => Ok(()),
                     false => fail(format!("entry {older} is {unit}'s")),
                 }
@@ -320,9 +320,13 @@ impl Chains {
             }
             wish = *next;
         }
-        let Some(Entry::Wish { targets, .. }) = self.entries.get(&wish) else {
+        let Some(Entry::Wish { verb, targets, .. }) = self.entries.get(&wish) else {
             return Ok(());
         };
+        // One that only has files read again sends nobody anywhere.
+        if *verb == Verb::Renew {
+            return Ok(());
+        }
         match self
             .ways
             .get(&change.unit)

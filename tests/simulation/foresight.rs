@@ -48,6 +48,7 @@ impl Foresight {
         engine: &Engine,
         batch: &[Effect],
         (before, after): (&Looks, &Looks),
+        self_starting: &BTreeSet<UnitName>,
     ) -> Result<(), String> {
         let refused = batch.iter().find_map(|effect| match effect {
             Effect::Answer {
@@ -83,7 +84,14 @@ impl Foresight {
                 Some(FactGoal::Up) | None => false,
             }
         };
-        let by_plan = |name| cause(name).is_some_and(|cause| is_of_plan(&cause, &acts, went));
+        // Somebody's end may have started others, and these what they need: a second plan.
+        let has_ended = batch
+            .iter()
+            .any(|effect| matches!(effect, Effect::Publish(change) if sweep::is_end(change.to)));
+        let is_handled = |name| has_ended && self_starting.contains(name);
+        let by_plan = |name| {
+            !is_handled(name) && cause(name).is_some_and(|cause| is_of_plan(&cause, &acts, went))
+        };
         for (name, what) in &acts {
             let now = after
                 .get(*name)

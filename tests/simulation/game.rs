@@ -298,7 +298,7 @@ impl Game<'_> {
                 let run = main.run;
                 self.feed(entropy, Event::Ready { run }).map(|_| ())
             }
-            None => Ok(()),
+            None => self.say(entropy, name, Word::Ready),
         }
     }
 
@@ -311,25 +311,29 @@ impl Game<'_> {
                 FactPhase::ReloadSignal | FactPhase::ReloadNotify | FactPhase::Leaving
             )
         };
-        let Some(facts) = self.facts.values().find(promises) else {
-            return Ok(false);
-        };
-        let (name, phase, main) = (facts.unit.clone(), facts.phase, facts.main);
-        match (phase, main) {
-            (FactPhase::Leaving, main) => match main.and_then(|main| main.pid) {
-                Some(pid) if self.world.process(pid).is_some() => {
-                    self.world.end(pid, Ending::Code(0));
+        let facts = self.facts.values().filter(promises);
+        let facts = facts.filter(|facts| self.world.of_unit(&facts.unit).next().is_some());
+        let all: Vec<Facts> = facts.cloned().collect();
+        for Facts {
+            unit, phase, main, ..
+        } in all
+        {
+            match phase {
+                FactPhase::Leaving => match main.and_then(|main| main.pid) {
+                    Some(pid) if self.world.process(pid).is_some() => {
+                        self.world.end(pid, Ending::Code(0));
+                    }
+                    Some(_) | None => continue,
+                },
+                FactPhase::ReloadSignal => {
+                    let begun = Some(self.now);
+                    self.say(entropy, &unit, Word::Reloading { begun })?;
                 }
-                Some(_) | None => return Ok(false),
-            },
-            (FactPhase::ReloadSignal, _) => {
-                let begun = Some(self.now);
-                self.say(entropy, &name, Word::Reloading { begun })?;
+                _ => self.say_ready(entropy, &unit)?,
             }
-            (_, Some(_)) => self.say_ready(entropy, &name)?,
-            (_, None) => return Ok(false),
+            return Ok(true);
         }
-        Ok(true)
+        Ok(false)
     }
 
     fn rewrite(&mut self, entropy: &mut Entropy) {
@@ -460,7 +464,8 @@ impl Game<'_> {
         })?;
         if let Some(foresight) = foresight {
             let looks = (&self.facts, &self.look());
-            foresight.came_true(&self.engine, &batch, looks)?;
+            let self_starting = &self.model.ties.self_starting;
+            foresight.came_true(&self.engine, &batch, looks, self_starting)?;
         }
         self.not_so_simple(&event);
         self.drop_forgotten(&event)?;
@@ -534,7 +539,7 @@ impl Game<'_> {
                 self.fuse = left.checked_sub(1);
                 if left == 0 {
                     sweep::half_is_no_whole(
-                        (&self.engine, &self.look()),
+                        (&self.engine, &self.facts, &self.look()),
                         &self.saved,
                         &self.model,
                     )?;
@@ -619,7 +624,8 @@ impl Game<'_> {
         }
         self.nobody_is_unknown()?;
         let unanswered = self.model.unanswered();
-        self.model.daemon_died(&self.saved);
+        self.model
+            .daemon_died(&self.saved, |run| self.world.is_born(run));
         self.model.office = Office::Handover;
         self.engine = Engine::new(u64::from(entropy.below(1000)));
         self.engine.count_changes_on_from(self.model.chains.last());
@@ -744,6 +750,7 @@ impl Game<'_> {
 
     /// A successor wants what its predecessor wanted.
     fn keeps_wishes(&self, saved: &BTreeMap<UnitName, Saved>) -> Check {
+        let brought_up = self.model.ties.brought_up(&self.model.newest);
         for (name, Saved { facts: old, .. }) in saved {
             let Some(new) = self.facts.get(name) else {
                 return fail(format!("{name} was saved and is not known any more"));
@@ -751,7 +758,8 @@ impl Game<'_> {
             if self.model.is_moved(name) {
                 continue;
             }
-            if old.goal == FactGoal::Down && new.goal != FactGoal::Down {
+            let is_down = old.goal == FactGoal::Down && !brought_up.contains(name);
+            if is_down && new.goal != FactGoal::Down {
                 return fail(format!(
                     "{name} was to be down, and its goal is {:?}",
                     new.goal

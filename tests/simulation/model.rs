@@ -269,7 +269,11 @@ impl Model {
     }
 
     /// The daemon died: nobody waits any more; what it had not saved it has not promised.
-    pub(crate) fn daemon_died(&mut self, saved: &BTreeMap<UnitName, Saved>) {
+    pub(crate) fn daemon_died(
+        &mut self,
+        saved: &BTreeMap<UnitName, Saved>,
+        is_born: impl Fn(RunId) -> bool,
+    ) {
         self.requests.clear();
         self.chains.daemon_died();
         self.states.clear();
@@ -317,8 +321,10 @@ impl Model {
             .map(|fact| fact.run)
             .collect();
         // A run that was neither saved nor born has never been.
-        self.runs
-            .retain(|run, record| record.known != Known::Asked || kept.contains(run));
+        self.runs.retain(|run, record| {
+            let is_seen = matches!(record.known, Known::Alive | Known::Over);
+            is_seen || kept.contains(run) || is_born(*run)
+        });
         for (run, record) in &mut self.runs {
             if record.known != Known::Over && !kept.contains(run) {
                 record.known = Known::Abandoned;

@@ -27,6 +27,10 @@ pub(crate) fn rests(phase: FactPhase) -> bool {
     )
 }
 
+pub(crate) fn is_end(state: State) -> bool {
+    matches!(state, State::Stopped | State::Completed | State::Failed)
+}
+
 fn is_up(phase: FactPhase) -> bool {
     matches!(
         phase,
@@ -339,7 +343,11 @@ fn concerns(scene: &Scene<'_>, name: &UnitName, before: &Facts, model: &Model) -
 /// However few of an event's saves were written: whose end starts another is not written down as ended before that
 /// one as started, and nobody as about to start before what it cannot do without.
 pub(crate) fn half_is_no_whole(
-    (engine, look): (&Engine, &BTreeMap<UnitName, Facts>),
+    (engine, before, look): (
+        &Engine,
+        &BTreeMap<UnitName, Facts>,
+        &BTreeMap<UnitName, Facts>,
+    ),
     all: &BTreeMap<UnitName, Saved>,
     model: &Model,
 ) -> Check {
@@ -361,7 +369,10 @@ pub(crate) fn half_is_no_whole(
         };
         for (relation, needed) in saved.newest().neighbours() {
             let is_needed = relation.need() == Some(Need::Must) && needed != name;
-            let is_lost = engine.id(needed).is_some() && !all.contains_key(needed);
+            // One that waits since before what it needs was known, which had been cleared, is no half of this event.
+            let is_older = before.get(name) == Some(&saved.facts) && !before.contains_key(needed);
+            let is_known = engine.id(needed).is_some() && !is_older;
+            let is_lost = is_known && !all.contains_key(needed);
             if is_needed && is_lost && !model.needs_back(needed, name) {
                 return fail(format!("{name} is saved as waiting, and not {needed}"));
             }

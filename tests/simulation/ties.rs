@@ -171,6 +171,13 @@ impl Ties {
         self.tolerated = beside.cloned().collect();
     }
 
+    /// Who comes up, without a wish, with those whose course hangs on others: one of them that is taken through a
+    /// restart has all that it needs started with it.
+    pub(crate) fn brought_up(&self, units: &Units) -> BTreeSet<UnitName> {
+        let moved: Vec<UnitName> = self.moved.iter().cloned().collect();
+        pulled_in(units, &moved)
+    }
+
     /// What ties ask for once an event is worked off.
     pub(crate) fn check(&mut self, units: &Units, facts: &BTreeMap<UnitName, Facts>) -> Check {
         let runs = |name: &UnitName| facts.get(name).is_some_and(runs);

@@ -28,6 +28,7 @@ pub(super) const OWNERS: &[(&str, &[&str])] = &[
     ("miniserde", &["wire"]),
     ("pico_args", &["cli"]),
     ("yansi", &["cli"]),
+    ("regex_lite", &["cli"]),
     ("simplelog", &["cli"]),
     ("log", &["daemon", "cli"]),
 ];

@@ -5,13 +5,14 @@ use std::path::PathBuf;
 
 use super::{checked_names, page};
 use crate::cli::args::Given;
-use crate::cli::blame::{Link, Start, critical_chain, starts};
+use crate::cli::blame::{Link, Start, critical_chain, failed_start, starts};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::{answer, aside};
 use crate::cli::place::Place;
 use crate::cli::record;
 use crate::cli::render::{self, Blame};
 use crate::cli::table::{Choice, Count, Group, Row};
+use crate::cli::text::{clean, date};
 use crate::daemon::unit_context;
 use crate::engine::Command;
 use crate::unit::{self, Unit, UnitName, glob};
@@ -35,7 +36,10 @@ pub(in crate::cli) const ROW: Row = Row {
         ("diakonos blame", "what made the start slow?"),
         ("diakonos blame web", "what did web wait for?"),
     ],
-    exits: &[(Exit::NoSuchUnit, "no start of such a unit is in the record")],
+    exits: &[
+        (Exit::Failed, "the last start of that unit came to nothing"),
+        (Exit::NoSuchUnit, "no start of such a unit is in the record"),
+    ],
     run,
 };
 
@@ -54,6 +58,17 @@ fn run(given: &Given) -> Result<Exit, Failure> {
     let meant = all.iter().filter(|(name, _)| is_meant(name));
     let shown: BTreeMap<String, Start> =
         meant.map(|(name, start)| (name.clone(), *start)).collect();
+    let failed = names
+        .iter()
+        .find_map(|name| Some((name, failed_start(name, &record)?)));
+    if let (true, Some((name, (at_ms, change)))) = (shown.is_empty(), failed) {
+        let (from, to, text) = (&change.from, &change.to, clean(&change.text));
+        let since = date(at_ms);
+        let message = format!("{name} did not come up: {from} -> {to} on {since}: {text}");
+        return Err(
+            Failure::new(Exit::Failed, message).hint(format!("`diakonos why {name}` says more"))
+        );
+    }
     if shown.is_empty() && !names.is_empty() {
         let message = format!("no start of {} is in the record", names.join(", "));
         return Err(Failure::new(Exit::NoSuchUnit, message)

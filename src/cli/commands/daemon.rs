@@ -9,6 +9,7 @@ use super::page;
 use crate::cli::args::Given;
 use crate::cli::client::other_answer;
 use crate::cli::exit::{Exit, Failure};
+use crate::cli::logtail::Tail;
 use crate::cli::output::{answer, aside};
 use crate::cli::patient::Unwaiting;
 use crate::cli::place::{Place, find_home, home_hint};
@@ -299,7 +300,11 @@ fn tell_spared(given: &Given, results: &[UnitResult]) -> Result<Exit, Failure> {
         .filter(|result| !result.left.is_empty() || !render::is_success(result))
         .partition(|result| render::is_success(result));
     for result in &failed {
-        aside(&render::failures(result, (&result.unit, &[]), palette));
+        aside(&render::failures(
+            result,
+            (&result.unit, &Tail::default()),
+            palette,
+        ));
     }
     if !failed.is_empty() || !spared.is_empty() {
         let spared: Vec<UnitResult> = spared.into_iter().cloned().collect();

@@ -8,8 +8,9 @@ use std::process::Command;
 
 use crate::cli::args::Given;
 use crate::cli::commands::checked_names;
+use crate::cli::drafts;
 use crate::cli::exit::{Exit, Failure};
-use crate::cli::lint::Machine;
+use crate::cli::lint::{Machine, Weight};
 use crate::cli::output::{answer, aside, hint_line};
 use crate::cli::place::Place;
 use crate::cli::style::Tone;
@@ -187,7 +188,9 @@ impl Edit {
         };
         let own = target.file_name().unwrap_or_default().to_string_lossy();
         // Hidden, so that nobody takes it for a unit or a drop-in; the ending tells an editor what it is.
-        let draft = format!(".{own}.edit-{}.toml", std::process::id());
+        let begin = format!(".{own}.edit-");
+        drafts::tell(&target, &begin);
+        let draft = format!("{begin}{}.toml", std::process::id());
         let draft = target.with_file_name(draft);
         let text = before
             .clone()
@@ -398,15 +401,20 @@ impl Edit {
         answer(out)?;
         let palette = given.error_palette();
         let warnings = unit::lint(new).into_iter();
-        let warnings = warnings.map(|warning| (warning.message, Some(warning.hint)));
+        let warnings =
+            warnings.map(|warning| (Weight::Warning, warning.message, Some(warning.hint)));
         let mut missing = Vec::new();
         if let Some(service) = &new.service {
             Machine::default().findings(service, &mut missing);
         }
         let missing = missing.into_iter();
-        let missing = missing.map(|finding| (finding.message, finding.hint));
-        for (message, hint) in warnings.chain(missing) {
-            let title = palette.paint(Tone::Busy, "warning:");
+        let missing = missing.map(|finding| (finding.weight, finding.message, finding.hint));
+        for (weight, message, hint) in warnings.chain(missing) {
+            let title = match weight {
+                // It was saved, since it can be read; what `check` says of it is said here.
+                Weight::Error => palette.paint(Tone::Bad, "it cannot start so:"),
+                Weight::Warning | Weight::Note => palette.paint(Tone::Busy, "warning:"),
+            };
             aside(&format!("{title} {}\n", clean(&message)));
             aside(&hint.map_or_else(String::new, |hint| hint_line(&hint, palette)));
         }

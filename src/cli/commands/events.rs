@@ -11,7 +11,8 @@ use crate::cli::record::{News, Read, Reader};
 use crate::cli::render;
 use crate::cli::style::Palette;
 use crate::cli::table::{Choice, Count, Group, Row};
-use crate::unit::glob;
+use crate::cli::units::no_such_unit;
+use crate::unit::{UnitName, glob};
 
 /// Events that are shown before those that come, where nobody says how many.
 const SHOWN: u64 = 10;
@@ -56,7 +57,10 @@ pub(in crate::cli) const ROW: Row = Row {
             "all after number 1200, for a script",
         ),
     ],
-    exits: &[],
+    exits: &[(
+        Exit::NoSuchUnit,
+        "no such unit, and nothing of that name in the record",
+    )],
     run,
 };
 
@@ -91,8 +95,10 @@ fn run(given: &Given) -> Result<Exit, Failure> {
     let news = follows.then(|| News::watch(&place.home)).transpose()?;
     let mut kept: VecDeque<Read> = VecDeque::new();
     let mut oldest = None;
+    let mut strange = show.unseen(&place);
     reader.read(&mut |read| {
         oldest.get_or_insert(read.entry.id);
+        strange.retain(|name| !read.is_of(name));
         if show.is_wanted(&read) {
             kept.push_back(read);
         }
@@ -101,6 +107,12 @@ fn run(given: &Given) -> Result<Exit, Failure> {
             show.before = None;
         }
     })?;
+    if let Some(name) = strange.first() {
+        let listing = place.search_path().list();
+        let known = listing.units.iter().map(|listed| listed.name.as_str());
+        let failure = no_such_unit(&place.shown_directories(), name, known);
+        return Err(failure);
+    }
     if tell_what_is_gone(since, oldest, show.json) {
         show.before = None;
     }
@@ -142,6 +154,15 @@ fn tell_what_is_gone(since: Option<u64>, oldest: Option<u64>, json: bool) -> boo
 }
 
 impl Show {
+    /// Of the units that are wanted those that have no file: only the record can know them.
+    fn unseen(&self, place: &Place) -> Vec<String> {
+        let path = place.search_path();
+        let has_file =
+            |name: &str| UnitName::parse(name).is_ok_and(|name| path.find(&name).is_some());
+        let named = self.names.iter().filter(|name| !glob::is_pattern(name));
+        named.filter(|name| !has_file(name)).cloned().collect()
+    }
+
     fn is_wanted(&self, read: &Read) -> bool {
         let is_meant = |unit: &str| {
             self.names.iter().any(|name| match glob::is_pattern(name) {
@@ -164,6 +185,9 @@ impl Show {
             && id > before.saturating_add(1)
         {
             text.push_str(&render::gap(id - before - 1, self.palette));
+        }
+        if let Some(pid) = read.died {
+            text.push_str(&render::died(pid, self.palette));
         }
         text.push_str(&render::event(&read.entry, self.palette));
         text

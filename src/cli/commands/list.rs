@@ -4,6 +4,7 @@ use super::page;
 use crate::cli::args::Given;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::{answer, aside, hint_line};
+use crate::cli::past;
 use crate::cli::place::Place;
 use crate::cli::render;
 use crate::cli::table::{Choice, Count, Group, Row};
@@ -54,6 +55,7 @@ fn run(given: &Given) -> Result<Exit, Failure> {
         Templates::Hidden
     };
     let mut items = units::gather(&place, Some(&mut client), templates)?;
+    past::add_refusals(&mut items, &place.home);
     units::measure(&mut items);
     let page = page(given);
     if given.flag("--json") {

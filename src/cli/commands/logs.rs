@@ -3,23 +3,34 @@
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
-use super::checked_names;
+use super::{checked_names, daemon_logs};
 use crate::cli::args::Given;
 use crate::cli::exit::{Exit, Failure};
-use crate::cli::logs::{LogWatch, LogsError, Options, Painter, Shade, View, follow};
+use crate::cli::logs::{
+    Extras, Form, LogsError, Look, Options, Painter, RunWish, Shade, Times, View, follow,
+};
+use crate::cli::logwatch::LogWatch;
+use crate::cli::moment;
 use crate::cli::output::aside;
-use crate::cli::own_log::{self, Wanted};
+use crate::cli::pattern::Pattern;
 use crate::cli::place::Place;
+use crate::cli::shown::Colors;
+use crate::cli::sift::{Levels, Sift};
 use crate::cli::style::{Palette, Tone};
 use crate::cli::table::{Choice, Count, Group, Row};
+use crate::cli::text::{clean, local_time};
 use crate::cli::units::no_such_unit;
-use crate::log::{Filter, Mode, Reader, Start, Stream};
-use crate::sys::process::error_text;
+use crate::log::{self, Filter, Mode, Start, Stream};
+use crate::sys::clock::wall_ms;
 use crate::unit::{UnitName, glob};
 
 /// Lines of each service when nobody says how many.
 const LINES: u64 = 50;
 const LINES_MAX: u64 = 1 << 40;
+/// Bytes of each log that are looked through before what is followed, where only some lines are wanted.
+const FOLLOWED_BYTES: u64 = 16 * 1024 * 1024;
+/// So many runs back somebody may ask for.
+const RUNS_BACK_MAX: usize = 10_000;
 
 pub(in crate::cli) const ROW: Row = Row {
     name: "logs",
@@ -33,7 +44,27 @@ pub(in crate::cli) const ROW: Row = Row {
             "-n",
             "--lines",
             "N",
-            "so many lines of each service (50), or `all`",
+            "so many lines of each service, or `all`; 50, and all where --since, --until, --run or --grep says which",
+        ),
+        Choice::value(
+            "-S",
+            "--since",
+            "TIME",
+            "only what came then or later: 10:00, -5min, \"2h ago\", yesterday, \"2026-11-22 10:00\", \
+             2026-11-22T10:00:00Z, @1795300813",
+        ),
+        Choice::value("-U", "--until", "TIME", "only what came then or earlier"),
+        Choice::value(
+            "-g",
+            "--grep",
+            "PATTERN",
+            "only lines with this in them, a regular expression; without capitals it finds both cases",
+        ),
+        Choice::value(
+            "-p",
+            "--priority",
+            "LEVEL",
+            "only lines of this level or a more urgent one, or of a range: err, 4, warning..info",
         ),
         Choice::flag(
             "",
@@ -44,24 +75,42 @@ pub(in crate::cli) const ROW: Row = Row {
             "",
             "--run",
             "N",
-            "only one run of a service, by its number in `status`",
+            "only one run of a service: by its number in `status`, `last` (or 0), -1 for the one before, and so on",
         ),
         Choice::flag(
             "",
             "--daemon",
             "the daemon's own log instead: every change of state with its cause",
         ),
+        Choice::flag("-t", "--timestamps", "when each line came, in local time"),
+        Choice::flag("-q", "--quiet", "nothing but what services have printed"),
+        Choice::flag(
+            "",
+            "--raw",
+            "the bytes as they are, whatever they do to a terminal",
+        ),
+        Choice::flag("", "--json", "one JSON object a line"),
     ],
     summary: "show what services have printed",
     help: &[
         "Several services are merged by time, each line after the name of its service. Without a name: every service that \
-         has a log. Where a run begins or ends, a line says so.",
+         has a log. Where a run begins or ends, a line says so, unless only some lines are asked for.",
+        "Control characters and bytes that are no UTF-8 are shown as `\\x1b`. Colours that a service prints are shown on a \
+         terminal and left out elsewhere. A line may begin with its level, `<3>` for an error, see sd-daemon(3), which is \
+         not shown. A line without one is `info`, or `err` where standard error is kept apart. --raw changes nothing.",
         "The files are read directly: no daemon is asked and none is started. They lie in logs/ in the daemon's home.",
     ],
     examples: &[
         ("diakonos logs web", "the last 50 lines"),
         ("diakonos logs -f web database", "both, as they come"),
-        ("diakonos logs -n all --run 7 web", "all that run 7 printed"),
+        (
+            "diakonos logs --run last web",
+            "all that the last run printed",
+        ),
+        (
+            "diakonos logs --since -1h --grep timeout",
+            "of all services, what of the last hour has it",
+        ),
     ],
     exits: &[
         (Exit::Failed, "a log cannot be read, or has no such run"),
@@ -74,7 +123,7 @@ impl Painter for Palette {
     fn paint(&self, shade: Shade, text: &str) -> String {
         let tone = match shade {
             Shade::Name(place) => Tone::Nth(place),
-            Shade::Mark => Tone::Quiet,
+            Shade::Time | Shade::Mark => Tone::Quiet,
             Shade::Notice => Tone::Bad,
         };
         Palette::paint(*self, tone, text)
@@ -82,25 +131,20 @@ impl Painter for Palette {
 }
 
 fn run(given: &Given) -> Result<Exit, Failure> {
+    let options = options(given, wall_ms())?;
     let place = Place::find(given)?;
     if given.flag("--daemon") {
-        return daemon_log(given, &place);
+        return daemon_logs::show(given, &place, &options);
     }
     let names = named(given, &place)?;
     if names.is_empty() {
         aside("no service has a log yet\n");
         return Ok(Exit::Done);
     }
-    let follows = given.flag("--follow");
-    let options = Options {
-        start: start(given)?,
-        mode: if follows { Mode::Follow } else { Mode::Once },
-        filter: Filter {
-            stream: given.flag("--err").then_some(Stream::Err),
-            run: given.number("--run", u64::MAX)?,
-            ..Filter::default()
-        },
-    };
+    let follows = options.mode == Mode::Follow;
+    let (filter, start, run) = (options.filter, options.start, options.run);
+    let is_quiet = options.look.extras == Extras::Nothing;
+    let is_sifted = options.sift.is_some();
     let palette = given.palette();
     let mut output = Counted {
         inner: BufWriter::new(io::stdout().lock()),
@@ -109,91 +153,153 @@ fn run(given: &Given) -> Result<Exit, Failure> {
     let folder = place.home.logs();
     let shown = if follows {
         let watch = LogWatch::begin(&folder, &names).map_err(LogsError::Wait);
-        watch.and_then(|mut watch| {
+        watch.and_then(|watch| {
             let mut view = View::open(&folder, &names, options)?;
+            let mut watch = watch.until(filter.until_ms);
             follow(&mut view, &mut watch, &palette, &mut output)
         })
     } else {
         View::open(&folder, &names, options).and_then(|mut view| view.print(&palette, &mut output))
     };
     shown.map_err(failure)?;
-    if output.bytes == 0 && !follows && options.start != Start::Last(0) {
-        let named = names.join(", ");
-        aside(&match options.filter.run {
-            Some(run) => {
-                check_run(&folder, &names, run)?;
-                format!("run {run} of {named} has nothing to show in the log\n")
-            }
-            None => format!("{named}: nothing in the log yet\n"),
-        });
+    if output.bytes > 0 || follows || start == Start::Last(0) {
+        return Ok(Exit::Done);
+    }
+    let named = names.join(", ");
+    let is_timed = filter.since_ms.is_some() || filter.until_ms.is_some();
+    let told = match run {
+        Some(run) => {
+            check_run(&folder, &names, run)?;
+            format!("that run of {named} has nothing to show in the log\n")
+        }
+        None if is_timed || is_sifted || filter.stream.is_some() => {
+            format!("{named}: nothing of that in the log\n")
+        }
+        None => format!("{named}: nothing in the log yet\n"),
+    };
+    if !is_quiet {
+        aside(&told);
     }
     Ok(Exit::Done)
 }
 
-/// What the daemon says itself.
-fn daemon_log(given: &Given, place: &Place) -> Result<Exit, Failure> {
-    let of_services = ["--err", "--run"];
-    let is_given = |option: &&str| given.flag(option) || given.value(option).is_some();
-    if let Some(option) = of_services.into_iter().find(is_given) {
-        let message = format!("{option} is about a service's log, --daemon about the daemon's");
-        return Err(Failure::usage(message));
-    }
-    if !given.arguments.is_empty() {
-        return Err(Failure::usage("`diakonos logs --daemon` takes no NAME")
-            .hint("`diakonos logs --daemon | grep NAME` shows what it says of one"));
-    }
-    let lines = match start(given)? {
-        Start::Last(lines) => Some(lines),
-        Start::Oldest | Start::Near { .. } => None,
+/// What the options ask for.
+fn options(given: &Given, now_ms: u64) -> Result<Options, Failure> {
+    let moment = |option: &str| {
+        let text = given.value(option);
+        text.map(|text| moment::parse(option, text, now_ms))
+            .transpose()
     };
-    let wanted = Wanted {
-        last: lines,
-        ..Wanted::default()
+    let filter = Filter {
+        stream: given.flag("--err").then_some(Stream::Err),
+        run: None,
+        since_ms: moment("--since")?,
+        until_ms: moment("--until")?,
     };
-    let mut output = BufWriter::new(io::stdout().lock());
-    let follows = given.flag("--follow");
-    let mut shown = 0;
-    let told = own_log::show(&place.home, &wanted, follows, &mut |line| {
-        shown += 1;
-        writeln!(output, "{line}")?;
-        match follows {
-            true => output.flush(),
-            false => Ok(()),
-        }
-    });
-    let told = told.and_then(|()| output.flush());
-    told.map_err(|error| match error.kind() {
-        io::ErrorKind::BrokenPipe => Failure::silent(Exit::Done),
-        _ => {
-            let (path, reason) = (place.home.own_log(), error_text(&error));
-            Failure::new(Exit::Failed, format!("{}: {reason}", path.display()))
-        }
-    })?;
-    if shown == 0 && lines != Some(0) {
-        aside("the daemon has said nothing yet\n");
+    if filter
+        .until_ms
+        .is_some_and(|until_ms| until_ms < filter.since_ms.unwrap_or(0))
+    {
+        let (since, until) = (filter.since_ms.unwrap_or(0), filter.until_ms.unwrap_or(0));
+        let message = "--until is earlier than --since, so nothing can be between";
+        return Err(Failure::usage(message).hint(format!(
+            "--since is {}, --until is {}",
+            local_time(since),
+            local_time(until)
+        )));
     }
-    Ok(Exit::Done)
+    let pattern = given.value("--grep");
+    let pattern = pattern
+        .map(|text| Pattern::parse("--grep", text))
+        .transpose()?;
+    let levels = given.value("--priority");
+    let levels = levels
+        .map(|text| Levels::parse("--priority", text))
+        .transpose()?;
+    let is_sifted = pattern.is_some() || levels.is_some();
+    Ok(Options {
+        start: start(given)?,
+        mode: match given.flag("--follow") {
+            true => Mode::Follow,
+            false => Mode::Once,
+        },
+        filter,
+        run: given.value("--run").map(parse_run).transpose()?,
+        sift: is_sifted.then_some(Sift { pattern, levels }),
+        look: look(given)?,
+    })
+}
+
+fn look(given: &Given) -> Result<Look, Failure> {
+    let form = match (given.flag("--json"), given.flag("--raw")) {
+        (true, true) => {
+            return Err(Failure::usage("--json and --raw do not go together")
+                .hint("with --json, `bytes` holds what is no UTF-8"));
+        }
+        (true, false) => Form::Json,
+        (false, true) => Form::Raw,
+        (false, false) => Form::Text(match given.palette() {
+            Palette::Colored => Colors::Kept,
+            Palette::Plain => Colors::Removed,
+        }),
+    };
+    let times = match given.flag("--timestamps") {
+        true => Times::Shown,
+        false => Times::Hidden,
+    };
+    let extras = match (given.flag("--quiet"), given.value("--run"), form) {
+        (true, _, _) => Extras::Nothing,
+        // One run alone: there is little to be said of where it begins and ends.
+        (false, Some(_), Form::Raw | Form::Text(_)) => Extras::Losses,
+        (false, _, _) => Extras::All,
+    };
+    Ok(Look {
+        form,
+        times,
+        extras,
+    })
+}
+
+/// `7`, `last`, `0`, `-1`.
+fn parse_run(text: &str) -> Result<RunWish, Failure> {
+    let back = match text.strip_prefix('-') {
+        Some(back) => back.parse().ok().filter(|back| *back <= RUNS_BACK_MAX),
+        None if text == "last" || text == "0" => Some(0),
+        None => None,
+    };
+    let number = || text.parse().ok().map(RunWish::Number);
+    back.map(RunWish::Back).or_else(number).ok_or_else(|| {
+        let message = format!("--run: `{}` is no run", clean(text));
+        Failure::usage(message)
+            .hint("a run is its number in `status`, `last`, or -1 for the one before")
+    })
 }
 
 /// Refuses a run of which no log knows, and says which there are.
-fn check_run(folder: &Path, names: &[String], wanted: u64) -> Result<(), Failure> {
+fn check_run(folder: &Path, names: &[String], wanted: RunWish) -> Result<(), Failure> {
     let mut known: Option<(u64, u64)> = None;
     for name in names {
         let failed = |cause| {
             let name = name.clone();
             failure(LogsError::Read { name, cause })
         };
-        let reader = Reader::open(folder, name, Start::Oldest, Mode::Once, Filter::default());
-        let mut reader = reader.map_err(failed)?;
-        while let Some(entry) = reader.next_entry().map_err(failed)? {
-            if entry.run == wanted {
-                return Ok(());
-            }
-            let (first, last) = known.unwrap_or((entry.run, entry.run));
-            known = Some((first.min(entry.run), last.max(entry.run)));
+        if wanted.find(folder, name).map_err(failed)?.is_some() {
+            return Ok(());
+        }
+        let oldest = log::first_run(folder, name).map_err(failed)?;
+        let youngest = log::last_runs(folder, name, 1).map_err(failed)?;
+        if let (Some(oldest), Some(youngest)) = (oldest, youngest.first()) {
+            let (first, last) = known.unwrap_or((oldest, *youngest));
+            known = Some((first.min(oldest), last.max(*youngest)));
         }
     }
-    let message = format!("the log of {} has no run {wanted}", names.join(", "));
+    let named = names.join(", ");
+    let message = match wanted {
+        RunWish::Number(run) => format!("the log of {named} has no run {run}"),
+        RunWish::Back(0) => format!("the log of {named} has no run"),
+        RunWish::Back(1) => format!("the log of {named} has no run before the last one"),
+        RunWish::Back(back) => format!("the log of {named} has no {back} runs before the last one"),
+    };
     Err(Failure::new(Exit::Failed, message).hint(match known {
         Some((first, last)) if first == last => format!("it has run {first}"),
         Some((first, last)) => format!("it has runs from {first} to {last}"),
@@ -234,12 +340,26 @@ fn start(given: &Given) -> Result<Start, Failure> {
         return Ok(Start::Oldest);
     }
     let lines = given.number("--lines", LINES_MAX);
-    let lines = lines.map_err(|failure| failure.hint("`all` shows all there are"))?;
-    // One run is wanted whole, unless somebody says how much of it.
-    match (lines, given.value("--run")) {
-        (None, Some(_)) => Ok(Start::Oldest),
-        (lines, _) => Ok(Start::Last(lines.unwrap_or(LINES))),
+    if let Some(lines) = lines.map_err(|failure| failure.hint("`all` shows all there are"))? {
+        return Ok(Start::Last(lines));
     }
+    let is_given = |option: &&str| given.value(option).is_some();
+    // What is described is wanted whole, unless somebody says how much of it.
+    let whole = ["--since", "--until", "--run"];
+    let is_sifted = is_given(&"--grep");
+    if whole.iter().any(is_given) || is_sifted && !given.flag("--follow") {
+        return Ok(Start::Oldest);
+    }
+    // Whoever follows wants to see what comes, not to wait until the whole log is looked through.
+    Ok(
+        match given.flag("--follow") && (is_sifted || is_given(&"--priority")) {
+            true => Start::Near {
+                lines: LINES,
+                bytes: FOLLOWED_BYTES,
+            },
+            false => Start::Last(LINES),
+        },
+    )
 }
 
 /// The services whose logs are meant, in the order asked.

@@ -4,6 +4,7 @@ pub(super) mod blame;
 pub(super) mod cat;
 pub(super) mod check;
 pub(super) mod daemon;
+mod daemon_logs;
 pub(super) mod diff;
 pub(super) mod edit;
 pub(super) mod enable;

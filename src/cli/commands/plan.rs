@@ -16,7 +16,7 @@ use crate::cli::units;
 use crate::daemon::plan_alone;
 use crate::engine::{Command, Planned, Scope};
 use crate::unit::{did_you_mean, nearest};
-use crate::wire::{Final, PlanStep};
+use crate::wire::{Final, PlanAct, PlanStep};
 
 /// What can be planned, as it is written.
 const VERBS: [&str; 4] = ["start", "stop", "restart", "reload"];
@@ -55,7 +55,13 @@ pub(in crate::cli) const ROW: Row = Row {
         ),
         ("diakonos plan restart --all --json", "for programs"),
     ],
-    exits: &[(Exit::Failed, "the command would be refused"), NO_SUCH],
+    exits: &[
+        (
+            Exit::Failed,
+            "the command, or its part about a unit, would be refused",
+        ),
+        NO_SUCH,
+    ],
     run,
 };
 
@@ -81,7 +87,22 @@ fn run(given: &Given) -> Result<Exit, Failure> {
     } else {
         answer(render::plan(&steps, page(given)))?;
     }
-    Ok(Exit::Done)
+    Ok(match steps.iter().any(would_fail) {
+        true => Exit::Failed,
+        false => Exit::Done,
+    })
+}
+
+/// Whether the wish itself would answer with a failure of this unit.
+fn would_fail(step: &PlanStep) -> bool {
+    match step.act {
+        PlanAct::Refused => true,
+        // One that is merely wanted has no line of its own.
+        PlanAct::LeftOut => !step.unit.is_empty(),
+        PlanAct::Stop | PlanAct::Start | PlanAct::Keep | PlanAct::Reload | PlanAct::Nothing => {
+            false
+        }
+    }
 }
 
 fn wanted(given: &Given) -> Result<(Planned, Vec<String>), Failure> {

@@ -6,6 +6,7 @@ use crate::cli::exit::{Exit, Failure};
 use crate::cli::json::Json;
 use crate::cli::logtail;
 use crate::cli::output::{answer, aside};
+use crate::cli::past;
 use crate::cli::place::Place;
 use crate::cli::render;
 use crate::cli::table::{Choice, Count, Group, Row};
@@ -13,7 +14,7 @@ use crate::cli::units;
 use crate::wire::UnitStatus;
 
 /// Log lines that are shown.
-const LOG_LINES: u64 = 10;
+const LOG_LINES: usize = 10;
 
 pub(in crate::cli) const ROW: Row = Row {
     name: "status",
@@ -59,15 +60,15 @@ fn run(given: &Given) -> Result<Exit, Failure> {
     } else {
         units::look_up(&place, client.as_mut(), &names)?
     };
+    past::add(&mut items, &place.home);
     units::measure(&mut items);
     let page = page(given);
-    let log = |name: &str| logtail::last(&place.home, name, LOG_LINES);
+    let log = |item: &render::Item| logtail::last(&place.home, &item.status, LOG_LINES);
     if given.flag("--json") {
-        let json =
-            |item: &render::Item| render::status_json(item, &log(&item.status.name), page.now_ms);
+        let json = |item: &render::Item| render::status_json(item, &log(item), page.now_ms);
         answer(Json::List(items.iter().map(json).collect()).document())?;
     } else {
-        let text = |item: &render::Item| render::status(item, &log(&item.status.name), page);
+        let text = |item: &render::Item| render::status(item, &log(item), page);
         answer(items.iter().map(text).collect::<Vec<_>>().join("\n"))?;
     }
     let named = !names.is_empty();

@@ -12,14 +12,14 @@ use crate::cli::client::Client;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::family::{self, Family, Meant};
 use crate::cli::first::{Meaning, Orphans, Role};
-use crate::cli::logs::{LogWatch, LogsError, Options, View};
+use crate::cli::logs::{LogsError, Options, View};
+use crate::cli::logwatch::{Changes, LogWatch};
 use crate::cli::output::{self, aside, hint_line};
 use crate::cli::place::Place;
 use crate::cli::render;
 use crate::cli::table::{Choice, Count, Group, Row};
 use crate::cli::wait::{Waiting, await_signals};
 use crate::engine::{Command, Wait};
-use crate::log::{Filter, Mode, Start};
 use crate::sys::clock::{monotonic_ms, wall_ms};
 use crate::sys::poll::wait_readable;
 use crate::sys::signals::{Received, Watched};
@@ -88,7 +88,8 @@ fn run(given: &Given) -> Result<Exit, Failure> {
     let signals = early.map_or_else(await_all, Ok)?;
     let folder = place.home.logs();
     let watch = LogWatch::begin(&folder, &members).map_err(|e| failure(LogsError::Wait(e)))?;
-    let view = View::open(&folder, &members, options()).map_err(failure)?;
+    let view =
+        View::open(&folder, &members, Options::foreground(given.palette())).map_err(failure)?;
     let family = match role {
         Role::Ordinary => Family::of_the_down(&mut client, members)?,
         Role::First => Family::of_all(members),
@@ -131,7 +132,8 @@ pub(super) fn attend(
     let names = vec![name.to_owned()];
     let folder = place.home.logs();
     let watch = LogWatch::begin(&folder, &names).map_err(|e| failure(LogsError::Wait(e)))?;
-    let view = View::open(&folder, &names, options()).map_err(failure)?;
+    let view =
+        View::open(&folder, &names, Options::foreground(given.palette())).map_err(failure)?;
     let mut up = Up {
         given,
         place,
@@ -149,15 +151,6 @@ pub(super) fn attend(
     };
     let found = Vec::new();
     up.run(client, Meant { names, found }, Some(name))
-}
-
-/// What is logged from now on.
-fn options() -> Options {
-    Options {
-        start: Start::Last(0),
-        mode: Mode::Follow,
-        filter: Filter::default(),
-    }
 }
 
 /// Who gets the signals that are handed on: the one service that this is about, if it is about one.
@@ -256,14 +249,14 @@ impl Up<'_> {
                 match self.parting {
                     Parting::Stop => drop(self.stop(None)?),
                     Parting::Leave => {
-                        self.view.changed();
+                        self.view.changed(&Changes::All);
                         self.print()?;
                     }
                 }
                 return Ok(Exit::Code(code));
             }
             if !look.alive {
-                self.view.changed();
+                self.view.changed(&Changes::All);
                 self.print()?;
                 aside("nothing is left to wait for\n");
                 failed |= look.failed;
@@ -310,9 +303,12 @@ impl Up<'_> {
                 false => waiting.show(),
             }
         }
-        if is_ready(2) && self.watch.take_changes().map_err(failed)? {
-            self.view.changed();
-            self.print()?;
+        if is_ready(2) {
+            let changes = self.watch.take_changes().map_err(failed)?;
+            if changes != Changes::Nothing {
+                self.view.changed(&changes);
+                self.print()?;
+            }
         }
         self.family.note_ends(ready.get(3..).unwrap_or_default());
         self.orphans.reap();
@@ -411,7 +407,7 @@ impl Up<'_> {
         let names = self.family.to_stop(&mut client)?;
         let mut exit = Exit::Done;
         if names.is_empty() {
-            self.view.changed();
+            self.view.changed(&Changes::All);
             self.print()?;
         } else {
             aside(&format!(
@@ -451,7 +447,7 @@ impl Up<'_> {
             if woken.daemon
                 && let Some(results) = hear(client, Some(&mut waiting))?
             {
-                self.view.changed();
+                self.view.changed(&Changes::All);
                 self.print()?;
                 return Ok(results);
             }
@@ -487,7 +483,10 @@ fn hear(
             (Reply::Progress(progress), Some(waiting)) => waiting.progress(progress),
             (Reply::Progress(_), None) => {}
             (Reply::Final(Final::Error(error)), _) => return Err(error.into()),
-            (Reply::Final(Final::Results(results)), _) => return Ok(Some(results)),
+            (Reply::Final(Final::Results(results)), waiting) => {
+                waiting.iter_mut().for_each(|waiting| waiting.finish());
+                return Ok(Some(results));
+            }
             (Reply::Final(_), _) => return Ok(Some(Vec::new())),
         }
     }

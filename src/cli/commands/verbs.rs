@@ -4,7 +4,7 @@ use super::{checked_names, names, nothing_runs, rolling};
 use crate::cli::args::Given;
 use crate::cli::client::{Client, other_answer};
 use crate::cli::exit::{Exit, Failure};
-use crate::cli::logtail;
+use crate::cli::logtail::{self, Tail};
 use crate::cli::output::{answer, aside, hint_line};
 use crate::cli::place::Place;
 use crate::cli::render;
@@ -14,10 +14,12 @@ use crate::cli::wait::Waiting;
 use crate::engine::{Command, Scope, Wait};
 use crate::sys::clock::wall_ms;
 use crate::unit::Signal;
-use crate::wire::{Final, ResultKind, UnitResult};
+use crate::wire::{Final, ResultKind, UnitResult, UnitStatus};
 
 /// A failed unit's last log lines that are shown.
-const LOG_LINES: u64 = 10;
+const LOG_LINES: usize = 10;
+/// Units that were found and are as they are wanted already, each with a line of its own.
+const IDLE_MAX: usize = 20;
 /// Requirements behind requirements that are followed to find whose failure it is.
 const CHAIN_MAX: usize = 32;
 
@@ -57,8 +59,9 @@ pub(in crate::cli) const START: Row = Row {
         "A service that is up is left alone. The unit file is read again for a service that is down. Ctrl-C ends the \
          waiting, not the start.",
         "Names may be patterns, such as 'worker@*'; quote them for the shell. A template's name, such as worker@, means \
-         its instances: as many as Instances= in its file says, or `scale`. A unit whose file is wrong is reported, and \
-         the others that a pattern or --all has found start; one that was named itself has the whole request refused.",
+         its instances: as many as Instances= in its file says, or `scale`. A unit whose file is wrong, or whose order goes \
+         in a circle, is reported, and the others that a pattern or --all has found start; one that was named itself has \
+         the whole request refused.",
     ],
     examples: &[
         (
@@ -341,8 +344,34 @@ fn carry_out(
     (verb, command): (&str, Command),
 ) -> Result<Exit, Failure> {
     let begun_ms = wall_ms();
-    let results = ask(given, place, client, (verb, command))?;
-    report(given, place, &results, begun_ms)
+    let mut results = ask(given, place, client, (verb, command))?;
+    let idle = without_idle(given, &mut results);
+    let exit = report(given, place, &results, begun_ms)?;
+    if let Some(idle) = idle {
+        answer(idle)?;
+    }
+    Ok(exit)
+}
+
+/// Takes those out that nobody has named and that were so already, if they are many; in their place a line.
+fn without_idle(given: &Given, results: &mut Vec<UnitResult>) -> Option<String> {
+    let named = &given.arguments;
+    let is_idle = |kind: ResultKind, result: &UnitResult| {
+        result.kind == kind && !named.contains(&result.unit)
+    };
+    let kinds = [
+        (ResultKind::AlreadyDown, "are already down"),
+        (ResultKind::AlreadyUp, "are already up"),
+    ];
+    let mut lines = String::new();
+    for (kind, how) in kinds {
+        let count = results.iter().filter(|one| is_idle(kind, one)).count();
+        if count > IDLE_MAX {
+            results.retain(|one| !is_idle(kind, one));
+            lines.push_str(&format!("{count} units {how}\n"));
+        }
+    }
+    (!lines.is_empty()).then_some(lines)
 }
 
 /// Has it done, and waits for what became of each unit.
@@ -382,11 +411,11 @@ pub(in crate::cli) fn report(
     let mut exit = Exit::Done;
     for result in results.iter().filter(|result| !render::is_success(result)) {
         exit = Exit::Failed;
-        let (culprit, log) = last_words(place, &result.unit, begun_ms);
+        let (culprit, log) = last_words(place, result, begun_ms);
         aside(&render::failures(result, (&culprit, &log), palette));
         let hint = match &result.hint {
             Some(hint) => hint.clone(),
-            None if !log.is_empty() && culprit == result.unit => {
+            None if !log.lines.is_empty() && culprit == result.unit => {
                 format!("`diakonos logs {culprit}` shows what it said")
             }
             None => format!("`diakonos why {culprit}` says more"),
@@ -400,38 +429,51 @@ pub(in crate::cli) fn report(
     Ok(exit)
 }
 
-/// What a failed unit has printed since this moment; if nothing, then what the failed unit at the end of the chain of
-/// requirements has.
-fn last_words(place: &Place, unit: &str, begun_ms: u64) -> (String, Vec<String>) {
-    let said = |unit: String| {
-        let log = logtail::since(&place.home, &unit, LOG_LINES, begun_ms);
-        (unit, log)
+/// What a failed unit has printed in the life that has ended, if that began at this moment or later; if nothing, then
+/// what the failed unit at the end of the chain of requirements has.
+fn last_words(place: &Place, result: &UnitResult, begun_ms: u64) -> (String, Tail) {
+    let nothing = || (result.unit.clone(), Tail::default());
+    let Ok(Some(mut client)) = place.connect() else {
+        return nothing();
     };
-    let own = said(unit.to_owned());
-    if !own.1.is_empty() {
-        return own;
-    }
-    culprit(place, unit).map_or(own, said)
-}
-
-/// The unit whose own failure it is; nothing if it is this one's.
-fn culprit(place: &Place, unit: &str) -> Option<String> {
-    let mut client = place.connect().ok()??;
-    let mut status = |names: Vec<String>| {
+    let mut ask = |names: Vec<String>| {
         let units = client.units(Command::Status { names }, &[]);
         units.unwrap_or_default()
     };
-    let mut at = status(vec![unit.to_owned()]).pop()?;
+    let Some(status) = ask(vec![result.unit.clone()]).pop() else {
+        return nothing();
+    };
+    let said = |status: &UnitStatus| {
+        let most = (LOG_LINES, begun_ms);
+        logtail::last_words(&place.home, status, most, &result.text)
+    };
+    let own = said(&status);
+    let other = match own.lines.is_empty() {
+        true => culprit(status, &mut ask),
+        false => None,
+    };
+    match other {
+        Some(other) => (other.name.clone(), said(&other)),
+        None => (result.unit.clone(), own),
+    }
+}
+
+/// The unit whose own failure it is; nothing if it is this one's.
+fn culprit(
+    mut at: UnitStatus,
+    ask: &mut dyn FnMut(Vec<String>) -> Vec<UnitStatus>,
+) -> Option<UnitStatus> {
+    let name = at.name.clone();
     for _ in 0..CHAIN_MAX {
         // No names would mean every unit.
         if at.requires.is_empty() {
             break;
         }
-        let mut required = status(at.requires.clone()).into_iter();
+        let mut required = ask(at.requires.clone()).into_iter();
         match required.find(|status| status.state == "failed") {
             Some(next) => at = next,
             None => break,
         }
     }
-    (at.name != unit).then_some(at.name)
+    (at.name != name).then_some(at)
 }

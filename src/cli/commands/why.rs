@@ -7,6 +7,8 @@ use crate::cli::args::Given;
 use crate::cli::client::Client;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::json::Json;
+use crate::cli::lint::{Delays, Reach};
+use crate::cli::logtail;
 use crate::cli::output::answer;
 use crate::cli::place::Place;
 use crate::cli::render::{self, Item, Why};
@@ -20,6 +22,8 @@ use crate::wire::record::Entry;
 
 /// Delays after the next try that are told.
 const DELAYS: u32 = 4;
+/// Lines that are shown of a run that has failed.
+const LOG_LINES: usize = 5;
 
 pub(in crate::cli) const ROW: Row = Row {
     name: "why",
@@ -68,7 +72,11 @@ fn run(given: &Given) -> Result<Exit, Failure> {
         let json = all.iter().map(render::why_json).collect();
         answer(Json::List(json).document())?;
     } else {
-        let texts: Vec<String> = all.iter().map(|why| render::why(why, page)).collect();
+        let text = |why: &Why<'_>| {
+            let words = logtail::before_failure(&place.home, &why.item.status, LOG_LINES);
+            format!("{}{}", render::why(why, page), render::words(&words, page))
+        };
+        let texts: Vec<String> = all.iter().map(text).collect();
         answer(texts.join("\n"))?;
     }
     Ok(Exit::Done)
@@ -115,5 +123,36 @@ fn plan(status: &UnitStatus) -> Option<RestartPlan> {
     );
     let skipped = usize::try_from(done).unwrap_or(usize::MAX);
     plan.delays_ms = plan.delays_ms.into_iter().skip(skipped).collect();
+    // A limit that these delays never come to does not end anything.
+    let limit = Delays::of(&unit, service).and_then(|delays| delays.limit);
+    let is_reached = limit.is_some_and(|limit| limit.reach == Reach::Reached);
+    plan.limit = plan.limit.filter(|_| is_reached);
     Some(plan)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn a_limit_that_is_never_reached_is_not_forecast() {
+        let name = format!("diakonos-why-{}.service", std::process::id());
+        let file = std::env::temp_dir().join(name);
+        let limit = |keys: &str| {
+            let text = format!("[service]\nExecStart = \"/bin/true\"\n{keys}\n");
+            std::fs::write(&file, text).unwrap();
+            let status = UnitStatus {
+                name: "web".to_owned(),
+                file: file.display().to_string(),
+                ..UnitStatus::default()
+            };
+            plan(&status).unwrap().limit
+        };
+        let slow = limit("Restart = \"on-failure\"\nRestartSec = 60");
+        let fast = limit("Restart = \"on-failure\"\nRestartSec = 1");
+        std::fs::remove_file(&file).unwrap();
+        assert_eq!((slow, fast), (None, Some((5, 10_000))));
+    }
 }

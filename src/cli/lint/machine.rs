@@ -45,6 +45,7 @@ impl Machine {
         self.account(service, findings);
         self.programs(service, findings);
         files(service, findings);
+        places(service, findings);
     }
 
     fn user(&mut self, name: &str) -> Known<User> {
@@ -270,6 +271,36 @@ fn files(service: &Service, findings: &mut Vec<Finding>) {
         if !file.optional && !file.path.is_file() {
             let hint = "with `-` before it, it may be missing";
             missing("EnvironmentFile", &file.path, "file", hint);
+        }
+    }
+}
+
+/// Paths that a service is restricted by: one that is missing keeps it from starting.
+fn places(service: &Service, findings: &mut Vec<Finding>) {
+    let Some(sandbox) = service.sandbox.as_deref() else {
+        return;
+    };
+    let lists = [
+        ("ReadOnlyPaths", &sandbox.read_only),
+        ("ReadWritePaths", &sandbox.read_write),
+        ("InaccessiblePaths", &sandbox.inaccessible),
+    ];
+    for (key, paths) in lists {
+        for one in paths.iter().filter(|one| !one.optional) {
+            let place = match one.rooted {
+                true => outside(service, &one.path),
+                false => one.path.clone(),
+            };
+            if !place.exists() {
+                let path = one.path.display().to_string();
+                let message = format!("{key} = {path}: there is no such file or folder now");
+                let finding = Finding::new(Weight::Warning, message).at(Spot::text(key, &path));
+                findings.push(
+                    finding.hint(
+                        "it must be there at the start; with `-` before it, it may be missing",
+                    ),
+                );
+            }
         }
     }
 }

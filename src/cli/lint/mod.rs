@@ -150,6 +150,8 @@ pub(super) struct Graph<'c> {
     absent: BTreeMap<UnitName, LoadError>,
     /// What was perhaps meant by a name that no unit has.
     meant: BTreeMap<UnitName, String>,
+    /// Second names that are first names of other units.
+    taken: BTreeSet<UnitName>,
 }
 
 impl<'c> Graph<'c> {
@@ -166,10 +168,14 @@ impl<'c> Graph<'c> {
             units: BTreeMap::new(),
             absent: BTreeMap::new(),
             meant: BTreeMap::new(),
+            taken: BTreeSet::new(),
         };
         let mut pending: Vec<UnitName> = Vec::new();
         for unit in asked {
             pending.extend(neighbours(&unit).cloned());
+            let taken = unit.install.alias.iter();
+            let taken = taken.filter(|alias| path.find(alias).is_some());
+            graph.taken.extend(taken.cloned());
             graph.units.insert(unit.name.clone(), unit);
         }
         while let Some(name) = pending.pop() {
@@ -327,6 +333,15 @@ impl<'c> Graph<'c> {
     /// `WantedBy=` and `RequiredBy=` count for enabled units alone, as in systemd.
     fn installs(&self, unit: &Unit, findings: &mut Vec<Finding>) {
         let is_enabled = self.enabled.contains(unit.name.as_str());
+        for name in unit.install.alias.iter() {
+            if *name != unit.name && self.taken.contains(name) {
+                let message =
+                    format!("Alias = {name}: there is a unit of that name, and it is meant by it");
+                let spot = Spot::new("install", "Alias", Part::Name(name.clone()));
+                let finding = Finding::new(Weight::Warning, message).at(spot);
+                findings.push(finding.hint("choose a name that no unit has"));
+            }
+        }
         for (key, names) in installs(unit) {
             for name in names {
                 let spot = Spot::new("install", key, Part::Name(name.clone()));

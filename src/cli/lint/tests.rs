@@ -169,6 +169,30 @@ fn what_is_not_there_is_said_with_its_place() {
 }
 
 #[test]
+fn second_names_that_are_taken_and_paths_that_are_missing_are_said() {
+    let folder = Folder::new(
+        "taken",
+        &[
+            ("a", "[service]\nExecStart = '/bin/true'\n"),
+            (
+                "b",
+                "[service]\nExecStart = '/bin/true'\n\
+                 ReadWritePaths = ['/tmp', '/nowhere2', '-/nowhere3']\n\
+                 [install]\nAlias = ['a', 'www']\n",
+            ),
+        ],
+    );
+    let found: Vec<String> = folder.findings("b").iter().map(shown).collect();
+    let has = |text: &str| found.iter().any(|line| line.contains(text));
+    assert!(
+        has("ReadWritePaths = /nowhere2: there is no such file"),
+        "{found:?}"
+    );
+    assert!(has("Alias = a: there is a unit of that name"), "{found:?}");
+    assert_eq!(found.len(), 2, "{found:?}");
+}
+
+#[test]
 fn closer_ties_are_looked_at_too() {
     let folder = Folder::new(
         "ties",

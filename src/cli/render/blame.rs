@@ -46,10 +46,12 @@ pub(in crate::cli) fn blame(blame: &Blame<'_>, page: Page) -> String {
             || "not up yet".to_owned(),
             |up_ms| format!("@{}", time(up_ms.saturating_sub(blame.since_ms))),
         );
-        let took = link.start.took_ms().unwrap_or_default();
-        let took = page.palette.paint(Tone::Busy, &format!("+{}", time(took)));
+        let took = link.start.took_ms().map_or_else(String::new, |took| {
+            let took = format!("+{}", time(took));
+            format!(" {}", page.palette.paint(Tone::Busy, &took))
+        });
         let indent = "  ".repeat(depth);
-        out.push_str(&format!("{indent}{} {up} {took}\n", clean(&link.name)));
+        out.push_str(&format!("{indent}{} {up}{took}\n", clean(&link.name)));
     }
     out
 }

@@ -19,6 +19,13 @@ pub(in crate::cli) fn event(entry: &Entry, palette: Palette) -> String {
     format!("{id}  {time}  {text}\n")
 }
 
+/// A daemon that could not say that it ended.
+pub(in crate::cli) fn died(pid: u32, palette: Palette) -> String {
+    let text =
+        format!("the daemon with PID {pid} died without ending; the next one took its place");
+    palette.paint(Tone::Bad, &format!("{:>NUMBER$}  {text}\n", "…"))
+}
+
 /// Entries that are not there.
 pub(in crate::cli) fn gap(missing: u64, palette: Palette) -> String {
     let text = match missing {

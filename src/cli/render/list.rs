@@ -65,6 +65,12 @@ const DESCRIPTION_MIN: usize = 12;
 /// The columns that a narrow terminal does without, the first to go first.
 const DISPENSABLE: [usize; 6] = [DESCRIPTION, 5, 4, 6, 2, 3];
 
+/// How the cause of a unit begins whose condition was not met: it has nothing to show for its start.
+const SKIPPED: &str = "skipped, ";
+
+/// What is told of an enabled unit whose start was refused when the daemon began; the reason follows.
+pub(in crate::cli) const NOT_STARTED: &str = "it is enabled, and did not start with the daemon";
+
 /// The longest reason below the table, in characters.
 const REASON_MAX: usize = 120;
 
@@ -167,6 +173,18 @@ fn note(item: &Item, page: Page) -> Option<String> {
             Tone::Bad,
             clean(&status.cause),
             format!("diakonos status {name}"),
+        )
+    } else if status.cause.starts_with(NOT_STARTED) {
+        (
+            Tone::Bad,
+            clean(&status.cause),
+            format!("diakonos why {name}"),
+        )
+    } else if status.state == "completed" && status.cause.starts_with(SKIPPED) {
+        (
+            Tone::Busy,
+            clean(&status.cause),
+            format!("diakonos why {name}"),
         )
     } else if status.state == "restarting" {
         let end = status.last_end.as_deref().unwrap_or(&status.cause);

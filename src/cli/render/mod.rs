@@ -10,17 +10,19 @@ mod result;
 mod status;
 mod tree;
 mod why;
+mod why_json;
 
 pub(super) use blame::{Blame, blame, blame_json};
 pub(super) use daemon::{daemon, daemon_json};
-pub(super) use events::{event, gap};
+pub(super) use events::{died, event, gap};
 pub(super) use findings::{Checked, Verdict, findings, findings_json};
-pub(super) use list::{Files, Item, Origin, list, list_json};
+pub(super) use list::{Files, Item, NOT_STARTED, Origin, list, list_json};
 pub(super) use plan::{plan, plan_json};
 pub(super) use result::{failures, is_success, progress, successes};
-pub(super) use status::{status, status_json};
+pub(super) use status::{status, status_json, words};
 pub(super) use tree::{Leaf, tree, tree_json};
-pub(super) use why::{Why, why, why_json};
+pub(super) use why::{Why, why};
+pub(super) use why_json::why_json;
 
 use super::text::span_until;
 use crate::wire::UnitStatus;
@@ -35,7 +37,6 @@ pub(super) struct Page {
     pub(super) now_ms: u64,
 }
 
-/// Whether its main process, or what stands for it, is up.
 /// So many processes are told of by their numbers.
 const PIDS_MAX: usize = 10;
 
@@ -62,8 +63,16 @@ pub(super) fn pids(pids: &[u32]) -> Option<String> {
     (!shown.is_empty()).then(|| format!("PID {}{more}", shown.join(", ")))
 }
 
+/// Whether its main process, or what stands for it, is up.
 fn is_up(status: &UnitStatus) -> bool {
     matches!(status.state.as_str(), "running" | "reloading" | "exited")
+}
+
+/// `in 84ms` for the start of a unit that is down and upheld: nothing else is due for one that is down.
+fn upheld_in(status: &UnitStatus, now_ms: u64) -> Option<String> {
+    let is_down = matches!(status.active.as_str(), "inactive" | "failed");
+    let due_ms = status.deadline_ms.filter(|_| is_down)?;
+    Some(format!("in {}", span_until(due_ms.saturating_sub(now_ms))))
 }
 
 /// `in 4s` for the next automatic restart.

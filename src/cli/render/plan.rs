@@ -33,7 +33,7 @@ pub(in crate::cli) fn plan(steps: &[PlanStep], page: Page) -> String {
         let tone = match step.act {
             PlanAct::Stop => Tone::Bad,
             PlanAct::Start | PlanAct::Keep => Tone::Good,
-            PlanAct::Reload | PlanAct::Nothing | PlanAct::LeftOut => Tone::Busy,
+            PlanAct::Reload | PlanAct::Nothing | PlanAct::Refused | PlanAct::LeftOut => Tone::Busy,
         };
         let number = format!("{:>digits$}. ", at + 1);
         let reason = reason(step);
@@ -64,7 +64,7 @@ fn word(act: PlanAct) -> Option<&'static str> {
         PlanAct::Start => Some("start"),
         PlanAct::Keep => Some("keep"),
         PlanAct::Reload => Some("reload"),
-        PlanAct::Nothing | PlanAct::LeftOut => None,
+        PlanAct::Nothing | PlanAct::Refused | PlanAct::LeftOut => None,
     }
 }
 
@@ -73,6 +73,10 @@ fn untouched(step: &PlanStep, page: Page) -> String {
         (PlanAct::LeftOut, true) => page.palette.paint(Tone::Bad, "note:"),
         (PlanAct::LeftOut, false) => {
             let title = page.palette.paint(Tone::Bad, "left out:");
+            format!("{title} {}:", clean(&step.unit))
+        }
+        (PlanAct::Refused, _) => {
+            let title = page.palette.paint(Tone::Bad, "refused:");
             format!("{title} {}:", clean(&step.unit))
         }
         _ => format!("{}:", page.palette.paint(Tone::Quiet, &clean(&step.unit))),
@@ -145,6 +149,7 @@ pub(in crate::cli) fn plan_json(verb: &str, steps: &[PlanStep]) -> Json {
         ("verb", Json::text(verb)),
         ("steps", Json::List(objects.collect())),
         ("untouched", still(PlanAct::Nothing)),
+        ("refused", still(PlanAct::Refused)),
         ("left_out", still(PlanAct::LeftOut)),
     ])
 }
@@ -182,6 +187,7 @@ mod tests {
             ),
             step(PlanAct::Reload, "proxy", "you ask for it"),
             step(PlanAct::Nothing, "web", "it is running"),
+            step(PlanAct::Refused, "core", "only another unit may stop it"),
             step(
                 PlanAct::LeftOut,
                 "",

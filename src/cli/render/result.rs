@@ -1,5 +1,6 @@
 //! What became of a verb: progress, successes and failures, in lines.
 
+use crate::cli::logtail::Tail;
 use crate::cli::style::{Palette, Tone};
 use crate::cli::text::{clean, span_until};
 use crate::wire::{Progress, ProgressKind, ResultKind, UnitResult};
@@ -78,7 +79,7 @@ pub(in crate::cli) fn successes(results: &[UnitResult], palette: Palette) -> Str
 /// A failure with its reason, its next automatic try and the last log lines of the unit to blame, for standard error.
 pub(in crate::cli) fn failures(
     result: &UnitResult,
-    (culprit, log): (&str, &[String]),
+    (culprit, log): (&str, &Tail),
     palette: Palette,
 ) -> String {
     let error = palette.paint(Tone::Bad, "error:");
@@ -95,7 +96,11 @@ pub(in crate::cli) fn failures(
         let text = format!("it is tried again by itself in {}", span_until(retry_ms));
         out.push_str(&format!("       {}\n", palette.paint(Tone::Busy, &text)));
     }
-    if !log.is_empty() {
+    if let Some(note) = &log.note {
+        let note = palette.paint(Tone::Quiet, note);
+        out.push_str(&format!("       {note}\n"));
+    }
+    if !log.lines.is_empty() {
         let title = match culprit == result.unit {
             true => "its last log lines:".to_owned(),
             false => format!("the last log lines of {}:", clean(culprit)),
@@ -103,7 +108,7 @@ pub(in crate::cli) fn failures(
         let title = palette.paint(Tone::Quiet, &title);
         out.push_str(&format!("       {title}\n"));
         let bar = palette.paint(Tone::Quiet, "│");
-        for line in log {
+        for line in &log.lines {
             out.push_str(&format!("       {bar} {line}\n"));
         }
     }
@@ -162,10 +167,11 @@ mod tests {
                 "did not stop in time: SIGKILL sent",
             ),
         ];
-        let log = [
-            "Traceback (most recent call last):".to_owned(),
-            "OSError".to_owned(),
-        ];
+        let lines = ["Traceback (most recent call last):", "OSError"].map(str::to_owned);
+        let log = Tail {
+            lines: lines.to_vec(),
+            note: None,
+        };
         for (name, palette) in [
             ("result", Palette::Plain),
             ("result-colored", Palette::Colored),

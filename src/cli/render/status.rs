@@ -1,11 +1,13 @@
 //! `status`: one unit in full.
 
 use super::list::{Files, Item, Origin, fields};
-use super::{Page, is_up, left_over, restarts_in};
+use super::{Page, is_up, left_over, restarts_in, upheld_in};
 use crate::cli::json::Json;
+use crate::cli::logtail::Tail;
 use crate::cli::missing::missing_texts;
 use crate::cli::style::{Palette, Tone, state_tone};
 use crate::cli::text::{clean, count, date, fit, percent, size, span, span_fine};
+use crate::cli::units::is_down;
 use crate::cli::usage::{Io, Process, cpu_tenths};
 use crate::log::Missing;
 
@@ -14,8 +16,8 @@ const PROCESSES_SHOWN: usize = 32;
 /// Columns of the labels.
 const LABEL: usize = 11;
 
-/// `log`: its last lines, as they are to be shown.
-pub(in crate::cli) fn status(item: &Item, log: &[String], page: Page) -> String {
+/// `log`: what it said last, as it is to be shown.
+pub(in crate::cli) fn status(item: &Item, log: &Tail, page: Page) -> String {
     let status = &item.status;
     let palette = page.palette;
     let tone = state_tone(&status.state);
@@ -34,14 +36,29 @@ pub(in crate::cli) fn status(item: &Item, log: &[String], page: Page) -> String 
     processes(&mut page_out, item, page);
     history(&mut page_out, item, page);
     let mut out = page_out.out;
-    if !log.is_empty() {
+    if !log.lines.is_empty() {
         let title = format!("last log lines (diakonos logs {}):", clean(&status.name));
         out.push_str(&format!("\n{}\n", palette.paint(Tone::Quiet, &title)));
-        for line in log {
+        for line in &log.lines {
             out.push_str(&format!("  {line}\n"));
         }
     }
+    if let Some(note) = &log.note {
+        out.push_str(&format!("\n{}\n", palette.paint(Tone::Quiet, note)));
+    }
     out
+}
+
+/// What a unit said before it failed.
+pub(in crate::cli) fn words(tail: &Tail, page: Page) -> String {
+    let quiet = |text: &str| page.palette.paint(Tone::Quiet, text);
+    let note = tail.note.iter().map(|note| format!("  {}\n", quiet(note)));
+    if tail.lines.is_empty() {
+        return note.collect();
+    }
+    let lines = tail.lines.iter().map(|line| format!("    {line}\n"));
+    let title = quiet("what it said before it ended:");
+    format!("  {title}\n{}", lines.collect::<String>())
 }
 
 /// Labelled lines.
@@ -100,13 +117,11 @@ fn state(lines: &mut Lines, item: &Item, page: Page) {
     if let Some(due) = restarts_in(status, page.now_ms) {
         let attempt = status.restarts.saturating_add(1);
         lines.add("next try", &format!("automatic restart {attempt} {due}"));
+    } else if let Some(due) = upheld_in(status, page.now_ms) {
+        lines.add("next try", &format!("upheld, starts {due}"));
     } else if let Some(due_ms) = status.deadline_ms {
         let left = super::span_until(due_ms.saturating_sub(page.now_ms));
-        match status.active.as_str() {
-            // A unit that is down has no limit: somebody upholds it.
-            "inactive" | "failed" => lines.add("next try", &format!("upheld, starts in {left}")),
-            _ => lines.add("time limit", &format!("ends in {left}")),
-        }
+        lines.add("time limit", &format!("ends in {left}"));
     }
 }
 
@@ -125,9 +140,13 @@ fn file(lines: &mut Lines, item: &Item) {
     }
     let mark = match item.files {
         Files::AsRead => "",
+        Files::Changed if item.fault.is_some() => {
+            "the file has changed since it was started and is wrong: `restart` is refused until it is right"
+        }
         Files::Changed => {
             "the file has changed since it was started: `diff` shows how, `restart` applies it"
         }
+        Files::Gone if is_down(status) => "the file is gone: it cannot be started again",
         Files::Gone => "the file is gone: what is loaded stays until the unit is stopped",
     };
     if item.origin == Origin::CommandLine {
@@ -237,6 +256,12 @@ fn history(lines: &mut Lines, item: &Item, page: Page) {
     if let Some(end) = &status.last_end {
         lines.add("last end", &clean(end));
     }
+    for (place, stream) in status.streams.iter().enumerate() {
+        match place {
+            0 => lines.add("output", &clean(stream)),
+            _ => lines.more(&clean(stream)),
+        }
+    }
     let missing = Missing {
         bytes: status.log_lost,
         dropped_lines: status.log_dropped,
@@ -247,8 +272,8 @@ fn history(lines: &mut Lines, item: &Item, page: Page) {
     }
 }
 
-/// `log`: its last lines.
-pub(in crate::cli) fn status_json(item: &Item, log: &[String], now_ms: u64) -> Json {
+/// `log`: what it said last.
+pub(in crate::cli) fn status_json(item: &Item, log: &Tail, now_ms: u64) -> Json {
     let mut all = fields(item, now_ms);
     let process = |process: &Process| {
         Json::Object(vec![
@@ -261,7 +286,8 @@ pub(in crate::cli) fn status_json(item: &Item, log: &[String], now_ms: u64) -> J
     all.push(("cgroup", cgroup.map_or(Json::Null, Json::text)));
     let processes = item.usage.processes.iter().map(process);
     all.push(("processes", Json::List(processes.collect())));
-    all.push(("log", Json::texts(log)));
+    all.push(("log", Json::texts(&log.lines)));
+    all.push(("output", Json::texts(&item.status.streams)));
     Json::Object(all)
 }
 
@@ -273,15 +299,23 @@ mod tests {
 
     #[test]
     fn status_is_as_in_the_golden_files() {
-        let log = ["listening on port 5432".to_owned(), "ready".to_owned()];
+        let lines = ["listening on port 5432", "ready"].map(str::to_owned);
+        let log = Tail {
+            lines: lines.to_vec(),
+            note: None,
+        };
+        let silent = Tail {
+            lines: Vec::new(),
+            note: Some("its last run printed nothing".to_owned()),
+        };
         let all = |palette: Palette| {
             let texts = items().into_iter().map(|item| {
-                let lines: &[String] = if item.status.name == "database" {
-                    &log
-                } else {
-                    &[]
+                let log = match item.status.name.as_str() {
+                    "database" => log.clone(),
+                    "web" => silent.clone(),
+                    _ => Tail::default(),
                 };
-                status(&item, lines, page(palette, None))
+                status(&item, &log, page(palette, None))
             });
             texts.collect::<Vec<_>>().join("\n")
         };

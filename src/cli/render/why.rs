@@ -1,11 +1,11 @@
 //! `why`: one unit's state, what it goes back to, and what comes next.
 
 use super::events::{asker, changed, staged, wish};
-use super::list::Item;
-use super::{Page, left_over, restarts_in};
-use crate::cli::json::Json;
+use super::list::{Files, Item};
+use super::{Page, left_over, restarts_in, upheld_in};
 use crate::cli::style::{Palette, Tone, state_tone};
 use crate::cli::text::{clean, count, date, span, span_until, timestamp};
+use crate::cli::units::is_down;
 use crate::cli::why::{Chain, End, Setback};
 use crate::engine::RestartPlan;
 use crate::wire::UnitStatus;
@@ -44,10 +44,7 @@ pub(in crate::cli) fn why(why: &Why<'_>, page: Page) -> String {
     }
     out.push('\n');
     let mut lines = Lines { out, palette };
-    if let Some(fault) = &why.item.fault {
-        lines.add(Tone::Bad, &format!("its file is wrong: {}", clean(fault)));
-        lines.add(Tone::Quiet, "`diakonos check` shows all of it");
-    }
+    file(&mut lines, why.item);
     if let Some(left) = left_over(status) {
         lines.add(Tone::Bad, &left);
     }
@@ -64,6 +61,24 @@ pub(in crate::cli) fn why(why: &Why<'_>, page: Page) -> String {
     present(&mut lines, why, page);
     lines.out.push_str(&story(why, palette));
     lines.out
+}
+
+/// What is to be said of its file, where that matters.
+fn file(lines: &mut Lines, item: &Item) {
+    match (item.files, &item.fault) {
+        (Files::Gone, _) if is_down(&item.status) => {
+            lines.add(Tone::Bad, "its file is gone: it cannot be started again");
+        }
+        (Files::Gone, _) => {
+            let text = "its file is gone: it stays as it was loaded until it is stopped";
+            lines.add(Tone::Busy, text);
+        }
+        (Files::AsRead | Files::Changed, Some(fault)) => {
+            lines.add(Tone::Bad, &format!("its file is wrong: {}", clean(fault)));
+            lines.add(Tone::Quiet, "`diakonos check` shows all of it");
+        }
+        (Files::AsRead | Files::Changed, None) => {}
+    }
 }
 
 struct Lines {
@@ -85,7 +100,7 @@ impl Lines {
 }
 
 /// The whole chain in a sentence: what it goes back to, then by which ties that came here.
-fn sentence(why: &Why<'_>) -> String {
+pub(super) fn sentence(why: &Why<'_>) -> String {
     let status = &why.item.status;
     if why.chain.end == End::Nothing && (is_new(why) || status.cause.is_empty()) {
         return never(why);
@@ -270,6 +285,8 @@ fn present(lines: &mut Lines, why: &Why<'_>, page: Page) {
     if let Some(due) = restarts_in(status, page.now_ms) {
         let attempt = status.restarts.saturating_add(1);
         lines.plain(&format!("automatic restart {attempt} comes {due}"));
+    } else if let Some(due) = upheld_in(status, page.now_ms) {
+        lines.plain(&format!("it is upheld: it is started again {due}"));
     } else if let Some(due_ms) = status.deadline_ms {
         lines.plain(&format!("its time limit ends in {}", left(due_ms)));
     }
@@ -393,97 +410,4 @@ fn is_same(younger: &Entry, older: &Entry) -> bool {
         }
         _ => false,
     }
-}
-
-/// For `--json`.
-pub(in crate::cli) fn why_json(why: &Why<'_>) -> Json {
-    let status = &why.item.status;
-    let text = |text: &Option<String>| text.as_deref().map_or(Json::Null, Json::text);
-    let end = match why.chain.end {
-        End::Known => "known",
-        End::Older => "older",
-        End::Lost => "lost",
-        End::Nothing => "nothing",
-    };
-    let origin = why.chain.origin.as_ref();
-    let origin = origin.map_or(&[][..], |origin| &origin.steps);
-    let awaited = status.waits_for.iter().map(|name| {
-        let known = why.awaited.iter().find(|other| other.name == *name);
-        let state = known.map(|other| other.state.clone());
-        Json::Object(vec![("name", Json::text(name)), ("state", text(&state))])
-    });
-    let delays = why.plan.as_ref().filter(|_| status.state == "restarting");
-    let delays = delays.map_or(&[][..], |plan| &plan.delays_ms);
-    Json::Object(vec![
-        ("name", Json::text(&status.name)),
-        ("state", Json::text(&status.state)),
-        ("since_ms", Json::Number(status.since_ms)),
-        ("because", Json::text(&sentence(why))),
-        ("cause", Json::text(&status.cause)),
-        (
-            "chain",
-            Json::List(why.chain.steps.iter().map(|e| json(e)).collect()),
-        ),
-        ("chain_end", Json::text(end)),
-        (
-            "origin",
-            Json::List(origin.iter().map(|entry| json(entry)).collect()),
-        ),
-        (
-            "refused",
-            why.refused.map_or(Json::Null, |(entry, _)| json(entry)),
-        ),
-        (
-            "failures",
-            Json::List(why.setbacks.iter().map(|(e, _)| json(e)).collect()),
-        ),
-        ("waits_for", Json::List(awaited.collect())),
-        ("awaits", Json::text(&status.awaits)),
-        ("deadline_ms", Json::number(status.deadline_ms)),
-        (
-            "delays_ms",
-            Json::List(delays.iter().map(|ms| Json::Number(*ms)).collect()),
-        ),
-        ("error", text(&why.item.fault)),
-    ])
-}
-
-fn json(entry: &Entry) -> Json {
-    let text = |text: &Option<String>| text.as_deref().map_or(Json::Null, Json::text);
-    let mut fields = vec![
-        ("id", Json::Number(entry.id)),
-        ("at_ms", Json::Number(entry.at_ms)),
-    ];
-    match &entry.what {
-        What::Change(change) => fields.extend([
-            ("kind", Json::text("change")),
-            ("unit", Json::text(&change.unit)),
-            ("from", Json::text(&change.from)),
-            ("to", Json::text(&change.to)),
-            ("cause", Json::text(&change.cause)),
-            ("text", Json::text(&change.text)),
-            ("other", text(&change.other)),
-            ("result", text(&change.result)),
-            ("because", Json::number(change.because)),
-        ]),
-        What::Request(asked) => fields.extend([
-            ("kind", Json::text("request")),
-            ("verb", Json::text(&asked.verb)),
-            ("units", Json::texts(&asked.units)),
-            ("more", Json::Number(u64::from(asked.more))),
-            ("by", Json::text(&asked.by)),
-            ("uid", Json::number(asked.uid.map(u64::from))),
-            ("user", text(&asked.user)),
-            ("pid", Json::number(asked.pid.map(u64::from))),
-            ("command", text(&asked.command)),
-            ("refused", text(&asked.refused)),
-        ]),
-        What::Daemon(stage) => fields.extend([
-            ("kind", Json::text("daemon")),
-            ("stage", Json::text(&stage.stage)),
-            ("pid", Json::Number(u64::from(stage.pid))),
-            ("version", Json::text(&stage.version)),
-        ]),
-    }
-    Json::Object(fields)
 }

@@ -13,7 +13,7 @@ use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 
 use mio::Token;
 
-use crate::engine::{Event, Role, RunId, SpawnFailure, UnitId};
+use crate::engine::{Event, Role, RunId, SpawnFailure, UnitId, Word};
 use crate::sys::ear::{Ear, Letter, Sender};
 use crate::sys::files;
 use crate::sys::process::{Pid, PidFd, error_text};
@@ -410,8 +410,14 @@ impl Processes {
     }
 
     fn tell_ready(&self, unit: UnitId, turn: &mut Turn<'_>) {
-        if let Some(run) = self.main_run(unit) {
-            turn.events.push_back(Event::Ready { run });
-        }
+        let event = match self.main_run(unit) {
+            Some(run) => Event::Ready { run },
+            // Nobody knows its main process, and it may say that it has done reloading.
+            None => Event::Said {
+                unit,
+                word: Word::Ready,
+            },
+        };
+        turn.events.push_back(event);
     }
 }

@@ -139,6 +139,7 @@ impl Processes {
         };
         let fifos = self.fifos(unit.name.as_str());
         let mut prepared = prepare(order, &fifos, lenience).map_err(unable)?;
+        prepared.spare_files();
         let ground = Ground {
             temporary: &self.home.temporary(unit.name.as_str()),
             main: main_of(&self.runs, unit_id),

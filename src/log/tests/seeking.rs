@@ -160,7 +160,7 @@ fn reading() -> (u64, u64) {
     (number("rchar:"), number("syscr:"))
 }
 
-/// A log of ten gigabytes: a hole, but for the lines at its end, and an index with a record for each ten thousand bytes.
+/// A log of ten gigabytes: a hole, but for the lines at its end, and a record for each ten thousand bytes.
 fn vast() -> (Folder, u64) {
     const SIZE: u64 = 10 << 30;
     const BATCH: u32 = 10_000;

@@ -9,6 +9,7 @@
     reason = "tests fail by panicking"
 )]
 
+mod bonds;
 mod condition;
 mod foretold;
 mod freeze;

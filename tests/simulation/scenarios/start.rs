@@ -2,8 +2,10 @@
 
 use std::path::PathBuf;
 
-use diakonos::engine::{Ending, Event, Failure, Impossible, NoMain, Outcome, Role, State, Verb};
-use diakonos::unit::{Kind, Policy, Readiness, Unit};
+use diakonos::engine::{
+    Ending, Event, Failure, Impossible, NoMain, Outcome, Role, State, Verb, Word,
+};
+use diakonos::unit::{Kind, Policy, Readiness, Span, Unit};
 
 use super::{Stage, signal, with};
 use crate::units::{exec, service};
@@ -273,6 +275,37 @@ fn a_group_that_is_gone_takes_the_reload_along() {
         stage.outcome(request, "a"),
         Some(Outcome::Failed { .. })
     ));
+}
+
+/// Of a service of which nobody knows the main process, whoever speaks for it ends the reload that it has told of; and
+/// the end of its group is heard of, whichever daemon watches.
+#[test]
+fn a_reload_of_nobody_in_particular_comes_to_an_end() {
+    for (is_done, state) in [(true, State::Running), (false, State::Completed)] {
+        let mut stage = Stage::new(vec![with(of(Kind::Forking), |s| {
+            s.timeout_start = Span::Infinite;
+        })]);
+        stage.start("a");
+        stage.crowd("a");
+        stage.succeed("a", Role::Start);
+        let run = search(&stage);
+        let reason = NoMain::Ambiguous;
+        stage.feed(Event::MainMissing { run, reason });
+        let unit = stage.engine.id(&crate::units::name("a")).unwrap();
+        let word = Word::Reloading { begun: None };
+        stage.feed(Event::Said { unit, word });
+        assert_eq!(stage.state("a"), State::Reloading);
+        stage.succeed_daemon();
+        assert_eq!(stage.state("a"), State::Reloading);
+        if is_done {
+            let unit = stage.engine.id(&crate::units::name("a")).unwrap();
+            let word = Word::Ready;
+            stage.feed(Event::Said { unit, word });
+        } else {
+            stage.uncrowd("a");
+        }
+        assert_eq!(stage.state("a"), state);
+    }
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! `StopWhenUnneeded=`: who is held by nobody goes down, and who goes down with it.
 
-use diakonos::engine::{Cause, Ending, Role, State, Verb};
+use diakonos::engine::{Cause, Change, Effect, Ending, Role, State, Verb};
 use diakonos::unit::Relation;
 
 use super::Stage;
@@ -71,7 +71,8 @@ fn who_is_held_by_one_of_two_stays() {
     );
 }
 
-/// A stop that reaches a unit over one that was down already goes back to the one that does stop.
+/// A stop that reaches a unit over one that was down already is told of that one too, and goes back to the one that
+/// does stop.
 #[test]
 fn who_stops_over_one_that_is_down_follows_from_the_one_before() {
     let named = flagged(service("named"), |r| r.stop_when_unneeded = true);
@@ -85,7 +86,18 @@ fn who_stops_over_one_that_is_down_follows_from_the_one_before() {
     stage.launch("part", Role::Start);
     let user = stage.launch("user", Role::Start);
     stage.end(user, GOOD);
-    let part = stage.facts("part");
-    assert_eq!(part.reason.unwrap().because, stage.facts("named").voice);
     assert!(stage.told_cause("part", &Cause::PartOf(name("middle"))));
+    let by = stage.facts("part").reason.unwrap().because;
+    let explained = |effect| match effect {
+        Effect::Explain(change) => Some(*change),
+        _ => None,
+    };
+    let told: Vec<Change> = stage.fresh().into_iter().filter_map(explained).collect();
+    let [middle] = told.as_slice() else {
+        panic!("{told:?}");
+    };
+    assert_eq!((Some(middle.id), &middle.unit), (by, &name("middle")));
+    assert_eq!(middle.cause, Cause::Requires(name("named")));
+    assert_eq!(middle.because, stage.facts("named").voice);
+    assert_eq!(stage.facts("middle").voice, None, "it is down as before");
 }

@@ -1,0 +1,164 @@
+//! A log's entries as JSON: one object a line.
+//!
+//! Each has `time` (UTC), `service` and `run`. A line has `stream`, `priority` (syslog(3)'s number) and `message`;
+//! where it is no UTF-8, `message` stands for it as well as it can and `bytes` holds it in base64. A line without its
+//! end has `unfinished`, a piece of one that is very long `divided`. Anything else has `event`.
+
+use super::json::Json;
+use super::missing::loss_text;
+use super::sift::usual_level;
+use super::text::timestamp;
+use crate::log::{Content, Ending, Entry, LineEnd, Loss, Mark, split_level};
+use crate::unit::Signal;
+
+/// Which part of a line an entry holds, or begins with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Part {
+    Head,
+    /// It names no level.
+    Rest,
+}
+
+pub(super) fn object(service: &str, entry: &Entry, part: Part) -> Json {
+    let mut fields = vec![
+        ("time", Json::Text(timestamp(entry.time_ms))),
+        ("service", Json::text(service)),
+        ("run", Json::Number(entry.run)),
+    ];
+    match &entry.content {
+        Content::Line { stream, bytes, end } => {
+            let usual = usual_level(*stream);
+            let (level, text) = match part {
+                Part::Head => split_level(bytes),
+                Part::Rest => (None, &bytes[..]),
+            };
+            let level = level.unwrap_or(usual).number();
+            fields.push(("stream", Json::text(stream.name())));
+            fields.push(("priority", Json::Number(u64::from(level))));
+            message(&mut fields, text);
+            match end {
+                LineEnd::Newline => {}
+                LineEnd::Cut => fields.push(("divided", Json::Bool(true))),
+                LineEnd::Unfinished => fields.push(("unfinished", Json::Bool(true))),
+            }
+        }
+        Content::Notice { bytes } => {
+            fields.push(("event", Json::text("notice")));
+            message(&mut fields, bytes);
+        }
+        Content::Mark(mark) => event(&mut fields, *mark),
+    }
+    Json::Object(fields)
+}
+
+fn message(fields: &mut Vec<(&'static str, Json)>, bytes: &[u8]) {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => fields.push(("message", Json::text(text))),
+        Err(_) => {
+            let text = String::from_utf8_lossy(bytes).into_owned();
+            fields.push(("message", Json::Text(text)));
+            fields.push(("bytes", Json::Text(base64(bytes))));
+        }
+    }
+}
+
+fn event(fields: &mut Vec<(&'static str, Json)>, mark: Mark) {
+    match mark {
+        Mark::Begin { pid } => {
+            fields.push(("event", Json::text("began")));
+            fields.push(("pid", Json::Number(u64::from(pid))));
+        }
+        Mark::End(Ending::Exited { code }) => {
+            fields.push(("event", Json::text("exited")));
+            fields.push(("code", Json::Integer(i64::from(code))));
+        }
+        Mark::End(Ending::Signaled { signal }) => {
+            let name = match Signal::from_number(signal) {
+                Some(signal) => signal.to_string(),
+                None => signal.to_string(),
+            };
+            fields.push(("event", Json::text("signaled")));
+            fields.push(("signal", Json::Text(name)));
+        }
+        Mark::End(Ending::Unknown) => fields.push(("event", Json::text("ended"))),
+        Mark::Lost(loss) => {
+            let (count, number) = match loss {
+                Loss::Unwritten { bytes, .. } => ("bytes", bytes),
+                Loss::Dropped { lines } | Loss::Limited { lines } => ("lines", lines),
+            };
+            fields.push(("event", Json::text("missing")));
+            fields.push((count, Json::Number(u64::from(number))));
+            fields.push(("message", Json::Text(loss_text(loss))));
+        }
+    }
+}
+
+/// RFC 4648, with its padding.
+fn base64(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
+    for three in bytes.chunks(3) {
+        let byte = |at: usize| u32::from(three.get(at).copied().unwrap_or(0));
+        let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
+        for at in 0..4 {
+            let digit = usize::try_from(bits >> (18 - 6 * at) & 63).unwrap_or(0);
+            text.push(match usize::try_from(at) {
+                Ok(at) if at <= three.len() => char::from(DIGITS[digit]),
+                _ => '=',
+            });
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::log::Stream;
+
+    fn line(content: Content) -> String {
+        let entry = Entry {
+            time_ms: 1_795_300_813_007,
+            run: 7,
+            content,
+        };
+        object("web", &entry, Part::Head).line()
+    }
+
+    #[test]
+    fn an_entry_is_an_object() {
+        let said = |stream, bytes: &[u8], end| {
+            let bytes = bytes.to_vec();
+            line(Content::Line { stream, bytes, end })
+        };
+        let head = "{\"time\":\"2026-11-21T22:40:13.007Z\",\"service\":\"web\",\"run\":7,";
+        assert_eq!(
+            said(Stream::Out, b"<4>a\tb", LineEnd::Newline),
+            format!("{head}\"stream\":\"out\",\"priority\":4,\"message\":\"a\\tb\"}}\n")
+        );
+        assert_eq!(
+            said(Stream::Err, b"a\xff", LineEnd::Unfinished),
+            format!(
+                "{head}\"stream\":\"err\",\"priority\":3,\"message\":\"a\u{fffd}\",\"bytes\":\"Yf8=\",\
+                 \"unfinished\":true}}\n"
+            )
+        );
+        let mark = Content::Mark(Mark::End(Ending::Signaled { signal: 9 }));
+        assert_eq!(
+            line(mark),
+            format!("{head}\"event\":\"signaled\",\"signal\":\"SIGKILL\"}}\n")
+        );
+    }
+
+    #[test]
+    fn base64_is_padded() {
+        for (bytes, text) in [
+            (&b""[..], ""),
+            (b"f", "Zg=="),
+            (b"fo", "Zm8="),
+            (b"foo", "Zm9v"),
+        ] {
+            assert_eq!(base64(bytes), text);
+        }
+    }
+}

@@ -1,0 +1,215 @@
+//! Waiting for logs to change, told by the kernel.
+//!
+//! Owns the watch of the folder, also when it is removed and made anew, and the notice that nobody reads any more what
+//! is printed. Does not own reading.
+
+use std::fs::DirBuilder;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+use crate::sys::clock::wall_ms;
+use crate::sys::inotify::{Event, Inotify, Watch, WatchId};
+use crate::sys::poll::{self, Heard};
+
+/// Changes of the folder that are read at once.
+const EVENT_BYTES: usize = 4096;
+/// The folder of logs, when it has to be made.
+const DIRECTORY_MODE: u32 = 0o700;
+
+/// Waits until logs may have changed.
+pub(super) trait Wait {
+    /// # Errors
+    /// The wait is impossible.
+    fn wait(&mut self) -> io::Result<Waited>;
+}
+
+/// Why a wait is over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Waited {
+    Changed(Changes),
+    /// Nobody wants more.
+    Ended,
+}
+
+/// Which logs may have changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Changes {
+    Nothing,
+    /// Those at these places of the list.
+    Of(Vec<usize>),
+    All,
+}
+
+/// Watches a folder of logs.
+#[derive(Debug)]
+pub(super) struct LogWatch {
+    inotify: Inotify,
+    directory: PathBuf,
+    /// Of the folder that this folder is in: as long as somebody has a file of a removed folder open, the kernel does
+    /// not tell of its end, but of the new one in its place.
+    around: Option<WatchId>,
+    names: Vec<String>,
+    until_ms: Option<u64>,
+}
+
+impl LogWatch {
+    /// Begins to watch the logs of `names` in `directory`, which is made when it is missing: a service may log for
+    /// the first time later.
+    ///
+    /// # Errors
+    /// The folder cannot be made or watched.
+    pub(super) fn begin(directory: &Path, names: &[String]) -> io::Result<LogWatch> {
+        let watch = LogWatch {
+            inotify: Inotify::new()?,
+            directory: directory.to_owned(),
+            around: None,
+            names: names.to_vec(),
+            until_ms: None,
+        };
+        watch.look_there()?;
+        let parent = directory.parent();
+        // Without it only a removal of the folder goes unseen.
+        let around = parent.and_then(|parent| watch.inotify.watch(parent, Watch::Created).ok());
+        Ok(LogWatch { around, ..watch })
+    }
+
+    /// The same, and the wait ends at this time, unix milliseconds.
+    #[must_use]
+    pub(super) fn until(self, until_ms: Option<u64>) -> Self {
+        Self { until_ms, ..self }
+    }
+
+    fn look_there(&self) -> io::Result<()> {
+        DirBuilder::new()
+            .recursive(true)
+            .mode(DIRECTORY_MODE)
+            .create(&self.directory)?;
+        // A rotation needs no watch of its own: the first write to the new file tells of it.
+        self.inotify.watch(&self.directory, Watch::Modified)?;
+        Ok(())
+    }
+
+    /// Takes in what the descriptor tells, for callers that wait for other things too.
+    ///
+    /// # Errors
+    /// The kernel does not tell.
+    pub(super) fn take_changes(&mut self) -> io::Result<Changes> {
+        let mut buffer = [0; EVENT_BYTES];
+        let mut places = Vec::new();
+        let mut is_all = false;
+        loop {
+            let events = self.inotify.read(&mut buffer)?;
+            if events.is_empty() {
+                break;
+            }
+            for event in events {
+                if self.is_begun_again(&event) {
+                    self.look_there()?;
+                    is_all = true;
+                } else if Some(event.watch) != self.around {
+                    let place = event.name.as_ref().map(|name| self.place(name.as_bytes()));
+                    match place {
+                        Some(Some(place)) if !places.contains(&place) => places.push(place),
+                        Some(_) => {}
+                        None => is_all = true,
+                    }
+                }
+            }
+        }
+        Ok(match (is_all, places.is_empty()) {
+            (true, _) => Changes::All,
+            (false, true) => Changes::Nothing,
+            (false, false) => Changes::Of(places),
+        })
+    }
+
+    /// Whether the folder was removed, or is there again.
+    fn is_begun_again(&self, event: &Event) -> bool {
+        match Some(event.watch) == self.around {
+            true => event.name.as_deref() == self.directory.file_name(),
+            false => event.gone,
+        }
+    }
+
+    /// Whose file it is.
+    fn place(&self, file: &[u8]) -> Option<usize> {
+        self.names.iter().position(|name| {
+            let ending = file.strip_prefix(name.as_bytes());
+            ending.is_some_and(|ending| ending.starts_with(b".log") || ending.starts_with(b".idx"))
+        })
+    }
+}
+
+impl AsFd for LogWatch {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.inotify.as_fd()
+    }
+}
+
+impl Wait for LogWatch {
+    fn wait(&mut self) -> io::Result<Waited> {
+        let out = io::stdout();
+        loop {
+            let rest_ms = self
+                .until_ms
+                .map(|until_ms| until_ms.saturating_sub(wall_ms()));
+            match poll::wait_readable_while_heard(self.inotify.as_fd(), out.as_fd(), rest_ms)? {
+                Heard::Data => match self.take_changes()? {
+                    Changes::Nothing => {}
+                    changes => return Ok(Waited::Changed(changes)),
+                },
+                Heard::Nobody | Heard::Nothing => return Ok(Waited::Ended),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::fs;
+
+    use super::*;
+    use crate::log::{Limits, Stream, Writer};
+
+    const LIMITS: Limits = Limits {
+        max_size: 200,
+        max_files: 5,
+    };
+
+    fn say(folder: &Path, name: &str) {
+        let mut writer = Writer::open(folder, name, LIMITS).unwrap();
+        writer.append(1, Stream::Out, 1, b"said\n");
+    }
+
+    #[test]
+    fn only_changes_of_these_services_count() {
+        let name = format!("diakonos-watch-{}", std::process::id());
+        let folder = std::env::temp_dir().join(name);
+        let names = ["web".to_owned(), "db".to_owned()];
+        let mut watch = LogWatch::begin(&folder, &names).unwrap();
+        say(&folder, "web2");
+        assert_eq!(watch.take_changes().unwrap(), Changes::Nothing);
+        say(&folder, "db");
+        assert_eq!(watch.take_changes().unwrap(), Changes::Of(vec![1]));
+        assert_eq!(watch.take_changes().unwrap(), Changes::Nothing);
+        // A folder that is removed and made again is watched again, also where a file of it is still open.
+        let open = fs::File::open(folder.join("db.log")).unwrap();
+        fs::remove_dir_all(&folder).unwrap();
+        assert_eq!(watch.take_changes().unwrap(), Changes::Nothing);
+        fs::create_dir(&folder).unwrap();
+        assert_eq!(watch.take_changes().unwrap(), Changes::All);
+        // Now the kernel tells of the old one's end too.
+        drop(open);
+        watch.take_changes().unwrap();
+        say(&folder, "web");
+        assert_eq!(watch.take_changes().unwrap(), Changes::Of(vec![0]));
+        let mut watch = watch.until(Some(0));
+        assert_eq!(watch.wait().unwrap(), Waited::Ended);
+        fs::remove_dir_all(&folder).unwrap();
+    }
+}
