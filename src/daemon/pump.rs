@@ -61,6 +61,8 @@ pub(super) struct UnitLog {
     pub(super) gate: Option<Box<Gate>>,
     /// What is missing beside what the gate and the writer count.
     pub(super) missing: Missing,
+    /// How many lost bytes a successor was to be told of last.
+    pub(super) saved_bytes: u64,
     /// Whether a successor is to be told more of what is missing.
     pub(super) news: News,
 }
@@ -91,6 +93,7 @@ impl UnitLog {
             policy: limits.policy,
             gate: gate(limits),
             missing: Missing::default(),
+            saved_bytes: 0,
             news: News::None,
         };
         if let Err(error) = log.open_writer() {
