@@ -11,7 +11,8 @@ use crate::sys::stranger::wait_for_stranger;
 use crate::unit::Kind;
 
 use super::memory::Kills;
-use super::processes::{Origin, Processes, Turn};
+use super::processes::{Processes, Turn};
+use super::runs::Origin;
 use super::setting::step_failure;
 use super::spawn::failure;
 

@@ -6,15 +6,13 @@
 //! their own. Decides nothing.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 
-use mio::Token;
-
-use crate::engine::{Effect, Ending, Engine, Event, Role, RunId, SpawnFailure, UnitId};
+use crate::engine::{Effect, Ending, Engine, Event, RunId, UnitId};
 use crate::log::Missing;
 use crate::sys::cgroup::{Cgroup, Tree};
 use crate::sys::kin::Kin;
-use crate::sys::process::{self, Pid, PidFd, reap_orphans};
+use crate::sys::process::{self, Pid, reap_orphans};
 
 use super::account::Account;
 use super::environment::Invocation;
@@ -34,10 +32,10 @@ use super::memory::Looks;
 use super::notify::{Ears, Stores};
 use super::pump::UnitLog;
 use super::readiness::{Awaiting, Before};
-use super::runs::Runs;
+use super::runs::{Run, Runs};
 use super::settling::is_rest;
 use super::sources::{Source, Sources};
-use super::spawn::{Console, Objects};
+use super::spawn::Console;
 use super::state::States;
 use super::watches::Watches;
 
@@ -102,62 +100,6 @@ pub(super) struct Processes {
     pub(super) stores: Stores,
     /// Runs whose processes have ended: to be reaped once that has been written down.
     pub(super) ended: Vec<(RunId, Run)>,
-}
-
-/// One process that we watch until its end.
-#[derive(Debug)]
-pub(super) struct Run {
-    pub(super) unit: UnitId,
-    pub(super) role: Role,
-    pub(super) origin: Origin,
-    pub(super) pid: Pid,
-    pub(super) pidfd: PidFd,
-    pub(super) exit: Token,
-    /// Which process it is, for as long as the machine is up.
-    pub(super) identity: u64,
-    /// Until the program runs.
-    pub(super) birth: Option<Box<Birth>>,
-    /// The step that failed; told when the child is reaped.
-    pub(super) failure: Option<SpawnFailure>,
-}
-
-impl Run {
-    /// A process that lived before we knew of it: nothing of its birth is left to be told.
-    pub(super) fn found(
-        (unit, role): (UnitId, Role),
-        (pid, pidfd): (Pid, PidFd),
-        exit: Token,
-        identity: u64,
-    ) -> Self {
-        Self {
-            unit,
-            role,
-            origin: Origin::Found,
-            pid,
-            pidfd,
-            exit,
-            identity,
-            birth: None,
-            failure: None,
-        }
-    }
-}
-
-/// How we came to a process.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Origin {
-    /// It was started as what it is, by us or by a predecessor.
-    Spawned,
-    /// It lived already: a forking service has left it behind, or a predecessor has.
-    Found,
-}
-
-/// The pipe by which a newborn child reports.
-#[derive(Debug)]
-pub(super) struct Birth {
-    pub(super) status: OwnedFd,
-    pub(super) token: Token,
-    pub(super) objects: Objects,
 }
 
 /// What a unit holds open while it has, or may have, processes.
