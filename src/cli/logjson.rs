@@ -5,9 +5,10 @@
 //! end has `unfinished`, a piece of one that is very long `divided`. Anything else has `event`.
 
 use super::json::Json;
+use super::missing::loss_text;
 use super::sift::usual_level;
 use super::text::timestamp;
-use crate::log::{Content, Ending, Entry, LineEnd, Mark, split_level};
+use crate::log::{Content, Ending, Entry, LineEnd, Loss, Mark, split_level};
 use crate::unit::Signal;
 
 /// Which part of a line an entry holds, or begins with.
@@ -81,6 +82,16 @@ fn event(fields: &mut Vec<(&'static str, Json)>, mark: Mark) {
         }
         Mark::Cleared => fields.push(("event", Json::text("cleared"))),
         Mark::End(Ending::Unknown) => fields.push(("event", Json::text("ended"))),
+        Mark::Lost(loss) => {
+            fields.push(("event", Json::text("lost")));
+            fields.push(match loss {
+                Loss::Unwritten { bytes, .. } => ("lost_bytes", Json::Number(u64::from(bytes))),
+                Loss::Dropped { lines } | Loss::Limited { lines } => {
+                    ("lost_lines", Json::Number(u64::from(lines)))
+                }
+            });
+            fields.push(("message", Json::Text(loss_text(loss))));
+        }
     }
 }
 

@@ -13,6 +13,7 @@ use std::path::Path;
 
 use super::logjson;
 use super::logwatch::{Changes, Wait, Waited};
+use super::missing::loss_text;
 use super::shown::{self, Colors};
 use super::sift::Sift;
 use super::style::Palette;
@@ -314,9 +315,13 @@ impl View {
                 }
             }
             Content::Mark(mark) => {
-                if self.shows_marks() {
+                if self.shows_mark(*mark) {
                     self.begin_line(place, entry.time_ms, painter);
-                    let text = painter.paint(Shade::Mark, &mark_text(run, *mark));
+                    let shade = match mark {
+                        Mark::Lost(_) => Shade::Notice,
+                        Mark::Begin { .. } | Mark::End(_) | Mark::Cleared => Shade::Mark,
+                    };
+                    let text = painter.paint(shade, &mark_text(run, *mark));
                     self.text.extend_from_slice(text.as_bytes());
                     self.text.push(b'\n');
                 }
@@ -329,7 +334,7 @@ impl View {
         let is_shown = match &entry.content {
             Content::Line { .. } => true,
             Content::Notice { bytes } => self.shows_notice(bytes),
-            Content::Mark(_) => self.shows_marks(),
+            Content::Mark(mark) => self.shows_mark(*mark),
         };
         if !is_shown {
             return;
@@ -356,9 +361,14 @@ impl View {
         self.text.extend_from_slice(object.line().as_bytes());
     }
 
-    /// Where only some lines are wanted, a mark is none of them.
-    fn shows_marks(&self) -> bool {
-        self.look.extras == Extras::All && self.sift.is_none()
+    /// Where only some lines are wanted, the beginning or the end of a run is none of them.
+    fn shows_mark(&self, mark: Mark) -> bool {
+        match mark {
+            Mark::Lost(loss) => self.shows_notice(loss_text(loss).as_bytes()),
+            Mark::Begin { .. } | Mark::End(_) | Mark::Cleared => {
+                self.look.extras == Extras::All && self.sift.is_none()
+            }
+        }
     }
 
     fn shows_notice(&self, bytes: &[u8]) -> bool {
@@ -421,6 +431,7 @@ pub(super) fn mark_text(run: u64, mark: Mark) -> String {
             None => format!("— run {run} was ended by signal {signal} —"),
         },
         Mark::End(Ending::Unknown) => format!("— run {run} ended, nobody saw how —"),
+        Mark::Lost(loss) => format!("— {} —", loss_text(loss)),
     }
 }
 

@@ -29,6 +29,7 @@ mod logjson;
 mod logs;
 mod logtail;
 mod logwatch;
+mod missing;
 mod moment;
 mod output;
 mod own_log;

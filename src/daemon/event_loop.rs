@@ -248,6 +248,7 @@ impl Daemon {
         let looks = [
             self.processes.next_look_ms(),
             self.processes.memory_due_ms(),
+            self.processes.intake.due_ms(),
         ];
         let look_ms = looks.into_iter().flatten().min();
         let look_ms = look_ms.map(|due| due.saturating_sub(clock::monotonic_ms()));

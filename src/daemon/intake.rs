@@ -34,6 +34,8 @@ pub(super) struct Intake {
     passed_over: Option<(UnitId, Stream)>,
     /// Bytes by which pipes may still be enlarged; nothing until the first one is.
     allowance: Option<usize>,
+    /// When some log has to tell what is missing in it, monotonic milliseconds.
+    due_ms: Option<u64>,
 }
 
 impl Intake {
@@ -46,6 +48,7 @@ impl Intake {
             left: TURN_BYTES,
             passed_over: None,
             allowance: None,
+            due_ms: None,
         })
     }
 
@@ -67,6 +70,20 @@ impl Intake {
         self.left = self.left.saturating_sub(bytes);
     }
 
+    /// A log has to tell at that time what is missing in it.
+    pub(super) fn remind(&mut self, due_ms: Option<u64>) {
+        self.due_ms = self.due_ms.into_iter().chain(due_ms).min();
+    }
+
+    pub(super) fn due_ms(&self) -> Option<u64> {
+        self.due_ms
+    }
+
+    /// Whether it is time; then each log is asked, and reminds us again where it is not its turn yet.
+    pub(super) fn take_due(&mut self, now_ms: u64) -> bool {
+        self.due_ms.take_if(|due_ms| *due_ms <= now_ms).is_some()
+    }
+
     /// Looks at what lies at the head of a pipe, without taking it: the bytes are in `buffer`.
     pub(super) fn look(&mut self, pipe: BorrowedFd<'_>) -> io::Result<usize> {
         let scratch = (self.reader.as_fd(), self.writer.as_fd());
@@ -80,7 +97,6 @@ impl Intake {
         let Some(step) = step.filter(|_| count >= size / 2) else {
             return size;
         };
-        let share = || files::pipes_soft_bytes() / SHARE_DIVISOR;
         let allowance = self.allowance.get_or_insert_with(share);
         match allowance.checked_sub(step - size) {
             Some(left) if files::enlarge_pipe(pipe, step).is_ok() => {
@@ -94,9 +110,14 @@ impl Intake {
     /// A pipe of `size` bytes is closed, or has the usual size again.
     pub(super) fn give_back(&mut self, size: usize) {
         if let Some(allowance) = &mut self.allowance {
-            *allowance += size.saturating_sub(BUFFER_BYTES);
+            // One that a predecessor has enlarged was not counted.
+            *allowance = share().min(*allowance + size.saturating_sub(BUFFER_BYTES));
         }
     }
+}
+
+fn share() -> usize {
+    files::pipes_soft_bytes() / SHARE_DIVISOR
 }
 
 #[cfg(test)]

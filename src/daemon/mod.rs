@@ -38,6 +38,7 @@ mod main_pid;
 mod memory;
 mod newborn;
 mod notify;
+mod overflow;
 mod packing;
 mod planning;
 mod probe;

@@ -12,6 +12,7 @@ use std::path::Path;
 use mio::Token;
 
 use crate::engine::{Effect, Ending, Engine, Event, FactRun, Role, RunId, SpawnFailure, UnitId};
+use crate::log::Missing;
 use crate::sys::cgroup::{Cgroup, Tree};
 use crate::sys::kin::Kin;
 use crate::sys::proc::Mark;
@@ -66,7 +67,8 @@ pub(super) struct ProcessStatus<'a> {
     /// The marks of its processes where there is no cgroup.
     pub(super) marks: &'a [Mark],
     /// Bytes of output that could not be written, since the daemon began.
-    pub(super) log_lost: u64,
+    pub(super) missing: Missing,
+    pub(super) log_trouble: Option<String>,
     /// How the last main process ended.
     pub(super) last_end: Option<Ending>,
     pub(super) lives: Lives,
@@ -196,7 +198,7 @@ pub(super) struct Hold {
 /// What outlives a unit's holding.
 #[derive(Clone, Debug, Default)]
 pub(super) struct History {
-    pub(super) log_lost: u64,
+    pub(super) missing: Missing,
     pub(super) last_end: Option<Ending>,
     /// Its last life, where another unit is told of its end.
     pub(super) invocation: Option<Invocation>,
@@ -335,6 +337,7 @@ impl Processes {
             events,
         };
         self.look_on_time(turn);
+        self.tell_missing(turn);
         self.check_doubtful(turn);
     }
 
@@ -400,7 +403,7 @@ impl Processes {
         let invocation = held.or_else(|| history?.invocation.as_ref());
         let ProcessStatus {
             cgroup,
-            log_lost,
+            missing,
             last_end,
             lives,
             said,
@@ -420,7 +423,9 @@ impl Processes {
             last_end,
             life: lives.last,
             life_before: lives.before,
-            log_lost,
+            log_lost: missing.bytes,
+            log_dropped: missing.dropped_lines,
+            log_limited: missing.limited_lines,
             stored: self.stores.saved(unit),
             oom_kills: hold.and_then(|hold| hold.limited.memory.kills()),
             said: said.map(str::to_owned),
@@ -441,9 +446,10 @@ impl Processes {
         ProcessStatus {
             cgroup: hold.and_then(|hold| hold.group.path()),
             marks: hold.map_or(&[], |hold| hold.group.marks()),
-            log_lost: history
-                .log_lost
-                .saturating_add(log.map_or(0, UnitLog::lost_bytes)),
+            missing: history
+                .missing
+                .and(log.map(UnitLog::missing).unwrap_or_default()),
+            log_trouble: log.and_then(UnitLog::failure),
             last_end: history.last_end,
             lives: history.lives,
             said: self.ears.said(unit),

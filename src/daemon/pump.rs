@@ -11,21 +11,22 @@ use std::path::{Path, PathBuf};
 use mio::Token;
 
 use crate::engine::{Core, Ending, LogWish, RunId, UnitId};
-use crate::log::{self, Appended, Limits, Mark, Marked, Stream, Writer};
+use crate::log::{self, Gate, Limits, Mark, Marked, Missing, Stream, Writer};
 use crate::sys::process::error_text;
 use crate::sys::{clock, files};
-use crate::unit::{LogLimits, Signal};
+use crate::unit::{LogLimits, LogPolicy, Signal};
 
 use super::intake::Intake;
 use super::keeper::Keeper;
 use super::log_care;
+use super::overflow::{Course, News, gate, rate};
 use super::sources::{Source, Sources};
 use super::spot::{Found, Spot};
 
 /// Bytes that are taken from one pipe before others have their turn: what a large one holds.
 const TURN_BYTES: usize = 1024 * 1024;
 /// Bytes that are taken at most when a run has ended, before its end is marked: all that a pipe can hold, and more.
-const DRAIN_BYTES: usize = 2 * 1024 * 1024;
+pub(super) const DRAIN_BYTES: usize = 2 * 1024 * 1024;
 
 /// Bytes of a log in which a text is looked for that may have come while no daemon was there.
 const LOOK_BACK_BYTES: u64 = 1024 * 1024;
@@ -44,54 +45,54 @@ pub(super) enum Pumped {
 /// One service's pipes and log.
 #[derive(Debug)]
 pub(super) struct UnitLog {
-    name: Box<str>,
+    pub(super) name: Box<str>,
     directory: Box<Path>,
     limits: Limits,
     /// Nothing while the files cannot be made; tried again with each batch.
-    writer: Option<Writer>,
-    /// Bytes that came while there was no writer.
-    unwritten: u64,
-    pipes: Vec<Pipe>,
+    pub(super) writer: Option<Writer>,
+    pub(super) pipes: Vec<Pipe>,
     /// Whose bytes they are taken for.
-    run: RunId,
+    pub(super) run: RunId,
     /// The main process's run, between its marks.
     main: Option<RunId>,
     /// A text that is looked for.
-    spot: Option<Box<Spot>>,
+    pub(super) spot: Option<Box<Spot>>,
+    pub(super) policy: LogPolicy,
+    /// Where not every line is to be kept.
+    pub(super) gate: Option<Box<Gate>>,
+    /// What is missing beside what the gate and the writer count.
+    pub(super) missing: Missing,
+    /// Whether a successor is to be told more of what is missing.
+    pub(super) news: News,
 }
 
 #[derive(Debug)]
-struct Pipe {
-    stream: Stream,
+pub(super) struct Pipe {
+    pub(super) stream: Stream,
     path: PathBuf,
-    reader: OwnedFd,
+    pub(super) reader: OwnedFd,
     token: Token,
     /// What its buffer holds. Few services need more than the usual one, and what all pipes of a user may have together
     /// is bounded.
-    size: usize,
+    pub(super) size: usize,
 }
 
 impl UnitLog {
     /// A log without pipes yet. That it cannot be opened does not keep the service from running.
     pub(super) fn new(name: &str, directory: &Path, limits: LogLimits) -> Self {
-        let LogLimits {
-            max_size,
-            max_files,
-            compress: _,
-        } = limits;
         let mut log = Self {
             name: name.into(),
             directory: directory.into(),
-            limits: Limits {
-                max_size,
-                max_files,
-            },
+            limits: sizes(limits),
             writer: None,
-            unwritten: 0,
             pipes: Vec::new(),
             run: RunId(0),
             main: None,
             spot: None,
+            policy: limits.policy,
+            gate: gate(limits),
+            missing: Missing::default(),
+            news: News::None,
         };
         if let Err(error) = log.open_writer() {
             ::log::warn!("{name}: cannot open its log: {}", error_text(&error));
@@ -101,21 +102,22 @@ impl UnitLog {
 
     /// Other limits from now on.
     pub(super) fn limit(&mut self, limits: LogLimits) {
-        let LogLimits {
-            max_size,
-            max_files,
-            compress: _,
-        } = limits;
-        self.limits = Limits {
-            max_size,
-            max_files,
-        };
+        self.limits = sizes(limits);
         if let Some(writer) = &mut self.writer {
             writer.limit(self.limits);
         }
+        self.policy = limits.policy;
+        match (&mut self.gate, gate(limits)) {
+            (Some(gate), Some(_)) => gate.limit(rate(limits)),
+            (gone, new) => {
+                let before = gone.as_ref().map(|gate| gate.missing());
+                self.missing = self.missing.and(before.unwrap_or_default());
+                *gone = new;
+            }
+        }
     }
 
-    fn open_writer(&mut self) -> io::Result<()> {
+    pub(super) fn open_writer(&mut self) -> io::Result<()> {
         if self.writer.is_none() {
             self.writer = Some(Writer::open(&self.directory, &self.name, self.limits)?);
         }
@@ -167,6 +169,9 @@ impl UnitLog {
         }
         self.main = Some(run);
         self.run = run;
+        if let Some(gate) = &mut self.gate {
+            gate.begin();
+        }
         self.mark(run, Mark::Begin { pid });
     }
 
@@ -186,12 +191,14 @@ impl UnitLog {
         if let Some(intake) = intake {
             self.drain(intake);
         }
+        self.tell_missing();
         self.mark(run, Mark::End(log_ending(ending)));
     }
 
     fn mark(&mut self, run: RunId, mark: Mark) {
         if let Some(writer) = &mut self.writer {
             writer.mark(clock::wall_ms(), run.0, mark);
+            self.say_remade();
         }
     }
 
@@ -214,6 +221,10 @@ impl UnitLog {
         let granted = intake.grant(pipe, TURN_BYTES);
         let (taken, pumped) = self.take(pipe.1, intake, granted);
         intake.took(taken);
+        if pumped == Pumped::More && self.policy == LogPolicy::Drop {
+            self.shed(pipe.1, intake);
+        }
+        intake.remind(self.gate.as_ref().and_then(|gate| gate.due_ms()));
         pumped
     }
 
@@ -263,13 +274,15 @@ impl UnitLog {
         };
         let reader = pipe.reader.as_fd();
         let of = (pipe.stream, self.run.0);
-        let unseen = self.found() != Some(Found::NotYet);
+        let is_open = self.gate.as_ref().is_none_or(|gate| gate.is_open());
+        let unseen = is_open && self.found() != Some(Found::NotYet);
         let writer = self.writer.as_mut().filter(|_| unseen);
         let moved = writer.and_then(|writer| {
             let now_ms = clock::wall_ms();
             writer.move_from(reader, now_ms, of, most)
         });
         if let Some(moved) = moved {
+            self.say_remade();
             return moved;
         }
         let count = intake.look(reader)?;
@@ -277,39 +290,8 @@ impl UnitLog {
         if let Some(spot) = &mut self.spot {
             spot.see(bytes);
         }
-        if self.writer.is_none() {
-            let opened = Writer::open(&self.directory, &self.name, self.limits);
-            self.writer = opened.ok();
-        }
-        let Some(writer) = &mut self.writer else {
-            self.unwritten = self.unwritten.saturating_add(count as u64);
-            files::discard(reader, count)?;
-            return Ok(count);
-        };
-        let appended = writer.append_from(reader, clock::wall_ms(), of, bytes);
-        match appended {
-            Appended::Written | Appended::Resumed { .. } => {}
-            Appended::Failed { lost_bytes } | Appended::StillFailing { lost_bytes } => {
-                files::discard(reader, usize::try_from(lost_bytes).unwrap_or(count))?;
-            }
-        }
-        self.tell(appended);
+        self.sort(at, bytes, Course::Usual)?;
         Ok(count)
-    }
-
-    fn tell(&self, appended: Appended) {
-        match appended {
-            Appended::Written | Appended::StillFailing { .. } => {}
-            Appended::Failed { .. } => {
-                let failure = self.writer.as_ref().and_then(Writer::failure);
-                let reason = failure.map(|failure| failure.reason()).unwrap_or_default();
-                ::log::warn!("{}: its log cannot be written: {reason}", self.name);
-            }
-            Appended::Resumed { lost_bytes } => {
-                let name = &self.name;
-                ::log::info!("{name}: its log is written again, {lost_bytes} bytes lost");
-            }
-        }
     }
 
     /// From now on this text is looked for.
@@ -361,12 +343,6 @@ impl UnitLog {
         self.spot.as_ref().map(|spot| spot.found())
     }
 
-    /// Bytes that could not be written since the log was opened.
-    pub(super) fn lost_bytes(&self) -> u64 {
-        self.unwritten
-            .saturating_add(self.writer.as_ref().map_or(0, Writer::lost_bytes))
-    }
-
     /// Closes the pipes and removes their names; for when nobody writes any more.
     pub(super) fn close(
         &mut self,
@@ -375,6 +351,7 @@ impl UnitLog {
     ) {
         // A main process that nobody could name has gone with the others.
         self.end(Ending::Unknown, None);
+        self.tell_missing();
         for pipe in self.pipes.drain(..) {
             sources.remove(pipe.token, pipe.reader.as_fd());
             keeper.release(pipe.reader.as_fd());
@@ -383,6 +360,13 @@ impl UnitLog {
                 ::log::warn!("removing {}: {}", pipe.path.display(), error_text(&error));
             }
         }
+    }
+}
+
+fn sizes(limits: LogLimits) -> Limits {
+    Limits {
+        max_size: limits.max_size,
+        max_files: limits.max_files,
     }
 }
 
@@ -427,6 +411,8 @@ mod tests {
             max_size: 1 << 20,
             max_files: 2,
             compress: LogCompress::None,
+            policy: LogPolicy::Block,
+            rate: None,
         };
         let mut log = UnitLog::new("web", &folder, limits);
         let fifo = folder.join("web.out");
@@ -479,6 +465,8 @@ mod tests {
             max_size,
             max_files: 9,
             compress: LogCompress::None,
+            policy: LogPolicy::Block,
+            rate: None,
         };
         let mut log = UnitLog::new("web", &folder, limits);
         let fifo = folder.join("web.out");
@@ -510,6 +498,129 @@ mod tests {
         fs::remove_dir_all(&folder).unwrap();
     }
 
+    /// A pipe that writes lines, its log, and what the log is to take.
+    struct Bench {
+        folder: std::path::PathBuf,
+        log: UnitLog,
+        intake: Intake,
+        writer: fs::File,
+        sources: Sources,
+        _poll: mio::Poll,
+    }
+
+    const PIPE: (UnitId, Stream) = (UnitId(1), Stream::Out);
+
+    impl Bench {
+        fn new(name: &str, policy: LogPolicy, rate: Option<crate::unit::LogRate>) -> Bench {
+            let name = format!("diakonos-{name}-{}", std::process::id());
+            let folder = std::env::temp_dir().join(name);
+            fs::create_dir_all(&folder).unwrap();
+            let poll = mio::Poll::new().unwrap();
+            let mut sources = Sources::new(poll.registry().try_clone().unwrap());
+            let limits = LogLimits {
+                max_size: 1 << 20,
+                max_files: 2,
+                compress: LogCompress::None,
+                policy,
+                rate,
+            };
+            let mut log = UnitLog::new("web", &folder.join("logs"), limits);
+            let fifo = folder.join("web.out");
+            let keeper = &mut Keeper::default();
+            log.open_pipe(PIPE, &fifo, None, (&mut sources, keeper))
+                .unwrap();
+            let mut options = fs::OpenOptions::new();
+            let writer = options.read(true).write(true).open(&fifo).unwrap();
+            log.begin(RunId(7), 99);
+            Bench {
+                folder,
+                log,
+                intake: Intake::new().unwrap(),
+                writer,
+                sources,
+                _poll: poll,
+            }
+        }
+
+        fn written(&self) -> String {
+            fs::read_to_string(self.folder.join("logs/web.log")).unwrap()
+        }
+
+        /// What the index tells of missing lines.
+        fn told(&self) -> Vec<log::Loss> {
+            let index = fs::read(self.folder.join("logs/web.idx")).unwrap();
+            let records = log::index::decode(&index).unwrap().records;
+            let lost = records.iter().filter_map(|record| match record.what {
+                log::index::What::Mark(Mark::Lost(loss)) => Some(loss),
+                _ => None,
+            });
+            lost.collect()
+        }
+
+        fn end(mut self) {
+            let kept = (&mut self.sources, &mut Keeper::default());
+            self.log.close(&mut self.intake, kept);
+            fs::remove_dir_all(&self.folder).unwrap();
+        }
+    }
+
+    #[test]
+    fn lines_over_the_rate_are_left_out_and_told_of() {
+        let rate = crate::unit::LogRate {
+            interval_ms: 3_600_000,
+            burst: 2,
+        };
+        let mut bench = Bench::new("rate", LogPolicy::Block, Some(rate));
+        bench.writer.write_all(b"one\ntw").unwrap();
+        bench.log.pump(PIPE, &mut bench.intake);
+        bench.writer.write_all(b"o\nthree\nfour\nfi").unwrap();
+        bench.log.pump(PIPE, &mut bench.intake);
+        assert_eq!(bench.written(), "one\ntwo\n");
+        assert_eq!(bench.log.missing().limited_lines, 3);
+        let due_ms = bench.intake.due_ms().unwrap();
+        assert!(due_ms > clock::monotonic_ms());
+        assert_eq!(bench.log.on_time(due_ms - 1), Some(due_ms));
+        assert_eq!((bench.told(), bench.log.take_news()), (vec![], News::None));
+        assert_eq!(bench.log.on_time(due_ms), None);
+        assert_eq!(bench.told(), [log::Loss::Limited { lines: 3 }]);
+        assert_eq!(bench.log.take_news(), News::Some);
+        // An end tells of the rest at once.
+        bench.writer.write_all(b"ve\nsix\n").unwrap();
+        bench.log.end(Ending::Code(0), Some(&mut bench.intake));
+        assert_eq!(bench.told()[1..], [log::Loss::Limited { lines: 1 }]);
+        assert_eq!(bench.written(), "one\ntwo\n");
+        bench.end();
+    }
+
+    /// Nothing may be taken in this turn, and the pipe is full: a service that must not wait loses lines.
+    #[test]
+    fn a_log_that_is_behind_leaves_out_whole_lines() {
+        for policy in [LogPolicy::Block, LogPolicy::Drop] {
+            let mut bench = Bench::new(&format!("behind-{policy:?}"), policy, None);
+            bench.writer.write_all(b"kept\nbegun ").unwrap();
+            assert_eq!(bench.log.pump(PIPE, &mut bench.intake), Pumped::Empty);
+            let other = (UnitId(2), Stream::Out);
+            let all = bench.intake.grant(other, usize::MAX);
+            bench.intake.took(all);
+            let lines = "x".repeat(99) + "\n";
+            let full = "and ended\n".to_owned() + &lines.repeat(600) + "not ended";
+            bench.writer.write_all(full.as_bytes()).unwrap();
+            assert_eq!(bench.log.pump(PIPE, &mut bench.intake), Pumped::More);
+            if policy == LogPolicy::Block {
+                assert_eq!(bench.written(), "kept\nbegun ");
+                assert_eq!(bench.log.missing(), Missing::default());
+            } else {
+                assert_eq!(bench.written(), "kept\nbegun and ended\n");
+                assert_eq!(bench.log.missing().dropped_lines, 601);
+                bench.intake.begin_turn();
+                bench.writer.write_all(b" yet\nwhole again\n").unwrap();
+                assert_eq!(bench.log.pump(PIPE, &mut bench.intake), Pumped::Empty);
+                assert_eq!(bench.written(), "kept\nbegun and ended\nwhole again\n");
+            }
+            bench.end();
+        }
+    }
+
     /// systemd.service(5), Type=forking: the first process has ended well when another one becomes the main process.
     #[test]
     fn a_main_process_that_hands_over_has_ended_well() {
@@ -520,6 +631,8 @@ mod tests {
             max_size: 1 << 20,
             max_files: 2,
             compress: LogCompress::None,
+            policy: LogPolicy::Block,
+            rate: None,
         };
         let mut log = UnitLog::new("web", &folder, limits);
         log.begin(RunId(7), 99);

@@ -11,6 +11,7 @@ use std::path::Path;
 use crate::engine::{
     Ending, Engine, Event, FactPhase, FactRun, Facts, Moment, Role, SpawnFailure, UnitId,
 };
+use crate::log::Missing;
 use crate::sys::clock;
 use crate::sys::process::{Pid, PidFd, error_text};
 use crate::unit::{Context, NotifyAccess, Service, Unit};
@@ -99,13 +100,17 @@ impl Processes {
                 sources,
                 events,
             };
-            let (log_lost, last_end) = (saved.log_lost, saved.last_end);
+            let missing = Missing {
+                bytes: saved.log_lost,
+                dropped_lines: saved.log_dropped,
+                limited_lines: saved.log_limited,
+            };
             // Of one that rests it is that of its last life; otherwise it is held with the present one.
             let known = saved.invocation.as_deref().filter(|_| is_over(saved));
             let invocation = known.and_then(Invocation::from_text);
             let history = History {
-                log_lost,
-                last_end,
+                missing,
+                last_end: saved.last_end,
                 invocation,
                 lives: Lives {
                     last: saved.life,

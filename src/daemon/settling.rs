@@ -6,13 +6,15 @@ use std::collections::VecDeque;
 
 use crate::engine::{Engine, Event, RunId, State, UnitId};
 use crate::log::Stream;
+use crate::sys::clock;
 use crate::sys::kin::Kin;
 use crate::sys::process::error_text;
 use crate::unit::Unit;
 
 use super::group::{Group, Watched};
+use super::overflow::News;
 use super::processes::{Processes, Progress, Turn};
-use super::pump::Pumped;
+use super::pump::{Pumped, UnitLog};
 use super::sandbox::remove_temporary;
 use super::sources::Sources;
 use super::watches::Purpose;
@@ -107,6 +109,7 @@ impl Processes {
         let pumped = log.map(|log| log.pump((unit, stream), &mut self.intake));
         self.mind_rotations(unit, turn.engine);
         self.log_was_read(unit, turn);
+        self.save_missing(unit, turn.engine);
         match pumped {
             Some(Pumped::More) => return Progress::More,
             Some(Pumped::End) => {
@@ -115,6 +118,28 @@ impl Processes {
             Some(Pumped::Empty) | None => {}
         }
         Progress::Drained
+    }
+
+    /// Tells in the logs what is missing there, where that is due.
+    pub(super) fn tell_missing(&mut self, turn: &Turn<'_>) {
+        let now_ms = clock::monotonic_ms();
+        if !self.intake.take_due(now_ms) {
+            return;
+        }
+        let units: Vec<UnitId> = self.holds.keys().copied().collect();
+        for unit in units {
+            let log = self.holds.get_mut(&unit).and_then(|hold| hold.log.as_mut());
+            self.intake.remind(log.and_then(|log| log.on_time(now_ms)));
+            self.save_missing(unit, turn.engine);
+        }
+    }
+
+    /// What is missing in a log is to be known to a successor, too.
+    fn save_missing(&mut self, unit: UnitId, engine: &Engine) {
+        let log = self.holds.get_mut(&unit).and_then(|hold| hold.log.as_mut());
+        if log.map(UnitLog::take_news) == Some(News::Some) {
+            self.save(unit, engine);
+        }
     }
 
     /// The daemon ends: what is in the pipes goes to the logs, and what stands for units without processes is removed.
@@ -185,7 +210,7 @@ impl Processes {
         }
         if let Some(mut log) = hold.log {
             log.close(&mut self.intake, (&mut *turn.sources, &mut self.keeper));
-            history.log_lost += log.lost_bytes();
+            history.missing = history.missing.and(log.missing());
         }
     }
 }

@@ -536,6 +536,8 @@ mod tests {
             life: None,
             life_before: None,
             log_lost: 0,
+            log_dropped: 0,
+            log_limited: 0,
             stored: Vec::new(),
             oom_kills: None,
             said: None,

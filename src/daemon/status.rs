@@ -77,7 +77,10 @@ pub(super) fn unit(id: UnitId, around: &Surroundings<'_>) -> Option<UnitStatus> 
         waits_for: view.waits_for.iter().map(ToString::to_string).collect(),
         cgroup: process.cgroup.map(|path| path.display().to_string()),
         invocations: process.marks.iter().filter_map(invocation_of).collect(),
-        log_lost: process.log_lost,
+        log_lost: process.missing.bytes,
+        log_dropped: process.missing.dropped_lines,
+        log_limited: process.missing.limited_lines,
+        log_trouble: process.log_trouble.unwrap_or_default(),
         said: process.said.unwrap_or_default().to_owned(),
         forgone: process.forgone.iter().map(ToString::to_string).collect(),
         ..described(view.unit, around.enabled.is_enabled(&view.unit.name))

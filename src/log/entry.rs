@@ -100,6 +100,7 @@ impl Assembler {
         match mark {
             Mark::Begin { .. } => self.finish(|line| line.origin.run != run),
             Mark::End(_) => self.finish(|line| line.origin.run == run),
+            Mark::Lost(_) => {}
             Mark::Cleared => self.finish_all(),
         }
         self.ready.push_back(Entry {

@@ -9,7 +9,7 @@
 //! | 8..16 | `LOGINDEX` | offset of the first byte in the log file |
 //! | 16..24 | version (4), bytes of a record (4) | run |
 //! | 24..28 | zero | length in bytes; or PID, exit code, signal |
-//! | 28..32 | zero | kind (1), zero (3) |
+//! | 28..32 | zero | kind (1), error number (1) where it tells of a loss, zero (2) |
 
 /// Bytes of one record, and of the header.
 pub const RECORD_BYTES: usize = 32;
@@ -27,6 +27,9 @@ const KIND_BEGIN: u8 = 4;
 const KIND_EXITED: u8 = 5;
 const KIND_SIGNALED: u8 = 6;
 const KIND_ENDED: u8 = 7;
+const KIND_UNWRITTEN: u8 = 8;
+const KIND_DROPPED: u8 = 9;
+const KIND_LIMITED: u8 = 10;
 const KIND_CLEARED: u8 = 16;
 
 /// Which of a service's streams bytes came from. What shares one pipe is `Out`.
@@ -45,6 +48,14 @@ impl Stream {
             Self::Err => "err",
         }
     }
+
+    /// Its place where something is kept for each.
+    pub(super) fn slot(self) -> usize {
+        match self {
+            Stream::Out => 0,
+            Stream::Err => 1,
+        }
+    }
 }
 
 /// How a run ended.
@@ -60,13 +71,25 @@ pub enum Ending {
     Unknown,
 }
 
-/// What stands in the index only: a run begins or ends, the log begins anew.
+/// What of a service's output is not in its log, and why. A count that does not fit is the highest that does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Loss {
+    /// It could not be written, for this error number; 0 where the system gave none.
+    Unwritten { bytes: u32, errno: u8 },
+    /// Whole lines that came faster than the log took them, `LogPolicy=drop`.
+    Dropped { lines: u32 },
+    /// Whole lines over `LogRateLimitBurst=`.
+    Limited { lines: u32 },
+}
+
+/// What stands in the index only: a run begins or ends, something is missing here, or the log begins anew.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mark {
     Begin {
         pid: u32,
     },
     End(Ending),
+    Lost(Loss),
     /// Somebody wished that all before it be removed.
     Cleared,
 }
@@ -79,7 +102,7 @@ pub enum What {
         stream: Stream,
         length: u32,
     },
-    /// A line of our own in the log file, saying what could not be written.
+    /// A line of our own in the log file, as earlier versions wrote it where [`Mark::Lost`] stands now.
     Notice {
         length: u32,
     },
@@ -130,6 +153,9 @@ impl Record {
             What::Mark(Mark::End(Ending::Exited { code })) => (KIND_EXITED, bits(code)),
             What::Mark(Mark::End(Ending::Signaled { signal })) => (KIND_SIGNALED, bits(signal)),
             What::Mark(Mark::End(Ending::Unknown)) => (KIND_ENDED, 0),
+            What::Mark(Mark::Lost(Loss::Unwritten { bytes, .. })) => (KIND_UNWRITTEN, bytes),
+            What::Mark(Mark::Lost(Loss::Dropped { lines })) => (KIND_DROPPED, lines),
+            What::Mark(Mark::Lost(Loss::Limited { lines })) => (KIND_LIMITED, lines),
             What::Mark(Mark::Cleared) => (KIND_CLEARED, 0),
         };
         let mut bytes = [0; RECORD_BYTES];
@@ -138,6 +164,9 @@ impl Record {
         bytes[16..24].copy_from_slice(&self.run.to_le_bytes());
         bytes[24..28].copy_from_slice(&value.to_le_bytes());
         bytes[28] = kind;
+        if let What::Mark(Mark::Lost(Loss::Unwritten { errno, .. })) = self.what {
+            bytes[29] = errno;
+        }
         bytes
     }
 
@@ -145,9 +174,12 @@ impl Record {
     /// past what can be counted, bytes that must be zero and are not.
     #[must_use]
     pub fn decode(bytes: &[u8; RECORD_BYTES]) -> Option<Record> {
-        let [kind, 0, 0, 0] = part::<4>(bytes, 28) else {
+        let [kind, errno, 0, 0] = part::<4>(bytes, 28) else {
             return None;
         };
+        if errno != 0 && kind != KIND_UNWRITTEN {
+            return None;
+        }
         let offset = u64::from_le_bytes(part(bytes, 8));
         let value = u32::from_le_bytes(part(bytes, 24));
         let what = match kind {
@@ -168,6 +200,12 @@ impl Record {
                 signal: number(value),
             })),
             KIND_ENDED if value == 0 => What::Mark(Mark::End(Ending::Unknown)),
+            KIND_UNWRITTEN => What::Mark(Mark::Lost(Loss::Unwritten {
+                bytes: value,
+                errno,
+            })),
+            KIND_DROPPED => What::Mark(Mark::Lost(Loss::Dropped { lines: value })),
+            KIND_LIMITED => What::Mark(Mark::Lost(Loss::Limited { lines: value })),
             KIND_CLEARED if value == 0 => What::Mark(Mark::Cleared),
             _ => return None,
         };
@@ -264,6 +302,12 @@ mod tests {
             What::Mark(Mark::End(Ending::Exited { code: -1 })),
             What::Mark(Mark::End(Ending::Signaled { signal: 9 })),
             What::Mark(Mark::End(Ending::Unknown)),
+            What::Mark(Mark::Lost(Loss::Unwritten {
+                bytes: 9,
+                errno: 28,
+            })),
+            What::Mark(Mark::Lost(Loss::Dropped { lines: 3 })),
+            What::Mark(Mark::Lost(Loss::Limited { lines: u32::MAX })),
             What::Mark(Mark::Cleared),
         ];
         let record = |(at, what)| Record {

@@ -1,7 +1,8 @@
 //! A service's log on disk: written by the daemon, read and followed by the client.
 //!
 //! `NAME.log` holds the service's own bytes, untouched. `NAME.idx` beside it says of each batch when it came, from
-//! which stream and which run, and holds the marks that a run began or ended; so those never stand in the file.
+//! which stream and which run, and holds the marks that a run began or ended, or that something is missing; so those
+//! never stand in the file.
 //! Rotated files are `NAME.log.1`, `NAME.log.2` and so on, the highest number the oldest, each with its index.
 //!
 //! The daemon's own log, plain lines with their time before them, is bounded the same way.
@@ -16,9 +17,11 @@
 mod body;
 mod cursor;
 mod entry;
+mod gate;
 pub mod index;
 mod index_writer;
 mod level;
+mod losing;
 mod marks;
 mod merge;
 mod outcome;
@@ -38,11 +41,12 @@ mod wanted;
 mod writer;
 
 pub use entry::{Content, Entry, LINE_BYTES_MAX, LineEnd};
-pub use index::{Ending, Mark, Stream};
+pub use gate::{Gate, Pass, Rate};
+pub use index::{Ending, Loss, Mark, Stream};
 pub use level::{LEVELS, Level, split_level};
 pub use marks::{Marked, marked};
 pub use merge::Merge;
-pub use outcome::{Appended, Failure};
+pub use outcome::{Appended, Failure, Missing};
 pub use packing::{Pack, Packing};
 pub use plain::PlainLog;
 pub use reader::Reader;
@@ -50,4 +54,4 @@ pub use rotation::Limits;
 pub use runs::{first_run, has_run, last_runs};
 pub use total::{Removed, bound_total};
 pub use wanted::{Course, Filter, Mode, Sieve, Start};
-pub use writer::{Turned, Writer};
+pub use writer::{Remade, Turned, Writer};

@@ -1,9 +1,7 @@
 //! The daemon's side: appending a service's bytes, rotating at line ends, and surviving a full disk.
 //!
 //! Nothing is buffered: a batch is one look at the file, one write (or one move from the service's pipe, so that a kill
-//! loses nothing), and one small write to the index. Nothing that
-//! goes wrong here is the daemon's end: what cannot be written is counted, and said in the log by a line of ours
-//! when writing works again.
+//! loses nothing), and one small write to the index. Nothing that goes wrong here is the daemon's end; see `losing`.
 //!
 //! A file is rotated at the last line end that keeps it within `max_size`. A line is never divided between two
 //! files, unless it alone is longer than [`LINE_DIVIDED_BYTES`]: then it is no line, and the bound on the disk counts
@@ -38,28 +36,39 @@ pub struct Writer {
     paths: Paths,
     limits: Limits,
     /// Nothing after the files were lost and could not be made again; tried again with each batch.
-    current: Option<Current>,
+    pub(super) current: Option<Current>,
     /// The run that is within a line, for each stream.
-    within_line: [Option<u64>; 2],
-    failure: Option<Failure>,
-    lost_bytes: u64,
+    pub(super) within_line: [Option<u64>; 2],
+    /// Whether the present line's head was lost, for each stream.
+    pub(super) is_line_lost: [bool; 2],
+    pub(super) failure: Option<Failure>,
+    pub(super) lost_bytes: u64,
+    remade: Remade,
     /// Since somebody asked.
     rotations: u32,
 }
 
+/// Whether somebody has removed the log, and it was made again, since this was asked last.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Remade {
+    #[default]
+    No,
+    Yes,
+}
+
 #[derive(Debug)]
-struct Current {
-    pair: Pair,
+pub(super) struct Current {
+    pub(super) pair: Pair,
     /// The size at which the log is rotated: `max_size`, and more where a rotation failed.
     bound: u64,
     /// The same for the index.
-    index_bound: u64,
-    ends: Ends,
+    pub(super) index_bound: u64,
+    pub(super) ends: Ends,
 }
 
 /// How the log file ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Ends {
+pub(super) enum Ends {
     WithLine,
     WithinLine,
 }
@@ -82,8 +91,10 @@ impl Writer {
             limits: limits.least(),
             current: None,
             within_line: [None; 2],
+            is_line_lost: [false; 2],
             failure: None,
             lost_bytes: 0,
+            remade: Remade::No,
             rotations: 0,
         };
         writer.reopen()?;
@@ -130,7 +141,8 @@ impl Writer {
         (stream, run): (Stream, u64),
         most: usize,
     ) -> Option<io::Result<usize>> {
-        if self.failure.is_some() || self.check_file().is_err() || self.index_is_full() {
+        let is_troubled = self.failure.is_some() || self.is_line_lost != [false; 2];
+        if is_troubled || self.check_file().is_err() || self.index_is_full() {
             return None;
         }
         let current = self.current.as_mut()?;
@@ -166,13 +178,18 @@ impl Writer {
         if bytes.is_empty() {
             return Appended::Written;
         }
-        let resumed = match self
-            .check_file()
-            .and_then(|()| self.say_what_was_lost(now_ms, run))
-        {
-            Ok(lost_bytes) => lost_bytes,
-            Err(error) => return self.lose(&error, bytes.len()),
-        };
+        let (lost, bytes) = bytes.split_at(self.rest_of_lost(stream, bytes));
+        if let Err(error) = self.lose_rest(stream, lost, pipe) {
+            return self.lose(&error, stream, bytes);
+        }
+        if bytes.is_empty() {
+            return Appended::Written;
+        }
+        let checked = self.check_file();
+        if let Err(error) = checked.and_then(|()| self.end_cut_line(now_ms, run)) {
+            return self.lose(&error, stream, bytes);
+        }
+        let mut resumed = 0;
         let mut rest = bytes;
         while !rest.is_empty() {
             let count = match self.step(stream, run, rest) {
@@ -183,9 +200,12 @@ impl Writer {
             let (piece, after) = rest.split_at(count);
             let (written, result) = self.write(piece, pipe);
             let last = piece[..written].last().copied();
+            if last.is_some() {
+                resumed += self.resume(now_ms, run, written);
+            }
             self.note_bytes(now_ms, (stream, run), written, last);
             if let Err(error) = result {
-                return self.lose(&error, rest.len() - written);
+                return self.lose(&error, stream, &rest[written..]);
             }
             rest = after;
         }
@@ -204,9 +224,16 @@ impl Writer {
         if !self.current.as_ref().is_some_and(is_current) {
             self.current = None;
         }
+        let is_new = self.current.is_none();
         // What cannot be opened now is counted with the bytes that come.
         if self.check_file().is_err() {
             return;
+        }
+        if is_new {
+            self.remade = Remade::Yes;
+        }
+        if matches!(mark, Mark::Begin { .. }) {
+            self.is_line_lost = [false; 2];
         }
         for within in &mut self.within_line {
             // An ended run's last line has no continuation; nor has any other's, once the next run begins.
@@ -230,16 +257,15 @@ impl Writer {
         }
     }
 
-    /// Bytes that could not be written since the log was opened.
+    /// Whether the log ends within a line of this stream.
     #[must_use]
-    pub fn lost_bytes(&self) -> u64 {
-        self.lost_bytes
+    pub fn is_within_line(&self, stream: Stream) -> bool {
+        self.within_line[stream.slot()].is_some()
     }
 
-    /// Why nothing can be written at present, if so.
-    #[must_use]
-    pub fn failure(&self) -> Option<Failure> {
-        self.failure
+    /// Whether the log was removed and made again.
+    pub fn take_remade(&mut self) -> Remade {
+        std::mem::take(&mut self.remade)
     }
 
     /// Opens the current files, and finds out which streams are within a line there.
@@ -272,7 +298,9 @@ impl Writer {
         let metadata = current.pair.log.metadata()?;
         if metadata.nlink() == 0 {
             self.current = None;
-            return self.reopen();
+            self.reopen()?;
+            self.remade = Remade::Yes;
+            return Ok(());
         }
         let length = metadata.len();
         if length < current.pair.length {
@@ -281,51 +309,6 @@ impl Writer {
         // Bytes that are not ours stay without a record.
         current.pair.length = length;
         Ok(())
-    }
-
-    /// After a time without room: one line of ours that says what is missing. Returns how many bytes are.
-    fn say_what_was_lost(&mut self, now_ms: u64, run: u64) -> io::Result<u64> {
-        let Some(failure) = self.failure else {
-            return Ok(0);
-        };
-        let Some(current) = &mut self.current else {
-            return Err(io::ErrorKind::NotFound.into());
-        };
-        let before = current.pair.length;
-        let first = if current.ends == Ends::WithinLine {
-            "\n"
-        } else {
-            ""
-        };
-        let (lost_bytes, reason) = (failure.lost_bytes, failure.reason());
-        let line =
-            format!("{first}[diakonos: {lost_bytes} bytes could not be written: {reason}]\n");
-        let (written, result) = self.write(line.as_bytes(), None);
-        let Some(current) = &mut self.current else {
-            return Ok(0);
-        };
-        if let Err(error) = result {
-            // Half a line would stand there for good; without it the next try is as clean as this one.
-            if written > 0 && current.pair.log.set_len(before).is_ok() {
-                current.pair.length = before;
-            }
-            return Err(error);
-        }
-        let length = u32::try_from(written).unwrap_or(u32::MAX);
-        let record = Record {
-            time_ms: now_ms,
-            offset: before,
-            run,
-            what: What::Notice { length },
-        };
-        current
-            .pair
-            .index
-            .note(record, current.index_bound.saturating_mul(2));
-        current.ends = Ends::WithLine;
-        self.within_line = [None; 2];
-        self.failure = None;
-        Ok(lost_bytes)
     }
 
     /// How much of `rest` goes into the current file, or that the next one is due.
@@ -342,7 +325,7 @@ impl Writer {
         if length > bound.saturating_add(LINE_DIVIDED_BYTES) {
             return Step::Rotate;
         }
-        let other = self.within_line[1 - slot(stream)];
+        let other = self.within_line[1 - stream.slot()];
         if other == Some(run) {
             return Step::Write(rest.len());
         }
@@ -356,7 +339,7 @@ impl Writer {
             return Step::Write(at + 1);
         }
         let has_something = length > 0 || is_index_full;
-        if has_something && self.within_line[slot(stream)] != Some(run) {
+        if has_something && self.within_line[stream.slot()] != Some(run) {
             return Step::Rotate;
         }
         let line_end = rest[room..].iter().position(|byte| *byte == b'\n');
@@ -388,7 +371,11 @@ impl Writer {
 
     /// Writes to the log and returns how much of it is there, with the error that kept the rest away. Bytes at the head
     /// of a pipe are moved.
-    fn write(&mut self, bytes: &[u8], pipe: Option<BorrowedFd<'_>>) -> (usize, io::Result<()>) {
+    pub(super) fn write(
+        &mut self,
+        bytes: &[u8],
+        pipe: Option<BorrowedFd<'_>>,
+    ) -> (usize, io::Result<()>) {
         let Some(current) = &mut self.current else {
             return (0, Err(io::ErrorKind::NotFound.into()));
         };
@@ -414,7 +401,7 @@ impl Writer {
     }
 
     /// Notes `count` bytes of the service that were just written, in the index and for the next rotation.
-    fn note_bytes(
+    pub(super) fn note_bytes(
         &mut self,
         now_ms: u64,
         (stream, run): (Stream, u64),
@@ -443,25 +430,7 @@ impl Writer {
         } else {
             Ends::WithinLine
         };
-        self.within_line[slot(stream)] = (!is_ended).then_some(run);
-    }
-
-    /// Counts `count` bytes as lost to `error`.
-    fn lose(&mut self, error: &io::Error, count: usize) -> Appended {
-        let lost_bytes = count as u64;
-        self.lost_bytes += lost_bytes;
-        let errno = error.raw_os_error();
-        match &mut self.failure {
-            Some(failure) => {
-                failure.lost_bytes += lost_bytes;
-                failure.errno = errno;
-                Appended::StillFailing { lost_bytes }
-            }
-            None => {
-                self.failure = Some(Failure { lost_bytes, errno });
-                Appended::Failed { lost_bytes }
-            }
-        }
+        self.within_line[stream.slot()] = (!is_ended).then_some(run);
     }
 
     fn index_is_full(&self) -> bool {
@@ -479,13 +448,6 @@ fn move_or_copy(pipe: BorrowedFd<'_>, log: &File, offset: u64, bytes: &[u8]) -> 
             Ok(written)
         }
         moved => moved,
-    }
-}
-
-fn slot(stream: Stream) -> usize {
-    match stream {
-        Stream::Out => 0,
-        Stream::Err => 1,
     }
 }
 

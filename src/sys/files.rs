@@ -73,8 +73,8 @@ pub fn open_fifo_reader(path: &Path) -> io::Result<OwnedFd> {
     Ok(reader)
 }
 
-/// Gives a pipe a buffer of so many bytes instead of the usual 64 KiB. Memory is taken only for what lies in it, but all
-/// of it counts against [`pipes_soft_bytes`].
+/// Gives a pipe a buffer of so many bytes instead of the usual 64 KiB. Memory is taken only for what lies in it, but
+/// all of it counts against [`pipes_soft_bytes`].
 ///
 /// # Errors
 /// `EPERM` when the user's pipes have too much already, or it is more than one pipe may have. The pipe works all the
@@ -88,6 +88,13 @@ pub fn enlarge_pipe(pipe: BorrowedFd<'_>, bytes: usize) -> io::Result<()> {
 #[must_use]
 pub fn pipe_bytes(pipe: BorrowedFd<'_>) -> usize {
     fcntl_getpipe_size(pipe).unwrap_or(USUAL_PIPE_BYTES)
+}
+
+/// How many bytes lie in a pipe; none where the kernel does not say.
+#[must_use]
+pub fn pipe_holds(pipe: BorrowedFd<'_>) -> usize {
+    let held = rustix::io::ioctl_fionread(pipe).unwrap_or(0);
+    usize::try_from(held).unwrap_or(usize::MAX)
 }
 
 /// What the pipes of one user may have together before new ones are made smaller than usual: `pipe-user-pages-soft` of

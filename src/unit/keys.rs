@@ -241,18 +241,18 @@ static KEYS: [Key; 193] = [
         Form::Word(&["none", "gzip", "zstd"]),
         "none",
     ),
-    later(
+    now(
         "service",
         "LogPolicy",
         Form::Word(&["block", "drop"]),
         "block",
     ),
-    later("service", "LogRateLimitIntervalSec", Form::Span, "0"),
-    later(
+    now("service", "LogRateLimitIntervalSec", Form::Span, "30s"),
+    now(
         "service",
         "LogRateLimitBurst",
         Form::Integer(0, i32::MAX as i64),
-        "0",
+        "no limit",
     ),
     // Scheduling.
     now("service", "Nice", Form::Integer(-20, 19), "0"),

@@ -7,8 +7,8 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use super::{
-    Condition, Folders, Kill, Limit, List, LogCompress, Oversight, Preserve, Readiness, Relations,
-    Resources, Sandbox, Scheduling, Signal, Span, UnitName,
+    Condition, Folders, Kill, Limit, List, LogCompress, LogPolicy, LogRate, Oversight, Preserve,
+    Readiness, Relations, Resources, Sandbox, Scheduling, Signal, Span, UnitName,
 };
 
 /// A unit: a service, or (without [`Unit::service`]) a group that is nothing but its dependencies.
@@ -273,12 +273,14 @@ pub enum Output {
     Inherit,
 }
 
-/// `LogMaxSize=`, `LogMaxFiles=` and `LogCompress=`.
+/// `LogMaxSize=`, `LogMaxFiles=`, `LogCompress=`, `LogPolicy=` and `LogRateLimit*=`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct LogLimits {
     /// Bytes of one file, at least 4096.
     pub max_size: u64,
     /// Files kept, the current one included, 1 to 1000.
     pub max_files: u32,
+    pub policy: LogPolicy,
+    pub rate: Option<LogRate>,
     pub compress: LogCompress,
 }

@@ -11,8 +11,8 @@ use super::stream::{self, Stream};
 use super::value;
 use super::{Exec, Input, Kind, LogLimits, Output, Service, Span, Unit};
 use super::{
-    WorkingDirectory, compress, folders, kill, limits, oversight, readiness, resources, restart,
-    sandbox, scheduling,
+    WorkingDirectory, compress, flow, folders, kill, limits, oversight, readiness, resources,
+    restart, sandbox, scheduling,
 };
 
 /// What `Type=` can be.
@@ -170,6 +170,8 @@ fn log(reader: &mut Reader) -> LogLimits {
     LogLimits {
         max_size: max_size.unwrap_or(LOG_MAX_SIZE),
         max_files: max_files.unwrap_or(LOG_MAX_FILES),
+        policy: flow::policy(reader),
+        rate: flow::rate(reader),
         compress: compress.unwrap_or_default(),
     }
 }

@@ -85,6 +85,9 @@ struct WireUnit {
     kind: String,
     cgroup: Option<String>,
     log_lost: u64,
+    log_dropped: Option<u64>,
+    log_limited: Option<u64>,
+    log_trouble: Option<String>,
     documentation: Option<Vec<String>>,
     left_over: Option<Vec<u32>>,
     limits: Option<Vec<String>>,
@@ -372,7 +375,10 @@ same_fields!(
         life,
         life_before,
     }
-    later { streams, hash, documentation, left_over, said, forgone, awaits, limits, invocations }
+    later {
+        streams, hash, documentation, log_dropped, log_limited, log_trouble, left_over, said, forgone,
+        awaits, limits, invocations
+    }
 );
 
 same_fields!(
@@ -429,6 +435,9 @@ mod tests {
             kind: "simple".to_owned(),
             cgroup: Some("/sys/fs/cgroup/diakonos/web".to_owned()),
             log_lost: 9,
+            log_dropped: 10,
+            log_limited: 11,
+            log_trouble: "it is full".to_owned(),
             frozen_ms: Some(1_700_000_000_000),
             left_over: vec![1, u32::MAX],
             limits: vec!["MemoryMax=1M".to_owned()],

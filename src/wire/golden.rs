@@ -108,6 +108,8 @@ fn present() -> Saved {
         life: Some(RunId(40)),
         life_before: Some(RunId(31)),
         log_lost: 12,
+        log_dropped: 13,
+        log_limited: 14,
         stored: vec![SavedDescriptor {
             key: 1 << 62,
             name: "session".to_owned(),
@@ -129,6 +131,8 @@ fn facts_of_the_first_version_are_read() {
         life: None,
         life_before: None,
         log_lost: 0,
+        log_dropped: 0,
+        log_limited: 0,
         stored: Vec::new(),
         oom_kills: None,
         said: None,

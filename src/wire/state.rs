@@ -45,6 +45,9 @@ pub struct Saved {
     pub life_before: Option<RunId>,
     /// Bytes of output that could not be written.
     pub log_lost: u64,
+    /// Lines of output that `LogPolicy=drop` has left out, and `LogRateLimitBurst=`.
+    pub log_dropped: u64,
+    pub log_limited: u64,
     /// What it has given into the daemon's keeping, in the order in which it is handed back.
     pub stored: Vec<SavedDescriptor>,
     /// How many of its processes the kernel had killed for want of memory, where it counts.
@@ -118,6 +121,8 @@ struct WireSaved {
     life: Option<u64>,
     life_before: Option<u64>,
     log_lost: Option<u64>,
+    log_dropped: Option<u64>,
+    log_limited: Option<u64>,
     stored: Option<Vec<WireDescriptor>>,
     oom_kills: Option<u64>,
     said: Option<String>,
@@ -177,6 +182,7 @@ pub fn encode_saved(saved: &Saved) -> Vec<u8> {
         run: run.0,
         inode: *inode,
     });
+    let some = |count: u64| (count > 0).then_some(count);
     let wire = WireSaved {
         version: Some(VERSION),
         unit: Some(facts.unit.as_str().to_owned()),
@@ -216,7 +222,9 @@ pub fn encode_saved(saved: &Saved) -> Vec<u8> {
         last_end: saved.last_end.map(flatten_ending),
         life: saved.life.map(|run| run.0),
         life_before: saved.life_before.map(|run| run.0),
-        log_lost: (saved.log_lost > 0).then_some(saved.log_lost),
+        log_lost: some(saved.log_lost),
+        log_dropped: some(saved.log_dropped),
+        log_limited: some(saved.log_limited),
         stored: (!saved.stored.is_empty())
             .then(|| saved.stored.iter().map(flatten_stored).collect()),
         oom_kills: saved.oom_kills,
@@ -289,6 +297,8 @@ pub fn decode_saved(payload: &[u8]) -> Result<Saved, DecodeError> {
         life: wire.life.map(RunId),
         life_before: wire.life_before.map(RunId),
         log_lost: wire.log_lost.unwrap_or_default(),
+        log_dropped: wire.log_dropped.unwrap_or_default(),
+        log_limited: wire.log_limited.unwrap_or_default(),
         stored: stored.into_iter().map(stored_one).collect(),
         oom_kills: wire.oom_kills,
         said: wire.said,
@@ -462,6 +472,8 @@ mod tests {
             life: Some(RunId(7)),
             life_before: Some(RunId(u64::MAX)),
             log_lost: 12,
+            log_dropped: 13,
+            log_limited: 14,
             stored: vec![SavedDescriptor {
                 key: u64::MAX,
                 name: "a \"b".to_owned(),

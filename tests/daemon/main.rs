@@ -28,6 +28,7 @@ mod limits;
 mod log_wishes;
 mod logs;
 mod memory;
+mod missing;
 mod notify;
 mod order;
 mod oversight;

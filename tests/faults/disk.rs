@@ -5,10 +5,12 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::process::Command;
 
+use diakonos::log::Loss;
+use diakonos::sys::process::errno_text;
 use diakonos::wire::ResultKind;
 
 use crate::harness::{Bench, Daemon};
-use crate::tools::{Orders, seen_by};
+use crate::tools::{Orders, losses, seen_by};
 
 /// More than any of these disks takes, and less than the size at which a log is rotated.
 const FLOOD: usize = 4 << 20;
@@ -55,11 +57,17 @@ fn flood(bench: &Bench, mut daemon: Daemon<'_>, reason: &str, make_room: &dyn Fn
     let lost = usize::try_from(bench.status("loud").log_lost).unwrap();
     let log = fs::read(seen_by(daemon.pid(), &bench.home().join("logs/loud.log"))).unwrap();
     let log = String::from_utf8(log).unwrap();
-    let notice = format!("[diakonos: {lost} bytes could not be written: {reason}]");
     let (first, rest) = log.split_once('\n').unwrap();
     assert!(first.bytes().all(|byte| byte == b'x'));
-    assert_eq!(rest, format!("{notice}\nxxxxxxxxxx\n"));
+    assert_eq!(rest, "xxxxxxxxxx\n", "a line is whole or has an end");
     assert_eq!(first.len() + lost, FLOOD + 1);
+    let index = seen_by(daemon.pid(), &bench.home().join("logs/loud.idx"));
+    let told = losses(&index);
+    let [Loss::Unwritten { bytes, errno }] = told[..] else {
+        panic!("{told:?}")
+    };
+    assert_eq!(usize::try_from(bytes).unwrap(), lost);
+    assert_eq!(errno_text(i32::from(errno)), reason);
     daemon.end();
 }
 

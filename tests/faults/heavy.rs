@@ -14,7 +14,7 @@ use diakonos::wire::{Final, ResultKind, UnitStatus};
 
 use crate::fleet::{daemon_pid, files_of};
 use crate::harness::{Bench, Deadline};
-use crate::tools::{Orders, Seeded, from_environment, seen_by, window};
+use crate::tools::{Orders, Seeded, from_environment, losses, seen_by, window};
 
 /// Kills the daemon, and waits for its end. The next client waits for a successor.
 fn kill(bench: &Bench) {
@@ -187,13 +187,10 @@ fn a_daemon_killed_while_its_disk_is_full_is_succeeded() {
     assert_eq!(ear.next().unwrap(), "said");
     bench.stop("loud").is(ResultKind::Stopped);
     let log = fs::read_to_string(seen_by(guardian, &home.join("logs/loud.log"))).unwrap();
-    let notices: Vec<&str> = log
-        .lines()
-        .filter(|line| line.contains("could not be written"))
-        .collect();
+    let told = losses(&seen_by(guardian, &home.join("logs/loud.idx")));
     assert!(
-        !notices.is_empty() && log.ends_with("\nxxxxxxxxxx\n"),
-        "{notices:?}"
+        !told.is_empty() && log.ends_with("\nxxxxxxxxxx\n"),
+        "{told:?}"
     );
     bench.stop("quiet").is(ResultKind::Stopped);
     daemon.end();

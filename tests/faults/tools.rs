@@ -5,6 +5,8 @@ use std::io::Write;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
+use diakonos::log::index::{What, decode};
+use diakonos::log::{Loss, Mark};
 use diakonos::sys::cgroup::Tree;
 use diakonos::sys::files;
 use diakonos::sys::poll::wait_readable;
@@ -80,6 +82,16 @@ impl Orders {
 /// The folder as a process sees it that may have mounted something there.
 pub(crate) fn seen_by(pid: Pid, path: &Path) -> PathBuf {
     PathBuf::from(format!("/proc/{pid}/root{}", path.display()))
+}
+
+/// What an index tells of output that is missing in its log.
+pub(crate) fn losses(index: &Path) -> Vec<Loss> {
+    let records = decode(&fs::read(index).unwrap()).unwrap().records;
+    let lost = records.iter().filter_map(|record| match record.what {
+        What::Mark(Mark::Lost(loss)) => Some(loss),
+        What::Mark(_) | What::Bytes { .. } | What::Notice { .. } => None,
+    });
+    lost.collect()
 }
 
 /// Numbers that look random and come again with the seed: splitmix64.

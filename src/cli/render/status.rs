@@ -4,10 +4,12 @@ use super::list::{Files, Item, Origin, fields};
 use super::{Page, is_up, left_over, restarts_in, upheld_in};
 use crate::cli::json::Json;
 use crate::cli::logtail::Tail;
+use crate::cli::missing::missing_texts;
 use crate::cli::style::{Palette, Tone, state_tone};
 use crate::cli::text::{clean, count, date, fit, percent, size, span, span_fine};
 use crate::cli::units::is_down;
 use crate::cli::usage::{Io, Process, cpu_tenths};
+use crate::log::Missing;
 
 /// Processes that are shown; more are counted.
 const PROCESSES_SHOWN: usize = 32;
@@ -260,9 +262,13 @@ fn history(lines: &mut Lines, item: &Item, page: Page) {
             _ => lines.more(&clean(stream)),
         }
     }
-    if status.log_lost > 0 {
-        let lost = format!("{} could not be written", size(status.log_lost));
-        lines.add("log", &page.palette.paint(Tone::Bad, &lost));
+    let missing = Missing {
+        bytes: status.log_lost,
+        dropped_lines: status.log_dropped,
+        limited_lines: status.log_limited,
+    };
+    for text in missing_texts(missing, &clean(&status.log_trouble)) {
+        lines.add("log", &page.palette.paint(Tone::Bad, &text));
     }
 }
 

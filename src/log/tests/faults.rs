@@ -7,7 +7,7 @@ use std::process::Command;
 
 use super::*;
 use crate::log::index::{self, Record, What};
-use crate::log::{Failure, Mark};
+use crate::log::{Failure, Loss, Mark, Remade};
 
 const ENOSPC: i32 = 28;
 const EFBIG: i32 = 27;
@@ -222,11 +222,16 @@ fn a_full_disk_is_counted_and_said() {
     let resumed = writer.append(4, Stream::Out, 2, b"back\n");
     assert_eq!(resumed, Appended::Resumed { lost_bytes: 14 });
     assert_eq!((writer.failure(), writer.lost_bytes()), (None, 14));
-    let notice = "[diakonos: 14 bytes could not be written: No space left on device]";
-    assert_eq!(folder.bytes(), format!("{notice}\nback\n").as_bytes());
+    assert_eq!(folder.bytes(), b"back\n");
+    let loss = Loss::Unwritten {
+        bytes: 14,
+        errno: 28,
+    };
     let entries = folder.entries();
-    assert_eq!(texts(&entries), [notice, "back"]);
-    assert!(matches!(entries[1].content, Content::Notice { .. }));
+    assert_eq!(texts(&entries), ["back"]);
+    assert_eq!(entries[1].content, Content::Mark(Mark::Lost(loss)));
+    assert_eq!(writer.take_remade(), Remade::Yes);
+    assert_eq!(writer.take_remade(), Remade::No);
 }
 
 /// A write that is cut short: under a limit on the size of files, which any user can set, in a process of its own.
@@ -253,8 +258,14 @@ fn a_file_that_may_not_grow() {
     assert!(said.contains("1 passed"), "{said}");
     let entries = folder.entries();
     let told = texts(&entries);
-    let notice = "[diakonos: 2452 bytes could not be written: File too large]";
-    assert_eq!(&told[told.len() - 2..], [notice, "back"]);
+    // Half a line is ended, and what comes after it is whole.
+    assert_eq!(&told[told.len() - 2..], ["01234567", "back"]);
+    let lost = Mark::Lost(Loss::Unwritten {
+        bytes: 2452,
+        errno: 27,
+    });
+    let count = |entry: &&Entry| entry.content == Content::Mark(lost);
+    assert_eq!(entries.iter().filter(count).count(), 1);
 }
 
 #[test]
@@ -279,7 +290,8 @@ fn a_file_that_may_not_grow_child() {
     assert!(length == 4096 || length == 8192);
     assert_eq!(decoded(&folder).records.last().unwrap().end(), length);
     assert_eq!(writer.failure().unwrap().errno, Some(EFBIG));
-    let missing = 2452 - lost;
+    let rest_of_line = b"of it\n";
+    let missing = 2452 - lost - rest_of_line.len() as u64;
     let rest = vec![b'n'; usize::try_from(missing).unwrap()];
     let again = writer.append(9, Stream::Out, 1, &rest);
     assert_eq!(
@@ -295,8 +307,12 @@ fn a_file_that_may_not_grow_child() {
         .open(folder.path("web.log"))
         .unwrap();
     log.set_len(1000).unwrap();
-    let resumed = writer.append(10, Stream::Out, 1, b"back\n");
+    assert_eq!(
+        writer.append(10, Stream::Out, 1, rest_of_line),
+        Appended::Written
+    );
+    let resumed = writer.append(11, Stream::Out, 1, b"back\n");
     assert_eq!(resumed, Appended::Resumed { lost_bytes: 2452 });
     let bytes = fs::read(folder.path("web.log")).unwrap();
-    assert!(String::from_utf8(bytes).unwrap()[1000..].starts_with("\n[diakonos: 2452 bytes"));
+    assert!(bytes.ends_with(b"01234567\nback\n"));
 }

@@ -1,0 +1,190 @@
+//! What of a service's output does not get into its log: left out by the user's wish, or not to be written.
+//!
+//! Owns the way of bytes that are looked at, and what is told of those that are missing. Which lines are left out is
+//! `log::gate`'s, what cannot be written is `log::losing`'s.
+
+use std::io;
+use std::os::fd::AsFd;
+
+use crate::log::{Appended, Gate, Missing, Pass, Rate, Remade, Stream, Writer};
+use crate::sys::{clock, files};
+use crate::unit::{LogLimits, LogPolicy, LogRate};
+
+use super::intake::Intake;
+use super::pump::{DRAIN_BYTES, UnitLog};
+
+/// Whether more is missing in a log than was saved.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum News {
+    #[default]
+    None,
+    Some,
+}
+
+/// How what has come is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Course {
+    Usual,
+    Shed,
+}
+
+impl UnitLog {
+    /// Notes in the log what is missing in it, if that is due. Returns when it is, if later.
+    pub(super) fn on_time(&mut self, now_ms: u64) -> Option<u64> {
+        let due_ms = self.gate.as_ref()?.due_ms()?;
+        if due_ms > now_ms {
+            return Some(due_ms);
+        }
+        self.tell_missing();
+        None
+    }
+
+    pub(super) fn tell_missing(&mut self) {
+        let (Some(gate), Some(writer)) = (&mut self.gate, &mut self.writer) else {
+            return;
+        };
+        for loss in gate.tell() {
+            writer.note_loss(clock::wall_ms(), self.run.0, loss);
+            self.news = News::Some;
+        }
+    }
+
+    /// What lies at the head of a pipe goes to the log, or is left out.
+    pub(super) fn sort(&mut self, at: usize, bytes: &[u8], course: Course) -> io::Result<()> {
+        let Some(stream) = self.pipes.get(at).map(|pipe| pipe.stream) else {
+            return Ok(());
+        };
+        let now_ms = clock::monotonic_ms();
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let within = self.writer.as_ref();
+            let within = within.is_some_and(|writer| writer.is_within_line(stream));
+            let pass = match (&mut self.gate, course) {
+                (None, _) => Pass::Keep(rest.len()),
+                (Some(gate), Course::Usual) => gate.pass(now_ms, stream, within, rest),
+                (Some(gate), Course::Shed) => gate.shed(now_ms, stream, within, rest),
+            };
+            let (Pass::Keep(count) | Pass::LeaveOut(count)) = pass;
+            let (piece, after) = rest.split_at(count);
+            match (pass, self.pipes.get(at)) {
+                (Pass::Keep(_), _) => self.keep(at, piece)?,
+                (Pass::LeaveOut(_), Some(pipe)) => files::discard(pipe.reader.as_fd(), count)?,
+                (Pass::LeaveOut(_), None) => {}
+            }
+            rest = after;
+        }
+        Ok(())
+    }
+
+    /// The log is behind, and the service is about to wait for it: what has come is left out, by whole lines.
+    pub(super) fn shed(&mut self, stream: Stream, intake: &mut Intake) {
+        let mut left = DRAIN_BYTES;
+        while let Some(at) = self.pipes.iter().position(|pipe| pipe.stream == stream)
+            && let Some(pipe) = self.pipes.get(at)
+            && left > 0
+            && files::pipe_holds(pipe.reader.as_fd()) >= pipe.size / 2
+            && let Ok(count @ 1..) = intake.look(pipe.reader.as_fd())
+        {
+            left = left.saturating_sub(count);
+            let bytes = intake.buffer.get(..count).unwrap_or_default();
+            if let Some(spot) = &mut self.spot {
+                spot.see(bytes);
+            }
+            if self.sort(at, bytes, Course::Shed).is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Moves what lies at the head of a pipe to the log; what that does not take is taken from the pipe all the same.
+    fn keep(&mut self, at: usize, bytes: &[u8]) -> io::Result<()> {
+        // Why it cannot be opened has been said; that is tried again with each batch.
+        let _ = self.open_writer();
+        let Some(pipe) = self.pipes.get(at) else {
+            return Ok(());
+        };
+        let reader = pipe.reader.as_fd();
+        let Some(writer) = &mut self.writer else {
+            self.missing.bytes = self.missing.bytes.saturating_add(bytes.len() as u64);
+            self.news = News::Some;
+            return files::discard(reader, bytes.len());
+        };
+        let of = (pipe.stream, self.run.0);
+        let appended = writer.append_from(reader, clock::wall_ms(), of, bytes);
+        match appended {
+            Appended::Written | Appended::Resumed { .. } => {}
+            Appended::Failed { lost_bytes } | Appended::StillFailing { lost_bytes } => {
+                files::discard(reader, usize::try_from(lost_bytes).unwrap_or(bytes.len()))?;
+            }
+        }
+        self.tell(appended);
+        self.say_remade();
+        Ok(())
+    }
+
+    pub(super) fn say_remade(&mut self) {
+        let remade = self.writer.as_mut().map(Writer::take_remade);
+        if remade == Some(Remade::Yes) {
+            ::log::warn!(
+                "{}: its log was removed or moved away: it is made anew",
+                self.name
+            );
+        }
+    }
+
+    fn tell(&mut self, appended: Appended) {
+        if appended != Appended::Written {
+            self.news = News::Some;
+        }
+        match appended {
+            Appended::Written | Appended::StillFailing { .. } => {}
+            Appended::Failed { .. } => {
+                let failure = self.writer.as_ref().and_then(Writer::failure);
+                let reason = failure.map(|failure| failure.reason()).unwrap_or_default();
+                ::log::warn!("{}: its log cannot be written: {reason}", self.name);
+            }
+            Appended::Resumed { lost_bytes } => {
+                let name = &self.name;
+                ::log::info!("{name}: its log is written again, {lost_bytes} bytes lost");
+            }
+        }
+    }
+
+    /// What of the output is not in the log, since it was opened.
+    pub(super) fn missing(&self) -> Missing {
+        let unwritten = Missing {
+            bytes: self.writer.as_ref().map_or(0, Writer::lost_bytes),
+            ..Missing::default()
+        };
+        let left_out = self.gate.as_ref().map(|gate| gate.missing());
+        let both = unwritten.and(left_out.unwrap_or_default());
+        self.missing.and(both)
+    }
+
+    /// Why nothing can be written at present, if so.
+    pub(super) fn failure(&self) -> Option<String> {
+        match &self.writer {
+            Some(writer) => Some(writer.failure()?.reason()),
+            None => Some("it cannot be opened".to_owned()),
+        }
+    }
+
+    /// Whether more is missing than when this was asked last.
+    pub(super) fn take_news(&mut self) -> News {
+        std::mem::take(&mut self.news)
+    }
+}
+
+pub(super) fn rate(limits: LogLimits) -> Option<Rate> {
+    let LogRate { interval_ms, burst } = limits.rate?;
+    Some(Rate {
+        interval_ms: u64::from(interval_ms),
+        burst,
+    })
+}
+
+/// Nothing where all lines are to be kept.
+pub(super) fn gate(limits: LogLimits) -> Option<Box<Gate>> {
+    let is_of_use = limits.rate.is_some() || limits.policy == LogPolicy::Drop;
+    is_of_use.then(|| Box::new(Gate::new(rate(limits))))
+}

@@ -1,0 +1,85 @@
+//! What is not in a log: left out by the user's wish, or lost with a folder that somebody removed.
+
+use std::fs::{self, OpenOptions};
+use std::io::Write;
+
+use diakonos::sys::files;
+use diakonos::wire::ResultKind;
+
+use crate::harness::Bench;
+use crate::takeover::die;
+
+fn said(bench: &Bench, words: &[&str]) -> String {
+    let output = bench.run(words);
+    let text = [output.stdout, output.stderr].concat();
+    String::from_utf8_lossy(&text).into_owned()
+}
+
+/// An interval of an hour ends for nobody here: what is missing is told of when the run ends.
+#[test]
+fn lines_over_the_rate_are_counted_over_a_crash() {
+    let bench = Bench::new();
+    let mut ear = bench.ear();
+    let mut daemon = bench.lone_daemon();
+    let keys = "LogRateLimitIntervalSec = '1h'\nLogRateLimitBurst = 4\n";
+    let script = "seq 10; echo said > $EAR; exec sleep 1000";
+    bench.service("web", "", script, keys);
+    for _ in 0..2 {
+        bench.start("web").is(ResultKind::Started);
+        assert_eq!(ear.next().unwrap(), "said");
+        bench.stop("web").is(ResultKind::Stopped);
+    }
+    assert_eq!(bench.status("web").log_limited, 12);
+    let log = fs::read_to_string(bench.home().join("logs/web.log")).unwrap();
+    assert_eq!(log, "1\n2\n3\n4\n1\n2\n3\n4\n");
+    let told = said(&bench, &["logs", "web"]);
+    let notices = told.matches("6 lines left out by LogRateLimitBurst");
+    assert_eq!(notices.count(), 2, "{told}");
+
+    bench.start("web").is(ResultKind::Started);
+    assert_eq!(ear.next().unwrap(), "said");
+    die(&mut daemon);
+    let mut daemon = bench.shell_before_daemon(":");
+    daemon.log.until("took back");
+    let status = bench.status("web");
+    assert_eq!(status.state, "running");
+    assert!(status.log_limited >= 12, "{status:?}");
+    let told = said(&bench, &["status", "web"]);
+    assert!(
+        told.contains("lines left out by LogRateLimitBurst"),
+        "{told}"
+    );
+    let told = said(&bench, &["list", "--json"]);
+    assert!(told.contains("\"log_limited_lines\": 1"), "{told}");
+    daemon.end();
+}
+
+#[test]
+fn a_removed_folder_of_logs_is_made_anew() {
+    let bench = Bench::new();
+    let mut ear = bench.ear();
+    let mut daemon = bench.lone_daemon();
+    let orders = bench.path("orders");
+    files::make_fifo(&orders, 0o600, None).unwrap();
+    let mut both = OpenOptions::new();
+    let mut orders_in = both.read(true).write(true).open(&orders).unwrap();
+    let script = format!(
+        "while read word; do echo $word; echo said > $EAR; done < {}",
+        orders.display()
+    );
+    bench.service("web", "", &script, "");
+    bench.start("web").is(ResultKind::Started);
+    orders_in.write_all(b"one\n").unwrap();
+    assert_eq!(ear.next().unwrap(), "said");
+    let logs = bench.home().join("logs");
+    let pid = bench.status("web").pid;
+    fs::remove_dir_all(&logs).unwrap();
+    orders_in.write_all(b"two\n").unwrap();
+    assert_eq!(ear.next().unwrap(), "said");
+    daemon.log.until("it is made anew");
+    assert_eq!(bench.status("web").pid, pid);
+    bench.stop("web").is(ResultKind::Stopped);
+    // The first word may not have been read yet when the folder went.
+    assert!(fs::read(logs.join("web.log")).unwrap().ends_with(b"two\n"));
+    daemon.end();
+}
