@@ -12,12 +12,12 @@ use crate::engine::{Effect, Ending, Engine, Event, RunId, UnitId};
 use crate::log::Missing;
 use crate::sys::cgroup::{Cgroup, Tree};
 use crate::sys::kin::Kin;
-use crate::sys::process::{self, Pid, reap_orphans};
+use crate::sys::process::{self, Pid};
 
 use super::account::Account;
 use super::environment::Invocation;
 use super::folders::Standing;
-use super::group::{Group, Watched};
+use super::group::Group;
 use super::home::Home;
 use super::identity::{Identities, Invocations};
 use super::intake::Intake;
@@ -242,37 +242,6 @@ impl Processes {
             | Source::Session(_) => {}
         }
         Progress::Drained
-    }
-
-    /// SIGCHLD: reaps adopted children that nobody watches, and looks who is left where only that can be noticed.
-    pub(super) fn orphans(
-        &mut self,
-        engine: &Engine,
-        sources: &mut Sources,
-        events: &mut VecDeque<Event>,
-    ) {
-        let turn = &mut Turn {
-            engine,
-            sources,
-            events,
-        };
-        let ended = self.ended.iter().map(|(_, run)| run);
-        let runs = self.runs.values().chain(ended).map(|run| run.pid);
-        let looks = self.awaiting.values().filter_map(Awaiting::child);
-        let ours = looks
-            .chain(self.rehearsing)
-            .chain(self.log_care.packer.child());
-        let known: BTreeSet<Pid> = runs.chain(ours).collect();
-        let reaped = reap_orphans(|pid| known.contains(&pid));
-        self.kin.forget(&reaped);
-        let is_waiting = |hold: &Hold| hold.group.watched() != Watched::Not;
-        let is_told = self.watches.is_working();
-        let waiting = self.holds.iter().filter(|(_, hold)| is_waiting(hold));
-        let silent = waiting.filter(|(_, hold)| !is_told || hold.group.cgroup().is_none());
-        let units: Vec<UnitId> = silent.map(|(unit, _)| *unit).collect();
-        for unit in units {
-            self.look_again(unit, turn);
-        }
     }
 
     /// Once a turn: does what is due by the clock.
