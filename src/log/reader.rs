@@ -12,7 +12,6 @@ use std::path::Path;
 use super::buffer::Buffer;
 use super::cursor::{Cursor, Next};
 use super::entry::{Assembler, Content, Entry, LineEnd, Origin, Source};
-use super::index::Stream;
 use super::paths::{FileId, Paths, Seen};
 use super::seek::{self, Place, Sought};
 use super::tail::{self, Located, Stretch};
