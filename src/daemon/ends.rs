@@ -13,8 +13,9 @@ use crate::unit::Kind;
 
 use super::group::Watched;
 use super::memory::Kills;
-use super::processes::{Hold, Origin, Processes, Turn};
+use super::processes::{Hold, Processes, Turn};
 use super::readiness::Awaiting;
+use super::runs::Origin;
 use super::setting::step_failure;
 use super::sources::Sources;
 use super::spawn::failure;
