@@ -17,6 +17,7 @@ use super::answer;
 use super::event_loop::Daemon;
 use super::packing::Packer;
 use super::processes::Processes;
+use super::pump::UnitLog;
 use super::settings;
 use super::sources::Sources;
 
@@ -28,19 +29,13 @@ const TELL_MS: u64 = 60_000;
 pub(super) struct LogCare {
     /// What all logs may have together.
     total_max: Option<u64>,
-    /// Whether it may be more by now.
-    total: Total,
+    /// So many bytes may be set aside by rotations before all files are looked at again; none at first.
+    headroom: u64,
     /// It was said that the current files alone are more than that.
     excess: Excess,
     /// Of whom it was said that files are removed, and when; monotonic.
     told_ms: BTreeMap<String, u64>,
     pub(super) packer: Packer,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Total {
-    Known,
-    MayHaveGrown,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,7 +48,7 @@ impl LogCare {
     pub(super) fn new(total_max: Option<u64>) -> Self {
         Self {
             total_max,
-            total: Total::MayHaveGrown,
+            headroom: 0,
             excess: Excess::None,
             told_ms: BTreeMap::new(),
             packer: Packer::default(),
@@ -63,13 +58,13 @@ impl LogCare {
     /// Holds another bound from now on.
     pub(super) fn bound(&mut self, total_max: Option<u64>) {
         self.total_max = total_max;
-        self.total = Total::MayHaveGrown;
+        self.headroom = 0;
         self.excess = Excess::None;
     }
 
-    /// A log has a rotated file more.
-    pub(super) fn rotated(&mut self) {
-        self.total = Total::MayHaveGrown;
+    /// Rotated files have so many bytes more.
+    pub(super) fn rotated(&mut self, bytes: u64) {
+        self.headroom = self.headroom.saturating_sub(bytes);
     }
 
     /// The end of a turn.
@@ -80,11 +75,11 @@ impl LogCare {
 
     /// One look at all logs, if that is due.
     fn bound_total(&mut self, logs: &Path) {
-        if self.total == Total::Known {
+        let Some(max) = self.total_max.filter(|_| self.headroom == 0) else {
             return;
-        }
-        self.total = Total::Known;
-        let Some(max) = self.total_max else { return };
+        };
+        // Whatever comes of it, it is not tried again before the next rotation.
+        self.headroom = 1;
         let (removed, total) = match log::bound_total(logs, max) {
             Ok(bounded) => bounded,
             Err(error) => {
@@ -93,6 +88,7 @@ impl LogCare {
                 return;
             }
         };
+        self.headroom = max.saturating_sub(total).max(1);
         self.tell(removed, max);
         let is_over = total > max;
         if is_over && self.excess == Excess::None {
@@ -129,8 +125,9 @@ impl Processes {
     /// Notes whether this unit's log was rotated.
     pub(super) fn mind_rotations(&mut self, unit: UnitId, engine: &Engine) {
         let log = self.holds.get_mut(&unit).and_then(|hold| hold.log.as_mut());
-        if log.is_some_and(|log| log.take_rotations() > 0) {
-            self.log_care.rotated();
+        let bytes = log.map_or(0, UnitLog::take_rotated_bytes);
+        if bytes > 0 {
+            self.log_care.rotated(bytes);
             self.mind_old_files(unit, engine);
         }
     }
@@ -156,9 +153,7 @@ impl Daemon {
     /// Begins logs anew, of whatever there is a log, loaded or not. What of one fails is that one's result.
     pub(super) fn tend_logs(&mut self, names: &[String], wish: LogWish) -> Final {
         let result = |name: &String| self.tend_log(name, wish);
-        let results = names.iter().map(result).collect();
-        self.processes.log_care.rotated();
-        Final::Results(results)
+        Final::Results(names.iter().map(result).collect())
     }
 
     fn tend_log(&mut self, name: &str, wish: LogWish) -> UnitResult {
@@ -181,7 +176,7 @@ impl Daemon {
         let unit = self.engine.id(&name);
         let written = unit.and_then(|unit| self.processes.tend(unit, wish));
         if let Some(unit) = unit {
-            self.processes.mind_rotations(unit, &self.engine);
+            self.processes.mind_old_files(unit, &self.engine);
         }
         let tended = written.unwrap_or_else(|| {
             let limits = self.log_limits(unit);

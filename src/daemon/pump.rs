@@ -214,9 +214,10 @@ impl UnitLog {
         }
     }
 
-    /// Rotations of the log since this was asked last.
-    pub(super) fn take_rotations(&mut self) -> u32 {
-        self.writer.as_mut().map_or(0, Writer::take_rotations)
+    /// About so many bytes were set aside by rotations since this was asked last.
+    pub(super) fn take_rotated_bytes(&mut self) -> u64 {
+        let rotations = self.writer.as_mut().map_or(0, Writer::take_rotations);
+        self.limits.max_size.saturating_mul(u64::from(rotations))
     }
 
     /// Takes a turn's worth from one pipe.

@@ -201,6 +201,7 @@ impl Processes {
         self.forget_before(unit, turn.sources);
         self.ears.close(unit, turn.sources, &mut self.keeper);
         self.stores.close(unit, turn.sources, &mut self.keeper);
+        self.mind_rotations(unit, turn.engine);
         let Some(hold) = self.holds.remove(&unit) else {
             return;
         };

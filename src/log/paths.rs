@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::fs::{self, DirBuilder};
+use std::fs::{self, DirBuilder, Metadata};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, DirEntryExt};
+use std::os::unix::fs::{DirBuilderExt, DirEntryExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use super::packing::{PACKINGS, Packing};
@@ -83,6 +83,16 @@ impl Paths {
         let mut path = self.log(number).into_os_string();
         path.push(packing.ending());
         path.into()
+    }
+
+    /// Which file the current one is, whose metadata this is.
+    pub(super) fn current_id(&self, log: &Metadata) -> FileId {
+        let index = fs::metadata(self.index(0));
+        FileId {
+            log: log.ino(),
+            index: index.map_or(0, |index| index.ino()),
+            packing: None,
+        }
     }
 
     /// Where a file lies that was seen.

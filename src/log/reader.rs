@@ -100,11 +100,7 @@ impl Reader {
                     offset: 0,
                 },
                 |metadata| End::At {
-                    id: FileId {
-                        log: metadata.ino(),
-                        index: inode_of(&paths.index(0)),
-                        packing: None,
-                    },
+                    id: paths.current_id(&metadata),
                     offset: metadata.len(),
                 },
             ),
@@ -461,10 +457,6 @@ fn current(paths: &Paths) -> io::Result<Option<fs::Metadata>> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
     }
-}
-
-fn inode_of(path: &Path) -> u64 {
-    fs::metadata(path).map_or(0, |metadata| metadata.ino())
 }
 
 fn current_inode(paths: &Paths) -> io::Result<Option<u64>> {

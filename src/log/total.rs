@@ -8,6 +8,9 @@ use std::path::Path;
 use super::paths::{Paths, form_of};
 use super::rotation;
 
+/// Such a part of the bound is made free.
+const SLACK_DIVISOR: u64 = 16;
+
 /// What was removed of one service's log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Removed {
@@ -25,15 +28,20 @@ struct Share {
     removed_bytes: u64,
 }
 
-/// Removes rotated files until all logs in `directory` have `max` bytes at most, or no rotated file is left. Returns
-/// what was removed, and what all have now. The folder is read once, and each file looked at.
+/// Where all logs in `directory` have more than `max` bytes, removes rotated files until they have somewhat less, so
+/// that this is not due again at once, or no rotated file is left. Returns what was removed, and what all have now.
+/// The folder is read once, and each file looked at.
 ///
 /// # Errors
 /// The folder cannot be read, or a file cannot be removed.
 pub fn bound_total(directory: &Path, max: u64) -> io::Result<(Vec<Removed>, u64)> {
     let mut shares = shares(directory)?;
     let mut total: u64 = shares.values().map(|share| share.bytes).sum();
-    while total > max {
+    let goal = match total > max {
+        true => max - max / SLACK_DIVISOR,
+        false => max,
+    };
+    while total > goal {
         let has_rotated = |share: &&mut Share| share.files.keys().any(|number| *number > 0);
         let rotated = shares.iter_mut().map(|(name, share)| (share, name));
         let rotated = rotated.filter(|(share, _)| has_rotated(share));
@@ -148,7 +156,7 @@ mod tests {
         assert_eq!(left, total - removed[0].bytes);
         assert!(!folder.path("large.log.9").exists() && !folder.path("large.idx.9").exists());
         assert!(folder.path("large.log.8").exists());
-        bound_total(&folder.0, 5 * 1000).unwrap();
+        bound_total(&folder.0, 5500).unwrap();
         assert_eq!((count("small"), count("large")), (2, 3));
         // Nobody loses the file that is written.
         let (_, left) = bound_total(&folder.0, 0).unwrap();
