@@ -80,6 +80,7 @@ fn event(fields: &mut Vec<(&'static str, Json)>, mark: Mark) {
             fields.push(("event", Json::text("signaled")));
             fields.push(("signal", Json::Text(name)));
         }
+        Mark::Cleared => fields.push(("event", Json::text("cleared"))),
         Mark::End(Ending::Unknown) => fields.push(("event", Json::text("ended"))),
         Mark::Lost(loss) => {
             fields.push(("event", Json::text("lost")));

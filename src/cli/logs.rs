@@ -331,7 +331,7 @@ impl View {
                     self.begin_line(place, (entry.time_ms, Bar::Plain), painter);
                     let shade = match mark {
                         Mark::Lost(_) => Shade::Notice,
-                        Mark::Begin { .. } | Mark::End(_) => Shade::Mark,
+                        Mark::Begin { .. } | Mark::End(_) | Mark::Cleared => Shade::Mark,
                     };
                     let text = painter.paint(shade, &mark_text(run, *mark));
                     self.text.extend_from_slice(text.as_bytes());
@@ -377,7 +377,7 @@ impl View {
     fn shows_mark(&self, mark: Mark) -> bool {
         match mark {
             Mark::Lost(loss) => self.shows_notice(loss_text(loss).as_bytes()),
-            Mark::Begin { .. } | Mark::End(_) => {
+            Mark::Begin { .. } | Mark::End(_) | Mark::Cleared => {
                 self.look.extras == Extras::All && self.sift.is_none()
             }
         }
@@ -441,6 +441,7 @@ pub(super) fn follow(
 /// Where a run began or ended, in words.
 pub(super) fn mark_text(run: u64, mark: Mark) -> String {
     match mark {
+        Mark::Cleared => "— the log was emptied —".to_owned(),
         Mark::Begin { pid } => format!("— run {run} began, PID {pid} —"),
         Mark::End(Ending::Exited { code }) => format!("— run {run} exited with code {code} —"),
         Mark::End(Ending::Signaled { signal }) => match Signal::from_number(signal) {

@@ -30,7 +30,8 @@ use super::intake::Intake;
 use super::keeper::Keeper;
 use super::leftover::Leftovers;
 use super::lenience::Forgone;
-use super::lives::Lives;
+use super::lives::{History, Lives};
+use super::log_care::LogCare;
 use super::machine::{Limited, Machine};
 use super::main_pid::Finding;
 use super::memory::Looks;
@@ -112,6 +113,7 @@ pub(super) struct Processes {
     pub(super) doubtful: BTreeSet<UnitId>,
     pub(super) looks: Looks,
     pub(super) intake: Intake,
+    pub(super) log_care: LogCare,
     /// A child that is no service: the program that may follow us reads what it will find.
     pub(super) rehearsing: Option<Pid>,
     /// Whom a successor gets from what we leave.
@@ -193,16 +195,6 @@ pub(super) struct Hold {
     pub(super) limited: Limited,
 }
 
-/// What outlives a unit's holding.
-#[derive(Clone, Debug, Default)]
-pub(super) struct History {
-    pub(super) missing: Missing,
-    pub(super) last_end: Option<Ending>,
-    /// Its last life, where another unit is told of its end.
-    pub(super) invocation: Option<Invocation>,
-    pub(super) lives: Lives,
-}
-
 impl Processes {
     /// Finds out what the machine lets us do. `limits` are what services get for their descriptors: soft and hard.
     pub(super) fn new(
@@ -240,6 +232,7 @@ impl Processes {
             doubtful: BTreeSet::new(),
             looks: Looks::default(),
             intake,
+            log_care: LogCare::new(None),
             rehearsing: None,
             keeper: Keeper::default(),
             ears: Ears::default(),
@@ -312,6 +305,7 @@ impl Processes {
             Source::Member(unit) => self.look_again(unit, turn),
             Source::Inotify => return self.read_watches(turn),
             Source::Rehearsal
+            | Source::Packing
             | Source::Guardian
             | Source::Listener
             | Source::Signals
@@ -335,7 +329,10 @@ impl Processes {
         let ended = self.ended.iter().map(|(_, run)| run);
         let runs = self.runs.values().chain(ended).map(|run| run.pid);
         let looks = self.awaiting.values().filter_map(Awaiting::child);
-        let known: BTreeSet<Pid> = runs.chain(self.rehearsing).chain(looks).collect();
+        let ours = looks
+            .chain(self.rehearsing)
+            .chain(self.log_care.packer.child());
+        let known: BTreeSet<Pid> = runs.chain(ours).collect();
         let reaped = reap_orphans(|pid| known.contains(&pid));
         self.kin.forget(&reaped);
         let is_waiting = |hold: &Hold| hold.group.watched() != Watched::Not;

@@ -23,11 +23,11 @@ use super::event_loop::Daemon;
 use super::group::Group;
 use super::keeper::Keeper;
 use super::lenience::Lenience;
-use super::lives::Lives;
+use super::lives::{History, Lives};
 use super::loader::read_file;
 use super::machine::Limited;
 use super::newborn::Scan;
-use super::processes::{History, Hold, Origin, Processes, Run, Turn};
+use super::processes::{Hold, Origin, Processes, Run, Turn};
 use super::pump::UnitLog;
 use super::settling::is_rest;
 use super::sources::{Source, Sources};
@@ -255,6 +255,7 @@ impl Processes {
         group.add_mark(invocation.mark(), &mut self.kin);
         let has_log = !streams(service).is_empty();
         let log = has_log.then(|| UnitLog::new(name, &self.home.logs(), service.log));
+        self.log_care.packer.consider(name, service.log.compress);
         let mut hold = Hold {
             group,
             invocation,

@@ -166,6 +166,8 @@ pub enum ResultKind {
     Set,
     /// A changed file was taken over.
     Renewed,
+    /// Its log was begun anew.
+    LogTended,
     /// The number of a template's instances is noted.
     Scaled,
     LeftDown,
