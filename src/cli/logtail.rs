@@ -126,7 +126,7 @@ impl Found {
     fn tail(self, status: &UnitStatus, may_be_silent: bool) -> Tail {
         let silent = self.lines.is_empty() && may_be_silent && !self.is_far;
         Tail {
-            note: silent.then(|| match self.is_cleared {
+            note: silent.then(|| match self.is_cleared && status.streams.is_empty() {
                 true => "nothing of its last run is in the log, which was emptied".to_owned(),
                 false => silence(status),
             }),
@@ -161,10 +161,10 @@ fn of_life(home: &Home, unit: &str, life: Life, lines: usize) -> Found {
         let over = of_run.len().saturating_sub(left);
         found.lines.splice(..0, of_run.into_iter().skip(over));
     }
-    if found.lines.is_empty() {
+    // What was begun after that has left its mark.
+    if found.lines.is_empty() && !found.has_run {
         read(home, unit, (Filter::default(), lines), |entry| {
-            found.is_cleared |=
-                entry.run >= life.first && matches!(entry.content, Content::Mark(Mark::Cleared));
+            found.is_cleared |= matches!(entry.content, Content::Mark(Mark::Cleared));
         });
     }
     found

@@ -12,8 +12,8 @@ use crate::sys::files;
 
 /// Bytes of one batch that is looked at: what a pipe of the usual size holds.
 pub(super) const BUFFER_BYTES: usize = 64 * 1024;
-/// Bytes that are taken from all pipes before the loop looks at everything else again: about a millisecond's work.
-const TURN_BYTES: usize = 4 * 1024 * 1024;
+/// Bytes that are taken from all pipes before the loop looks at everything else again: less than a millisecond's work.
+const TURN_BYTES: usize = 1024 * 1024;
 /// What a pipe that was found full is enlarged to, step by step.
 const PIPE_STEPS: [usize; 2] = [256 * 1024, 1024 * 1024];
 /// Of what the user's pipes may have together, a share as large as this is spent on large ones: beyond the bound new

@@ -105,9 +105,11 @@ impl UnitLog {
         };
         let reader = pipe.reader.as_fd();
         let Some(writer) = &mut self.writer else {
-            self.missing.bytes = self.missing.bytes.saturating_add(bytes.len() as u64);
-            self.news = News::Some;
-            return files::discard(reader, bytes.len());
+            files::discard(reader, bytes.len())?;
+            let lost_bytes = bytes.len() as u64;
+            self.missing.bytes = self.missing.bytes.saturating_add(lost_bytes);
+            self.tell(Appended::StillFailing { lost_bytes });
+            return Ok(());
         };
         let of = (pipe.stream, self.run.0);
         let appended = writer.append_from(reader, clock::wall_ms(), of, bytes);
@@ -133,8 +135,15 @@ impl UnitLog {
     }
 
     fn tell(&mut self, appended: Appended) {
-        if appended != Appended::Written {
-            self.news = News::Some;
+        let lost_bytes = self.missing().bytes;
+        match appended {
+            Appended::Written => {}
+            // A save with each batch would keep the service waiting.
+            Appended::StillFailing { .. } if lost_bytes / 2 < self.saved_bytes => {}
+            _ => {
+                self.saved_bytes = lost_bytes;
+                self.news = News::Some;
+            }
         }
         match appended {
             Appended::Written | Appended::StillFailing { .. } => {}

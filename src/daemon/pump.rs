@@ -23,8 +23,8 @@ use super::overflow::{Course, News, gate, rate};
 use super::sources::{Source, Sources};
 use super::spot::{Found, Spot};
 
-/// Bytes that are taken from one pipe before others have their turn: what a large one holds.
-const TURN_BYTES: usize = 1024 * 1024;
+/// Bytes that are taken from one pipe before others have their turn.
+const TURN_BYTES: usize = 512 * 1024;
 /// Bytes that are taken at most when a run has ended, before its end is marked: all that a pipe can hold, and more.
 pub(super) const DRAIN_BYTES: usize = 2 * 1024 * 1024;
 
@@ -62,6 +62,8 @@ pub(super) struct UnitLog {
     pub(super) gate: Option<Box<Gate>>,
     /// What is missing beside what the gate and the writer count.
     pub(super) missing: Missing,
+    /// How many lost bytes a successor was to be told of last.
+    pub(super) saved_bytes: u64,
     /// Whether a successor is to be told more of what is missing.
     pub(super) news: News,
 }
@@ -92,6 +94,7 @@ impl UnitLog {
             policy: limits.policy,
             gate: gate(limits),
             missing: Missing::default(),
+            saved_bytes: 0,
             news: News::None,
         };
         if let Err(error) = log.open_writer() {

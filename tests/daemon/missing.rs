@@ -83,3 +83,33 @@ fn a_removed_folder_of_logs_is_made_anew() {
     assert!(fs::read(logs.join("web.log")).unwrap().ends_with(b"two\n"));
     daemon.end();
 }
+
+/// More at once than a turn takes: each has its share, and every byte of it.
+#[test]
+fn many_that_write_at_once_lose_nothing() {
+    const SERVICES: usize = 20;
+    const LINES: usize = 50_000;
+    let bench = Bench::new();
+    let mut ear = bench.ear();
+    let daemon = bench.daemon();
+    let names: Vec<String> = (0..SERVICES).map(|number| format!("w{number}")).collect();
+    let script = format!("seq {LINES}; echo said > $EAR; exec sleep 1000");
+    for name in &names {
+        bench.service(name, "", &script, "");
+    }
+    let command: Vec<&str> = ["start"]
+        .into_iter()
+        .chain(names.iter().map(String::as_str))
+        .collect();
+    assert!(bench.run(&command).status.success());
+    assert_eq!(bench.status("w0").state, "running");
+    assert_eq!(ear.take(SERVICES), ["said"; SERVICES]);
+    let lines: Vec<String> = (1..=LINES).map(|number| format!("{number}\n")).collect();
+    let expected = lines.concat();
+    for name in &names {
+        bench.stop(name).is(ResultKind::Stopped);
+        let log = fs::read(bench.home().join(format!("logs/{name}.log"))).unwrap();
+        assert!(log == expected.as_bytes(), "{name}: {} bytes", log.len());
+    }
+    daemon.end();
+}
