@@ -80,14 +80,16 @@ fn event(fields: &mut Vec<(&'static str, Json)>, mark: Mark) {
             fields.push(("event", Json::text("signaled")));
             fields.push(("signal", Json::Text(name)));
         }
+        Mark::Cleared => fields.push(("event", Json::text("cleared"))),
         Mark::End(Ending::Unknown) => fields.push(("event", Json::text("ended"))),
         Mark::Lost(loss) => {
-            let (count, number) = match loss {
-                Loss::Unwritten { bytes, .. } => ("bytes", bytes),
-                Loss::Dropped { lines } | Loss::Limited { lines } => ("lines", lines),
-            };
-            fields.push(("event", Json::text("missing")));
-            fields.push((count, Json::Number(u64::from(number))));
+            fields.push(("event", Json::text("lost")));
+            fields.push(match loss {
+                Loss::Unwritten { bytes, .. } => ("lost_bytes", Json::Number(u64::from(bytes))),
+                Loss::Dropped { lines } | Loss::Limited { lines } => {
+                    ("lost_lines", Json::Number(u64::from(lines)))
+                }
+            });
             fields.push(("message", Json::Text(loss_text(loss))));
         }
     }

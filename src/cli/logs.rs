@@ -315,9 +315,13 @@ impl View {
                 }
             }
             Content::Mark(mark) => {
-                if self.shows_marks() {
+                if self.shows_mark(*mark) {
                     self.begin_line(place, entry.time_ms, painter);
-                    let text = painter.paint(Shade::Mark, &mark_text(run, *mark));
+                    let shade = match mark {
+                        Mark::Lost(_) => Shade::Notice,
+                        Mark::Begin { .. } | Mark::End(_) | Mark::Cleared => Shade::Mark,
+                    };
+                    let text = painter.paint(shade, &mark_text(run, *mark));
                     self.text.extend_from_slice(text.as_bytes());
                     self.text.push(b'\n');
                 }
@@ -330,7 +334,7 @@ impl View {
         let is_shown = match &entry.content {
             Content::Line { .. } => true,
             Content::Notice { bytes } => self.shows_notice(bytes),
-            Content::Mark(_) => self.shows_marks(),
+            Content::Mark(mark) => self.shows_mark(*mark),
         };
         if !is_shown {
             return;
@@ -357,9 +361,14 @@ impl View {
         self.text.extend_from_slice(object.line().as_bytes());
     }
 
-    /// Where only some lines are wanted, a mark is none of them.
-    fn shows_marks(&self) -> bool {
-        self.look.extras == Extras::All && self.sift.is_none()
+    /// Where only some lines are wanted, the beginning or the end of a run is none of them.
+    fn shows_mark(&self, mark: Mark) -> bool {
+        match mark {
+            Mark::Lost(loss) => self.shows_notice(loss_text(loss).as_bytes()),
+            Mark::Begin { .. } | Mark::End(_) | Mark::Cleared => {
+                self.look.extras == Extras::All && self.sift.is_none()
+            }
+        }
     }
 
     fn shows_notice(&self, bytes: &[u8]) -> bool {
@@ -414,6 +423,7 @@ pub(super) fn follow(
 /// Where a run began or ended, in words.
 pub(super) fn mark_text(run: u64, mark: Mark) -> String {
     match mark {
+        Mark::Cleared => "— the log was emptied —".to_owned(),
         Mark::Begin { pid } => format!("— run {run} began, PID {pid} —"),
         Mark::End(Ending::Exited { code }) => format!("— run {run} exited with code {code} —"),
         Mark::End(Ending::Signaled { signal }) => match Signal::from_number(signal) {

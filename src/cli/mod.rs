@@ -49,6 +49,7 @@ mod stamp;
 mod startup;
 mod style;
 mod table;
+mod tend_logs;
 mod text;
 mod units;
 mod usage;

@@ -143,6 +143,7 @@ fn unknown_whether(command: &Command) -> Option<(String, String)> {
         | Command::Thaw { .. }
         | Command::Reset { .. }
         | Command::Set { .. }
+        | Command::Logs { .. }
         | Command::Definitions { .. }
         | Command::DaemonReload
         | Command::Scale { .. }

@@ -217,6 +217,8 @@ impl Processes {
         hold.youngest = Some(spawn.run);
         if hold.log.is_none() && !streams(service).is_empty() {
             hold.log = Some(UnitLog::new(name, &logs, service.log));
+            let packer = &mut self.log_care.packer;
+            packer.consider(name, service.log.compress);
         }
     }
 

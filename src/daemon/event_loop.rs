@@ -114,6 +114,8 @@ impl Daemon {
             }
             let (engine, sources) = (&self.engine, &mut self.sources);
             self.processes.settle(engine, sources, &mut self.events);
+            let logs = self.home.logs();
+            self.processes.log_care.go_on(&logs, &mut self.sources);
             self.sessions.flush(&mut self.sources);
             self.note_detached();
             self.guard_again();
@@ -127,6 +129,7 @@ impl Daemon {
     /// Every service is down: leaves the home as a daemon would find it that was never here.
     pub(super) fn end(&mut self) {
         self.processes.finish(&self.engine, &mut self.sources);
+        self.processes.log_care.packer.end(&mut self.sources);
         self.processes.keeper.over();
         self.end_record();
         supervisor::note(&self.home, Guarded::ByUs);
@@ -281,7 +284,7 @@ impl Daemon {
             Source::Signals => self.take_signals(),
             Source::Guardian => self.look_at_guardian(),
             // It is looked at when the turn ends.
-            Source::Rehearsal => {}
+            Source::Rehearsal | Source::Packing => {}
             Source::Session(id) => {
                 self.sessions.woken(id, hung_up, &mut self.sources);
                 heard.push(id);

@@ -32,12 +32,14 @@ mod limits;
 mod lines;
 mod lives;
 mod loader;
+mod log_care;
 mod machine;
 mod main_pid;
 mod memory;
 mod newborn;
 mod notify;
 mod overflow;
+mod packing;
 mod planning;
 mod probe;
 mod processes;
@@ -87,6 +89,7 @@ pub use context::unit_context;
 pub use environment::{default_path, mark_of};
 pub use guardian::Ended;
 pub use home::Home;
+pub use log_care::tend_unwritten;
 pub use planning::plan_alone;
 pub use scales::Scales;
 pub use settings::{SettingsError, own_log, settings};
@@ -100,6 +103,7 @@ use guardian::{Inherited, Kept, Post};
 use handover::Heritage;
 use intake::Intake;
 use keeper::Keeper;
+use log_care::LogCare;
 use processes::Processes;
 use record::Record;
 use session::Sessions;
@@ -276,6 +280,10 @@ fn start(mut seat: Seat, keeper: Keeper) -> Result<(Daemon, Poll), BootError> {
     processes.keeper = keeper;
     processes.keeper.watch(&mut sources).map_err(failed)?;
     processes.switch_on_controllers();
+    match settings(&home) {
+        Ok(settings) => processes.log_care = LogCare::new(settings.log_total_max),
+        Err(error) => ::log::error!("the daemon goes on without its settings: {error}"),
+    }
     let enabled = Enabled::read(home.enabled(), Scales::read(home.scales()));
     let seed = clock::wall_ms() ^ u64::from(process::Pid::current().as_raw()).rotate_left(32);
     let record = Record::new(&home);

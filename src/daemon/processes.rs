@@ -31,6 +31,7 @@ use super::keeper::Keeper;
 use super::leftover::Leftovers;
 use super::lenience::Forgone;
 use super::lives::Lives;
+use super::log_care::LogCare;
 use super::machine::{Limited, Machine};
 use super::main_pid::Finding;
 use super::memory::Looks;
@@ -112,6 +113,7 @@ pub(super) struct Processes {
     pub(super) doubtful: BTreeSet<UnitId>,
     pub(super) looks: Looks,
     pub(super) intake: Intake,
+    pub(super) log_care: LogCare,
     /// A child that is no service: the program that may follow us reads what it will find.
     pub(super) rehearsing: Option<Pid>,
     /// Whom a successor gets from what we leave.
@@ -240,6 +242,7 @@ impl Processes {
             doubtful: BTreeSet::new(),
             looks: Looks::default(),
             intake,
+            log_care: LogCare::new(None),
             rehearsing: None,
             keeper: Keeper::default(),
             ears: Ears::default(),
@@ -312,6 +315,7 @@ impl Processes {
             Source::Member(unit) => self.look_again(unit, turn),
             Source::Inotify => return self.read_watches(turn),
             Source::Rehearsal
+            | Source::Packing
             | Source::Guardian
             | Source::Listener
             | Source::Signals
@@ -335,7 +339,10 @@ impl Processes {
         let ended = self.ended.iter().map(|(_, run)| run);
         let runs = self.runs.values().chain(ended).map(|run| run.pid);
         let looks = self.awaiting.values().filter_map(Awaiting::child);
-        let known: BTreeSet<Pid> = runs.chain(self.rehearsing).chain(looks).collect();
+        let ours = looks
+            .chain(self.rehearsing)
+            .chain(self.log_care.packer.child());
+        let known: BTreeSet<Pid> = runs.chain(ours).collect();
         let reaped = reap_orphans(|pid| known.contains(&pid));
         self.kin.forget(&reaped);
         let is_waiting = |hold: &Hold| hold.group.watched() != Watched::Not;

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use mio::Token;
 
-use crate::engine::{Core, Ending, RunId, UnitId};
+use crate::engine::{Core, Ending, LogWish, RunId, UnitId};
 use crate::log::{self, Gate, Limits, Mark, Marked, Missing, Stream, Writer};
 use crate::sys::process::error_text;
 use crate::sys::{clock, files};
@@ -18,6 +18,7 @@ use crate::unit::{LogLimits, LogPolicy, Signal};
 
 use super::intake::Intake;
 use super::keeper::Keeper;
+use super::log_care;
 use super::overflow::{Course, News, gate, rate};
 use super::sources::{Source, Sources};
 use super::spot::{Found, Spot};
@@ -204,6 +205,20 @@ impl UnitLog {
         }
     }
 
+    /// Begins the log anew. Returns what was done.
+    pub(super) fn tend(&mut self, wish: LogWish) -> io::Result<&'static str> {
+        self.open_writer()?;
+        match &mut self.writer {
+            Some(writer) => log_care::tend(writer, self.run.0, wish),
+            None => Err(io::ErrorKind::NotFound.into()),
+        }
+    }
+
+    /// Rotations of the log since this was asked last.
+    pub(super) fn take_rotations(&mut self) -> u32 {
+        self.writer.as_mut().map_or(0, Writer::take_rotations)
+    }
+
     /// Takes a turn's worth from one pipe.
     pub(super) fn pump(&mut self, pipe: (UnitId, Stream), intake: &mut Intake) -> Pumped {
         let granted = intake.grant(pipe, TURN_BYTES);
@@ -385,6 +400,7 @@ mod tests {
 
     use super::super::intake::BUFFER_BYTES;
     use super::*;
+    use crate::unit::LogCompress;
 
     /// A child holds the FIFO for reading and writing; its bytes are in the log before the end of its run is marked.
     #[test]
@@ -397,6 +413,7 @@ mod tests {
         let limits = LogLimits {
             max_size: 1 << 20,
             max_files: 2,
+            compress: LogCompress::None,
             policy: LogPolicy::Block,
             rate: None,
         };
@@ -450,6 +467,7 @@ mod tests {
         let limits = LogLimits {
             max_size,
             max_files: 9,
+            compress: LogCompress::None,
             policy: LogPolicy::Block,
             rate: None,
         };
@@ -505,6 +523,7 @@ mod tests {
             let limits = LogLimits {
                 max_size: 1 << 20,
                 max_files: 2,
+                compress: LogCompress::None,
                 policy,
                 rate,
             };
@@ -614,6 +633,7 @@ mod tests {
         let limits = LogLimits {
             max_size: 1 << 20,
             max_files: 2,
+            compress: LogCompress::None,
             policy: LogPolicy::Block,
             rate: None,
         };

@@ -189,6 +189,7 @@ impl Daemon {
             Command::Definitions { names } => {
                 Course::Answer(self.tell_definitions(names, path, session)?)
             }
+            Command::Logs { names, wish } => Course::Answer(self.tend_logs(&names, wish)),
             Command::DaemonReload => now_finished(Verb::Renew, self.reread(path)),
             Command::Upgrade => Course::Upgrade,
             Command::Kill => now_finished(Verb::Shutdown, self.for_the_end()),

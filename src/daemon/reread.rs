@@ -160,6 +160,7 @@ impl Daemon {
         loader.complete(&mut loaded);
         loader.leave_cycles(&mut loaded, STAYS);
         self.tell_missing(&mut loaded);
+        loaded.answered.extend(self.reread_settings());
         loaded
     }
 

@@ -255,6 +255,7 @@ impl Processes {
         group.add_mark(invocation.mark(), &mut self.kin);
         let has_log = !streams(service).is_empty();
         let log = has_log.then(|| UnitLog::new(name, &self.home.logs(), service.log));
+        self.log_care.packer.consider(name, service.log.compress);
         let mut hold = Hold {
             group,
             invocation,

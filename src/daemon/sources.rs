@@ -37,6 +37,8 @@ pub(super) enum Source {
     Signals,
     /// The pidfd of the program that may follow us, while it reads what it will find.
     Rehearsal,
+    /// The pidfd of the program that packs an old log file.
+    Packing,
     /// The channel to the guardian: it has read, or died.
     Guardian,
     /// The control socket, where clients knock.

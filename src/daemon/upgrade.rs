@@ -278,6 +278,8 @@ impl Daemon {
         let path = c_text(program.as_os_str().as_bytes());
         let words = words(note.as_raw_fd());
         ::log::info!("upgrade: becoming {shown}");
+        // The next image begins it anew.
+        self.processes.log_care.packer.end(&mut self.sources);
         let kept = self.kept(&note);
         let keep = kept.iter().try_for_each(|fd| at_exec(*fd, Exec::Keeps));
         let error = match keep.and_then(|()| become_program(&path, &words)) {

@@ -75,6 +75,12 @@ pub enum Command {
     Definitions {
         names: Vec<String>,
     },
+    /// Begin the logs of these services anew.
+    Logs {
+        /// Exact names; there need be no such unit any more.
+        names: Vec<String>,
+        wish: LogWish,
+    },
     /// Read the files of all loaded units again, and have what can change under a running service change at once.
     DaemonReload,
     DaemonStatus,
@@ -89,6 +95,32 @@ pub enum Command {
 pub enum Wait {
     Finished,
     Accepted,
+}
+
+/// How a log is begun anew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogWish {
+    /// What was written is set aside, as when it is long enough.
+    Rotate,
+    /// All that was written is removed.
+    Clear,
+}
+
+impl LogWish {
+    /// The word on the wire.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Rotate => "rotate",
+            Self::Clear => "clear",
+        }
+    }
+
+    #[must_use]
+    pub fn of(word: &str) -> Option<Self> {
+        let all = [Self::Rotate, Self::Clear];
+        all.into_iter().find(|wish| wish.word() == word)
+    }
 }
 
 /// Which units a restart touches.

@@ -67,7 +67,7 @@ mod way;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 pub use cell::{Action, Input, action};
-pub use command::{Asker, Command, Planned, Scope, Verb, Wait};
+pub use command::{Asker, Command, LogWish, Planned, Scope, Verb, Wait};
 pub use cycle::{find_cycle, find_cycles};
 pub use effect::{
     Answer, Change, Effect, Impossible, Notice, Outcome, Refusal, Retry, Role, RunResult, Spawn,

@@ -1,12 +1,13 @@
 //! A place in one log file and its index, going forward: which bytes come next and where they came from.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
 
+use super::body::{Body, read_at};
 use super::entry::{Origin, Source};
 use super::index::{self, Mark, RECORD_BYTES, RECORD_STEP, Record, Stream, What};
-use super::paths::{Paths, Seen};
+use super::paths::{FileId, Paths, Seen};
 use super::rotation::unix_ms;
 
 /// Records read at once, at first: most of what is wanted lies near.
@@ -24,9 +25,9 @@ const PICK_TRIES: u32 = 100;
 /// A log file that is read.
 #[derive(Debug)]
 pub(super) struct Cursor {
-    pub(super) log: File,
+    pub(super) log: Body,
     pub(super) index: Option<Records>,
-    pub(super) inode: u64,
+    pub(super) id: FileId,
     /// The next byte to read.
     pub(super) offset: u64,
     /// The file's length when it was last asked for.
@@ -63,22 +64,26 @@ impl Cursor {
     pub(super) fn open(paths: &Paths, number: u32) -> io::Result<Option<Cursor>> {
         let mut tries = 0;
         loop {
-            let Some(log) = open_file(&paths.log(number))? else {
+            let Some(log) = Body::open(paths, number)? else {
                 return Ok(None);
             };
             let index = open_file(&paths.index(number))?.and_then(Records::begin);
             let metadata = log.metadata()?;
             // As long as the name leads to this log, the index under that name was this log's.
-            let is_same = fs::metadata(paths.log(number))
-                .is_ok_and(|now| (now.dev(), now.ino()) == (metadata.dev(), metadata.ino()));
+            let is_same = log.is_at(paths, number)?;
             tries += 1;
             if is_same && (index.is_some() || tries >= OPEN_TRIES) {
                 let modified = unix_ms(metadata.mtime(), metadata.mtime_nsec());
-                let (inode, origin) = (metadata.ino(), unknown_origin(modified, 0));
+                let id = FileId {
+                    log: metadata.ino(),
+                    index: index.as_ref().map_or(0, |index: &Records| index.inode),
+                    packing: log.packing(),
+                };
+                let origin = unknown_origin(modified, 0);
                 return Ok(Some(Cursor {
                     log,
                     index,
-                    inode,
+                    id,
                     offset: 0,
                     length: 0,
                     origin,
@@ -98,7 +103,7 @@ impl Cursor {
                 return Ok(None);
             };
             match Cursor::open(paths, seen.number)? {
-                Some(cursor) if cursor.inode == seen.inode => return Ok(Some(cursor)),
+                Some(cursor) if cursor.id == seen.id => return Ok(Some(cursor)),
                 _ => {}
             }
         }
@@ -149,7 +154,7 @@ impl Cursor {
             (Some(index), None) => index.passed_end,
         };
         if upcoming.is_none() || recorded > self.length {
-            self.length = self.log.metadata()?.len();
+            self.length = self.log.length()?;
         }
         let (origin, length) = (self.origin, self.length);
         Ok(if length < self.offset {
@@ -212,6 +217,7 @@ pub(super) fn unknown_origin(time_ms: u64, run: u64) -> Origin {
 #[derive(Debug)]
 pub(super) struct Records {
     file: File,
+    inode: u64,
     /// Place of the first record in `block`, counted from 0.
     block_at: u64,
     block: Vec<Option<Record>>,
@@ -230,8 +236,10 @@ impl Records {
         file.read_exact_at(&mut first, 0).ok()?;
         let is_ours = first == index::header();
         let block = Vec::new();
+        let inode = file.metadata().ok()?.ino();
         is_ours.then_some(Records {
             file,
+            inode,
             block_at: 0,
             block,
             blocks: 1,
@@ -343,20 +351,6 @@ impl Records {
             self.place += 1;
         }
     }
-}
-
-/// Reads as much as there is, up to the buffer's length.
-pub(super) fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-    let mut filled = 0;
-    while filled < buffer.len() {
-        match file.read_at(&mut buffer[filled..], offset + filled as u64) {
-            Ok(0) => break,
-            Ok(count) => filled += count,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(filled)
 }
 
 fn open_file(path: &std::path::Path) -> io::Result<Option<File>> {

@@ -101,6 +101,7 @@ impl Assembler {
             Mark::Begin { .. } => self.finish(|line| line.origin.run != run),
             Mark::End(_) => self.finish(|line| line.origin.run == run),
             Mark::Lost(_) => {}
+            Mark::Cleared => self.finish_all(),
         }
         self.ready.push_back(Entry {
             time_ms,

@@ -30,6 +30,7 @@ const KIND_ENDED: u8 = 7;
 const KIND_UNWRITTEN: u8 = 8;
 const KIND_DROPPED: u8 = 9;
 const KIND_LIMITED: u8 = 10;
+const KIND_CLEARED: u8 = 16;
 
 /// Which of a service's streams bytes came from. What shares one pipe is `Out`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -39,20 +40,20 @@ pub enum Stream {
 }
 
 impl Stream {
-    /// Its place where something is kept for each.
-    pub(super) fn slot(self) -> usize {
-        match self {
-            Stream::Out => 0,
-            Stream::Err => 1,
-        }
-    }
-
     /// `out` or `err`.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::Out => "out",
             Self::Err => "err",
+        }
+    }
+
+    /// Its place where something is kept for each.
+    pub(super) fn slot(self) -> usize {
+        match self {
+            Stream::Out => 0,
+            Stream::Err => 1,
         }
     }
 }
@@ -81,12 +82,16 @@ pub enum Loss {
     Limited { lines: u32 },
 }
 
-/// What stands in the index only: a run begins or ends, or something is missing here.
+/// What stands in the index only: a run begins or ends, something is missing here, or the log begins anew.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mark {
-    Begin { pid: u32 },
+    Begin {
+        pid: u32,
+    },
     End(Ending),
     Lost(Loss),
+    /// Somebody wished that all before it be removed.
+    Cleared,
 }
 
 /// What a record tells.
@@ -151,6 +156,7 @@ impl Record {
             What::Mark(Mark::Lost(Loss::Unwritten { bytes, .. })) => (KIND_UNWRITTEN, bytes),
             What::Mark(Mark::Lost(Loss::Dropped { lines })) => (KIND_DROPPED, lines),
             What::Mark(Mark::Lost(Loss::Limited { lines })) => (KIND_LIMITED, lines),
+            What::Mark(Mark::Cleared) => (KIND_CLEARED, 0),
         };
         let mut bytes = [0; RECORD_BYTES];
         bytes[0..8].copy_from_slice(&self.time_ms.to_le_bytes());
@@ -200,6 +206,7 @@ impl Record {
             })),
             KIND_DROPPED => What::Mark(Mark::Lost(Loss::Dropped { lines: value })),
             KIND_LIMITED => What::Mark(Mark::Lost(Loss::Limited { lines: value })),
+            KIND_CLEARED if value == 0 => What::Mark(Mark::Cleared),
             _ => return None,
         };
         let record = Record {
@@ -301,6 +308,7 @@ mod tests {
             })),
             What::Mark(Mark::Lost(Loss::Dropped { lines: 3 })),
             What::Mark(Mark::Lost(Loss::Limited { lines: u32::MAX })),
+            What::Mark(Mark::Cleared),
         ];
         let record = |(at, what)| Record {
             time_ms: 1_700_000_000_000,

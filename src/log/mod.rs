@@ -14,6 +14,7 @@
 //! speaks of bytes that are not there; a log is renamed before its index, so a name that still leads to the same
 //! log leads to its index too.
 
+mod body;
 mod cursor;
 mod entry;
 mod gate;
@@ -24,6 +25,7 @@ mod losing;
 mod marks;
 mod merge;
 mod outcome;
+mod packing;
 mod paths;
 mod plain;
 mod reader;
@@ -34,6 +36,7 @@ mod shelf;
 mod tail;
 #[cfg(test)]
 mod tests;
+mod total;
 mod wanted;
 mod writer;
 
@@ -44,9 +47,11 @@ pub use level::{LEVELS, Level, split_level};
 pub use marks::{Marked, marked};
 pub use merge::Merge;
 pub use outcome::{Appended, Failure, Missing};
+pub use packing::{Pack, Packing};
 pub use plain::PlainLog;
 pub use reader::Reader;
 pub use rotation::Limits;
 pub use runs::{first_run, has_run, last_runs};
+pub use total::{Removed, bound_total};
 pub use wanted::{Course, Filter, Mode, Sieve, Start};
-pub use writer::{Remade, Writer};
+pub use writer::{Remade, Turned, Writer};

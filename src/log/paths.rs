@@ -1,10 +1,13 @@
 //! Where a service's log files lie: their names, and which of them there are.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, DirEntryExt};
 use std::path::{Path, PathBuf};
+
+use super::packing::{PACKINGS, Packing};
 
 /// Rotated files are numbered up to here; a higher number is no file of ours.
 const NUMBER_MAX: u32 = 1_000_000;
@@ -19,11 +22,40 @@ pub(super) struct Paths {
 }
 
 /// A log file that was seen in the directory.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Seen {
     /// 0 is the current one; the highest number is the oldest.
     pub(super) number: u32,
-    pub(super) inode: u64,
+    pub(super) id: FileId,
+}
+
+/// Which file of a log it is, whatever its number. As long as somebody holds it open it is known by its inode; a packed
+/// one is another file than the plain one that it comes from, but has the same index.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct FileId {
+    pub(super) log: u64,
+    /// The inode of its index; 0 where there is none.
+    pub(super) index: u64,
+    pub(super) packing: Option<Packing>,
+}
+
+impl FileId {
+    /// That of no file.
+    pub(super) const NONE: Self = Self {
+        log: 0,
+        index: 0,
+        packing: None,
+    };
+}
+
+impl PartialEq for FileId {
+    fn eq(&self, other: &Self) -> bool {
+        let was_packed = self.packing.is_some() != other.packing.is_some();
+        match was_packed {
+            true => self.index != 0 && self.index == other.index,
+            false => self.log != 0 && self.log == other.log,
+        }
+    }
 }
 
 impl Paths {
@@ -44,6 +76,32 @@ impl Paths {
 
     pub(super) fn index(&self, number: u32) -> PathBuf {
         self.numbered(".idx", number)
+    }
+
+    /// A rotated file that is packed.
+    pub(super) fn packed(&self, number: u32, packing: Packing) -> PathBuf {
+        let mut path = self.log(number).into_os_string();
+        path.push(packing.ending());
+        path.into()
+    }
+
+    /// Where a file lies that was seen.
+    pub(super) fn file(&self, seen: &Seen) -> PathBuf {
+        match seen.id.packing {
+            None => self.log(seen.number),
+            Some(packing) => self.packed(seen.number, packing),
+        }
+    }
+
+    /// All names that the log file of this number may have.
+    pub(super) fn forms(&self, number: u32) -> [PathBuf; 3] {
+        let [gzip, zstd] = PACKINGS.map(|packing| self.packed(number, packing));
+        [self.log(number), gzip, zstd]
+    }
+
+    /// A file that is being packed.
+    pub(super) fn unfinished(&self) -> PathBuf {
+        self.with(".log.pack")
     }
 
     /// The next log file while it is being prepared.
@@ -69,7 +127,7 @@ impl Paths {
         let mut seen = self.list_once()?;
         for _ in 0..LIST_TRIES {
             let again = self.list_once()?;
-            if again == seen {
+            if listed(&again).eq(listed(&seen)) {
                 break;
             }
             seen = again;
@@ -82,24 +140,44 @@ impl Paths {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             entries => entries?,
         };
-        let mut first = self.stem.file_name().unwrap_or_default().to_owned();
-        first.push(".log");
-        let first = first.as_encoded_bytes();
-        let mut seen = Vec::new();
+        let stem = self.stem.file_name().unwrap_or_default();
+        let stem = stem.as_encoded_bytes();
+        let mut logs: BTreeMap<u32, Seen> = BTreeMap::new();
+        let mut indexes: BTreeMap<u32, u64> = BTreeMap::new();
         for entry in entries {
             let entry = entry?;
             let name = entry.file_name();
-            let Some(rest) = name.as_encoded_bytes().strip_prefix(first) else {
+            let Some(ending) = name.as_encoded_bytes().strip_prefix(stem) else {
                 continue;
             };
-            if let Some(number) = number_of(rest) {
-                seen.push(Seen {
-                    number,
-                    inode: entry.ino(),
-                });
+            if let Some(number) = ending.strip_prefix(b".idx").and_then(number_of) {
+                indexes.insert(number, entry.ino());
+            }
+            let Some((number, packing)) = ending.strip_prefix(b".log").and_then(form_of) else {
+                continue;
+            };
+            // Where both are there the packed one has not taken its place yet.
+            if packing.is_none() || !logs.contains_key(&number) {
+                let id = FileId {
+                    log: entry.ino(),
+                    index: 0,
+                    packing,
+                };
+                let seen = Seen { number, id };
+                logs.insert(number, seen);
             }
         }
-        seen.sort_unstable();
+        let has_log = |number: u32| logs.contains_key(&number);
+        let index_of = |number: u32| {
+            // A rotation moves the log first: until its index has followed, that stands one number lower.
+            let before = number.checked_sub(1).filter(|before| !has_log(*before));
+            let index = indexes.get(&number);
+            index.or_else(|| indexes.get(&before?)).copied()
+        };
+        let mut seen: Vec<Seen> = logs.values().copied().collect();
+        for one in &mut seen {
+            one.id.index = index_of(one.number).unwrap_or(0);
+        }
         Ok(seen)
     }
 
@@ -121,6 +199,24 @@ impl Paths {
         path.push(ending);
         path.into()
     }
+}
+
+/// All that a listing says.
+fn listed(seen: &[Seen]) -> impl Iterator<Item = (u32, u64, u64)> {
+    seen.iter()
+        .map(|seen| (seen.number, seen.id.log, seen.id.index))
+}
+
+/// The same of a log, which may be packed.
+pub(super) fn form_of(ending: &[u8]) -> Option<(u32, Option<Packing>)> {
+    for packing in PACKINGS {
+        if let Some(plain) = ending.strip_suffix(packing.ending().as_bytes()) {
+            // The one that is written is never packed.
+            let number = number_of(plain).filter(|number| *number > 0);
+            return number.map(|number| (number, Some(packing)));
+        }
+    }
+    number_of(ending).map(|number| (number, None))
 }
 
 /// The number that the end of a file's name says: nothing is 0, `.3` is 3.

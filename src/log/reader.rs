@@ -9,9 +9,9 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use super::cursor::{Cursor, Next, read_at};
+use super::cursor::{Cursor, Next};
 use super::entry::{Assembler, Content, Entry, LineEnd, Origin};
-use super::paths::{Paths, Seen};
+use super::paths::{FileId, Paths, Seen};
 use super::seek::{self, Place, Sought};
 use super::tail::{self, Located, Stretch};
 use super::wanted::{Course, Filter, Mode, Sieve, Start};
@@ -40,11 +40,11 @@ pub struct Reader {
     later: u32,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 enum End {
     /// With this byte of this file.
     At {
-        inode: u64,
+        id: FileId,
         offset: u64,
     },
     Reached,
@@ -94,14 +94,18 @@ impl Reader {
                 change: 0,
                 waiting: None,
             },
-            // Without a current file the end is that of the newest one: inode 0 is none.
+            // Without a current file the end is that of the newest one: no file has that id.
             Mode::Once => current(&paths)?.map_or(
                 End::At {
-                    inode: 0,
+                    id: FileId::NONE,
                     offset: 0,
                 },
                 |metadata| End::At {
-                    inode: metadata.ino(),
+                    id: FileId {
+                        log: metadata.ino(),
+                        index: inode_of(&paths.index(0)),
+                        packing: None,
+                    },
                     offset: metadata.len(),
                 },
             ),
@@ -236,7 +240,7 @@ impl Reader {
                 return Ok(());
             }
             let begun = Place {
-                inode: place.inode,
+                id: place.id,
                 offset: place.offset,
             };
             self.go_to(place, end);
@@ -247,7 +251,7 @@ impl Reader {
             // What has been counted is not looked at again.
             ceiling = Some(begun);
             self.end = End::At {
-                inode: begun.inode,
+                id: begun.id,
                 offset: begun.offset,
             };
             stretch_lines = stretch_lines.saturating_mul(STRETCH_GROWTH);
@@ -303,14 +307,14 @@ impl Reader {
         };
         let mut next = cursor.next()?;
         if next == Next::End {
-            if current_inode(&self.paths)? == Some(cursor.inode) {
+            if current_inode(&self.paths)? == Some(cursor.id.log) {
                 return self.finish();
             }
             // The writer has left this file; what it wrote before that is all there now.
             next = cursor.next()?;
         }
-        if let End::At { inode, offset } = self.end {
-            let is_last = inode == cursor.inode;
+        if let End::At { id, offset } = self.end {
+            let is_last = id == cursor.id;
             if is_last && cursor.offset >= offset && !matches!(next, Next::Mark { .. }) {
                 return self.finish();
             }
@@ -393,7 +397,7 @@ impl Reader {
         let Some(cursor) = &self.cursor else {
             return Ok(false);
         };
-        if current_inode(&self.paths)? != Some(cursor.inode) {
+        if current_inode(&self.paths)? != Some(cursor.id.log) {
             return Ok(true);
         }
         match *waiting {
@@ -413,11 +417,10 @@ impl Reader {
         let left = modified(&held.log.metadata()?);
         // Where the held one is removed, the oldest of those that were written after it.
         let is_later = |seen: &&Seen| {
-            fs::metadata(self.paths.log(seen.number))
-                .is_ok_and(|metadata| modified(&metadata) >= left)
+            fs::metadata(self.paths.file(seen)).is_ok_and(|metadata| modified(&metadata) >= left)
         };
         let newer = Cursor::pick(&self.paths, |seen| {
-            match seen.iter().position(|seen| seen.inode == held.inode) {
+            match seen.iter().position(|seen| seen.id == held.id) {
                 Some(at) => at.checked_sub(1).and_then(|at| seen.get(at)).copied(),
                 None => seen.iter().rev().find(is_later).copied(),
             }
@@ -456,7 +459,7 @@ impl Buffer {
         let held = self.offset..self.offset + self.bytes.len() as u64;
         if !held.contains(&cursor.offset) {
             self.bytes.resize(BUFFER_BYTES, 0);
-            let count = read_at(&cursor.log, &mut self.bytes, cursor.offset)?;
+            let count = cursor.log.read_at(&mut self.bytes, cursor.offset)?;
             self.bytes.truncate(count);
             self.offset = cursor.offset;
         }
@@ -479,6 +482,10 @@ fn current(paths: &Paths) -> io::Result<Option<fs::Metadata>> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
     }
+}
+
+fn inode_of(path: &Path) -> u64 {
+    fs::metadata(path).map_or(0, |metadata| metadata.ino())
 }
 
 fn current_inode(paths: &Paths) -> io::Result<Option<u64>> {

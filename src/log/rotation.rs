@@ -12,9 +12,13 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
 use super::index_writer::{self, IndexWriter};
+use super::packing::PACKINGS;
 use super::paths::Paths;
 
 const FILE_MODE: u32 = 0o600;
+
+/// The most files that can be asked for.
+const FILES_MAX: u32 = 1_000;
 
 /// `LogMaxSize=` and `LogMaxFiles=`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +30,12 @@ pub struct Limits {
 }
 
 impl Limits {
+    /// Limits that remove nothing of a log whose own are not known.
+    pub const WIDEST: Self = Self {
+        max_size: u64::MAX,
+        max_files: FILES_MAX,
+    };
+
     /// Nothing at all would be no log.
     pub(super) fn least(self) -> Self {
         Self {
@@ -71,12 +81,11 @@ pub(super) fn rotate(paths: &Paths, max_files: u32) -> io::Result<Pair> {
     index_writer::empty(&log)?;
     let index = IndexWriter::begin(open_index(&paths.fresh_index())?)?;
     let kept = max_files.saturating_sub(1);
-    let is_free = |number: &u32| !exists(&paths.log(*number));
+    let is_free = |number: &u32| !has(paths, *number);
     let top = (1..=kept).find(is_free).unwrap_or(kept);
-    remove(&paths.index(top))?;
-    remove(&paths.log(top))?;
+    remove_file(paths, top)?;
     for number in (0..top).rev() {
-        rename(&paths.log(number), &paths.log(number + 1))?;
+        move_on(paths, number)?;
         rename(&paths.index(number), &paths.index(number + 1))?;
     }
     fs::rename(paths.fresh_index(), paths.index(0))?;
@@ -88,12 +97,27 @@ pub(super) fn rotate(paths: &Paths, max_files: u32) -> io::Result<Pair> {
     })
 }
 
+/// Removes all files but the current one, the oldest first.
+pub(super) fn remove_old(paths: &Paths) -> io::Result<()> {
+    for seen in paths.list()?.iter().rev().filter(|seen| seen.number > 0) {
+        remove_file(paths, seen.number)?;
+    }
+    Ok(())
+}
+
+/// Removes a file and its index.
+pub(super) fn remove_file(paths: &Paths, number: u32) -> io::Result<()> {
+    remove(&paths.index(number))?;
+    for form in paths.forms(number) {
+        remove(&form)?;
+    }
+    Ok(())
+}
+
 /// Removes the files whose number is not kept any more. What cannot be removed is tried again at the next opening.
 pub(super) fn prune(paths: &Paths, max_files: u32) {
     for number in max_files.max(1).. {
-        let removed =
-            remove(&paths.index(number)).and_then(|()| fs::remove_file(paths.log(number)));
-        if removed.is_err() {
+        if !has(paths, number) || remove_file(paths, number).is_err() {
             return;
         }
     }
@@ -111,7 +135,13 @@ pub(super) fn is_current(paths: &Paths, log: &File) -> bool {
 fn finish_moves(paths: &Paths) -> io::Result<()> {
     let mut number = 0;
     loop {
-        let (here, next) = (exists(&paths.log(number)), exists(&paths.log(number + 1)));
+        let (here, next) = (has(paths, number), has(paths, number + 1));
+        if exists(&paths.log(number)) {
+            // What was packed had not taken its place yet.
+            for packing in PACKINGS {
+                remove(&paths.packed(number, packing))?;
+            }
+        }
         if !here && next && !exists(&paths.index(number + 1)) {
             rename(&paths.index(number), &paths.index(number + 1))?;
         }
@@ -141,6 +171,20 @@ fn open_index(path: &Path) -> io::Result<File> {
         .truncate(false)
         .mode(FILE_MODE)
         .open(path)
+}
+
+/// Whether there is a log file of this number, packed or not.
+fn has(paths: &Paths, number: u32) -> bool {
+    paths.forms(number).iter().any(|form| exists(form))
+}
+
+/// Moves a log file one number up, however it is packed.
+fn move_on(paths: &Paths, number: u32) -> io::Result<()> {
+    let (from, to) = (paths.forms(number), paths.forms(number + 1));
+    for (from, to) in from.iter().zip(&to) {
+        rename(from, to)?;
+    }
+    Ok(())
 }
 
 fn exists(path: &Path) -> bool {

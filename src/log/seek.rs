@@ -4,13 +4,13 @@
 //! Times and runs grow from record to record. Where they do not, because a clock was set back or a process of an
 //! earlier run still printed, what is found is one of the places where they pass the sought one.
 
-use std::fs::File;
 use std::io;
 
-use super::cursor::{Cursor, Records, read_at};
+use super::body::Body;
+use super::cursor::{Cursor, Records};
 use super::entry::LINE_BYTES_MAX;
 use super::index::Record;
-use super::paths::Paths;
+use super::paths::{FileId, Paths};
 use super::shelf::Shelf;
 
 /// Bytes of log before a place that are read at once, to find where a line begins.
@@ -51,9 +51,9 @@ impl Sought {
 }
 
 /// A byte of a file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Place {
-    pub(super) inode: u64,
+    pub(super) id: FileId,
     pub(super) offset: u64,
 }
 
@@ -85,7 +85,7 @@ pub(super) fn end(paths: &Paths, sought: Sought) -> io::Result<Option<Place>> {
         found.place = found.place.saturating_add(LATE_RECORDS);
     }
     Ok(Some(Place {
-        inode: found.cursor.inode,
+        id: found.cursor.id,
         offset: found.offset()?,
     }))
 }
@@ -101,7 +101,7 @@ pub(super) fn last_before(paths: &Paths, sought: Sought) -> io::Result<Option<Re
         return Ok(Some(record));
     }
     let mut shelf = Shelf::list(paths)?;
-    let newer = shelf.place_of(found.cursor.inode).unwrap_or(0);
+    let newer = shelf.place_of(found.cursor.id).unwrap_or(0);
     for place in newer + 1..shelf.count() {
         if let Some(cursor) = shelf.open(place)?
             && let Some(index) = &cursor.index
@@ -138,7 +138,7 @@ impl Found {
             return Ok(record.offset);
         }
         match self.cursor.index {
-            Some(_) => Ok(self.cursor.log.metadata()?.len()),
+            Some(_) => Ok(self.cursor.log.length()?),
             // Nothing is known of it but that some of it reaches what is sought.
             None => Ok(0),
         }
@@ -186,13 +186,13 @@ fn is_reached_within(cursor: &Cursor, sought: Sought) -> io::Result<bool> {
 }
 
 /// Where the line that holds the byte before `offset` begins, or `offset` when that line is longer than a line is.
-fn line_start(log: &File, offset: u64) -> io::Result<u64> {
+fn line_start(log: &Body, offset: u64) -> io::Result<u64> {
     let mut buffer = [0; STEP_BYTES];
     let mut end = offset;
     while end > 0 && offset - end < LINE_BYTES_MAX as u64 {
         let from = end.saturating_sub(STEP);
         let wanted = usize::try_from(end - from).unwrap_or(STEP_BYTES);
-        let count = read_at(log, &mut buffer[..wanted], from)?;
+        let count = log.read_at(&mut buffer[..wanted], from)?;
         if let Some(at) = buffer[..count].iter().rposition(|byte| *byte == b'\n') {
             return Ok(from + at as u64 + 1);
         }

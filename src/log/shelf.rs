@@ -5,7 +5,7 @@
 use std::io;
 
 use super::cursor::Cursor;
-use super::paths::{Paths, Seen};
+use super::paths::{FileId, Paths, Seen};
 
 /// So often a file is looked for again when a rotation has given its number to another meanwhile.
 const OPEN_TRIES: u32 = 100;
@@ -27,9 +27,9 @@ impl<'a> Shelf<'a> {
         self.seen.len()
     }
 
-    /// Where the file of this inode stands.
-    pub(super) fn place_of(&self, inode: u64) -> Option<usize> {
-        self.seen.iter().position(|seen| seen.inode == inode)
+    /// Where this file stands.
+    pub(super) fn place_of(&self, id: FileId) -> Option<usize> {
+        self.seen.iter().position(|seen| seen.id == id)
     }
 
     /// The file at `place` at its beginning; nothing when there is none, or it was removed meanwhile.
@@ -39,11 +39,11 @@ impl<'a> Shelf<'a> {
         };
         for _ in 0..OPEN_TRIES {
             match Cursor::open(self.paths, wanted.number)? {
-                Some(cursor) if cursor.inode == wanted.inode => return Ok(Some(cursor)),
+                Some(cursor) if cursor.id == wanted.id => return Ok(Some(cursor)),
                 _ => {}
             }
             let now = self.paths.list()?;
-            match now.iter().find(|seen| seen.inode == wanted.inode) {
+            match now.iter().find(|seen| seen.id == wanted.id) {
                 Some(moved) => wanted = *moved,
                 None => return Ok(None),
             }

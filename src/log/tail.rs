@@ -1,9 +1,9 @@
 //! Finding where the last N lines begin, going backwards through the newest files in blocks.
 
-use std::fs::File;
 use std::io;
 
-use super::cursor::{BLOCKS_MAX, Cursor, origin_of, read_at, unknown_origin};
+use super::body::Body;
+use super::cursor::{BLOCKS_MAX, Cursor, origin_of, unknown_origin};
 use super::entry::Source;
 use super::index::Record;
 use super::paths::Paths;
@@ -48,20 +48,24 @@ pub(super) fn locate(paths: &Paths, stretch: Stretch<'_>) -> io::Result<Option<L
         held: Vec::new(),
         held_at: 0,
     };
-    let floor = |cursor: &Cursor| stretch.floor.filter(|floor| floor.inode == cursor.inode);
+    let floor = |cursor: &Cursor| stretch.floor.filter(|floor| floor.id == cursor.id);
     let mut shelf = Shelf::list(paths)?;
     let ceiling_at = stretch
         .ceiling
-        .and_then(|ceiling| shelf.place_of(ceiling.inode));
+        .and_then(|ceiling| shelf.place_of(ceiling.id));
     let mut oldest = None;
     for place in ceiling_at.unwrap_or(0)..shelf.count() {
         let Some(mut cursor) = shelf.open(place)? else {
             continue;
         };
-        let length = cursor.log.metadata()?.len();
+        if cursor.id.packing.is_some() && stretch.bytes != u64::MAX {
+            // Who wants only what lies near does not wait until it is unpacked.
+            break;
+        }
+        let length = cursor.log.length()?;
         let end = stretch
             .ceiling
-            .filter(|ceiling| ceiling.inode == cursor.inode)
+            .filter(|ceiling| ceiling.id == cursor.id)
             .map_or(length, |ceiling| ceiling.offset.min(length));
         let start = floor(&cursor).map_or(0, |floor| floor.offset);
         if search.file(&mut cursor, start, end)? {
@@ -138,7 +142,7 @@ impl Search {
 
     /// Counts the newlines between two offsets, backwards; the offset after the last that is needed, or where no more
     /// bytes may be looked at.
-    fn range(&mut self, log: &File, start: u64, end: u64) -> io::Result<Option<u64>> {
+    fn range(&mut self, log: &Body, start: u64, end: u64) -> io::Result<Option<u64>> {
         let mut end = end;
         while end > start {
             if self.bytes_left == 0 {
@@ -167,13 +171,13 @@ impl Search {
     }
 
     /// Holds the bytes before `end`, however small the records are that tell of them.
-    fn hold(&mut self, log: &File, end: u64) -> io::Result<()> {
+    fn hold(&mut self, log: &Body, end: u64) -> io::Result<()> {
         let held = self.held_at + self.held.len() as u64;
         if self.held.is_empty() || end <= self.held_at || end > held {
             self.held_at = end.saturating_sub(BLOCK_STEP);
             self.held.resize(BLOCK_BYTES, 0);
             let wanted = usize::try_from(end - self.held_at).unwrap_or(BLOCK_BYTES);
-            let count = read_at(log, &mut self.held[..wanted], self.held_at)?;
+            let count = log.read_at(&mut self.held[..wanted], self.held_at)?;
             self.held.truncate(count);
         }
         Ok(())

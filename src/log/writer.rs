@@ -20,6 +20,9 @@ use super::outcome::{Appended, Failure};
 use super::paths::Paths;
 use super::rotation::{self, Limits, Pair};
 
+mod tending;
+pub use tending::Turned;
+
 /// A file that is this much over `max_size` is rotated within a line.
 const LINE_DIVIDED_BYTES: u64 = 64 * 1024 * 1024;
 /// So many bytes before a rotation the quick way is left.
@@ -41,6 +44,8 @@ pub struct Writer {
     pub(super) failure: Option<Failure>,
     pub(super) lost_bytes: u64,
     remade: Remade,
+    /// Since somebody asked.
+    rotations: u32,
 }
 
 /// Whether somebody has removed the log, and it was made again, since this was asked last.
@@ -90,6 +95,7 @@ impl Writer {
             failure: None,
             lost_bytes: 0,
             remade: Remade::No,
+            rotations: 0,
         };
         writer.reopen()?;
         Ok(writer)
@@ -347,6 +353,7 @@ impl Writer {
         };
         match rotation::rotate(&self.paths, self.limits.max_files) {
             Ok(pair) => {
+                self.rotations = self.rotations.saturating_add(1);
                 current.pair = pair;
                 current.bound = self.limits.max_size;
                 current.index_bound = index_bound(self.limits);

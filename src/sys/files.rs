@@ -217,6 +217,24 @@ pub fn reopen_nonblocking(fd: BorrowedFd<'_>) -> io::Result<OwnedFd> {
     Ok(open(path, flags, Mode::empty())?)
 }
 
+/// Opens once more, for reading from its beginning, the file that a descriptor is open on.
+///
+/// # Errors
+/// `EACCES` where its mode does not let us; else open(2)'s.
+pub fn reopen(fd: BorrowedFd<'_>) -> io::Result<std::fs::File> {
+    let path = format!("/proc/self/fd/{}", fd.as_raw_fd());
+    Ok(open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?.into())
+}
+
+/// A file in `folder` that has no name, for reading and writing; it is gone once it is closed.
+///
+/// # Errors
+/// `EOPNOTSUPP` where the file system cannot do that; else open(2)'s.
+pub fn nameless(folder: &Path) -> io::Result<std::fs::File> {
+    let flags = OFlags::RDWR | OFlags::TMPFILE | OFlags::CLOEXEC;
+    Ok(open(folder, flags, Mode::from_raw_mode(0o600))?.into())
+}
+
 /// Opens a file of our own for writing, which is made when missing, for us alone. Neither follows a link nor waits for
 /// the reader of a FIFO.
 ///

@@ -64,7 +64,7 @@ const fn later(
     }
 }
 
-static KEYS: [Key; 192] = [
+static KEYS: [Key; 193] = [
     now("unit", "Description", Form::Line, ""),
     now("unit", "Documentation", Form::Links, ""),
     now("unit", "Requires", Form::Names, ""),
@@ -235,6 +235,12 @@ static KEYS: [Key; 192] = [
     now("service", "StandardError", Form::ErrorOutput, "log"),
     now("service", "LogMaxSize", Form::Size, "10M"),
     now("service", "LogMaxFiles", Form::Integer(1, 1_000), "5"),
+    now(
+        "service",
+        "LogCompress",
+        Form::Word(&["none", "gzip", "zstd"]),
+        "none",
+    ),
     now(
         "service",
         "LogPolicy",

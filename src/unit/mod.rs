@@ -6,6 +6,7 @@
 mod call_names;
 mod capability;
 mod compose;
+mod compress;
 mod condition;
 mod difference;
 mod environment;
@@ -53,6 +54,7 @@ pub mod words;
 
 pub use capability::Capabilities;
 pub use compose::{Unclear, Wording, compose};
+pub use compress::LogCompress;
 pub use condition::{Condition, Demand, Test, Truth, Weight};
 pub use difference::{Difference, differences, plain, properties};
 pub use environment::{EnvironmentError, EnvironmentFault, parse_environment_file};

@@ -7,8 +7,8 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use super::{
-    Condition, Folders, Kill, Limit, List, LogPolicy, LogRate, Oversight, Preserve, Readiness,
-    Relations, Resources, Sandbox, Scheduling, Signal, Span, UnitName,
+    Condition, Folders, Kill, Limit, List, LogCompress, LogPolicy, LogRate, Oversight, Preserve,
+    Readiness, Relations, Resources, Sandbox, Scheduling, Signal, Span, UnitName,
 };
 
 /// A unit: a service, or (without [`Unit::service`]) a group that is nothing but its dependencies.
@@ -273,7 +273,7 @@ pub enum Output {
     Inherit,
 }
 
-/// `LogMaxSize=`, `LogMaxFiles=`, `LogPolicy=` and `LogRateLimit*=`.
+/// `LogMaxSize=`, `LogMaxFiles=`, `LogCompress=`, `LogPolicy=` and `LogRateLimit*=`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct LogLimits {
     /// Bytes of one file, at least 4096.
@@ -282,4 +282,5 @@ pub struct LogLimits {
     pub max_files: u32,
     pub policy: LogPolicy,
     pub rate: Option<LogRate>,
+    pub compress: LogCompress,
 }

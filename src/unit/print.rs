@@ -213,6 +213,7 @@ impl Page {
         self.text("LogMaxSize", &size::show(service.log.max_size));
         self.bare("LogMaxFiles", &service.log.max_files.to_string());
         self.log_flow(&service.log);
+        self.text("LogCompress", service.log.compress.word());
         for (key, value) in service.resources.iter().flat_map(|given| given.lines()) {
             self.bare(key, &value);
         }

@@ -11,8 +11,8 @@ use super::stream::{self, Stream};
 use super::value;
 use super::{Exec, Input, Kind, LogLimits, Output, Service, Span, Unit};
 use super::{
-    WorkingDirectory, flow, folders, kill, limits, oversight, readiness, resources, restart,
-    sandbox, scheduling,
+    WorkingDirectory, compress, flow, folders, kill, limits, oversight, readiness, resources,
+    restart, sandbox, scheduling,
 };
 
 /// What `Type=` can be.
@@ -166,11 +166,13 @@ fn log(reader: &mut Reader) -> LogLimits {
         Ok(size)
     });
     let max_files = reader.one(SERVICE, "LogMaxFiles", |v, _| value::number(v, 1, 1_000));
+    let compress = reader.one(SERVICE, "LogCompress", |v, _| compress::read(v));
     LogLimits {
         max_size: max_size.unwrap_or(LOG_MAX_SIZE),
         max_files: max_files.unwrap_or(LOG_MAX_FILES),
         policy: flow::policy(reader),
         rate: flow::rate(reader),
+        compress: compress.unwrap_or_default(),
     }
 }
 

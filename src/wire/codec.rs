@@ -5,7 +5,7 @@
 
 use miniserde::{Deserialize, Serialize, json};
 
-use crate::engine::{Command, Planned, Scope, UNITS_MAX, Wait};
+use crate::engine::{Command, LogWish, Planned, Scope, UNITS_MAX, Wait};
 use crate::unit::{INSTANCES_MAX, Signal};
 
 use super::parse::{Bounds, at_most, parse, required};
@@ -166,6 +166,10 @@ fn flatten(command: &Command) -> WireRequest {
             ..named("set", names)
         },
         Command::Definitions { names } => named("definitions", names),
+        Command::Logs { names, wish } => WireRequest {
+            of: Some(wish.word().to_owned()),
+            ..named("logs", names)
+        },
         Command::DaemonReload => plain("daemon-reload"),
         Command::Scale { name, count } => WireRequest {
             count: Some(*count),
@@ -233,6 +237,10 @@ fn build(verb: &str, wire: &WireRequest) -> Result<Command, DecodeError> {
         },
         "definitions" => Command::Definitions {
             names: names(wire)?,
+        },
+        "logs" => Command::Logs {
+            names: names(wire)?,
+            wish: log_wish(wire)?,
         },
         "daemon-reload" => Command::DaemonReload,
         "scale" => Command::Scale {
@@ -312,6 +320,11 @@ fn wish(wire: &WireRequest) -> Result<Planned, DecodeError> {
     }
 }
 
+fn log_wish(wire: &WireRequest) -> Result<LogWish, DecodeError> {
+    let word = required("of", wire.of.as_deref())?;
+    LogWish::of(word).ok_or_else(|| DecodeError::unknown_verb(word))
+}
+
 fn signal(wire: &WireRequest) -> Result<Signal, DecodeError> {
     let field = "signal";
     let number = required(field, wire.signal)?;
@@ -364,6 +377,10 @@ mod tests {
             names: names.clone(),
             settings: vec!["MemoryMax=1".to_owned(), "\"".to_owned()],
         });
+        for wish in [LogWish::Rotate, LogWish::Clear] {
+            let names = names.clone();
+            all.push(Command::Logs { names, wish });
+        }
         for (name, count) in [("worker@", 0), ("\"", INSTANCES_MAX)] {
             let name = name.to_owned();
             all.push(Command::Scale { name, count });

@@ -494,6 +494,7 @@ mod tests {
             Signaled,
             ResetDone,
             ResultKind::Set,
+            ResultKind::LogTended,
             LeftDown,
             Failed,
             ResultKind::Superseded,

@@ -166,6 +166,8 @@ pub enum ResultKind {
     Set,
     /// A changed file was taken over.
     Renewed,
+    /// Its log was begun anew.
+    LogTended,
     /// The number of a template's instances is noted.
     Scaled,
     LeftDown,
@@ -229,14 +231,14 @@ pub struct UnitStatus {
     pub frozen_ms: Option<u64>,
     /// Log bytes that could not be written.
     pub log_lost: u64,
+    /// Where its output goes other than to its log, each `KEY=VALUE`.
+    pub streams: Vec<String>,
     /// Lines that `LogPolicy=drop` has left out of the log.
     pub log_dropped: u64,
     /// Lines that `LogRateLimitBurst=` has left out of it.
     pub log_limited: u64,
     /// Why the log cannot be written at present; empty if it can.
     pub log_trouble: String,
-    /// Where its output goes other than to its log, each `KEY=VALUE`.
-    pub streams: Vec<String>,
     /// What its start waits for while its program runs, and why that has not come, for the reader.
     pub awaits: String,
     /// Processes that an earlier daemon started, and that nobody watches.

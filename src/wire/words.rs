@@ -109,6 +109,7 @@ words! { ResultKind, "result":
     Set = "set",
     Renewed = "renewed",
     Scaled = "scaled",
+    LogTended = "log-tended",
     LeftDown = "left-down",
     Failed = "failed",
     Superseded = "superseded",

@@ -13,13 +13,15 @@ use crate::log::{Mode, Start};
 use crate::sys::process::error_text;
 
 /// Options that say something of a service's log only.
-const OF_SERVICES: [&str; 6] = [
+const OF_SERVICES: [&str; 8] = [
     "--err",
     "--run",
     "--priority",
     "--timestamps",
     "--raw",
     "--json",
+    "--rotate",
+    "--flush",
 ];
 
 /// What the daemon says itself. Its lines begin with their times and are never shown as they are.

@@ -18,6 +18,7 @@ use crate::cli::shown::Colors;
 use crate::cli::sift::{Levels, Sift};
 use crate::cli::style::{Palette, Tone};
 use crate::cli::table::{Choice, Count, Group, Row};
+use crate::cli::tend_logs;
 use crate::cli::text::{clean, local_time};
 use crate::cli::units::no_such_unit;
 use crate::log::{self, Filter, Mode, Start, Stream};
@@ -79,6 +80,16 @@ pub(in crate::cli) const ROW: Row = Row {
         ),
         Choice::flag(
             "",
+            "--rotate",
+            "begin new files and set the present ones aside; shows nothing",
+        ),
+        Choice::flag(
+            "",
+            "--flush",
+            "remove all that was written, rotated files too; shows nothing",
+        ),
+        Choice::flag(
+            "",
             "--daemon",
             "the daemon's own log instead: every change of state with its cause",
         ),
@@ -137,6 +148,9 @@ fn run(given: &Given) -> Result<Exit, Failure> {
         return daemon_logs::show(given, &place, &options);
     }
     let names = named(given, &place)?;
+    if let Some(wish) = tend_logs::wish(given)? {
+        return tend_logs::tend(given, &place, names, wish);
+    }
     if names.is_empty() {
         aside("no service has a log yet\n");
         return Ok(Exit::Done);

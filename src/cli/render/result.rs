@@ -52,6 +52,7 @@ pub(in crate::cli) fn is_success(result: &UnitResult) -> bool {
         | ResultKind::Set
         | ResultKind::Renewed
         | ResultKind::Scaled
+        | ResultKind::LogTended
         | ResultKind::LeftDown
         | ResultKind::Enabled
         | ResultKind::Disabled => true,

@@ -4,9 +4,11 @@
 
 mod faults;
 mod following;
+mod packing;
 mod processes;
 mod rotating;
 mod seeking;
+mod tending;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -17,7 +19,7 @@ use super::{Appended, Content, Entry, Filter, Limits, Mode, Reader, Start, Strea
 static FOLDERS: AtomicU32 = AtomicU32::new(0);
 
 /// A folder that goes with the test.
-pub(super) struct Folder(PathBuf);
+pub(super) struct Folder(pub(super) PathBuf);
 
 impl Folder {
     pub(super) fn new() -> Folder {

@@ -1,0 +1,255 @@
+//! What is done to logs beside writing them: begun anew at somebody's wish, and bounded all together.
+//!
+//! Owns when that is due: at the daemon's start, and when a log was rotated. How files lie and move is `log`'s.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::Path;
+
+use crate::engine::{Engine, LogWish, UnitId};
+use crate::log::{self, Limits, Removed, Turned, Writer};
+use crate::sys::clock;
+use crate::sys::process::error_text;
+use crate::unit::{UnitName, size};
+use crate::wire::{Final, ResultKind, UnitResult};
+
+use super::answer;
+use super::event_loop::Daemon;
+use super::packing::Packer;
+use super::processes::Processes;
+use super::settings;
+use super::sources::Sources;
+
+/// How often it is said of one service that files of its log are removed.
+const TELL_MS: u64 = 60_000;
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct LogCare {
+    /// What all logs may have together.
+    total_max: Option<u64>,
+    /// Whether it may be more by now.
+    total: Total,
+    /// It was said that the current files alone are more than that.
+    excess: Excess,
+    /// Of whom it was said that files are removed, and when; monotonic.
+    told_ms: BTreeMap<String, u64>,
+    pub(super) packer: Packer,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Total {
+    Known,
+    MayHaveGrown,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Excess {
+    None,
+    Told,
+}
+
+impl LogCare {
+    pub(super) fn new(total_max: Option<u64>) -> Self {
+        Self {
+            total_max,
+            total: Total::MayHaveGrown,
+            excess: Excess::None,
+            told_ms: BTreeMap::new(),
+            packer: Packer::default(),
+        }
+    }
+
+    /// Holds another bound from now on.
+    pub(super) fn bound(&mut self, total_max: Option<u64>) {
+        self.total_max = total_max;
+        self.total = Total::MayHaveGrown;
+        self.excess = Excess::None;
+    }
+
+    /// A log has a rotated file more.
+    pub(super) fn rotated(&mut self) {
+        self.total = Total::MayHaveGrown;
+    }
+
+    /// The end of a turn.
+    pub(super) fn go_on(&mut self, logs: &Path, sources: &mut Sources) {
+        self.packer.go_on(logs, sources);
+        self.bound_total(logs);
+    }
+
+    /// One look at all logs, if that is due.
+    fn bound_total(&mut self, logs: &Path) {
+        if self.total == Total::Known {
+            return;
+        }
+        self.total = Total::Known;
+        let Some(max) = self.total_max else { return };
+        let (removed, total) = match log::bound_total(logs, max) {
+            Ok(bounded) => bounded,
+            Err(error) => {
+                let (path, reason) = (logs.display(), error_text(&error));
+                ::log::error!("LogTotalMax={}: {path}: {reason}", size::show(max));
+                return;
+            }
+        };
+        self.tell(removed, max);
+        let is_over = total > max;
+        if is_over && self.excess == Excess::None {
+            let max = size::show(max);
+            ::log::warn!(
+                "all logs together have {total} bytes, more than LogTotalMax={max}, and no rotated file is left: \
+                 smaller LogMaxSize= of the services would help"
+            );
+        }
+        self.excess = if is_over { Excess::Told } else { Excess::None };
+    }
+
+    /// Says what was removed; of a service that floods its log, not with each file.
+    fn tell(&mut self, removed: Vec<Removed>, max: u64) {
+        let now_ms = clock::monotonic_ms();
+        for one in removed {
+            let told = self.told_ms.get(&one.name);
+            if told.is_some_and(|told_ms| now_ms.saturating_sub(*told_ms) < TELL_MS) {
+                continue;
+            }
+            let (name, files, bytes, max) = (&one.name, one.files, one.bytes, size::show(max));
+            ::log::info!(
+                "{name}: all logs together have LogTotalMax={max}, and it has most: the oldest {bytes} bytes of its log \
+                 (files: {files}) are removed; this is said once in a while"
+            );
+            self.told_ms.insert(one.name, now_ms);
+        }
+        self.told_ms
+            .retain(|_, told_ms| now_ms.saturating_sub(*told_ms) < TELL_MS);
+    }
+}
+
+impl Processes {
+    /// Notes whether this unit's log was rotated.
+    pub(super) fn mind_rotations(&mut self, unit: UnitId, engine: &Engine) {
+        let log = self.holds.get_mut(&unit).and_then(|hold| hold.log.as_mut());
+        if log.is_some_and(|log| log.take_rotations() > 0) {
+            self.log_care.rotated();
+            self.mind_old_files(unit, engine);
+        }
+    }
+
+    /// There may be files of its log that are to be packed.
+    pub(super) fn mind_old_files(&mut self, unit: UnitId, engine: &Engine) {
+        if let Some(unit) = engine.unit(unit)
+            && let Some(service) = &unit.service
+        {
+            let packer = &mut self.log_care.packer;
+            packer.consider(unit.name.as_str(), service.log.compress);
+        }
+    }
+
+    /// Begins the log of a unit that writes at present anew.
+    fn tend(&mut self, unit: UnitId, wish: LogWish) -> Option<io::Result<&'static str>> {
+        let log = self.holds.get_mut(&unit)?.log.as_mut()?;
+        Some(log.tend(wish))
+    }
+}
+
+impl Daemon {
+    /// Begins logs anew, of whatever there is a log, loaded or not. What of one fails is that one's result.
+    pub(super) fn tend_logs(&mut self, names: &[String], wish: LogWish) -> Final {
+        let result = |name: &String| self.tend_log(name, wish);
+        let results = names.iter().map(result).collect();
+        self.processes.log_care.rotated();
+        Final::Results(results)
+    }
+
+    fn tend_log(&mut self, name: &str, wish: LogWish) -> UnitResult {
+        let failed = |name: &UnitName, reason: String| {
+            answer::plain(name, ResultKind::Failed, format!("its log: {reason}"))
+        };
+        let name = match UnitName::parse(name) {
+            Ok(name) => name,
+            Err(error) => {
+                return UnitResult {
+                    unit: name.to_owned(),
+                    kind: ResultKind::Failed,
+                    text: error.to_string(),
+                    retry_ms: None,
+                    hint: None,
+                    left: Vec::new(),
+                };
+            }
+        };
+        let unit = self.engine.id(&name);
+        let written = unit.and_then(|unit| self.processes.tend(unit, wish));
+        if let Some(unit) = unit {
+            self.processes.mind_rotations(unit, &self.engine);
+        }
+        let tended = written.unwrap_or_else(|| {
+            let limits = self.log_limits(unit);
+            tend_unwritten(&self.home.logs(), name.as_str(), limits, wish)
+        });
+        match tended {
+            Ok(text) => {
+                ::log::info!("{name}: its log: {text}");
+                answer::plain(&name, ResultKind::LogTended, text.to_owned())
+            }
+            Err(error) => failed(&name, error_text(&error)),
+        }
+    }
+
+    fn log_limits(&self, unit: Option<UnitId>) -> Limits {
+        let service = unit.and_then(|unit| self.engine.unit(unit)?.service.as_deref());
+        service.map_or(Limits::WIDEST, |service| Limits {
+            max_size: service.log.max_size,
+            max_files: service.log.max_files,
+        })
+    }
+
+    /// Reads the daemon's settings again. A file that is wrong changes nothing, and what is wrong is the result.
+    pub(super) fn reread_settings(&mut self) -> Option<UnitResult> {
+        match settings(&self.home) {
+            Ok(read) => {
+                self.processes.log_care.bound(read.log_total_max);
+                None
+            }
+            Err(error) => Some(UnitResult {
+                unit: "daemon.toml".to_owned(),
+                kind: ResultKind::Failed,
+                text: error.to_string(),
+                retry_ms: None,
+                hint: Some("the daemon goes on with the settings that it has".to_owned()),
+                left: Vec::new(),
+            }),
+        }
+    }
+}
+
+/// Begins the log of service `name` in the folder `logs` anew, to which nobody writes. Returns what was done.
+///
+/// # Errors
+/// There is no such log, or its files cannot be made, renamed or removed.
+pub fn tend_unwritten(
+    logs: &Path,
+    name: &str,
+    limits: Limits,
+    wish: LogWish,
+) -> io::Result<&'static str> {
+    if std::fs::symlink_metadata(logs.join(format!("{name}.log"))).is_err() {
+        return Err(io::Error::new(io::ErrorKind::NotFound, "there is none"));
+    }
+    let mut writer = Writer::open(logs, name, limits)?;
+    tend(&mut writer, 0, wish)
+}
+
+/// The same of one that is written, in the midst of this run.
+pub(super) fn tend(writer: &mut Writer, run: u64, wish: LogWish) -> io::Result<&'static str> {
+    match wish {
+        LogWish::Clear => writer
+            .clear(clock::wall_ms(), run)
+            .map(|()| "emptied, rotated files too"),
+        LogWish::Rotate => writer.turn().map(|turned| match turned {
+            Turned::Rotated => "rotated",
+            Turned::WithLineEnd => "to be rotated once the line that was begun ends",
+            Turned::Empty => "not rotated: nothing was written to it since",
+        }),
+    }
+}

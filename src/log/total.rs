@@ -1,0 +1,161 @@
+//! What all logs of a folder take together, and a bound on that: the oldest files of whoever has most go first.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use super::paths::{Paths, form_of};
+use super::rotation;
+
+/// What was removed of one service's log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Removed {
+    pub name: String,
+    pub files: u32,
+    pub bytes: u64,
+}
+
+/// What one service's files take, by their numbers.
+#[derive(Debug, Default)]
+struct Share {
+    files: BTreeMap<u32, u64>,
+    bytes: u64,
+    removed_files: u32,
+    removed_bytes: u64,
+}
+
+/// Removes rotated files until all logs in `directory` have `max` bytes at most, or no rotated file is left. Returns
+/// what was removed, and what all have now. The folder is read once, and each file looked at.
+///
+/// # Errors
+/// The folder cannot be read, or a file cannot be removed.
+pub fn bound_total(directory: &Path, max: u64) -> io::Result<(Vec<Removed>, u64)> {
+    let mut shares = shares(directory)?;
+    let mut total: u64 = shares.values().map(|share| share.bytes).sum();
+    while total > max {
+        let has_rotated = |share: &&mut Share| share.files.keys().any(|number| *number > 0);
+        let rotated = shares.iter_mut().map(|(name, share)| (share, name));
+        let rotated = rotated.filter(|(share, _)| has_rotated(share));
+        let Some((share, name)) = rotated.max_by_key(|(share, _)| share.bytes) else {
+            break;
+        };
+        let Some((number, bytes)) = share.files.pop_last() else {
+            break;
+        };
+        rotation::remove_file(&Paths::new(directory, name)?, number)?;
+        total -= bytes;
+        share.bytes -= bytes;
+        share.removed_files += 1;
+        share.removed_bytes += bytes;
+    }
+    let removed = shares
+        .into_iter()
+        .filter(|(_, share)| share.removed_files > 0);
+    let removed = removed.map(|(name, share)| Removed {
+        name,
+        files: share.removed_files,
+        bytes: share.removed_bytes,
+    });
+    Ok((removed.collect(), total))
+}
+
+fn shares(directory: &Path) -> io::Result<BTreeMap<String, Share>> {
+    let mut shares: BTreeMap<String, Share> = BTreeMap::new();
+    let entries = match fs::read_dir(directory) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(shares),
+        entries => entries?,
+    };
+    for entry in entries {
+        let entry = entry?;
+        let Ok(file) = entry.file_name().into_string() else {
+            continue;
+        };
+        let Some((name, number)) = parts(&file) else {
+            continue;
+        };
+        // One that a rotation has just moved is counted the next time.
+        let Ok(metadata) = entry.metadata() else {
+            continue;
+        };
+        let share = shares.entry(name.to_owned()).or_default();
+        *share.files.entry(number).or_default() += metadata.len();
+        share.bytes += metadata.len();
+    }
+    Ok(shares)
+}
+
+/// Whose log or index a file is, and its number.
+fn parts(file: &str) -> Option<(&str, u32)> {
+    let at = [".log", ".idx"].iter().filter_map(|kind| file.rfind(kind));
+    let at = at.max()?;
+    let (number, _) = form_of(file.get(at + 4..)?.as_bytes())?;
+    Some((file.get(..at)?, number)).filter(|(name, _)| !name.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::super::tests::Folder;
+    use super::super::{Limits, Stream, Writer};
+    use super::*;
+
+    #[test]
+    fn files_tell_whose_they_are() {
+        for (file, expected) in [
+            ("web.log", Some(("web", 0))),
+            ("web.idx.12", Some(("web", 12))),
+            ("a.log.log.1", Some(("a.log", 1))),
+            ("a@b.idx", Some(("a@b", 0))),
+            ("web.log.3.gz", Some(("web", 3))),
+            ("web.log.3.zst", Some(("web", 3))),
+            ("web.log.gz", None),
+            ("web.log.new", None),
+            ("web.log.01", None),
+            (".log", None),
+            ("web", None),
+        ] {
+            assert_eq!(parts(file), expected, "{file}");
+        }
+    }
+
+    #[test]
+    fn the_oldest_of_the_greediest_goes_first() {
+        let folder = Folder::new();
+        let write = |name: &str, files: u32| {
+            let limits = Limits {
+                max_size: 1000,
+                max_files: 100,
+            };
+            let mut writer = Writer::open(&folder.0, name, limits).unwrap();
+            for number in 0..files {
+                let line = format!("{number} {}\n", "x".repeat(900));
+                writer.append(1, Stream::Out, 1, line.as_bytes());
+            }
+        };
+        write("small", 3);
+        write("large", 10);
+        let count = |name: &str| {
+            let paths = Paths::new(&folder.0, name).unwrap();
+            paths.list().unwrap().len()
+        };
+        let (removed, total) = bound_total(&folder.0, 20_000).unwrap();
+        assert_eq!((removed, count("large")), (vec![], 10));
+        let (removed, left) = bound_total(&folder.0, total - 1).unwrap();
+        assert_eq!(removed.len(), 1);
+        assert_eq!((removed[0].name.as_str(), removed[0].files), ("large", 1));
+        assert_eq!(left, total - removed[0].bytes);
+        assert!(!folder.path("large.log.9").exists() && !folder.path("large.idx.9").exists());
+        assert!(folder.path("large.log.8").exists());
+        bound_total(&folder.0, 5 * 1000).unwrap();
+        assert_eq!((count("small"), count("large")), (2, 3));
+        // Nobody loses the file that is written.
+        let (_, left) = bound_total(&folder.0, 0).unwrap();
+        assert_eq!((count("small"), count("large")), (1, 1));
+        assert!(left > 1800);
+        // And who writes goes on.
+        write("large", 2);
+        assert_eq!(count("large"), 3);
+    }
+}

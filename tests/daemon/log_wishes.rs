@@ -1,0 +1,176 @@
+//! Logs that are begun anew at somebody's wish, with a daemon and without one, and the bound on all of them together.
+
+use std::fs;
+use std::os::fd::AsFd;
+
+use diakonos::sys::inotify::{Inotify, Watch};
+use diakonos::sys::process::PidFd;
+
+use crate::harness::{Bench, Deadline};
+
+fn run(bench: &Bench, words: &[&str]) -> String {
+    let output = bench.run(words);
+    let error = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{words:?}: {error}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn files(bench: &Bench) -> Vec<String> {
+    let entries = fs::read_dir(bench.home().join("logs")).unwrap();
+    let mut names: Vec<String> = entries
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| name.contains(".log"))
+        .collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn logs_are_rotated_and_emptied_while_they_are_written_and_when_nobody_is_there() {
+    let bench = Bench::new();
+    let said = "echo one; echo up > $EAR; exec sleep 1000";
+    bench.service("web", "", said, "");
+    bench.service("db", "", said, "");
+    let mut daemon = bench.daemon();
+    let mut ear = bench.ear();
+    run(&bench, &["start", "web", "db"]);
+    ear.next();
+    ear.next();
+    let told = run(&bench, &["logs", "--rotate", "web"]);
+    assert!(told.contains("web: rotated"), "{told}");
+    assert_eq!(files(&bench), ["db.log", "web.log", "web.log.1"]);
+    let told = run(&bench, &["logs", "--rotate", "web"]);
+    assert!(told.contains("web: not rotated"), "{told}");
+    assert!(run(&bench, &["logs", "web"]).contains("one"));
+    let told = run(&bench, &["logs", "--flush"]);
+    assert!(
+        told.contains("web: emptied") && told.contains("db: emptied"),
+        "{told}"
+    );
+    assert_eq!(files(&bench), ["db.log", "web.log"]);
+    let shown = run(&bench, &["logs", "web"]);
+    assert!(
+        shown.contains("the log was emptied") && !shown.contains("one"),
+        "{shown}"
+    );
+    for (words, code) in [
+        (&["logs", "--flush", "wbe"][..], 4),
+        (&["logs", "--flush", "--rotate"], 2),
+        (&["logs", "--rotate", "-n", "3"], 2),
+    ] {
+        assert_eq!(bench.run(words).status.code(), Some(code), "{words:?}");
+    }
+    run(&bench, &["restart", "web"]);
+    ear.next();
+    run(&bench, &["kill"]);
+    daemon.ended();
+    assert!(run(&bench, &["logs", "web"]).contains("one"));
+    // The files are the client's own now, and it starts no daemon for them.
+    let told = run(&bench, &["logs", "--rotate", "web"]);
+    assert!(told.contains("web: rotated"), "{told}");
+    run(&bench, &["logs", "--flush", "web"]);
+    assert_eq!(files(&bench), ["db.log", "web.log"]);
+    assert!(!bench.home().join("control.sock").exists());
+}
+
+#[test]
+fn all_logs_together_are_bounded() {
+    let bench = Bench::new();
+    fs::create_dir_all(bench.home()).unwrap();
+    let settings = bench.home().join("daemon.toml");
+    fs::write(&settings, "[daemon]\nLogTotalMax = '40K'\n").unwrap();
+    let says = |lines| {
+        format!(
+            "i=0; while [ $i -lt {lines} ]; do echo $i; i=$((i+1)); done; echo up > $EAR; exec sleep 1000"
+        )
+    };
+    let log = "LogMaxSize = '4K'\nLogMaxFiles = 100";
+    bench.service("quiet", "", &says(1500), log);
+    bench.service("loud", "", &says(20_000), log);
+    let mut daemon = bench.daemon();
+    let mut ear = bench.ear();
+    run(&bench, &["start", "quiet"]);
+    ear.next();
+    run(&bench, &["start", "loud"]);
+    ear.next();
+    // What was written last may lie in the pipe still; with it the number is whole.
+    run(&bench, &["stop", "loud"]);
+    let total = || -> u64 {
+        let entries = fs::read_dir(bench.home().join("logs")).unwrap();
+        entries
+            .map(|entry| entry.unwrap().metadata().unwrap().len())
+            .sum()
+    };
+    assert!(total() <= 40 * 1024 + 8 * 1024, "{}", total());
+    let quiet = run(&bench, &["logs", "quiet", "-n", "all"]);
+    assert!(
+        quiet.contains("\n0\n") && quiet.contains("\n1499\n"),
+        "{quiet}"
+    );
+    let loud = run(&bench, &["logs", "loud", "-n", "all"]);
+    assert!(
+        loud.contains("\n19999\n") && !loud.contains("\n0\n"),
+        "{loud}"
+    );
+    daemon.log.until("loud: all logs together have LogTotalMax");
+
+    fs::write(&settings, "[daemon]\nLogTotalMax = '10k'\n").unwrap();
+    let refused = bench.run(&["daemon-reload"]);
+    let error = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert_eq!(refused.status.code(), Some(1), "{error}");
+    assert!(error.contains("daemon.toml:2:15"), "{error}");
+    fs::write(&settings, "[daemon]\nLogTotalMax = '12K'\n").unwrap();
+    run(&bench, &["daemon-reload"]);
+    run(&bench, &["status", "quiet"]);
+    assert!(total() <= 16 * 1024, "{}", total());
+    run(&bench, &["kill"]);
+    daemon.ended();
+}
+
+/// Old files are packed while the service runs, a daemon that is killed meanwhile leaves nothing behind, and `logs`
+/// shows all of it.
+#[test]
+fn old_files_are_packed_and_read_over_the_death_of_the_daemon() {
+    let bench = Bench::new();
+    let script =
+        "i=0; while [ $i -lt 9000 ]; do echo $i; i=$((i+1)); done; echo up > $EAR; exec sleep 1000";
+    let log = "LogMaxSize = '4K'\nLogMaxFiles = 100\nLogCompress = 'gzip'";
+    bench.service("web", "", script, log);
+    let mut daemon = bench.daemon();
+    let mut ear = bench.ear();
+    run(&bench, &["start", "web"]);
+    ear.next();
+    let killed = PidFd::open(bench.daemon_pid()).unwrap();
+    killed.signal(9).unwrap();
+    Deadline::new().wait(killed.as_fd(), &|| "the daemon's end".to_owned());
+    daemon.log.until("ready, PID");
+    run(&bench, &["logs", "--rotate", "web"]);
+
+    let logs = bench.home().join("logs");
+    let news = Inotify::new().unwrap();
+    news.watch(&logs, Watch::Created).unwrap();
+    let deadline = Deadline::new();
+    let is_due = |file: &&String| {
+        let number = file
+            .strip_prefix("web.log.")
+            .and_then(|it| it.parse::<u32>().ok());
+        number.is_some_and(|number| number > 1)
+    };
+    // A packed file takes its name before the plain one goes.
+    let left = |files: &[String]| {
+        let is_left = |file: &&String| !files.contains(&format!("{file}.gz"));
+        files.iter().filter(is_due).filter(is_left).count()
+    };
+    while left(&files(&bench)) > 0 {
+        deadline.wait(news.as_fd(), &|| format!("packed: {:?}", files(&bench)));
+        news.read(&mut [0; 4096]).unwrap();
+    }
+    assert!(files(&bench).contains(&"web.log.2.gz".to_owned()));
+    assert!(!files(&bench).contains(&"web.log.1.gz".to_owned()));
+    let told = run(&bench, &["logs", "-n", "all", "web"]);
+    let numbers = told.lines().filter_map(|line| line.parse::<u32>().ok());
+    assert_eq!(numbers.collect::<Vec<_>>(), (0..9000).collect::<Vec<_>>());
+    run(&bench, &["kill"]);
+    daemon.ended();
+    assert!(!logs.join("web.log.pack").exists());
+}
