@@ -180,6 +180,14 @@ pub(super) struct View {
     text: Vec<u8>,
 }
 
+/// What stands between a service's name and its line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Bar {
+    Plain,
+    /// Of a line from standard error that is kept apart.
+    Error,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Divided {
     place: usize,
@@ -290,7 +298,11 @@ impl View {
                 };
                 let is_rest = self.divided == Some(this);
                 if !is_rest {
-                    self.begin_line(place, entry.time_ms, painter);
+                    let bar = match stream {
+                        Stream::Out => Bar::Plain,
+                        Stream::Err => Bar::Error,
+                    };
+                    self.begin_line(place, (entry.time_ms, bar), painter);
                 }
                 match self.look.form {
                     Form::Text(colors) => {
@@ -307,7 +319,7 @@ impl View {
             }
             Content::Notice { bytes } => {
                 if self.shows_notice(bytes) {
-                    self.begin_line(place, entry.time_ms, painter);
+                    self.begin_line(place, (entry.time_ms, Bar::Plain), painter);
                     let text =
                         painter.paint(Shade::Notice, &text::clean(&String::from_utf8_lossy(bytes)));
                     self.text.extend_from_slice(text.as_bytes());
@@ -316,7 +328,7 @@ impl View {
             }
             Content::Mark(mark) => {
                 if self.shows_mark(*mark) {
-                    self.begin_line(place, entry.time_ms, painter);
+                    self.begin_line(place, (entry.time_ms, Bar::Plain), painter);
                     let shade = match mark {
                         Mark::Lost(_) => Shade::Notice,
                         Mark::Begin { .. } | Mark::End(_) | Mark::Cleared => Shade::Mark,
@@ -378,7 +390,7 @@ impl View {
     }
 
     /// Ends a line that is divided, and puts down the time if it is wanted, and the name where there are several.
-    fn begin_line(&mut self, place: usize, time_ms: u64, painter: &dyn Painter) {
+    fn begin_line(&mut self, place: usize, (time_ms, bar): (u64, Bar), painter: &dyn Painter) {
         if self.divided.take().is_some() {
             self.text.push(b'\n');
         }
@@ -392,8 +404,14 @@ impl View {
         }
         let name = self.names.get(place).map_or("", String::as_str);
         let width = self.width;
-        let name = painter.paint(Shade::Name(place), &format!("{name:<width$} |"));
-        self.text.extend_from_slice(name.as_bytes());
+        let head = match bar {
+            Bar::Plain => painter.paint(Shade::Name(place), &format!("{name:<width$} |")),
+            Bar::Error => {
+                let name = painter.paint(Shade::Name(place), &format!("{name:<width$} "));
+                name + &painter.paint(Shade::Notice, "!")
+            }
+        };
+        self.text.extend_from_slice(head.as_bytes());
         self.text.push(b' ');
     }
 }
@@ -519,6 +537,7 @@ mod tests {
         let (mut web, mut db) = (folder.writer("web"), folder.writer("database"));
         web.mark(1, 1, Mark::Begin { pid: 40 });
         db.append(2, Stream::Out, 4, b"ready\n");
+        db.append(2, Stream::Err, 4, b"oops\n");
         web.append(3, Stream::Out, 1, b"hello\nhalf");
         web.mark(5, 1, Mark::End(Ending::Signaled { signal: 9 }));
         let mut view = View::open(&folder.0, &names(&["web", "database"]), ALL).unwrap();
@@ -526,6 +545,7 @@ mod tests {
         view.print(&Tags, &mut output).unwrap();
         let expected = "<0>web      |</> <mark>— run 1 began, PID 40 —</>\n\
                         <1>database |</> ready\n\
+                        <1>database </><notice>!</> oops\n\
                         <0>web      |</> hello\n\
                         <0>web      |</> half\n\
                         <0>web      |</> <mark>— run 1 was ended by SIGKILL —</>\n";

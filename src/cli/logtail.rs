@@ -2,13 +2,16 @@
 //! be read is an empty one here, since what is asked for is something else.
 
 use super::logs::mark_text;
+use super::shown::{self, Colors};
 use super::text::clean;
 use crate::daemon::Home;
-use crate::log::{Content, Entry, Filter, Mark, Mode, Reader, Start, last_runs};
+use crate::log::{Content, Entry, Filter, Mark, Mode, Reader, Start, last_runs, split_level};
 use crate::wire::UnitStatus;
 
 /// Characters of a line that are shown.
 const LINE_MAX: usize = 400;
+/// Bytes of a character at most.
+const UTF8_MAX: usize = 4;
 /// Bytes before the end of a log that are looked at: one without line ends would be read whole, again and again.
 const BYTES_MAX: u64 = 64 * 1024;
 /// Runs that are looked through for those of a life that has ended: what the present one has had, and its own.
@@ -190,8 +193,14 @@ fn read(home: &Home, unit: &str, (filter, lines): (Filter, usize), mut take: imp
 fn text(entry: &Entry) -> Option<String> {
     let bytes = match &entry.content {
         Content::Line { bytes, .. } | Content::Notice { bytes } => bytes,
-        Content::Mark(_) => return None,
+        // What was dropped or could not be written stands where it would have stood.
+        Content::Mark(mark @ Mark::Lost(_)) => return Some(mark_text(entry.run, *mark)),
+        Content::Mark(Mark::Begin { .. } | Mark::End(_)) => return None,
     };
-    let text = String::from_utf8_lossy(bytes);
-    Some(super::text::fit(&clean(&text), LINE_MAX))
+    // What lies far behind the end of what is shown need not be looked at.
+    let head = bytes.get(..LINE_MAX * UTF8_MAX).unwrap_or(bytes);
+    let mut shown = Vec::new();
+    shown::line(split_level(head).1, Colors::Removed, &mut shown);
+    let text = String::from_utf8_lossy(&shown);
+    Some(super::text::fit(&text, LINE_MAX))
 }

@@ -6,9 +6,12 @@ use regex_lite::{Regex, RegexBuilder};
 use super::exit::Failure;
 use super::shown;
 use super::text::clean;
+use crate::sys::search;
 
 /// What has a meaning of its own in a regular expression.
 const SPECIAL: &str = r"\.+*?()|[]{}^$";
+/// What logs are full of, the most frequent first.
+const COMMON: &[u8] = b" etaoinsrhldcum0123456789-:./";
 /// Bytes that a compiled pattern may take.
 const SIZE_MAX: usize = 4 * 1024 * 1024;
 
@@ -68,10 +71,22 @@ impl Pattern {
 
     fn is_within(&self, line: &[u8]) -> bool {
         match self {
-            Self::Text(text) => contains(line, text, |a, b| a == b),
-            Self::Caseless(text) => contains(line, text, |a, b| a.eq_ignore_ascii_case(&b)),
+            Self::Text(text) => search::text(text, line).is_some(),
+            Self::Caseless(text) => find_caseless(text, line).is_some(),
             Self::Regex(regex) => regex.is_match(&String::from_utf8_lossy(line)),
         }
+    }
+
+    /// A place in these lines before which it is not for certain.
+    pub(super) fn not_before(&self, lines: &[u8]) -> usize {
+        let found = match self {
+            Self::Text(text) => search::text(text, lines),
+            Self::Caseless(text) => find_caseless(text, lines),
+            Self::Regex(_) => return 0,
+        };
+        // Where there are colours, it may be between them.
+        let found = found.unwrap_or(lines.len());
+        search::first(0x1b, &lines[..found]).unwrap_or(found)
     }
 }
 
@@ -80,20 +95,43 @@ fn escaped(c: char) -> impl Iterator<Item = char> {
     backslash.into_iter().chain([c])
 }
 
-fn contains(line: &[u8], text: &[u8], is_same: impl Fn(u8, u8) -> bool) -> bool {
-    let Some((first, rest)) = text.split_first() else {
-        return true;
+/// Where a text of either case is. Only the places of its rarest byte are looked at.
+fn find_caseless(text: &[u8], bytes: &[u8]) -> Option<usize> {
+    let rank = |byte: u8| {
+        let place = COMMON
+            .iter()
+            .position(|common| *common == byte.to_ascii_lowercase());
+        place.unwrap_or(COMMON.len())
     };
-    let Some(last) = line.len().checked_sub(text.len()) else {
-        return false;
+    let Some((offset, rarest)) = text
+        .iter()
+        .copied()
+        .enumerate()
+        .max_by_key(|(_, byte)| rank(*byte))
+    else {
+        return Some(0);
     };
-    (0..=last).any(|at| {
-        is_same(line[at], *first)
-            && rest
-                .iter()
-                .zip(&line[at + 1..])
-                .all(|(a, b)| is_same(*a, *b))
-    })
+    let (small, large) = (rarest.to_ascii_lowercase(), rarest.to_ascii_uppercase());
+    let after = |byte, from: usize| {
+        let found = search::first(byte, bytes.get(from..).unwrap_or_default());
+        found.map(|at| at + from)
+    };
+    let mut next_small = after(small, 0);
+    let mut next_large = after(large, 0).filter(|_| large != small);
+    loop {
+        let at = next_small.into_iter().chain(next_large).min()?;
+        let found = at
+            .checked_sub(offset)
+            .and_then(|at| bytes.get(at..at + text.len()));
+        if found.is_some_and(|found| found.eq_ignore_ascii_case(text)) {
+            return at.checked_sub(offset);
+        }
+        if next_small == Some(at) {
+            next_small = after(small, at + 1);
+        } else {
+            next_large = after(large, at + 1);
+        }
+    }
 }
 
 /// The character (counted from 0) that has no partner, or repeats nothing, as far as a short look tells.
@@ -144,6 +182,29 @@ mod tests {
         assert!(is_in("b c", b"\xffb c\xfe") && is_in("b.c", b"\xffb c\xfe"));
         assert!(is_in("error: x", b"\x1b[31mERROR\x1b[0m: x"));
         assert!(is_in("^error: x$", b"\x1b[31mERROR\x1b[0m: x"));
+    }
+
+    #[test]
+    fn nothing_is_passed_that_may_be_it() {
+        let lines = b"one two\nTHREE three\nzoo";
+        for (pattern, at) in [
+            ("three", 8),
+            ("zoo", 20),
+            ("z", 20),
+            ("Three", lines.len()),
+            ("", 0),
+        ] {
+            assert_eq!(
+                Pattern::parse("--grep", pattern).unwrap().not_before(lines),
+                at
+            );
+        }
+        let colored = Pattern::parse("--grep", "three").unwrap();
+        assert_eq!(colored.not_before(b"one\nth\x1b[0mree three"), 6);
+        assert_eq!(
+            Pattern::parse("--grep", "thr.e").unwrap().not_before(lines),
+            0
+        );
     }
 
     #[test]

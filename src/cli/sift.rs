@@ -4,6 +4,7 @@ use super::exit::Failure;
 use super::pattern::Pattern;
 use super::text::clean;
 use crate::log::{Content, Entry, LEVELS, Level, LineEnd, Sieve, Stream, split_level};
+use crate::sys::search;
 
 /// What a line has to be.
 #[derive(Clone, Debug, Default)]
@@ -43,6 +44,12 @@ impl Levels {
     }
 }
 
+impl Levels {
+    fn contain(self, level: Level) -> bool {
+        (self.most..=self.least).contains(&level)
+    }
+}
+
 /// The level of a line that names none: what a service says on a standard error of its own is an error.
 pub(super) fn usual_level(stream: Stream) -> Level {
     match stream {
@@ -54,8 +61,7 @@ pub(super) fn usual_level(stream: Stream) -> Level {
 impl Sift {
     /// Whether a text of this level is wanted.
     pub(super) fn lets_through(&self, level: Level, text: &[u8]) -> bool {
-        let is_level = |levels: &Levels| (levels.most..=levels.least).contains(&level);
-        self.levels.as_ref().is_none_or(is_level)
+        self.levels.is_none_or(|levels| levels.contain(level))
             && self
                 .pattern
                 .as_ref()
@@ -95,6 +101,22 @@ impl Sieve for Sifter {
             self.divided = Some((entry.run, *stream, level));
         }
         self.sift.lets_through(level, text)
+    }
+
+    fn skim(&self, stream: Stream, bytes: &[u8]) -> usize {
+        let place = match (&self.sift.pattern, self.sift.levels) {
+            (Some(pattern), _) => pattern.not_before(bytes),
+            // Only a line that names its level can have another one than the usual.
+            (None, Some(levels)) if !levels.contain(usual_level(stream)) => {
+                match bytes.starts_with(b"<") {
+                    true => 0,
+                    false => search::text(b"\n<", bytes).map_or(bytes.len(), |at| at + 1),
+                }
+            }
+            (None, _) => 0,
+        };
+        // The line that holds it is wanted whole.
+        search::last(b'\n', &bytes[..place]).map_or(0, |at| at + 1)
     }
 }
 
@@ -140,6 +162,24 @@ mod tests {
                 .unwrap()
                 .contains("emerg, alert, crit, err, warning")
         );
+    }
+
+    #[test]
+    fn what_is_skimmed_is_not_wanted() {
+        let skim = |levels, bytes: &[u8]| sifter(levels).skim(Stream::Out, bytes);
+        assert_eq!(skim("err", b"one\ntwo\n<3>three\n"), 8);
+        assert_eq!(skim("err", b"<3>one\ntwo\n"), 0);
+        assert_eq!(skim("err", b"one\ntwo\nbegun"), 8);
+        assert_eq!(skim("info", b"one\ntwo\n"), 0);
+        let pattern = Some(Pattern::parse("--grep", "two").unwrap());
+        let sift = Sift {
+            pattern,
+            levels: None,
+        };
+        let sifter = sift.sieve();
+        assert_eq!(sifter.skim(Stream::Out, b"one\nis two\nthree\n"), 4);
+        assert_eq!(sifter.skim(Stream::Out, b"one\nthree\n"), 10);
+        assert_eq!(sifter.skim(Stream::Out, b""), 0);
     }
 
     #[test]

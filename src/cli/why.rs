@@ -15,6 +15,8 @@ pub(super) struct Chain<'a> {
     pub(super) origin: Option<Origin<'a>>,
     /// The beginning of a daemon that knows nothing of the unit, after its last entry.
     pub(super) anew: Option<&'a Entry>,
+    /// The failure that `reset` has made the daemon forget since, and what led to it; the youngest first.
+    pub(super) forgotten: Vec<&'a Entry>,
 }
 
 /// How a life began.
@@ -68,12 +70,30 @@ pub(super) fn chain<'a>(status: &UnitStatus, record: &'a [Entry]) -> Chain<'a> {
         end = End::Lost;
     }
     let origin = origin(&status.name, &steps, record).filter(|_| end == End::Known);
+    let forgotten = forgotten(&status.name, &steps, record);
     Chain {
         steps,
         end,
         origin,
         anew,
+        forgotten,
     }
+}
+
+/// The failure that ended in the first of these steps, if that is a reset.
+fn forgotten<'a>(name: &str, steps: &[&Entry], record: &'a [Entry]) -> Vec<&'a Entry> {
+    let is_reset =
+        |change: &Changed| change.unit == name && change.from == "failed" && change.to == "stopped";
+    let first = steps.first().copied().and_then(as_change);
+    let Some((reset, _)) = first.filter(|(_, change)| is_reset(change)) else {
+        return Vec::new();
+    };
+    let place = record.partition_point(|entry| entry.id < reset.id);
+    let older = record.get(..place).unwrap_or_default();
+    let mut earlier = older.iter().rev().filter_map(as_change);
+    let failure = earlier.find(|(_, change)| change.unit == name && change.from != change.to);
+    let failure = failure.filter(|(_, change)| change.to == "failed");
+    follow(failure.map(|(entry, _)| entry.id), record).0
 }
 
 /// Goes from link to link.
@@ -178,6 +198,7 @@ impl<'a> Chain<'a> {
             end: End::Nothing,
             origin: None,
             anew: None,
+            forgotten: Vec::new(),
         }
     }
 
@@ -348,6 +369,25 @@ mod tests {
         let origin = found.origin.unwrap();
         assert_eq!(origin.steps.last().map(|step| step.id), Some(1));
         assert_eq!((origin.ran_ms, origin.restarts), (Some(1), 0));
+    }
+
+    #[test]
+    fn a_reset_does_not_hide_the_failure() {
+        let mut reset = change(6, "web", "stopped", Some(5));
+        if let What::Change(change) = &mut reset.what {
+            "failed".clone_into(&mut change.from);
+        }
+        let record = [
+            change(3, "web", "stopping", None),
+            change(4, "web", "failed", Some(3)),
+            other(5, What::Request(Asked::default())),
+            reset,
+        ];
+        let found = chain(&status("web", Some(6), None), &record);
+        let ids: Vec<u64> = found.forgotten.iter().map(|step| step.id).collect();
+        assert_eq!(ids, [4, 3]);
+        let before = chain(&status("web", Some(4), None), &record);
+        assert!(before.forgotten.is_empty());
     }
 
     #[test]

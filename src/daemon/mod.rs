@@ -26,6 +26,7 @@ mod identity;
 mod instances;
 mod intake;
 mod keeper;
+mod knowledge;
 mod leftover;
 mod lenience;
 mod limits;

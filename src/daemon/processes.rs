@@ -2,23 +2,19 @@
 //!
 //! Owns the seam to the loop: effects come in, events go out by the queue, never by return. How a process is born
 //! (`births.rs`), how it ends (`ends.rs`), who belongs to a unit (`group.rs`), which process is the main one
-//! (`main_pid.rs`), where the output goes (`pump.rs`) and what is written down for a successor (`state.rs`) stand in
-//! files of their own. Decides nothing.
+//! (`main_pid.rs`), where the output goes (`pump.rs`) and what is known of it all (`knowledge.rs`) stand in files of
+//! their own. Decides nothing.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::Path;
 
 use mio::Token;
 
-use crate::engine::{Effect, Ending, Engine, Event, FactRun, Role, RunId, SpawnFailure, UnitId};
+use crate::engine::{Effect, Ending, Engine, Event, Role, RunId, SpawnFailure, UnitId};
 use crate::log::Missing;
 use crate::sys::cgroup::{Cgroup, Tree};
 use crate::sys::kin::Kin;
-use crate::sys::proc::Mark;
 use crate::sys::process::{self, Pid, PidFd, reap_orphans};
-use crate::unit::Unit;
-use crate::wire::{Saved, SavedDefinition};
 
 use super::account::Account;
 use super::environment::Invocation;
@@ -58,24 +54,6 @@ pub(super) struct Turn<'a> {
     pub(super) engine: &'a Engine,
     pub(super) sources: &'a mut Sources,
     pub(super) events: &'a mut VecDeque<Event>,
-}
-
-/// What `status` shows of a unit beside what the engine knows.
-#[derive(Debug, Default)]
-pub(super) struct ProcessStatus<'a> {
-    pub(super) cgroup: Option<&'a Path>,
-    /// The marks of its processes where there is no cgroup.
-    pub(super) marks: &'a [Mark],
-    /// Bytes of output that could not be written, since the daemon began.
-    pub(super) missing: Missing,
-    pub(super) log_trouble: Option<String>,
-    /// How the last main process ended.
-    pub(super) last_end: Option<Ending>,
-    pub(super) lives: Lives,
-    /// What the service says of itself.
-    pub(super) said: Option<&'a str>,
-    /// What it goes without.
-    pub(super) forgone: &'a [Box<str>],
 }
 
 /// See the module.
@@ -400,92 +378,6 @@ impl Processes {
         }
         // What was seen in this turn says nothing about the next one.
         self.kin.look_anew();
-    }
-
-    /// Writes down what a successor must know of a unit.
-    pub(super) fn save(&mut self, unit: UnitId, engine: &Engine) {
-        self.stirred.insert(unit);
-        let (Some(facts), Some(definition)) = (engine.facts(unit), engine.unit(unit)) else {
-            return;
-        };
-        // What is known of its processes is better than that it is down, and would be replaced by that.
-        if definition.service.is_some() && self.is_left(&definition.name) {
-            return;
-        }
-        let ids = [facts.main, facts.control]
-            .into_iter()
-            .flatten()
-            .map(|run| run.run);
-        let living = ids.filter_map(|id| Some((id, self.runs.get(id)?.identity)));
-        let ended = self.ended.iter().filter(|(_, run)| run.unit == unit);
-        let inodes = living
-            .chain(ended.map(|(id, run)| (*id, run.identity)))
-            .collect();
-        let hold = self.holds.get(&unit);
-        // Before a life's first process is prepared, the mark is still that of the life before.
-        let unborn = |run: &FactRun| run.is_unborn(facts.phase);
-        let unborn = facts.control.filter(unborn).or(facts.main.filter(unborn));
-        let is_of_it = |hold: &&Hold| unborn.is_none_or(|run| hold.youngest == Some(run.run));
-        let held = hold.filter(is_of_it).map(|hold| &hold.invocation);
-        let history = self
-            .history
-            .get(&unit)
-            .filter(|_| hold.is_none() && unborn.is_none());
-        let invocation = held.or_else(|| history?.invocation.as_ref());
-        let ProcessStatus {
-            cgroup,
-            missing,
-            last_end,
-            lives,
-            said,
-            ..
-        } = self.status(unit);
-        let next = engine.next_unit(unit);
-        let saved = Saved {
-            facts,
-            file: definition.path.display().to_string(),
-            hash: definition.hash,
-            definition: Some(definition.fingerprint()),
-            next: next.map(Unit::fingerprint),
-            boot_id: self.states.boot_id().to_owned(),
-            inodes,
-            cgroup: cgroup.map(|path| path.display().to_string()),
-            invocation: invocation.map(|invocation| invocation.text().to_owned()),
-            last_end,
-            life: lives.last,
-            life_before: lives.before,
-            log_lost: missing.bytes,
-            log_dropped: missing.dropped_lines,
-            log_limited: missing.limited_lines,
-            stored: self.stores.saved(unit),
-            oom_kills: hold.and_then(|hold| hold.limited.memory.kills()),
-            said: said.map(str::to_owned),
-            access: self.ears.access(unit),
-            forgone: self.forgone.written(unit),
-        };
-        self.states.save(unit, &saved, || {
-            let both = [Some(definition), next].into_iter().flatten();
-            both.map(SavedDefinition::of).collect()
-        });
-    }
-
-    /// What is known of a unit's processes and log.
-    pub(super) fn status(&self, unit: UnitId) -> ProcessStatus<'_> {
-        let history = self.history.get(&unit).cloned().unwrap_or_default();
-        let hold = self.holds.get(&unit);
-        let log = hold.and_then(|hold| hold.log.as_ref());
-        ProcessStatus {
-            cgroup: hold.and_then(|hold| hold.group.path()),
-            marks: hold.map_or(&[], |hold| hold.group.marks()),
-            missing: history
-                .missing
-                .and(log.map(UnitLog::missing).unwrap_or_default()),
-            log_trouble: log.and_then(UnitLog::failure),
-            last_end: history.last_end,
-            lives: history.lives,
-            said: self.ears.said(unit),
-            forgone: self.forgone.of(unit),
-        }
     }
 }
 

@@ -5,6 +5,8 @@
 
 use std::collections::VecDeque;
 
+use crate::sys::search;
+
 use super::index::{Mark, Stream};
 
 /// A line longer than this many bytes is given in pieces of this length, so that memory stays bounded.
@@ -80,13 +82,18 @@ impl Assembler {
         self.ready.pop_front()
     }
 
+    /// Whether the next byte of this origin goes on with a line.
+    pub(super) fn is_within_line(&self, origin: Origin) -> bool {
+        self.unfinished.iter().any(|line| line.is_of(origin))
+    }
+
     pub(super) fn bytes(&mut self, origin: Origin, bytes: &[u8]) {
         if origin.source == Source::Notice {
             // What was within a line goes on after lost bytes, so its line ends here.
             self.finish(|line| line.origin.source != Source::Notice);
         }
         let mut rest = bytes;
-        while let Some(at) = rest.iter().position(|byte| *byte == b'\n') {
+        while let Some(at) = search::first(b'\n', rest) {
             self.grow(origin, &rest[..at]);
             self.end_line(origin);
             rest = &rest[at + 1..];
@@ -152,8 +159,7 @@ impl Assembler {
 
     /// The place of the unfinished line that bytes of `origin` belong to, made when there is none.
     fn line_of(&mut self, origin: Origin) -> usize {
-        let is_same =
-            |line: &Line| (line.origin.run, line.origin.source) == (origin.run, origin.source);
+        let is_same = |line: &Line| line.is_of(origin);
         if let Some(at) = self.unfinished.iter().position(is_same) {
             return at;
         }
@@ -170,6 +176,10 @@ impl Assembler {
 }
 
 impl Line {
+    fn is_of(&self, origin: Origin) -> bool {
+        (self.origin.run, self.origin.source) == (origin.run, origin.source)
+    }
+
     /// The line as an entry. Nothing comes of an empty notice: the newline that sets it off from what was before.
     fn entry(self, end: LineEnd) -> Option<Entry> {
         let Line {

@@ -15,6 +15,7 @@
 //! log leads to its index too.
 
 mod body;
+mod buffer;
 mod cursor;
 mod entry;
 mod gate;

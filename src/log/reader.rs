@@ -9,15 +9,17 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
+use crate::sys::search;
+
+use super::buffer::Buffer;
 use super::cursor::{Cursor, Next};
-use super::entry::{Assembler, Content, Entry, LineEnd, Origin};
+use super::entry::{Assembler, Content, Entry, LineEnd, Origin, Source};
+use super::index::Stream;
 use super::paths::{FileId, Paths, Seen};
 use super::seek::{self, Place, Sought};
 use super::tail::{self, Located, Stretch};
 use super::wanted::{Course, Filter, Mode, Sieve, Start};
 
-/// Bytes of log read at once.
-const BUFFER_BYTES: usize = 32 * 1024;
 /// Where a sieve holds lines back, so many are looked through at first, and then this many times as many.
 const SIFTED_LINES: u64 = 1000;
 const STRETCH_GROWTH: u64 = 4;
@@ -371,7 +373,16 @@ impl Reader {
             return self.begin_again();
         }
         cursor.offset += bytes.len() as u64;
-        self.assembler.bytes(origin, bytes);
+        let is_past = |until_ms| origin.time_ms > until_ms;
+        match (&self.sieve, origin.source) {
+            // What comes too late ends the reading, so it has to be seen.
+            (Some(sieve), Source::Service(stream))
+                if !self.filter.until_ms.is_some_and(is_past) =>
+            {
+                sift(&mut self.assembler, &**sieve, (origin, stream), bytes);
+            }
+            (Some(_) | None, _) => self.assembler.bytes(origin, bytes),
+        }
         Ok(Step::Went)
     }
 
@@ -446,32 +457,24 @@ impl Reader {
     }
 }
 
-/// A block of a log file's bytes.
-#[derive(Debug, Default)]
-struct Buffer {
-    bytes: Vec<u8>,
-    offset: u64,
-}
-
-impl Buffer {
-    /// Bytes at the cursor, up to `end`; none when the file has become shorter.
-    fn bytes(&mut self, cursor: &Cursor, end: u64) -> io::Result<&[u8]> {
-        let held = self.offset..self.offset + self.bytes.len() as u64;
-        if !held.contains(&cursor.offset) {
-            self.bytes.resize(BUFFER_BYTES, 0);
-            let count = cursor.log.read_at(&mut self.bytes, cursor.offset)?;
-            self.bytes.truncate(count);
-            self.offset = cursor.offset;
+/// Takes in the lines that a sieve may let through.
+fn sift(
+    assembler: &mut Assembler,
+    sieve: &dyn Sieve,
+    (origin, stream): (Origin, Stream),
+    bytes: &[u8],
+) {
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        if !assembler.is_within_line(origin) {
+            rest = rest.get(sieve.skim(stream, rest)..).unwrap_or_default();
         }
-        let from = usize::try_from(cursor.offset - self.offset).unwrap_or(usize::MAX);
-        let to = usize::try_from(end - self.offset)
-            .unwrap_or(usize::MAX)
-            .min(self.bytes.len());
-        Ok(self.bytes.get(from..to).unwrap_or_default())
-    }
-
-    fn empty(&mut self) {
-        self.bytes.clear();
+        let length = search::first(b'\n', rest).map_or(rest.len(), |at| at + 1);
+        let (line, after) = rest.split_at(length);
+        if !line.is_empty() {
+            assembler.bytes(origin, line);
+        }
+        rest = after;
     }
 }
 

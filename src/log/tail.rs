@@ -2,6 +2,8 @@
 
 use std::io;
 
+use crate::sys::search;
+
 use super::body::Body;
 use super::cursor::{BLOCKS_MAX, Cursor, origin_of, unknown_origin};
 use super::entry::Source;
@@ -156,13 +158,13 @@ impl Search {
                 // The file was cut off meanwhile.
                 return Ok(None);
             };
-            for (at, byte) in bytes.iter().enumerate().rev() {
-                if *byte == b'\n' {
-                    self.newlines_left -= 1;
-                    if self.newlines_left == 0 {
-                        return Ok(Some(from + at as u64 + 1));
-                    }
+            let mut before = bytes;
+            while let Some(at) = search::last(b'\n', before) {
+                self.newlines_left -= 1;
+                if self.newlines_left == 0 {
+                    return Ok(Some(from + at as u64 + 1));
                 }
+                before = &before[..at];
             }
             self.bytes_left -= end - from;
             end = from;

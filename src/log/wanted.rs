@@ -34,6 +34,10 @@ impl Filter {
 pub trait Sieve: fmt::Debug {
     /// Asked for lines, or pieces of lines, only, in their order.
     fn lets_through(&mut self, entry: &Entry) -> bool;
+
+    /// How many bytes at the beginning are whole lines that it would hold back for certain; so much need not be made
+    /// into lines. The first byte is the first of a line.
+    fn skim(&self, stream: Stream, bytes: &[u8]) -> usize;
 }
 
 /// Where reading begins.

@@ -47,6 +47,7 @@ pub mod poll;
 pub mod proc;
 pub mod process;
 pub mod received;
+pub mod search;
 pub mod signals;
 pub mod socket;
 pub mod standard;

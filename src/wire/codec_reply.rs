@@ -376,8 +376,8 @@ same_fields!(
         life_before,
     }
     later {
-        streams, hash, documentation, log_dropped, log_limited, log_trouble, left_over, said, forgone,
-        awaits, limits, invocations
+        streams, hash, documentation, log_dropped, log_limited, log_trouble, left_over, said,
+        forgone, awaits, limits, invocations
     }
 );
 

@@ -203,3 +203,17 @@ fn long_and_odd_lines_and_a_rotation_within_the_run_do_no_harm() {
     );
     daemon.end();
 }
+
+#[test]
+fn what_is_over_the_rate_limit_is_told() {
+    let bench = Bench::new();
+    let daemon = bench.daemon();
+    let keys = "Type = \"notify\"\nLogRateLimitIntervalSec = 100\nLogRateLimitBurst = 3";
+    bench.service("web", "", "seq 1000; exit 3", keys);
+    let text = said(&bench, &["start", "web"]);
+    let words: Vec<&str> = text.lines().filter(|line| line.contains('│')).collect();
+    assert_eq!(words.len(), 4, "{text}");
+    assert!(words[2].ends_with("│ 3"), "{text}");
+    assert!(words[3].contains("997 lines"), "{text}");
+    daemon.end();
+}

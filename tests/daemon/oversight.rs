@@ -217,6 +217,26 @@ fn a_forking_service_names_its_main_process_or_has_none() {
     bench.stop("free").is(ResultKind::Stopped);
 }
 
+/// Nobody knows its main process, so that its word is no run's.
+#[test]
+fn a_service_without_a_known_main_process_reloads_by_its_own_account() {
+    let bench = Bench::new();
+    let mut daemon = bench.daemon();
+    let mut ear = bench.ear();
+    let script = "echo $NOTIFY_SOCKET > $EAR; sleep 1000 &";
+    let service = "Type = \"forking\"\nGuessMainPID = false\nNotifyAccess = \"all\"";
+    bench.service("free", "", script, service);
+    let mut client = bench.client();
+    client.request(start("free"));
+    let socket = ear.next().unwrap();
+    client.done().is(ResultKind::Started);
+    say_and_wait(&socket, "RELOADING=1");
+    daemon.until("free", "reloading");
+    say_and_wait(&socket, "READY=1");
+    assert_eq!(bench.status("free").state, "running");
+    bench.stop("free").is(ResultKind::Stopped);
+}
+
 /// Says that it lives every tenth of a second, as long as it does.
 #[test]
 fn a_service_that_stands_still_misses_its_watchdog() {

@@ -329,3 +329,38 @@ fn a_daemon_that_died_is_told() {
     assert_eq!(events.matches("died without").count(), 1, "{events}");
     daemon.end();
 }
+
+#[test]
+fn a_reset_leaves_the_failure_in_the_story() {
+    let bench = Bench::new();
+    let daemon = bench.daemon();
+    bench.service("web", "", "exit 7", "Type = \"notify\"");
+    assert!(!bench.run(&["start", "web"]).status.success());
+    assert!(bench.run(&["reset", "web"]).status.success());
+    let told = text(&bench, &["why", "web"]);
+    assert!(told.contains("because of `reset web`"), "{told}");
+    assert!(told.contains("before that it had failed on "), "{told}");
+    assert!(
+        told.contains("web: stopping -> failed: exit code 7"),
+        "{told}"
+    );
+    daemon.end();
+}
+
+#[test]
+fn the_command_that_runs_is_named() {
+    let bench = Bench::new();
+    let daemon = bench.daemon();
+    let mut ear = bench.ear();
+    let keys = "ExecStartPre = [\"/bin/sh\", \"-c\", \"echo pre > $EAR; exec sleep 1000\"]";
+    bench.service("web", "", "exit 7", keys);
+    assert!(bench.run(&["start", "--no-wait", "web"]).status.success());
+    assert_eq!(ear.next().unwrap(), "pre");
+    let told = text(&bench, &["why", "web"]);
+    assert!(
+        told.contains("ExecStartPre= is running; its time limit ends in 1m"),
+        "{told}"
+    );
+    bench.stop("web");
+    daemon.end();
+}

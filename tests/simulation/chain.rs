@@ -323,8 +323,8 @@ impl Chains {
         let Some(Entry::Wish { verb, targets, .. }) = self.entries.get(&wish) else {
             return Ok(());
         };
-        // One that only has files read again sends nobody anywhere.
-        if *verb == Verb::Renew {
+        // What a wish sends elsewhere may go down by the files that came with it.
+        if !matches!(verb, Verb::Stop | Verb::Restart(_)) {
             return Ok(());
         }
         match self

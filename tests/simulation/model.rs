@@ -635,10 +635,8 @@ impl Model {
                 spawn.role
             ));
         }
-        if let Some(service) = &unit.service {
-            // The same event may end it.
-            self.kills.entry(name.clone()).or_insert(service.kill);
-        }
+        // The same event may end it, and may have brought its definition.
+        self.learn_kill(turn, spawn.unit);
         self.new_run(turn, unit, spawn.run, spawn.role)
     }
 

@@ -105,7 +105,8 @@ pub(in crate::cli) const ROW: Row = Row {
     summary: "show what services have printed",
     help: &[
         "Several services are merged by time, each line after the name of its service. Without a name: every service that \
-         has a log. Where a run begins or ends, a line says so, unless only some lines are asked for.",
+         has a log. A `!` after the name instead of `|` marks standard error that is kept apart. Where a run begins or \
+         ends, a line says so, unless only some lines are asked for.",
         "Control characters and bytes that are no UTF-8 are shown as `\\x1b`. Colours that a service prints are shown on a \
          terminal and left out elsewhere. A line may begin with its level, `<3>` for an error, see sd-daemon(3), which is \
          not shown. A line without one is `info`, or `err` where standard error is kept apart. --raw changes nothing.",

@@ -136,6 +136,12 @@ pub(super) fn sentence(why: &Why<'_>) -> String {
             }
         });
     }
+    if let Some(failed) = why.chain.forgotten.first() {
+        let since = date(failed.at_ms);
+        let reason = told(&why.chain.forgotten, &status.name);
+        let reason = reason.strip_prefix("because: ").unwrap_or(&reason);
+        text.push_str(&format!("; before that it had failed on {since}: {reason}"));
+    }
     text
 }
 
@@ -288,7 +294,9 @@ fn present(lines: &mut Lines, why: &Why<'_>, page: Page) {
     } else if let Some(due) = upheld_in(status, page.now_ms) {
         lines.plain(&format!("it is upheld: it is started again {due}"));
     } else if let Some(due_ms) = status.deadline_ms {
-        lines.plain(&format!("its time limit ends in {}", left(due_ms)));
+        let runs = running(&status.phase).map(|key| format!("{key}= is running; "));
+        let runs = runs.unwrap_or_default();
+        lines.plain(&format!("{runs}its time limit ends in {}", left(due_ms)));
     }
     if let Some(plan) = why.plan.as_ref().filter(|_| status.state == "restarting") {
         lines.plain(&to_come(plan));
@@ -297,6 +305,19 @@ fn present(lines: &mut Lines, why: &Why<'_>, page: Page) {
         let name = clean(&status.name);
         lines.add(Tone::Quiet, &format!("→ diakonos logs {name}"));
     }
+}
+
+/// The key whose command runs beside the main process, or before or after it.
+fn running(phase: &str) -> Option<&'static str> {
+    Some(match phase {
+        "condition" => "ExecCondition",
+        "start-pre" => "ExecStartPre",
+        "start-post" => "ExecStartPost",
+        "reload" => "ExecReload",
+        "stop" => "ExecStop",
+        "stop-post" => "ExecStopPost",
+        _ => return None,
+    })
 }
 
 /// `, which is starting for 12s: READY=1, sd_notify(3); its time limit ends in 78s`.
@@ -369,6 +390,9 @@ fn story(why: &Why<'_>, palette: Palette) -> String {
         for step in &origin.steps {
             out.push_str(&line(step, palette));
         }
+    }
+    for step in &why.chain.forgotten {
+        out.push_str(&line(step, palette));
     }
     let all = &why.setbacks;
     if all.len() > 1 {

@@ -92,6 +92,14 @@ impl Sieve for Ending {
     fn lets_through(&mut self, entry: &Entry) -> bool {
         text(entry).is_some_and(|text| text.ends_with(self.0))
     }
+
+    fn skim(&self, _: Stream, bytes: &[u8]) -> usize {
+        // A line that ends so has this in it.
+        let lines = bytes.split_inclusive(|byte| *byte == b'\n');
+        let is_other =
+            |line: &&[u8]| line.ends_with(b"\n") && !String::from_utf8_lossy(line).contains(self.0);
+        lines.take_while(is_other).map(<[u8]>::len).sum()
+    }
 }
 
 #[test]
