@@ -195,7 +195,7 @@ fn text(entry: &Entry) -> Option<String> {
         Content::Line { bytes, .. } | Content::Notice { bytes } => bytes,
         // What was dropped or could not be written stands where it would have stood.
         Content::Mark(mark @ Mark::Lost(_)) => return Some(mark_text(entry.run, *mark)),
-        Content::Mark(Mark::Begin { .. } | Mark::End(_)) => return None,
+        Content::Mark(Mark::Begin { .. } | Mark::End(_) | Mark::Cleared) => return None,
     };
     // What lies far behind the end of what is shown need not be looked at.
     let head = bytes.get(..LINE_MAX * UTF8_MAX).unwrap_or(bytes);
