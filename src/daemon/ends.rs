@@ -3,16 +3,21 @@
 //! A failed step is told only once the child has ended, so that an answer `SpawnFailed` means: there is no process. It
 //! is reaped when what came of its end has been written down: should we die before that, a successor learns it anew.
 
+use std::collections::{BTreeSet, VecDeque};
 use std::os::fd::AsFd;
 
-use crate::engine::{Core, Ending, Event, Role, RunId, SpawnFailure, UnitId};
-use crate::sys::process::{ExecStatus, Wait, error_text, read_status};
+use crate::engine::{Core, Ending, Engine, Event, Role, RunId, SpawnFailure, UnitId};
+use crate::sys::process::{ExecStatus, Pid, Wait, error_text, read_status, reap_orphans};
 use crate::sys::stranger::wait_for_stranger;
 use crate::unit::Kind;
 
+use super::group::Watched;
 use super::memory::Kills;
-use super::processes::{Origin, Processes, Turn};
+use super::processes::{Hold, Processes, Turn};
+use super::readiness::Awaiting;
+use super::runs::Origin;
 use super::setting::step_failure;
+use super::sources::Sources;
 use super::spawn::failure;
 
 /// What a newborn's report came to.
@@ -23,6 +28,37 @@ enum Report {
 }
 
 impl Processes {
+    /// SIGCHLD: reaps adopted children that nobody watches, and looks who is left where only that can be noticed.
+    pub(super) fn orphans(
+        &mut self,
+        engine: &Engine,
+        sources: &mut Sources,
+        events: &mut VecDeque<Event>,
+    ) {
+        let turn = &mut Turn {
+            engine,
+            sources,
+            events,
+        };
+        let ended = self.ended.iter().map(|(_, run)| run);
+        let runs = self.runs.values().chain(ended).map(|run| run.pid);
+        let looks = self.awaiting.values().filter_map(Awaiting::child);
+        let ours = looks
+            .chain(self.rehearsing)
+            .chain(self.log_care.packer.child());
+        let known: BTreeSet<Pid> = runs.chain(ours).collect();
+        let reaped = reap_orphans(|pid| known.contains(&pid));
+        self.kin.forget(&reaped);
+        let is_waiting = |hold: &Hold| hold.group.watched() != Watched::Not;
+        let is_told = self.watches.is_working();
+        let waiting = self.holds.iter().filter(|(_, hold)| is_waiting(hold));
+        let silent = waiting.filter(|(_, hold)| !is_told || hold.group.cgroup().is_none());
+        let units: Vec<UnitId> = silent.map(|(unit, _)| *unit).collect();
+        for unit in units {
+            self.look_again(unit, turn);
+        }
+    }
+
     /// The status pipe is readable or closed.
     pub(super) fn exec_status(&mut self, id: RunId, turn: &mut Turn<'_>) {
         match self.take_report(id, turn) {

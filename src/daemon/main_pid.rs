@@ -14,7 +14,8 @@ use crate::sys::process::{Pid, PidFd};
 use crate::sys::users;
 
 use super::group::Watched;
-use super::processes::{Hold, Processes, Run, Turn};
+use super::processes::{Hold, Processes, Turn};
+use super::runs::Run;
 use super::sources::Source;
 use super::watches::Purpose;
 

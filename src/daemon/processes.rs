@@ -6,20 +6,18 @@
 //! their own. Decides nothing.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 
-use mio::Token;
-
-use crate::engine::{Effect, Ending, Engine, Event, Role, RunId, SpawnFailure, UnitId};
+use crate::engine::{Effect, Ending, Engine, Event, RunId, UnitId};
 use crate::log::Missing;
 use crate::sys::cgroup::{Cgroup, Tree};
 use crate::sys::kin::Kin;
-use crate::sys::process::{self, Pid, PidFd, reap_orphans};
+use crate::sys::process::{self, Pid};
 
 use super::account::Account;
 use super::environment::Invocation;
 use super::folders::Standing;
-use super::group::{Group, Watched};
+use super::group::Group;
 use super::home::Home;
 use super::identity::{Identities, Invocations};
 use super::intake::Intake;
@@ -34,10 +32,10 @@ use super::memory::Looks;
 use super::notify::{Ears, Stores};
 use super::pump::UnitLog;
 use super::readiness::{Awaiting, Before};
-use super::runs::Runs;
+use super::runs::{Run, Runs};
 use super::settling::is_rest;
 use super::sources::{Source, Sources};
-use super::spawn::{Console, Objects};
+use super::spawn::Console;
 use super::state::States;
 use super::watches::Watches;
 
@@ -102,62 +100,6 @@ pub(super) struct Processes {
     pub(super) stores: Stores,
     /// Runs whose processes have ended: to be reaped once that has been written down.
     pub(super) ended: Vec<(RunId, Run)>,
-}
-
-/// One process that we watch until its end.
-#[derive(Debug)]
-pub(super) struct Run {
-    pub(super) unit: UnitId,
-    pub(super) role: Role,
-    pub(super) origin: Origin,
-    pub(super) pid: Pid,
-    pub(super) pidfd: PidFd,
-    pub(super) exit: Token,
-    /// Which process it is, for as long as the machine is up.
-    pub(super) identity: u64,
-    /// Until the program runs.
-    pub(super) birth: Option<Box<Birth>>,
-    /// The step that failed; told when the child is reaped.
-    pub(super) failure: Option<SpawnFailure>,
-}
-
-impl Run {
-    /// A process that lived before we knew of it: nothing of its birth is left to be told.
-    pub(super) fn found(
-        (unit, role): (UnitId, Role),
-        (pid, pidfd): (Pid, PidFd),
-        exit: Token,
-        identity: u64,
-    ) -> Self {
-        Self {
-            unit,
-            role,
-            origin: Origin::Found,
-            pid,
-            pidfd,
-            exit,
-            identity,
-            birth: None,
-            failure: None,
-        }
-    }
-}
-
-/// How we came to a process.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Origin {
-    /// It was started as what it is, by us or by a predecessor.
-    Spawned,
-    /// It lived already: a forking service has left it behind, or a predecessor has.
-    Found,
-}
-
-/// The pipe by which a newborn child reports.
-#[derive(Debug)]
-pub(super) struct Birth {
-    pub(super) status: OwnedFd,
-    pub(super) token: Token,
-    pub(super) objects: Objects,
 }
 
 /// What a unit holds open while it has, or may have, processes.
@@ -300,37 +242,6 @@ impl Processes {
             | Source::Session(_) => {}
         }
         Progress::Drained
-    }
-
-    /// SIGCHLD: reaps adopted children that nobody watches, and looks who is left where only that can be noticed.
-    pub(super) fn orphans(
-        &mut self,
-        engine: &Engine,
-        sources: &mut Sources,
-        events: &mut VecDeque<Event>,
-    ) {
-        let turn = &mut Turn {
-            engine,
-            sources,
-            events,
-        };
-        let ended = self.ended.iter().map(|(_, run)| run);
-        let runs = self.runs.values().chain(ended).map(|run| run.pid);
-        let looks = self.awaiting.values().filter_map(Awaiting::child);
-        let ours = looks
-            .chain(self.rehearsing)
-            .chain(self.log_care.packer.child());
-        let known: BTreeSet<Pid> = runs.chain(ours).collect();
-        let reaped = reap_orphans(|pid| known.contains(&pid));
-        self.kin.forget(&reaped);
-        let is_waiting = |hold: &Hold| hold.group.watched() != Watched::Not;
-        let is_told = self.watches.is_working();
-        let waiting = self.holds.iter().filter(|(_, hold)| is_waiting(hold));
-        let silent = waiting.filter(|(_, hold)| !is_told || hold.group.cgroup().is_none());
-        let units: Vec<UnitId> = silent.map(|(unit, _)| *unit).collect();
-        for unit in units {
-            self.look_again(unit, turn);
-        }
     }
 
     /// Once a turn: does what is due by the clock.

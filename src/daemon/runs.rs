@@ -1,13 +1,73 @@
 //! The processes that are watched, each by the number of its run, and found by its unit as well.
 //!
-//! Owns the two ways to find them: a unit has a few, all units together thousands, and most questions are about one
-//! unit. What a run is, and what becomes of it, is `processes.rs`'s.
+//! Owns what is kept of each, and the two ways to find them: a unit has a few, all units together thousands, and most
+//! questions are about one unit. What becomes of a run is `processes.rs`'s.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::os::fd::OwnedFd;
 
-use crate::engine::{RunId, UnitId};
+use mio::Token;
 
-use super::processes::Run;
+use crate::engine::{Role, RunId, SpawnFailure, UnitId};
+use crate::sys::process::{Pid, PidFd};
+
+use super::spawn::Objects;
+
+/// One process that we watch until its end.
+#[derive(Debug)]
+pub(super) struct Run {
+    pub(super) unit: UnitId,
+    pub(super) role: Role,
+    pub(super) origin: Origin,
+    pub(super) pid: Pid,
+    pub(super) pidfd: PidFd,
+    pub(super) exit: Token,
+    /// Which process it is, for as long as the machine is up.
+    pub(super) identity: u64,
+    /// Until the program runs.
+    pub(super) birth: Option<Box<Birth>>,
+    /// The step that failed; told when the child is reaped.
+    pub(super) failure: Option<SpawnFailure>,
+}
+
+impl Run {
+    /// A process that lived before we knew of it: nothing of its birth is left to be told.
+    pub(super) fn found(
+        (unit, role): (UnitId, Role),
+        (pid, pidfd): (Pid, PidFd),
+        exit: Token,
+        identity: u64,
+    ) -> Self {
+        Self {
+            unit,
+            role,
+            origin: Origin::Found,
+            pid,
+            pidfd,
+            exit,
+            identity,
+            birth: None,
+            failure: None,
+        }
+    }
+}
+
+/// How we came to a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// It was started as what it is, by us or by a predecessor.
+    Spawned,
+    /// It lived already: a forking service has left it behind, or a predecessor has.
+    Found,
+}
+
+/// The pipe by which a newborn child reports.
+#[derive(Debug)]
+pub(super) struct Birth {
+    pub(super) status: OwnedFd,
+    pub(super) token: Token,
+    pub(super) objects: Objects,
+}
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -59,11 +119,7 @@ impl Runs {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
-    use mio::Token;
-
     use super::*;
-    use crate::engine::Role;
-    use crate::sys::process::{Pid, PidFd};
 
     #[test]
     fn the_runs_of_a_unit_are_found_without_the_others() {

@@ -13,7 +13,8 @@ use crate::sys::users;
 use crate::unit::Kind;
 use crate::wire::Assignment;
 
-use super::super::processes::{Origin, Processes, Turn};
+use super::super::processes::{Processes, Turn};
+use super::super::runs::Origin;
 use super::super::sources::Source;
 use super::store::HungUp;
 
