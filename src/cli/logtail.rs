@@ -118,13 +118,18 @@ struct Found {
     has_run: bool,
     /// Whether its runs lie too far back to be found.
     is_far: bool,
+    /// Whether the log was emptied, by `logs --flush`.
+    is_cleared: bool,
 }
 
 impl Found {
     fn tail(self, status: &UnitStatus, may_be_silent: bool) -> Tail {
         let silent = self.lines.is_empty() && may_be_silent && !self.is_far;
         Tail {
-            note: silent.then(|| silence(status)),
+            note: silent.then(|| match self.is_cleared && status.streams.is_empty() {
+                true => "nothing of its last run is in the log, which was emptied".to_owned(),
+                false => silence(status),
+            }),
             lines: self.lines,
         }
     }
@@ -155,6 +160,12 @@ fn of_life(home: &Home, unit: &str, life: Life, lines: usize) -> Found {
         });
         let over = of_run.len().saturating_sub(left);
         found.lines.splice(..0, of_run.into_iter().skip(over));
+    }
+    // What was begun after that has left its mark.
+    if found.lines.is_empty() && !found.has_run {
+        read(home, unit, (Filter::default(), lines), |entry| {
+            found.is_cleared |= matches!(entry.content, Content::Mark(Mark::Cleared));
+        });
     }
     found
 }

@@ -1,9 +1,23 @@
-//! Which runs are a unit's present life, and which were the one before: what a life has printed is found by that.
+//! What is known of a unit's lives when they are over: among others which runs they had, by which what they have
+//! printed is found.
 //!
 //! A life has a run for each of its commands, from its first condition to its last `ExecStopPost=`. Their numbers only
 //! grow, so that its first one tells it from the others.
 
-use crate::engine::RunId;
+use crate::engine::{Ending, RunId};
+use crate::log::Missing;
+
+use super::environment::Invocation;
+
+/// What outlives a unit's holding.
+#[derive(Clone, Debug, Default)]
+pub(super) struct History {
+    pub(super) missing: Missing,
+    pub(super) last_end: Option<Ending>,
+    /// Its last life, where another unit is told of its end.
+    pub(super) invocation: Option<Invocation>,
+    pub(super) lives: Lives,
+}
 
 /// The first runs of the two youngest lives of a unit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

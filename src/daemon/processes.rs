@@ -8,8 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::os::fd::AsFd;
 
-use crate::engine::{Effect, Ending, Engine, Event, RunId, UnitId};
-use crate::log::Missing;
+use crate::engine::{Effect, Engine, Event, RunId, UnitId};
 use crate::sys::cgroup::{Cgroup, Tree};
 use crate::sys::kin::Kin;
 use crate::sys::process::{self, Pid};
@@ -24,7 +23,7 @@ use super::intake::Intake;
 use super::keeper::Keeper;
 use super::leftover::Leftovers;
 use super::lenience::Forgone;
-use super::lives::Lives;
+use super::lives::History;
 use super::log_care::LogCare;
 use super::machine::{Limited, Machine};
 use super::main_pid::Finding;
@@ -113,16 +112,6 @@ pub(super) struct Hold {
     pub(super) youngest: Option<RunId>,
     pub(super) log: Option<UnitLog>,
     pub(super) limited: Limited,
-}
-
-/// What outlives a unit's holding.
-#[derive(Clone, Debug, Default)]
-pub(super) struct History {
-    pub(super) missing: Missing,
-    pub(super) last_end: Option<Ending>,
-    /// Its last life, where another unit is told of its end.
-    pub(super) invocation: Option<Invocation>,
-    pub(super) lives: Lives,
 }
 
 impl Processes {

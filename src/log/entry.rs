@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use crate::sys::search;
 
 use super::index::{Mark, Stream};
+use super::wanted::Sieve;
 
 /// A line longer than this many bytes is given in pieces of this length, so that memory stays bounded.
 pub const LINE_BYTES_MAX: usize = 64 * 1024;
@@ -83,7 +84,7 @@ impl Assembler {
     }
 
     /// Whether the next byte of this origin goes on with a line.
-    pub(super) fn is_within_line(&self, origin: Origin) -> bool {
+    fn is_within_line(&self, origin: Origin) -> bool {
         self.unfinished.iter().any(|line| line.is_of(origin))
     }
 
@@ -100,6 +101,27 @@ impl Assembler {
         }
         if !rest.is_empty() {
             self.grow(origin, rest);
+        }
+    }
+
+    /// Takes in the lines that a sieve may let through.
+    pub(super) fn sifted(
+        &mut self,
+        sieve: &dyn Sieve,
+        (origin, stream): (Origin, Stream),
+        bytes: &[u8],
+    ) {
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            if !self.is_within_line(origin) {
+                rest = rest.get(sieve.skim(stream, rest)..).unwrap_or_default();
+            }
+            let length = search::first(b'\n', rest).map_or(rest.len(), |at| at + 1);
+            let (line, after) = rest.split_at(length);
+            if !line.is_empty() {
+                self.bytes(origin, line);
+            }
+            rest = after;
         }
     }
 

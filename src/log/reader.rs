@@ -9,12 +9,9 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use crate::sys::search;
-
 use super::buffer::Buffer;
 use super::cursor::{Cursor, Next};
 use super::entry::{Assembler, Content, Entry, LineEnd, Origin, Source};
-use super::index::Stream;
 use super::paths::{FileId, Paths, Seen};
 use super::seek::{self, Place, Sought};
 use super::tail::{self, Located, Stretch};
@@ -375,7 +372,7 @@ impl Reader {
             (Some(sieve), Source::Service(stream))
                 if !self.filter.until_ms.is_some_and(is_past) =>
             {
-                sift(&mut self.assembler, &**sieve, (origin, stream), bytes);
+                self.assembler.sifted(&**sieve, (origin, stream), bytes);
             }
             (Some(_) | None, _) => self.assembler.bytes(origin, bytes),
         }
@@ -450,27 +447,6 @@ impl Reader {
         self.end = End::Reached;
         self.assembler.finish_all();
         Ok(Step::Went)
-    }
-}
-
-/// Takes in the lines that a sieve may let through.
-fn sift(
-    assembler: &mut Assembler,
-    sieve: &dyn Sieve,
-    (origin, stream): (Origin, Stream),
-    bytes: &[u8],
-) {
-    let mut rest = bytes;
-    while !rest.is_empty() {
-        if !assembler.is_within_line(origin) {
-            rest = rest.get(sieve.skim(stream, rest)..).unwrap_or_default();
-        }
-        let length = search::first(b'\n', rest).map_or(rest.len(), |at| at + 1);
-        let (line, after) = rest.split_at(length);
-        if !line.is_empty() {
-            assembler.bytes(origin, line);
-        }
-        rest = after;
     }
 }
 

@@ -88,6 +88,10 @@ fn a_run_that_printed_nothing_is_not_given_others_words() {
     assert!(!text.contains("│ first"), "{text}");
     assert_eq!(tail(&bench, "web"), "its last run printed nothing\n");
 
+    assert!(bench.run(&["logs", "--flush", "web"]).status.success());
+    let emptied = "nothing of its last run is in the log, which was emptied\n";
+    assert_eq!(tail(&bench, "web"), emptied);
+
     let out = bench.path("out");
     let keys = format!(
         "Type = \"notify\"\nStandardOutput = 'append:{}'",

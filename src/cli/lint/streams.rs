@@ -6,9 +6,10 @@ use super::{Finding, Weight, remark};
 use crate::unit::{self, Context, Input, Output, Part, Service, Spot, Unit};
 
 /// Keys that say how the log is kept.
-const LOG_KEYS: [&str; 5] = [
+const LOG_KEYS: [&str; 6] = [
     "LogMaxSize",
     "LogMaxFiles",
+    "LogCompress",
     "LogPolicy",
     "LogRateLimitIntervalSec",
     "LogRateLimitBurst",
