@@ -52,7 +52,15 @@ pub fn settings(home: &Home) -> Result<Settings, SettingsError> {
             .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8"))
     }) {
         Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Settings::default()),
+        // A home that is no folder is refused by whoever opens it, in better words.
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+            ) =>
+        {
+            return Ok(Settings::default());
+        }
         Err(cause) => return Err(SettingsError::Read { path, cause }),
     };
     parse_settings(&text, &path).map_err(SettingsError::Wrong)

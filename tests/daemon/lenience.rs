@@ -9,27 +9,27 @@ use crate::harness::Bench;
 fn what_is_ignored_is_warned_of_and_shown() {
     let bench = Bench::new();
     let mut daemon = bench.daemon();
-    let keys = "LogRateLimitBurst = 4";
+    let keys = "RestartOnCalendar = \"daily\"";
     bench.service("web", "", "exec sleep 1000", keys);
     let done = bench.start("web");
     let refused = done.error();
-    assert!(refused.message.contains("LogRateLimitBurst"), "{refused:?}");
+    assert!(refused.message.contains("RestartOnCalendar"), "{refused:?}");
     let hint = refused.hint.as_deref().expect("what to do about it");
     assert!(hint.contains("IgnoreUnsupported"), "{hint}");
 
-    let ignoring = format!("{keys}\nIgnoreUnsupported = [\"LogRateLimitBurst\"]");
+    let ignoring = format!("{keys}\nIgnoreUnsupported = [\"RestartOnCalendar\"]");
     bench.service("web", "", "exec sleep 1000", &ignoring);
     let done = bench.start("web");
     done.is(ResultKind::Started);
-    let warning = "goes without LogRateLimitBurst: this version does not act on it";
+    let warning = "goes without RestartOnCalendar: this version does not act on it";
     let is_told = |kind, text: &str| kind == ProgressKind::Warning && text == warning;
     let mut told = done.progress.iter();
     assert!(told.any(|step| is_told(step.kind, &step.text)), "{done:?}");
-    let expected = ["LogRateLimitBurst: this version does not act on it"];
+    let expected = ["RestartOnCalendar: this version does not act on it"];
     assert_eq!(bench.status("web").forgone, expected);
     let page = bench.run(&["status", "web"]);
     let page = String::from_utf8(page.stdout).unwrap();
-    assert!(page.contains("without  LogRateLimitBurst: this"), "{page}");
+    assert!(page.contains("without  RestartOnCalendar: this"), "{page}");
 
     // A successor knows it, too.
     PidFd::open(daemon.pid()).unwrap().signal(9).unwrap();
