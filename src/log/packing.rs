@@ -116,8 +116,8 @@ impl Pack {
         self.packed.as_fd()
     }
 
-    /// The program has ended well, and what it wrote is on the disk, so that no power cut takes both: its file takes the
-    /// place of the plain one, wherever that was moved meanwhile.
+    /// The program has ended well, and what it wrote is on the disk, so that no power cut takes both: its file takes
+    /// the place of the plain one, wherever that was moved meanwhile.
     ///
     /// # Errors
     /// A file cannot be renamed or removed; the plain one is there still.
