@@ -97,10 +97,12 @@ pub(super) fn rotate(paths: &Paths, max_files: u32) -> io::Result<Pair> {
     })
 }
 
-/// Removes all files but the current one, the oldest first.
+/// Removes the rotated files up to the first number that is free, the oldest first.
 pub(super) fn remove_old(paths: &Paths) -> io::Result<()> {
-    for seen in paths.list()?.iter().rev().filter(|seen| seen.number > 0) {
-        remove_file(paths, seen.number)?;
+    let count = (1..).take_while(|number| paths.has(*number)).count();
+    let oldest = u32::try_from(count).unwrap_or(u32::MAX);
+    for number in (1..=oldest).rev() {
+        remove_file(paths, number)?;
     }
     Ok(())
 }

@@ -68,6 +68,36 @@ pub fn bound_total(directory: &Path, max: u64) -> io::Result<(Vec<Removed>, u64)
     Ok((removed.collect(), total))
 }
 
+/// Removes all rotated files of these logs, by one look at the folder: also those beyond a free number, which a writer
+/// does not look for. Returns which could not be removed, and why.
+///
+/// # Errors
+/// The folder cannot be read.
+pub fn remove_old(directory: &Path, names: &[&str]) -> io::Result<Vec<(String, io::Error)>> {
+    let mut failed = Vec::new();
+    for (name, share) in shares(directory)? {
+        if !names.contains(&name.as_str()) {
+            continue;
+        }
+        let paths = Paths::new(directory, &name)?;
+        let mut rotated = share.files.keys().rev().filter(|number| **number > 0);
+        if let Some(error) = rotated.find_map(|number| rotation::remove_file(&paths, *number).err())
+        {
+            failed.push((name, error));
+        }
+    }
+    Ok(failed)
+}
+
+/// Whether anything of this log is there, rotated files too.
+///
+/// # Errors
+/// The folder cannot be read, or `name` is no file name.
+pub fn has_log(directory: &Path, name: &str) -> io::Result<bool> {
+    let paths = Paths::new(directory, name)?;
+    Ok(paths.has(0) || !paths.list()?.is_empty())
+}
+
 fn shares(directory: &Path) -> io::Result<BTreeMap<String, Share>> {
     let mut shares: BTreeMap<String, Share> = BTreeMap::new();
     let entries = match fs::read_dir(directory) {
@@ -126,6 +156,21 @@ mod tests {
         ] {
             assert_eq!(parts(file), expected, "{file}");
         }
+    }
+
+    #[test]
+    fn files_beyond_a_free_number_go_too() {
+        let folder = Folder::new();
+        for name in ["a", "b"] {
+            for ending in ["log.1", "log.3", "idx.3", "log.7.gz", "idx.9"] {
+                fs::write(folder.path(&format!("{name}.{ending}")), "x").unwrap();
+            }
+        }
+        assert!(has_log(&folder.0, "a").unwrap() && !has_log(&folder.0, "c").unwrap());
+        assert!(remove_old(&folder.0, &["a", "c"]).unwrap().is_empty());
+        assert!(!has_log(&folder.0, "a").unwrap() && has_log(&folder.0, "b").unwrap());
+        let left = fs::read_dir(&folder.0).unwrap();
+        assert_eq!(left.count(), 5);
     }
 
     #[test]
