@@ -1,6 +1,6 @@
 //! What all logs of a folder take together, and a bound on that: the oldest files of whoever has most go first.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -98,6 +98,28 @@ pub fn has_log(directory: &Path, name: &str) -> io::Result<bool> {
     Ok(paths.has(0) || !paths.list()?.is_empty())
 }
 
+/// Of whom there is a log, in the order of their names; rotated files alone are one, an index alone is none.
+///
+/// # Errors
+/// The folder cannot be read; a missing one has none.
+pub fn with_log(directory: &Path) -> io::Result<BTreeSet<String>> {
+    let mut names = BTreeSet::new();
+    let entries = match fs::read_dir(directory) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(names),
+        entries => entries?,
+    };
+    for entry in entries {
+        let file = entry?.file_name();
+        let file = file.to_str().unwrap_or_default();
+        if let Some((name, _)) = parts(file)
+            && file[name.len()..].starts_with(".log")
+        {
+            names.insert(name.to_owned());
+        }
+    }
+    Ok(names)
+}
+
 fn shares(directory: &Path) -> io::Result<BTreeMap<String, Share>> {
     let mut shares: BTreeMap<String, Share> = BTreeMap::new();
     let entries = match fs::read_dir(directory) {
@@ -169,8 +191,10 @@ mod tests {
         assert!(has_log(&folder.0, "a").unwrap() && !has_log(&folder.0, "c").unwrap());
         assert!(remove_old(&folder.0, &["a", "c"]).unwrap().is_empty());
         assert!(!has_log(&folder.0, "a").unwrap() && has_log(&folder.0, "b").unwrap());
-        let left = fs::read_dir(&folder.0).unwrap();
-        assert_eq!(left.count(), 5);
+        assert_eq!(fs::read_dir(&folder.0).unwrap().count(), 5);
+        fs::write(folder.path("c.idx"), "x").unwrap();
+        let names = with_log(&folder.0).unwrap();
+        assert_eq!(names.into_iter().collect::<Vec<_>>(), ["b"]);
     }
 
     #[test]
