@@ -66,6 +66,10 @@ impl UnitLog {
             };
             let (Pass::Keep(count) | Pass::LeaveOut(count)) = pass;
             let (piece, after) = rest.split_at(count);
+            if matches!(pass, Pass::Keep(_)) && !within {
+                // What is missing was missing before this line.
+                self.on_time(now_ms);
+            }
             match (pass, self.pipes.get(at)) {
                 (Pass::Keep(_), _) => self.keep(at, piece)?,
                 (Pass::LeaveOut(_), Some(pipe)) => files::discard(pipe.reader.as_fd(), count)?,

@@ -572,6 +572,31 @@ mod tests {
         }
     }
 
+    /// Also where the next interval's lines are read before anybody has looked at the clock.
+    #[test]
+    fn what_is_left_out_is_told_of_before_the_line_that_follows_it() {
+        let rate = crate::unit::LogRate {
+            interval_ms: 1,
+            burst: 1,
+        };
+        let mut bench = Bench::new("rate-order", LogPolicy::Block, Some(rate));
+        bench.writer.write_all(b"one\ntwo\n").unwrap();
+        bench.log.pump(PIPE, &mut bench.intake);
+        let left_out_ms = clock::monotonic_ms();
+        while clock::monotonic_ms() <= left_out_ms + 1 {
+            std::thread::yield_now();
+        }
+        bench.writer.write_all(b"three\n").unwrap();
+        bench.log.pump(PIPE, &mut bench.intake);
+        assert_eq!(bench.written(), "one\nthree\n");
+        let index = fs::read(bench.folder.join("logs/web.idx")).unwrap();
+        let records = log::index::decode(&index).unwrap().records;
+        let lost = log::index::What::Mark(Mark::Lost(log::Loss::Limited { lines: 1 }));
+        let lost = records.iter().find(|record| record.what == lost).unwrap();
+        assert_eq!(lost.offset, 4, "{records:?}");
+        bench.end();
+    }
+
     #[test]
     fn lines_over_the_rate_are_left_out_and_told_of() {
         let rate = crate::unit::LogRate {
