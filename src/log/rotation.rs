@@ -136,7 +136,7 @@ fn finish_moves(paths: &Paths) -> io::Result<()> {
     let mut number = 0;
     loop {
         let (here, next) = (has(paths, number), has(paths, number + 1));
-        if exists(&paths.log(number)) {
+        if number > 0 && exists(&paths.log(number)) {
             // What was packed had not taken its place yet.
             for packing in PACKINGS {
                 remove(&paths.packed(number, packing))?;
