@@ -96,8 +96,8 @@ pub(super) fn end(paths: &Paths, sought: Sought) -> io::Result<Option<Place>> {
 }
 
 /// The last record that does not reach what is sought.
-pub(super) fn last_before(paths: &Paths, sought: Sought) -> io::Result<Option<Record>> {
-    let Some(found) = find(paths, sought)? else {
+pub(super) fn last_before(shelf: &mut Shelf<'_>, sought: Sought) -> io::Result<Option<Record>> {
+    let Some(found) = find_on(shelf, sought)? else {
         return Ok(None);
     };
     if let Some(index) = &found.cursor.index
@@ -105,7 +105,6 @@ pub(super) fn last_before(paths: &Paths, sought: Sought) -> io::Result<Option<Re
     {
         return Ok(Some(record));
     }
-    let mut shelf = Shelf::list(paths)?;
     let newer = shelf.place_of(found.cursor.id).unwrap_or(0);
     for place in newer + 1..shelf.count() {
         if let Some(cursor) = shelf.open(place)?
@@ -157,7 +156,10 @@ impl Found {
 
 /// The oldest file that reaches what is sought, or the newest where none does.
 fn find(paths: &Paths, sought: Sought) -> io::Result<Option<Found>> {
-    let mut shelf = Shelf::list(paths)?;
+    find_on(&mut Shelf::list(paths)?, sought)
+}
+
+fn find_on(shelf: &mut Shelf<'_>, sought: Sought) -> io::Result<Option<Found>> {
     // Places below `reached` reach it, as far as is known; those from `below` on do not.
     let (mut reached, mut below) = (0, shelf.count());
     let mut best = None;
