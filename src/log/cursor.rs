@@ -29,6 +29,8 @@ pub(super) struct Cursor {
     pub(super) log: Body,
     pub(super) index: Option<Records>,
     pub(super) id: FileId,
+    /// What it had when it was opened; a rotation makes it higher.
+    number: u32,
     /// The next byte to read.
     pub(super) offset: u64,
     /// The file's length when it was last asked for.
@@ -87,12 +89,27 @@ impl Cursor {
                     log,
                     index,
                     id,
+                    number,
                     offset: 0,
                     length: 0,
                     origin,
                 }));
             }
         }
+    }
+
+    /// Opens the file after this one at its beginning, where this one still has its number. That costs no listing of a
+    /// folder in which there may be thousands of files.
+    pub(super) fn open_next(&self, paths: &Paths) -> io::Result<Option<Cursor>> {
+        let Some(next) = self.number.checked_sub(1) else {
+            return Ok(None);
+        };
+        let next = Cursor::open(paths, next)?;
+        // Files are moved up from the oldest on: where this one was not, the one after it was not either.
+        Ok(match self.log.is_at(paths, self.number)? {
+            true => next,
+            false => None,
+        })
     }
 
     /// Opens the file that `choice` names among those that there are, the current one first, at its beginning. What a

@@ -360,6 +360,10 @@ impl Reader {
         let Some(held) = &self.cursor else {
             return Ok(None);
         };
+        if let Some(mut newer) = held.open_next(&self.paths)? {
+            newer.continue_from(held);
+            return Ok(Some(newer));
+        }
         let left = modified(&held.log.metadata()?);
         // Where the held one is removed, the oldest of those that were written after it.
         let is_later = |seen: &&Seen| {
