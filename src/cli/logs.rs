@@ -245,6 +245,13 @@ impl View {
         self
     }
 
+    /// Packed files that could not be unpacked and were left out: whose, and what is wrong with the first one.
+    pub(super) fn left_out(&self) -> Vec<(&str, &str)> {
+        let name = |place: usize| self.names.get(place).map_or("", String::as_str);
+        let damages = self.merge.left_out();
+        damages.map(|(place, text)| (name(place), text)).collect()
+    }
+
     /// The logs may have changed.
     pub(super) fn changed(&mut self, changes: &Changes) {
         match changes {
@@ -433,7 +440,11 @@ pub(super) fn follow(
         }
         match wait.wait().map_err(LogsError::Wait)? {
             Waited::Changed(changes) => view.changed(&changes),
-            Waited::Ended => return Ok(()),
+            Waited::Ended => {
+                // What came last has not been told of by the kernel, or not been taken in yet.
+                view.changed(&Changes::All);
+                return view.print(painter, output);
+            }
         }
     }
 }
@@ -641,14 +652,15 @@ mod tests {
 
     impl Wait for Script {
         fn wait(&mut self) -> io::Result<Waited> {
-            if self.left == 0 {
-                return Ok(Waited::Ended);
-            }
             self.left -= 1;
             let line = format!("number {} {}\n", self.left, "y".repeat(90));
             self.writer
                 .append(self.left, Stream::Out, 1, line.as_bytes());
-            self.watch.wait()
+            match self.left {
+                // The time is up before the kernel has told of it.
+                0 => Ok(Waited::Ended),
+                _ => self.watch.wait(),
+            }
         }
     }
 

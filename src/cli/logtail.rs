@@ -1,11 +1,14 @@
 //! The last lines of a service's log, for `status`, `why` and what has failed. Reading is `log`'s; a log that cannot
-//! be read is an empty one here, since what is asked for is something else.
+//! be read is an empty one here, with a word on that, since what is asked for is something else.
+
+use std::io;
 
 use super::logs::mark_text;
 use super::shown::{self, Colors};
 use super::text::clean;
 use crate::daemon::Home;
 use crate::log::{Content, Entry, Filter, Mark, Mode, Reader, Start, last_runs, split_level};
+use crate::sys::process::error_text;
 use crate::wire::UnitStatus;
 
 /// Characters of a line that are shown.
@@ -120,25 +123,39 @@ struct Found {
     is_far: bool,
     /// Whether the log was emptied, by `logs --flush`.
     is_cleared: bool,
+    /// The run of which there may be more in packed files, which are not looked at.
+    packed: Option<u64>,
+    /// Why the log cannot be read.
+    unread: Option<String>,
 }
 
 impl Found {
     fn tail(self, status: &UnitStatus, may_be_silent: bool) -> Tail {
-        let silent = self.lines.is_empty() && may_be_silent && !self.is_far;
-        Tail {
-            note: silent.then(|| match self.is_cleared && status.streams.is_empty() {
+        let is_empty = self.lines.is_empty();
+        let silent = is_empty && may_be_silent && !self.is_far;
+        let note = match (self.unread, self.packed) {
+            (Some(reason), _) if is_empty => Some(format!("its log cannot be read: {reason}")),
+            (_, Some(run)) if is_empty => Some(format!(
+                "what its last run printed, if anything, is in a packed file: `diakonos logs {} --run {run}`",
+                clean(&status.name)
+            )),
+            _ => silent.then(|| match self.is_cleared && status.streams.is_empty() {
                 true => "nothing of its last run is in the log, which was emptied".to_owned(),
                 false => silence(status),
             }),
-            lines: self.lines,
-        }
+        };
+        let lines = self.lines;
+        Tail { lines, note }
     }
 }
 
 /// The last lines of a life's runs, the youngest run first looked at.
 fn of_life(home: &Home, unit: &str, life: Life, lines: usize) -> Found {
     let mut found = Found::default();
-    let runs = last_runs(&home.logs(), unit, RUNS_MAX).unwrap_or_default();
+    let runs = last_runs(&home.logs(), unit, RUNS_MAX).unwrap_or_else(|error| {
+        found.unread = Some(error_text(&error));
+        Vec::new()
+    });
     found.is_far = runs.len() == RUNS_MAX && runs.iter().all(|run| *run >= life.end);
     for run in runs {
         if found.lines.len() >= lines || run < life.first {
@@ -154,18 +171,24 @@ fn of_life(home: &Home, unit: &str, life: Life, lines: usize) -> Found {
         };
         let mut of_run = Vec::new();
         let left = lines - found.lines.len();
-        read(home, unit, (filter, left), |entry| {
+        let read = read(home, unit, (filter, left), |entry| {
             found.has_run |= matches!(entry.content, Content::Mark(Mark::Begin { .. }));
             of_run.extend(text(entry));
         });
+        match read {
+            Ok(Packed::Before) => found.packed = found.packed.or(Some(run)),
+            Ok(Packed::Nothing) => {}
+            Err(error) => found.unread = Some(error_text(&error)),
+        }
         let over = of_run.len().saturating_sub(left);
         found.lines.splice(..0, of_run.into_iter().skip(over));
     }
     // What was begun after that has left its mark.
     if found.lines.is_empty() && !found.has_run {
-        read(home, unit, (Filter::default(), lines), |entry| {
+        let read = read(home, unit, (Filter::default(), lines), |entry| {
             found.is_cleared |= matches!(entry.content, Content::Mark(Mark::Cleared));
         });
+        found.unread = found.unread.or(read.err().map(|error| error_text(&error)));
     }
     found
 }
@@ -175,7 +198,8 @@ fn end_of_log(home: &Home, unit: &str, lines: usize) -> Vec<String> {
     let mut shown = Vec::new();
     // Runs that have printed nothing follow each other without end: only the last one is told.
     let mut ended = None;
-    read(home, unit, (Filter::default(), lines), |entry| {
+    // One that cannot be read is an empty one here.
+    let _ = read(home, unit, (Filter::default(), lines), |entry| {
         if let Content::Mark(mark @ Mark::End(_)) = entry.content {
             ended = (!shown.is_empty()).then(|| mark_text(entry.run, mark));
         }
@@ -188,17 +212,31 @@ fn end_of_log(home: &Home, unit: &str, lines: usize) -> Vec<String> {
     shown
 }
 
-fn read(home: &Home, unit: &str, (filter, lines): (Filter, usize), mut take: impl FnMut(&Entry)) {
+/// Whether there may be more in packed files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Packed {
+    Nothing,
+    Before,
+}
+
+fn read(
+    home: &Home,
+    unit: &str,
+    (filter, lines): (Filter, usize),
+    mut take: impl FnMut(&Entry),
+) -> io::Result<Packed> {
     let start = Start::Near {
         lines: u64::try_from(lines).unwrap_or(u64::MAX),
         bytes: BYTES_MAX,
     };
-    let Ok(mut reader) = Reader::open(&home.logs(), unit, start, Mode::Once, filter) else {
-        return;
-    };
-    while let Ok(Some(entry)) = reader.next_entry() {
+    let mut reader = Reader::open(&home.logs(), unit, start, Mode::Once, filter)?;
+    while let Some(entry) = reader.next_entry()? {
         take(&entry);
     }
+    Ok(match reader.leaves_packed() {
+        true => Packed::Before,
+        false => Packed::Nothing,
+    })
 }
 
 fn text(entry: &Entry) -> Option<String> {

@@ -6,10 +6,10 @@
 use std::fs::DirBuilder;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
+use crate::log;
 use crate::sys::clock::wall_ms;
 use crate::sys::inotify::{Event, Inotify, Watch, WatchId};
 use crate::sys::poll::{self, Heard};
@@ -110,7 +110,9 @@ impl LogWatch {
                     self.look_there()?;
                     is_all = true;
                 } else if Some(event.watch) != self.around {
-                    let place = event.name.as_ref().map(|name| self.place(name.as_bytes()));
+                    // What is no text is no file of ours.
+                    let name = event.name.as_ref();
+                    let place = name.map(|name| name.to_str().and_then(|name| self.place(name)));
                     match place {
                         Some(Some(place)) if !places.contains(&place) => places.push(place),
                         Some(_) => {}
@@ -135,11 +137,9 @@ impl LogWatch {
     }
 
     /// Whose file it is.
-    fn place(&self, file: &[u8]) -> Option<usize> {
-        self.names.iter().position(|name| {
-            let ending = file.strip_prefix(name.as_bytes());
-            ending.is_some_and(|ending| ending.starts_with(b".log") || ending.starts_with(b".idx"))
-        })
+    fn place(&self, file: &str) -> Option<usize> {
+        let service = log::service_of(file)?;
+        self.names.iter().position(|name| name == service)
     }
 }
 
@@ -192,8 +192,10 @@ mod tests {
         let folder = std::env::temp_dir().join(name);
         let names = ["web".to_owned(), "db".to_owned()];
         let mut watch = LogWatch::begin(&folder, &names).unwrap();
-        say(&folder, "web2");
-        assert_eq!(watch.take_changes().unwrap(), Changes::Nothing);
+        for other in ["web2", "web.log", "web.log.1"] {
+            say(&folder, other);
+            assert_eq!(watch.take_changes().unwrap(), Changes::Nothing, "{other}");
+        }
         say(&folder, "db");
         assert_eq!(watch.take_changes().unwrap(), Changes::Of(vec![1]));
         assert_eq!(watch.take_changes().unwrap(), Changes::Nothing);

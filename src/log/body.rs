@@ -5,7 +5,7 @@ use std::cell::OnceCell;
 use std::fs::{self, File, Metadata};
 use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::packing::{PACKINGS, Packing, unpack};
 use super::paths::Paths;
@@ -28,13 +28,13 @@ struct Packed {
 impl Body {
     /// Opens the file of this number; nothing when there is none.
     pub(super) fn open(paths: &Paths, number: u32) -> io::Result<Option<Body>> {
-        if let Some(file) = open_file(paths.log(number))? {
+        if let Some(file) = open_file(&paths.log(number))? {
             let packed = None;
             return Ok(Some(Body { file, packed }));
         }
-        for packing in PACKINGS {
+        for packing in PACKINGS.into_iter().filter(|_| number > 0) {
             let path = paths.packed(number, packing);
-            if let Some(file) = open_file(path.clone())? {
+            if let Some(file) = open_file(&path)? {
                 let bytes = OnceCell::new();
                 let packed = Some(Packed {
                     path,
@@ -123,7 +123,8 @@ pub(super) fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result
     Ok(filled)
 }
 
-fn open_file(path: PathBuf) -> io::Result<Option<File>> {
+/// Opens a file; nothing when there is none.
+pub(super) fn open_file(path: &Path) -> io::Result<Option<File>> {
     match File::open(path) {
         Ok(file) => Ok(Some(file)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
 
-use super::body::{Body, read_at};
+use super::body::{Body, open_file, read_at};
 use super::entry::{Origin, Source};
 use super::index::{self, Mark, RECORD_BYTES, RECORD_STEP, Record, Stream, What};
 use super::paths::{FileId, Paths, Seen};
@@ -16,9 +16,10 @@ pub(super) const BLOCK_RECORDS: usize = 64;
 pub(super) const BLOCKS_MAX: usize = 64;
 /// [`BLOCK_RECORDS`] in bytes.
 const BLOCK_BYTES: usize = BLOCK_RECORDS * RECORD_BYTES;
-/// A log without an index may be between two steps of a rotation, an index without its header about to get it; so often
-/// they are looked at again.
+/// An index without its header is about to get it; so often it is looked at again.
 const OPEN_TRIES: u32 = 100;
+/// A log without an index may be one that a rotation has just moved; so often it is looked at again.
+const MISSING_TRIES: u32 = 8;
 /// So often a file is picked anew when a rotation has given its number to another meanwhile.
 const PICK_TRIES: u32 = 100;
 
@@ -28,6 +29,8 @@ pub(super) struct Cursor {
     pub(super) log: Body,
     pub(super) index: Option<Records>,
     pub(super) id: FileId,
+    /// What it had when it was opened; a rotation makes it higher.
+    number: u32,
     /// The next byte to read.
     pub(super) offset: u64,
     /// The file's length when it was last asked for.
@@ -67,12 +70,14 @@ impl Cursor {
             let Some(log) = Body::open(paths, number)? else {
                 return Ok(None);
             };
-            let index = open_file(&paths.index(number))?.and_then(Records::begin);
+            let file = open_index(paths, number)?;
+            let tries_max = file.as_ref().map_or(MISSING_TRIES, |_| OPEN_TRIES);
+            let index = file.and_then(Records::begin);
             let metadata = log.metadata()?;
-            // As long as the name leads to this log, the index under that name was this log's.
+            // As long as the name leads to this log, the index was this log's.
             let is_same = log.is_at(paths, number)?;
             tries += 1;
-            if is_same && (index.is_some() || tries >= OPEN_TRIES) {
+            if is_same && (index.is_some() || tries >= tries_max) {
                 let modified = unix_ms(metadata.mtime(), metadata.mtime_nsec());
                 let id = FileId {
                     log: metadata.ino(),
@@ -84,12 +89,27 @@ impl Cursor {
                     log,
                     index,
                     id,
+                    number,
                     offset: 0,
                     length: 0,
                     origin,
                 }));
             }
         }
+    }
+
+    /// Opens the file after this one at its beginning, where this one still has its number. That costs no listing of a
+    /// folder in which there may be thousands of files.
+    pub(super) fn open_next(&self, paths: &Paths) -> io::Result<Option<Cursor>> {
+        let Some(next) = self.number.checked_sub(1) else {
+            return Ok(None);
+        };
+        let next = Cursor::open(paths, next)?;
+        // Files are moved up from the oldest on: where this one was not, the one after it was not either.
+        Ok(match self.log.is_at(paths, self.number)? {
+            true => next,
+            false => None,
+        })
     }
 
     /// Opens the file that `choice` names among those that there are, the current one first, at its beginning. What a
@@ -187,6 +207,23 @@ impl Cursor {
             index.seek(index.count()?);
         }
         Ok(())
+    }
+}
+
+/// The index of a log. A rotation moves the log first: until its index has followed, that stands one number lower,
+/// where there is no log, and stays there when the daemon was killed just then.
+fn open_index(paths: &Paths, number: u32) -> io::Result<Option<File>> {
+    if let Some(index) = open_file(&paths.index(number))? {
+        return Ok(Some(index));
+    }
+    let Some(before) = number.checked_sub(1) else {
+        return Ok(None);
+    };
+    let index = open_file(&paths.index(before))?;
+    // Only after the index has followed its log another one comes there.
+    match open_file(&paths.index(number))? {
+        None if Body::open(paths, before)?.is_none() => Ok(index),
+        followed => Ok(followed),
     }
 }
 
@@ -350,13 +387,5 @@ impl Records {
             self.passed_end = self.passed_end.max(record.end());
             self.place += 1;
         }
-    }
-}
-
-fn open_file(path: &std::path::Path) -> io::Result<Option<File>> {
-    match File::open(path) {
-        Ok(file) => Ok(Some(file)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error),
     }
 }

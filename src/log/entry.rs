@@ -139,6 +139,16 @@ impl Assembler {
         });
     }
 
+    /// Puts a notice of our own among the entries that stands in no file.
+    pub(super) fn notice(&mut self, time_ms: u64, run: u64, text: &str) {
+        let bytes = text.as_bytes().to_vec();
+        self.ready.push_back(Entry {
+            time_ms,
+            run,
+            content: Content::Notice { bytes },
+        });
+    }
+
     /// Ends the unfinished lines that are `chosen`, oldest first.
     fn finish(&mut self, chosen: impl Fn(&Line) -> bool) {
         for line in std::mem::take(&mut self.unfinished) {

@@ -68,6 +68,12 @@ impl Merge {
         self.sources.iter().all(|source| source.reader.is_over())
     }
 
+    /// Of each reader that left a packed file out: its place in the list, and what it was.
+    pub fn left_out(&self) -> impl Iterator<Item = (usize, &str)> {
+        let sources = self.sources.iter().enumerate();
+        sources.filter_map(|(at, source)| Some((at, source.reader.left_out()?)))
+    }
+
     /// The next entry and the place of its reader in the list; nothing when no reader has one (for now).
     ///
     /// # Errors

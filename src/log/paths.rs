@@ -46,6 +46,10 @@ impl FileId {
         index: 0,
         packing: None,
     };
+
+    pub(super) fn is_none(self) -> bool {
+        self.log == 0
+    }
 }
 
 impl PartialEq for FileId {
@@ -103,10 +107,12 @@ impl Paths {
         }
     }
 
-    /// All names that the log file of this number may have.
-    pub(super) fn forms(&self, number: u32) -> [PathBuf; 3] {
-        let [gzip, zstd] = PACKINGS.map(|packing| self.packed(number, packing));
-        [self.log(number), gzip, zstd]
+    /// All names that the log file of this number may have. The current one is never packed: a packed file of its name
+    /// is not ours.
+    pub(super) fn forms(&self, number: u32) -> Vec<PathBuf> {
+        let packings = PACKINGS.iter().filter(|_| number > 0);
+        let packed = packings.map(|packing| self.packed(number, *packing));
+        std::iter::once(self.log(number)).chain(packed).collect()
     }
 
     /// Whether there is a log file of this number, packed or not.

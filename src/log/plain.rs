@@ -7,6 +7,7 @@
 
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io;
+use std::os::fd::AsFd;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -113,9 +114,11 @@ impl PlainLog {
 
     /// Moves every file one number up, unless another process does that just now or has done it.
     fn rotate(&self, more: usize) -> io::Result<()> {
-        let Some(locked) = files::lock_exclusive(&self.path)?.map(File::from) else {
+        // Also where a link leads to it: that is moved in its stead, and a file comes to its place.
+        let locked = File::open(&self.path)?;
+        if !files::try_lock(locked.as_fd())? {
             return Ok(());
-        };
+        }
         let (locked, named) = (locked.metadata()?, fs::metadata(&self.path)?);
         if id(&locked) != id(&named) || !self.is_full(&named, more) {
             return Ok(());
@@ -236,6 +239,20 @@ mod tests {
         }
         write(&log, &mut held, "the last line\n");
         assert_eq!(all(&log), before + "the last line\n");
+    }
+
+    #[test]
+    fn a_link_in_its_place_is_moved_as_a_file_is() {
+        let folder = Folder::new();
+        let log = log(&folder, 20, 3);
+        let elsewhere = folder.path("elsewhere");
+        std::os::unix::fs::symlink(&elsewhere, log.path()).unwrap();
+        let mut held = log.open().unwrap();
+        for number in 0..3 {
+            write(&log, &mut held, &format!("the line {number}\n"));
+        }
+        assert_eq!(fs::read_to_string(&elsewhere).unwrap(), "the line 0\n");
+        assert_eq!(all(&log), "the line 0\nthe line 1\nthe line 2\n");
     }
 
     #[test]

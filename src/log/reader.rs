@@ -4,6 +4,9 @@
 //! file it holds, not by number, so a rotation at any moment neither repeats nor skips a line; only files that were
 //! removed before it came to them are missing.
 
+mod back;
+mod damage;
+
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -13,13 +16,9 @@ use super::buffer::Buffer;
 use super::cursor::{Cursor, Next};
 use super::entry::{Assembler, Content, Entry, LineEnd, Origin, Source};
 use super::paths::{FileId, Paths, Seen};
-use super::seek::{self, Place, Sought};
-use super::tail::{self, Located, Stretch};
+use super::tail;
 use super::wanted::{Course, Filter, Mode, Sieve, Start};
 
-/// Where a sieve holds lines back, so many are looked through at first, and then this many times as many.
-const SIFTED_LINES: u64 = 1000;
-const STRETCH_GROWTH: u64 = 4;
 /// After so many records of later runs, one after the other, a run has nothing more to say.
 const LATER_MAX: u32 = 4096;
 
@@ -37,12 +36,27 @@ pub struct Reader {
     skip: u64,
     /// Records of later runs that were passed one after the other, where one run is wanted.
     later: u32,
+    packed: Packed,
+    /// The first packed file that could not be unpacked, and why.
+    left_out: Option<String>,
+}
+
+/// Whether packed files are before what is read that were not looked at, since only what lies near is wanted.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Packed {
+    Included,
+    Before,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum End {
     /// With this byte of this file.
     At {
+        id: FileId,
+        offset: u64,
+    },
+    /// As `At`, but only for as long as lines are counted: a line that is not finished there goes on.
+    Pause {
         id: FileId,
         offset: u64,
     },
@@ -94,16 +108,10 @@ impl Reader {
                 waiting: None,
             },
             // Without a current file the end is that of the newest one: no file has that id.
-            Mode::Once => current(&paths)?.map_or(
-                End::At {
-                    id: FileId::NONE,
-                    offset: 0,
-                },
-                |metadata| End::At {
-                    id: paths.current_id(&metadata),
-                    offset: metadata.len(),
-                },
-            ),
+            Mode::Once => {
+                let (id, offset) = end_now(&paths)?.unwrap_or((FileId::NONE, 0));
+                End::At { id, offset }
+            }
         };
         let mut reader = Reader {
             paths,
@@ -115,12 +123,14 @@ impl Reader {
             buffer: Buffer::default(),
             skip: 0,
             later: 0,
+            packed: Packed::Included,
+            left_out: None,
         };
         match course.start {
             Start::Oldest => {
                 reader.cursor = match reader.floor()? {
                     None => reader.oldest()?,
-                    floor => floor,
+                    Some(floor) => Some(tail::whole(floor)?),
                 }
             }
             Start::Last(lines) => reader.go_back(lines, u64::MAX)?,
@@ -155,6 +165,18 @@ impl Reader {
                 return Ok(None);
             }
         }
+    }
+
+    /// Whether there may be more before the beginning, in packed files, which [`Start::Near`] does not look at.
+    #[must_use]
+    pub fn leaves_packed(&self) -> bool {
+        self.packed == Packed::Before
+    }
+
+    /// Which packed file was left out because it could not be unpacked, the first if there are several, and why.
+    #[must_use]
+    pub fn left_out(&self) -> Option<&str> {
+        self.left_out.as_deref()
     }
 
     /// Whether nothing more will come, also to a follower.
@@ -196,104 +218,16 @@ impl Reader {
         }
     }
 
-    /// Goes back to a place that lies `lines` lines or more before the end, or `bytes` bytes, and counts how many lines
-    /// too many they are. Where a sieve holds lines back it goes on in longer and longer stretches until enough are
-    /// found.
-    fn go_back(&mut self, lines: u64, bytes: u64) -> io::Result<()> {
-        let floor = self.floor()?;
-        let mut ceiling = self.ceiling()?;
-        let end = self.end;
-        let mut stretch_lines = match self.sieve {
-            Some(_) if lines > 0 => lines.max(SIFTED_LINES),
-            _ => lines,
-        };
-        let mut count = 0;
-        loop {
-            let stretch = Stretch {
-                lines: stretch_lines,
-                bytes,
-                filter: self.filter,
-                floor: floor.as_ref(),
-                ceiling,
-            };
-            let (cursor, is_beginning) = match tail::locate(&self.paths, stretch)? {
-                None => return Ok(()),
-                Some(Located::Enough(cursor)) => (cursor, bytes != u64::MAX),
-                // No line too many, also when one more has no line end: nothing need be counted.
-                Some(Located::Beginning { cursor, missing })
-                    if missing > 1 && self.sieve.is_none() =>
-                {
-                    self.go_to(cursor, end);
-                    return Ok(());
-                }
-                Some(Located::Beginning { cursor, .. }) => (cursor, true),
-            };
-            let place = cursor.try_clone()?;
-            count += self.count_from(cursor)?;
-            if lines == 0 {
-                // What was there is passed over, marks too; only the line that is not finished is kept.
-                return Ok(());
-            }
-            let begun = Place {
-                id: place.id,
-                offset: place.offset,
-            };
-            self.go_to(place, end);
-            if count >= lines || is_beginning {
-                self.skip = count.saturating_sub(lines);
-                return Ok(());
-            }
-            // What has been counted is not looked at again.
-            ceiling = Some(begun);
-            self.end = End::At {
-                id: begun.id,
-                offset: begun.offset,
-            };
-            stretch_lines = stretch_lines.saturating_mul(STRETCH_GROWTH);
-        }
-    }
-
-    /// Reads on from `cursor` to the end, and counts the lines.
-    fn count_from(&mut self, cursor: Cursor) -> io::Result<u64> {
-        self.cursor = Some(cursor);
-        let mut count = 0;
-        while let Some(entry) = self.next_entry()? {
-            count += u64::from(self.counts(&entry));
-        }
-        Ok(count)
-    }
-
-    fn go_to(&mut self, cursor: Cursor, end: End) {
-        self.cursor = Some(cursor);
-        self.end = end;
-        self.assembler = Assembler::default();
-        self.buffer.empty();
-        self.later = 0;
-    }
-
-    /// Where what is wanted begins, if that is not the beginning of all there is.
-    fn floor(&self) -> io::Result<Option<Cursor>> {
-        match (self.filter.since_ms, self.filter.run) {
-            (Some(since_ms), _) => seek::begin(&self.paths, Sought::Since(since_ms)),
-            (None, Some(run)) => seek::begin(&self.paths, Sought::Run(run)),
-            (None, None) => Ok(None),
-        }
-    }
-
-    /// Where what is wanted ends, if that is not the end of all there is.
-    fn ceiling(&self) -> io::Result<Option<Place>> {
-        match (self.filter.until_ms, self.filter.run) {
-            (Some(until_ms), _) => seek::end(&self.paths, Sought::After(until_ms)),
-            (None, Some(run)) => seek::end(&self.paths, Sought::Beyond(run)),
-            (None, None) => Ok(None),
-        }
-    }
-
-    /// Takes one mark or one block of bytes in, or goes on to the next file.
+    /// Takes one mark or one block of bytes in, or goes on to the next file, also where this one is damaged.
     fn step(&mut self) -> io::Result<Step> {
         if self.end == End::Reached {
             return Ok(Step::Nothing);
         }
+        let stepped = self.step_on();
+        stepped.or_else(|cause| self.leave_out(cause))
+    }
+
+    fn step_on(&mut self) -> io::Result<Step> {
         if self.cursor.is_none() {
             self.cursor = self.oldest()?;
         }
@@ -308,7 +242,7 @@ impl Reader {
             // The writer has left this file; what it wrote before that is all there now.
             next = cursor.next()?;
         }
-        if let End::At { id, offset } = self.end {
+        if let End::At { id, offset } | End::Pause { id, offset } = self.end {
             let is_last = id == cursor.id;
             if is_last && cursor.offset >= offset && !matches!(next, Next::Mark { .. }) {
                 return self.finish();
@@ -335,14 +269,19 @@ impl Reader {
                 }
             }
             Next::Emptied => self.begin_again(),
-            Next::End => match self.newer()? {
-                Some(newer) => {
-                    self.buffer.empty();
-                    self.cursor = Some(newer);
-                    Ok(Step::Went)
-                }
-                None => self.finish(),
-            },
+            Next::End => self.go_on(),
+        }
+    }
+
+    /// Goes on to the next file, or ends where there is none.
+    fn go_on(&mut self) -> io::Result<Step> {
+        match self.newer()? {
+            Some(newer) => {
+                self.buffer.empty();
+                self.cursor = Some(newer);
+                Ok(Step::Went)
+            }
+            None => self.finish(),
         }
     }
 
@@ -388,22 +327,25 @@ impl Reader {
         }
         match self.end {
             End::Never { .. } => Ok(Step::Went),
-            End::At { .. } | End::Reached => self.finish(),
+            End::At { .. } | End::Pause { .. } | End::Reached => self.finish(),
         }
     }
 
     /// A writer notes its bytes a moment after it has written them. A follower waits for that, but not for a record
     /// that does not come (a full disk can be in the way), nor in a file that is written no more.
     fn may_take_unrecorded(&mut self) -> io::Result<bool> {
-        let End::Never { change, waiting } = &mut self.end else {
+        if matches!(self.end, End::At { .. } | End::Reached) {
             return Ok(true);
-        };
+        }
         let Some(cursor) = &self.cursor else {
             return Ok(false);
         };
         if current_inode(&self.paths)? != Some(cursor.id.log) {
             return Ok(true);
         }
+        let End::Never { change, waiting } = &mut self.end else {
+            return Ok(false);
+        };
         match *waiting {
             Some((since, at)) if at == cursor.offset => Ok(since != *change),
             _ => {
@@ -418,6 +360,10 @@ impl Reader {
         let Some(held) = &self.cursor else {
             return Ok(None);
         };
+        if let Some(mut newer) = held.open_next(&self.paths)? {
+            newer.continue_from(held);
+            return Ok(Some(newer));
+        }
         let left = modified(&held.log.metadata()?);
         // Where the held one is removed, the oldest of those that were written after it.
         let is_later = |seen: &&Seen| {
@@ -426,6 +372,8 @@ impl Reader {
         let newer = Cursor::pick(&self.paths, |seen| {
             match seen.iter().position(|seen| seen.id == held.id) {
                 Some(at) => at.checked_sub(1).and_then(|at| seen.get(at)).copied(),
+                // Where the end is removed too, all that there is came after it.
+                None if self.is_past_end(seen) => None,
                 None => seen.iter().rev().find(is_later).copied(),
             }
         })?;
@@ -435,13 +383,22 @@ impl Reader {
         }))
     }
 
+    fn is_past_end(&self, seen: &[Seen]) -> bool {
+        match self.end {
+            End::At { id, .. } | End::Pause { id, .. } => {
+                !id.is_none() && seen.iter().all(|seen| seen.id != id)
+            }
+            End::Reached | End::Never { .. } => false,
+        }
+    }
+
     fn oldest(&self) -> io::Result<Option<Cursor>> {
         Cursor::pick(&self.paths, |seen| seen.last().copied())
     }
 
     /// The end: for a follower only for now, for any other with what is not finished.
     fn finish(&mut self) -> io::Result<Step> {
-        if matches!(self.end, End::Never { .. } | End::Reached) {
+        if !matches!(self.end, End::At { .. }) {
             return Ok(Step::Nothing);
         }
         self.end = End::Reached;
@@ -457,6 +414,12 @@ fn current(paths: &Paths) -> io::Result<Option<fs::Metadata>> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
     }
+}
+
+/// Where the current log file ends.
+fn end_now(paths: &Paths) -> io::Result<Option<(FileId, u64)>> {
+    let now = current(paths)?;
+    Ok(now.map(|metadata| (paths.current_id(&metadata), metadata.len())))
 }
 
 fn current_inode(paths: &Paths) -> io::Result<Option<u64>> {

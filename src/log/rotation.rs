@@ -138,7 +138,7 @@ fn finish_moves(paths: &Paths) -> io::Result<()> {
     let mut number = 0;
     loop {
         let (here, next) = (paths.has(number), paths.has(number + 1));
-        if exists(&paths.log(number)) {
+        if number > 0 && exists(&paths.log(number)) {
             // What was packed had not taken its place yet.
             for packing in PACKINGS {
                 remove(&paths.packed(number, packing))?;

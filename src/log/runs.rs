@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::paths::Paths;
 use super::seek::{self, Sought};
+use super::shelf::Shelf;
 
 /// The youngest runs that the log of service `name` in `directory` tells of, at most `most`, the youngest first.
 ///
@@ -12,10 +13,11 @@ use super::seek::{self, Sought};
 /// The folder or a file cannot be read, or `name` is no file name.
 pub fn last_runs(directory: &Path, name: &str, most: usize) -> io::Result<Vec<u64>> {
     let paths = Paths::new(directory, name)?;
+    let mut shelf = Shelf::list(&paths)?;
     let mut runs: Vec<u64> = Vec::new();
     let mut below = u64::MAX;
     while runs.len() < most {
-        match seek::last_before(&paths, Sought::Run(below))? {
+        match seek::last_before(&mut shelf, Sought::Run(below))? {
             // A run has a number above 0, and those before it have smaller ones.
             Some(record) if (1..below).contains(&record.run) => {
                 runs.push(record.run);

@@ -57,23 +57,28 @@ pub(super) struct Place {
     pub(super) offset: u64,
 }
 
-/// Where to begin to read so that nothing of what is sought is missed and no line begins in its midst: a little before
-/// it. Nothing when there is no file.
+/// The first byte of what is sought, which may lie in the midst of a line. Nothing when there is no file. Nothing is
+/// unpacked for that.
 pub(super) fn begin(paths: &Paths, sought: Sought) -> io::Result<Option<Cursor>> {
     let Some(mut found) = find(paths, sought)? else {
         return Ok(None);
     };
-    let offset = found.offset()?;
-    let start = line_start(&found.cursor.log, offset.saturating_sub(SLACK))?;
-    found.cursor.offset = start;
-    if let Some(index) = &mut found.cursor.index {
+    found.cursor.offset = found.offset()?;
+    Ok(Some(found.cursor))
+}
+
+/// Moves a cursor back so far that no line that reaches up to it begins in its midst: a little more than a line.
+pub(super) fn to_line_start(cursor: &mut Cursor) -> io::Result<()> {
+    let start = line_start(&cursor.log, cursor.offset.saturating_sub(SLACK))?;
+    cursor.offset = start;
+    if let Some(index) = &mut cursor.index {
         let place = index.partition(|record| record.offset >= start)?;
         let is_exact = index
             .at_or_after(place)?
             .is_some_and(|(_, record)| record.offset == start);
         index.seek(place.saturating_sub(u64::from(!is_exact)));
     }
-    Ok(Some(found.cursor))
+    Ok(())
 }
 
 /// A place that all of what comes before the sought one lies before; nothing when there is no file.
@@ -91,8 +96,8 @@ pub(super) fn end(paths: &Paths, sought: Sought) -> io::Result<Option<Place>> {
 }
 
 /// The last record that does not reach what is sought.
-pub(super) fn last_before(paths: &Paths, sought: Sought) -> io::Result<Option<Record>> {
-    let Some(found) = find(paths, sought)? else {
+pub(super) fn last_before(shelf: &mut Shelf<'_>, sought: Sought) -> io::Result<Option<Record>> {
+    let Some(found) = find_on(shelf, sought)? else {
         return Ok(None);
     };
     if let Some(index) = &found.cursor.index
@@ -100,7 +105,6 @@ pub(super) fn last_before(paths: &Paths, sought: Sought) -> io::Result<Option<Re
     {
         return Ok(Some(record));
     }
-    let mut shelf = Shelf::list(paths)?;
     let newer = shelf.place_of(found.cursor.id).unwrap_or(0);
     for place in newer + 1..shelf.count() {
         if let Some(cursor) = shelf.open(place)?
@@ -137,7 +141,12 @@ impl Found {
         {
             return Ok(record.offset);
         }
-        match self.cursor.index {
+        match &self.cursor.index {
+            // A packed file is not unpacked to see how long it is.
+            Some(index) if self.cursor.id.packing.is_some() => {
+                let last = index.last_before(index.count()?)?;
+                Ok(last.map_or(0, |last| last.end()))
+            }
             Some(_) => Ok(self.cursor.log.length()?),
             // Nothing is known of it but that some of it reaches what is sought.
             None => Ok(0),
@@ -147,7 +156,10 @@ impl Found {
 
 /// The oldest file that reaches what is sought, or the newest where none does.
 fn find(paths: &Paths, sought: Sought) -> io::Result<Option<Found>> {
-    let mut shelf = Shelf::list(paths)?;
+    find_on(&mut Shelf::list(paths)?, sought)
+}
+
+fn find_on(shelf: &mut Shelf<'_>, sought: Sought) -> io::Result<Option<Found>> {
     // Places below `reached` reach it, as far as is known; those from `below` on do not.
     let (mut reached, mut below) = (0, shelf.count());
     let mut best = None;

@@ -9,7 +9,7 @@ use super::cursor::{BLOCKS_MAX, Cursor, origin_of, unknown_origin};
 use super::entry::Source;
 use super::index::Record;
 use super::paths::Paths;
-use super::seek::Place;
+use super::seek::{self, Place};
 use super::shelf::Shelf;
 use super::wanted::Filter;
 
@@ -25,10 +25,18 @@ pub(super) struct Stretch<'a> {
     /// At most so many bytes are looked at.
     pub(super) bytes: u64,
     pub(super) filter: Filter,
-    /// What lies before it is not looked at.
+    /// What lies before the line that it lies in is not looked at.
     pub(super) floor: Option<&'a Cursor>,
     /// What lies after it is not looked at.
     pub(super) ceiling: Option<Place>,
+}
+
+/// What was found, if there is a file.
+#[derive(Debug)]
+pub(super) struct Found {
+    pub(super) located: Option<Located>,
+    /// Whether packed files are before it that were not looked at.
+    pub(super) is_before_packed: bool,
 }
 
 /// Where the search has ended.
@@ -41,8 +49,8 @@ pub(super) enum Located {
 }
 
 /// A place after which, up to the ceiling, there are at least so many lines or bytes that the filter lets through, or
-/// the beginning; nothing when there is no file.
-pub(super) fn locate(paths: &Paths, stretch: Stretch<'_>) -> io::Result<Option<Located>> {
+/// the beginning; nothing when there is no file. A packed file that cannot be unpacked has no lines.
+pub(super) fn locate(paths: &Paths, stretch: Stretch<'_>) -> io::Result<Found> {
     let mut search = Search {
         filter: stretch.filter,
         newlines_left: stretch.lines.saturating_add(1),
@@ -50,39 +58,52 @@ pub(super) fn locate(paths: &Paths, stretch: Stretch<'_>) -> io::Result<Option<L
         held: Vec::new(),
         held_at: 0,
     };
-    let floor = |cursor: &Cursor| stretch.floor.filter(|floor| floor.id == cursor.id);
     let mut shelf = Shelf::list(paths)?;
     let ceiling_at = stretch
         .ceiling
         .and_then(|ceiling| shelf.place_of(ceiling.id));
     let mut oldest = None;
+    let mut is_before_packed = false;
     for place in ceiling_at.unwrap_or(0)..shelf.count() {
         let Some(mut cursor) = shelf.open(place)? else {
             continue;
         };
-        if cursor.id.packing.is_some() && stretch.bytes != u64::MAX {
+        let is_packed = cursor.id.packing.is_some();
+        if is_packed && stretch.bytes != u64::MAX {
             // Who wants only what lies near does not wait until it is unpacked.
+            is_before_packed = true;
             break;
         }
-        let length = cursor.log.length()?;
-        let end = stretch
-            .ceiling
-            .filter(|ceiling| ceiling.id == cursor.id)
-            .map_or(length, |ceiling| ceiling.offset.min(length));
-        let start = floor(&cursor).map_or(0, |floor| floor.offset);
-        if search.file(&mut cursor, start, end)? {
-            return Ok(Some(Located::Enough(cursor)));
-        }
-        if let Some(floor) = floor(&cursor) {
-            return Ok(Some(Located::Beginning {
-                cursor: floor.try_clone()?,
-                missing: search.newlines_left,
-            }));
+        let is_lowest = stretch.floor.is_some_and(|floor| floor.id == cursor.id);
+        let is_enough = match search.part(&mut cursor, stretch) {
+            Err(_) if is_packed => false,
+            searched => searched?,
+        };
+        if is_enough {
+            return Ok(Found {
+                located: Some(Located::Enough(cursor)),
+                is_before_packed,
+            });
         }
         oldest = Some(cursor);
+        if is_lowest {
+            break;
+        }
     }
     let missing = search.newlines_left;
-    Ok(oldest.map(|cursor| Located::Beginning { cursor, missing }))
+    Ok(Found {
+        located: oldest.map(|cursor| Located::Beginning { cursor, missing }),
+        is_before_packed,
+    })
+}
+
+/// The cursor moved back to where its line begins; where its file cannot be unpacked it stays, for whoever reads there
+/// to tell of that.
+pub(super) fn whole(mut cursor: Cursor) -> io::Result<Cursor> {
+    match seek::to_line_start(&mut cursor) {
+        Err(_) if cursor.id.packing.is_some() => Ok(cursor),
+        moved => moved.map(|()| cursor),
+    }
 }
 
 struct Search {
@@ -97,6 +118,20 @@ struct Search {
 }
 
 impl Search {
+    /// Looks through the part of a file between floor and ceiling; true when `cursor` was moved to the place that was
+    /// sought. Else it is where the part begins.
+    fn part(&mut self, cursor: &mut Cursor, stretch: Stretch<'_>) -> io::Result<bool> {
+        if let Some(floor) = stretch.floor.filter(|floor| floor.id == cursor.id) {
+            cursor.offset = floor.offset;
+            seek::to_line_start(cursor)?;
+        }
+        let length = cursor.log.length()?;
+        let ceiling = stretch.ceiling.filter(|ceiling| ceiling.id == cursor.id);
+        let end = ceiling.map_or(length, |ceiling| ceiling.offset.min(length));
+        let start = cursor.offset;
+        self.file(cursor, start, end)
+    }
+
     /// Looks through a file from `end` back to `start`; true when `cursor` was moved to the place that was sought.
     fn file(&mut self, cursor: &mut Cursor, start: u64, end: u64) -> io::Result<bool> {
         let mut end = end;

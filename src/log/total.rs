@@ -145,6 +145,12 @@ fn shares(directory: &Path) -> io::Result<BTreeMap<String, Share>> {
     Ok(shares)
 }
 
+/// Whose log or index a file of this name is, packed or not; nothing for any other file.
+#[must_use]
+pub fn service_of(file: &str) -> Option<&str> {
+    parts(file).map(|(name, _)| name)
+}
+
 /// Whose log or index a file is, and its number.
 fn parts(file: &str) -> Option<(&str, u32)> {
     let at = [".log", ".idx"].iter().filter_map(|kind| file.rfind(kind));

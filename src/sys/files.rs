@@ -6,7 +6,7 @@
 use std::ffi::CStr;
 use std::fs::{DirBuilder, symlink_metadata};
 use std::io::{self, Read};
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::Path;
 
@@ -133,9 +133,18 @@ pub fn inode(fd: BorrowedFd<'_>) -> io::Result<u64> {
 /// What open(2) and flock(2) give.
 pub fn lock_exclusive(path: &Path) -> io::Result<Option<OwnedFd>> {
     let file = open_lock(path)?;
-    match retry_on_intr(|| flock(&file, FlockOperation::NonBlockingLockExclusive)) {
-        Ok(()) => Ok(Some(file)),
-        Err(Errno::WOULDBLOCK) => Ok(None),
+    Ok(try_lock(file.as_fd())?.then_some(file))
+}
+
+/// Locks an open file for us alone, until every descriptor of it that was opened with this one is closed; false where
+/// another holds it.
+///
+/// # Errors
+/// What flock(2) gives.
+pub fn try_lock(file: BorrowedFd<'_>) -> io::Result<bool> {
+    match retry_on_intr(|| flock(file, FlockOperation::NonBlockingLockExclusive)) {
+        Ok(()) => Ok(true),
+        Err(Errno::WOULDBLOCK) => Ok(false),
         Err(other) => Err(other.into()),
     }
 }
@@ -465,7 +474,6 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
     use std::fs;
-    use std::os::fd::AsFd;
     use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 
     use super::super::process::{ExecStatus, OpenMode, Spawn, Stdio, Wait, spawn};

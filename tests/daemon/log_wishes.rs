@@ -180,4 +180,19 @@ fn old_files_are_packed_and_read_over_the_death_of_the_daemon() {
     run(&bench, &["kill"]);
     daemon.ended();
     assert!(!logs.join("web.log.pack").exists());
+
+    // One that is damaged is left out, the others are shown still, and so is every other service.
+    fs::write(logs.join("web.log.4.gz"), b"no gzip").unwrap();
+    fs::write(logs.join("db.log"), b"of db\n").unwrap();
+    let output = bench.run(&["logs", "-n", "all", "web", "db"]);
+    assert_eq!(output.status.code(), Some(1));
+    let told = String::from_utf8(output.stdout).unwrap();
+    let is_shown = |line: &str| told.lines().any(|shown| shown.ends_with(line));
+    assert!(is_shown(" 0") && is_shown(" 8999") && is_shown(" of db"));
+    assert!(told.contains("web.log.4.gz: ") && told.contains("; it is left out\n"));
+    let complaint = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        complaint.starts_with("error: the log of web cannot be read whole: "),
+        "{complaint}"
+    );
 }

@@ -89,10 +89,17 @@ fn a_follower_shows_what_is_wanted_until_its_time() {
         assert_eq!(ear.next().unwrap(), format!("up {name}"));
     }
     let (mut child, mut lines) = follow(&bench, &["-g", "[24]", "a", "b"]);
-    for _ in 0..2 {
+    let (mut witness, mut all) = follow(&bench, &["a", "b"]);
+    for number in 1..=2 {
         speak(&bench, "a");
         speak(&bench, "b");
+        // Of two signals that come at once the shell sees one.
+        let mut both = all.take(2);
+        both.sort_unstable();
+        assert_eq!(both, [format!("a | a {number}"), format!("b | b {number}")]);
     }
+    witness.kill().unwrap();
+    witness.wait().unwrap();
     let mut two = lines.take(2);
     two.sort_unstable();
     assert_eq!(two, ["a | a 2", "b | b 2"]);

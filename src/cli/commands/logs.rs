@@ -171,12 +171,17 @@ fn run(given: &Given) -> Result<Exit, Failure> {
         watch.and_then(|watch| {
             let mut view = View::open(&folder, &names, options)?;
             let mut watch = watch.until(filter.until_ms);
-            follow(&mut view, &mut watch, &palette, &mut output)
+            follow(&mut view, &mut watch, &palette, &mut output).map(|()| view)
         })
     } else {
-        View::open(&folder, &names, options).and_then(|mut view| view.print(&palette, &mut output))
+        let view = View::open(&folder, &names, options);
+        view.and_then(|mut view| view.print(&palette, &mut output).map(|()| view))
     };
-    shown.map_err(failure)?;
+    let view = shown.map_err(failure)?;
+    if let Some((name, damage)) = view.left_out().first() {
+        let message = format!("the log of {name} cannot be read whole: {damage}");
+        return Err(Failure::new(Exit::Failed, message));
+    }
     if output.bytes > 0 || follows || start == Start::Last(0) {
         return Ok(Exit::Done);
     }

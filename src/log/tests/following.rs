@@ -1,7 +1,7 @@
 //! Following, going back and merging.
 
 use super::*;
-use crate::log::{Ending, LineEnd, Mark, Merge};
+use crate::log::{Course, Ending, LineEnd, Mark, Merge, Sieve};
 
 fn follow(folder: &Folder, start: Start) -> Reader {
     folder.reader(start, Mode::Follow, Filter::default())
@@ -55,6 +55,45 @@ fn the_end_is_where_the_unfinished_line_begins() {
         panic!("{entries:?}")
     };
     assert_eq!(end, LineEnd::Unfinished);
+}
+
+/// Writes a line for each that it is asked about, as a writer that is faster than its reader.
+#[derive(Debug)]
+struct Faster {
+    writer: Writer,
+    left: u32,
+}
+
+impl Sieve for Faster {
+    fn lets_through(&mut self, _: &Entry) -> bool {
+        self.left = self.left.checked_sub(1).expect("it is read without end");
+        append(&mut self.writer, 2, &format!("{} left\n", self.left));
+        true
+    }
+
+    fn skim(&self, _: Stream, _: &[u8]) -> usize {
+        0
+    }
+}
+
+#[test]
+fn a_writer_that_is_faster_does_not_keep_a_follower_from_its_beginning() {
+    for last in [1, 3, 100] {
+        let folder = Folder::new();
+        let mut writer = folder.writer(1000, 50);
+        for number in 0..100 {
+            append(&mut writer, 1, &format!("number {number}\n"));
+        }
+        let sieve = Box::new(Faster { writer, left: 1000 });
+        let course = Course {
+            start: Start::Last(last),
+            mode: Mode::Follow,
+        };
+        let filter = Filter::default();
+        let reader = Reader::sifted(&folder.0, "web", course, filter, Some(sieve));
+        let first = reader.unwrap().next_entry().unwrap().unwrap();
+        assert_eq!(text(&first).unwrap(), format!("number {}", 100 - last));
+    }
 }
 
 /// A reader that is asked seldom, while files come and go; only removed files may be missing.

@@ -218,16 +218,132 @@ fn a_file_without_an_index_stays_plain() {
 }
 
 #[test]
-fn a_packed_file_that_is_damaged_is_named() {
+fn a_packed_file_that_is_damaged_is_named_and_left_out() {
     let folder = Folder::new();
-    let (_writer, _) = filled(&folder);
+    let (_writer, lines) = filled(&folder);
     while pack_next(&folder, Packing::Gzip) {}
     let oldest = names(&folder).len() - 1;
-    write(&folder.path(&format!("web.log.{oldest}.gz")), b"no gzip");
-    let mut reader = folder.reader(Start::Oldest, Mode::Once, Filter::default());
-    let error = reader.next_entry().unwrap_err().to_string();
-    assert!(error.contains(&format!("web.log.{oldest}.gz: ")), "{error}");
+    // One in the midst, of which each reader has read what comes before it.
+    let damaged = folder.path(&format!("web.log.{}.gz", oldest - 1));
+    let whole = fs::read(&damaged).unwrap();
+    write(&damaged, &whole[..whole.len() / 2]);
+    let first = texts(&folder.entries());
+    let at = first
+        .iter()
+        .position(|text| text.contains(".gz: "))
+        .unwrap();
+    let missing = lines.len() + 1 - first.len();
+    assert!(missing > 0 && at > 0, "{first:?}");
+    assert_eq!(first[..at], lines[..at]);
+    assert_eq!(first[at + 1..], lines[at + missing..]);
+    for (start, mode) in [
+        (Start::Oldest, Mode::Once),
+        (Start::Oldest, Mode::Follow),
+        (Start::Last(1000), Mode::Once),
+        (Start::Last(1000), Mode::Follow),
+    ] {
+        let mut reader = folder.reader(start, mode, Filter::default());
+        assert_eq!(texts(&drain(&mut reader)), first);
+        let damage = reader.left_out().unwrap();
+        assert!(
+            damage.contains(&format!("web.log.{}.gz: ", oldest - 1)),
+            "{damage}"
+        );
+    }
+    // What is asked for begins in it, or lies around it.
+    let in_it = 1000 + 100 * u64::try_from(at).unwrap();
+    for (since_ms, until_ms) in [(in_it + 100, in_it + 100), (1000, 9000)] {
+        let filter = Filter {
+            since_ms: Some(since_ms),
+            until_ms: Some(until_ms),
+            ..Filter::default()
+        };
+        for start in [Start::Oldest, Start::Last(1000)] {
+            let mut reader = folder.reader(start, Mode::Once, filter);
+            let told = texts(&drain(&mut reader));
+            assert_eq!(told.iter().filter(|text| text.contains(".gz: ")).count(), 1);
+            assert!(reader.left_out().is_some());
+        }
+    }
     // Who does not ask for it does not care.
     let mut reader = folder.reader(Start::Last(5), Mode::Once, Filter::default());
     assert_eq!(drain(&mut reader).len(), 5);
+    assert!(reader.left_out().is_none());
+}
+
+/// A run that began in what is packed by now: who wants what lies near reads of the plain files alone.
+#[test]
+fn what_lies_near_is_told_without_unpacking() {
+    let folder = Folder::new();
+    let (_writer, lines) = filled(&folder);
+    while pack_next(&folder, Packing::Gzip) {}
+    let (plain, packed): (Vec<_>, Vec<_>) = names(&folder)
+        .into_iter()
+        .partition(|name| !name.ends_with(".gz"));
+    // Whoever unpacked one would fail.
+    for name in packed {
+        write(&folder.path(&name), b"no gzip");
+    }
+    let held: usize = plain
+        .iter()
+        .map(|name| {
+            fs::read_to_string(folder.path(name))
+                .unwrap()
+                .lines()
+                .count()
+        })
+        .sum();
+    let near = |filter| {
+        let start = Start::Near {
+            lines: 1000,
+            bytes: 1 << 20,
+        };
+        let mut reader = folder.reader(start, Mode::Once, filter);
+        let told = texts(&drain(&mut reader));
+        assert!(reader.left_out().is_none());
+        (told, reader.leaves_packed())
+    };
+    let run = |run| Filter {
+        run: Some(run),
+        ..Filter::default()
+    };
+    let since = Filter {
+        since_ms: Some(1500),
+        ..Filter::default()
+    };
+    let expected = lines[lines.len() - held..].to_vec();
+    assert_eq!(near(run(1)), (expected.clone(), true));
+    assert_eq!(near(since), (expected, true));
+    assert_eq!(crate::log::last_runs(&folder.0, "web", 5).unwrap(), [1]);
+    // Where it lies there wholly, nothing is near.
+    let early = Filter {
+        until_ms: Some(1500),
+        ..Filter::default()
+    };
+    assert_eq!(near(early), (vec![], true));
+    for name in plain {
+        fs::remove_file(folder.path(&name)).unwrap();
+    }
+    assert_eq!(near(run(1)), (vec![], true));
+}
+
+/// `gzip -k web.log` by its user is no file of the log.
+#[test]
+fn a_packed_copy_of_the_current_file_is_left_alone() {
+    let folder = Folder::new();
+    let mut writer = folder.writer(20, 5);
+    append(&mut writer, 1, "the first line of it\n");
+    let copy = folder.path("web.log.gz");
+    write(&copy, b"a copy");
+    append(&mut writer, 2, "the next\n");
+    assert!(folder.path("web.log.1").exists());
+    drop(writer);
+    let mut writer = folder.writer(20, 5);
+    assert_eq!(
+        texts(&folder.entries()),
+        ["the first line of it", "the next"]
+    );
+    writer.clear(5000, 1).unwrap();
+    assert_eq!(fs::read(&copy).unwrap(), b"a copy");
+    assert!(!folder.path("web.log.1.gz").exists());
 }

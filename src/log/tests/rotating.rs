@@ -257,3 +257,17 @@ fn the_index_is_bounded() {
     assert_eq!(sizes("web.log"), 30_000);
     assert!(sizes("web.idx") <= 32 * 1024, "{}", sizes("web.idx"));
 }
+
+/// The daemon was killed between the two renames of a rotation and does not come back.
+#[test]
+fn a_log_whose_index_was_not_moved_yet_keeps_its_times() {
+    let folder = Folder::new();
+    let mut writer = folder.writer(1000, 5);
+    for now_ms in [1000, 2000, 3000] {
+        append(&mut writer, now_ms, "a line\n");
+    }
+    drop(writer);
+    fs::rename(folder.path("web.log"), folder.path("web.log.1")).unwrap();
+    let times: Vec<u64> = folder.entries().iter().map(|entry| entry.time_ms).collect();
+    assert_eq!(times, [1000, 2000, 3000]);
+}

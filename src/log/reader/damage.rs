@@ -1,0 +1,43 @@
+//! A packed file that cannot be unpacked, because it is damaged or its program is missing: it is left out, a notice
+//! stands in its place, and reading goes on with the next one.
+
+use std::io;
+
+use super::super::index::Record;
+use super::{End, Reader, Step};
+use crate::sys::process::error_text;
+
+impl Reader {
+    /// Goes on after `cause`, unless it tells of something else than of a packed file.
+    pub(super) fn leave_out(&mut self, cause: io::Error) -> io::Result<Step> {
+        let Some(cursor) = self
+            .cursor
+            .as_ref()
+            .filter(|held| held.id.packing.is_some())
+        else {
+            return Err(cause);
+        };
+        let record = match &cursor.index {
+            Some(index) => index.at_or_after(0)?.map(|(_, record)| record),
+            None => None,
+        };
+        let is_last =
+            matches!(self.end, End::At { id, .. } | End::Pause { id, .. } if id == cursor.id);
+        let is_beyond = |record: &Record| self.filter.run.is_some_and(|run| record.run > run);
+        self.assembler.finish_all();
+        if !record.as_ref().is_some_and(is_beyond) {
+            let begun_ms = record.as_ref().map(|record| record.time_ms);
+            let begun_ms = begun_ms.map_or_else(|| cursor.modified_ms(), Ok)?;
+            // What is left out reaches into what is asked for, also where it begins before that.
+            let time_ms = begun_ms.max(self.filter.since_ms.unwrap_or(0));
+            let text = format!("{}; it is left out", error_text(&cause));
+            self.assembler
+                .notice(time_ms, record.map_or(0, |record| record.run), &text);
+            self.left_out.get_or_insert(text);
+        }
+        match is_last {
+            true => self.finish(),
+            false => self.go_on(),
+        }
+    }
+}
