@@ -180,7 +180,8 @@ fn run(given: &Given) -> Result<Exit, Failure> {
         View::open(&folder, &names, options).and_then(|mut view| view.print(&palette, &mut output))
     };
     shown.map_err(failure)?;
-    if output.bytes > 0 || follows || has_told || start == Start::Last(0) {
+    let goes_on = follows && filter.until_ms.is_none();
+    if output.bytes > 0 || goes_on || has_told || start == Start::Last(0) {
         return Ok(Exit::Done);
     }
     let named = names.join(", ");
