@@ -1,15 +1,16 @@
 //! The last lines of a service's log, for `status`, `why` and what has failed. Reading is `log`'s; a log that cannot
 //! be read is an empty one here, with a word on that, since what is asked for is something else.
 
-use std::io;
+use std::{fs, io};
 
 use super::logs::mark_text;
+use super::missing::loss_text;
 use super::shown::{self, Colors};
 use super::text::clean;
 use crate::daemon::Home;
-use crate::log::{Content, Entry, Filter, Mark, Mode, Reader, Start, last_runs, split_level};
+use crate::log::{Content, Entry, Filter, Loss, Mark, Mode, Reader, Start, last_runs, split_level};
 use crate::sys::process::error_text;
-use crate::wire::UnitStatus;
+use crate::wire::{LogUntold, UnitStatus};
 
 /// Characters of a line that are shown.
 const LINE_MAX: usize = 400;
@@ -43,12 +44,16 @@ struct Life {
 pub(super) fn last(home: &Home, status: &UnitStatus, lines: usize) -> Tail {
     match ended_life(status) {
         Some(life) if !is_alive(status) => {
-            of_life(home, &status.name, life, lines).tail(status, true)
+            of_life(home, status, life, lines).tail(status, is_end_of_program(&status.cause))
         }
-        Some(_) | None => Tail {
-            lines: end_of_log(home, &status.name, lines),
-            note: None,
-        },
+        Some(_) | None => {
+            let mut shown = end_of_log(home, &status.name, lines);
+            add_untold(&mut shown, &status.log_untold, lines);
+            Tail {
+                lines: shown,
+                note: None,
+            }
+        }
     }
 }
 
@@ -59,9 +64,7 @@ pub(super) fn before_failure(home: &Home, status: &UnitStatus, lines: usize) -> 
     let came_back = is_alive(status) && status.restarts > 0;
     let life = ended_life(status).filter(|_| failed || came_back);
     life.map_or_else(Tail::default, |life| {
-        let found = of_life(home, &status.name, life, lines);
-        let has_run = found.has_run;
-        found.tail(status, has_run)
+        of_life(home, status, life, lines).tail(status, false)
     })
 }
 
@@ -76,10 +79,15 @@ pub(super) fn last_words(
     let Some(life) = ended_life(status) else {
         return Tail::default();
     };
-    let found = of_life(home, &status.name, Life { since_ms, ..life }, lines);
-    // Where no program has run there was nobody who could have said anything.
-    let has_run = found.has_run || failure.contains("exit code") || failure.contains("killed by");
-    found.tail(status, has_run)
+    let found = of_life(home, status, Life { since_ms, ..life }, lines);
+    found.tail(status, is_end_of_program(failure))
+}
+
+/// Whether this is what is said of a program's end. Where none has run there was nobody who could have said anything.
+fn is_end_of_program(text: &str) -> bool {
+    ["exit code", "killed by"]
+        .iter()
+        .any(|end| text.contains(end))
 }
 
 /// The life that has ended last: that before the present one, if there is one.
@@ -121,37 +129,77 @@ struct Found {
     has_run: bool,
     /// Whether its runs lie too far back to be found.
     is_far: bool,
-    /// Whether the log was emptied, by `logs --flush`.
-    is_cleared: bool,
     /// The run of which there may be more in packed files, which are not looked at.
     packed: Option<u64>,
     /// Why the log cannot be read.
     unread: Option<String>,
+    /// Whether what it has printed was removed since.
+    loss: Removal,
+    /// What could not be written, of which the log does not tell.
+    untold: Vec<LogUntold>,
+}
+
+/// What became of a log whose service may have printed something.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Removal {
+    #[default]
+    None,
+    /// By `logs --flush`.
+    Emptied,
+    /// There are no files.
+    Absent,
+}
+
+impl Removal {
+    /// Why nothing of a unit's last run is in its log.
+    fn absence(self, status: &UnitStatus) -> String {
+        match self {
+            Self::Emptied if status.streams.is_empty() => {
+                "nothing of its last run is in the log, which was emptied".to_owned()
+            }
+            Self::Absent if status.streams.is_empty() => {
+                "nothing of its last run is in a log: there is none".to_owned()
+            }
+            Self::None | Self::Emptied | Self::Absent => silence(status),
+        }
+    }
 }
 
 impl Found {
-    fn tail(self, status: &UnitStatus, may_be_silent: bool) -> Tail {
-        let is_empty = self.lines.is_empty();
-        let silent = is_empty && may_be_silent && !self.is_far;
-        let note = match (self.unread, self.packed) {
-            (Some(reason), _) if is_empty => Some(format!("its log cannot be read: {reason}")),
-            (_, Some(run)) if is_empty => Some(format!(
+    /// `ran`: whether one of its programs has begun, as far as is known from elsewhere.
+    fn tail(self, status: &UnitStatus, ran: bool) -> Tail {
+        let mut lines = self.lines;
+        let is_empty = lines.is_empty();
+        let note = match (self.untold.as_slice(), self.unread, self.packed) {
+            ([.., last], ..) if is_empty => {
+                let bytes = self.untold.iter().map(|untold| untold.bytes).sum();
+                let text = loss_text(loss(LogUntold { bytes, ..*last }));
+                let text = text.replacen(' ', " that ", 1);
+                Some(format!("its last run printed {text}"))
+            }
+            (untold @ [_, ..], ..) => {
+                add_untold(&mut lines, untold, usize::MAX);
+                None
+            }
+            ([], Some(reason), _) if is_empty => Some(format!("its log cannot be read: {reason}")),
+            ([], _, Some(run)) if is_empty => Some(format!(
                 "what its last run printed, if anything, is in a packed file: `diakonos logs {} --run {run}`",
                 clean(&status.name)
             )),
-            _ => silent.then(|| match self.is_cleared && status.streams.is_empty() {
-                true => "nothing of its last run is in the log, which was emptied".to_owned(),
-                false => silence(status),
-            }),
+            ([], ..) if !is_empty || self.is_far || !(self.has_run || ran) => None,
+            ([], ..) => Some(self.loss.absence(status)),
         };
-        let lines = self.lines;
         Tail { lines, note }
     }
 }
 
 /// The last lines of a life's runs, the youngest run first looked at.
-fn of_life(home: &Home, unit: &str, life: Life, lines: usize) -> Found {
+fn of_life(home: &Home, status: &UnitStatus, life: Life, lines: usize) -> Found {
+    let unit = &status.name;
     let mut found = Found::default();
+    let is_of_life = |untold: &&LogUntold| untold.run >= life.first && untold.run < life.end;
+    let untold = status.log_untold.iter().filter(is_of_life);
+    found.untold = untold.copied().collect();
     let runs = last_runs(&home.logs(), unit, RUNS_MAX).unwrap_or_else(|error| {
         found.unread = Some(error_text(&error));
         Vec::new()
@@ -185,12 +233,47 @@ fn of_life(home: &Home, unit: &str, life: Life, lines: usize) -> Found {
     }
     // What was begun after that has left its mark.
     if found.lines.is_empty() && !found.has_run {
-        let read = read(home, unit, (Filter::default(), lines), |entry| {
-            found.is_cleared |= matches!(entry.content, Content::Mark(Mark::Cleared));
-        });
-        found.unread = found.unread.or(read.err().map(|error| error_text(&error)));
+        match removal(home, unit) {
+            Ok(removal) => found.loss = removal,
+            Err(error) => found.unread = found.unread.or(Some(error_text(&error))),
+        }
     }
     found
+}
+
+/// Whether a log was emptied or removed, and nothing was printed since.
+///
+/// # Errors
+/// It cannot be read.
+pub(super) fn removal(home: &Home, unit: &str) -> io::Result<Removal> {
+    let path = home.logs().join(format!("{unit}.log"));
+    if fs::symlink_metadata(path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
+        return Ok(Removal::Absent);
+    }
+    let mut found = Removal::None;
+    read(home, unit, (Filter::default(), 1), |entry| {
+        found = match entry.content {
+            Content::Mark(Mark::Cleared) => Removal::Emptied,
+            Content::Mark(_) => found,
+            Content::Line { .. } | Content::Notice { .. } => Removal::None,
+        };
+    })?;
+    Ok(found)
+}
+
+fn loss(untold: LogUntold) -> Loss {
+    Loss::Unwritten {
+        bytes: u32::try_from(untold.bytes).unwrap_or(u32::MAX),
+        errno: untold.errno,
+    }
+}
+
+/// Adds what could not be written as the log would tell it, at most `most` lines in all.
+fn add_untold(lines: &mut Vec<String>, untold: &[LogUntold], most: usize) {
+    let text = |untold: &LogUntold| mark_text(untold.run, Mark::Lost(loss(*untold)));
+    lines.extend(untold.iter().map(text));
+    let over = lines.len().saturating_sub(most);
+    lines.drain(..over);
 }
 
 /// The last lines, whoever's they are, and between them how runs have ended.

@@ -23,7 +23,10 @@ pub(super) fn missing_texts(missing: Missing, trouble: &str) -> Vec<String> {
     let some = |number: u64, text: fn(u64) -> String| (number > 0).then(|| text(number));
     let all = [
         (!trouble.is_empty()).then(|| format!("it cannot be written now: {trouble}")),
-        some(missing.bytes, unwritten),
+        // The log itself tells which run's they were.
+        some(missing.bytes, |bytes| {
+            unwritten(bytes) + ", all runs together"
+        }),
         some(missing.dropped_lines, dropped),
         some(missing.limited_lines, limited),
     ];

@@ -25,6 +25,7 @@ mod help;
 mod instances;
 mod json;
 mod lint;
+mod log_silence;
 mod logjson;
 mod logs;
 mod logtail;

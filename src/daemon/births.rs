@@ -216,7 +216,11 @@ impl Processes {
         }
         hold.youngest = Some(spawn.run);
         if hold.log.is_none() && !streams(service).is_empty() {
-            hold.log = Some(UnitLog::new(name, &logs, service.log));
+            let mut log = UnitLog::new(name, &logs, service.log);
+            if let Some(history) = self.history.get_mut(&spawn.unit) {
+                log.owe(std::mem::take(&mut history.owed));
+            }
+            hold.log = Some(log);
             let packer = &mut self.log_care.packer;
             packer.consider(name, service.log.compress);
         }

@@ -5,12 +5,12 @@
 use std::path::Path;
 
 use crate::engine::{Ending, Engine, FactRun, UnitId};
-use crate::log::Missing;
+use crate::log::{Missing, Untold};
 use crate::sys::proc::Mark;
 use crate::unit::Unit;
 use crate::wire::{Saved, SavedDefinition};
 
-use super::lives::Lives;
+use super::lives::{History, Lives};
 use super::processes::{Hold, Processes};
 use super::pump::UnitLog;
 
@@ -23,6 +23,8 @@ pub(super) struct ProcessStatus<'a> {
     /// Bytes of output that could not be written, since the daemon began.
     pub(super) missing: Missing,
     pub(super) log_trouble: Option<String>,
+    /// Output that could not be written, of which the log does not tell.
+    pub(super) untold: Vec<Untold>,
     /// How the last main process ended.
     pub(super) last_end: Option<Ending>,
     pub(super) lives: Lives,
@@ -102,7 +104,8 @@ impl Processes {
 
     /// What is known of a unit's processes and log.
     pub(super) fn status(&self, unit: UnitId) -> ProcessStatus<'_> {
-        let history = self.history.get(&unit).cloned().unwrap_or_default();
+        let none = History::default();
+        let history = self.history.get(&unit).unwrap_or(&none);
         let hold = self.holds.get(&unit);
         let log = hold.and_then(|hold| hold.log.as_ref());
         ProcessStatus {
@@ -111,7 +114,13 @@ impl Processes {
             missing: history
                 .missing
                 .and(log.map(UnitLog::missing).unwrap_or_default()),
-            log_trouble: log.and_then(UnitLog::failure),
+            log_trouble: log
+                .and_then(UnitLog::failure)
+                .map(|failure| failure.reason()),
+            untold: log
+                .map_or(Some(&history.owed), UnitLog::owed)
+                .map(|owed| owed.untold().collect())
+                .unwrap_or_default(),
             last_end: history.last_end,
             lives: history.lives,
             said: self.ears.said(unit),

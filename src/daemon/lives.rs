@@ -5,7 +5,7 @@
 //! grow, so that its first one tells it from the others.
 
 use crate::engine::{Ending, RunId};
-use crate::log::Missing;
+use crate::log::{Missing, Owed};
 
 use super::environment::Invocation;
 
@@ -13,6 +13,8 @@ use super::environment::Invocation;
 #[derive(Clone, Debug, Default)]
 pub(super) struct History {
     pub(super) missing: Missing,
+    /// What the index of its log is still to be told.
+    pub(super) owed: Owed,
     pub(super) last_end: Option<Ending>,
     /// Its last life, where another unit is told of its end.
     pub(super) invocation: Option<Invocation>,

@@ -6,12 +6,15 @@
 use std::io;
 use std::os::fd::AsFd;
 
-use crate::log::{Appended, Gate, Missing, Pass, Rate, Remade, Stream, Writer};
+use crate::log::{Appended, Failure, Gate, Missing, Pass, Rate, Remade, Stream, Writer};
 use crate::sys::{clock, files};
 use crate::unit::{LogLimits, LogPolicy, LogRate};
 
 use super::intake::Intake;
 use super::pump::UnitLog;
+
+/// While a log cannot be written, that is tried again so often.
+const RETRY_MS: u64 = 1_000;
 
 /// Whether more is missing in a log than was saved.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -31,12 +34,36 @@ pub(super) enum Course {
 impl UnitLog {
     /// Notes in the log what is missing in it, if that is due. Returns when it is, if later.
     pub(super) fn on_time(&mut self, now_ms: u64) -> Option<u64> {
-        let due_ms = self.gate.as_ref()?.due_ms()?;
-        if due_ms > now_ms {
-            return Some(due_ms);
+        if self.retry_ms.is_some_and(|retry_ms| retry_ms <= now_ms) {
+            self.retry_ms = None;
+            self.retry();
         }
-        self.tell_missing();
-        None
+        let told_ms = self.gate.as_ref().and_then(|gate| gate.due_ms());
+        if told_ms.is_some_and(|due_ms| due_ms <= now_ms) {
+            self.tell_missing();
+        }
+        self.due_ms()
+    }
+
+    /// When it is to be told what is missing, or to be tried whether the log can be written again.
+    pub(super) fn due_ms(&mut self) -> Option<u64> {
+        let is_failing = self.failure().is_some();
+        self.retry_ms = match self.retry_ms {
+            Some(retry_ms) if is_failing => Some(retry_ms),
+            None if is_failing => Some(clock::monotonic_ms().saturating_add(RETRY_MS)),
+            _ => None,
+        };
+        let told_ms = self.gate.as_ref().and_then(|gate| gate.due_ms());
+        self.retry_ms.into_iter().chain(told_ms).min()
+    }
+
+    fn retry(&mut self) {
+        let retried = self.writer.as_mut();
+        let retried = retried.and_then(|writer| writer.retry(clock::wall_ms()));
+        self.say_remade();
+        if let Some(lost_bytes) = retried.filter(|lost_bytes| *lost_bytes > 0) {
+            self.tell(Appended::Resumed { lost_bytes });
+        }
     }
 
     pub(super) fn tell_missing(&mut self) {
@@ -175,11 +202,8 @@ impl UnitLog {
     }
 
     /// Why nothing can be written at present, if so.
-    pub(super) fn failure(&self) -> Option<String> {
-        match &self.writer {
-            Some(writer) => Some(writer.failure()?.reason()),
-            None => Some("it cannot be opened".to_owned()),
-        }
+    pub(super) fn failure(&self) -> Option<Failure> {
+        self.writer.as_ref()?.failure()
     }
 
     /// Whether more is missing than when this was asked last.

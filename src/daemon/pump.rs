@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use mio::Token;
 
 use crate::engine::{Core, Ending, LogWish, RunId, UnitId};
-use crate::log::{self, Gate, Limits, Mark, Marked, Missing, Stream, Writer};
+use crate::log::{self, Gate, Limits, Mark, Marked, Missing, Owed, Stream, Writer};
 use crate::sys::process::error_text;
 use crate::sys::{clock, files};
 use crate::unit::{LogLimits, LogPolicy, Signal};
@@ -48,7 +48,7 @@ pub(super) struct UnitLog {
     pub(super) name: Box<str>,
     directory: Box<Path>,
     limits: Limits,
-    /// Nothing while the files cannot be made; tried again with each batch.
+    /// Nothing where its name is no file name.
     pub(super) writer: Option<Writer>,
     pub(super) pipes: Vec<Pipe>,
     /// Whose bytes they are taken for.
@@ -66,6 +66,8 @@ pub(super) struct UnitLog {
     pub(super) saved_bytes: u64,
     /// Whether a successor is to be told more of what is missing.
     pub(super) news: News,
+    /// When it is tried again whether the log can be written, monotonic milliseconds.
+    pub(super) retry_ms: Option<u64>,
 }
 
 #[derive(Debug)]
@@ -98,8 +100,11 @@ impl UnitLog {
             missing: Missing::default(),
             saved_bytes: 0,
             news: News::None,
+            retry_ms: None,
         };
-        if let Err(error) = log.open_writer() {
+        let opened = log.open_writer();
+        let opened = opened.and_then(|()| log.writer.as_mut().map_or(Ok(()), Writer::look));
+        if let Err(error) = opened {
             ::log::warn!("{name}: cannot open its log: {}", error_text(&error));
         }
         log
@@ -121,7 +126,8 @@ impl UnitLog {
 
     pub(super) fn open_writer(&mut self) -> io::Result<()> {
         if self.writer.is_none() {
-            self.writer = Some(Writer::open(&self.directory, &self.name, self.limits)?);
+            let writer = Writer::unopened(&self.directory, &self.name, self.limits)?;
+            self.writer = Some(writer);
         }
         Ok(())
     }
@@ -151,6 +157,18 @@ impl UnitLog {
             granted: 0,
         });
         Ok(())
+    }
+
+    /// What its index is still to be told.
+    pub(super) fn owed(&self) -> Option<&Owed> {
+        self.writer.as_ref().map(Writer::owed)
+    }
+
+    /// Takes what was left of that when the log was closed.
+    pub(super) fn owe(&mut self, owed: Owed) {
+        if let Some(writer) = &mut self.writer {
+            writer.owe(owed);
+        }
     }
 
     /// Our ends of the pipes.
@@ -230,7 +248,7 @@ impl UnitLog {
         if pumped == Pumped::More && self.policy == LogPolicy::Drop {
             self.shed(pipe.1, intake);
         }
-        intake.remind(self.gate.as_ref().and_then(|gate| gate.due_ms()));
+        intake.remind(self.due_ms());
         pumped
     }
 
@@ -243,6 +261,7 @@ impl UnitLog {
                 (other, _) => all = other,
             }
         }
+        intake.remind(self.due_ms());
         all
     }
 

@@ -11,7 +11,7 @@ use std::path::Path;
 use crate::engine::{
     Ending, Engine, Event, FactPhase, FactRun, Facts, Moment, Role, SpawnFailure, UnitId,
 };
-use crate::log::Missing;
+use crate::log::{Missing, Owed};
 use crate::sys::clock;
 use crate::sys::process::{Pid, PidFd, error_text};
 use crate::unit::{Context, NotifyAccess, Service, Unit};
@@ -111,6 +111,7 @@ impl Processes {
             let invocation = known.and_then(Invocation::from_text);
             let history = History {
                 missing,
+                owed: Owed::default(),
                 last_end: saved.last_end,
                 invocation,
                 lives: Lives {

@@ -5,7 +5,7 @@
 use std::collections::VecDeque;
 
 use crate::engine::{Engine, Event, RunId, State, UnitId};
-use crate::log::Stream;
+use crate::log::{Stream, Writer};
 use crate::sys::clock;
 use crate::sys::kin::Kin;
 use crate::sys::process::error_text;
@@ -212,6 +212,8 @@ impl Processes {
         if let Some(mut log) = hold.log {
             log.close(&mut self.intake, (&mut *turn.sources, &mut self.keeper));
             history.missing = history.missing.and(log.missing());
+            let writer = log.writer.as_mut();
+            history.owed = writer.map(Writer::take_owed).unwrap_or_default();
         }
     }
 }

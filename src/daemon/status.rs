@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 
 use crate::engine::{Cause, Engine, Moment, State, UnitId, View};
+use crate::log;
 use crate::sys::clock;
 use crate::sys::process::Pid;
 use crate::unit::{Resources, Service, Unit, UnitName};
-use crate::wire::{DaemonStatus, PROTOCOL_VERSION, UnitStatus};
+use crate::wire::{DaemonStatus, LogUntold, PROTOCOL_VERSION, UnitStatus};
 
 use super::enabled::Enabled;
 use super::environment::invocation_of;
@@ -80,6 +81,7 @@ pub(super) fn unit(id: UnitId, around: &Surroundings<'_>) -> Option<UnitStatus> 
         log_lost: process.missing.bytes,
         log_dropped: process.missing.dropped_lines,
         log_limited: process.missing.limited_lines,
+        log_untold: process.untold.iter().map(untold).collect(),
         log_trouble: process.log_trouble.unwrap_or_default(),
         said: process.said.unwrap_or_default().to_owned(),
         forgone: process.forgone.iter().map(ToString::to_string).collect(),
@@ -94,6 +96,14 @@ pub(super) fn unit(id: UnitId, around: &Surroundings<'_>) -> Option<UnitStatus> 
     };
     status.limits.retain(|limit| !is_void(limit));
     Some(with_left(status, &left))
+}
+
+fn untold(untold: &log::Untold) -> LogUntold {
+    LogUntold {
+        run: untold.run,
+        bytes: untold.bytes,
+        errno: untold.errno,
+    }
 }
 
 /// Whatever the engine believes of the unit, these run.

@@ -149,6 +149,25 @@ impl IndexWriter {
         }
     }
 
+    /// Adds a record after all others, now or not at all; past the bound it is left out.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub(super) fn add(&mut self, record: Record, bound: u64) -> io::Result<()> {
+        if self.save() == Saved::No {
+            return Err(io::ErrorKind::WriteZero.into());
+        }
+        if self.length < bound {
+            self.file.write_all_at(&record.encode(), self.length)?;
+            self.length += RECORD_STEP;
+            self.last = Some(Last {
+                record,
+                saved: Saved::Yes,
+            });
+        }
+        Ok(())
+    }
+
     /// The last record of `stream` among the newest ones.
     pub(super) fn last_of(&self, stream: Stream) -> Option<Record> {
         let is_of =

@@ -4,12 +4,13 @@
 //! whose end was lost is ended. Nothing else is ever put into a log file that the service has not written.
 
 use std::io;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd, BorrowedFd};
 
 use crate::sys::files;
 
 use super::index::{Loss, Mark, Record, Stream, What};
 use super::outcome::{Appended, Failure};
+use super::owed::{Note, Owed};
 use super::writer::{Ends, Writer};
 
 impl Writer {
@@ -25,11 +26,76 @@ impl Writer {
         self.failure
     }
 
+    /// Opens the log, if that has not been done.
+    ///
+    /// # Errors
+    /// The files cannot be made or read.
+    pub fn look(&mut self) -> io::Result<()> {
+        self.check_file()
+    }
+
+    /// What the index is still to be told.
+    #[must_use]
+    pub fn owed(&self) -> &Owed {
+        &self.owed
+    }
+
+    /// Takes what another writer of this log has left of that.
+    pub fn owe(&mut self, owed: Owed) {
+        self.owed = owed;
+    }
+
+    /// The same, away from a writer that is about to go.
+    pub fn take_owed(&mut self) -> Owed {
+        std::mem::take(&mut self.owed)
+    }
+
     /// Notes in the index that something of `run` is missing here.
     pub fn note_loss(&mut self, now_ms: u64, run: u64, loss: Loss) {
-        if let Some(length) = self.current.as_ref().map(|current| current.pair.length) {
-            self.note_loss_at(length, now_ms, run, loss);
+        self.note_mark(now_ms, run, Mark::Lost(loss));
+    }
+
+    /// Notes a mark at the end of the log, after all that is owed; where that cannot be, it is owed too.
+    pub(super) fn note_mark(&mut self, time_ms: u64, run: u64, mark: Mark) {
+        self.owed.push(Note { time_ms, run, mark });
+        if let Err(error) = self.settle(0) {
+            self.fail(&error);
         }
+    }
+
+    /// Tries whether the log can be written again, without a line that comes. Where it can, returns how many bytes are
+    /// lost; where it cannot, the index may still be told how many there are.
+    pub fn retry(&mut self, now_ms: u64) -> Option<u64> {
+        let failure = self.failure?;
+        self.check_file().ok()?;
+        let run = self.owed.untold().last().map_or(0, |untold| untold.run);
+        let has_room = self.end_cut_line(now_ms, run).is_ok() && self.has_room();
+        if has_room || self.owed.is_due() {
+            self.settle(0).ok()?;
+        }
+        if !has_room {
+            return None;
+        }
+        self.failure = None;
+        self.owed.end();
+        Some(failure.lost_bytes)
+    }
+
+    /// Where that cannot be known, the next line shows it.
+    fn has_room(&self) -> bool {
+        let has_room = |current: &super::writer::Current| {
+            files::has_room(current.pair.log.as_fd(), current.pair.length)
+        };
+        self.current.as_ref().is_some_and(has_room)
+    }
+
+    /// Nothing can be written, though nothing is lost by that yet.
+    pub(super) fn fail(&mut self, error: &io::Error) {
+        let errno = error.raw_os_error();
+        self.failure.get_or_insert(Failure {
+            lost_bytes: 0,
+            errno,
+        });
     }
 
     /// How many of `bytes` are the rest of a line whose head was lost.
@@ -42,26 +108,32 @@ impl Writer {
     }
 
     /// Counts these bytes as lost to `error`.
-    pub(super) fn lose(&mut self, error: &io::Error, stream: Stream, bytes: &[u8]) -> Appended {
+    pub(super) fn lose(
+        &mut self,
+        error: &io::Error,
+        now_ms: u64,
+        (stream, run): (Stream, u64),
+        bytes: &[u8],
+    ) -> Appended {
         let lost_bytes = self.count_lost(stream, bytes);
         let errno = error.raw_os_error();
-        match &mut self.failure {
-            Some(failure) => {
-                failure.lost_bytes += lost_bytes;
-                failure.errno = errno;
-                Appended::StillFailing { lost_bytes }
-            }
-            None => {
-                self.failure = Some(Failure { lost_bytes, errno });
-                Appended::Failed { lost_bytes }
-            }
+        self.owed.lose((now_ms, run), lost_bytes, errno);
+        let before = self.failure.map_or(0, |failure| failure.lost_bytes);
+        self.failure = Some(Failure {
+            lost_bytes: before + lost_bytes,
+            errno,
+        });
+        match before {
+            0 => Appended::Failed { lost_bytes },
+            _ => Appended::StillFailing { lost_bytes },
         }
     }
 
     /// Leaves out the rest of a line whose head was lost, and takes it from the pipe that it lies in.
     pub(super) fn lose_rest(
         &mut self,
-        stream: Stream,
+        now_ms: u64,
+        (stream, run): (Stream, u64),
         rest: &[u8],
         pipe: Option<BorrowedFd<'_>>,
     ) -> io::Result<()> {
@@ -69,6 +141,7 @@ impl Writer {
             files::discard(pipe, rest.len())?;
         }
         let lost_bytes = self.count_lost(stream, rest);
+        self.owed.lose_more((now_ms, run), lost_bytes);
         if let Some(failure) = &mut self.failure {
             failure.lost_bytes += lost_bytes;
         }
@@ -87,7 +160,8 @@ impl Writer {
     /// Ends the line that was cut off when nothing more could be written; whether there is room again is to be seen.
     pub(super) fn end_cut_line(&mut self, now_ms: u64, run: u64) -> io::Result<()> {
         let ends = self.current.as_ref().map(|current| current.ends);
-        if self.failure.is_none() || ends != Some(Ends::WithinLine) {
+        let has_lost = self.failure.is_some_and(|failure| failure.lost_bytes > 0);
+        if !has_lost || ends != Some(Ends::WithinLine) {
             return Ok(());
         }
         let before = self.within_line;
@@ -99,32 +173,36 @@ impl Writer {
         Ok(())
     }
 
-    /// Something was written, the last `count` bytes of the log: if nothing could be before, notes what is missing in
-    /// front of them. Returns how many bytes are.
-    pub(super) fn resume(&mut self, now_ms: u64, run: u64, count: usize) -> u64 {
-        let (Some(failure), Some(current)) = (self.failure.take(), &self.current) else {
+    /// Something was written, the last `count` bytes of the log: tells the index what is missing in front of them.
+    /// Returns how many bytes are, if nothing could be written before.
+    pub(super) fn resume(&mut self, count: usize) -> u64 {
+        if !self.owed.is_empty() {
+            // What cannot be told now is tried again with the next mark.
+            let _ = self.settle(count as u64);
+        }
+        let Some(failure) = self.failure.take() else {
             return 0;
         };
-        let offset = current.pair.length.saturating_sub(count as u64);
-        let errno = failure.errno.and_then(|errno| u8::try_from(errno).ok());
-        let loss = Loss::Unwritten {
-            bytes: u32::try_from(failure.lost_bytes).unwrap_or(u32::MAX),
-            errno: errno.unwrap_or(0),
-        };
-        self.note_loss_at(offset, now_ms, run, loss);
+        self.owed.end();
         failure.lost_bytes
     }
 
-    fn note_loss_at(&mut self, offset: u64, now_ms: u64, run: u64, loss: Loss) {
-        if let Some(current) = &mut self.current {
+    /// Tells the index what it is owed, at so many bytes before the end of the log.
+    fn settle(&mut self, before_end: u64) -> io::Result<()> {
+        let Some(current) = &mut self.current else {
+            return Err(io::ErrorKind::NotFound.into());
+        };
+        let offset = current.pair.length.saturating_sub(before_end);
+        let bound = current.index_bound.saturating_mul(2);
+        let index = &mut current.pair.index;
+        self.owed.pay(|note| {
             let record = Record {
-                time_ms: now_ms,
+                time_ms: note.time_ms,
                 offset,
-                run,
-                what: What::Mark(Mark::Lost(loss)),
+                run: note.run,
+                what: What::Mark(note.mark),
             };
-            let bound = current.index_bound.saturating_mul(2);
-            current.pair.index.note(record, bound);
-        }
+            index.add(record, bound)
+        })
     }
 }

@@ -17,6 +17,7 @@ use crate::sys::files;
 
 use super::index::{Mark, RECORD_STEP, Record, Stream, What};
 use super::outcome::{Appended, Failure};
+use super::owed::{Note, Owed};
 use super::paths::Paths;
 use super::rotation::{self, Limits, Pair};
 
@@ -43,6 +44,7 @@ pub struct Writer {
     pub(super) is_line_lost: [bool; 2],
     pub(super) failure: Option<Failure>,
     pub(super) lost_bytes: u64,
+    pub(super) owed: Owed,
     remade: Remade,
     /// Since somebody asked.
     rotations: u32,
@@ -88,7 +90,17 @@ impl Writer {
     /// # Errors
     /// The files cannot be made or read, or `name` is no file name.
     pub fn open(directory: &Path, name: &str, limits: Limits) -> io::Result<Writer> {
-        let mut writer = Writer {
+        let mut writer = Writer::unopened(directory, name, limits)?;
+        writer.reopen()?;
+        Ok(writer)
+    }
+
+    /// The same, opened with the first batch or mark; what comes while it cannot be opened is counted as lost.
+    ///
+    /// # Errors
+    /// `name` is no file name.
+    pub fn unopened(directory: &Path, name: &str, limits: Limits) -> io::Result<Writer> {
+        Ok(Writer {
             paths: Paths::new(directory, name)?,
             limits: limits.least(),
             current: None,
@@ -96,12 +108,11 @@ impl Writer {
             is_line_lost: [false; 2],
             failure: None,
             lost_bytes: 0,
+            owed: Owed::default(),
             remade: Remade::No,
             rotations: 0,
             written: 0,
-        };
-        writer.reopen()?;
-        Ok(writer)
+        })
     }
 
     /// Holds other limits from now on. A file that is too long by them is rotated with the next line.
@@ -182,15 +193,15 @@ impl Writer {
             return Appended::Written;
         }
         let (lost, bytes) = bytes.split_at(self.rest_of_lost(stream, bytes));
-        if let Err(error) = self.lose_rest(stream, lost, pipe) {
-            return self.lose(&error, stream, bytes);
+        if let Err(error) = self.lose_rest(now_ms, (stream, run), lost, pipe) {
+            return self.lose(&error, now_ms, (stream, run), bytes);
         }
         if bytes.is_empty() {
             return Appended::Written;
         }
         let checked = self.check_file();
         if let Err(error) = checked.and_then(|()| self.end_cut_line(now_ms, run)) {
-            return self.lose(&error, stream, bytes);
+            return self.lose(&error, now_ms, (stream, run), bytes);
         }
         let mut resumed = 0;
         let mut rest = bytes;
@@ -204,11 +215,11 @@ impl Writer {
             let (written, result) = self.write(piece, pipe);
             let last = piece[..written].last().copied();
             if last.is_some() {
-                resumed += self.resume(now_ms, run, written);
+                resumed += self.resume(written);
             }
             self.note_bytes(now_ms, (stream, run), written, last);
             if let Err(error) = result {
-                return self.lose(&error, stream, &rest[written..]);
+                return self.lose(&error, now_ms, (stream, run), &rest[written..]);
             }
             rest = after;
         }
@@ -224,19 +235,22 @@ impl Writer {
         let is_current = |now: &Current| {
             rotation::is_current(&self.paths, &now.pair.log) && !now.pair.index.is_removed()
         };
-        if !self.current.as_ref().is_some_and(is_current) {
-            self.current = None;
-        }
-        let is_new = self.current.is_none();
-        // What cannot be opened now is counted with the bytes that come.
-        if self.check_file().is_err() {
-            return;
-        }
-        if is_new {
-            self.remade = Remade::Yes;
-        }
+        let is_gone = |now: &mut Current| !is_current(now);
+        let was_removed = self.current.take_if(is_gone).is_some();
         if matches!(mark, Mark::Begin { .. }) {
             self.is_line_lost = [false; 2];
+        }
+        if let Err(error) = self.check_file() {
+            self.fail(&error);
+            self.owed.push(Note {
+                time_ms: now_ms,
+                run,
+                mark,
+            });
+            return;
+        }
+        if was_removed {
+            self.remade = Remade::Yes;
         }
         for within in &mut self.within_line {
             // An ended run's last line has no continuation; nor has any other's, once the next run begins.
@@ -246,19 +260,8 @@ impl Writer {
             // Where that fails, the index may grow on, and the next batch tries again.
             let _ = self.rotate();
         }
-        if let Some(current) = &mut self.current {
-            let record = Record {
-                time_ms: now_ms,
-                offset: current.pair.length,
-                run,
-                what: What::Mark(mark),
-            };
-            self.written += RECORD_STEP;
-            current
-                .pair
-                .index
-                .note(record, current.index_bound.saturating_mul(2));
-        }
+        self.written += RECORD_STEP;
+        self.note_mark(now_ms, run, mark);
     }
 
     /// Whether what comes next of this stream is the rest of a line, whose head is in the log, or was lost.
@@ -295,7 +298,7 @@ impl Writer {
     }
 
     /// Sees what somebody else did to the log: removed, it is made again; emptied, it goes on from there.
-    fn check_file(&mut self) -> io::Result<()> {
+    pub(super) fn check_file(&mut self) -> io::Result<()> {
         let Some(current) = &mut self.current else {
             return self.reopen();
         };

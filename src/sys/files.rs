@@ -22,6 +22,8 @@ use rustix::process::{Resource, geteuid, getrlimit};
 
 /// What the pipes of a user may have together where the kernel does not say: 16,384 pages, pipe(7).
 const PIPES_SOFT_PAGES: usize = 16_384;
+/// What a file is to have room for, so that it is worth a word.
+const ROOM_BYTES: u64 = 16 * 1024;
 const USUAL_PIPE_BYTES: usize = 64 * 1024;
 const PIPES_SOFT: &str = "/proc/sys/fs/pipe-user-pages-soft";
 
@@ -266,6 +268,17 @@ pub fn reserve(fd: BorrowedFd<'_>, length: usize) -> io::Result<()> {
         Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => Ok(()),
         result => Ok(result?),
     }
+}
+
+/// Whether a file of `length` bytes could be longer, as far as the disk and the limit on the size of files tell; it
+/// does not get longer by it. Where the filesystem cannot tell, it is said that it could not.
+#[must_use]
+pub fn has_room(fd: BorrowedFd<'_>, length: u64) -> bool {
+    let end = length.saturating_add(ROOM_BYTES);
+    let limit = getrlimit(Resource::Fsize).current;
+    let is_set_aside =
+        || retry_on_intr(|| fallocate(fd, FallocateFlags::KEEP_SIZE, length, ROOM_BYTES)).is_ok();
+    limit.is_none_or(|limit| end <= limit) && is_set_aside()
 }
 
 /// As [`read_regular`], but only what nobody else can have written.

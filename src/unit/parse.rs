@@ -17,7 +17,8 @@ use super::name::ENDING;
 use super::report::{Fault, Report, Source, did_you_mean};
 use super::specifier::{Context, Scope};
 use super::value::{self, Value};
-use super::{Install, List, StartLimit, Unhonoured, Unit, UnitName, nearest, relation, service};
+use super::{Install, List, StartLimit, Unhonoured, Unit, UnitName};
+use super::{nearest, relation, service, settings};
 
 /// So many problems are looked for: one in every word of a file of rubbish would take long to tell.
 const MAX_FINDINGS: usize = 500;
@@ -417,6 +418,11 @@ fn unknown_key(section: &'static str, key: &Spanned<String>) -> Fault {
     let all = keys::keys().iter();
     if let Some(elsewhere) = all.clone().find(|known| known.name == written) {
         return fault.hint(format!("`{written}` belongs in [{}]", elsewhere.section));
+    }
+    if settings::is_key(&written) {
+        return fault.hint(format!(
+            "`{written}` belongs in the daemon's settings, daemon.toml"
+        ));
     }
     let here = all
         .filter(|known| known.section == section)

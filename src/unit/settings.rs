@@ -101,6 +101,11 @@ fn bytes(value: &Value) -> Result<u64, Fault> {
     Ok(bytes)
 }
 
+/// Whether it is a key of that file.
+pub(super) fn is_key(written: &str) -> bool {
+    KEYS.contains(&written)
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]

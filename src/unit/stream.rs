@@ -74,7 +74,7 @@ fn unknown_output(value: &Value, word: &str) -> Fault {
 }
 
 fn unknown(value: &Value, word: &str, known: &[&'static str]) -> Fault {
-    let message = format!("`{}` is none of {}", shorten(word), known.join(", "));
+    let message = format!("`{}` is not one of {}", shorten(word), known.join(", "));
     let near = nearest(word, known.iter().copied());
     fault(value, message).hint_if(near.map(did_you_mean))
 }

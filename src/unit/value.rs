@@ -163,7 +163,7 @@ pub(super) fn choice<T: Clone>(value: &Value, words: &[(&'static str, T)]) -> Re
 /// A word that is none of those allowed.
 pub(super) fn unknown_word(value: &Value, word: &str, allowed: &[&'static str]) -> Fault {
     let word = shorten(word);
-    let message = format!("`{word}` is none of {}", allowed.join(", "));
+    let message = format!("`{word}` is not one of {}", allowed.join(", "));
     fault(value, message).hint_if(nearest(&word, allowed.iter().copied()).map(did_you_mean))
 }
 

@@ -11,7 +11,7 @@ use super::codec_plan::WireStep;
 use super::parse::{Bounds, at_most, parse, required};
 use super::words::Word;
 use super::{DaemonStatus, Final, PlanStep, Progress, Reply, UnitResult, UnitStatus, WireError};
-use super::{DecodeError, ErrorKind, FRAME_MAX, ProgressKind, ResultKind};
+use super::{DecodeError, ErrorKind, FRAME_MAX, LogUntold, ProgressKind, ResultKind};
 
 const REPLY: Bounds = Bounds {
     what: "reply",
@@ -88,6 +88,7 @@ struct WireUnit {
     log_dropped: Option<u64>,
     log_limited: Option<u64>,
     log_trouble: Option<String>,
+    log_untold: Option<Vec<LogUntold>>,
     documentation: Option<Vec<String>>,
     left_over: Option<Vec<u32>>,
     limits: Option<Vec<String>>,
@@ -376,8 +377,8 @@ same_fields!(
         life_before,
     }
     later {
-        streams, hash, documentation, log_dropped, log_limited, log_trouble, left_over, said,
-        forgone, awaits, limits, invocations
+        streams, hash, documentation, log_dropped, log_limited, log_trouble, log_untold, left_over,
+        said, forgone, awaits, limits, invocations
     }
 );
 
@@ -438,6 +439,11 @@ mod tests {
             log_dropped: 10,
             log_limited: 11,
             log_trouble: "it is full".to_owned(),
+            log_untold: vec![LogUntold {
+                run: u64::MAX,
+                bytes: 9,
+                errno: 28,
+            }],
             frozen_ms: Some(1_700_000_000_000),
             left_over: vec![1, u32::MAX],
             limits: vec!["MemoryMax=1M".to_owned()],

@@ -7,6 +7,8 @@
 //! its answer [`Final::Said`] or [`Final::Error`]. These keep their form for good, so that a daemon of any age can be
 //! replaced. To any other request a client of another protocol gets an error.
 
+use miniserde::{Deserialize, Serialize};
+
 use crate::engine::Command;
 
 /// The version of this protocol. A daemon serves clients of its own version; to another one it says so.
@@ -181,6 +183,15 @@ pub enum ResultKind {
     Disabled,
 }
 
+/// Bytes of one run that could not be written to its log, of which that does not tell yet.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, PartialEq, Eq)]
+pub struct LogUntold {
+    pub run: u64,
+    pub bytes: u64,
+    /// The system's error number; 0 where it gave none.
+    pub errno: u8,
+}
+
 /// One unit in full. Times are unix milliseconds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct UnitStatus {
@@ -239,6 +250,8 @@ pub struct UnitStatus {
     pub log_limited: u64,
     /// Why the log cannot be written at present; empty if it can.
     pub log_trouble: String,
+    /// What could not be written, of which the log does not tell.
+    pub log_untold: Vec<LogUntold>,
     /// What its start waits for while its program runs, and why that has not come, for the reader.
     pub awaits: String,
     /// Processes that an earlier daemon started, and that nobody watches.

@@ -221,3 +221,56 @@ fn what_is_over_the_rate_limit_is_told() {
     assert!(words[3].contains("997 lines"), "{text}");
     daemon.end();
 }
+
+/// `logs` knows from the file of a service why there is nothing, and from the log's marks.
+#[test]
+fn a_log_without_words_says_why() {
+    let bench = Bench::new();
+    let daemon = bench.daemon();
+    bench.service(
+        "null",
+        "",
+        "echo gone",
+        "StandardOutput = 'null'\nStandardError = 'null'\nType = 'oneshot'",
+    );
+    bench.start("null");
+    let text = said(&bench, &["logs", "null"]);
+    assert!(
+        text.contains("its output goes elsewhere, StandardOutput=null"),
+        "{text}"
+    );
+
+    bench.service("plain", "", "echo one", "Type = 'oneshot'");
+    bench.start("plain");
+    let text = said(&bench, &["logs", "--err", "plain"]);
+    assert!(
+        text.contains("StandardError = \"log:err\" does that"),
+        "{text}"
+    );
+
+    assert!(bench.run(&["logs", "--flush", "plain"]).status.success());
+    let done = bench.run(&["logs", "--run", "last", "plain"]);
+    let text = String::from_utf8_lossy(&done.stderr).into_owned();
+    assert!(done.status.success(), "{text}");
+    assert_eq!(text, "plain: nothing in the log since it was emptied\n");
+    daemon.end();
+}
+
+#[test]
+fn a_log_that_was_removed_is_not_silence() {
+    let bench = Bench::new();
+    let daemon = bench.daemon();
+    bench.service("web", "", "echo one; exit 3", "Type = \"notify\"");
+    said(&bench, &["start", "web"]);
+    assert!(tail(&bench, "web").ends_with("  one\n"));
+    std::fs::remove_dir_all(bench.home().join("logs")).unwrap();
+    let expected = "nothing of its last run is in a log: there is none\n";
+    assert_eq!(tail(&bench, "web"), expected);
+    // Nobody ran who could have said anything.
+    bench.file("none", "[service]\nExecStart = \"/missing/program\"\n");
+    said(&bench, &["start", "none"]);
+    assert_eq!(tail(&bench, "none"), "");
+    let why = said(&bench, &["why", "none"]);
+    assert!(!why.contains("diakonos logs none"), "{why}");
+    daemon.end();
+}

@@ -49,9 +49,11 @@ fn flood(bench: &Bench, mut daemon: Daemon<'_>, reason: &str, make_room: &dyn Fn
     assert!(told.contains("could not be written"), "{told}");
 
     make_room(&daemon);
+    // Nobody needs to print a line for that.
+    daemon.log.until("its log is written again");
+    assert_eq!(bench.status("loud").log_trouble, "");
     orders.give("10");
     assert_eq!(ear.next().unwrap(), "said");
-    daemon.log.until("its log is written again");
     // The rest of that line may still be on its way, but not after the service's end.
     bench.stop("loud").is(ResultKind::Stopped);
     let lost = usize::try_from(bench.status("loud").log_lost).unwrap();
@@ -63,11 +65,16 @@ fn flood(bench: &Bench, mut daemon: Daemon<'_>, reason: &str, make_room: &dyn Fn
     assert_eq!(first.len() + lost, FLOOD + 1);
     let index = seen_by(daemon.pid(), &bench.home().join("logs/loud.idx"));
     let told = losses(&index);
-    let [Loss::Unwritten { bytes, errno }] = told[..] else {
-        panic!("{told:?}")
-    };
-    assert_eq!(usize::try_from(bytes).unwrap(), lost);
-    assert_eq!(errno_text(i32::from(errno)), reason);
+    let mut sum = 0;
+    for loss in &told {
+        let Loss::Unwritten { bytes, errno } = loss else {
+            panic!("{told:?}")
+        };
+        assert_eq!(errno_text(i32::from(*errno)), reason);
+        sum += usize::try_from(*bytes).unwrap();
+    }
+    // While the trouble lasts it is told, too.
+    assert_eq!((sum, told.is_empty()), (lost, false), "{told:?}");
     daemon.end();
 }
 
@@ -185,4 +192,51 @@ fn a_limit_on_the_size_of_files_costs_log_bytes_and_nothing_else() {
                 .success()
         );
     });
+}
+
+/// A service whose whole life falls into the trouble: what became of its words is said at once, and told in its log
+/// when the next run has one.
+#[test]
+fn the_loss_of_a_run_is_not_forgotten_with_it() {
+    let bench = Bench::new();
+    let daemon = bench.daemon();
+    let logs = bench.home().join("logs");
+    // Its folder is there before a first service needs it, or not.
+    let _ = fs::remove_dir_all(&logs);
+    fs::write(&logs, b"in its place").unwrap();
+    bench.service(
+        "short",
+        "",
+        "echo one; echo two; exit 4",
+        "Type = \"notify\"",
+    );
+    let expected = "its last run printed 8B that could not be written: File exists";
+    let said = bench.run(&["start", "short"]);
+    let said =
+        String::from_utf8_lossy(&said.stdout).into_owned() + &String::from_utf8_lossy(&said.stderr);
+    assert!(said.contains(expected), "{said}");
+    let status = bench.run(&["status", "short"]);
+    let status = String::from_utf8_lossy(&status.stdout).into_owned();
+    assert!(status.contains(expected), "{status}");
+
+    fs::remove_file(&logs).unwrap();
+    bench.start("short");
+    let shown = bench.run(&["logs", "-n", "all", "short"]);
+    let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
+    let parts: Vec<&str> = shown
+        .lines()
+        .map(|line| line.trim_start_matches("short | "))
+        .collect();
+    assert!(parts[0].contains(" began"), "{shown}");
+    assert_eq!(
+        parts[1], "— 8B could not be written: File exists —",
+        "{shown}"
+    );
+    assert!(parts[2].contains("exited with code 4"), "{shown}");
+    assert!(parts[3].contains(" began"), "{shown}");
+    assert_eq!(parts[4..6], ["one", "two"], "{shown}");
+    let status = bench.run(&["status", "short"]);
+    let status = String::from_utf8_lossy(&status.stdout).into_owned();
+    assert!(!status.contains("that could not be written"), "{status}");
+    daemon.end();
 }

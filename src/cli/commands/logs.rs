@@ -6,6 +6,7 @@ use std::path::Path;
 use super::{checked_names, daemon_logs};
 use crate::cli::args::Given;
 use crate::cli::exit::{Exit, Failure};
+use crate::cli::log_silence;
 use crate::cli::logs::{
     Extras, Form, LogsError, Look, Options, Painter, RunWish, Shade, Times, View, follow,
 };
@@ -160,6 +161,8 @@ fn run(given: &Given) -> Result<Exit, Failure> {
     let (filter, start, run) = (options.filter, options.start, options.run);
     let is_quiet = options.look.extras == Extras::Nothing;
     let is_sifted = options.sift.is_some();
+    let is_err = filter.stream == Some(Stream::Err);
+    let has_told = is_err && !is_quiet && tell_of_errors(&place, &names);
     let palette = given.palette();
     let mut output = Counted {
         inner: BufWriter::new(io::stdout().lock()),
@@ -182,12 +185,16 @@ fn run(given: &Given) -> Result<Exit, Failure> {
         let message = format!("the log of {name} cannot be read whole: {damage}");
         return Err(Failure::new(Exit::Failed, message));
     }
-    if output.bytes > 0 || follows || start == Start::Last(0) {
+    let goes_on = follows && filter.until_ms.is_none();
+    if output.bytes > 0 || goes_on || has_told || start == Start::Last(0) {
         return Ok(Exit::Done);
     }
     let named = names.join(", ");
     let is_timed = filter.since_ms.is_some() || filter.until_ms.is_some();
     let told = match run {
+        Some(_) if log_silence::is_emptied(&place, &names) => {
+            format!("{named}: nothing in the log since it was emptied\n")
+        }
         Some(run) => {
             check_run(&folder, &names, run)?;
             format!("that run of {named} has nothing to show in the log\n")
@@ -195,12 +202,25 @@ fn run(given: &Given) -> Result<Exit, Failure> {
         None if is_timed || is_sifted || filter.stream.is_some() => {
             format!("{named}: nothing of that in the log\n")
         }
-        None => format!("{named}: nothing in the log yet\n"),
+        None => {
+            let told = |name: &String| log_silence::empty(&place, name) + "\n";
+            names.iter().map(told).collect()
+        }
     };
     if !is_quiet {
         aside(&told);
     }
     Ok(Exit::Done)
+}
+
+/// Says of which services standard error is not to be had. Whether it is of any.
+fn tell_of_errors(place: &Place, names: &[String]) -> bool {
+    let told = |name: &String| log_silence::mixed_errors(place, name).map(|told| told + "\n");
+    let told: String = names.iter().filter_map(told).collect();
+    if !told.is_empty() {
+        aside(&told);
+    }
+    !told.is_empty()
 }
 
 /// What the options ask for.

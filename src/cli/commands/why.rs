@@ -1,5 +1,7 @@
 //! `why`: the chain of causes that led to the state that a unit is in.
 
+use std::fs;
+
 use std::path::Path;
 
 use super::{checked_names, page};
@@ -65,7 +67,11 @@ fn run(given: &Given) -> Result<Exit, Failure> {
         if let Some(client) = client.as_mut() {
             awaited = others(&item.status, client, &place);
         }
-        all.push(explain(item, (&record, awaited), has_daemon));
+        let log = place.home.logs().join(format!("{}.log", item.status.name));
+        all.push(Why {
+            has_log: fs::metadata(log).is_ok_and(|log| log.len() > 0),
+            ..explain(item, (&record, awaited), has_daemon)
+        });
     }
     let page = page(given);
     if given.flag("--json") {
@@ -95,6 +101,7 @@ fn explain<'a>(
         plan: plan(&item.status),
         begins_ms: record.first().map(|first| first.at_ms),
         has_daemon,
+        has_log: false,
         item,
     }
 }

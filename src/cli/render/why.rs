@@ -30,6 +30,8 @@ pub(in crate::cli) struct Why<'a> {
     /// When the record begins, in unix milliseconds; nothing where there is none.
     pub(in crate::cli) begins_ms: Option<u64>,
     pub(in crate::cli) has_daemon: bool,
+    /// Whether anything it has printed is in its log.
+    pub(in crate::cli) has_log: bool,
 }
 
 pub(in crate::cli) fn why(why: &Why<'_>, page: Page) -> String {
@@ -50,7 +52,9 @@ pub(in crate::cli) fn why(why: &Why<'_>, page: Page) -> String {
     }
     lines.plain(&sentence(why));
     if let Some((entry, asked)) = why.refused {
-        let text = clean(asked.refused.as_deref().unwrap_or_default());
+        // What follows the first line shows the place in a file, which `check` does better.
+        let refused = asked.refused.as_deref().unwrap_or_default();
+        let text = clean(refused.lines().next().unwrap_or_default());
         let (wish, since) = (wish(asked), date(entry.at_ms));
         let by = asker(asked);
         lines.add(
@@ -301,7 +305,7 @@ fn present(lines: &mut Lines, why: &Why<'_>, page: Page) {
     if let Some(plan) = why.plan.as_ref().filter(|_| status.state == "restarting") {
         lines.plain(&to_come(plan));
     }
-    if status.state == "failed" {
+    if status.state == "failed" && why.has_log {
         let name = clean(&status.name);
         lines.add(Tone::Quiet, &format!("→ diakonos logs {name}"));
     }

@@ -7,7 +7,7 @@ use std::process::Command;
 
 use super::*;
 use crate::log::index::{self, Record, What};
-use crate::log::{Failure, Loss, Mark, Remade};
+use crate::log::{Ending, Failure, Loss, Mark, Remade};
 
 const ENOSPC: i32 = 28;
 const EFBIG: i32 = 27;
@@ -229,9 +229,103 @@ fn a_full_disk_is_counted_and_said() {
     };
     let entries = folder.entries();
     assert_eq!(texts(&entries), ["back"]);
-    assert_eq!(entries[1].content, Content::Mark(Mark::Lost(loss)));
+    let (first, second) = (&entries[0], &entries[1]);
+    assert_eq!(
+        (first.run, &first.content),
+        (1, &Content::Mark(Mark::Lost(loss)))
+    );
+    assert_eq!(
+        (second.run, &second.content),
+        (2, &Content::Mark(Mark::Begin { pid: 9 }))
+    );
     assert_eq!(writer.take_remade(), Remade::Yes);
     assert_eq!(writer.take_remade(), Remade::No);
+}
+
+/// What the index tells beside the bytes.
+fn marks(folder: &Folder) -> Vec<(u64, Mark)> {
+    let mark = |record: &Record| match record.what {
+        What::Mark(mark) => Some((record.run, mark)),
+        What::Bytes { .. } | What::Notice { .. } => None,
+    };
+    decoded(folder).records.iter().filter_map(mark).collect()
+}
+
+const ENDED: Mark = Mark::End(Ending::Exited { code: 4 });
+
+#[test]
+fn a_loss_belongs_to_the_run_whose_bytes_it_was() {
+    let folder = Folder::new();
+    symlink("/dev/full", folder.path("web.log")).unwrap();
+    let mut writer = folder.writer(1000, 2);
+    writer.mark(1, 4, Mark::Begin { pid: 9 });
+    writer.append(2, Stream::Out, 4, b"gone\n");
+    assert_eq!(writer.retry(3), None, "the log is as full as before");
+    let lost = |bytes| {
+        let errno = 28;
+        Mark::Lost(Loss::Unwritten { bytes, errno })
+    };
+    let begun = Mark::Begin { pid: 9 };
+    let in_between = [(4, begun), (4, lost(5))];
+    assert_eq!(marks(&folder), in_between, "the index has room");
+    writer.append(4, Stream::Out, 4, b"too\n");
+    writer.mark(5, 4, ENDED);
+    writer.mark(6, 6, begun);
+    writer.append(7, Stream::Out, 6, b"six\n");
+    fs::remove_file(folder.path("web.log")).unwrap();
+    writer.mark(8, 8, begun);
+    assert_eq!(writer.retry(8), Some(13));
+    assert_eq!((writer.failure(), writer.retry(9)), (None, None));
+    writer.append(10, Stream::Out, 8, b"back\n");
+    let first = [(4, begun), (4, lost(5)), (4, lost(4)), (4, ENDED)];
+    let then = [(6, begun), (6, lost(4)), (8, begun)];
+    assert_eq!(marks(&folder), [&first[..], &then].concat());
+    assert_eq!(folder.bytes(), b"back\n");
+}
+
+/// Neither the log nor its index could be made, not even before the service began.
+#[test]
+fn what_could_not_be_told_is_told_later() {
+    let folder = Folder::new();
+    let logs = folder.path("logs");
+    fs::write(&logs, b"in its place").unwrap();
+    let limits = Limits {
+        max_size: 1000,
+        max_files: 2,
+    };
+    let mut first = Writer::unopened(&logs, "web", limits).unwrap();
+    first.mark(1, 1, Mark::Begin { pid: 9 });
+    let lost = first.append(2, Stream::Out, 1, b"gone\n");
+    assert_eq!(lost, Appended::Failed { lost_bytes: 5 });
+    first.mark(3, 1, ENDED);
+    assert_eq!(first.retry(4), None);
+    let untold: Vec<_> = first.owed().untold().collect();
+    assert_eq!((untold.len(), untold[0].run, untold[0].bytes), (1, 1, 5));
+
+    // The service is down for a while, and its log closed.
+    let mut second = Writer::unopened(&logs, "web", limits).unwrap();
+    second.owe(first.take_owed());
+    fs::remove_file(&logs).unwrap();
+    second.mark(5, 2, Mark::Begin { pid: 10 });
+    second.append(6, Stream::Out, 2, b"back\n");
+    assert!(second.owed().is_empty());
+    assert_eq!(second.take_remade(), Remade::No);
+    let mut reader =
+        Reader::open(&logs, "web", Start::Oldest, Mode::Once, Filter::default()).unwrap();
+    let told: Vec<_> = drain(&mut reader)
+        .iter()
+        .map(|entry| (entry.time_ms, entry.run, entry.content.clone()))
+        .collect();
+    let errno = 17;
+    let expected = [
+        (1, 1, Mark::Begin { pid: 9 }),
+        (2, 1, Mark::Lost(Loss::Unwritten { bytes: 5, errno })),
+        (3, 1, ENDED),
+        (5, 2, Mark::Begin { pid: 10 }),
+    ];
+    let expected = expected.map(|(time, run, mark)| (time, run, Content::Mark(mark)));
+    assert_eq!(told[..4], expected);
+    assert_eq!((told.len(), told[4].1), (5, 2));
 }
 
 /// A write that is cut short: under a limit on the size of files, which any user can set, in a process of its own.

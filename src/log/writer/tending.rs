@@ -3,6 +3,7 @@
 use std::io;
 
 use super::super::index::{Mark, Record, What};
+use super::super::owed::Owed;
 use super::super::rotation;
 use super::{Current, Ends, Writer, index_bound};
 
@@ -62,6 +63,8 @@ impl Writer {
             ends: Ends::WithLine,
         });
         self.rotations += 1;
+        // What is missing in it was removed with it.
+        self.owed = Owed::default();
         // The rest of a line whose beginning is gone begins the new file.
         self.within_line = [None; 2];
         if let Some(current) = &mut self.current {

@@ -1,0 +1,54 @@
+//! Why a log has nothing of what was asked for, as far as a unit's file and the log's own marks say it.
+//!
+//! Owns the sentences of `logs`. What `status` and a failed start say of a life without words is `logtail`'s.
+
+use super::logtail::{Removal, removal};
+use super::place::Place;
+use super::text::clean;
+use crate::daemon::unit_context;
+use crate::unit::{self, Output, Service, UnitName};
+
+/// That the log of a service has nothing.
+pub(super) fn empty(place: &Place, name: &str) -> String {
+    let elsewhere = service(place, name).map(|service| service.streams_elsewhere());
+    match elsewhere.filter(|streams| !streams.is_empty()) {
+        Some(streams) => {
+            let streams = clean(&streams.join(", "));
+            format!("{name}: nothing in the log: its output goes elsewhere, {streams}")
+        }
+        None if matches!(removal(&place.home, name), Ok(Removal::Emptied)) => {
+            format!("{name}: nothing in the log since it was emptied")
+        }
+        None => format!("{name}: nothing in the log yet"),
+    }
+}
+
+/// Whether what the runs of all these services have printed was removed, and nothing has come since.
+pub(super) fn is_emptied(place: &Place, names: &[String]) -> bool {
+    let is_emptied = |name: &String| matches!(removal(&place.home, name), Ok(Removal::Emptied));
+    names.iter().all(is_emptied)
+}
+
+/// That there is no standard error to be shown by itself, where the file of the service says so.
+pub(super) fn mixed_errors(place: &Place, name: &str) -> Option<String> {
+    let service = service(place, name)?;
+    match &service.stderr {
+        Output::LogErr => None,
+        Output::Log | Output::Inherit => Some(format!(
+            "{name}: its standard error is not kept apart; StandardError = \"log:err\" does that"
+        )),
+        Output::Null | Output::File(_) | Output::Append(_) | Output::Truncate(_) => {
+            let streams = service.streams_elsewhere();
+            let own = streams.iter().find(|one| one.starts_with("StandardError="));
+            let own = own.map(|own| clean(own)).unwrap_or_default();
+            Some(format!("{name}: its standard error goes elsewhere: {own}"))
+        }
+    }
+}
+
+fn service(place: &Place, name: &str) -> Option<Box<Service>> {
+    let name = UnitName::parse(name).ok()?;
+    let found = place.search_path().find(&name)?;
+    let unit = unit::load_file(&found.path, &name, &unit_context());
+    unit.ok()?.service
+}

@@ -1,0 +1,189 @@
+//! What an index is still to be told: marks and losses that could not be noted, each with the run whose they are.
+//!
+//! Owns their order and their bound. Does not own the index, nor the question when it is tried again. Pure.
+
+use std::io;
+
+use super::index::{Loss, Mark};
+
+/// So many are kept; of more runs than that only the losses are, as one.
+const NOTES_MAX: usize = 64;
+
+/// Those of one log, the oldest first.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Owed {
+    notes: Vec<Note>,
+    /// Of the last bytes that could not be written; 0 where the system gave none.
+    errno: u8,
+    /// Bytes that the index has been told of since the trouble began.
+    told_bytes: u64,
+}
+
+/// One of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Note {
+    /// Unix milliseconds.
+    pub(super) time_ms: u64,
+    pub(super) run: u64,
+    pub(super) mark: Mark,
+}
+
+/// Bytes of one run that could not be written, of which its log does not tell yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Untold {
+    pub run: u64,
+    pub bytes: u64,
+    /// The system's error number; 0 where it gave none.
+    pub errno: u8,
+}
+
+impl Owed {
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.notes.is_empty()
+    }
+
+    /// The losses among them.
+    pub fn untold(&self) -> impl Iterator<Item = Untold> + '_ {
+        self.notes.iter().filter_map(|note| match note.mark {
+            Mark::Lost(Loss::Unwritten { bytes, errno }) => Some(Untold {
+                run: note.run,
+                bytes: u64::from(bytes),
+                errno,
+            }),
+            _ => None,
+        })
+    }
+
+    /// A mark that comes after all that is owed.
+    pub(super) fn push(&mut self, note: Note) {
+        if self.notes.len() >= NOTES_MAX {
+            let is_lost = |note: &Note| matches!(note.mark, Mark::Lost(_));
+            self.notes.retain(is_lost);
+            for note in std::mem::take(&mut self.notes) {
+                if !self.join(note) {
+                    self.notes.push(note);
+                }
+            }
+            let over = self.notes.len().saturating_sub(NOTES_MAX / 2);
+            self.notes.drain(..over);
+        }
+        self.notes.push(note);
+    }
+
+    /// Bytes of `run` that could not be written, for this error number.
+    pub(super) fn lose(&mut self, (time_ms, run): (u64, u64), bytes: u64, errno: Option<i32>) {
+        let errno = errno.and_then(|errno| u8::try_from(errno).ok());
+        self.errno = errno.unwrap_or(0);
+        self.lose_more((time_ms, run), bytes);
+    }
+
+    /// More of what was lost last.
+    pub(super) fn lose_more(&mut self, (time_ms, run): (u64, u64), bytes: u64) {
+        let loss = Loss::Unwritten {
+            bytes: u32::try_from(bytes).unwrap_or(u32::MAX),
+            errno: self.errno,
+        };
+        let note = Note {
+            time_ms,
+            run,
+            mark: Mark::Lost(loss),
+        };
+        let is_same = self.notes.last().is_some_and(|last| last.run == run);
+        if bytes > 0 && !(is_same && self.join(note)) {
+            self.push(note);
+        }
+    }
+
+    /// Adds a loss to the last one, where both are bytes.
+    fn join(&mut self, note: Note) -> bool {
+        if let Some(last) = self.notes.last_mut()
+            && let Mark::Lost(Loss::Unwritten { bytes, errno }) = &mut last.mark
+            && let Mark::Lost(Loss::Unwritten {
+                bytes: more,
+                errno: newer,
+            }) = note.mark
+        {
+            *bytes = bytes.saturating_add(more);
+            *errno = newer;
+            return true;
+        }
+        false
+    }
+
+    /// Gives each to `note`, until one of them cannot be noted.
+    pub(super) fn pay(&mut self, mut note: impl FnMut(Note) -> io::Result<()>) -> io::Result<()> {
+        let mut paid = 0;
+        let mut result = Ok(());
+        for one in &self.notes {
+            result = note(*one);
+            if result.is_err() {
+                break;
+            }
+            if let Mark::Lost(Loss::Unwritten { bytes, .. }) = one.mark {
+                self.told_bytes += u64::from(bytes);
+            }
+            paid += 1;
+        }
+        self.notes.drain(..paid);
+        result
+    }
+
+    /// Whether so much is untold that the index is to be told in the midst of the trouble: at first, and then when it
+    /// has doubled, so that an index does not grow with the time that a disk is full.
+    pub(super) fn is_due(&self) -> bool {
+        let untold: u64 = self.untold().map(|untold| untold.bytes).sum();
+        untold > 0 && untold >= self.told_bytes
+    }
+
+    /// The trouble is over.
+    pub(super) fn end(&mut self) {
+        self.told_bytes = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_runs_on_a_full_disk_cost_little_and_no_count() {
+        let mut owed = Owed::default();
+        for run in 0..1000 {
+            for mark in [
+                Mark::Begin { pid: 1 },
+                Mark::End(super::super::Ending::Unknown),
+            ] {
+                owed.push(Note {
+                    time_ms: run,
+                    run,
+                    mark,
+                });
+                owed.lose((run, run), 3, Some(28));
+            }
+        }
+        assert!(owed.notes.len() <= NOTES_MAX);
+        let bytes: u64 = owed.untold().map(|untold| untold.bytes).sum();
+        assert_eq!(bytes, 6000);
+    }
+
+    #[test]
+    fn a_loss_is_its_runs() {
+        let mut owed = Owed::default();
+        owed.lose((1, 4), 3, Some(28));
+        owed.lose((2, 4), 4, Some(28));
+        owed.lose((3, 6), 5, Some(30));
+        let untold: Vec<_> = owed
+            .untold()
+            .map(|untold| (untold.run, untold.bytes, untold.errno))
+            .collect();
+        assert_eq!(untold, [(4, 7, 28), (6, 5, 30)]);
+        assert!(owed.is_due());
+        let paid = owed.pay(|note| match note.run {
+            4 => Ok(()),
+            _ => Err(io::ErrorKind::StorageFull.into()),
+        });
+        assert!(paid.is_err() && !owed.is_due());
+        assert_eq!(owed.untold().count(), 1);
+    }
+}
