@@ -217,11 +217,12 @@ impl View {
                 name: name.clone(),
                 cause,
             };
-            let mut filter = options.filter;
+            let (mut filter, mut course) = (options.filter, course);
             if let Some(wish) = options.run {
-                // A service without that run has nothing to show.
+                // A service without that run has nothing to show, and never will have.
                 let run = wish.find(directory, name).map_err(failed)?;
                 filter.run = Some(run.unwrap_or(u64::MAX));
+                course.mode = run.map_or(Mode::Once, |_| course.mode);
             }
             let reader = Reader::sifted(directory, name, course, filter, sieve);
             readers.push(reader.map_err(failed)?);

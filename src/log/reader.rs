@@ -12,6 +12,7 @@ use std::path::Path;
 use super::buffer::Buffer;
 use super::cursor::{Cursor, Next};
 use super::entry::{Assembler, Content, Entry, LineEnd, Origin, Source};
+use super::index::Mark;
 use super::paths::{FileId, Paths, Seen};
 use super::seek::{self, Place, Sought};
 use super::tail::{self, Located, Stretch};
@@ -37,6 +38,8 @@ pub struct Reader {
     skip: u64,
     /// Records of later runs that were passed one after the other, where one run is wanted.
     later: u32,
+    /// The one run that is wanted has ended, or a later one has begun.
+    run_is_over: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -115,6 +118,7 @@ impl Reader {
             buffer: Buffer::default(),
             skip: 0,
             later: 0,
+            run_is_over: false,
         };
         match course.start {
             Start::Oldest => {
@@ -321,6 +325,9 @@ impl Reader {
         }
         match next {
             Next::Mark { time_ms, run, mark } => {
+                self.run_is_over |= self.filter.run.is_some_and(|wanted| {
+                    run > wanted || run == wanted && matches!(mark, Mark::End(_))
+                });
                 if self.filter.is_run(run) {
                     self.assembler.mark(time_ms, run, mark);
                 }
@@ -355,6 +362,7 @@ impl Reader {
             cursor.offset = end;
             let is_later = self.filter.run.is_some_and(|wanted| origin.run > wanted);
             self.later = if is_later { self.later + 1 } else { 0 };
+            self.run_is_over |= is_later;
             return match self.later > LATER_MAX {
                 true => self.finish(),
                 false => Ok(Step::Went),
@@ -439,9 +447,10 @@ impl Reader {
         Cursor::pick(&self.paths, |seen| seen.last().copied())
     }
 
-    /// The end: for a follower only for now, for any other with what is not finished.
+    /// The end: for a follower only for now, unless all of its one run is told; for any other with what is not finished.
     fn finish(&mut self) -> io::Result<Step> {
-        if matches!(self.end, End::Never { .. } | End::Reached) {
+        let is_for_now = matches!(self.end, End::Never { .. }) && !self.run_is_over;
+        if is_for_now || self.end == End::Reached {
             return Ok(Step::Nothing);
         }
         self.end = End::Reached;

@@ -36,13 +36,3 @@ pub fn has_run(directory: &Path, name: &str, run: u64) -> io::Result<bool> {
     let record = seek::first(&paths, Sought::Run(run))?;
     Ok(record.is_some_and(|record| record.run == run))
 }
-
-/// The oldest run that the log of service `name` in `directory` tells of.
-///
-/// # Errors
-/// As [`last_runs`].
-pub fn first_run(directory: &Path, name: &str) -> io::Result<Option<u64>> {
-    let paths = Paths::new(directory, name)?;
-    let record = seek::first(&paths, Sought::Run(1))?;
-    Ok(record.map(|record| record.run))
-}

@@ -105,6 +105,46 @@ fn a_follower_shows_what_is_wanted_until_its_time() {
 }
 
 #[test]
+fn a_follower_of_one_run_ends_with_it() {
+    let bench = Bench::new();
+    let daemon = bench.daemon();
+    let mut ear = bench.ear();
+    talker(&bench, "a");
+    for _ in 0..2 {
+        assert!(bench.run(&["restart", "a"]).status.success());
+        assert_eq!(ear.next().unwrap(), "up a");
+        speak(&bench, "a");
+    }
+    // That one has ended.
+    for run in ["-1", "1"] {
+        for lines in ["all", "0"] {
+            let output = bench.run(&["logs", "-f", "-n", lines, "--run", run, "a"]);
+            let told = if lines == "0" { "" } else { "a 1\n" };
+            assert_eq!(String::from_utf8_lossy(&output.stdout), told, "{output:?}");
+        }
+    }
+    let (child, mut lines) = follow(&bench, &["--run", "last", "a"]);
+    assert_eq!(lines.next().unwrap(), "a 1");
+    speak(&bench, "a");
+    assert_eq!(lines.next().unwrap(), "a 2");
+    assert!(bench.run(&["restart", "a"]).status.success());
+    assert!(child.wait_with_output().unwrap().status.success());
+    assert_eq!(ear.next().unwrap(), "up a");
+    // One that there is not never comes.
+    for words in [
+        &["logs", "-f", "--run", "99", "a"][..],
+        &["logs", "--run", "99", "a"],
+    ] {
+        let output = bench.run(words);
+        assert_eq!(output.status.code(), Some(1), "{words:?}: {output:?}");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(said.contains("has no run 99"), "{said}");
+        assert!(said.contains("it has runs 1, 2 and 3; -1 is 2"), "{said}");
+    }
+    daemon.end();
+}
+
+#[test]
 fn what_makes_no_sense_is_refused() {
     let bench = Bench::new();
     bench.service("web", "", "true", "");

@@ -32,6 +32,8 @@ const LINES_MAX: u64 = 1 << 40;
 const FOLLOWED_BYTES: u64 = 16 * 1024 * 1024;
 /// So many runs back somebody may ask for.
 const RUNS_BACK_MAX: usize = 10_000;
+/// So many runs are listed for somebody who asked for one that there is not.
+const RUNS_TOLD: usize = 12;
 
 pub(in crate::cli) const ROW: Row = Row {
     name: "logs",
@@ -166,6 +168,9 @@ fn run(given: &Given) -> Result<Exit, Failure> {
         bytes: 0,
     };
     let folder = place.home.logs();
+    if let Some(run) = run.filter(|_| follows) {
+        check_run(&folder, &names, run)?;
+    }
     let shown = if follows {
         let watch = LogWatch::begin(&folder, &names).map_err(LogsError::Wait);
         watch.and_then(|watch| {
@@ -292,7 +297,7 @@ fn parse_run(text: &str) -> Result<RunWish, Failure> {
 
 /// Refuses a run of which no log knows, and says which there are.
 fn check_run(folder: &Path, names: &[String], wanted: RunWish) -> Result<(), Failure> {
-    let mut known: Option<(u64, u64)> = None;
+    let mut told = Vec::new();
     for name in names {
         let failed = |cause| {
             let name = name.clone();
@@ -301,12 +306,14 @@ fn check_run(folder: &Path, names: &[String], wanted: RunWish) -> Result<(), Fai
         if wanted.find(folder, name).map_err(failed)?.is_some() {
             return Ok(());
         }
-        let oldest = log::first_run(folder, name).map_err(failed)?;
-        let youngest = log::last_runs(folder, name, 1).map_err(failed)?;
-        if let (Some(oldest), Some(youngest)) = (oldest, youngest.first()) {
-            let (first, last) = known.unwrap_or((oldest, *youngest));
-            known = Some((first.min(oldest), last.max(*youngest)));
-        }
+        let mut runs = log::last_runs(folder, name, RUNS_TOLD + 1).map_err(failed)?;
+        let are_all = runs.len() <= RUNS_TOLD;
+        runs.truncate(RUNS_TOLD);
+        let whose = match names {
+            [_] => "it".to_owned(),
+            _ => name.clone(),
+        };
+        told.extend(runs_text(&whose, &runs, are_all));
     }
     let named = names.join(", ");
     let message = match wanted {
@@ -315,11 +322,26 @@ fn check_run(folder: &Path, names: &[String], wanted: RunWish) -> Result<(), Fai
         RunWish::Back(1) => format!("the log of {named} has no run before the last one"),
         RunWish::Back(back) => format!("the log of {named} has no {back} runs before the last one"),
     };
-    Err(Failure::new(Exit::Failed, message).hint(match known {
-        Some((first, last)) if first == last => format!("it has run {first}"),
-        Some((first, last)) => format!("it has runs from {first} to {last}"),
-        None => "it has none yet".to_owned(),
-    }))
+    Err(
+        Failure::new(Exit::Failed, message).hint(match told.is_empty() {
+            false => told.join("; "),
+            true => "it has none yet".to_owned(),
+        }),
+    )
+}
+
+/// Which runs there are, the youngest first in `runs`. Their numbers need not follow each other.
+fn runs_text(whose: &str, runs: &[u64], are_all: bool) -> Option<String> {
+    let (last, earlier) = runs.split_first()?;
+    let Some((before, _)) = earlier.split_first() else {
+        return Some(format!("{whose} has run {last}"));
+    };
+    let which = if are_all { "" } else { "older ones and " };
+    let listed: Vec<String> = earlier.iter().rev().map(u64::to_string).collect();
+    let listed = listed.join(", ");
+    Some(format!(
+        "{whose} has runs {which}{listed} and {last}; -1 is {before}"
+    ))
 }
 
 /// Counts what goes through it.
