@@ -447,7 +447,7 @@ impl Reader {
         Cursor::pick(&self.paths, |seen| seen.last().copied())
     }
 
-    /// The end: for a follower only for now, unless all of its one run is told; for any other with what is not finished.
+    /// The end: for a follower only for now, unless its one run is over; for any other with what is not finished.
     fn finish(&mut self) -> io::Result<Step> {
         let is_for_now = matches!(self.end, End::Never { .. }) && !self.run_is_over;
         if is_for_now || self.end == End::Reached {

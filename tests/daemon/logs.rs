@@ -89,10 +89,16 @@ fn a_follower_shows_what_is_wanted_until_its_time() {
         assert_eq!(ear.next().unwrap(), format!("up {name}"));
     }
     let (mut child, mut lines) = follow(&bench, &["-g", "[24]", "a", "b"]);
+    let (mut other, mut all) = follow(&bench, &["-n", "0", "a", "b"]);
     for _ in 0..2 {
-        speak(&bench, "a");
-        speak(&bench, "b");
+        for name in ["a", "b"] {
+            // Of two signals at once the shell would see one.
+            speak(&bench, name);
+            all.next().unwrap();
+        }
     }
+    other.kill().unwrap();
+    other.wait().unwrap();
     let mut two = lines.take(2);
     two.sort_unstable();
     assert_eq!(two, ["a | a 2", "b | b 2"]);
@@ -109,11 +115,12 @@ fn a_follower_of_one_run_ends_with_it() {
     let bench = Bench::new();
     let daemon = bench.daemon();
     let mut ear = bench.ear();
-    talker(&bench, "a");
+    let script = "trap 'echo a 2' USR1; echo a 1; echo up a > $EAR; \
+                  while :; do sleep 1000 & wait $!; kill $!; done";
+    bench.service("a", "", script, "");
     for _ in 0..2 {
         assert!(bench.run(&["restart", "a"]).status.success());
         assert_eq!(ear.next().unwrap(), "up a");
-        speak(&bench, "a");
     }
     // That one has ended.
     for run in ["-1", "1"] {
@@ -140,6 +147,35 @@ fn a_follower_of_one_run_ends_with_it() {
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(said.contains("has no run 99"), "{said}");
         assert!(said.contains("it has runs 1, 2 and 3; -1 is 2"), "{said}");
+    }
+    daemon.end();
+}
+
+#[test]
+fn a_follower_takes_in_what_begins_later() {
+    let bench = Bench::new();
+    let daemon = bench.daemon();
+    let mut ear = bench.ear();
+    // There is no log of anything yet.
+    let (mut all, mut of_all) = follow(&bench, &[]);
+    let (mut some, mut of_some) = follow(&bench, &["web*"]);
+    let mut begin = |name: &str| {
+        talker(&bench, name);
+        bench.start(name).is(ResultKind::Started);
+        assert_eq!(ear.next().unwrap(), format!("up {name}"));
+        speak(&bench, name);
+    };
+    begin("web1");
+    assert_eq!(of_all.next().unwrap(), "web1 1");
+    assert_eq!(of_some.next().unwrap(), "web1 1");
+    begin("db");
+    assert_eq!(of_all.next().unwrap(), "db   | db 1");
+    begin("web2");
+    assert_eq!(of_all.next().unwrap(), "web2 | web2 1");
+    assert_eq!(of_some.next().unwrap(), "web2 | web2 1");
+    for child in [&mut all, &mut some] {
+        child.kill().unwrap();
+        child.wait().unwrap();
     }
     daemon.end();
 }

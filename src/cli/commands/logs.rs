@@ -11,6 +11,7 @@ use crate::cli::logs::{
 };
 use crate::cli::logwatch::LogWatch;
 use crate::cli::moment;
+use crate::cli::newcomers::{Newcomers, with_log};
 use crate::cli::output::aside;
 use crate::cli::pattern::Pattern;
 use crate::cli::place::Place;
@@ -83,12 +84,12 @@ pub(in crate::cli) const ROW: Row = Row {
         Choice::flag(
             "",
             "--rotate",
-            "begin new files and set the present ones aside; shows nothing",
+            "begin new files and set the present ones aside, of every service where no NAME is given; says so, and shows no log",
         ),
         Choice::flag(
             "",
             "--flush",
-            "remove all that was written, rotated files too; shows nothing",
+            "remove all that was written, rotated files too, of every service where no NAME is given; says so, and shows no log",
         ),
         Choice::flag(
             "",
@@ -154,11 +155,23 @@ fn run(given: &Given) -> Result<Exit, Failure> {
     if let Some(wish) = tend_logs::wish(given)? {
         return tend_logs::tend(given, &place, names, wish);
     }
-    if names.is_empty() {
-        aside("no service has a log yet\n");
-        return Ok(Exit::Done);
-    }
     let follows = options.mode == Mode::Follow;
+    // Of one run there is no more than what there is.
+    let newcomers = match (follows, options.run) {
+        (true, None) => Newcomers::matching(patterns(given)),
+        _ => None,
+    };
+    if names.is_empty() {
+        let waits = if newcomers.is_some() {
+            ": waiting for one"
+        } else {
+            ""
+        };
+        aside(&format!("no service that is meant has a log yet{waits}\n"));
+        if newcomers.is_none() {
+            return Ok(Exit::Done);
+        }
+    }
     let (filter, start, run) = (options.filter, options.start, options.run);
     let is_quiet = options.look.extras == Extras::Nothing;
     let is_sifted = options.sift.is_some();
@@ -175,7 +188,7 @@ fn run(given: &Given) -> Result<Exit, Failure> {
         let watch = LogWatch::begin(&folder, &names).map_err(LogsError::Wait);
         watch.and_then(|watch| {
             let mut view = View::open(&folder, &names, options)?;
-            let mut watch = watch.until(filter.until_ms);
+            let mut watch = watch.until(filter.until_ms).with(newcomers);
             follow(&mut view, &mut watch, &palette, &mut output)
         })
     } else {
@@ -399,20 +412,34 @@ fn start(given: &Given) -> Result<Start, Failure> {
     )
 }
 
+/// Of a template: what its instances have said.
+fn wide(name: &str) -> String {
+    match name.ends_with('@') {
+        true => format!("{name}?*"),
+        false => name.to_owned(),
+    }
+}
+
+/// What a service has to be called to be followed as soon as it has a log.
+fn patterns(given: &Given) -> Vec<String> {
+    if given.arguments.is_empty() {
+        return vec!["*".to_owned()];
+    }
+    let names = checked_names(&given.arguments).unwrap_or_default();
+    let wide = names.iter().map(|name| wide(name));
+    wide.filter(|name| glob::is_pattern(name)).collect()
+}
+
 /// The services whose logs are meant, in the order asked.
 fn named(given: &Given, place: &Place) -> Result<Vec<String>, Failure> {
-    let with_log = with_log(place);
+    let with_log = with_log(&place.home.logs());
     if given.arguments.is_empty() {
         return Ok(with_log);
     }
     let mut names: Vec<String> = Vec::new();
     for name in checked_names(&given.arguments)? {
         let mut meant = vec![name.clone()];
-        // Of a template: what its instances have said.
-        let name = match name.ends_with('@') {
-            true => format!("{name}?*"),
-            false => name,
-        };
+        let name = wide(&name);
         if glob::is_pattern(&name) {
             let matching = with_log.iter().filter(|known| glob::matches(&name, known));
             meant = matching.cloned().collect();
@@ -443,18 +470,4 @@ fn named(given: &Given, place: &Place) -> Result<Vec<String>, Failure> {
 
 fn has_file(place: &Place, name: &str) -> bool {
     UnitName::parse(name).is_ok_and(|name| place.search_path().find(&name).is_some())
-}
-
-/// The services that have a log, by name.
-fn with_log(place: &Place) -> Vec<String> {
-    let Ok(entries) = std::fs::read_dir(place.home.logs()) else {
-        return Vec::new();
-    };
-    let files = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-    let mut names: Vec<String> = files
-        .filter_map(|file| Some(file.strip_suffix(".log")?.to_owned()))
-        .filter(|name| UnitName::parse(name).is_ok())
-        .collect();
-    names.sort_unstable();
-    names
 }
