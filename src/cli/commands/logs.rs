@@ -167,7 +167,11 @@ fn run(given: &Given) -> Result<Exit, Failure> {
         } else {
             ""
         };
-        aside(&format!("no service that is meant has a log yet{waits}\n"));
+        let whose = match given.arguments.is_empty() {
+            true => "no service",
+            false => "none of those",
+        };
+        aside(&format!("{whose} has a log yet{waits}\n"));
         if newcomers.is_none() {
             return Ok(Exit::Done);
         }
