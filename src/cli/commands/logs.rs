@@ -157,21 +157,13 @@ fn run(given: &Given) -> Result<Exit, Failure> {
     }
     let follows = options.mode == Mode::Follow;
     // Of one run there is no more than what there is.
-    let newcomers = match (follows, options.run) {
-        (true, None) => Newcomers::matching(patterns(given)),
-        _ => None,
+    let patterns = match (follows, options.run) {
+        (true, None) => patterns(given),
+        _ => Vec::new(),
     };
+    let newcomers = Newcomers::matching(patterns);
     if names.is_empty() {
-        let waits = if newcomers.is_some() {
-            ": waiting for one"
-        } else {
-            ""
-        };
-        let whose = match given.arguments.is_empty() {
-            true => "no service",
-            false => "none of those",
-        };
-        aside(&format!("{whose} has a log yet{waits}\n"));
+        aside(nobody(given, newcomers.is_some()));
         if newcomers.is_none() {
             return Ok(Exit::Done);
         }
@@ -218,6 +210,16 @@ fn run(given: &Given) -> Result<Exit, Failure> {
         aside(&told);
     }
     Ok(Exit::Done)
+}
+
+/// That no log is meant yet.
+fn nobody(given: &Given, is_awaited: bool) -> &'static str {
+    match (given.arguments.is_empty(), is_awaited) {
+        (true, true) => "no service has a log yet: waiting for one\n",
+        (true, false) => "no service has a log yet\n",
+        (false, true) => "none of those has a log yet: waiting for one\n",
+        (false, false) => "none of those has a log yet\n",
+    }
 }
 
 /// What the options ask for.
