@@ -4,6 +4,7 @@
 
 use std::path::Path;
 
+use crate::log;
 use crate::unit::{UnitName, glob};
 
 /// Services that may come, by patterns of their names.
@@ -39,14 +40,7 @@ impl Newcomers {
 
 /// The services that have a log in this folder, by name.
 pub(super) fn with_log(folder: &Path) -> Vec<String> {
-    let Ok(entries) = std::fs::read_dir(folder) else {
-        return Vec::new();
-    };
-    let files = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-    let mut names: Vec<String> = files
-        .filter_map(|file| Some(file.strip_suffix(".log")?.to_owned()))
-        .filter(|name| UnitName::parse(name).is_ok())
-        .collect();
-    names.sort_unstable();
-    names
+    let names = log::with_log(folder).unwrap_or_default();
+    let names = names.into_iter();
+    names.filter(|name| UnitName::parse(name).is_ok()).collect()
 }

@@ -53,6 +53,6 @@ pub use plain::PlainLog;
 pub use reader::Reader;
 pub use rotation::Limits;
 pub use runs::{has_run, is_beheaded, last_runs};
-pub use total::{Removed, bound_total};
+pub use total::{Removed, bound_total, has_log, remove_old, with_log};
 pub use wanted::{Course, Filter, Mode, Sieve, Start};
 pub use writer::{Remade, Turned, Writer};

@@ -109,6 +109,11 @@ impl Paths {
         [self.log(number), gzip, zstd]
     }
 
+    /// Whether there is a log file of this number, packed or not.
+    pub(super) fn has(&self, number: u32) -> bool {
+        self.forms(number).iter().any(|form| exists(form))
+    }
+
     /// A file that is being packed.
     pub(super) fn unfinished(&self) -> PathBuf {
         self.with(".log.pack")
@@ -209,6 +214,10 @@ impl Paths {
         path.push(ending);
         path.into()
     }
+}
+
+pub(super) fn exists(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok()
 }
 
 /// All that a listing says.
