@@ -11,6 +11,9 @@ use super::text::timestamp;
 use crate::log::{Content, Ending, Entry, LineEnd, Loss, Mark, split_level};
 use crate::unit::Signal;
 
+/// That of a log, or of a run, the beginning is in no file any more.
+pub(super) const ROTATED_AWAY: &str = "earlier lines were rotated away";
+
 /// Which part of a line an entry holds, or begins with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Part {
@@ -49,6 +52,17 @@ pub(super) fn object(service: &str, entry: &Entry, part: Part) -> Json {
         Content::Mark(mark) => event(&mut fields, *mark),
     }
     Json::Object(fields)
+}
+
+/// That what came before this entry was in a file that is removed.
+pub(super) fn rotated_away(service: &str, entry: &Entry) -> Json {
+    Json::Object(vec![
+        ("time", Json::Text(timestamp(entry.time_ms))),
+        ("service", Json::text(service)),
+        ("run", Json::Number(entry.run)),
+        ("event", Json::text("rotated-away")),
+        ("message", Json::text(ROTATED_AWAY)),
+    ])
 }
 
 fn message(fields: &mut Vec<(&'static str, Json)>, bytes: &[u8]) {

@@ -7,10 +7,10 @@
 //! One service alone has no name before its lines. A line that came in pieces is one line here, unless another
 //! service's comes between.
 
-use std::fmt;
 use std::io::{self, IsTerminal as _, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+pub(super) use super::logfailure::LogsError;
 use super::logjson;
 use super::logwatch::{Changes, Wait, Waited};
 use super::missing::loss_text;
@@ -18,11 +18,11 @@ use super::shown::{self, Colors};
 use super::sift::Sift;
 use super::style::Palette;
 use super::text;
+use super::unbegun::Unbegun;
 use crate::log::{
     self, Content, Course, Ending, Entry, Filter, Level, LineEnd, Mark, Merge, Mode, Reader, Sieve,
     Start, Stream, split_level,
 };
-use crate::sys::process::error_text;
 use crate::unit::Signal;
 
 /// Which part of the logs is wanted, and how it is shown.
@@ -40,10 +40,11 @@ pub(super) struct Options {
 }
 
 impl Options {
-    /// What is logged from now on, for a command that stays in the foreground. Into a file, another program or a
-    /// container's log, what a service prints goes as it is.
-    pub(super) fn foreground(palette: Palette) -> Options {
-        let form = match (io::stdout().is_terminal(), palette) {
+    /// What so many services log from now on, for a command that stays in the foreground. Into a file, another program
+    /// or a container's log, what one service prints goes as it is; among names and the lines of others that would be
+    /// nothing that a program could take apart.
+    pub(super) fn foreground(palette: Palette, services: usize) -> Options {
+        let form = match (io::stdout().is_terminal() || services > 1, palette) {
             (true, Palette::Colored) => Form::Text(Colors::Kept),
             (true, Palette::Plain) => Form::Text(Colors::Removed),
             (false, _) => Form::Raw,
@@ -140,35 +141,13 @@ pub(super) trait Painter {
     fn paint(&self, shade: Shade, text: &str) -> String;
 }
 
-/// Why logs cannot be shown.
-#[derive(Debug)]
-pub(super) enum LogsError {
-    Read {
-        name: String,
-        cause: io::Error,
-    },
-    Wait(io::Error),
-    /// A broken pipe is among these.
-    Write(io::Error),
-}
-
-impl fmt::Display for LogsError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Read { name, cause } => {
-                let reason = error_text(cause);
-                write!(f, "the log of {name} cannot be read: {reason}")
-            }
-            Self::Wait(cause) => write!(f, "the logs cannot be watched: {}", error_text(cause)),
-            Self::Write(cause) => write!(f, "the logs cannot be printed: {}", error_text(cause)),
-        }
-    }
-}
-
 /// Logs on their way to a reader.
 #[derive(Debug)]
 pub(super) struct View {
     merge: Merge,
+    directory: PathBuf,
+    filter: Filter,
+    unbegun: Unbegun,
     names: Vec<String>,
     /// Characters of the longest name.
     width: usize,
@@ -211,17 +190,17 @@ impl View {
         };
         let mut readers = Vec::with_capacity(names.len());
         for name in names {
-            let sieve = options.sift.as_ref();
-            let sieve = sieve.map(|sift| Box::new(sift.sieve()) as Box<dyn Sieve>);
+            let sieve = sieve(options.sift.as_ref());
             let failed = |cause| LogsError::Read {
                 name: name.clone(),
                 cause,
             };
-            let mut filter = options.filter;
+            let (mut filter, mut course) = (options.filter, course);
             if let Some(wish) = options.run {
-                // A service without that run has nothing to show.
+                // A service without that run has nothing to show, and never will have.
                 let run = wish.find(directory, name).map_err(failed)?;
                 filter.run = Some(run.unwrap_or(u64::MAX));
+                course.mode = run.map_or(Mode::Once, |_| course.mode);
             }
             let reader = Reader::sifted(directory, name, course, filter, sieve);
             readers.push(reader.map_err(failed)?);
@@ -229,6 +208,9 @@ impl View {
         let widths = names.iter().map(|name| name.chars().count());
         Ok(View {
             merge: Merge::new(readers),
+            directory: directory.to_owned(),
+            filter: options.filter,
+            unbegun: Unbegun::of(directory, names.len(), &options),
             width: widths.max().unwrap_or(0),
             names: names.to_vec(),
             look: options.look,
@@ -236,6 +218,26 @@ impl View {
             divided: None,
             text: Vec::new(),
         })
+    }
+
+    /// Takes in a service whose log has begun: all of that is new.
+    ///
+    /// # Errors
+    /// The log cannot be read.
+    pub(super) fn add(&mut self, name: String) -> Result<(), LogsError> {
+        let course = Course {
+            start: Start::Oldest,
+            mode: Mode::Follow,
+        };
+        let sieve = sieve(self.sift.as_ref());
+        let reader = Reader::sifted(&self.directory, &name, course, self.filter, sieve);
+        match reader {
+            Ok(reader) => self.merge.add(reader),
+            Err(cause) => return Err(LogsError::Read { name, cause }),
+        }
+        self.width = self.width.max(name.chars().count());
+        self.names.push(name);
+        Ok(())
     }
 
     /// Only what the services print.
@@ -278,6 +280,7 @@ impl View {
             match self.merge.next_entry() {
                 Ok(Some((place, entry))) => {
                     self.text.clear();
+                    self.beginning(place, &entry, painter);
                     match self.look.form {
                         Form::Json => self.object(place, &entry),
                         Form::Raw | Form::Text(_) => self.entry(place, &entry, painter),
@@ -291,6 +294,25 @@ impl View {
                 }
             }
         }
+    }
+
+    /// Puts down that what comes before the first entry of a service is gone, if it is.
+    fn beginning(&mut self, place: usize, entry: &Entry, painter: &dyn Painter) {
+        let name = self.names.get(place).map_or("", String::as_str);
+        let is_beheaded = self.unbegun.is_beheaded((place, name), entry);
+        if !is_beheaded || self.look.extras == Extras::Nothing || self.sift.is_some() {
+            return;
+        }
+        if self.look.form == Form::Json {
+            let object = logjson::rotated_away(name, entry);
+            self.text.extend_from_slice(object.line().as_bytes());
+            return;
+        }
+        self.begin_line(place, (entry.time_ms, Bar::Plain), painter);
+        let text = format!("— {} —", logjson::ROTATED_AWAY);
+        let text = painter.paint(Shade::Notice, &text);
+        self.text.extend_from_slice(text.as_bytes());
+        self.text.push(b'\n');
     }
 
     /// Puts an entry into `text`.
@@ -423,6 +445,10 @@ impl View {
     }
 }
 
+fn sieve(sift: Option<&Sift>) -> Option<Box<dyn Sieve>> {
+    sift.map(|sift| Box::new(sift.sieve()) as Box<dyn Sieve>)
+}
+
 /// Prints all there is, and when the view follows, what comes, until the wait is over.
 ///
 /// # Errors
@@ -434,8 +460,12 @@ pub(super) fn follow(
     output: &mut dyn Write,
 ) -> Result<(), LogsError> {
     loop {
+        for name in wait.take_begun() {
+            view.add(name)?;
+        }
         view.print(painter, output)?;
-        if view.merge.is_over() {
+        // Where there is no service yet, one is waited for.
+        if view.merge.is_over() && !view.names.is_empty() {
             return Ok(());
         }
         match wait.wait().map_err(LogsError::Wait)? {
@@ -581,7 +611,8 @@ mod tests {
         let mut long = b"<3>".to_vec();
         long.extend(vec![b'x'; LINE_BYTES_MAX + 10]);
         long.extend(b"\n<4>\xff\x1b[31mred\r\n");
-        folder.writer("web").append(3, Stream::Out, 1, &long);
+        // As an earlier version wrote it, whose runs had no marks.
+        folder.writer("web").append(3, Stream::Out, 0, &long);
         assert!(printed(&folder, looking(Form::Raw)) == long);
         let text = printed(&folder, ALL);
         assert!(text.ends_with(b"x\n\\xffred\n"));
@@ -611,6 +642,39 @@ mod tests {
         });
         let text = printed(&folder, Options { sift, ..ALL });
         assert_eq!(text.len(), LINE_BYTES_MAX * 3 + 1);
+    }
+
+    #[test]
+    fn what_was_rotated_away_is_said() {
+        let folder = Folder::new("beheaded");
+        let mut web = folder.writer("web");
+        let cut = "— earlier lines were rotated away —\n";
+        // What is run before the main process has no mark of its own.
+        web.append(100, Stream::Out, 1, b"before\n");
+        web.mark(200, 2, Mark::Begin { pid: 40 });
+        let text = || String::from_utf8(printed(&folder, ALL)).unwrap();
+        assert!(text().starts_with("before\n"), "{}", text());
+        for number in 0..200 {
+            let line = format!("line {number}\n");
+            web.append(200 + number, Stream::Out, 2, line.as_bytes());
+        }
+        assert!(text().starts_with(cut), "{}", text());
+        web.mark(500, 2, Mark::End(Ending::Exited { code: 0 }));
+        assert!(text().starts_with(cut), "{}", text());
+        web.mark(600, 3, Mark::Begin { pid: 41 });
+        web.append(600, Stream::Out, 3, b"again\n");
+        assert!(text().starts_with(cut), "{}", text());
+        for (run, is_cut) in [(2, true), (3, false)] {
+            let run = Some(RunWish::Number(run));
+            let output = printed(&folder, Options { run, ..ALL });
+            let text = String::from_utf8(output).unwrap();
+            assert_eq!(text.starts_with(cut), is_cut, "{text}");
+        }
+        let objects = String::from_utf8(printed(&folder, looking(Form::Json))).unwrap();
+        assert!(objects.contains("\"event\":\"rotated-away\""), "{objects}");
+        let sift = Some(Sift::default());
+        let output = printed(&folder, Options { sift, ..ALL });
+        assert!(output.starts_with(b"line "));
     }
 
     #[test]

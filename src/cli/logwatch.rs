@@ -6,9 +6,11 @@
 use std::fs::DirBuilder;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
+use super::newcomers::Newcomers;
 use crate::log;
 use crate::sys::clock::wall_ms;
 use crate::sys::inotify::{Event, Inotify, Watch, WatchId};
@@ -24,6 +26,11 @@ pub(super) trait Wait {
     /// # Errors
     /// The wait is impossible.
     fn wait(&mut self) -> io::Result<Waited>;
+
+    /// The services whose logs have begun since the last call; their places are the next ones.
+    fn take_begun(&mut self) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 /// Why a wait is over.
@@ -53,6 +60,9 @@ pub(super) struct LogWatch {
     around: Option<WatchId>,
     names: Vec<String>,
     until_ms: Option<u64>,
+    newcomers: Option<Newcomers>,
+    /// So many at the end of `names` were not told of yet.
+    begun: usize,
 }
 
 impl LogWatch {
@@ -68,6 +78,8 @@ impl LogWatch {
             around: None,
             names: names.to_vec(),
             until_ms: None,
+            newcomers: None,
+            begun: 0,
         };
         watch.look_there()?;
         let parent = directory.parent();
@@ -80,6 +92,26 @@ impl LogWatch {
     #[must_use]
     pub(super) fn until(self, until_ms: Option<u64>) -> Self {
         Self { until_ms, ..self }
+    }
+
+    /// The same, and services that match and have no log yet are taken in.
+    #[must_use]
+    pub(super) fn with(self, newcomers: Option<Newcomers>) -> Self {
+        let mut watch = Self { newcomers, ..self };
+        watch.find_begun();
+        watch
+    }
+
+    /// Looks through the folder.
+    fn find_begun(&mut self) {
+        let newcomers = self.newcomers.as_ref();
+        let there = newcomers.map_or_else(Vec::new, |new| new.there(&self.directory));
+        for name in there {
+            if !self.names.contains(&name) {
+                self.names.push(name);
+                self.begun += 1;
+            }
+        }
     }
 
     fn look_there(&self) -> io::Result<()> {
@@ -112,7 +144,10 @@ impl LogWatch {
                 } else if Some(event.watch) != self.around {
                     // What is no text is no file of ours.
                     let name = event.name.as_ref();
-                    let place = name.map(|name| name.to_str().and_then(|name| self.place(name)));
+                    let place = name.map(|name| {
+                        let known = name.to_str().and_then(|name| self.place(name));
+                        known.or_else(|| self.begin_of(name.as_bytes()))
+                    });
                     match place {
                         Some(Some(place)) if !places.contains(&place) => places.push(place),
                         Some(_) => {}
@@ -120,6 +155,9 @@ impl LogWatch {
                     }
                 }
             }
+        }
+        if is_all {
+            self.find_begun();
         }
         Ok(match (is_all, places.is_empty()) {
             (true, _) => Changes::All,
@@ -136,6 +174,14 @@ impl LogWatch {
         }
     }
 
+    /// The place of a service that is wanted and not known yet.
+    fn begin_of(&mut self, file: &[u8]) -> Option<usize> {
+        let name = self.newcomers.as_ref()?.of_file(file)?;
+        self.names.push(name);
+        self.begun += 1;
+        self.names.len().checked_sub(1)
+    }
+
     /// Whose file it is.
     fn place(&self, file: &str) -> Option<usize> {
         let service = log::service_of(file)?;
@@ -150,6 +196,11 @@ impl AsFd for LogWatch {
 }
 
 impl Wait for LogWatch {
+    fn take_begun(&mut self) -> Vec<String> {
+        let told = self.names.len() - std::mem::take(&mut self.begun);
+        self.names[told..].to_vec()
+    }
+
     fn wait(&mut self) -> io::Result<Waited> {
         let out = io::stdout();
         loop {

@@ -8,7 +8,7 @@ use super::exit::{Exit, Failure};
 use super::output::aside;
 use super::place::{Place, home_hint};
 use super::wait::Waiting;
-use crate::daemon::{clear_rest, tend_unwritten};
+use crate::daemon::{clear_rest, tend_unwritten, untended};
 use crate::engine::{Command, LogWish};
 use crate::log::Limits;
 use crate::sys::clock::wall_ms;
@@ -27,8 +27,10 @@ pub(super) fn wish(given: &Given) -> Result<Option<LogWish>, Failure> {
     match others.find(|other| *other != option && is_given(other)) {
         None => Ok(Some(wish)),
         Some(other) => Err(
-            Failure::usage(format!("{option} and {other} do not go together"))
-                .hint(format!("{option} shows nothing")),
+            Failure::usage(format!("{option} and {other} do not go together")).hint(match other {
+                "--flush" => "--flush removes also what --rotate would set aside".to_owned(),
+                _ => format!("{option} shows no log"),
+            }),
         ),
     }
 }
@@ -76,23 +78,16 @@ fn alone(place: &Place, names: &[String], wish: LogWish) -> Result<Vec<UnitResul
         let message = "a daemon begins or ends just now: nothing was done";
         return Err(Failure::new(Exit::NoDaemon, message).hint("try again"));
     };
-    let tend = |name: &String| {
-        let tended = tend_unwritten(&logs, name, Limits::WIDEST, wish);
-        let (kind, text) = match tended {
-            Ok(text) => (ResultKind::LogTended, text.to_owned()),
-            Err(error) => (
-                ResultKind::Failed,
-                format!("its log: {}", error_text(&error)),
-            ),
-        };
-        UnitResult {
+    let tend = |name: &String| match tend_unwritten(&logs, name, Limits::WIDEST, wish) {
+        Ok(text) => UnitResult {
             unit: name.clone(),
-            kind,
-            text,
+            kind: ResultKind::LogTended,
+            text: text.to_owned(),
             retry_ms: None,
-            hint: Some("`diakonos logs --daemon` may say more".to_owned()),
+            hint: None,
             left: Vec::new(),
-        }
+        },
+        Err(error) => untended(&logs, name, &error),
     };
     let mut results: Vec<UnitResult> = names.iter().map(tend).collect();
     clear_rest(&logs, &mut results, wish);

@@ -177,9 +177,6 @@ impl Daemon {
     }
 
     fn tend_log(&mut self, name: &str, wish: LogWish) -> UnitResult {
-        let failed = |name: &UnitName, reason: String| {
-            answer::plain(name, ResultKind::Failed, format!("its log: {reason}"))
-        };
         let name = match UnitName::parse(name) {
             Ok(name) => name,
             Err(error) => {
@@ -207,7 +204,7 @@ impl Daemon {
                 ::log::info!("{name}: its log: {text}");
                 answer::plain(&name, ResultKind::LogTended, text.to_owned())
             }
-            Err(error) => failed(&name, error_text(&error)),
+            Err(error) => untended(&self.home.logs(), name.as_str(), &error),
         }
     }
 
@@ -269,6 +266,30 @@ pub fn tend_unwritten(
     tend(&mut writer, 0, wish)
 }
 
+/// That this service's log in `logs` could not be begun anew.
+#[must_use]
+pub fn untended(logs: &Path, name: &str, error: &io::Error) -> UnitResult {
+    let (folder, reason) = (logs.display(), error_text(error));
+    let (text, hint) = match error.kind() {
+        io::ErrorKind::NotFound => (
+            format!("it has no log in {folder}"),
+            "a log begins with the first start".to_owned(),
+        ),
+        _ => (
+            format!("its log in {folder} cannot be begun anew: {reason}"),
+            format!("files must be made, renamed and removed in {folder}"),
+        ),
+    };
+    UnitResult {
+        unit: name.to_owned(),
+        kind: ResultKind::Failed,
+        text,
+        retry_ms: None,
+        hint: Some(hint),
+        left: Vec::new(),
+    }
+}
+
 /// Where logs were emptied, removes what is left of them beside the files that a writer knows of. What cannot be is
 /// that log's result.
 pub fn clear_rest(logs: &Path, results: &mut [UnitResult], wish: LogWish) {
@@ -283,8 +304,7 @@ pub fn clear_rest(logs: &Path, results: &mut [UnitResult], wish: LogWish) {
     let failed = log::remove_old(logs, &names).unwrap_or_default();
     for (name, error) in failed {
         if let Some(result) = results.iter_mut().find(|result| result.unit == name) {
-            result.kind = ResultKind::Failed;
-            result.text = format!("its log: {}", error_text(&error));
+            *result = untended(logs, &name, &error);
         }
     }
 }
@@ -298,7 +318,7 @@ pub(super) fn tend(writer: &mut Writer, run: u64, wish: LogWish) -> io::Result<&
         LogWish::Rotate => writer.turn().map(|turned| match turned {
             Turned::Rotated => "rotated",
             Turned::WithLineEnd => "to be rotated once the line that was begun ends",
-            Turned::Empty => "not rotated: nothing was written to it since",
+            Turned::Empty => "not rotated: nothing was written since its last file was begun",
         }),
     }
 }

@@ -90,7 +90,7 @@ pub use context::unit_context;
 pub use environment::{default_path, mark_of};
 pub use guardian::Ended;
 pub use home::Home;
-pub use log_care::{clear_rest, tend_unwritten};
+pub use log_care::{clear_rest, tend_unwritten, untended};
 pub use planning::plan_alone;
 pub use scales::Scales;
 pub use settings::{SettingsError, own_log, settings};

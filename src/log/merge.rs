@@ -48,6 +48,14 @@ impl Merge {
         }
     }
 
+    /// Takes in another reader, the last one of the list.
+    pub fn add(&mut self, reader: Reader) {
+        self.sources.push(Source {
+            reader,
+            head: Head::Unknown,
+        });
+    }
+
     /// Tells following readers that the files may have changed.
     pub fn changed(&mut self) {
         for source in &mut self.sources {

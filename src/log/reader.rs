@@ -15,6 +15,7 @@ use std::path::Path;
 use super::buffer::Buffer;
 use super::cursor::{Cursor, Next};
 use super::entry::{Assembler, Content, Entry, LineEnd, Origin, Source};
+use super::index::Mark;
 use super::paths::{FileId, Paths, Seen};
 use super::tail;
 use super::wanted::{Course, Filter, Mode, Sieve, Start};
@@ -39,6 +40,8 @@ pub struct Reader {
     packed: Packed,
     /// The first packed file that could not be unpacked, and why.
     left_out: Option<String>,
+    /// The one run that is wanted has ended, or a later one has begun.
+    run_is_over: bool,
 }
 
 /// Whether packed files are before what is read that were not looked at, since only what lies near is wanted.
@@ -125,6 +128,7 @@ impl Reader {
             later: 0,
             packed: Packed::Included,
             left_out: None,
+            run_is_over: false,
         };
         match course.start {
             Start::Oldest => {
@@ -255,6 +259,9 @@ impl Reader {
         }
         match next {
             Next::Mark { time_ms, run, mark } => {
+                self.run_is_over |= self.filter.run.is_some_and(|wanted| {
+                    run > wanted || run == wanted && matches!(mark, Mark::End(_))
+                });
                 if self.filter.is_run(run) {
                     self.assembler.mark(time_ms, run, mark);
                 }
@@ -294,6 +301,7 @@ impl Reader {
             cursor.offset = end;
             let is_later = self.filter.run.is_some_and(|wanted| origin.run > wanted);
             self.later = if is_later { self.later + 1 } else { 0 };
+            self.run_is_over |= is_later;
             return match self.later > LATER_MAX {
                 true => self.finish(),
                 false => Ok(Step::Went),
@@ -396,9 +404,10 @@ impl Reader {
         Cursor::pick(&self.paths, |seen| seen.last().copied())
     }
 
-    /// The end: for a follower only for now, for any other with what is not finished.
+    /// The end: for a follower only for now, unless its one run is over; for any other with what is not finished.
     fn finish(&mut self) -> io::Result<Step> {
-        if !matches!(self.end, End::At { .. }) {
+        let goes_on = matches!(self.end, End::Never { .. } | End::Pause { .. });
+        if (goes_on && !self.run_is_over) || self.end == End::Reached {
             return Ok(Step::Nothing);
         }
         self.end = End::Reached;

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::Path;
 
+use super::index::{Mark, What};
 use super::paths::Paths;
 use super::seek::{self, Sought};
 use super::shelf::Shelf;
@@ -39,12 +40,19 @@ pub fn has_run(directory: &Path, name: &str, run: u64) -> io::Result<bool> {
     Ok(record.is_some_and(|record| record.run == run))
 }
 
-/// The oldest run that the log of service `name` in `directory` tells of.
+/// Whether what is left of this run, which does not begin with its mark, is only a part: the file with its beginning
+/// was removed. Commands before and after the main process have runs without marks.
 ///
 /// # Errors
 /// As [`last_runs`].
-pub fn first_run(directory: &Path, name: &str) -> io::Result<Option<u64>> {
+pub fn is_beheaded(directory: &Path, name: &str, run: u64) -> io::Result<bool> {
     let paths = Paths::new(directory, name)?;
-    let record = seek::first(&paths, Sought::Run(1))?;
-    Ok(record.map(|record| record.run))
+    let mut shelf = Shelf::list(&paths)?;
+    let last = seek::last_before(&mut shelf, Sought::Beyond(run))?;
+    if last.is_some_and(|last| last.run == run && matches!(last.what, What::Mark(Mark::End(_)))) {
+        return Ok(true);
+    }
+    // One that goes on, and has filled files.
+    let later = seek::first(&paths, Sought::Beyond(run))?;
+    Ok(later.is_none() && shelf.count() > 1)
 }

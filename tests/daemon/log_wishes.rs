@@ -60,6 +60,17 @@ fn logs_are_rotated_and_emptied_while_they_are_written_and_when_nobody_is_there(
     ] {
         assert_eq!(bench.run(words).status.code(), Some(code), "{words:?}");
     }
+    let said = bench.run(&["logs", "--flush", "--rotate"]).stderr;
+    let said = String::from_utf8_lossy(&said);
+    assert!(said.contains("hint: --flush removes also what"), "{said}");
+    // One that has no log.
+    bench.service("silent", "", "exec sleep 1000", "");
+    let output = bench.run(&["logs", "--rotate", "silent"]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    let folder = bench.home().join("logs").display().to_string();
+    let told = format!("silent: it has no log in {folder}\nhint: a log begins");
+    assert!(said.contains(&told), "{said}");
     run(&bench, &["restart", "web"]);
     ear.next();
     run(&bench, &["kill"]);

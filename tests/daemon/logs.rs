@@ -112,6 +112,76 @@ fn a_follower_shows_what_is_wanted_until_its_time() {
 }
 
 #[test]
+fn a_follower_of_one_run_ends_with_it() {
+    let bench = Bench::new();
+    let daemon = bench.daemon();
+    let mut ear = bench.ear();
+    let script = "trap 'echo a 2' USR1; echo a 1; echo up a > $EAR; \
+                  while :; do sleep 1000 & wait $!; kill $!; done";
+    bench.service("a", "", script, "");
+    for _ in 0..2 {
+        assert!(bench.run(&["restart", "a"]).status.success());
+        assert_eq!(ear.next().unwrap(), "up a");
+    }
+    // That one has ended.
+    for run in ["-1", "1"] {
+        for lines in ["all", "0"] {
+            let output = bench.run(&["logs", "-f", "-n", lines, "--run", run, "a"]);
+            let told = if lines == "0" { "" } else { "a 1\n" };
+            assert_eq!(String::from_utf8_lossy(&output.stdout), told, "{output:?}");
+        }
+    }
+    let (child, mut lines) = follow(&bench, &["--run", "last", "a"]);
+    assert_eq!(lines.next().unwrap(), "a 1");
+    speak(&bench, "a");
+    assert_eq!(lines.next().unwrap(), "a 2");
+    assert!(bench.run(&["restart", "a"]).status.success());
+    assert!(child.wait_with_output().unwrap().status.success());
+    assert_eq!(ear.next().unwrap(), "up a");
+    // One that there is not never comes.
+    for words in [
+        &["logs", "-f", "--run", "99", "a"][..],
+        &["logs", "--run", "99", "a"],
+    ] {
+        let output = bench.run(words);
+        assert_eq!(output.status.code(), Some(1), "{words:?}: {output:?}");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(said.contains("has no run 99"), "{said}");
+        assert!(said.contains("it has runs 1, 2 and 3; -1 is 2"), "{said}");
+    }
+    daemon.end();
+}
+
+#[test]
+fn a_follower_takes_in_what_begins_later() {
+    let bench = Bench::new();
+    let daemon = bench.daemon();
+    let mut ear = bench.ear();
+    // There is no log of anything yet.
+    let (mut all, mut of_all) = follow(&bench, &[]);
+    let (mut some, mut of_some) = follow(&bench, &["web*"]);
+    let mut begin = |name: &str| {
+        talker(&bench, name);
+        bench.start(name).is(ResultKind::Started);
+        assert_eq!(ear.next().unwrap(), format!("up {name}"));
+        speak(&bench, name);
+    };
+    begin("web1");
+    assert_eq!(of_all.next().unwrap(), "web1 1");
+    assert_eq!(of_some.next().unwrap(), "web1 1");
+    begin("db");
+    assert_eq!(of_all.next().unwrap(), "db   | db 1");
+    begin("web2");
+    assert_eq!(of_all.next().unwrap(), "web2 | web2 1");
+    assert_eq!(of_some.next().unwrap(), "web2 | web2 1");
+    for child in [&mut all, &mut some] {
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    daemon.end();
+}
+
+#[test]
 fn what_makes_no_sense_is_refused() {
     let bench = Bench::new();
     bench.service("web", "", "true", "");

@@ -41,7 +41,14 @@ fn it_is_bounded_over_death_and_upgrade_and_no_line_is_missing() {
     run(&bench, &["upgrade"]);
     restart(20);
     let told = run(&bench, &["logs", "--daemon", "-n", "all"]);
+    let warned = run(&bench, &["logs", "--daemon", "-n", "all", "-p", "warning"]);
     run(&bench, &["kill"]);
+    let is_info = |line: &str| line.contains("[INFO]");
+    assert!(
+        !warned.is_empty() && !warned.lines().any(is_info),
+        "{warned}"
+    );
+    assert!(told.lines().any(is_info));
 
     let runs = told.matches("web: starting -> running:").count();
     assert_eq!(runs, 61, "{told}");

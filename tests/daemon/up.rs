@@ -91,6 +91,27 @@ fn it_ends_with_the_service_that_was_named_and_its_code() {
     daemon.end();
 }
 
+/// What one prints into a file or a pipe is that one's; among the lines of others it is text.
+#[test]
+fn only_one_service_alone_is_passed_on_as_it_is() {
+    let bench = Bench::new();
+    let daemon = bench.daemon();
+    let clear = "printf '<3>\\033[2Jcleared\\n'";
+    bench.service("clear", "", clear, "Type = \"oneshot\"");
+    bench.service("other", "", "echo other", "Type = \"oneshot\"");
+    let printed = |words: &[&str]| {
+        let output = bench.run(&[&["up"], words].concat());
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let alone = printed(&["clear"]);
+    assert!(alone.contains("<3>\x1b[2Jcleared\n"), "{alone:?}");
+    let both = printed(&["clear", "other"]);
+    assert!(both.contains("clear | \\x1b[2Jcleared\n"), "{both:?}");
+    assert!(!both.contains('\x1b'), "{both:?}");
+    daemon.end();
+}
+
 #[test]
 fn it_ends_when_all_is_over() {
     let bench = Bench::new();

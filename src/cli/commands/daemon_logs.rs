@@ -1,5 +1,6 @@
 //! `logs --daemon`.
 
+use std::cell::Cell;
 use std::io::{self, BufWriter, Write};
 
 use crate::cli::args::Given;
@@ -7,22 +8,36 @@ use crate::cli::exit::{Exit, Failure};
 use crate::cli::logs::Options;
 use crate::cli::output::aside;
 use crate::cli::own_log::{self, Wanted};
-use crate::cli::pattern::Pattern;
 use crate::cli::place::Place;
-use crate::log::{Mode, Start};
+use crate::log::{Level, Mode, Start};
 use crate::sys::process::error_text;
 
 /// Options that say something of a service's log only.
-const OF_SERVICES: [&str; 8] = [
+const OF_SERVICES: [&str; 7] = [
     "--err",
     "--run",
-    "--priority",
     "--timestamps",
     "--raw",
     "--json",
     "--rotate",
     "--flush",
 ];
+
+/// The level that stands at the head of a line of the daemon's.
+fn own_level(line: &[u8]) -> Option<Level> {
+    let levels = [
+        ("[ERROR]", Level::Error),
+        ("[WARN]", Level::Warning),
+        ("[INFO]", Level::Info),
+        ("[DEBUG]", Level::Debug),
+        ("[TRACE]", Level::Debug),
+    ];
+    let head = line.trim_ascii_start();
+    let named = levels
+        .into_iter()
+        .find(|(word, _)| head.starts_with(word.as_bytes()));
+    named.map(|(_, level)| level)
+}
 
 /// What the daemon says itself. Its lines begin with their times and are never shown as they are.
 pub(super) fn show(given: &Given, place: &Place, options: &Options) -> Result<Exit, Failure> {
@@ -39,8 +54,13 @@ pub(super) fn show(given: &Given, place: &Place, options: &Options) -> Result<Ex
         Start::Last(lines) => Some(lines),
         Start::Oldest | Start::Near { .. } => None,
     };
-    let pattern = options.sift.as_ref().and_then(|sift| sift.pattern.as_ref());
-    let text = |line: &[u8]| pattern.is_none_or(|pattern: &Pattern| pattern.is_in(line));
+    // What names no level goes on with what was said before.
+    let level = Cell::new(Level::Info);
+    let text = |line: &[u8]| {
+        level.set(own_level(line).unwrap_or(level.get()));
+        let sift = options.sift.as_ref();
+        sift.is_none_or(|sift| sift.lets_through(level.get(), line))
+    };
     let wanted = Wanted {
         last: lines,
         since_ms: options.filter.since_ms,

@@ -12,6 +12,7 @@ use crate::cli::logs::{
 };
 use crate::cli::logwatch::LogWatch;
 use crate::cli::moment;
+use crate::cli::newcomers::{Newcomers, with_log};
 use crate::cli::output::aside;
 use crate::cli::pattern::Pattern;
 use crate::cli::place::Place;
@@ -33,6 +34,8 @@ const LINES_MAX: u64 = 1 << 40;
 const FOLLOWED_BYTES: u64 = 16 * 1024 * 1024;
 /// So many runs back somebody may ask for.
 const RUNS_BACK_MAX: usize = 10_000;
+/// So many runs are listed for somebody who asked for one that there is not.
+const RUNS_TOLD: usize = 12;
 
 pub(in crate::cli) const ROW: Row = Row {
     name: "logs",
@@ -82,12 +85,12 @@ pub(in crate::cli) const ROW: Row = Row {
         Choice::flag(
             "",
             "--rotate",
-            "begin new files and set the present ones aside; shows nothing",
+            "begin new files and set the present ones aside, of every service where no NAME is given; says so, and shows no log",
         ),
         Choice::flag(
             "",
             "--flush",
-            "remove all that was written, rotated files too; shows nothing",
+            "remove all that was written, rotated files too, of every service where no NAME is given; says so, and shows no log",
         ),
         Choice::flag(
             "",
@@ -153,11 +156,19 @@ fn run(given: &Given) -> Result<Exit, Failure> {
     if let Some(wish) = tend_logs::wish(given)? {
         return tend_logs::tend(given, &place, names, wish);
     }
-    if names.is_empty() {
-        aside("no service has a log yet\n");
-        return Ok(Exit::Done);
-    }
     let follows = options.mode == Mode::Follow;
+    // Of one run there is no more than what there is.
+    let patterns = match (follows, options.run) {
+        (true, None) => patterns(given),
+        _ => Vec::new(),
+    };
+    let newcomers = Newcomers::matching(patterns);
+    if names.is_empty() {
+        aside(nobody(given, newcomers.is_some()));
+        if newcomers.is_none() {
+            return Ok(Exit::Done);
+        }
+    }
     let (filter, start, run) = (options.filter, options.start, options.run);
     let is_quiet = options.look.extras == Extras::Nothing;
     let is_sifted = options.sift.is_some();
@@ -169,11 +180,14 @@ fn run(given: &Given) -> Result<Exit, Failure> {
         bytes: 0,
     };
     let folder = place.home.logs();
+    if let Some(run) = run.filter(|_| follows) {
+        check_run(&folder, &names, run)?;
+    }
     let shown = if follows {
         let watch = LogWatch::begin(&folder, &names).map_err(LogsError::Wait);
         watch.and_then(|watch| {
             let mut view = View::open(&folder, &names, options)?;
-            let mut watch = watch.until(filter.until_ms);
+            let mut watch = watch.until(filter.until_ms).with(newcomers);
             follow(&mut view, &mut watch, &palette, &mut output).map(|()| view)
         })
     } else {
@@ -221,6 +235,16 @@ fn tell_of_errors(place: &Place, names: &[String]) -> bool {
         aside(&told);
     }
     !told.is_empty()
+}
+
+/// That no log is meant yet.
+fn nobody(given: &Given, is_awaited: bool) -> &'static str {
+    match (given.arguments.is_empty(), is_awaited) {
+        (true, true) => "no service has a log yet: waiting for one\n",
+        (true, false) => "no service has a log yet\n",
+        (false, true) => "none of those has a log yet: waiting for one\n",
+        (false, false) => "none of those has a log yet\n",
+    }
 }
 
 /// What the options ask for.
@@ -317,7 +341,7 @@ fn parse_run(text: &str) -> Result<RunWish, Failure> {
 
 /// Refuses a run of which no log knows, and says which there are.
 fn check_run(folder: &Path, names: &[String], wanted: RunWish) -> Result<(), Failure> {
-    let mut known: Option<(u64, u64)> = None;
+    let mut told = Vec::new();
     for name in names {
         let failed = |cause| {
             let name = name.clone();
@@ -326,12 +350,14 @@ fn check_run(folder: &Path, names: &[String], wanted: RunWish) -> Result<(), Fai
         if wanted.find(folder, name).map_err(failed)?.is_some() {
             return Ok(());
         }
-        let oldest = log::first_run(folder, name).map_err(failed)?;
-        let youngest = log::last_runs(folder, name, 1).map_err(failed)?;
-        if let (Some(oldest), Some(youngest)) = (oldest, youngest.first()) {
-            let (first, last) = known.unwrap_or((oldest, *youngest));
-            known = Some((first.min(oldest), last.max(*youngest)));
-        }
+        let mut runs = log::last_runs(folder, name, RUNS_TOLD + 1).map_err(failed)?;
+        let are_all = runs.len() <= RUNS_TOLD;
+        runs.truncate(RUNS_TOLD);
+        let whose = match names {
+            [_] => "it".to_owned(),
+            _ => name.clone(),
+        };
+        told.extend(runs_text(&whose, &runs, are_all));
     }
     let named = names.join(", ");
     let message = match wanted {
@@ -340,11 +366,26 @@ fn check_run(folder: &Path, names: &[String], wanted: RunWish) -> Result<(), Fai
         RunWish::Back(1) => format!("the log of {named} has no run before the last one"),
         RunWish::Back(back) => format!("the log of {named} has no {back} runs before the last one"),
     };
-    Err(Failure::new(Exit::Failed, message).hint(match known {
-        Some((first, last)) if first == last => format!("it has run {first}"),
-        Some((first, last)) => format!("it has runs from {first} to {last}"),
-        None => "it has none yet".to_owned(),
-    }))
+    Err(
+        Failure::new(Exit::Failed, message).hint(match told.is_empty() {
+            false => told.join("; "),
+            true => "it has none yet".to_owned(),
+        }),
+    )
+}
+
+/// Which runs there are, the youngest first in `runs`. Their numbers need not follow each other.
+fn runs_text(whose: &str, runs: &[u64], are_all: bool) -> Option<String> {
+    let (last, earlier) = runs.split_first()?;
+    let Some((before, _)) = earlier.split_first() else {
+        return Some(format!("{whose} has run {last}"));
+    };
+    let which = if are_all { "" } else { "older ones and " };
+    let listed: Vec<String> = earlier.iter().rev().map(u64::to_string).collect();
+    let listed = listed.join(", ");
+    Some(format!(
+        "{whose} has runs {which}{listed} and {last}; -1 is {before}"
+    ))
 }
 
 /// Counts what goes through it.
@@ -402,20 +443,34 @@ fn start(given: &Given) -> Result<Start, Failure> {
     )
 }
 
+/// Of a template: what its instances have said.
+fn wide(name: &str) -> String {
+    match name.ends_with('@') {
+        true => format!("{name}?*"),
+        false => name.to_owned(),
+    }
+}
+
+/// What a service has to be called to be followed as soon as it has a log.
+fn patterns(given: &Given) -> Vec<String> {
+    if given.arguments.is_empty() {
+        return vec!["*".to_owned()];
+    }
+    let names = checked_names(&given.arguments).unwrap_or_default();
+    let wide = names.iter().map(|name| wide(name));
+    wide.filter(|name| glob::is_pattern(name)).collect()
+}
+
 /// The services whose logs are meant, in the order asked.
 fn named(given: &Given, place: &Place) -> Result<Vec<String>, Failure> {
-    let with_log = with_log(place);
+    let with_log = with_log(&place.home.logs());
     if given.arguments.is_empty() {
         return Ok(with_log);
     }
     let mut names: Vec<String> = Vec::new();
     for name in checked_names(&given.arguments)? {
         let mut meant = vec![name.clone()];
-        // Of a template: what its instances have said.
-        let name = match name.ends_with('@') {
-            true => format!("{name}?*"),
-            false => name,
-        };
+        let name = wide(&name);
         if glob::is_pattern(&name) {
             let matching = with_log.iter().filter(|known| glob::matches(&name, known));
             meant = matching.cloned().collect();
@@ -446,11 +501,4 @@ fn named(given: &Given, place: &Place) -> Result<Vec<String>, Failure> {
 
 fn has_file(place: &Place, name: &str) -> bool {
     UnitName::parse(name).is_ok_and(|name| place.search_path().find(&name).is_some())
-}
-
-/// The services that have a log, by name.
-fn with_log(place: &Place) -> Vec<String> {
-    let names = log::with_log(&place.home.logs()).unwrap_or_default();
-    let names = names.into_iter();
-    names.filter(|name| UnitName::parse(name).is_ok()).collect()
 }

@@ -47,6 +47,8 @@ pub(in crate::cli) const ROW: Row = Row {
          command has started, in order, and leaves alone what was up before; a second Ctrl-C no longer waits for that. It \
          ends by itself when all that it has started is down for good.",
         "A unit that a pattern or the folder brought in and whose file is wrong is reported, and the others start.",
+        "What services print is shown as by `logs`: it cannot do anything to a terminal. Only one service alone whose output \
+         goes into a file or a pipe is passed on byte for byte.",
         "With --exit-with, the exit code is NAME's own when that ends, and after Ctrl-C where NAME failed.",
         "As the first process of a container (PID 1) it reaps whoever is left to it, takes SIGTERM and SIGQUIT for \
          Ctrl-C, hands SIGHUP, SIGUSR1 and SIGUSR2 on to NAME, or to the one unit it was given, and ends the daemon, \
@@ -88,8 +90,8 @@ fn run(given: &Given) -> Result<Exit, Failure> {
     let signals = early.map_or_else(await_all, Ok)?;
     let folder = place.home.logs();
     let watch = LogWatch::begin(&folder, &members).map_err(|e| failure(LogsError::Wait(e)))?;
-    let view =
-        View::open(&folder, &members, Options::foreground(given.palette())).map_err(failure)?;
+    let options = Options::foreground(given.palette(), members.len());
+    let view = View::open(&folder, &members, options).map_err(failure)?;
     let family = match role {
         Role::Ordinary => Family::of_the_down(&mut client, members)?,
         Role::First => Family::of_all(members),
@@ -132,8 +134,8 @@ pub(super) fn attend(
     let names = vec![name.to_owned()];
     let folder = place.home.logs();
     let watch = LogWatch::begin(&folder, &names).map_err(|e| failure(LogsError::Wait(e)))?;
-    let view =
-        View::open(&folder, &names, Options::foreground(given.palette())).map_err(failure)?;
+    let options = Options::foreground(given.palette(), names.len());
+    let view = View::open(&folder, &names, options).map_err(failure)?;
     let mut up = Up {
         given,
         place,

@@ -1,0 +1,45 @@
+//! Logs whose beginning is asked for and gone: its file was removed by a rotation.
+//!
+//! Owns when that is so. Does not own how it is said.
+
+use std::path::{Path, PathBuf};
+
+use super::logs::Options;
+use crate::log::{self, Content, Entry, Mark, Start};
+
+/// The services of which nothing was shown yet, where all there is is wanted.
+#[derive(Debug)]
+pub(super) struct Unbegun {
+    directory: PathBuf,
+    places: Vec<usize>,
+}
+
+impl Unbegun {
+    /// So many services whose logs are in `directory`.
+    pub(super) fn of(directory: &Path, services: usize, options: &Options) -> Unbegun {
+        let places = match (options.start, options.filter.since_ms) {
+            (Start::Oldest, None) => (0..services).collect(),
+            _ => Vec::new(),
+        };
+        Unbegun {
+            directory: directory.to_owned(),
+            places,
+        }
+    }
+
+    /// Whether this is the first entry of the service with this place and name, and something came before it.
+    pub(super) fn is_beheaded(&mut self, (place, name): (usize, &str), entry: &Entry) -> bool {
+        let Some(at) = self.places.iter().position(|unbegun| *unbegun == place) else {
+            return false;
+        };
+        self.places.swap_remove(at);
+        let is_beginning = matches!(
+            entry.content,
+            Content::Mark(Mark::Begin { .. } | Mark::Cleared)
+        );
+        // What no index tells of has run 0. Where the files cannot be read, the reader says so.
+        !is_beginning
+            && entry.run > 0
+            && log::is_beheaded(&self.directory, name, entry.run).unwrap_or(false)
+    }
+}
