@@ -80,7 +80,8 @@ impl Given {
 
 /// Reads the command line, without the program's own name.
 pub(super) fn parse(words: Vec<OsString>) -> Result<Wish, Failure> {
-    let (mut words, after) = split(words)?;
+    let (words, after) = split(words)?;
+    let mut words = join_values(words);
     let mut globals = pico(&mut words, GLOBAL);
     let service_dirs = values(&mut globals, &GLOBAL[0])?;
     let color = color(values(&mut globals, &GLOBAL[1])?)?;
@@ -175,6 +176,32 @@ fn program_place(words: &[String]) -> Option<usize> {
         }
     }
     None
+}
+
+/// Every option that takes a value with its value in one word: `-1h` behind `--since` asks for no help.
+fn join_values(words: Vec<String>) -> Vec<String> {
+    let mut row: Option<&Row> = None;
+    let mut joined = Vec::with_capacity(words.len());
+    let mut words = words.into_iter();
+    while let Some(word) = words.next() {
+        if !is_option(&word) {
+            row = row.or_else(|| table::find(&word));
+            joined.push(word);
+            continue;
+        }
+        let own = row.map_or(&[][..], |row| row.options);
+        let mut options = own.iter().chain(GLOBAL);
+        let option = options.find(|option| option.long == word || option.short == word);
+        match option.filter(|option| option.takes_value()) {
+            Some(option) => match words.next() {
+                Some(value) if value.is_empty() => joined.extend([word, value]),
+                Some(value) => joined.push(format!("{}={value}", option.long)),
+                None => joined.push(word),
+            },
+            None => joined.push(word),
+        }
+    }
+    joined
 }
 
 fn without_command(
@@ -370,6 +397,23 @@ mod tests {
             assert_eq!(given.color, ColorChoice::Never);
             assert!(given.flag("--json") && !given.flag("--all"));
         }
+    }
+
+    /// A value may look like an option, or like several: `-1h` is a time, and `-hello` a pattern.
+    #[test]
+    fn the_word_behind_an_option_is_its_value() {
+        for line in [
+            "logs --since -1h web",
+            "logs web -S -1h",
+            "logs web --since=-1h",
+        ] {
+            let logs = given(line);
+            assert_eq!(logs.value("--since"), Some("-1h"), "{line}");
+            assert_eq!(logs.arguments, ["web"]);
+        }
+        assert_eq!(given("logs -g -hello").value("--grep"), Some("-hello"));
+        assert_eq!(given("logs -g --help").value("--grep"), Some("--help"));
+        assert!(refused("logs web --since").contains("--since"));
     }
 
     #[test]

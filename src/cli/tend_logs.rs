@@ -8,7 +8,7 @@ use super::exit::{Exit, Failure};
 use super::output::aside;
 use super::place::{Place, home_hint};
 use super::wait::Waiting;
-use crate::daemon::tend_unwritten;
+use crate::daemon::{clear_rest, tend_unwritten};
 use crate::engine::{Command, LogWish};
 use crate::log::Limits;
 use crate::sys::clock::wall_ms;
@@ -94,5 +94,7 @@ fn alone(place: &Place, names: &[String], wish: LogWish) -> Result<Vec<UnitResul
             left: Vec::new(),
         }
     };
-    Ok(names.iter().map(tend).collect())
+    let mut results: Vec<UnitResult> = names.iter().map(tend).collect();
+    clear_rest(&logs, &mut results, wish);
+    Ok(results)
 }

@@ -239,7 +239,8 @@ impl Daemon {
 
     /// How long the loop may sleep; nothing if no deadline is known.
     fn timeout(&self) -> Option<Duration> {
-        if !self.unfinished.is_empty() || !self.events.is_empty() {
+        let is_packing_due = self.processes.log_care.packer.is_due();
+        if !self.unfinished.is_empty() || !self.events.is_empty() || is_packing_due {
             return Some(Duration::ZERO);
         }
         let due = self.engine.next_deadline();
@@ -283,8 +284,9 @@ impl Daemon {
             }
             Source::Signals => self.take_signals(),
             Source::Guardian => self.look_at_guardian(),
-            // It is looked at when the turn ends.
-            Source::Rehearsal | Source::Packing => {}
+            // They are looked at when the turn ends.
+            Source::Rehearsal => {}
+            Source::Packing => self.processes.log_care.packer.woken(),
             Source::Session(id) => {
                 self.sessions.woken(id, hung_up, &mut self.sources);
                 heard.push(id);

@@ -14,6 +14,8 @@ use crate::sys::files;
 pub(super) const BUFFER_BYTES: usize = 64 * 1024;
 /// Bytes that are taken from all pipes before the loop looks at everything else again: less than a millisecond's work.
 const TURN_BYTES: usize = 1024 * 1024;
+/// The same for what is left out since a log is behind.
+const SHED_BYTES: usize = 1024 * 1024;
 /// What a pipe that was found full is enlarged to, step by step.
 const PIPE_STEPS: [usize; 2] = [256 * 1024, 1024 * 1024];
 /// Of what the user's pipes may have together, a share as large as this is spent on large ones: beyond the bound new
@@ -30,6 +32,8 @@ pub(super) struct Intake {
     writer: OwnedFd,
     /// Bytes that may still be taken in this turn.
     left: usize,
+    /// The same for what is left out since its log is behind.
+    shed_left: usize,
     /// Who was due when nothing was left: the next turn begins there.
     passed_over: Option<(UnitId, Stream)>,
     /// Bytes by which pipes may still be enlarged; nothing until the first one is.
@@ -46,6 +50,7 @@ impl Intake {
             reader,
             writer,
             left: TURN_BYTES,
+            shed_left: SHED_BYTES,
             passed_over: None,
             allowance: None,
             due_ms: None,
@@ -54,7 +59,7 @@ impl Intake {
 
     /// A new turn begins, with the pipe that the answer names, if one was passed over.
     pub(super) fn begin_turn(&mut self) -> Option<(UnitId, Stream)> {
-        self.left = TURN_BYTES;
+        (self.left, self.shed_left) = (TURN_BYTES, SHED_BYTES);
         self.passed_over.take()
     }
 
@@ -68,6 +73,15 @@ impl Intake {
 
     pub(super) fn took(&mut self, bytes: usize) {
         self.left = self.left.saturating_sub(bytes);
+    }
+
+    /// Bytes that may still be left out in this turn since a log is behind.
+    pub(super) fn shed_left(&self) -> usize {
+        self.shed_left
+    }
+
+    pub(super) fn shed(&mut self, bytes: usize) {
+        self.shed_left = self.shed_left.saturating_sub(bytes);
     }
 
     /// A log has to tell at that time what is missing in it.
@@ -107,11 +121,10 @@ impl Intake {
         }
     }
 
-    /// A pipe of `size` bytes is closed, or has the usual size again.
-    pub(super) fn give_back(&mut self, size: usize) {
+    /// A pipe is closed that was enlarged by so many bytes.
+    pub(super) fn give_back(&mut self, granted: usize) {
         if let Some(allowance) = &mut self.allowance {
-            // One that a predecessor has enlarged was not counted.
-            *allowance = share().min(*allowance + size.saturating_sub(BUFFER_BYTES));
+            *allowance += granted;
         }
     }
 }
@@ -140,6 +153,10 @@ mod tests {
         assert_eq!(intake.begin_turn(), Some(pipe(3)));
         assert_eq!(intake.grant(pipe(3), 100), 100);
         assert_eq!(intake.begin_turn(), None);
+        intake.shed(SHED_BYTES + 1);
+        assert_eq!(intake.shed_left(), 0);
+        intake.begin_turn();
+        assert_eq!(intake.shed_left(), SHED_BYTES);
     }
 
     /// Many loud services have no more together than the user's other pipes can spare.
@@ -165,7 +182,7 @@ mod tests {
                 BUFFER_BYTES
             ]
         );
-        intake.give_back(sizes[0]);
+        intake.give_back(sizes[0] - BUFFER_BYTES);
         let reader = pipes[1].0.as_fd();
         assert_eq!(
             intake.enlarge(reader, BUFFER_BYTES, 100),

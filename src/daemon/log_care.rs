@@ -1,6 +1,6 @@
 //! What is done to logs beside writing them: begun anew at somebody's wish, and bounded all together.
 //!
-//! Owns when that is due: at the daemon's start, and when a log was rotated. How files lie and move is `log`'s.
+//! Owns when that is due: at the daemon's start, and when enough was written. How files lie and move is `log`'s.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -10,7 +10,7 @@ use crate::engine::{Engine, LogWish, UnitId};
 use crate::log::{self, Limits, Removed, Turned, Writer};
 use crate::sys::clock;
 use crate::sys::process::error_text;
-use crate::unit::{UnitName, size};
+use crate::unit::{Settings, UnitName, size};
 use crate::wire::{Final, ResultKind, UnitResult};
 
 use super::answer;
@@ -21,6 +21,10 @@ use super::pump::UnitLog;
 use super::settings;
 use super::sources::Sources;
 
+/// Where nothing can be removed all files are looked at again when such a part of the bound was written, and not before
+/// so many bytes.
+const LOOK_DIVISOR: u64 = 16;
+const LOOK_BYTES: u64 = 64 * 1024;
 /// How often it is said of one service that files of its log are removed.
 const TELL_MS: u64 = 60_000;
 
@@ -29,7 +33,9 @@ const TELL_MS: u64 = 60_000;
 pub(super) struct LogCare {
     /// What all logs may have together.
     total_max: Option<u64>,
-    /// So many bytes may be set aside by rotations before all files are looked at again; none at first.
+    /// The size and number of files of the daemon's own log, whose writer reads the settings once.
+    own_log: (u64, u32),
+    /// So many bytes may be written before all files are looked at again; none at first.
     headroom: u64,
     /// It was said that the current files alone are more than that.
     excess: Excess,
@@ -45,9 +51,10 @@ enum Excess {
 }
 
 impl LogCare {
-    pub(super) fn new(total_max: Option<u64>) -> Self {
+    pub(super) fn new(settings: &Settings) -> Self {
         Self {
-            total_max,
+            total_max: settings.log_total_max,
+            own_log: own_log(settings),
             headroom: 0,
             excess: Excess::None,
             told_ms: BTreeMap::new(),
@@ -62,9 +69,16 @@ impl LogCare {
         self.excess = Excess::None;
     }
 
-    /// Rotated files have so many bytes more.
-    pub(super) fn rotated(&mut self, bytes: u64) {
+    /// A log has grown by so many bytes.
+    fn grew(&mut self, bytes: u64) {
         self.headroom = self.headroom.saturating_sub(bytes);
+    }
+
+    /// There is a file more that can be removed.
+    fn rotated(&mut self) {
+        if self.excess == Excess::Told {
+            self.headroom = 0;
+        }
     }
 
     /// The end of a turn.
@@ -78,8 +92,9 @@ impl LogCare {
         let Some(max) = self.total_max.filter(|_| self.headroom == 0) else {
             return;
         };
-        // Whatever comes of it, it is not tried again before the next rotation.
-        self.headroom = 1;
+        let soon = (max / LOOK_DIVISOR).max(LOOK_BYTES);
+        // Whatever comes of it, it is not tried again at once.
+        self.headroom = soon;
         let (removed, total) = match log::bound_total(logs, max) {
             Ok(bounded) => bounded,
             Err(error) => {
@@ -88,9 +103,11 @@ impl LogCare {
                 return;
             }
         };
-        self.headroom = max.saturating_sub(total).max(1);
         self.tell(removed, max);
         let is_over = total > max;
+        if !is_over {
+            self.headroom = (max - total).max(1);
+        }
         if is_over && self.excess == Excess::None {
             let max = size::show(max);
             ::log::warn!(
@@ -122,12 +139,13 @@ impl LogCare {
 }
 
 impl Processes {
-    /// Notes whether this unit's log was rotated.
-    pub(super) fn mind_rotations(&mut self, unit: UnitId, engine: &Engine) {
+    /// Notes how this unit's log has grown.
+    pub(super) fn mind_growth(&mut self, unit: UnitId, engine: &Engine) {
         let log = self.holds.get_mut(&unit).and_then(|hold| hold.log.as_mut());
-        let bytes = log.map_or(0, UnitLog::take_rotated_bytes);
-        if bytes > 0 {
-            self.log_care.rotated(bytes);
+        let (bytes, rotations) = log.map_or((0, 0), UnitLog::take_growth);
+        self.log_care.grew(bytes);
+        if rotations > 0 {
+            self.log_care.rotated();
             self.mind_old_files(unit, engine);
         }
     }
@@ -152,8 +170,10 @@ impl Processes {
 impl Daemon {
     /// Begins logs anew, of whatever there is a log, loaded or not. What of one fails is that one's result.
     pub(super) fn tend_logs(&mut self, names: &[String], wish: LogWish) -> Final {
-        let result = |name: &String| self.tend_log(name, wish);
-        Final::Results(names.iter().map(result).collect())
+        let mut results: Vec<UnitResult> =
+            names.iter().map(|name| self.tend_log(name, wish)).collect();
+        clear_rest(&self.home.logs(), &mut results, wish);
+        Final::Results(results)
     }
 
     fn tend_log(&mut self, name: &str, wish: LogWish) -> UnitResult {
@@ -199,22 +219,36 @@ impl Daemon {
         })
     }
 
-    /// Reads the daemon's settings again. A file that is wrong changes nothing, and what is wrong is the result.
+    /// Reads the daemon's settings again. A file that is wrong changes nothing, and what is wrong is the result; so is
+    /// what has to wait.
     pub(super) fn reread_settings(&mut self) -> Option<UnitResult> {
         match settings(&self.home) {
             Ok(read) => {
                 self.processes.log_care.bound(read.log_total_max);
-                None
+                let is_waiting = own_log(&read) != self.processes.log_care.own_log;
+                let text = "LogMaxSize and LogMaxFiles of daemon.log wait for the daemon's next start, or `upgrade`";
+                is_waiting.then(|| settings_result(ResultKind::Renewed, text.to_owned()))
             }
             Err(error) => Some(UnitResult {
-                unit: "daemon.toml".to_owned(),
-                kind: ResultKind::Failed,
-                text: error.to_string(),
-                retry_ms: None,
                 hint: Some("the daemon goes on with the settings that it has".to_owned()),
-                left: Vec::new(),
+                ..settings_result(ResultKind::Failed, error.to_string())
             }),
         }
+    }
+}
+
+fn own_log(settings: &Settings) -> (u64, u32) {
+    (settings.own_log_max_size, settings.own_log_max_files)
+}
+
+fn settings_result(kind: ResultKind, text: String) -> UnitResult {
+    UnitResult {
+        unit: "daemon.toml".to_owned(),
+        kind,
+        text,
+        retry_ms: None,
+        hint: None,
+        left: Vec::new(),
     }
 }
 
@@ -228,11 +262,31 @@ pub fn tend_unwritten(
     limits: Limits,
     wish: LogWish,
 ) -> io::Result<&'static str> {
-    if std::fs::symlink_metadata(logs.join(format!("{name}.log"))).is_err() {
+    if !log::has_log(logs, name)? {
         return Err(io::Error::new(io::ErrorKind::NotFound, "there is none"));
     }
     let mut writer = Writer::open(logs, name, limits)?;
     tend(&mut writer, 0, wish)
+}
+
+/// Where logs were emptied, removes what is left of them beside the files that a writer knows of. What cannot be is
+/// that log's result.
+pub fn clear_rest(logs: &Path, results: &mut [UnitResult], wish: LogWish) {
+    if wish != LogWish::Clear {
+        return;
+    }
+    let cleared = results
+        .iter()
+        .filter(|result| result.kind == ResultKind::LogTended);
+    let names: Vec<&str> = cleared.map(|result| result.unit.as_str()).collect();
+    // Why the folder cannot be read each log that is in it has told already.
+    let failed = log::remove_old(logs, &names).unwrap_or_default();
+    for (name, error) in failed {
+        if let Some(result) = results.iter_mut().find(|result| result.unit == name) {
+            result.kind = ResultKind::Failed;
+            result.text = format!("its log: {}", error_text(&error));
+        }
+    }
 }
 
 /// The same of one that is written, in the midst of this run.

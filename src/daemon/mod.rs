@@ -90,7 +90,7 @@ pub use context::unit_context;
 pub use environment::{default_path, mark_of};
 pub use guardian::Ended;
 pub use home::Home;
-pub use log_care::tend_unwritten;
+pub use log_care::{clear_rest, tend_unwritten};
 pub use planning::plan_alone;
 pub use scales::Scales;
 pub use settings::{SettingsError, own_log, settings};
@@ -282,7 +282,7 @@ fn start(mut seat: Seat, keeper: Keeper) -> Result<(Daemon, Poll), BootError> {
     processes.keeper.watch(&mut sources).map_err(failed)?;
     processes.switch_on_controllers();
     match settings(&home) {
-        Ok(settings) => processes.log_care = LogCare::new(settings.log_total_max),
+        Ok(settings) => processes.log_care = LogCare::new(&settings),
         Err(error) => ::log::error!("the daemon goes on without its settings: {error}"),
     }
     let enabled = Enabled::read(home.enabled(), Scales::read(home.scales()));

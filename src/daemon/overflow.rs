@@ -11,7 +11,7 @@ use crate::sys::{clock, files};
 use crate::unit::{LogLimits, LogPolicy, LogRate};
 
 use super::intake::Intake;
-use super::pump::{DRAIN_BYTES, UnitLog};
+use super::pump::UnitLog;
 
 /// Whether more is missing in a log than was saved.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -66,6 +66,10 @@ impl UnitLog {
             };
             let (Pass::Keep(count) | Pass::LeaveOut(count)) = pass;
             let (piece, after) = rest.split_at(count);
+            if matches!(pass, Pass::Keep(_)) && !within {
+                // What is missing was missing before this line.
+                self.on_time(now_ms);
+            }
             match (pass, self.pipes.get(at)) {
                 (Pass::Keep(_), _) => self.keep(at, piece)?,
                 (Pass::LeaveOut(_), Some(pipe)) => files::discard(pipe.reader.as_fd(), count)?,
@@ -76,16 +80,16 @@ impl UnitLog {
         Ok(())
     }
 
-    /// The log is behind, and the service is about to wait for it: what has come is left out, by whole lines.
+    /// The log is behind, and the service is about to wait for it: what has come is left out, by whole lines; as much
+    /// as a turn allows.
     pub(super) fn shed(&mut self, stream: Stream, intake: &mut Intake) {
-        let mut left = DRAIN_BYTES;
         while let Some(at) = self.pipes.iter().position(|pipe| pipe.stream == stream)
             && let Some(pipe) = self.pipes.get(at)
-            && left > 0
+            && intake.shed_left() > 0
             && files::pipe_holds(pipe.reader.as_fd()) >= pipe.size / 2
             && let Ok(count @ 1..) = intake.look(pipe.reader.as_fd())
         {
-            left = left.saturating_sub(count);
+            intake.shed(count);
             let bytes = intake.buffer.get(..count).unwrap_or_default();
             if let Some(spot) = &mut self.spot {
                 spot.see(bytes);

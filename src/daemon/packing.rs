@@ -1,6 +1,7 @@
 //! Old log files, packed one after the other by a program that gives way to everything else.
 //!
-//! Owns whose turn it is, the process, and that a failure is said once. A file that could not be packed stays as it is,
+//! Owns whose turn it is, the processes (one packs, then one writes out to the disk what came of it, for which the loop
+//! must not wait), and that a failure is said once. A file that could not be packed stays as it is,
 //! and is tried again when the log is rotated the next time, or by the next daemon.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,6 +15,7 @@ use std::path::{Path, PathBuf};
 use mio::Token;
 
 use crate::log::{Pack, Packing};
+use crate::sys::fork;
 use crate::sys::process::{
     self, ExecStatus, IoClass, Pid, PidFd, Scheduling, Setting, Spawn, Stdio, Step, Wait,
     errno_text, error_text, read_status,
@@ -36,6 +38,7 @@ pub(super) struct Packer {
     /// Whose logs may have files to be packed.
     due: BTreeMap<String, Packing>,
     job: Option<Box<Job>>,
+    stir: Stir,
     /// Of whom it was said that packing fails.
     told: BTreeSet<String>,
 }
@@ -48,7 +51,23 @@ struct Job {
     pid: Pid,
     pidfd: PidFd,
     token: Token,
-    status: OwnedFd,
+    work: Work,
+}
+
+/// What a job's process does.
+#[derive(Debug)]
+enum Work {
+    /// Whether it was started at all is to be read there.
+    Pack(OwnedFd),
+    Sync,
+}
+
+/// Whether a job's process may have ended since it was looked at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Stir {
+    #[default]
+    No,
+    Yes,
 }
 
 impl Packer {
@@ -67,12 +86,24 @@ impl Packer {
         self.job.as_ref().map(|job| job.pid)
     }
 
-    /// The end of a turn: takes note of what has ended, and begins the next.
+    /// The process may have ended.
+    pub(super) fn woken(&mut self) {
+        self.stir = Stir::Yes;
+    }
+
+    /// Whether a log is to be looked at in the next turn, without anything that has to happen before.
+    pub(super) fn is_due(&self) -> bool {
+        self.job.is_none() && !self.due.is_empty()
+    }
+
+    /// The end of a turn: takes note of what has ended, and looks at the next log; at one, since others wait.
     pub(super) fn go_on(&mut self, logs: &Path, sources: &mut Sources) {
-        if let Some(job) = self.job.take_if(|job| !job.is_running()) {
+        if std::mem::take(&mut self.stir) == Stir::Yes
+            && let Some(job) = self.job.take_if(|job| !job.is_running())
+        {
             self.finish(*job, sources);
         }
-        while self.job.is_none()
+        if self.job.is_none()
             && let Some((name, packing)) = self.due.pop_first()
         {
             match begin(logs, &name, packing, sources) {
@@ -95,30 +126,19 @@ impl Packer {
 
     fn finish(&mut self, job: Job, sources: &mut Sources) {
         sources.remove(job.token, job.pidfd.as_fd());
-        let failed = match job.pidfd.wait() {
-            Ok(Wait::Exited(0)) => None,
-            Ok(Wait::Exited(code)) => Some(format!("it ended with exit code {code}")),
-            Ok(Wait::Signaled { signal, .. }) => {
-                Some(format!("it was killed by {}", text::signal_name(signal)))
-            }
-            Ok(Wait::NotOurChild | Wait::StillRunning) => Some("nobody saw its end".to_owned()),
-            Err(error) => Some(error_text(&error)),
-        };
-        let failed = match read_status(job.status.as_fd()) {
-            Ok(ExecStatus::Failed { errno, .. }) => Some(errno_text(errno)),
-            _ => failed,
-        };
-        let (name, packing) = (job.name, job.packing);
-        let failed = match failed {
-            Some(reason) => {
+        let (name, packing) = (job.name.clone(), job.packing);
+        let done = match (job.result(), &job.work) {
+            (Ok(()), Work::Pack(_)) => sync(job, sources).map(Some),
+            (Ok(()), Work::Sync) => job.pack.finish().map(|()| None).map_err(words),
+            (Err(reason), _) => {
                 job.pack.give_up();
-                Some(reason)
+                Err(reason)
             }
-            None => job.pack.finish().err().map(|error| error_text(&error)),
         };
-        match failed {
-            Some(reason) => self.tell(&name, packing, &reason),
-            None => {
+        match done {
+            Err(reason) => self.tell(&name, packing, &reason),
+            Ok(Some(next)) => self.job = Some(Box::new(next)),
+            Ok(None) => {
                 self.told.remove(&name);
                 // There may be another file.
                 self.due.entry(name).or_insert(packing);
@@ -138,6 +158,53 @@ impl Job {
     fn is_running(&self) -> bool {
         matches!(self.pidfd.peek(), Ok(Wait::StillRunning))
     }
+
+    /// What came of a process that has ended.
+    fn result(&self) -> Result<(), String> {
+        let ended = self.pidfd.wait();
+        if let Work::Pack(status) = &self.work
+            && let Ok(ExecStatus::Failed { errno, .. }) = read_status(status.as_fd())
+        {
+            return Err(errno_text(errno));
+        }
+        Err(match ended {
+            Ok(Wait::Exited(0)) => return Ok(()),
+            Ok(Wait::Exited(_)) if matches!(self.work, Work::Sync) => {
+                "what it wrote does not reach the disk".to_owned()
+            }
+            Ok(Wait::Exited(code)) => format!("it ended with exit code {code}"),
+            Ok(Wait::Signaled { signal, .. }) => {
+                format!("it was killed by {}", text::signal_name(signal))
+            }
+            Ok(Wait::NotOurChild | Wait::StillRunning) => "nobody saw its end".to_owned(),
+            Err(error) => words(error),
+        })
+    }
+}
+
+fn words(error: io::Error) -> String {
+    error_text(&error)
+}
+
+/// A file was packed: has it written out to the disk.
+fn sync(job: Job, sources: &mut Sources) -> Result<Job, String> {
+    let started = fork::sync_aside(job.pack.output()).and_then(|(pid, pidfd)| {
+        let token = watch(&pidfd, sources)?;
+        Ok((pid, pidfd, token))
+    });
+    match started {
+        Ok((pid, pidfd, token)) => Ok(Job {
+            pid,
+            pidfd,
+            token,
+            work: Work::Sync,
+            ..job
+        }),
+        Err(error) => {
+            job.pack.give_up();
+            Err(words(error))
+        }
+    }
 }
 
 /// Begins to pack the next file of one log; nothing if there is none.
@@ -147,7 +214,6 @@ fn begin(
     packing: Packing,
     sources: &mut Sources,
 ) -> Result<Option<Job>, String> {
-    let words = |error: io::Error| error_text(&error);
     let Some(pack) = Pack::begin(logs, name, packing).map_err(words)? else {
         return Ok(None);
     };
@@ -160,7 +226,7 @@ fn begin(
             pid: spawned.pid,
             pidfd: spawned.pidfd,
             token,
-            status: spawned.status,
+            work: Work::Pack(spawned.status),
         })),
         Err(error) => {
             pack.give_up();
@@ -206,26 +272,75 @@ fn start(
         lock_limit: None,
         setting,
     })?;
-    match sources.add(spawned.pidfd.as_fd(), Source::Packing) {
-        Ok(token) => Ok((spawned, token)),
-        Err(error) => {
-            // It is reaped as an orphan.
-            let _ = spawned.pidfd.signal(SIGKILL);
-            Err(error)
-        }
-    }
+    let token = watch(&spawned.pidfd, sources)?;
+    Ok((spawned, token))
 }
 
-/// Where a program lies.
+fn watch(pidfd: &PidFd, sources: &mut Sources) -> io::Result<Token> {
+    sources
+        .add(pidfd.as_fd(), Source::Packing)
+        .inspect_err(|_| {
+            // It is reaped as an orphan.
+            let _ = pidfd.signal(SIGKILL);
+        })
+}
+
+/// Where a program lies: where this system has its programs, or else where whoever started us looks for them. What is
+/// relative there would lead to wherever we were started.
 fn find(program: &str) -> io::Result<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let usual = default_path(users::effective_uid());
-    let folders = std::env::split_paths(&path).chain(std::env::split_paths(OsStr::new(usual)));
-    let mut files = folders.map(|folder| folder.join(program));
+    find_in(default_path(users::effective_uid()).as_ref(), program)
+        .or_else(|| find_in(&std::env::var_os("PATH")?, program))
+        .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "there is no such program in PATH"))
+}
+
+fn find_in(path: &OsStr, program: &str) -> Option<PathBuf> {
+    let folders = std::env::split_paths(path).filter(|folder| folder.is_absolute());
     let is_program = |file: &PathBuf| {
         let found = std::fs::metadata(file);
         found.is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
     };
-    let missing = || io::Error::new(io::ErrorKind::NotFound, "there is no such program in PATH");
-    files.find(is_program).ok_or_else(missing)
+    folders.map(|folder| folder.join(program)).find(is_program)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn programs_are_not_looked_for_where_we_happen_to_be() {
+        // Any file that may be executed, here by a relative name.
+        let program = std::env::current_exe().unwrap();
+        let (folder, name) = (program.parent().unwrap(), program.file_name().unwrap());
+        let here = std::env::current_dir().unwrap();
+        let name = name.to_str().unwrap();
+        let absolute = folder.as_os_str();
+        assert_eq!(find_in(absolute, name), Some(program.clone()));
+        let relative = folder.strip_prefix(here).unwrap();
+        assert!(relative.join(name).exists());
+        assert_eq!(find_in(relative.as_os_str(), name), None);
+        assert_eq!(
+            find_in(OsStr::new(""), relative.join(name).to_str().unwrap()),
+            None
+        );
+    }
+
+    #[test]
+    fn one_log_is_looked_at_in_a_turn() {
+        let poll = mio::Poll::new().unwrap();
+        let mut sources = Sources::new(poll.registry().try_clone().unwrap());
+        let mut packer = Packer::default();
+        packer.consider("never", LogCompress::None);
+        assert!(!packer.is_due());
+        for name in ["a", "b", "c"] {
+            packer.consider(name, LogCompress::Gzip);
+        }
+        for left in [2, 1, 0] {
+            assert!(packer.is_due());
+            packer.go_on(Path::new("/nowhere"), &mut sources);
+            assert_eq!(packer.due.len(), left);
+        }
+        assert!(!packer.is_due());
+    }
 }

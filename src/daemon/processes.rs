@@ -12,6 +12,7 @@ use crate::engine::{Effect, Engine, Event, RunId, UnitId};
 use crate::sys::cgroup::{Cgroup, Tree};
 use crate::sys::kin::Kin;
 use crate::sys::process::{self, Pid};
+use crate::unit::Settings;
 
 use super::account::Account;
 use super::environment::Invocation;
@@ -151,7 +152,7 @@ impl Processes {
             doubtful: BTreeSet::new(),
             looks: Looks::default(),
             intake,
-            log_care: LogCare::new(None),
+            log_care: LogCare::new(&Settings::default()),
             rehearsing: None,
             keeper: Keeper::default(),
             ears: Ears::default(),

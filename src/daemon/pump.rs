@@ -26,7 +26,7 @@ use super::spot::{Found, Spot};
 /// Bytes that are taken from one pipe before others have their turn.
 const TURN_BYTES: usize = 512 * 1024;
 /// Bytes that are taken at most when a run has ended, before its end is marked: all that a pipe can hold, and more.
-pub(super) const DRAIN_BYTES: usize = 2 * 1024 * 1024;
+const DRAIN_BYTES: usize = 2 * 1024 * 1024;
 
 /// Bytes of a log in which a text is looked for that may have come while no daemon was there.
 const LOOK_BACK_BYTES: u64 = 1024 * 1024;
@@ -77,6 +77,8 @@ pub(super) struct Pipe {
     /// What its buffer holds. Few services need more than the usual one, and what all pipes of a user may have together
     /// is bounded.
     pub(super) size: usize,
+    /// By how much it was enlarged; a predecessor's part is not counted.
+    granted: usize,
 }
 
 impl UnitLog {
@@ -110,13 +112,10 @@ impl UnitLog {
             writer.limit(self.limits);
         }
         self.policy = limits.policy;
-        match (&mut self.gate, gate(limits)) {
-            (Some(gate), Some(_)) => gate.limit(rate(limits)),
-            (gone, new) => {
-                let before = gone.as_ref().map(|gate| gate.missing());
-                self.missing = self.missing.and(before.unwrap_or_default());
-                *gone = new;
-            }
+        match &mut self.gate {
+            // It stays, open: it has counts to tell of, and may have left out the head of a line whose rest is to come.
+            Some(gate) => gate.limit(rate(limits)),
+            None => self.gate = gate(limits),
         }
     }
 
@@ -149,6 +148,7 @@ impl UnitLog {
             reader,
             token,
             size,
+            granted: 0,
         });
         Ok(())
     }
@@ -214,10 +214,12 @@ impl UnitLog {
         }
     }
 
-    /// About so many bytes were set aside by rotations since this was asked last.
-    pub(super) fn take_rotated_bytes(&mut self) -> u64 {
-        let rotations = self.writer.as_mut().map_or(0, Writer::take_rotations);
-        self.limits.max_size.saturating_mul(u64::from(rotations))
+    /// By how many bytes the log has grown since this was asked last, and how often it was rotated.
+    pub(super) fn take_growth(&mut self) -> (u64, u32) {
+        let writer = self.writer.as_mut();
+        writer.map_or((0, 0), |writer| {
+            (writer.take_written(), writer.take_rotations())
+        })
     }
 
     /// Takes a turn's worth from one pipe.
@@ -256,7 +258,9 @@ impl UnitLog {
                 Ok(count) => {
                     taken += count;
                     if let Some(pipe) = self.pipes.get_mut(at) {
-                        pipe.size = intake.enlarge(pipe.reader.as_fd(), pipe.size, count);
+                        let size = intake.enlarge(pipe.reader.as_fd(), pipe.size, count);
+                        pipe.granted += size - pipe.size;
+                        pipe.size = size;
                     }
                 }
                 Err(error) => {
@@ -359,7 +363,7 @@ impl UnitLog {
         for pipe in self.pipes.drain(..) {
             sources.remove(pipe.token, pipe.reader.as_fd());
             keeper.release(pipe.reader.as_fd());
-            intake.give_back(pipe.size);
+            intake.give_back(pipe.granted);
             if let Err(error) = std::fs::remove_file(&pipe.path) {
                 ::log::warn!("removing {}: {}", pipe.path.display(), error_text(&error));
             }
@@ -568,6 +572,31 @@ mod tests {
         }
     }
 
+    /// Also where the next interval's lines are read before anybody has looked at the clock.
+    #[test]
+    fn what_is_left_out_is_told_of_before_the_line_that_follows_it() {
+        let rate = crate::unit::LogRate {
+            interval_ms: 1,
+            burst: 1,
+        };
+        let mut bench = Bench::new("rate-order", LogPolicy::Block, Some(rate));
+        bench.writer.write_all(b"one\ntwo\n").unwrap();
+        bench.log.pump(PIPE, &mut bench.intake);
+        let left_out_ms = clock::monotonic_ms();
+        while clock::monotonic_ms() <= left_out_ms + 1 {
+            std::thread::yield_now();
+        }
+        bench.writer.write_all(b"three\n").unwrap();
+        bench.log.pump(PIPE, &mut bench.intake);
+        assert_eq!(bench.written(), "one\nthree\n");
+        let index = fs::read(bench.folder.join("logs/web.idx")).unwrap();
+        let records = log::index::decode(&index).unwrap().records;
+        let lost = log::index::What::Mark(Mark::Lost(log::Loss::Limited { lines: 1 }));
+        let lost = records.iter().find(|record| record.what == lost).unwrap();
+        assert_eq!(lost.offset, 4, "{records:?}");
+        bench.end();
+    }
+
     #[test]
     fn lines_over_the_rate_are_left_out_and_told_of() {
         let rate = crate::unit::LogRate {
@@ -593,6 +622,55 @@ mod tests {
         bench.log.end(Ending::Code(0), Some(&mut bench.intake));
         assert_eq!(bench.told()[1..], [log::Loss::Limited { lines: 1 }]);
         assert_eq!(bench.written(), "one\ntwo\n");
+        bench.end();
+    }
+
+    /// What was left out is told of, and of a line whose head was left out the rest is, too.
+    #[test]
+    fn a_limit_that_is_taken_away_leaves_no_half_line() {
+        let rate = crate::unit::LogRate {
+            interval_ms: 3_600_000,
+            burst: 1,
+        };
+        let mut bench = Bench::new("unlimited", LogPolicy::Block, Some(rate));
+        bench.writer.write_all(b"one\ntwo\nhal").unwrap();
+        bench.log.pump(PIPE, &mut bench.intake);
+        bench.log.limit(LogLimits {
+            max_size: 1 << 20,
+            max_files: 2,
+            compress: LogCompress::None,
+            policy: LogPolicy::Block,
+            rate: None,
+        });
+        bench.writer.write_all(b"f\nnext\n").unwrap();
+        bench.log.pump(PIPE, &mut bench.intake);
+        assert_eq!(bench.written(), "one\nnext\n");
+        let due_ms = bench.intake.due_ms().unwrap();
+        assert_eq!(bench.log.on_time(due_ms), None);
+        assert_eq!(bench.told(), [log::Loss::Limited { lines: 2 }]);
+        assert_eq!(bench.log.missing().limited_lines, 2);
+        bench.end();
+    }
+
+    /// A line of which nothing could be written is one line, and over no limit.
+    #[test]
+    fn the_rest_of_a_lost_line_is_no_new_one() {
+        let rate = crate::unit::LogRate {
+            interval_ms: 3_600_000,
+            burst: 1,
+        };
+        let mut bench = Bench::new("lost-head", LogPolicy::Block, Some(rate));
+        let file = bench.folder.join("logs/web.log");
+        fs::remove_file(&file).unwrap();
+        std::os::unix::fs::symlink("/dev/full", &file).unwrap();
+        bench.log.writer = None;
+        bench.log.open_writer().unwrap();
+        for piece in [&b"head"[..], b" and rest\n"] {
+            bench.writer.write_all(piece).unwrap();
+            assert_eq!(bench.log.pump(PIPE, &mut bench.intake), Pumped::Empty);
+        }
+        let missing = bench.log.missing();
+        assert_eq!((missing.bytes, missing.limited_lines), (14, 0));
         bench.end();
     }
 

@@ -107,7 +107,7 @@ impl Processes {
     ) -> Progress {
         let log = self.holds.get_mut(&unit).and_then(|hold| hold.log.as_mut());
         let pumped = log.map(|log| log.pump((unit, stream), &mut self.intake));
-        self.mind_rotations(unit, turn.engine);
+        self.mind_growth(unit, turn.engine);
         self.log_was_read(unit, turn);
         self.save_missing(unit, turn.engine);
         match pumped {
@@ -201,7 +201,7 @@ impl Processes {
         self.forget_before(unit, turn.sources);
         self.ears.close(unit, turn.sources, &mut self.keeper);
         self.stores.close(unit, turn.sources, &mut self.keeper);
-        self.mind_rotations(unit, turn.engine);
+        self.mind_growth(unit, turn.engine);
         let Some(hold) = self.holds.remove(&unit) else {
             return;
         };

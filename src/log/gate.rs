@@ -9,6 +9,8 @@ use super::outcome::Missing;
 
 /// Lines that were dropped are told of once in this time.
 const TELL_MS: u64 = 1_000;
+/// The same of lines over the rate, where the interval takes longer: a daemon that is killed has told of most.
+const TELL_LIMITED_MS: u64 = 5_000;
 
 /// So many lines in so much time, and no more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,7 +101,8 @@ impl Gate {
             return Pass::Keep(count);
         }
         let ends_ms = self.since_ms.saturating_add(rate.interval_ms);
-        self.leave_out(Why::Limit, stream, bytes, ends_ms)
+        let due_ms = ends_ms.min(now_ms.saturating_add(TELL_LIMITED_MS));
+        self.leave_out(Why::Limit, stream, bytes, due_ms)
     }
 
     /// The same, where the log is behind: only a line that it has begun is still finished.
@@ -230,6 +233,23 @@ mod tests {
         );
         assert_eq!((gate.due_ms(), gate.tell().count()), (None, 0));
         assert_eq!(gate.missing().limited_lines, 3);
+    }
+
+    #[test]
+    fn a_long_interval_is_not_waited_for() {
+        let interval_ms = 3_600_000;
+        let mut gate = Gate::new(Some(Rate {
+            interval_ms,
+            burst: 1,
+        }));
+        through(&mut gate, &[(10, "a\nb\n"), (20, "c\n")]);
+        assert_eq!(gate.due_ms(), Some(10 + TELL_LIMITED_MS));
+        assert_eq!(
+            gate.tell().collect::<Vec<_>>(),
+            [Loss::Limited { lines: 2 }]
+        );
+        through(&mut gate, &[(interval_ms - 5, "d\n")]);
+        assert_eq!(gate.due_ms(), Some(interval_ms));
     }
 
     #[test]

@@ -212,14 +212,17 @@ impl IndexWriter {
         last.saved
     }
 
-    /// Drops records from the end until one is true of a log of `log_length` bytes, and finds the last.
+    /// Drops records from the end until one is true of a log of `log_length` bytes, and finds the last. Where somebody
+    /// has emptied a long log these are nearly all: they are not looked at one by one, since others wait meanwhile.
     fn drop_untrue(&mut self, log_length: u64) -> io::Result<()> {
-        let mut bytes = [0; RECORD_BYTES];
         while self.length > RECORD_STEP {
-            self.file
-                .read_exact_at(&mut bytes, self.length - RECORD_STEP)?;
-            if let Some(record) = Record::decode(&bytes).and_then(|record| clip(record, log_length))
-            {
+            let bytes = self.bytes_at(self.length - RECORD_STEP)?;
+            let record = Record::decode(&bytes);
+            if record.is_some_and(|record| record.offset > log_length) {
+                self.length = self.first_beyond(log_length)?;
+                continue;
+            }
+            if let Some(record) = record.and_then(|record| clip(record, log_length)) {
                 let is_whole = record.encode() == bytes;
                 let saved = if is_whole { Saved::Yes } else { Saved::No };
                 self.last = Some(Last { record, saved });
@@ -230,6 +233,27 @@ impl IndexWriter {
         self.file.set_len(self.length)?;
         self.save();
         Ok(())
+    }
+
+    /// Where the first record stands that speaks of what comes after `log_length` bytes, which the last one does.
+    fn first_beyond(&self, log_length: u64) -> io::Result<u64> {
+        let (mut low, mut high) = (1, self.length / RECORD_STEP - 1);
+        while low < high {
+            let middle = low.midpoint(high);
+            let record = Record::decode(&self.bytes_at(middle * RECORD_STEP)?);
+            if record.is_some_and(|record| record.offset <= log_length) {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        Ok(high * RECORD_STEP)
+    }
+
+    fn bytes_at(&self, at: u64) -> io::Result<[u8; RECORD_BYTES]> {
+        let mut bytes = [0; RECORD_BYTES];
+        self.file.read_exact_at(&mut bytes, at)?;
+        Ok(bytes)
     }
 }
 
@@ -271,4 +295,50 @@ fn clip(record: Record, log_length: u64) -> Option<Record> {
         },
     };
     Some(Record { what, ..record })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::super::tests::Folder;
+    use super::*;
+
+    /// However much of a log is left, the index tells of that.
+    #[test]
+    fn an_index_is_cut_where_its_log_is() {
+        let folder = Folder::new();
+        let open = || {
+            let mut options = File::options();
+            let options = options.read(true).write(true).create(true).truncate(false);
+            options.open(folder.path("web.idx")).unwrap()
+        };
+        let record = |number: u64| {
+            let what = match number % 7 {
+                0 => What::Mark(index::Mark::Begin { pid: 1 }),
+                _ => What::Bytes {
+                    stream: Stream::Out,
+                    length: 10,
+                },
+            };
+            Record {
+                time_ms: number * 1000,
+                offset: (number - number.div_ceil(7)) * 10,
+                run: 1,
+                what,
+            }
+        };
+        for cut in (0..400).rev().step_by(3).chain([0]) {
+            let mut writer = IndexWriter::begin(open()).unwrap();
+            for number in 0..50 {
+                writer.note(record(number), u64::MAX);
+            }
+            let expected = (0..50).filter_map(|number| clip(record(number), cut));
+            let recovered = IndexWriter::recover(open(), None, cut, 0).unwrap();
+            let written = std::fs::read(folder.path("web.idx")).unwrap();
+            let records = index::decode(&written).unwrap().records;
+            assert_eq!(records, expected.collect::<Vec<_>>(), "{cut}");
+            assert_eq!(recovered.length(), written.len() as u64);
+        }
+    }
 }

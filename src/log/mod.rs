@@ -53,6 +53,6 @@ pub use plain::PlainLog;
 pub use reader::Reader;
 pub use rotation::Limits;
 pub use runs::{first_run, has_run, last_runs};
-pub use total::{Removed, bound_total, service_of};
+pub use total::{Removed, bound_total, has_log, remove_old, service_of, with_log};
 pub use wanted::{Course, Filter, Mode, Sieve, Start};
 pub use writer::{Remade, Turned, Writer};

@@ -2,9 +2,9 @@
 //! bytes that were packed.
 //!
 //! Owns which program packs and unpacks, and the steps by which a packed file takes the place of a plain one: it is
-//! made whole under another name, takes its own, and only then the plain one goes. Where both are there the plain one
-//! counts. Does not start what packs: it takes long, and is the daemon's to wait for. Unpacking is for clients; it
-//! blocks.
+//! made whole under another name, is written out to the disk, takes its own name, and only then the plain one goes.
+//! Where both are there the plain one counts. Does not start what packs, nor what writes out: that takes long, and is
+//! the daemon's to wait for. Unpacking is for clients; it blocks.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -15,7 +15,7 @@ use std::process::{Command, Stdio};
 
 use crate::sys::files;
 
-use super::paths::Paths;
+use super::paths::{Paths, exists};
 
 const FILE_MODE: u32 = 0o600;
 /// The youngest rotated file that is packed: the one before is still asked for often.
@@ -64,23 +64,28 @@ impl Packing {
 pub struct Pack {
     paths: Paths,
     packing: Packing,
+    /// What the plain file had when this was begun; rotations move it up.
+    number: u32,
     plain: File,
     packed: File,
 }
 
 impl Pack {
     /// Opens the oldest file of service `name` in `directory` that is due to be packed, and an empty one for what comes
-    /// of it; nothing when none is due.
+    /// of it; nothing when none is due. Files are looked for by number, up to the first that is missing: the folder is
+    /// not read, which may have many others. One without an index stays plain, since its readers could not tell that
+    /// both are the same.
     ///
     /// # Errors
-    /// The folder cannot be read, or the files cannot be opened.
+    /// The files cannot be opened.
     pub fn begin(directory: &Path, name: &str, packing: Packing) -> io::Result<Option<Pack>> {
         let paths = Paths::new(directory, name)?;
-        let seen = paths.list()?;
-        let mut due = seen.iter().rev();
-        let due = due.find(|seen| seen.id.packing.is_none() && seen.number >= FIRST_PACKED);
-        let Some(due) = due else { return Ok(None) };
-        let plain = File::open(paths.log(due.number))?;
+        let is_due = |number: &u32| exists(&paths.log(*number)) && exists(&paths.index(*number));
+        let numbers = (FIRST_PACKED..).take_while(|number| paths.has(*number));
+        let Some(number) = numbers.filter(is_due).last() else {
+            return Ok(None);
+        };
+        let plain = File::open(paths.log(number))?;
         // Whoever packed before and was killed, or was not and packs on, has another file.
         let unfinished = paths.unfinished();
         match fs::remove_file(&unfinished) {
@@ -93,6 +98,7 @@ impl Pack {
         Ok(Some(Pack {
             paths,
             packing,
+            number,
             plain,
             packed,
         }))
@@ -110,7 +116,8 @@ impl Pack {
         self.packed.as_fd()
     }
 
-    /// The program has ended well: its file takes the place of the plain one, wherever that was moved meanwhile.
+    /// The program has ended well, and what it wrote is on the disk, so that no power cut takes both: its file takes
+    /// the place of the plain one, wherever that was moved meanwhile.
     ///
     /// # Errors
     /// A file cannot be renamed or removed; the plain one is there still.
@@ -120,11 +127,9 @@ impl Pack {
             let found = fs::metadata(self.paths.log(number));
             found.is_ok_and(|found| (found.dev(), found.ino()) == (plain.dev(), plain.ino()))
         };
-        let seen = self.paths.list()?;
-        let number = seen
-            .iter()
-            .map(|seen| seen.number)
-            .find(|number| is_it(*number));
+        let is_near = |number: &u32| *number == self.number || self.paths.has(*number);
+        let mut numbers = (self.number..).take_while(is_near);
+        let number = numbers.find(|number| is_it(*number));
         let Some(number) = number.filter(|_| self.packed.metadata().is_ok_and(|it| it.len() > 0))
         else {
             // It was removed, since it was the oldest.

@@ -115,6 +115,11 @@ impl Paths {
         std::iter::once(self.log(number)).chain(packed).collect()
     }
 
+    /// Whether there is a log file of this number, packed or not.
+    pub(super) fn has(&self, number: u32) -> bool {
+        self.forms(number).iter().any(|form| exists(form))
+    }
+
     /// A file that is being packed.
     pub(super) fn unfinished(&self) -> PathBuf {
         self.with(".log.pack")
@@ -215,6 +220,10 @@ impl Paths {
         path.push(ending);
         path.into()
     }
+}
+
+pub(super) fn exists(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok()
 }
 
 /// All that a listing says.

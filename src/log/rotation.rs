@@ -13,7 +13,7 @@ use std::path::Path;
 
 use super::index_writer::{self, IndexWriter};
 use super::packing::PACKINGS;
-use super::paths::Paths;
+use super::paths::{Paths, exists};
 
 const FILE_MODE: u32 = 0o600;
 
@@ -81,7 +81,7 @@ pub(super) fn rotate(paths: &Paths, max_files: u32) -> io::Result<Pair> {
     index_writer::empty(&log)?;
     let index = IndexWriter::begin(open_index(&paths.fresh_index())?)?;
     let kept = max_files.saturating_sub(1);
-    let is_free = |number: &u32| !has(paths, *number);
+    let is_free = |number: &u32| !paths.has(*number);
     let top = (1..=kept).find(is_free).unwrap_or(kept);
     remove_file(paths, top)?;
     for number in (0..top).rev() {
@@ -97,10 +97,12 @@ pub(super) fn rotate(paths: &Paths, max_files: u32) -> io::Result<Pair> {
     })
 }
 
-/// Removes all files but the current one, the oldest first.
+/// Removes the rotated files up to the first number that is free, the oldest first.
 pub(super) fn remove_old(paths: &Paths) -> io::Result<()> {
-    for seen in paths.list()?.iter().rev().filter(|seen| seen.number > 0) {
-        remove_file(paths, seen.number)?;
+    let count = (1..).take_while(|number| paths.has(*number)).count();
+    let oldest = u32::try_from(count).unwrap_or(u32::MAX);
+    for number in (1..=oldest).rev() {
+        remove_file(paths, number)?;
     }
     Ok(())
 }
@@ -117,7 +119,7 @@ pub(super) fn remove_file(paths: &Paths, number: u32) -> io::Result<()> {
 /// Removes the files whose number is not kept any more. What cannot be removed is tried again at the next opening.
 pub(super) fn prune(paths: &Paths, max_files: u32) {
     for number in max_files.max(1).. {
-        if !has(paths, number) || remove_file(paths, number).is_err() {
+        if !paths.has(number) || remove_file(paths, number).is_err() {
             return;
         }
     }
@@ -135,7 +137,7 @@ pub(super) fn is_current(paths: &Paths, log: &File) -> bool {
 fn finish_moves(paths: &Paths) -> io::Result<()> {
     let mut number = 0;
     loop {
-        let (here, next) = (has(paths, number), has(paths, number + 1));
+        let (here, next) = (paths.has(number), paths.has(number + 1));
         if number > 0 && exists(&paths.log(number)) {
             // What was packed had not taken its place yet.
             for packing in PACKINGS {
@@ -173,11 +175,6 @@ fn open_index(path: &Path) -> io::Result<File> {
         .open(path)
 }
 
-/// Whether there is a log file of this number, packed or not.
-fn has(paths: &Paths, number: u32) -> bool {
-    paths.forms(number).iter().any(|form| exists(form))
-}
-
 /// Moves a log file one number up, however it is packed.
 fn move_on(paths: &Paths, number: u32) -> io::Result<()> {
     let (from, to) = (paths.forms(number), paths.forms(number + 1));
@@ -185,10 +182,6 @@ fn move_on(paths: &Paths, number: u32) -> io::Result<()> {
         rename(from, to)?;
     }
     Ok(())
-}
-
-fn exists(path: &Path) -> bool {
-    fs::symlink_metadata(path).is_ok()
 }
 
 fn remove(path: &Path) -> io::Result<()> {

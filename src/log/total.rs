@@ -1,6 +1,6 @@
 //! What all logs of a folder take together, and a bound on that: the oldest files of whoever has most go first.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -68,6 +68,58 @@ pub fn bound_total(directory: &Path, max: u64) -> io::Result<(Vec<Removed>, u64)
     Ok((removed.collect(), total))
 }
 
+/// Removes all rotated files of these logs, by one look at the folder: also those beyond a free number, which a writer
+/// does not look for. Returns which could not be removed, and why.
+///
+/// # Errors
+/// The folder cannot be read.
+pub fn remove_old(directory: &Path, names: &[&str]) -> io::Result<Vec<(String, io::Error)>> {
+    let mut failed = Vec::new();
+    for (name, share) in shares(directory)? {
+        if !names.contains(&name.as_str()) {
+            continue;
+        }
+        let paths = Paths::new(directory, &name)?;
+        let mut rotated = share.files.keys().rev().filter(|number| **number > 0);
+        if let Some(error) = rotated.find_map(|number| rotation::remove_file(&paths, *number).err())
+        {
+            failed.push((name, error));
+        }
+    }
+    Ok(failed)
+}
+
+/// Whether anything of this log is there, rotated files too.
+///
+/// # Errors
+/// The folder cannot be read, or `name` is no file name.
+pub fn has_log(directory: &Path, name: &str) -> io::Result<bool> {
+    let paths = Paths::new(directory, name)?;
+    Ok(paths.has(0) || !paths.list()?.is_empty())
+}
+
+/// Of whom there is a log, in the order of their names; rotated files alone are one, an index alone is none.
+///
+/// # Errors
+/// The folder cannot be read; a missing one has none.
+pub fn with_log(directory: &Path) -> io::Result<BTreeSet<String>> {
+    let mut names = BTreeSet::new();
+    let entries = match fs::read_dir(directory) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(names),
+        entries => entries?,
+    };
+    for entry in entries {
+        let file = entry?.file_name();
+        let file = file.to_str().unwrap_or_default();
+        if let Some((name, _)) = parts(file)
+            && file[name.len()..].starts_with(".log")
+        {
+            names.insert(name.to_owned());
+        }
+    }
+    Ok(names)
+}
+
 fn shares(directory: &Path) -> io::Result<BTreeMap<String, Share>> {
     let mut shares: BTreeMap<String, Share> = BTreeMap::new();
     let entries = match fs::read_dir(directory) {
@@ -132,6 +184,23 @@ mod tests {
         ] {
             assert_eq!(parts(file), expected, "{file}");
         }
+    }
+
+    #[test]
+    fn files_beyond_a_free_number_go_too() {
+        let folder = Folder::new();
+        for name in ["a", "b"] {
+            for ending in ["log.1", "log.3", "idx.3", "log.7.gz", "idx.9"] {
+                fs::write(folder.path(&format!("{name}.{ending}")), "x").unwrap();
+            }
+        }
+        assert!(has_log(&folder.0, "a").unwrap() && !has_log(&folder.0, "c").unwrap());
+        assert!(remove_old(&folder.0, &["a", "c"]).unwrap().is_empty());
+        assert!(!has_log(&folder.0, "a").unwrap() && has_log(&folder.0, "b").unwrap());
+        assert_eq!(fs::read_dir(&folder.0).unwrap().count(), 5);
+        fs::write(folder.path("c.idx"), "x").unwrap();
+        let names = with_log(&folder.0).unwrap();
+        assert_eq!(names.into_iter().collect::<Vec<_>>(), ["b"]);
     }
 
     #[test]

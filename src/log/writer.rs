@@ -15,7 +15,7 @@ use std::path::Path;
 
 use crate::sys::files;
 
-use super::index::{Mark, Record, Stream, What};
+use super::index::{Mark, RECORD_STEP, Record, Stream, What};
 use super::outcome::{Appended, Failure};
 use super::paths::Paths;
 use super::rotation::{self, Limits, Pair};
@@ -46,6 +46,8 @@ pub struct Writer {
     remade: Remade,
     /// Since somebody asked.
     rotations: u32,
+    /// Bytes of logs and indexes, since somebody asked.
+    written: u64,
 }
 
 /// Whether somebody has removed the log, and it was made again, since this was asked last.
@@ -96,6 +98,7 @@ impl Writer {
             lost_bytes: 0,
             remade: Remade::No,
             rotations: 0,
+            written: 0,
         };
         writer.reopen()?;
         Ok(writer)
@@ -250,6 +253,7 @@ impl Writer {
                 run,
                 what: What::Mark(mark),
             };
+            self.written += RECORD_STEP;
             current
                 .pair
                 .index
@@ -257,10 +261,10 @@ impl Writer {
         }
     }
 
-    /// Whether the log ends within a line of this stream.
+    /// Whether what comes next of this stream is the rest of a line, whose head is in the log, or was lost.
     #[must_use]
     pub fn is_within_line(&self, stream: Stream) -> bool {
-        self.within_line[stream.slot()].is_some()
+        self.within_line[stream.slot()].is_some() || self.is_line_lost[stream.slot()]
     }
 
     /// Whether the log was removed and made again.
@@ -411,6 +415,7 @@ impl Writer {
         let Some(current) = self.current.as_mut().filter(|_| count > 0) else {
             return;
         };
+        self.written += count as u64 + RECORD_STEP;
         let length = u32::try_from(count).unwrap_or(u32::MAX);
         let offset = current.pair.length - count as u64;
         let what = What::Bytes { stream, length };

@@ -330,7 +330,7 @@ pub fn peek_pipe(
 /// # Errors
 /// What read(2) gives; `UnexpectedEof` when there are fewer.
 pub fn discard(pipe: BorrowedFd<'_>, mut count: usize) -> io::Result<()> {
-    let mut nowhere = [0; 4096];
+    let mut nowhere = [0; 16 * 1024];
     while count > 0 {
         let length = count.min(nowhere.len());
         match read_into(pipe, &mut nowhere[..length])? {

@@ -72,7 +72,8 @@ pub(super) fn set_streams(plan: &Plan<'_>, rights: Rights) -> Result<(), Failure
 }
 
 /// What the service may not open we open for it, as systemd.exec(5) has it. A link on the way is followed only with the
-/// service's own rights: in a folder of its own it could point it at anything of ours.
+/// service's own rights, and a file with a second name opened only with those: in a folder of its own it could point
+/// either at anything of ours.
 fn open_late(
     plan: &Plan<'_>,
     (path, flags): (*const c_char, i32),
@@ -83,7 +84,9 @@ fn open_late(
         return own;
     };
     look_as(plan.own_uid)?;
-    let ours = open_straight(path, flags).and_then(|fd| settle_at(fd, target));
+    let ours = open_straight(path, flags & !libc::O_TRUNC)
+        .and_then(|fd| accept(fd, flags))
+        .and_then(|fd| settle_at(fd, target));
     look_as(identity.uid)?;
     ours.or(own)
 }
@@ -118,6 +121,30 @@ fn open_straight(path: *const c_char, flags: i32) -> Result<RawFd, i32> {
     };
     check(fd)?;
     RawFd::try_from(fd).map_err(|_| libc::EBADF)
+}
+
+/// Closes what the service may not have after all, and empties what is to be begun anew.
+fn accept(fd: RawFd, flags: i32) -> Result<RawFd, i32> {
+    // SAFETY: zeros are a value of this structure of numbers.
+    let mut found: libc::stat = unsafe { std::mem::zeroed() };
+    // SAFETY: the structure is ours and the kernel fills it.
+    let told = unsafe { libc::fstat(fd, &raw mut found) };
+    let is_file = found.st_mode & libc::S_IFMT == libc::S_IFREG && found.st_nlink == 1;
+    let is_device = found.st_mode & libc::S_IFMT == libc::S_IFCHR;
+    let result = match check(told.into()).map(drop) {
+        Ok(()) if is_file && flags & libc::O_TRUNC != 0 => {
+            // SAFETY: the descriptor was made here.
+            check(unsafe { libc::ftruncate(fd, 0) }.into()).map(drop)
+        }
+        Ok(()) if is_file || is_device => Ok(()),
+        Ok(()) => Err(libc::EACCES),
+        failed => failed,
+    };
+    if result.is_err() {
+        // SAFETY: the descriptor was made here, and nobody else knows it.
+        unsafe { libc::close(fd) };
+    }
+    result.map(|()| fd)
 }
 
 pub(super) fn open(path: *const c_char, flags: i32, target: RawFd) -> Result<(), i32> {

@@ -152,6 +152,20 @@ fn facts_of_the_first_version_are_read() {
     assert_eq!(decode_saved(&payload("facts-1.state")), Ok(first));
 }
 
+/// The present version has got more fields since.
+#[test]
+fn facts_of_the_present_version_with_fewer_fields_are_read() {
+    let earlier = Saved {
+        life: None,
+        life_before: None,
+        log_dropped: 0,
+        log_limited: 0,
+        ..present()
+    };
+    let golden = payload("facts-2-before-lives.state");
+    assert_eq!(decode_saved(&golden), Ok(earlier));
+}
+
 #[test]
 fn facts_of_the_present_version_are_as_in_the_golden_file() {
     is_written("facts-2.state", &encode_saved(&present()));

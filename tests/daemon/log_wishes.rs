@@ -120,9 +120,16 @@ fn all_logs_together_are_bounded() {
     assert_eq!(refused.status.code(), Some(1), "{error}");
     assert!(error.contains("daemon.toml:2:15"), "{error}");
     fs::write(&settings, "[daemon]\nLogTotalMax = '12K'\n").unwrap();
-    run(&bench, &["daemon-reload"]);
+    let said = run(&bench, &["daemon-reload"]);
+    assert!(!said.contains("daemon.toml"), "{said}");
     run(&bench, &["status", "quiet"]);
     assert!(total() <= 16 * 1024, "{}", total());
+    fs::write(&settings, "[daemon]\nLogMaxFiles = 3\n").unwrap();
+    let said = run(&bench, &["daemon-reload"]);
+    assert!(
+        said.contains("daemon.toml: LogMaxSize and LogMaxFiles of daemon.log wait"),
+        "{said}"
+    );
     run(&bench, &["kill"]);
     daemon.ended();
 }

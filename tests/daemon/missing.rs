@@ -1,12 +1,13 @@
 //! What is not in a log: left out by the user's wish, or lost with a folder that somebody removed.
 
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::Write;
+use std::os::fd::OwnedFd;
 
 use diakonos::sys::files;
 use diakonos::wire::ResultKind;
 
-use crate::harness::Bench;
+use crate::harness::{Bench, Lines};
 use crate::takeover::die;
 
 fn said(bench: &Bench, words: &[&str]) -> String {
@@ -15,7 +16,7 @@ fn said(bench: &Bench, words: &[&str]) -> String {
     String::from_utf8_lossy(&text).into_owned()
 }
 
-/// An interval of an hour ends for nobody here: what is missing is told of when the run ends.
+/// An interval of an hour ends for nobody here: what is missing is told of when the run ends, and before that.
 #[test]
 fn lines_over_the_rate_are_counted_over_a_crash() {
     let bench = Bench::new();
@@ -38,19 +39,33 @@ fn lines_over_the_rate_are_counted_over_a_crash() {
 
     bench.start("web").is(ResultKind::Started);
     assert_eq!(ear.next().unwrap(), "said");
+    let mut follower = bench.begin(&["logs", "-f", "web"]);
+    let mut lines = Lines::new(File::from(OwnedFd::from(follower.stdout.take().unwrap())));
+    for _ in 0..3 {
+        lines.until("6 lines left out by LogRateLimitBurst");
+    }
+    follower.kill().unwrap();
+    follower.wait().unwrap();
+    // What was told is saved in the same turn.
+    assert_eq!(bench.status("web").log_limited, 18);
     die(&mut daemon);
     let mut daemon = bench.shell_before_daemon(":");
     daemon.log.until("took back");
     let status = bench.status("web");
     assert_eq!(status.state, "running");
-    assert!(status.log_limited >= 12, "{status:?}");
+    assert_eq!(status.log_limited, 18, "{status:?}");
     let told = said(&bench, &["status", "web"]);
     assert!(
         told.contains("lines left out by LogRateLimitBurst"),
         "{told}"
     );
     let told = said(&bench, &["list", "--json"]);
-    assert!(told.contains("\"log_limited_lines\": 1"), "{told}");
+    assert!(
+        told.lines().any(|line| line
+            .trim_end_matches(',')
+            .ends_with("\"log_limited_lines\": 18")),
+        "{told}"
+    );
     daemon.end();
 }
 

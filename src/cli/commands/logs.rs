@@ -430,14 +430,7 @@ fn has_file(place: &Place, name: &str) -> bool {
 
 /// The services that have a log, by name.
 fn with_log(place: &Place) -> Vec<String> {
-    let Ok(entries) = std::fs::read_dir(place.home.logs()) else {
-        return Vec::new();
-    };
-    let files = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-    let mut names: Vec<String> = files
-        .filter_map(|file| Some(file.strip_suffix(".log")?.to_owned()))
-        .filter(|name| UnitName::parse(name).is_ok())
-        .collect();
-    names.sort_unstable();
-    names
+    let names = log::with_log(&place.home.logs()).unwrap_or_default();
+    let names = names.into_iter();
+    names.filter(|name| UnitName::parse(name).is_ok()).collect()
 }

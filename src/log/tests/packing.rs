@@ -202,6 +202,21 @@ fn a_file_that_goes_meanwhile_is_not_brought_back() {
     assert_eq!(names(&folder), ["web.log"]);
 }
 
+/// Only by its index could a reader tell that both are the same.
+#[test]
+fn a_file_without_an_index_stays_plain() {
+    let folder = Folder::new();
+    let (_writer, lines) = filled(&folder);
+    fs::remove_file(folder.path("web.idx.3")).unwrap();
+    let mut follower = folder.reader(Start::Oldest, Mode::Follow, Filter::default());
+    let told = texts(&drain(&mut follower));
+    while pack_next(&folder, Packing::Gzip) {}
+    assert!(folder.path("web.log.3").exists() && folder.path("web.log.4.gz").exists());
+    follower.changed();
+    assert_eq!(drain(&mut follower), []);
+    assert_eq!(told, lines);
+}
+
 #[test]
 fn a_packed_file_that_is_damaged_is_named_and_left_out() {
     let folder = Folder::new();

@@ -22,6 +22,11 @@ impl Writer {
         std::mem::take(&mut self.rotations)
     }
 
+    /// Bytes that were added to log and index since this was asked last, if not less.
+    pub fn take_written(&mut self) -> u64 {
+        std::mem::take(&mut self.written)
+    }
+
     /// Rotates now, or where the file ends within a line, as soon as that has ended.
     ///
     /// # Errors
@@ -41,8 +46,9 @@ impl Writer {
         self.rotate().map(|()| Turned::Rotated)
     }
 
-    /// Removes all that was written, rotated files too, and notes at `now_ms` (unix milliseconds), while `run` is the
-    /// youngest run, that this was done. What is left when it fails is the younger part.
+    /// Removes all that was written, rotated files too (beyond a free number they are `remove_old`'s), and notes at
+    /// `now_ms` (unix milliseconds), while `run` is the youngest run, that this was done. What is left when it fails is
+    /// the younger part.
     ///
     /// # Errors
     /// The files cannot be removed or made.
