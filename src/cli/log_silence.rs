@@ -3,6 +3,7 @@
 //! Owns the sentences of `logs`. What `status` and a failed start say of a life without words is `logtail`'s.
 
 use super::logtail::{Removal, removal};
+use super::output::aside;
 use super::place::Place;
 use super::text::clean;
 use crate::daemon::unit_context;
@@ -51,4 +52,24 @@ fn service(place: &Place, name: &str) -> Option<Box<Service>> {
     let found = place.search_path().find(&name)?;
     let unit = unit::load_file(&found.path, &name, &unit_context());
     unit.ok()?.service
+}
+
+/// Says of which services standard error is not to be had. Whether it is of any.
+pub(super) fn tell_of_errors(place: &Place, names: &[String]) -> bool {
+    let told = |name: &String| mixed_errors(place, name).map(|told| told + "\n");
+    let told: String = names.iter().filter_map(told).collect();
+    if !told.is_empty() {
+        aside(&told);
+    }
+    !told.is_empty()
+}
+
+/// That no log is meant yet.
+pub(super) fn nobody(is_named: bool, is_awaited: bool) -> &'static str {
+    match (is_named, is_awaited) {
+        (false, true) => "no service has a log yet: waiting for one\n",
+        (false, false) => "no service has a log yet\n",
+        (true, true) => "none of those has a log yet: waiting for one\n",
+        (true, false) => "none of those has a log yet\n",
+    }
 }

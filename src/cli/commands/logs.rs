@@ -164,7 +164,8 @@ fn run(given: &Given) -> Result<Exit, Failure> {
     };
     let newcomers = Newcomers::matching(patterns);
     if names.is_empty() {
-        aside(nobody(given, newcomers.is_some()));
+        let is_named = !given.arguments.is_empty();
+        aside(log_silence::nobody(is_named, newcomers.is_some()));
         if newcomers.is_none() {
             return Ok(Exit::Done);
         }
@@ -173,7 +174,7 @@ fn run(given: &Given) -> Result<Exit, Failure> {
     let is_quiet = options.look.extras == Extras::Nothing;
     let is_sifted = options.sift.is_some();
     let is_err = filter.stream == Some(Stream::Err);
-    let has_told = is_err && !is_quiet && tell_of_errors(&place, &names);
+    let has_told = is_err && !is_quiet && log_silence::tell_of_errors(&place, &names);
     let palette = given.palette();
     let mut output = Counted {
         inner: BufWriter::new(io::stdout().lock()),
@@ -203,48 +204,35 @@ fn run(given: &Given) -> Result<Exit, Failure> {
     if output.bytes > 0 || goes_on || has_told || start == Start::Last(0) {
         return Ok(Exit::Done);
     }
-    let named = names.join(", ");
-    let is_timed = filter.since_ms.is_some() || filter.until_ms.is_some();
-    let told = match run {
-        Some(_) if log_silence::is_emptied(&place, &names) => {
-            format!("{named}: nothing in the log since it was emptied\n")
-        }
-        Some(run) => {
-            check_run(&folder, &names, run)?;
-            format!("that run of {named} has nothing to show in the log\n")
-        }
-        None if is_timed || is_sifted || filter.stream.is_some() => {
-            format!("{named}: nothing of that in the log\n")
-        }
-        None => {
-            let told = |name: &String| log_silence::empty(&place, name) + "\n";
-            names.iter().map(told).collect()
-        }
-    };
+    let is_picky = is_sifted || filter.since_ms.is_some() || filter.until_ms.is_some();
+    let told = nothing(&place, &names, (run, is_picky || is_err))?;
     if !is_quiet {
         aside(&told);
     }
     Ok(Exit::Done)
 }
 
-/// Says of which services standard error is not to be had. Whether it is of any.
-fn tell_of_errors(place: &Place, names: &[String]) -> bool {
-    let told = |name: &String| log_silence::mixed_errors(place, name).map(|told| told + "\n");
-    let told: String = names.iter().filter_map(told).collect();
-    if !told.is_empty() {
-        aside(&told);
-    }
-    !told.is_empty()
-}
-
-/// That no log is meant yet.
-fn nobody(given: &Given, is_awaited: bool) -> &'static str {
-    match (given.arguments.is_empty(), is_awaited) {
-        (true, true) => "no service has a log yet: waiting for one\n",
-        (true, false) => "no service has a log yet\n",
-        (false, true) => "none of those has a log yet: waiting for one\n",
-        (false, false) => "none of those has a log yet\n",
-    }
+/// That there was nothing to show, and why; `is_picky`: only some of the lines were asked for.
+fn nothing(
+    place: &Place,
+    names: &[String],
+    (run, is_picky): (Option<RunWish>, bool),
+) -> Result<String, Failure> {
+    let named = names.join(", ");
+    Ok(match run {
+        Some(_) if log_silence::is_emptied(place, names) => {
+            format!("{named}: nothing in the log since it was emptied\n")
+        }
+        Some(run) => {
+            check_run(&place.home.logs(), names, run)?;
+            format!("that run of {named} has nothing to show in the log\n")
+        }
+        None if is_picky => format!("{named}: nothing of that in the log\n"),
+        None => {
+            let told = |name: &String| log_silence::empty(place, name) + "\n";
+            names.iter().map(told).collect()
+        }
+    })
 }
 
 /// What the options ask for.
