@@ -216,7 +216,7 @@ impl Chains {
             None => Entry::Wish {
                 verb: taken.verb,
                 by: taken.by,
-                targets: taken.targets.clone(),
+                targets: meant.to_vec(),
             },
         };
         self.add(taken.id, entry)

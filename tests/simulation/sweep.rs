@@ -3,7 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use diakonos::engine::{Engine, Event, FactGoal, FactPhase, Facts, Moment, RunId, State, View};
+use diakonos::engine::{
+    Cause, Engine, Event, FactGoal, FactPhase, Facts, Moment, RunId, State, View,
+};
 use diakonos::unit::{Need, UnitName};
 
 use crate::model::{Check, Known, Model, Saved, fail};
@@ -295,7 +297,7 @@ fn stops_in_order(scene: &Scene<'_>, model: &Model) -> Check {
             let to_go = facts.goal != FactGoal::Up
                 && !rests(facts.phase)
                 && facts.phase != FactPhase::Waiting;
-            if follows && to_go {
+            if follows && to_go && !goes_for_a_handler(scene, facts) {
                 return fail(format!(
                     "{name} begins to stop before {other}, which comes after it"
                 ));
@@ -303,6 +305,17 @@ fn stops_in_order(scene: &Scene<'_>, model: &Model) -> Check {
         }
     }
     Ok(())
+}
+
+/// Whether it goes down for one that conflicts with it and is started by an end: nobody knew of that when the first
+/// ones of this event began to stop.
+fn goes_for_a_handler(scene: &Scene<'_>, facts: &Facts) -> bool {
+    let cause = facts.reason.as_ref().map(|reason| &reason.cause);
+    let Some(Cause::Conflicts(by)) = cause else {
+        return false;
+    };
+    let by = scene.after.get(by);
+    by.is_some_and(|by| by.monitor.is_some())
 }
 
 /// Whether the event is the unit's own: then its end is no matter of order.
