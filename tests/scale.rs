@@ -25,7 +25,7 @@ const REACH: usize = 200;
 /// What loading and checking, and planning for all, may take.
 const PROMISED: Duration = Duration::from_secs(1);
 /// What a unit that is loaded and does not run may cost, in bytes.
-const PROMISED_BYTES: usize = 2_000;
+const PROMISED_BYTES: usize = 2_048;
 /// How long the daemon has to give memory back.
 const PATIENCE: Duration = Duration::from_secs(10);
 
