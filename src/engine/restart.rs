@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use crate::unit::{Kind, Policy, Restart, Service, Signal, Span, StartLimit, StatusSet};
+use crate::unit::{Kind, List, Policy, Restart, Service, Signal, Span, StartLimit, StatusSet};
 
 use super::phase::{Why, failure_word};
 use super::{Ending, Failure, Moment, Role};
@@ -271,8 +271,11 @@ pub fn restart_plan(given: StartLimit, restart: &Restart, count: u32) -> Restart
 }
 
 /// Whether an automatic start at `at` would be one too many after those at `starts`. Forgets those out of the window.
-pub(super) fn is_exceeded(limit: Limit, starts: &mut Vec<Moment>, at: Moment) -> bool {
-    starts.retain(|start| at.since_ms(*start) < limit.interval_ms);
+pub(super) fn is_exceeded(limit: Limit, starts: &mut List<Moment>, at: Moment) -> bool {
+    let all = std::mem::take(starts).into_iter();
+    *starts = all
+        .filter(|start| at.since_ms(*start) < limit.interval_ms)
+        .collect();
     starts.len() >= usize::try_from(limit.burst).unwrap_or(usize::MAX)
 }
 

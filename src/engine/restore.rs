@@ -102,7 +102,7 @@ impl Engine {
             ready_at: service.ready_at,
             restarts: service.restarts,
             attempt: service.attempt,
-            starts: service.starts.clone(),
+            starts: service.starts.to_vec(),
             failure,
             main_ending: end.and_then(|end| end.main).or(lost),
             watchdog_ms: service.watchdog_ms,

@@ -45,7 +45,7 @@ pub(super) struct Service {
     /// When it was last started; 0 if it never was.
     pub(super) begun: Moment,
     /// The automatic starts that a limit counts.
-    pub(super) starts: Vec<Moment>,
+    pub(super) starts: List<Moment>,
     /// Why the start that is under way is not complete, as the last look has shown.
     pub(super) unready: Option<Box<str>>,
     /// The watchdog that it has asked for in this life, in milliseconds.
@@ -92,7 +92,7 @@ impl Service {
             attempt: 0,
             last_run: RunId(0),
             begun: Moment(0),
-            starts: Vec::new(),
+            starts: List::default(),
             unready: None,
             watchdog_ms: None,
             armed_ms: None,
@@ -122,7 +122,7 @@ impl Service {
         self.attempt = facts.attempt;
         self.last_run = facts.last_run;
         self.begun = facts.begun;
-        self.starts.clone_from(&facts.starts);
+        self.starts = facts.starts.clone().into();
         self.watchdog_ms = facts.watchdog_ms;
         let reason = facts.reason.clone().unwrap_or_else(|| {
             let cause = if let Phase::Failed(failure) = &self.phase {
@@ -248,6 +248,6 @@ impl Service {
     pub(super) fn forget_restarts(&mut self) {
         self.restarts = 0;
         self.attempt = 0;
-        self.starts.clear();
+        self.starts = List::default();
     }
 }
