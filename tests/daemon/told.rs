@@ -218,7 +218,7 @@ fn a_file_that_is_gone_or_wrong_is_told_as_what_it_is() {
     fs::remove_file(&file).unwrap();
     let (_, out, _) = run(&bench, &["why", "web"]);
     assert!(out.contains("its file is gone: it stays as it was loaded until it is stopped"));
-    assert!(!out.contains("check"), "{out}");
+    assert!(!out.contains("diakonos check"), "{out}");
     assert_eq!(run(&bench, &["restart", "web"]).0, Some(1));
     bench.stop("web").is(ResultKind::Stopped);
     let (_, out, _) = run(&bench, &["why", "web"]);
