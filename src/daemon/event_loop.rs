@@ -6,11 +6,9 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fs::{self, File};
-use std::io;
 use std::os::fd::AsFd as _;
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use mio::{Events, Poll};
 
@@ -18,7 +16,7 @@ use crate::engine::{Asker, Change, Effect, Engine, Event, Moment, RequestId, Ret
 use crate::log::Stream;
 use crate::sys::process::error_text;
 use crate::sys::signals::{SIGCHLD, SIGHUP, SignalFd};
-use crate::sys::{clock, files, image, memory};
+use crate::sys::{clock, files, image};
 use crate::unit::{Context, SearchPath, UnitName};
 use crate::wire::{Progress, Reply};
 
@@ -28,10 +26,12 @@ use super::conditions;
 use super::enabled::Enabled;
 use super::guardian::message::Note;
 use super::home::Home;
+use super::precedence::Precedence;
 use super::processes::{self, Processes};
 use super::record::Record;
 use super::request::Waiter;
 use super::session::Sessions;
+use super::sleep::Memory;
 use super::sources::{SessionId, Source, Sources};
 use super::supervisor::{self, Supervisor};
 use super::text;
@@ -39,11 +39,8 @@ use super::upgrade::Upgrade;
 
 /// Readiness taken from the kernel in one turn; more waits for the next one.
 const READY_MAX: usize = 256;
-/// How long nothing may happen before the memory of what has happened is given back.
-const QUIET: Duration = Duration::from_secs(1);
-
 /// No source stands between a log pipe and this.
-const FIRST_LOG: Source = Source::LogPipe(UnitId(0), Stream::Out);
+pub(super) const FIRST_LOG: Source = Source::LogPipe(UnitId(0), Stream::Out);
 
 /// Everything that one daemon is.
 pub(super) struct Daemon {
@@ -74,6 +71,8 @@ pub(super) struct Daemon {
     /// Unix milliseconds.
     pub(super) since_ms: u64,
     pub(super) memory: Memory,
+    /// Of clients over log bytes.
+    pub(super) precedence: Precedence,
     pub(super) supervisor: Supervisor,
     /// The engine has said that all is over.
     pub(super) over: bool,
@@ -81,13 +80,6 @@ pub(super) struct Daemon {
     pub(super) upgrade: Option<Box<Upgrade>>,
     /// It makes this the only daemon of its home.
     pub(super) lock: File,
-}
-
-/// Whether there is memory of past work to be given back when it is quiet: once, and then the daemon sleeps for good.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Memory {
-    Tidy,
-    Used,
 }
 
 impl Daemon {
@@ -98,13 +90,19 @@ impl Daemon {
             self.wait(&mut poll, &mut ready);
             let mut heard = Vec::new();
             for (source, hung_up) in self.due(&ready) {
-                self.serve(source, hung_up, &mut heard);
+                match source {
+                    Source::LogPipe(unit, stream) if self.is_held() => {
+                        self.processes.intake.pass_over((unit, stream));
+                        self.unfinished.insert(source);
+                    }
+                    _ => self.serve(source, hung_up, &mut heard),
+                }
             }
             let (engine, sources) = (&self.engine, &mut self.sources);
             self.processes.on_time(engine, sources, &mut self.events);
             self.mind_memory();
             if self.sessions.is_anyone_waiting() {
-                self.sessions.accept(&self.listener, &mut self.sources);
+                self.accept();
             }
             self.tick_if_due();
             self.settle();
@@ -161,13 +159,6 @@ impl Daemon {
         }
     }
 
-    /// How long until a guardian is to be tried again; an upgrade needs none before it is through.
-    fn guard_again_in_ms(&self) -> Option<u64> {
-        let again_ms = self.processes.keeper.again_ms();
-        let again_ms = again_ms.filter(|_| self.upgrade.is_none())?;
-        Some(again_ms.saturating_sub(clock::monotonic_ms()))
-    }
-
     /// Makes the guardian that could not be made before, if that is due.
     fn guard_again(&mut self) {
         if self.guard_again_in_ms() != Some(0) {
@@ -204,61 +195,6 @@ impl Daemon {
         self.processes.keeper.ready();
     }
 
-    /// Sleeps until something is ready or due.
-    fn wait(&mut self, poll: &mut Poll, ready: &mut Events) {
-        ready.clear();
-        let long = |timeout: Option<Duration>| timeout.is_none_or(|timeout| timeout > QUIET);
-        if self.memory == Memory::Used && long(self.timeout()) {
-            poll_for(poll, ready, Some(QUIET));
-            if ready.is_empty() {
-                self.memory = Memory::Tidy;
-                // The last thing before the long sleep: code that ran after it would be mapped again.
-                memory::give_back();
-            }
-        }
-        if ready.is_empty() {
-            poll_for(poll, ready, self.timeout());
-        }
-        if self.is_due() || !ready.is_empty() {
-            self.memory = Memory::Used;
-        }
-    }
-
-    fn is_due(&self) -> bool {
-        let deadline = self.engine.next_deadline();
-        deadline.is_some_and(|due| due <= now())
-    }
-
-    /// A deadline passes only when all has been heard that had happened before: a daemon that was kept from running
-    /// must not take what it was about to hear for what never came.
-    fn tick_if_due(&mut self) {
-        if self.is_due() {
-            self.events.push_back(Event::Tick);
-        }
-    }
-
-    /// How long the loop may sleep; nothing if no deadline is known.
-    fn timeout(&self) -> Option<Duration> {
-        let is_packing_due = self.processes.log_care.packer.is_due();
-        if !self.unfinished.is_empty() || !self.events.is_empty() || is_packing_due {
-            return Some(Duration::ZERO);
-        }
-        let due = self.engine.next_deadline();
-        let timeout_ms = due.map(|due| due.since_ms(now()));
-        let upgrade_ms = self.upgrade.as_ref().map(|upgrade| upgrade.timeout_ms());
-        let looks = [
-            self.processes.next_look_ms(),
-            self.processes.memory_due_ms(),
-            self.processes.intake.due_ms(),
-        ];
-        let look_ms = looks.into_iter().flatten().min();
-        let look_ms = look_ms.map(|due| due.saturating_sub(clock::monotonic_ms()));
-        let others = upgrade_ms.into_iter().chain(self.guard_again_in_ms());
-        let others = others.chain(look_ms);
-        let soonest = timeout_ms.into_iter().chain(others).min()?;
-        Some(Duration::from_millis(soonest))
-    }
-
     /// What this turn has to serve, in its order, and whether the other side has hung up.
     fn due(&mut self, ready: &Events) -> impl Iterator<Item = (Source, bool)> + use<> {
         let left = std::mem::take(&mut self.unfinished).into_iter();
@@ -279,7 +215,7 @@ impl Daemon {
     fn serve(&mut self, source: Source, hung_up: bool, heard: &mut Vec<SessionId>) {
         match source {
             Source::Listener => {
-                self.sessions.accept(&self.listener, &mut self.sources);
+                self.accept();
                 self.processes.keeper.hasten();
             }
             Source::Signals => self.take_signals(),
@@ -307,6 +243,13 @@ impl Daemon {
                     self.unfinished.insert(source);
                 }
             }
+        }
+    }
+
+    fn accept(&mut self) {
+        let progress = self.sessions.accept(&self.listener, &mut self.sources);
+        if progress == processes::Progress::More {
+            self.unfinished.insert(Source::Listener);
         }
     }
 
@@ -431,15 +374,6 @@ impl Daemon {
             let reply = Reply::Progress(progress);
             self.sessions
                 .reply(waiter.session, &reply, &mut self.sources);
-        }
-    }
-}
-
-fn poll_for(poll: &mut Poll, ready: &mut Events, timeout: Option<Duration>) {
-    if let Err(error) = poll.poll(ready, timeout) {
-        ready.clear();
-        if error.kind() != io::ErrorKind::Interrupted {
-            ::log::error!("cannot wait for events: {}", error_text(&error));
         }
     }
 }

@@ -66,9 +66,14 @@ impl Intake {
     /// How many of the `wanted` bytes this pipe may give now; none when the turn's worth is taken.
     pub(super) fn grant(&mut self, pipe: (UnitId, Stream), wanted: usize) -> usize {
         if self.left == 0 {
-            self.passed_over.get_or_insert(pipe);
+            self.pass_over(pipe);
         }
         self.left.min(wanted)
+    }
+
+    /// This pipe gives nothing in this turn; the next one begins with the first of which that is said.
+    pub(super) fn pass_over(&mut self, pipe: (UnitId, Stream)) {
+        self.passed_over.get_or_insert(pipe);
     }
 
     pub(super) fn took(&mut self, bytes: usize) {
@@ -152,6 +157,9 @@ mod tests {
         assert_eq!(intake.grant(pipe(4), 100), 0);
         assert_eq!(intake.begin_turn(), Some(pipe(3)));
         assert_eq!(intake.grant(pipe(3), 100), 100);
+        intake.pass_over(pipe(5));
+        intake.pass_over(pipe(1));
+        assert_eq!(intake.begin_turn(), Some(pipe(5)));
         assert_eq!(intake.begin_turn(), None);
         intake.shed(SHED_BYTES + 1);
         assert_eq!(intake.shed_left(), 0);

@@ -42,6 +42,7 @@ mod notify;
 mod overflow;
 mod packing;
 mod planning;
+mod precedence;
 mod probe;
 mod processes;
 mod pump;
@@ -59,6 +60,7 @@ mod set;
 mod setting;
 mod settings;
 mod settling;
+mod sleep;
 mod slot_file;
 mod sources;
 mod spare;
@@ -99,7 +101,7 @@ pub use supervisor::has_supervisor;
 
 use boot::{Ready, Seat};
 use enabled::Enabled;
-use event_loop::{Daemon, Memory};
+use event_loop::Daemon;
 use guardian::{Inherited, Kept, Post};
 use handover::Heritage;
 use intake::Intake;
@@ -108,6 +110,7 @@ use log_care::LogCare;
 use processes::Processes;
 use record::Record;
 use session::Sessions;
+use sleep::Memory;
 use sources::{Source, Sources};
 use supervisor::Supervisor;
 
@@ -306,6 +309,7 @@ fn start(mut seat: Seat, keeper: Keeper) -> Result<(Daemon, Poll), BootError> {
         boot_path: SearchPath::default(),
         context: unit_context(),
         unfinished: BTreeSet::new(),
+        precedence: precedence::Precedence::default(),
         since_ms: clock::wall_ms(),
         memory: Memory::Used,
         supervisor: Supervisor::find(),

@@ -12,6 +12,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use mio::Token;
 
 use crate::engine::{Command, RequestId};
+use crate::sys::clock;
 use crate::sys::process::error_text;
 use crate::sys::socket::{Peer, peer};
 use crate::sys::users::effective_uid;
@@ -20,9 +21,11 @@ use crate::wire::{
     Reply, Request, WireError, decode_hello, decode_request, encode_hello, frame, frame_reply,
 };
 
+use super::precedence::HOLD_MS;
+use super::processes::Progress;
 use super::sources::{SessionId, Source, Sources};
 use super::spare::Spare;
-use super::turned_away::{busy, not_allowed, not_understood, other_version};
+use super::turned_away::{busy, not_allowed, not_understood, other_version, turn_away};
 
 /// Connections at a time; one more is told so and closed.
 const CLIENTS_MAX: usize = 256;
@@ -30,6 +33,8 @@ const CLIENTS_MAX: usize = 256;
 pub(super) const OUTPUT_MAX: usize = 1 << 20;
 /// Bytes that may wait beyond [`OUTPUT_MAX`], for all clients together: several times what all units have to say.
 const ANSWERS_MAX: usize = 64 << 20;
+/// Clients accepted before everything else has its turn.
+const ACCEPT_TURN: usize = 64;
 /// Bytes read from one client before the others have their turn.
 const INPUT_TURN: usize = 64 << 10;
 /// Bytes of one read.
@@ -55,6 +60,8 @@ pub(super) struct Session {
     pub(super) stream: UnixStream,
     token: Token,
     peer: Peer,
+    /// When it came, monotonic milliseconds.
+    since_ms: u64,
     pub(super) stage: Stage,
     /// The client's, as it said; ours until then.
     pub(super) protocol: u32,
@@ -108,19 +115,25 @@ impl Sessions {
         self.map.len()
     }
 
+    /// Whether a client is there that came a moment ago.
+    pub(super) fn is_anyone_new(&self, now_ms: u64) -> bool {
+        let newest = self.map.values().next_back();
+        newest.is_some_and(|newest| now_ms < newest.since_ms + HOLD_MS)
+    }
+
     /// Whether [`Self::accept`] is to be tried again when anything has happened.
     pub(super) fn is_anyone_waiting(&self) -> bool {
         self.waiting
     }
 
-    /// Accepts all who knock; an event follows for each as soon as it says something.
-    pub(super) fn accept(&mut self, listener: &UnixListener, sources: &mut Sources) {
+    /// Accepts those who knock, a turn's worth of them; an event follows for each as soon as it says something.
+    pub(super) fn accept(&mut self, listener: &UnixListener, sources: &mut Sources) -> Progress {
         self.waiting = false;
-        loop {
+        for _ in 0..ACCEPT_TURN {
             match listener.accept() {
                 Ok((stream, _)) => self.admit(stream, sources),
                 Err(error) => match error.kind() {
-                    io::ErrorKind::WouldBlock => return,
+                    io::ErrorKind::WouldBlock => return Progress::Drained,
                     io::ErrorKind::Interrupted | io::ErrorKind::ConnectionAborted => {}
                     // Out of descriptors most likely; the kernel says so even when nobody waits.
                     _ if self.reserve.take().is_some() => {
@@ -132,17 +145,18 @@ impl Sessions {
                         self.reserve = spare();
                         if let Some(error) = failure {
                             self.waiting = error.kind() != io::ErrorKind::WouldBlock;
-                            return;
+                            return Progress::Drained;
                         }
                     }
                     _ => {
                         ::log::warn!("cannot accept a client: {}", error_text(&error));
                         self.waiting = true;
-                        return;
+                        return Progress::Drained;
                     }
                 },
             }
         }
+        Progress::More
     }
 
     fn admit(&mut self, stream: UnixStream, sources: &mut Sources) {
@@ -338,6 +352,7 @@ impl Session {
             stream,
             token,
             peer,
+            since_ms: clock::monotonic_ms(),
             stage: Stage::Greeting,
             protocol: PROTOCOL_VERSION,
             decoder: Decoder::new(),
@@ -444,7 +459,7 @@ impl Session {
 }
 
 /// Appends our own hello.
-fn greet(output: &mut Vec<u8>) {
+pub(super) fn greet(output: &mut Vec<u8>) {
     let hello = Hello {
         protocol: PROTOCOL_VERSION,
         program: env!("CARGO_PKG_VERSION").to_owned(),
@@ -454,7 +469,7 @@ fn greet(output: &mut Vec<u8>) {
 }
 
 /// Appends a reply, or, when it is longer than a frame may be, an error that says so.
-fn append(reply: &Reply, output: &mut Vec<u8>) {
+pub(super) fn append(reply: &Reply, output: &mut Vec<u8>) {
     if let Err(error) = frame_reply(reply, output) {
         let long = WireError {
             kind: ErrorKind::Failed,
@@ -464,16 +479,6 @@ fn append(reply: &Reply, output: &mut Vec<u8>) {
         // This one is short.
         let _ = frame_reply(&Reply::Final(Final::Error(long)), output);
     }
-}
-
-/// Says why a client is not served; as much of it as goes into the socket at once, which is all of it.
-fn turn_away(mut stream: &UnixStream, error: WireError) {
-    let mut output = Vec::new();
-    greet(&mut output);
-    append(&Reply::Final(Final::Error(error)), &mut output);
-    // It may be gone already, and it is not served either way.
-    let _ = stream.set_nonblocking(true);
-    let _ = stream.write(&output);
 }
 
 /// A descriptor to be closed when one is needed.

@@ -2,7 +2,22 @@
 //!
 //! What is wrong with a request that was understood is `answer.rs`'s.
 
-use crate::wire::{ErrorKind, PROTOCOL_VERSION, WireError};
+use std::io::Write as _;
+use std::os::unix::net::UnixStream;
+
+use crate::wire::{ErrorKind, Final, PROTOCOL_VERSION, Reply, WireError};
+
+use super::session::{append, greet};
+
+/// Says why a client is not served; as much of it as goes into the socket at once, which is all of it.
+pub(super) fn turn_away(mut stream: &UnixStream, error: WireError) {
+    let mut output = Vec::new();
+    greet(&mut output);
+    append(&Reply::Final(Final::Error(error)), &mut output);
+    // It may be gone already, and it is not served either way.
+    let _ = stream.set_nonblocking(true);
+    let _ = stream.write(&output);
+}
 
 pub(super) fn not_understood(reason: &str) -> WireError {
     WireError {

@@ -1,5 +1,7 @@
 //! Clients that mean harm, or are merely many, beside one that is served.
 
+use std::collections::VecDeque;
+use std::fs;
 use std::io::{ErrorKind, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -13,6 +15,9 @@ use crate::tools::{Seeded, await_quiet, entries, from_environment};
 
 /// An answer takes well below a millisecond; a daemon that waits for another client would take for ever.
 const QUICK_MS: u64 = 5_000;
+
+/// 64 MiB take well below a second; a daemon that serves nothing but clients would never have them.
+const LOUD_MS: u64 = 60_000;
 
 fn framed(payload: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::new();
@@ -92,6 +97,33 @@ fn no_client_keeps_another_one_waiting() {
         "connections are kept"
     );
     client.ask(stop("web")).is(ResultKind::Stopped);
+}
+
+/// Log bytes wait for whoever comes, and not for as long as somebody comes.
+#[test]
+fn clients_that_come_without_end_hold_up_no_output() {
+    let bench = Bench::new();
+    let daemon = bench.daemon();
+    let size = 64 << 20;
+    let script = format!("exec head -c {size} /dev/zero");
+    let keys = "Type = 'oneshot'\nLogMaxSize = '1G'";
+    bench.service("loud", "", &script, keys);
+    let mut client = bench.client();
+    client.request(start("loud"));
+    let log = bench.home().join("logs/loud.log");
+    let begun_ms = monotonic_ms();
+    let mut crowd = VecDeque::new();
+    while fs::metadata(&log).map_or(0, |log| log.len()) < size {
+        crowd.push_back(bench.connect());
+        // No more than are let in.
+        if crowd.len() > 100 {
+            crowd.pop_front();
+        }
+        let took = monotonic_ms() - begun_ms;
+        assert!(took < LOUD_MS, "{size} bytes took more than {took} ms");
+    }
+    client.done().is(ResultKind::Completed);
+    daemon.end();
 }
 
 #[test]
