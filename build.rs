@@ -8,9 +8,16 @@
 
 //!
 //! A release ends at a panic and never unwinds, and the tables for that are an eighth of the program: they are left out.
+//!
+//! Many functions that the compiler makes for different types come out as the same machine code. Where the linker can
+//! keep one of them for all (rustc's own does since 1.90), it is told to: nothing here compares functions by address.
 
-use std::env;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::{env, fs};
+
+/// To keep one of all functions that are the same.
+const FOLD: &str = "-Wl,--icf=all";
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
@@ -27,4 +34,25 @@ fn main() {
             script.display()
         );
     }
+    if is_release && linker_folds().unwrap_or(false) {
+        println!("cargo:rustc-link-arg-bins={FOLD}");
+    }
+}
+
+/// Whether the linker that will be used knows the wish: it is asked to link the smallest program.
+fn linker_folds() -> Option<bool> {
+    let folder = PathBuf::from(env::var_os("OUT_DIR")?);
+    let source = folder.join("probe.rs");
+    fs::write(&source, "fn main() {}\n").ok()?;
+    let mut rustc = Command::new(env::var_os("RUSTC")?);
+    rustc.arg(&source).arg("--out-dir").arg(&folder);
+    rustc.arg("--target").arg(env::var_os("TARGET")?);
+    if let Some(linker) = env::var_os("RUSTC_LINKER") {
+        rustc.arg("-C").arg(format!("linker={}", linker.display()));
+    }
+    let flags = env::var("CARGO_ENCODED_RUSTFLAGS").unwrap_or_default();
+    rustc.args(flags.split('\u{1f}').filter(|flag| !flag.is_empty()));
+    rustc.arg("-C").arg(format!("link-arg={FOLD}"));
+    rustc.stdout(Stdio::null()).stderr(Stdio::null());
+    Some(rustc.status().ok()?.success())
 }
