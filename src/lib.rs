@@ -11,6 +11,7 @@
 //! | 2 | [`log`] | a service's log on disk: write, rotate, index, read, follow | |
 //! | 1 | [`unit`] | what a unit file says: model, parser, words, spans, search path, templates | unit parser |
 //! | 1 | [`sys`] | small safe wrappers over Linux; the only `unsafe` | |
+//! | 0 | `sorted` | sorting, and sorted collections, in little code | |
 //!
 //! One request's life: `cli` builds a [`engine::Command`], `wire` encodes it, `daemon` reads the frame, loads
 //! the unit files it needs and hands both to [`engine::Engine::handle`]; the engine answers with
@@ -20,6 +21,7 @@ pub mod cli;
 pub mod daemon;
 pub mod engine;
 pub mod log;
+mod sorted;
 pub mod sys;
 pub mod unit;
 pub mod wire;

@@ -13,6 +13,7 @@ use super::units::{is_down, no_such_unit};
 use crate::daemon::unit_context;
 use crate::engine::Command;
 use crate::log::{Content, Ending, Filter, Mark, Mode, Reader, Start};
+use crate::sorted::Sorted;
 use crate::sys::process::{Pid, PidFd};
 use crate::unit::{self, UnitName, glob};
 use crate::wire::UnitStatus;
@@ -94,7 +95,7 @@ pub(super) fn meant(place: &Place, arguments: &[String]) -> Result<Meant, Failur
 pub(super) fn with_dependencies(place: &Place, names: &[String]) -> Vec<String> {
     let (path, context) = (place.search_path(), unit_context());
     let mut members: Vec<String> = names.to_vec();
-    let mut known: BTreeSet<String> = names.iter().cloned().collect();
+    let mut known: BTreeSet<String> = names.iter().cloned().sorted_set();
     let mut pending: VecDeque<String> = names.iter().cloned().collect();
     while let Some(name) = pending.pop_front() {
         let Ok(name) = UnitName::parse(&name) else {
@@ -171,7 +172,7 @@ impl Family {
     pub(super) fn of_the_down(client: &mut Client, members: Vec<String>) -> Result<Self, Failure> {
         let before = client.units(Command::List, &[])?;
         let not_down = before.iter().filter(|status| !is_down(status));
-        let up: BTreeSet<&str> = not_down.map(|status| status.name.as_str()).collect();
+        let up: BTreeSet<&str> = not_down.map(|status| status.name.as_str()).sorted_set();
         let was_down = |name: &String| !up.contains(name.as_str());
         Ok(Self::of_all(members.into_iter().filter(was_down).collect()))
     }
@@ -179,7 +180,7 @@ impl Family {
     /// All of them are ours, whatever they were.
     pub(super) fn of_all(members: Vec<String>) -> Self {
         Self {
-            ours: members.into_iter().collect(),
+            ours: members.into_iter().sorted_set(),
             statuses: Vec::new(),
             mains: Vec::new(),
             ended: BTreeSet::new(),
@@ -249,7 +250,7 @@ impl Family {
     /// held, and nothing else would say that it has.
     fn hold_mains(&mut self) -> Held {
         let mut held = Held::All;
-        let known: BTreeSet<u32> = self.mains.iter().map(|main| main.pid).collect();
+        let known: BTreeSet<u32> = self.mains.iter().map(|main| main.pid).sorted_set();
         for status in &self.statuses {
             let Some(pid) = status.pid.filter(|pid| !self.ended.contains(pid)) else {
                 continue;

@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::sorted::Sorted;
 use crate::unit::{Relation, UnitName};
 
 /// Which units stand on which others, and by which keys.
@@ -106,7 +107,7 @@ impl Forest {
     /// leads to its first one.
     pub(super) fn walk_all(&self, units: &[UnitName]) -> Vec<Branch> {
         let edges = self.edges.values().flatten();
-        let hanging: BTreeSet<&UnitName> = edges.map(|edge| &edge.to).collect();
+        let hanging: BTreeSet<&UnitName> = edges.map(|edge| &edge.to).sorted_set();
         let mut branches = Vec::new();
         let mut seen = BTreeSet::new();
         for root in units.iter().filter(|name| !hanging.contains(name)) {

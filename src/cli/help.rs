@@ -1,5 +1,7 @@
 //! Help texts, made from the table.
 
+use crate::sorted;
+
 use super::exit::Exit;
 use super::style::{Palette, Tone};
 use super::table::{COMMANDS, Choice, GLOBAL, Group, Row};
@@ -111,7 +113,7 @@ pub(super) fn command(row: &Row, palette: Palette) -> String {
             codes.push((exit, exit.meaning()));
         }
     }
-    codes.sort_by_key(|(exit, _)| exit.code());
+    sorted::sort_by_key(&mut codes, |(exit, _)| exit.code());
     for (exit, text) in codes {
         exit_code(&mut out, exit, text);
     }

@@ -6,6 +6,7 @@ use super::output::aside;
 use super::place::Place;
 use super::text::clean;
 use crate::daemon::{Scales, unit_context};
+use crate::sorted;
 use crate::unit::{self, Listed, LoadError, SearchPath, Unit, UnitName, glob};
 
 /// How many instances templates have.
@@ -52,7 +53,7 @@ impl Startable {
                 Err(error) => broken.push((name, error)),
             }
         }
-        names.sort_by(UnitName::by_number);
+        sorted::sort_by(&mut names, UnitName::by_number);
         names.dedup();
         Self { names, broken }
     }

@@ -12,6 +12,7 @@ use super::text::clean;
 use super::usage::{Survey, Usage};
 use crate::daemon::{Home, unit_context};
 use crate::engine::{Command, State};
+use crate::sorted::{self, Sorted};
 use crate::unit::{self, Listed, LoadError, SearchPath, Unit, UnitName, glob, unit_meant};
 use crate::wire::UnitStatus;
 
@@ -46,7 +47,7 @@ pub(super) fn gather(
         let warning = format!("{}: {}", skipped.path.display(), skipped.reason);
         super::output::aside(&format!("warning: {}\n", clean(&warning)));
     }
-    let names: BTreeSet<String> = loaded.iter().map(|status| status.name.clone()).collect();
+    let names: BTreeSet<String> = loaded.iter().map(|status| status.name.clone()).sorted_set();
     let is_loaded = |name: &UnitName| names.contains(name.as_str());
     let hidden = |name: &UnitName| templates == Templates::Hidden && name.is_template();
     let context = unit_context();
@@ -79,7 +80,7 @@ pub(super) fn gather(
             ));
         }
     }
-    let files: BTreeSet<&UnitName> = listing.units.iter().map(|listed| &listed.name).collect();
+    let files: BTreeSet<&UnitName> = listing.units.iter().map(|listed| &listed.name).sorted_set();
     let has_file = |name: &UnitName| files.contains(name);
     for listed in instances
         .iter()
@@ -102,7 +103,7 @@ pub(super) fn sort<T>(units: &mut Vec<T>, name: fn(&T) -> &String) {
         .drain(..)
         .map(|unit| (UnitName::parse(name(&unit)).ok(), unit));
     let mut named: Vec<(Option<UnitName>, T)> = named.collect();
-    named.sort_by(|(one, _), (other, _)| match (one, other) {
+    sorted::sort_by(&mut named, |(one, _), (other, _)| match (one, other) {
         (Some(one), Some(other)) => one.by_number(other),
         // The daemon sends names only.
         _ => one.cmp(other),
@@ -341,7 +342,7 @@ pub(super) fn enabled(place: &Place) -> Vec<String> {
     let text = std::fs::read_to_string(place.home.enabled()).unwrap_or_default();
     let names = text.lines().filter_map(|line| line.split('\t').next());
     let mut names: Vec<String> = names.map(str::to_owned).collect();
-    names.sort_unstable();
+    sorted::sort(&mut names);
     names
 }
 

@@ -6,6 +6,7 @@ use std::io::Read as _;
 use std::path::Path;
 
 use crate::daemon::mark_of;
+use crate::sorted;
 use crate::sys::proc::{self, Mark, Stat};
 use crate::sys::process::Pid;
 use crate::wire::UnitStatus;
@@ -147,7 +148,7 @@ fn everybody() -> Vec<Seen> {
 fn cgroup_members(path: &Path) -> Vec<Stat> {
     let mut members = Vec::new();
     collect_members(path, 0, &mut members);
-    members.sort_unstable_by_key(|stat| stat.pid);
+    sorted::sort_by_key(&mut members, |stat| stat.pid);
     members
 }
 

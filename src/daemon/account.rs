@@ -5,6 +5,7 @@
 use std::path::PathBuf;
 
 use crate::engine::SpawnFailure;
+use crate::sorted;
 use crate::sys::process::{Identity, error_text};
 use crate::sys::users::{self, User};
 use crate::unit::Service;
@@ -57,7 +58,7 @@ impl Account {
         if is_switch || (users::effective_uid() == 0 && service.user.is_some()) {
             let own = users::groups_of(&account.name, account.gid);
             groups.extend(own.map_err(|error| failed("User", &account.name, &error))?);
-            groups.sort_unstable();
+            sorted::sort(&mut groups);
             groups.dedup();
             account.identity = Some(Identity {
                 uid: account.uid,

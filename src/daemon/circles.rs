@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::engine::Absent;
+use crate::sorted::Sorted;
 use crate::unit::{Unit, UnitName, locate_order};
 use crate::wire::{ErrorKind, UnitResult, WireError};
 
@@ -30,7 +31,7 @@ impl Loader<'_> {
         found: &BTreeSet<UnitName>,
         loaded: &mut Loaded,
     ) -> Result<(), WireError> {
-        let targets: BTreeSet<UnitName> = loaded.targets.iter().cloned().collect();
+        let targets: BTreeSet<UnitName> = loaded.targets.iter().cloned().sorted_set();
         let is_named = |name: &UnitName| targets.contains(name) && !found.contains(name);
         let spoiled = self.spoiled_by_cycles(&mut loaded.definitions);
         if let Some((_, text)) = spoiled.iter().find(|(name, _)| is_named(name)) {
@@ -70,8 +71,10 @@ impl Loader<'_> {
         let mut placed = 0;
         for _ in 0..ROUNDS_MAX {
             let cycles = self.engine.cycles(definitions);
-            let new: BTreeMap<&UnitName, &Unit> =
-                definitions.iter().map(|unit| (&unit.name, unit)).collect();
+            let new: BTreeMap<&UnitName, &Unit> = definitions
+                .iter()
+                .map(|unit| (&unit.name, unit))
+                .sorted_map();
             let before = spoiled.len();
             for cycle in &cycles {
                 placed += 1;

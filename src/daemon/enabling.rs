@@ -5,6 +5,7 @@
 use std::path::PathBuf;
 
 use crate::engine::{Asker, Verb};
+use crate::sorted;
 use crate::unit::{Context, SearchPath, Unit, UnitName};
 use crate::wire::{
     ErrorKind, Final, Progress, ProgressKind, Reply, ResultKind, UnitResult, WireError,
@@ -67,7 +68,7 @@ impl Daemon {
             })
             .filter(is_new)
             .collect();
-        units.sort_by(UnitName::by_number);
+        sorted::sort_by(&mut units, UnitName::by_number);
         units.dedup();
         units
     }

@@ -7,6 +7,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::os::fd::AsFd;
 
 use crate::engine::{Core, Ending, Engine, Event, Role, RunId, SpawnFailure, UnitId};
+use crate::sorted::Sorted;
 use crate::sys::process::{ExecStatus, Pid, Wait, error_text, read_status, reap_orphans};
 use crate::sys::stranger::wait_for_stranger;
 use crate::unit::Kind;
@@ -46,7 +47,7 @@ impl Processes {
         let ours = looks
             .chain(self.rehearsing)
             .chain(self.log_care.packer.child());
-        let known: BTreeSet<Pid> = runs.chain(ours).collect();
+        let known: BTreeSet<Pid> = runs.chain(ours).sorted_set();
         let reaped = reap_orphans(|pid| known.contains(&pid));
         self.kin.forget(&reaped);
         let is_waiting = |hold: &Hold| hold.group.watched() != Watched::Not;

@@ -14,6 +14,7 @@ use mio::{Events, Poll};
 
 use crate::engine::{Asker, Change, Effect, Engine, Event, Moment, RequestId, Retry, UnitId, Verb};
 use crate::log::Stream;
+use crate::sorted::Sorted;
 use crate::sys::process::error_text;
 use crate::sys::signals::{SIGCHLD, SIGHUP, SignalFd};
 use crate::sys::{clock, files, image};
@@ -198,7 +199,7 @@ impl Daemon {
     /// What this turn has to serve, in its order, and whether the other side has hung up.
     fn due(&mut self, ready: &Events) -> impl Iterator<Item = (Source, bool)> + use<> {
         let left = std::mem::take(&mut self.unfinished).into_iter();
-        let mut due: BTreeMap<Source, bool> = left.map(|source| (source, false)).collect();
+        let mut due: BTreeMap<Source, bool> = left.map(|source| (source, false)).sorted_map();
         for event in ready {
             if let Some(source) = self.sources.get(event.token()) {
                 *due.entry(source).or_default() |= event.is_read_closed();
@@ -318,7 +319,7 @@ impl Daemon {
                 Effect::Save { unit } => Some(*unit),
                 _ => None,
             })
-            .collect();
+            .sorted_set();
         for unit in self.engine.saving_order(&units) {
             self.processes.save(unit, &self.engine);
         }

@@ -14,6 +14,7 @@ use std::path::Path;
 use mio::Token;
 
 use crate::engine::UnitId;
+use crate::sorted;
 use crate::sys::cgroup::{Cgroup, Tree};
 use crate::sys::clock;
 use crate::sys::inotify::Watch;
@@ -206,7 +207,7 @@ impl Group {
     pub(super) fn remember_members(&mut self) {
         if let Kind::Found(found) = &mut self.kind {
             found.roots.extend(members_of(found));
-            found.roots.sort_unstable();
+            sorted::sort(&mut found.roots);
             found.roots.dedup();
         }
     }
@@ -341,7 +342,7 @@ fn release(sources: &mut Sources, held: &Held) {
 fn members_of(found: &Found) -> Vec<Pid> {
     let all = who_is_in(found, &mut Kin::fresh());
     let mut pids: Vec<Pid> = all.iter().map(|member| member.pid).collect();
-    pids.sort_unstable();
+    sorted::sort(&mut pids);
     pids
 }
 

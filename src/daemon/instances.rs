@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::engine::{State, UNITS_MAX};
+use crate::sorted;
 use crate::unit::{self, UnitName, glob};
 use crate::wire::{ErrorKind, WireError};
 
@@ -87,7 +88,7 @@ impl Loader<'_> {
                 Err(_) => {}
             },
         }
-        loaded.sort_by(UnitName::by_number);
+        sorted::sort_by(&mut loaded, UnitName::by_number);
         loaded.dedup();
         Ok(loaded)
     }
@@ -191,7 +192,7 @@ impl Loader<'_> {
         });
         let mut found: Vec<UnitName> = units.cloned().collect();
         found.append(&mut more);
-        found.sort_by(UnitName::by_number);
+        sorted::sort_by(&mut found, UnitName::by_number);
         found.dedup();
         // `*` is "all there are", and that may be none.
         if found.is_empty() && plain != "*" {

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use crate::engine::SpawnFailure;
+use crate::sorted::Sorted;
 use crate::sys::cgroup::{Cgroup, Tree};
 use crate::sys::proc;
 use crate::sys::process::{Pid, PidFd};
@@ -88,7 +89,7 @@ impl Processes {
             .iter()
             .filter_map(|(saved, _)| saved.cgroup.as_deref());
         let trees = groups.filter_map(|group| Path::new(group).parent());
-        let mut trees: BTreeSet<&Path> = trees.collect();
+        let mut trees: BTreeSet<&Path> = trees.sorted_set();
         trees.extend(self.tree.as_ref().map(Tree::path));
         self.leftovers.trees = trees.into_iter().map(Path::to_owned).collect();
         for unreadable in &left.unreadable {
@@ -161,7 +162,7 @@ impl Processes {
         units
             .map(|(name, leftover)| (name.clone(), self.living(name, leftover)))
             .filter(|(_, pids)| !pids.is_empty())
-            .collect()
+            .sorted_map()
     }
 
     /// What is known of a unit's processes in `run/` is not to be replaced by what the engine believes.
@@ -235,7 +236,7 @@ impl Processes {
             Leftover::Anywhere => {
                 let trees = self.leftovers.trees.iter();
                 let groups = trees.map(|tree| Cgroup::place(tree, name.as_str()));
-                groups.flat_map(members).collect()
+                groups.flat_map(members).sorted_set()
             }
             Leftover::Known(group, processes) => {
                 let known = processes.iter().filter(|(pid, identity)| {
@@ -248,7 +249,7 @@ impl Processes {
                     .cloned()
                     .flat_map(members)
                     .chain(known)
-                    .collect()
+                    .sorted_set()
             }
         };
         living.extend(proc::writers(&self.fifos(name.as_str()).out));

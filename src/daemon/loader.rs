@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use crate::engine::Moment;
 use crate::engine::{Absent, Engine, State, UnitId};
+use crate::sorted::Sorted;
 use crate::unit::{self, Context, LoadError, SearchPath, Unit, UnitName, glob};
 use crate::wire::{ErrorKind, Progress, ResultKind, UnitResult, WireError};
 
@@ -122,7 +123,7 @@ impl<'a> Loader<'a> {
         found: &[String],
         among: Among,
     ) -> Result<Meant, WireError> {
-        let found: BTreeSet<&String> = found.iter().collect();
+        let found: BTreeSet<&String> = found.iter().sorted_set();
         let (mut seen, mut exact) = (BTreeSet::new(), BTreeSet::new());
         let (mut targets, mut patterns) = (Vec::new(), BTreeSet::new());
         for name in names {
@@ -147,7 +148,7 @@ impl<'a> Loader<'a> {
         }
         Ok(Meant {
             names: targets,
-            found: seen.difference(&exact).cloned().collect(),
+            found: seen.difference(&exact).cloned().sorted_set(),
         })
     }
 
@@ -155,13 +156,13 @@ impl<'a> Loader<'a> {
     pub(super) fn candidates(&self, among: Among) -> BTreeSet<UnitName> {
         let enabled = self.enabled.files().map(|(name, _)| name.clone());
         if among == Among::Enabled {
-            return enabled.collect();
+            return enabled.sorted_set();
         }
         let units = self.engine.units();
         let loaded = units
             .filter_map(|id| self.engine.unit(id))
             .map(|unit| unit.name.clone());
-        let mut names: BTreeSet<UnitName> = loaded.collect();
+        let mut names: BTreeSet<UnitName> = loaded.sorted_set();
         if among != Among::Loaded {
             names.extend(self.path.list().units.into_iter().map(|unit| unit.name));
         }
@@ -375,7 +376,7 @@ impl<'a> Loader<'a> {
             }
         }
         self.follow(needed, &mut loaded, |name| self.is_down(name));
-        let found = loaded.targets.iter().cloned().collect();
+        let found = loaded.targets.iter().cloned().sorted_set();
         if let Err(error) = self.part_with_cycles(&found, &mut loaded) {
             // Nobody has named one, so that none is to spoil the others.
             ::log::error!("{}", error.message);
@@ -419,7 +420,7 @@ impl<'a> Loader<'a> {
         counts: impl Fn(&UnitName) -> bool,
     ) {
         let definitions = loaded.definitions.iter();
-        let mut seen: BTreeSet<UnitName> = definitions.map(|unit| unit.name.clone()).collect();
+        let mut seen: BTreeSet<UnitName> = definitions.map(|unit| unit.name.clone()).sorted_set();
         while let Some(name) = needed.pop_front() {
             if !seen.insert(name.clone()) || !counts(&name) {
                 continue;

@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 
 use crate::engine::{FactRun, UnitId};
+use crate::sorted;
 use crate::sys::proc::Stat;
 use crate::sys::process::{Pid, PidFd};
 use crate::sys::{clock, proc};
@@ -98,7 +99,7 @@ impl Processes {
         let members = hold.and_then(|hold| hold.group.members().ok());
         let mut pids = members.unwrap_or_default();
         pids.extend_from_slice(bear);
-        pids.sort_unstable();
+        sorted::sort(&mut pids);
         pids.dedup();
         let stats = pids.iter().filter_map(|pid| proc::stat(*pid).ok());
         let young = stats.filter(|stat| is_young(*stat, saved));

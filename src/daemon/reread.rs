@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::engine::{Absent, Event, Refusal, RequestId, State, UnitId, unfit};
+use crate::sorted::Sorted;
 use crate::unit::{Resources, SearchPath, Service, Unit, UnitName, differences};
 use crate::wire::{
     ErrorKind, Final, Progress, ProgressKind, Reply, ResultKind, SavedDefinition, UnitResult,
@@ -88,7 +89,7 @@ impl Loader<'_> {
     /// Reads what the loaded units, or their newer definitions, need or start, and nobody has loaded yet.
     fn complete(&self, loaded: &mut Loaded) {
         let definitions = loaded.definitions.iter();
-        let newer: BTreeSet<&UnitName> = definitions.clone().map(|unit| &unit.name).collect();
+        let newer: BTreeSet<&UnitName> = definitions.clone().map(|unit| &unit.name).sorted_set();
         let ids = self.engine.units();
         let known = ids.filter_map(|id| self.engine.next_unit(id).or(self.engine.unit(id)));
         let known = known.filter(|unit| !newer.contains(&unit.name));
@@ -96,7 +97,7 @@ impl Loader<'_> {
         let named = known.chain(definitions).flat_map(Unit::neighbours);
         let needed = named.filter(|(relation, _)| relation.need().is_some());
         let needed = needed.map(|(_, name)| name);
-        let unknown: BTreeSet<&UnitName> = needed.filter(|name| is_unknown(name)).collect();
+        let unknown: BTreeSet<&UnitName> = needed.filter(|name| is_unknown(name)).sorted_set();
         let unknown = unknown.into_iter().cloned().collect();
         let before = loaded.definitions.len();
         self.follow(unknown, loaded, is_unknown);
@@ -169,10 +170,10 @@ impl Daemon {
         let needed = |unit: &Unit| -> BTreeSet<UnitName> {
             let named = unit.neighbours();
             let needed = named.filter(|(relation, _)| relation.need().is_some());
-            needed.map(|(_, name)| name.clone()).collect()
+            needed.map(|(_, name)| name.clone()).sorted_set()
         };
         let absent = loaded.absent.iter().map(|absent| (&absent.name, absent));
-        let absent: BTreeMap<&UnitName, &Absent> = absent.collect();
+        let absent: BTreeMap<&UnitName, &Absent> = absent.sorted_map();
         let mut found = Vec::new();
         for unit in &loaded.definitions {
             let known = self.engine.id(&unit.name);

@@ -12,6 +12,7 @@ use crate::engine::{
     Ending, Engine, Event, FactPhase, FactRun, Facts, Moment, Role, SpawnFailure, UnitId,
 };
 use crate::log::{Missing, Owed};
+use crate::sorted;
 use crate::sys::clock;
 use crate::sys::process::{Pid, PidFd, error_text};
 use crate::unit::{Context, NotifyAccess, Service, Unit};
@@ -92,7 +93,7 @@ impl Processes {
             }
         }
         // Those that run come first: they must not lack the descriptors that the others take for a moment.
-        taken.sort_by_key(|(_, saved)| saved.facts.main.is_none() && saved.facts.control.is_none());
+        sorted::sort_by_key(&mut taken, |(_, saved)| !runs(saved));
         let mut scan = Scan::default();
         for (id, saved) in &taken {
             let id = *id;
@@ -376,6 +377,10 @@ pub(super) fn rehearse(states: &States, context: &Context) -> Result<(), String>
 /// Where what a unit was started with is lost for this `reason`, its file counts.
 fn in_its_place(read: Result<Unit, String>, reason: &str) -> Result<Unit, String> {
     read.map_err(|error| format!("its definition is lost ({reason}), and {error}"))
+}
+
+fn runs(saved: &Saved) -> bool {
+    saved.facts.main.is_some() || saved.facts.control.is_some()
 }
 
 fn is_over(saved: &Saved) -> bool {

@@ -14,6 +14,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::engine::{RunId, UnitId};
+use crate::sorted;
 use crate::sys::process::error_text;
 use crate::sys::{clock, files};
 use crate::unit::{Context, Unit, UnitName};
@@ -445,7 +446,7 @@ fn files_in(folder: &Path, ending: &str) -> Vec<PathBuf> {
     let mut paths: Vec<PathBuf> = paths
         .filter(|path| path.extension().is_some_and(|found| found == ending))
         .collect();
-    paths.sort_unstable();
+    sorted::sort(&mut paths);
     paths
 }
 

@@ -8,6 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::engine::{Engine, Event, State, UnitId};
+use crate::sorted::Sorted;
 use crate::sys::process::error_text;
 use crate::unit::{SearchPath, Unit, UnitName, glob};
 use crate::wire::{ErrorKind, ResultKind, UnitResult, WireError};
@@ -49,7 +50,7 @@ impl Daemon {
                 is_in(unit, &folder).then(|| unit.path.clone()),
             )
         });
-        let read: BTreeMap<UnitName, Option<PathBuf>> = read.collect();
+        let read: BTreeMap<UnitName, Option<PathBuf>> = read.sorted_map();
         let (mut done, mut gone) = (BTreeSet::new(), Vec::new());
         for name in std::mem::take(&mut loaded.targets) {
             let id = self.engine.id(&name);

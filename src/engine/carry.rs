@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::sorted::Sorted;
 use crate::unit::UnitName;
 
 use super::atoms::Occasion;
@@ -73,7 +74,7 @@ impl Engine {
         let named: Vec<(UnitId, Job)> = meant.map(|unit| (*unit, job)).collect();
         let barred = left_out.iter().filter_map(|(name, _)| stage.id(self, name));
         let planner = self.planner(stage, wish.first_asked);
-        let plan = planner.bar(barred.collect()).wished(&named)?;
+        let plan = planner.bar(barred.sorted_set()).wished(&named)?;
         if wish.by == Asker::Boot {
             self.spare_the_earlier(&plan)?;
         }

@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::sorted::Sorted;
 use crate::unit::{Unit, UnitName};
 
 use super::Engine;
@@ -16,7 +17,10 @@ impl Engine {
     /// before what is known.
     #[must_use]
     pub fn cycles(&self, definitions: &[Unit]) -> Vec<Vec<UnitName>> {
-        let new = definitions.iter().map(|unit| (&unit.name, unit)).collect();
+        let new = definitions
+            .iter()
+            .map(|unit| (&unit.name, unit))
+            .sorted_map();
         self.cycles_among(&new, usize::MAX)
     }
 
@@ -80,7 +84,7 @@ fn search<'a>(
         return;
     }
     let mut path: Vec<(&UnitName, usize)> = vec![(start, 0)];
-    let mut on_path: BTreeSet<&UnitName> = BTreeSet::from([start]);
+    let mut on_path: BTreeSet<&UnitName> = [start].into_iter().sorted_set();
     while let Some((unit, next)) = path.last_mut() {
         let unit: &'a UnitName = unit;
         let child = after.get(unit).and_then(|list| list.get(*next)).copied();
@@ -176,7 +180,7 @@ mod tests {
             .map(|at| unit(&name(at), &[&name(at ^ 1), &name(4_000 + at / 2)]))
             .collect();
         let found = find_cycles(units.iter(), usize::MAX);
-        let cut: BTreeSet<&UnitName> = found.iter().flatten().collect();
+        let cut: BTreeSet<&UnitName> = found.iter().flatten().sorted_set();
         let rest = units.iter().filter(|unit| !cut.contains(&unit.name));
         assert_eq!(find_cycle(rest), None);
     }

@@ -7,6 +7,8 @@
 
 use std::collections::BTreeSet;
 
+use crate::sorted::Sorted;
+
 use super::atoms::{ATOMS, Atom, Occasion, neighbours};
 use super::graph::Rare;
 use super::job::{Deed, Job, Sequel};
@@ -259,7 +261,7 @@ impl Engine {
     /// Whose end has led to this unit's start, and whose to theirs: none of them is started by its end in turn, or
     /// two units that handle each other's failures would never come to rest.
     fn led_here(&self, unit: UnitId) -> BTreeSet<UnitId> {
-        let mut seen = BTreeSet::from([unit]);
+        let mut seen = [unit].into_iter().sorted_set();
         let mut at = unit;
         while let Some(before) = self.service(at).and_then(|service| service.led_by)
             && seen.insert(before)

@@ -5,6 +5,8 @@
 
 use std::collections::BTreeSet;
 
+use crate::sorted::Sorted;
+
 use super::job::Job;
 use super::phase::Goal;
 use super::plan::Plan;
@@ -48,7 +50,7 @@ impl Engine {
     pub(super) fn foretold(&self, plan: &Plan) -> Foretold {
         let stops = plan.steps.iter().filter(|step| step.job == Job::Stop);
         let mut open: Vec<UnitId> = stops.map(|step| step.unit).collect();
-        let mut down: BTreeSet<UnitId> = open.iter().copied().collect();
+        let mut down: BTreeSet<UnitId> = open.iter().copied().sorted_set();
         let mut foretold = Foretold::default();
         while let Some(unit) = open.pop() {
             for held in &self.graph.of(unit).rare().holds {

@@ -4,19 +4,21 @@
 
 use std::collections::BTreeSet;
 
+use crate::sorted::Sorted;
+
 use super::{Engine, UnitId};
 
 impl Engine {
     /// Forgets those of the units that rest. One of which a request is still to be answered stays.
     pub(super) fn on_forgotten(&mut self, units: &[UnitId]) {
         let open = self.requests.open.values();
-        let asked: BTreeSet<UnitId> = open.flat_map(|open| &open.units).copied().collect();
+        let asked: BTreeSet<UnitId> = open.flat_map(|open| &open.units).copied().sorted_set();
         let rests = |unit: &UnitId| {
             self.service(*unit)
                 .is_some_and(|service| service.kind().rests())
         };
         let gone = units.iter().filter(|unit| !asked.contains(unit));
-        let gone: BTreeSet<UnitId> = gone.copied().filter(rests).collect();
+        let gone: BTreeSet<UnitId> = gone.copied().filter(rests).sorted_set();
         if gone.is_empty() {
             return;
         }

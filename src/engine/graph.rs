@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::sorted;
 use crate::unit::{Relation, Unit, UnitName};
 
 use super::UnitId;
@@ -137,7 +138,7 @@ impl Graph {
             }
         }
         // As they were written, within each list.
-        often.sort_by_key(|(unit, edge, _)| (*unit, *edge));
+        sorted::sort_by_key(&mut often, |(unit, edge, _)| (*unit, *edge));
         graph.lay_out(units, &often);
         for (id, _) in units
             .iter()

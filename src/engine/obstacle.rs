@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use crate::sorted::Sorted;
 use crate::unit::{Need, Unit, UnitName};
 
 use super::service::Service;
@@ -37,10 +38,13 @@ impl Engine {
         definitions: &[Unit],
         absent: &[Absent],
     ) -> BTreeMap<UnitName, Refusal> {
-        let new = definitions.iter().map(|unit| (&unit.name, unit)).collect();
+        let new = definitions
+            .iter()
+            .map(|unit| (&unit.name, unit))
+            .sorted_map();
         let obstacles = self.obstacles(targets, &new, absent);
         let why = |name: &UnitName| Some((name.clone(), obstacles.of(name)?));
-        targets.iter().filter_map(why).collect()
+        targets.iter().filter_map(why).sorted_map()
     }
 
     pub(super) fn obstacles<'a>(
@@ -59,7 +63,7 @@ impl Engine {
         let mut obstacles = Obstacles {
             found: Vec::new(),
             units: BTreeMap::new(),
-            absent: absent.collect(),
+            absent: absent.sorted_map(),
             barred: BTreeMap::new(),
         };
         obstacles.look_around(targets, find);
@@ -170,7 +174,7 @@ impl<'a> Obstacles<'a> {
             return Vec::new();
         }
         let mut left_out = Vec::new();
-        let mut seen: BTreeSet<&UnitName> = targets.iter().collect();
+        let mut seen: BTreeSet<&UnitName> = targets.iter().sorted_set();
         let mut todo: Vec<&UnitName> = targets.iter().rev().collect();
         while let Some(user) = todo.pop() {
             let unit = self.units.get(user).copied().flatten();

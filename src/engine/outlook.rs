@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::sorted::{self, Sorted};
 use crate::unit::{Unit, UnitName};
 
 use super::job::Deed;
@@ -143,7 +144,7 @@ impl Engine {
         let stops = (0..).zip(&outlook.steps);
         let stops = stops.filter(|(_, step)| step.act == Act::Stop);
         let mut places: BTreeMap<UnitName, usize> =
-            stops.map(|(at, step)| (step.unit.clone(), at)).collect();
+            stops.map(|(at, step)| (step.unit.clone(), at)).sorted_map();
         for unit in &foretold.unneeded {
             let Some(name) = self.name(*unit) else {
                 continue;
@@ -153,7 +154,7 @@ impl Engine {
             let mut after: Vec<usize> = names
                 .filter_map(|name| places.get(&name).copied())
                 .collect();
-            after.sort_unstable();
+            sorted::sort(&mut after);
             after.dedup();
             let place = outlook.steps.len() + outlook.foretold.len();
             places.insert(name.clone(), place);
@@ -204,7 +205,7 @@ impl Engine {
             .iter()
             .filter(|step| !step.acts().is_empty())
             .map(|step| step.unit)
-            .collect();
+            .sorted_set();
         for unit in units.iter().filter(|unit| !busy.contains(unit)) {
             let state = self.service(*unit).map_or(State::Stopped, |s| s.state());
             let refused = ground.stage.not_by_hand(self, wish, *unit);
@@ -259,12 +260,12 @@ impl<'a> Sorter<'a> {
 
     /// Each step behind those that it waits for; where that leaves a choice, in the order of the plan.
     fn sorted(self) -> Vec<Prospect> {
-        let place: BTreeMap<Node, usize> = self.order.iter().copied().zip(0..).collect();
+        let place: BTreeMap<Node, usize> = self.order.iter().copied().zip(0..).sorted_map();
         let mut ahead: Vec<Vec<usize>> = Vec::with_capacity(self.order.len());
         let mut behind: Vec<Vec<usize>> = vec![Vec::new(); self.order.len()];
         for (at, node) in self.order.iter().enumerate() {
             let steps = self.ahead(*node).into_iter();
-            let steps: BTreeSet<usize> = steps.filter_map(|n| place.get(&n).copied()).collect();
+            let steps: BTreeSet<usize> = steps.filter_map(|n| place.get(&n).copied()).sorted_set();
             for step in &steps {
                 if let Some(list) = behind.get_mut(*step) {
                     list.push(at);
@@ -277,7 +278,7 @@ impl<'a> Sorter<'a> {
             .zip(&open)
             .filter(|(_, n)| **n == 0)
             .map(|(at, _)| at)
-            .collect();
+            .sorted_set();
         let mut numbers: BTreeMap<usize, usize> = BTreeMap::new();
         let mut prospects = Vec::with_capacity(self.order.len());
         while let Some(at) = ready.pop_first() {
@@ -312,7 +313,7 @@ impl<'a> Sorter<'a> {
         after: impl Iterator<Item = &'n usize>,
     ) -> Option<Prospect> {
         let mut after: Vec<usize> = after.copied().collect();
-        after.sort_unstable();
+        sorted::sort(&mut after);
         let waits = self.under_way((unit, act)).into_iter();
         let waits_for = waits.filter_map(|unit| {
             let service = self.ground.engine.service(unit)?;

@@ -10,6 +10,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::sorted::Sorted;
 use crate::unit::UnitName;
 
 use super::atoms::{ATOMS, Atom, Occasion, Strength, neighbours};
@@ -442,7 +443,7 @@ impl Job {
 impl Plan {
     /// Every unit of the plan; who asked for it is told of what happens to them.
     pub(super) fn units(&self) -> BTreeSet<UnitId> {
-        self.steps.iter().map(|step| step.unit).collect()
+        self.steps.iter().map(|step| step.unit).sorted_set()
     }
 
     /// Whom others name that are stopped, themselves or further on.

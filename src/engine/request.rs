@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::sorted::Sorted;
 use crate::unit::{Unit, UnitName};
 
 use super::graph::Graph;
@@ -107,7 +108,7 @@ impl Engine {
         definitions: &[Unit],
         absent: &[Absent],
     ) -> Result<Vec<(UnitName, String)>, Refusal> {
-        let new: BTreeMap<&UnitName, &Unit> = definitions.iter().map(|u| (&u.name, u)).collect();
+        let new: BTreeMap<&UnitName, &Unit> = definitions.iter().map(|u| (&u.name, u)).sorted_map();
         let unknown = new
             .keys()
             .filter(|name| !self.names.contains_key(*name))
@@ -280,7 +281,7 @@ impl Open {
         Self {
             awaited,
             units: units.to_vec(),
-            pending: units.iter().copied().collect(),
+            pending: units.iter().copied().sorted_set(),
             outcomes: BTreeMap::new(),
             involved: BTreeSet::new(),
             way: None,

@@ -1,8 +1,7 @@
 //! Requests that outlive their daemon: what a repeated wish is answered with, and how one that waits is carried from
 //! one image of the daemon to the next.
 
-use std::collections::BTreeSet;
-
+use crate::sorted::Sorted;
 use crate::unit::UnitName;
 
 use super::freeze::Step;
@@ -113,7 +112,7 @@ impl Engine {
                 open.settle(*unit, outcome);
             }
         }
-        open.involved = units.into_iter().collect::<BTreeSet<UnitId>>();
+        open.involved = units.into_iter().sorted_set();
         self.open(request, open);
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::sorted::Sorted;
 use crate::unit::Kind;
 
 use super::job::{Deed, Job};
@@ -85,7 +86,7 @@ impl Engine {
             .iter()
             .filter(|step| !step.is_along())
             .map(|step| (step.unit, step.deed))
-            .collect();
+            .sorted_map();
         for unit in units {
             match (named.get(unit), self.service(*unit)) {
                 (None, _) => open.settle(

@@ -5,6 +5,8 @@
 
 use std::collections::BTreeSet;
 
+use crate::sorted::Sorted;
+
 use super::job::Deed;
 use super::plan::Plan;
 use super::{Awaited, Notice, Outcome, UnitId};
@@ -26,7 +28,7 @@ impl Way {
             Deed::Nothing | Deed::Done | Deed::Join => false,
         };
         let steps = plan.steps.iter().filter(|step| counts(step.deed));
-        let moving: BTreeSet<UnitId> = steps.map(|step| step.unit).collect();
+        let moving: BTreeSet<UnitId> = steps.map(|step| step.unit).sorted_set();
         let all = moving.len();
         (all > 1).then_some(Self {
             moving,

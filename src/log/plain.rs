@@ -11,6 +11,7 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use crate::sorted;
 use crate::sys::files;
 
 use super::rotation::Limits;
@@ -101,7 +102,7 @@ impl PlainLog {
             let ending = ending.strip_prefix(name.as_encoded_bytes());
             numbers.extend(ending.and_then(super::paths::number_of));
         }
-        numbers.sort_unstable_by(|one, other| other.cmp(one));
+        sorted::sort_by(&mut numbers, |one, other| other.cmp(one));
         Ok(numbers
             .into_iter()
             .map(|number| self.file(number))

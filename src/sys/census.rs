@@ -3,6 +3,8 @@
 //!
 //! Owns one look at all of `/proc`, which serves any number of services. Decides nothing.
 
+use crate::sorted;
+
 use super::kin::Member;
 use super::proc::{self, Mark, Stat};
 use super::process::Pid;
@@ -70,7 +72,7 @@ impl Census {
         }
         let living = found.iter().filter(|(stat, _)| !stat.is_dead());
         let mut members: Vec<Member> = living.map(|(stat, _)| Member::of(stat)).collect();
-        members.sort_unstable();
+        sorted::sort(&mut members);
         members
     }
 }

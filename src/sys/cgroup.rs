@@ -16,6 +16,8 @@ use std::path::{Component, Path, PathBuf};
 use rustix::fs::{Access, AtFlags, CWD, Mode, OFlags, accessat, fstatfs, open, openat};
 use rustix::io::Errno;
 
+use crate::sorted;
+
 use super::birth;
 use super::controllers::out_of_leaf;
 use super::files;
@@ -295,7 +297,7 @@ impl Cgroup {
     pub fn procs(&self) -> io::Result<Vec<Pid>> {
         let mut found = Vec::new();
         list_members(&self.path, 0, &mut found)?;
-        found.sort_unstable();
+        sorted::sort(&mut found);
         found.dedup();
         Ok(found)
     }
@@ -347,7 +349,7 @@ impl Cgroup {
             }
             signalled += self.signal_members(&fresh, signal)?;
             done.append(&mut fresh);
-            done.sort_unstable();
+            sorted::sort(&mut done);
         }
         Ok(Rounds::TooFew(signalled))
     }

@@ -6,6 +6,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::sorted::Sorted;
+
 use super::census::Census;
 use super::proc::{self, Mark, Stat};
 use super::process::Pid;
@@ -45,7 +47,7 @@ impl Kin {
     #[must_use]
     pub fn fresh() -> Self {
         Self {
-            children: ours().map(|pid| (pid, None)).collect(),
+            children: ours().map(|pid| (pid, None)).sorted_map(),
             census: None,
         }
     }
@@ -57,7 +59,7 @@ impl Kin {
             Some(Some(mark)) => Some(*mark),
             Some(None) | None => proc::lock_limit(pid).filter(|limit| proc::is_mark(*limit)),
         };
-        self.children = ours().map(|pid| (pid, mark(pid))).collect();
+        self.children = ours().map(|pid| (pid, mark(pid))).sorted_map();
     }
 
     /// Everybody, since the last [`Self::look_anew`].

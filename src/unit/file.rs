@@ -13,6 +13,8 @@ use serde::de::Visitor;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue, ValueDeserializer};
 
+use crate::sorted;
+
 use super::report::{Fault, Source};
 
 /// The longest unit file, in bytes.
@@ -97,9 +99,7 @@ pub(super) fn read(source: &Source) -> Mirror {
             _ => mirror.faults.push(outside(&name, span)),
         }
     }
-    mirror
-        .sections
-        .sort_by_key(|section| section.name.span().start);
+    sorted::sort_by_key(&mut mirror.sections, |section| section.name.span().start);
     mirror
 }
 
@@ -158,7 +158,7 @@ fn read_section(table: DeTable, faults: &mut Vec<Fault>) -> Vec<Pair> {
             node,
         }));
     }
-    pairs.sort_by_key(|pair| pair.key.span().start);
+    sorted::sort_by_key(&mut pairs, |pair| pair.key.span().start);
     pairs
 }
 

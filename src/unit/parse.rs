@@ -9,6 +9,8 @@ use std::path::Path;
 
 use toml::Spanned;
 
+use crate::sorted;
+
 use super::condition;
 use super::file;
 use super::form::link;
@@ -394,8 +396,9 @@ impl<'a> Reader<'a> {
             .retain(|finding| broken.insert(line_of(finding)));
         others.retain(|finding| !broken.contains(&line_of(finding)));
         self.findings.append(&mut others);
-        self.findings
-            .sort_by_key(|(source, fault)| (*source, fault.span.start));
+        sorted::sort_by_key(&mut self.findings, |(source, fault)| {
+            (*source, fault.span.start)
+        });
         Err(Report::new(self.findings, sources))
     }
 }

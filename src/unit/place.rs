@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use crate::sorted::Sorted;
+
 use super::parse::{Id, Reader};
 use super::report::{Fault, Problem};
 use super::search::read_sources;
@@ -46,7 +48,7 @@ pub fn origins(
         let path = source.path.clone();
         Some(((section, key), Origin { path, line }))
     };
-    Ok(reader.keys().filter_map(place).collect())
+    Ok(reader.keys().filter_map(place).sorted_map())
 }
 
 /// A key of a unit, or a part of its value.

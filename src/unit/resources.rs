@@ -10,6 +10,8 @@ use std::path::PathBuf;
 
 use toml::Spanned;
 
+use crate::sorted;
+
 use super::file::Node;
 use super::form::Form;
 use super::keys::find;
@@ -141,7 +143,7 @@ impl Resources {
         self.limits.retain(|known| known.key() != limit.key());
         self.limits.push(limit);
         let place = |limit: &GroupLimit| LIMITS.iter().position(|key| *key == limit.key());
-        self.limits.sort_by_key(place);
+        sorted::sort_by_key(&mut self.limits, place);
     }
 
     /// Takes a key away, and says whether that changed anything.

@@ -2,6 +2,8 @@
 //!
 //! Owns their forms and what they demand of each other. Setting them is the shell's.
 
+use crate::sorted;
+
 use super::file::Node;
 use super::parse::Reader;
 use super::report::Fault;
@@ -124,7 +126,7 @@ pub(super) fn read(reader: &mut Reader) -> Option<Box<Scheduling>> {
 fn cpus(reader: &mut Reader) -> Vec<u16> {
     let lists = reader.many(SERVICE, "CPUAffinity", |value, _| processors(value));
     let mut cpus: Vec<u16> = lists.into_iter().flatten().collect();
-    cpus.sort_unstable();
+    sorted::sort(&mut cpus);
     cpus.dedup();
     cpus
 }

@@ -9,6 +9,8 @@ use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use crate::sorted;
+
 use super::file::MAX_FILE;
 use super::name::ENDING;
 use super::parse::parse_sources;
@@ -357,8 +359,8 @@ fn files_of(directory: &Path, ending: &str, most: usize) -> io::Result<Files> {
         }
         names.push(name);
     }
-    names.sort_unstable();
-    others.sort_unstable();
+    sorted::sort(&mut names);
+    sorted::sort(&mut others);
     Ok(Files {
         names,
         others,

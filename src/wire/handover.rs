@@ -7,6 +7,7 @@
 use miniserde::{Deserialize, Serialize, json};
 
 use crate::engine::Awaited;
+use crate::sorted;
 use crate::unit::UnitName;
 
 use super::codec_reply::WireResult;
@@ -182,7 +183,7 @@ pub fn decode_handover(payload: &[u8]) -> Result<Handover, DecodeError> {
             .collect::<Result<_, _>>()?,
     };
     let mut fds = handover.fds();
-    fds.sort_unstable();
+    sorted::sort(&mut fds);
     let is_twice = fds.windows(2).any(|pair| pair.first() == pair.last());
     if is_twice || fds.first().is_some_and(|fd| *fd < FIRST_FD) {
         return Err(DecodeError::OutOfRange { field: "fd" });

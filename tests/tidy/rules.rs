@@ -36,6 +36,27 @@ pub(super) const RULES: &[Rule] = &[
         ],
     },
     Rule {
+        name: "one machine sorts",
+        check: checks::sorting,
+        broken: &[
+            ("src/cli/a.rs", "fn f() { names.sort_unstable(); }"),
+            ("src/log/a.rs", "fn f() { names.sort_by_key(|n| n.1); }"),
+            (
+                "src/unit/a.rs",
+                "fn f() { let all: BTreeSet<u8> = all.collect(); }",
+            ),
+        ],
+        kept: &[
+            ("src/sorted.rs", "fn f() { places.sort_by(order); }"),
+            ("src/cli/a.rs", "fn f() { sorted::sort(&mut names); }"),
+            (
+                "src/unit/a.rs",
+                "fn f() { let all: Vec<u8> = all.collect(); }",
+            ),
+            ("tests/a.rs", "fn f() { names.sort(); }"),
+        ],
+    },
+    Rule {
         name: "packages have owners",
         check: checks::packages,
         broken: &[

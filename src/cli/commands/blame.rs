@@ -15,6 +15,7 @@ use crate::cli::table::{Choice, Count, Group, Row};
 use crate::cli::text::{clean, date};
 use crate::daemon::unit_context;
 use crate::engine::Command;
+use crate::sorted::Sorted;
 use crate::unit::{self, Unit, UnitName, glob};
 use crate::wire::record::{Entry, What};
 
@@ -56,8 +57,9 @@ fn run(given: &Given) -> Result<Exit, Failure> {
         names.is_empty() || names.iter().any(fits)
     };
     let meant = all.iter().filter(|(name, _)| is_meant(name));
-    let shown: BTreeMap<String, Start> =
-        meant.map(|(name, start)| (name.clone(), *start)).collect();
+    let shown: BTreeMap<String, Start> = meant
+        .map(|(name, start)| (name.clone(), *start))
+        .sorted_map();
     let failed = names
         .iter()
         .find_map(|name| Some((name, failed_start(name, &record)?)));

@@ -11,6 +11,7 @@ use crate::cli::text::clean;
 use crate::cli::units::{self, is_down};
 use crate::cli::wait::Waiting;
 use crate::engine::{Command, State, Wait};
+use crate::sorted;
 use crate::sys::clock::wall_ms;
 use crate::unit::{INSTANCES_MAX, UnitName};
 use crate::wire::{Final, UnitStatus};
@@ -113,7 +114,7 @@ fn surplus(template: &UnitName, count: u32, known: &[UnitStatus]) -> Vec<String>
         .filter(|name| name.template().as_ref() == Some(template))
         .filter(|name| name.number().is_some_and(|number| number > count))
         .collect();
-    names.sort_by(|one, other| other.by_number(one));
+    sorted::sort_by(&mut names, |one, other| other.by_number(one));
     names.iter().map(ToString::to_string).collect()
 }
 

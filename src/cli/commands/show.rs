@@ -15,6 +15,7 @@ use crate::cli::table::{Choice, Count, Group, Row};
 use crate::cli::text::clean;
 use crate::cli::units;
 use crate::daemon::unit_context;
+use crate::sorted::Sorted;
 use crate::unit::{
     Key, LoadError, Origin, Unit, UnitName, keys, load_file, nearest, origins, properties,
 };
@@ -153,7 +154,7 @@ impl Shown {
         let unit = &loaded.unit;
         let places = origins(&unit.path, &loaded.name, &unit_context()).unwrap_or_default();
         let disk = loaded.on_disk().ok();
-        let now: BTreeMap<&str, String> = disk.iter().flat_map(named).collect();
+        let now: BTreeMap<&str, String> = disk.iter().flat_map(named).sorted_map();
         let is_same_file = disk.as_ref().is_some_and(|disk| disk.hash == unit.hash);
         let line = |key: &'static Key, value: Option<String>| {
             let place = origin(&places, key);
@@ -300,7 +301,7 @@ fn origin(places: &Origins, key: &Key) -> Option<Origin> {
 
 /// Every key that counts for the unit, in the order of the manual.
 fn lines(unit: &Unit, line: impl Fn(&'static Key, Option<String>) -> Line) -> Vec<Line> {
-    let mut values: BTreeMap<&str, String> = named(unit).collect();
+    let mut values: BTreeMap<&str, String> = named(unit).sorted_map();
     // How many instances there are is said of their template.
     let is_foreign = |key: &Key| key.name == "Instances" && !unit.name.is_template();
     let of_unit = |key: &Key| match key.section {

@@ -16,6 +16,7 @@ use crate::cli::render::{self, Files, Item, Leaf};
 use crate::cli::table::{Choice, Count, Group, Row};
 use crate::cli::units::{self, Templates};
 use crate::daemon::unit_context;
+use crate::sorted;
 use crate::unit::{self, Context, LoadError, Relation, Unit, UnitName, glob};
 
 pub(in crate::cli) const ROW: Row = Row {
@@ -172,7 +173,7 @@ impl<'p> Woods<'p> {
         let is_instance = |known: &&UnitName| known.template().as_ref() == Some(&name);
         let mut instances: Vec<UnitName> =
             self.states.keys().filter(is_instance).cloned().collect();
-        instances.sort_by(UnitName::by_number);
+        sorted::sort_by(&mut instances, UnitName::by_number);
         match instances.is_empty() {
             true => vec![name],
             false => instances,

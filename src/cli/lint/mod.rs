@@ -17,6 +17,7 @@ pub(super) use unused::{unread, unstarted};
 
 use super::edges::{Tie, stands_on, tie};
 use crate::engine::find_cycles;
+use crate::sorted::{self, Sorted};
 use crate::unit::{
     self, Context, LoadError, Part, Problem, Relation, Remark, SearchPath, Spot, Unit, UnitName,
 };
@@ -128,7 +129,7 @@ fn place(unit: &Unit, findings: &mut [Finding], context: &Context) {
         let place = place.map(|place| (place.path != unit.path, place.line, place.column));
         (finding.weight == Weight::Note, place.is_none(), place)
     };
-    findings.sort_by_key(order);
+    sorted::sort_by_key(findings, order);
 }
 
 fn remark(spot: Spot) -> Remark {
@@ -164,7 +165,7 @@ impl<'c> Graph<'c> {
     ) -> Self {
         let mut graph = Self {
             context,
-            enabled: enabled.into_iter().collect(),
+            enabled: enabled.into_iter().sorted_set(),
             units: BTreeMap::new(),
             absent: BTreeMap::new(),
             meant: BTreeMap::new(),
@@ -208,7 +209,7 @@ impl<'c> Graph<'c> {
             let meant = unit::unit_meant(name.as_str(), known())?;
             Some((name.clone(), meant))
         });
-        self.meant = meant.collect();
+        self.meant = meant.sorted_map();
     }
 
     pub(super) fn unit(&self, name: &UnitName) -> Option<&Unit> {
@@ -312,7 +313,7 @@ impl<'c> Graph<'c> {
 
     /// A handler whose own end, or whose need, is to start this unit: the daemon does not turn in such a ring.
     fn ring(&self, unit: &Unit, key: &'static str, handler: &UnitName) -> Option<Finding> {
-        let mut seen = BTreeSet::from([handler]);
+        let mut seen = [handler].into_iter().sorted_set();
         let mut todo = vec![handler];
         while let Some(name) = todo.pop() {
             let led = self.units.get(name).into_iter().flat_map(|unit| {

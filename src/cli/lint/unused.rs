@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::{Finding, Weight};
 use crate::cli::edges::starts;
+use crate::sorted::{self, Sorted};
 use crate::unit::{SearchPath, Unit, UnitName};
 
 /// So many units are named one by one.
@@ -16,8 +17,8 @@ pub(in crate::cli) fn unstarted<'u>(
     units: impl Iterator<Item = &'u Unit> + Clone,
     enabled: &[String],
 ) -> Vec<Finding> {
-    let pulled: BTreeSet<&UnitName> = units.clone().flat_map(starts).collect();
-    let enabled: BTreeSet<&str> = enabled.iter().map(String::as_str).collect();
+    let pulled: BTreeSet<&UnitName> = units.clone().flat_map(starts).sorted_set();
+    let enabled: BTreeSet<&str> = enabled.iter().map(String::as_str).sorted_set();
     let is_left = |unit: &&Unit| {
         let name = &unit.name;
         !name.is_template() && !pulled.contains(name) && !enabled.contains(name.as_str())
@@ -65,7 +66,7 @@ pub(in crate::cli) fn unread(path: &SearchPath) -> Vec<(PathBuf, String)> {
             .map(|entry| entry.path())
             .filter(|path| path.extension().is_some_and(|ending| ending == "d") && path.is_dir())
             .collect();
-        folders.sort_unstable();
+        sorted::sort(&mut folders);
         for drop_ins in folders {
             unread.extend(unread_in(&drop_ins, folder, path));
         }
@@ -102,7 +103,7 @@ fn unread_in(drop_ins: &Path, folder: &Path, path: &SearchPath) -> Vec<(PathBuf,
     let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
     let strange = names.filter(|name| !name.starts_with('.') && !name.ends_with(".toml"));
     let mut files: Vec<PathBuf> = strange.map(|name| drop_ins.join(name)).collect();
-    files.sort_unstable();
+    sorted::sort(&mut files);
     let reason = "it is not read: a drop-in is named NAME.toml";
     files
         .into_iter()

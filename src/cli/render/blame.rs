@@ -7,6 +7,7 @@ use crate::cli::blame::{Link, Start};
 use crate::cli::json::Json;
 use crate::cli::style::Tone;
 use crate::cli::text::{Align, Cell, clean, columns, date};
+use crate::sorted;
 
 /// What is shown.
 pub(in crate::cli) struct Blame<'a> {
@@ -59,7 +60,9 @@ pub(in crate::cli) fn blame(blame: &Blame<'_>, page: Page) -> String {
 fn slowest_first(starts: &BTreeMap<String, Start>) -> Vec<(&String, &Start)> {
     let mut all: Vec<(&String, &Start)> = starts.iter().collect();
     let key = |start: &Start| std::cmp::Reverse(start.took_ms());
-    all.sort_by_key(|(_, start)| (start.took_ms().is_none(), key(start)));
+    sorted::sort_by_key(&mut all, |(_, start)| {
+        (start.took_ms().is_none(), key(start))
+    });
     all
 }
 

@@ -9,6 +9,7 @@ use std::io::{self, ErrorKind};
 use std::path::{Component, Path, PathBuf};
 
 use crate::engine::SpawnFailure;
+use crate::sorted;
 use crate::sys::process::error_text;
 use crate::unit::{ProtectHome, ProtectSystem, Purpose, Sandbox, SandboxPath, Service};
 
@@ -205,8 +206,9 @@ impl List<'_> {
 
     /// Of several rules for a path the strictest holds; what changes nothing is left out.
     fn reduced(mut self) -> Result<Vec<Rule>, SpawnFailure> {
-        self.rules
-            .sort_by(|a, b| (&a.path, a.access).cmp(&(&b.path, b.access)));
+        sorted::sort_by(&mut self.rules, |a, b| {
+            (&a.path, a.access).cmp(&(&b.path, b.access))
+        });
         self.rules
             .dedup_by(|later, earlier| later.path == earlier.path);
         let mut kept: Vec<Rule> = Vec::new();

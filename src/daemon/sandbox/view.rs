@@ -8,6 +8,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use crate::engine::SpawnFailure;
+use crate::sorted;
 use crate::sys::confine::{MountFlags, MountStep, Slot};
 
 use super::super::folders::below;
@@ -43,7 +44,9 @@ pub(super) fn steps(
         let path = below(root, Path::new("/dev"));
         wishes.push(Wish::new(path, Content::Devices, "PrivateDevices"));
     }
-    wishes.sort_by(|a, b| (&a.path, a.content.rank()).cmp(&(&b.path, b.content.rank())));
+    sorted::sort_by(&mut wishes, |a, b| {
+        (&a.path, a.content.rank()).cmp(&(&b.path, b.content.rank()))
+    });
     wishes.dedup_by(|later, earlier| later.path == earlier.path);
     let mut script = Script::default();
     for wish in &mut wishes {
