@@ -197,13 +197,15 @@ impl Processes {
         let (tree, logs) = (self.tree.as_ref(), self.home.logs());
         let name = unit.name.as_str();
         let invocations = &mut self.invocations;
-        let hold = self.holds.entry(spawn.unit).or_insert_with(|| Hold {
-            group: Group::new(spawn.unit, name, tree),
-            invocation: invocations.next(),
-            started_ms: 0,
-            youngest: None,
-            log: None,
-            limited: Limited::default(),
+        let hold = self.holds.entry(spawn.unit).or_insert_with(|| {
+            Box::new(Hold {
+                group: Group::new(spawn.unit, name, tree),
+                invocation: invocations.next(),
+                started_ms: 0,
+                youngest: None,
+                log: None,
+                limited: Limited::default(),
+            })
         });
         if is_first(service, spawn) && !is_new {
             hold.invocation = self.invocations.next();

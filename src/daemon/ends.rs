@@ -15,7 +15,6 @@ use crate::unit::Kind;
 use super::group::Watched;
 use super::memory::Kills;
 use super::processes::{Hold, Processes, Turn};
-use super::readiness::Awaiting;
 use super::runs::Origin;
 use super::setting::step_failure;
 use super::sources::Sources;
@@ -43,7 +42,7 @@ impl Processes {
         };
         let ended = self.ended.iter().map(|(_, run)| run);
         let runs = self.runs.values().chain(ended).map(|run| run.pid);
-        let looks = self.awaiting.values().filter_map(Awaiting::child);
+        let looks = self.awaiting.values().filter_map(|one| one.child());
         let ours = looks
             .chain(self.rehearsing)
             .chain(self.log_care.packer.child());

@@ -57,7 +57,7 @@ pub(super) struct Daemon {
     /// What has happened and the engine has not seen.
     pub(super) events: VecDeque<Event>,
     /// Who waits for which request.
-    pub(super) waiting: BTreeMap<RequestId, Waiter>,
+    pub(super) waiting: BTreeMap<RequestId, Box<Waiter>>,
     pub(super) next_request: u64,
     /// The requests that start the enabled units, until they are answered, and whom each starts.
     pub(super) boot: BTreeMap<RequestId, Vec<UnitName>>,

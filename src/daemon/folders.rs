@@ -21,7 +21,7 @@ const PLACE_MODE: u32 = 0o755;
 
 /// The runtime folders that stand, by unit: those that were made, whatever the unit's file says by now.
 #[derive(Debug, Default)]
-pub(super) struct Standing(BTreeMap<UnitId, Folders>);
+pub(super) struct Standing(BTreeMap<UnitId, Box<Folders>>);
 
 impl Standing {
     /// A life begins. Where another one went before and nobody has seen the unit at rest between the two, its folders
@@ -53,7 +53,8 @@ impl Standing {
     pub(super) fn note(&mut self, id: UnitId, service: &Service) {
         let mut folders = service.folders.iter();
         let runtime = folders.find(|folders| folders.purpose == Purpose::Runtime);
-        self.0.extend(runtime.map(|runtime| (id, runtime.clone())));
+        self.0
+            .extend(runtime.map(|runtime| (id, Box::new(runtime.clone()))));
     }
 
     /// The unit has come into this state; of one that nobody knows any more nothing is known to be removed.

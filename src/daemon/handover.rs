@@ -186,7 +186,7 @@ impl Daemon {
             units: handed.units,
         });
         self.waiting
-            .insert(request, Waiter::resumed(session, handed.results));
+            .insert(request, Box::new(Waiter::resumed(session, handed.results)));
         self.sessions.attach(session, request);
     }
 

@@ -59,7 +59,10 @@ impl Processes {
         let unborn = |run: &FactRun| run.is_unborn(facts.phase);
         let unborn = facts.control.filter(unborn).or(facts.main.filter(unborn));
         let is_of_it = |hold: &&Hold| unborn.is_none_or(|run| hold.youngest == Some(run.run));
-        let held = hold.filter(is_of_it).map(|hold| &hold.invocation);
+        let held = hold
+            .map(Box::as_ref)
+            .filter(is_of_it)
+            .map(|hold| &hold.invocation);
         let history = self
             .history
             .get(&unit)
@@ -105,7 +108,7 @@ impl Processes {
     /// What is known of a unit's processes and log.
     pub(super) fn status(&self, unit: UnitId) -> ProcessStatus<'_> {
         let none = History::default();
-        let history = self.history.get(&unit).unwrap_or(&none);
+        let history = self.history.get(&unit).map_or(&none, Box::as_ref);
         let hold = self.holds.get(&unit);
         let log = hold.and_then(|hold| hold.log.as_ref());
         ProcessStatus {

@@ -79,7 +79,7 @@ impl Processes {
             file,
             guesses,
         };
-        self.finding.insert(run, finding);
+        self.finding.insert(run, Box::new(finding));
         self.look_for_main(run, turn);
     }
 
@@ -92,7 +92,7 @@ impl Processes {
 
     /// Looks once more; called whenever something happened that may have made a difference.
     pub(super) fn look_for_main(&mut self, run: RunId, turn: &mut Turn<'_>) {
-        let Some(Finding { unit, file, .. }) = self.finding.get(&run) else {
+        let Some(Finding { unit, file, .. }) = self.finding.get(&run).map(Box::as_ref) else {
             return;
         };
         let unit = *unit;
@@ -142,7 +142,7 @@ impl Processes {
             unit,
             file,
             guesses,
-        }) = self.finding.get(&run)
+        }) = self.finding.get(&run).map(Box::as_ref)
         else {
             return Verdict::Wait;
         };
@@ -216,7 +216,12 @@ impl Processes {
     /// session and bears none of our marks, which we could not give it or it has shed, is known by nothing else.
     fn strays(&self, unit: UnitId) -> Vec<Pid> {
         let is_tracked = |hold: &Hold| hold.group.cgroup().is_some();
-        if self.holds.get(&unit).is_none_or(is_tracked) {
+        if self
+            .holds
+            .get(&unit)
+            .map(Box::as_ref)
+            .is_none_or(is_tracked)
+        {
             return Vec::new();
         }
         let mut strays = proc::children(Pid::current()).unwrap_or_default();

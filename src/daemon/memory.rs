@@ -153,7 +153,12 @@ impl Processes {
             turn.events.push_back(Event::OomKilled { unit });
         }
         let is_watched = |hold: &Hold| hold.limited.is_watched();
-        if self.holds.get(&unit).is_some_and(is_watched) {
+        if self
+            .holds
+            .get(&unit)
+            .map(Box::as_ref)
+            .is_some_and(is_watched)
+        {
             self.weigh_unit(unit, turn);
             if !self.looks.heavy.contains(&unit) {
                 // It is the cache of files that fills the group, and the kernel would tell of that all the time.
@@ -173,9 +178,10 @@ impl Processes {
     /// How a process ended, where the kernel says more than its status: one that was killed for want of memory has an
     /// end like any other that SIGKILL brings.
     pub(super) fn explained(&mut self, unit: UnitId, ending: Ending) -> (Ending, Kills) {
-        let Some(Hold { group, limited, .. }) = self.holds.get_mut(&unit) else {
+        let Some(hold) = self.holds.get_mut(&unit) else {
             return (ending, Kills::Same);
         };
+        let Hold { group, limited, .. } = &mut **hold;
         let kills = if limited.memory.has_risen(group) {
             Kills::More
         } else {

@@ -68,17 +68,17 @@ pub(super) struct Processes {
     pub(super) identities: Identities,
     pub(super) invocations: Invocations,
     pub(super) runs: Runs,
-    pub(super) holds: BTreeMap<UnitId, Hold>,
-    pub(super) finding: BTreeMap<RunId, Finding>,
+    pub(super) holds: BTreeMap<UnitId, Box<Hold>>,
+    pub(super) finding: BTreeMap<RunId, Box<Finding>>,
     /// Starts that wait until their main process is ready.
-    pub(super) awaiting: BTreeMap<RunId, Awaiting>,
+    pub(super) awaiting: BTreeMap<RunId, Box<Awaiting>>,
     /// What these starts have found, or have made ready for them.
     pub(super) before: BTreeMap<UnitId, Before>,
     pub(super) watches: Watches,
     /// Our children, where there are no cgroups.
     pub(super) kin: Kin,
     pub(super) states: States,
-    pub(super) history: BTreeMap<UnitId, History>,
+    pub(super) history: BTreeMap<UnitId, Box<History>>,
     pub(super) forgone: Forgone,
     pub(super) standing: Standing,
     /// What a predecessor left and could not be taken back.

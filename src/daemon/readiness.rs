@@ -188,7 +188,7 @@ impl Processes {
     /// The main process runs: from now on is looked.
     pub(super) fn await_ready(&mut self, unit: UnitId, run: RunId, turn: &mut Turn<'_>) {
         self.stop_awaiting(run, turn.sources);
-        self.awaiting.insert(run, Awaiting::new(unit));
+        self.awaiting.insert(run, Box::new(Awaiting::new(unit)));
         if let Some((text, unit)) = logged(unit, turn) {
             let hold = self.holds.get_mut(&unit);
             if let Some(log) = hold.and_then(|hold| hold.log.as_mut()) {

@@ -259,7 +259,7 @@ impl Daemon {
             in_vain: loaded.in_vain,
         };
         let request = self.ask(verb, by, loaded);
-        self.waiting.insert(request, waiter);
+        self.waiting.insert(request, Box::new(waiter));
         self.sessions.attach(session, request);
         for notice in notices {
             self.tell(request, notice);

@@ -120,7 +120,7 @@ impl Processes {
                     before: saved.life_before,
                 },
             };
-            self.history.insert(id, history);
+            self.history.insert(id, Box::new(history));
             self.ears.remember(id, saved.said.as_deref());
             self.forgone.remember(id, saved.forgone.as_deref());
             self.take_back(id, saved, &mut scan, turn);
@@ -284,7 +284,7 @@ impl Processes {
                 .hold_again(&hold.group, &self.machine, (&unit.name, service));
         }
         hold.limited.watch_again(&hold.group);
-        self.holds.insert(id, hold);
+        self.holds.insert(id, Box::new(hold));
         self.listen_again((id, name), service, turn);
         self.ears.set_access(id, saved.access);
         let lost = self.stores.take_back(id, &saved.stored, turn.sources);

@@ -72,34 +72,34 @@ pub(super) struct Birth {
 /// See the module.
 #[derive(Debug, Default)]
 pub(super) struct Runs {
-    by_id: BTreeMap<RunId, Run>,
+    by_id: BTreeMap<RunId, Box<Run>>,
     by_unit: BTreeSet<(UnitId, RunId)>,
 }
 
 impl Runs {
     pub(super) fn get(&self, id: RunId) -> Option<&Run> {
-        self.by_id.get(&id)
+        self.by_id.get(&id).map(Box::as_ref)
     }
 
     /// The run stays its unit's.
     pub(super) fn get_mut(&mut self, id: RunId) -> Option<&mut Run> {
-        self.by_id.get_mut(&id)
+        self.by_id.get_mut(&id).map(Box::as_mut)
     }
 
     pub(super) fn insert(&mut self, id: RunId, run: Run) {
         self.by_unit.insert((run.unit, id));
-        self.by_id.insert(id, run);
+        self.by_id.insert(id, Box::new(run));
     }
 
     pub(super) fn remove(&mut self, id: RunId) -> Option<Run> {
         let run = self.by_id.remove(&id)?;
         self.by_unit.remove(&(run.unit, id));
-        Some(run)
+        Some(*run)
     }
 
     /// All of them, the oldest first.
     pub(super) fn values(&self) -> impl Iterator<Item = &Run> {
-        self.by_id.values()
+        self.by_id.values().map(Box::as_ref)
     }
 
     /// Those of one unit, the oldest first.
@@ -107,7 +107,7 @@ impl Runs {
         let all = self
             .by_unit
             .range((unit, RunId(0))..=(unit, RunId(u64::MAX)));
-        all.filter_map(|(_, id)| Some((*id, self.by_id.get(id)?)))
+        all.filter_map(|(_, id)| Some((*id, &**self.by_id.get(id)?)))
     }
 
     pub(super) fn has(&self, unit: UnitId) -> bool {

@@ -88,7 +88,7 @@ pub(super) enum Heard {
 /// Every connection.
 #[derive(Debug)]
 pub(super) struct Sessions {
-    pub(super) map: BTreeMap<SessionId, Session>,
+    pub(super) map: BTreeMap<SessionId, Box<Session>>,
     next: u64,
     uid: u32,
     /// Given up for a moment when no other descriptor is left, so that a client can be told so.
@@ -194,7 +194,8 @@ impl Sessions {
         match sources.add_read_write(stream.as_fd(), Source::Session(id)) {
             Ok(token) => {
                 self.next += 1;
-                self.map.insert(id, Session::new(stream, token, peer));
+                self.map
+                    .insert(id, Box::new(Session::new(stream, token, peer)));
                 Some(id)
             }
             Err(error) => {

@@ -43,7 +43,7 @@ const LAST_RUN_LIMIT: usize = 32;
 pub(super) struct States {
     directory: PathBuf,
     boot_id: Box<str>,
-    kept: BTreeMap<UnitId, Kept>,
+    kept: BTreeMap<UnitId, Box<Kept>>,
     /// Those of them of which something is stale.
     stale: BTreeSet<UnitId>,
     health: Health,
@@ -167,7 +167,7 @@ impl States {
     }
 
     /// Notes what is on disk of a unit, and whether writing works.
-    fn keep(&mut self, unit: UnitId, kept: Kept) {
+    fn keep(&mut self, unit: UnitId, kept: Box<Kept>) {
         if kept.stale.is_some() {
             self.stale.insert(unit);
         } else {
@@ -419,7 +419,7 @@ impl States {
             definitions: definitions.place,
             written: definitions.written,
         };
-        self.kept.insert(unit, kept);
+        self.kept.insert(unit, Box::new(kept));
     }
 
     fn path(&self, name: &str, ending: &str) -> PathBuf {

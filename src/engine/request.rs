@@ -32,7 +32,7 @@ pub(super) struct Wish {
 /// Every request that waits.
 #[derive(Debug, Default)]
 pub(super) struct Requests {
-    pub(super) open: BTreeMap<RequestId, Open>,
+    pub(super) open: BTreeMap<RequestId, Box<Open>>,
 }
 
 #[derive(Debug)]
@@ -197,7 +197,7 @@ impl Engine {
     }
 
     pub(super) fn open(&mut self, request: RequestId, open: Open) {
-        self.requests.open.insert(request, open);
+        self.requests.open.insert(request, Box::new(open));
         self.answer_if_done(request);
     }
 

@@ -41,7 +41,7 @@ const IN_USE: i32 = 98;
 /// All sockets, and what was said on them.
 #[derive(Debug, Default)]
 pub(super) struct Ears {
-    map: BTreeMap<UnitId, Hearing>,
+    map: BTreeMap<UnitId, Box<Hearing>>,
     /// What units have said of themselves last, for the reader.
     said: BTreeMap<UnitId, Box<str>>,
     /// Units whose first word is acted on and not taken yet, with what came along and is not kept. It is closed last,
@@ -164,7 +164,7 @@ impl Ears {
             last_words: 0,
             warned: false,
         };
-        self.map.insert(unit, hearing);
+        self.map.insert(unit, Box::new(hearing));
         Ok(())
     }
 
