@@ -70,6 +70,7 @@ mod spot;
 mod state;
 mod status;
 mod supervisor;
+mod tending;
 mod text;
 mod transient;
 mod turned_away;
@@ -310,6 +311,7 @@ fn start(mut seat: Seat, keeper: Keeper) -> Result<(Daemon, Poll), BootError> {
         context: unit_context(),
         unfinished: BTreeSet::new(),
         precedence: precedence::Precedence::default(),
+        tendings: VecDeque::new(),
         since_ms: clock::wall_ms(),
         memory: Memory::Used,
         supervisor: Supervisor::find(),
