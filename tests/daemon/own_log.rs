@@ -77,6 +77,42 @@ fn it_is_bounded_over_death_and_upgrade_and_no_line_is_missing() {
 }
 
 #[test]
+fn settings_are_checked_with_all_unit_files() {
+    let bench = Bench::new();
+    bench.sleeper("web", "");
+    let check = |words: &[&str]| {
+        let output = bench.run(&[&["check"], words].concat());
+        let told = String::from_utf8(output.stdout).unwrap();
+        (output.status.code(), told)
+    };
+    let without = check(&[]);
+    assert!(!without.1.contains("daemon.toml"), "{}", without.1);
+    settle(&bench, "[daemon]\nLogTotalMx = '1G'\n");
+    let (code, told) = check(&[]);
+    assert_eq!(code, Some(1), "{told}");
+    for said in [
+        "daemon.toml:2:1: there is no key",
+        "did you mean `LogTotalMax`?",
+        "1 unit file: 1 error",
+    ] {
+        assert!(told.contains(said), "{told}");
+    }
+    let (code, told) = check(&["--json"]);
+    assert_eq!(code, Some(1), "{told}");
+    assert!(told.contains("/daemon.toml\",") && told.contains("\"errors\": 1"));
+    // Who names a file wants to know of that.
+    let (code, told) = check(&["web"]);
+    assert_eq!(code, Some(0), "{told}");
+    assert!(!told.contains("daemon.toml"), "{told}");
+    settle(&bench, "[daemon]\nLogTotalMax = '1G'\n");
+    let (code, told) = check(&[]);
+    assert!(
+        code == Some(0) && told.contains("daemon.toml: ok"),
+        "{told}"
+    );
+}
+
+#[test]
 fn settings_that_are_wrong_start_no_daemon_and_are_told_with_their_place() {
     let bench = Bench::new();
     settle(&bench, "[daemon]\nLogTotalMx = '1G'\n");
