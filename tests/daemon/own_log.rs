@@ -42,7 +42,25 @@ fn it_is_bounded_over_death_and_upgrade_and_no_line_is_missing() {
     restart(20);
     let told = run(&bench, &["logs", "--daemon", "-n", "all"]);
     let warned = run(&bench, &["logs", "--daemon", "-n", "all", "-p", "warning"]);
+    let words = [
+        "logs",
+        "--daemon",
+        "--json",
+        "-n",
+        "all",
+        "-g",
+        "web: starting",
+    ];
+    let objects = run(&bench, &words);
     run(&bench, &["kill"]);
+    let is_object = |line: &str| {
+        line.starts_with("{\"time\":\"20")
+            && line.contains("Z\",\"priority\":6,\"message\":\"web: starting -> running")
+    };
+    assert!(
+        objects.lines().count() > 60 && objects.lines().all(is_object),
+        "{objects}"
+    );
     let is_info = |line: &str| line.contains("[INFO]");
     assert!(
         !warned.is_empty() && !warned.lines().any(is_info),
