@@ -502,6 +502,7 @@ mod tests {
     use std::path::PathBuf;
 
     use super::super::logwatch::LogWatch;
+    use super::super::unbegun::is_cut_after;
     use super::*;
     use crate::log::{LINE_BYTES_MAX, Limits, Writer};
 
@@ -672,6 +673,23 @@ mod tests {
         }
         let objects = String::from_utf8(printed(&folder, looking(Form::Json))).unwrap();
         assert!(objects.contains("\"event\":\"rotated-away\""), "{objects}");
+        for (run, since_ms, is_cut) in [
+            (None, 150, true),
+            (Some(2), 150, true),
+            (Some(3), 150, false),
+            (None, 399, false),
+            (None, 600, false),
+        ] {
+            let filter = Filter {
+                since_ms: Some(since_ms),
+                ..ALL.filter
+            };
+            let run = run.map(RunWish::Number);
+            let wanted = Options { filter, run, ..ALL };
+            let text = String::from_utf8(printed(&folder, wanted)).unwrap();
+            assert_eq!(text.starts_with(cut), is_cut, "{since_ms}: {text}");
+        }
+        assert!(is_cut_after(&folder.0, "web", 150) && !is_cut_after(&folder.0, "web", 399));
         let sift = Some(Sift::default());
         let output = printed(&folder, Options { sift, ..ALL });
         assert!(output.starts_with(b"line "));

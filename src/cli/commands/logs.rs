@@ -205,7 +205,7 @@ fn run(given: &Given) -> Result<Exit, Failure> {
         return Ok(Exit::Done);
     }
     let is_picky = is_sifted || filter.since_ms.is_some() || filter.until_ms.is_some();
-    let told = nothing(&place, &names, (run, is_picky || is_err))?;
+    let told = nothing(&place, &names, (run, is_picky || is_err), filter.until_ms)?;
     if !is_quiet {
         aside(&told);
     }
@@ -217,6 +217,7 @@ fn nothing(
     place: &Place,
     names: &[String],
     (run, is_picky): (Option<RunWish>, bool),
+    until_ms: Option<u64>,
 ) -> Result<String, Failure> {
     let named = names.join(", ");
     Ok(match run {
@@ -227,7 +228,7 @@ fn nothing(
             check_run(&place.home.logs(), names, run)?;
             format!("that run of {named} has nothing to show in the log\n")
         }
-        None if is_picky => format!("{named}: nothing of that in the log\n"),
+        None if is_picky => log_silence::nothing_of_that(place, names, until_ms),
         None => {
             let told = |name: &String| log_silence::empty(place, name) + "\n";
             names.iter().map(told).collect()
