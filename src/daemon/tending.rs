@@ -17,9 +17,9 @@ use super::log_care::{clear_rest, tend_unwritten, untended};
 use super::sources::SessionId;
 
 /// Logs that are begun anew in one turn.
-const TURN_LOGS: usize = 16;
-/// Wishes that wait at a time; one more is refused.
-const WAITING_MAX: usize = 64;
+const TURN_LOGS: usize = 8;
+/// Where so many logs are wished for already, one more wish is refused.
+const WAITING_MAX: usize = 100_000;
 
 /// One client's wish on its way.
 #[derive(Debug)]
@@ -30,11 +30,19 @@ pub(super) struct Tending {
     results: Vec<UnitResult>,
 }
 
+impl Tending {
+    /// What it costs; a wish for nothing costs something too.
+    fn weight(&self) -> usize {
+        1 + self.left.len() + self.results.len()
+    }
+}
+
 impl Daemon {
     /// A client wants the logs of `names` to be begun anew, of whatever there is a log, loaded or not.
     pub(super) fn begin_tending(&mut self, session: SessionId, names: Vec<String>, wish: LogWish) {
-        if self.tendings.len() >= WAITING_MAX {
-            let message = format!("{WAITING_MAX} others wait for their logs to be begun anew");
+        let waiting: usize = self.tendings.iter().map(Tending::weight).sum();
+        if waiting >= WAITING_MAX {
+            let message = format!("logs that wait already to be begun anew: {WAITING_MAX}");
             return self.finish(session, Final::Error(unavailable(message)));
         }
         self.tendings.push_back(Tending {
