@@ -24,13 +24,14 @@ use crate::sys::fork::{self, Fork};
 use crate::sys::image::{self, Exec};
 use crate::sys::poll::wait_readable;
 use crate::sys::process::{Pid, PidFd, Wait, become_subreaper, error_text, reap_orphans};
+use crate::sys::received::Closers;
 use crate::sys::signals::{SIGCHLD, SIGHUP, SIGINT, SIGTERM, SignalFd};
 use crate::sys::stranger::wait_for_stranger;
 use crate::sys::{clock, memory, proc};
 
 use super::boot::{BootError, Ready, Seat};
 use super::ends::ending;
-use super::keeper::Keeper;
+use super::keeper::{Keeper, let_go};
 pub(super) use inherit::{Inherited, inherit};
 use message::{MESSAGE_MAX, Message, Note};
 use patience::{Fault, Patience};
@@ -99,6 +100,8 @@ pub(super) struct Guardian {
     signals: SignalFd,
     ward: Option<Ward>,
     held: Vec<Held>,
+    /// Of what services have given the daemon: nothing that is behind it holds us up.
+    closers: Closers,
     /// When the next daemon is due; counts only while there is none.
     patience: Patience,
     /// When what has happened is long enough ago to rest.
@@ -205,6 +208,7 @@ impl Guardian {
             signals,
             ward: None,
             held: Vec::new(),
+            closers: Closers::default(),
             patience: Patience::default(),
             rest_ms: None,
             ended: Vec::new(),
@@ -337,12 +341,12 @@ impl Guardian {
                         self.hold(key, reader);
                     }
                 }
-                Some(Message::Release(key)) => self.held.retain(|held| held.key != key),
+                Some(Message::Release(key)) => self.let_go(|held| held.key == key),
                 Some(Message::Ready) => {
                     ward.stage = Stage::Serving;
                     self.ready = Ready::default();
                     let generation = self.generation;
-                    self.held.retain(|held| held.generation == generation);
+                    self.let_go(|held| held.generation != generation);
                 }
                 Some(Message::Busy) => ward.stage = Stage::Busy,
                 Some(Message::Over) => ward.stage = Stage::Over,
@@ -360,8 +364,17 @@ impl Guardian {
             fd: reader,
         };
         match self.held.iter_mut().find(|held| held.key == key) {
-            Some(old) => *old = held,
+            Some(old) => {
+                let old = std::mem::replace(old, held);
+                let_go(key, [old.fd], &mut self.closers);
+            }
             None => self.held.push(held),
+        }
+    }
+
+    fn let_go(&mut self, is_meant: impl Fn(&Held) -> bool) {
+        for gone in self.held.extract_if(.., |held| is_meant(held)) {
+            let_go(gone.key, [gone.fd], &mut self.closers);
         }
     }
 
@@ -379,7 +392,7 @@ impl Guardian {
     fn take_signals(&mut self) {
         while let Ok(Some(received)) = self.signals.read() {
             match (received.signal, &mut self.ward) {
-                (SIGCHLD, _) => {}
+                (SIGCHLD, _) => self.closers.go_on(),
                 (signal, Some(ward)) => {
                     if signal != SIGHUP {
                         ward.ending = Some(signal);
