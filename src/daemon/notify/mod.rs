@@ -279,9 +279,14 @@ impl Processes {
         let mut fds = Vec::new();
         match hearing.ear.peek(&mut buffer, Along::Nothing) {
             Ok(letter) => {
-                let sender = letter.sender.as_ref();
-                if sender.is_some_and(|sender| self.is_heard(unit, sender, turn)) {
-                    fds = self.read((unit, &mut buffer), turn);
+                let words = parse_notify(buffer.get(..letter.length).unwrap_or(&buffer));
+                let is_plain = |word: &Assignment| matches!(word, Assignment::Barrier);
+                // Who only wants to know when it was heard is told by the word's end.
+                if !words.iter().all(is_plain)
+                    && let Some(sender) = letter.sender
+                    && self.is_heard(unit, &sender, turn)
+                {
+                    fds = self.read((unit, words, &mut buffer), turn);
                 }
             }
             Err(error) => {
@@ -297,7 +302,11 @@ impl Processes {
     }
 
     /// Acts on a word of one who seems to be heard. What came along is left where nobody could close it.
-    fn read(&mut self, (unit, buffer): (UnitId, &mut [u8]), turn: &mut Turn<'_>) -> Vec<OwnedFd> {
+    fn read(
+        &mut self,
+        (unit, words, buffer): (UnitId, Vec<Assignment>, &mut [u8]),
+        turn: &mut Turn<'_>,
+    ) -> Vec<OwnedFd> {
         let are_stuck = self.keeper.closers.are_stuck();
         let along = if are_stuck {
             Along::Nothing
@@ -307,16 +316,15 @@ impl Processes {
         let hearing = self.ears.map.get(&unit);
         let letter = hearing.and_then(|hearing| hearing.ear.peek(buffer, along).ok());
         let Some(Letter {
-            length,
             sender: Some(sender),
             fds,
             cut,
+            ..
         }) = letter
         else {
             return Vec::new();
         };
-        let words = parse_notify(buffer.get(..length).unwrap_or(buffer));
-        if words.is_empty() || !self.is_heard(unit, &sender, turn) {
+        if !self.is_heard(unit, &sender, turn) {
             return fds;
         }
         if are_stuck && words.contains(&Assignment::StoreDescriptors) {
