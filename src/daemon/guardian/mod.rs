@@ -10,18 +10,14 @@ mod inherit;
 pub(super) mod message;
 mod patience;
 
-use std::convert::Infallible;
-use std::ffi::{CStr, CString};
+use std::ffi::CStr;
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd as _, OwnedFd};
-use std::os::unix::ffi::OsStrExt as _;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixListener;
-use std::path::Path;
 
 use crate::sys::channel::{Channel, Passed};
 use crate::sys::fork::{self, Fork};
-use crate::sys::image::{self, Exec};
 use crate::sys::poll::wait_readable;
 use crate::sys::process::{Pid, PidFd, Wait, become_subreaper, error_text, reap_orphans};
 use crate::sys::received::Closers;
@@ -32,6 +28,7 @@ use crate::sys::{clock, memory, proc};
 use super::boot::{BootError, Ready, Seat};
 use super::ends::ending;
 use super::keeper::{Keeper, let_go};
+use inherit::become_guardian;
 pub(super) use inherit::{Inherited, inherit};
 use message::{MESSAGE_MAX, Message, Note};
 use patience::{Fault, Patience};
@@ -142,37 +139,6 @@ struct Held {
     generation: u32,
     /// It is only held, never read.
     fd: OwnedFd,
-}
-
-/// Becomes this program, which finds the daemon by the channel, and what is held by a note: the daemon may die before
-/// it has told everything anew. If that cannot be, all is as before.
-fn become_guardian(program: &Path, channel: &Channel, held: &[Held]) {
-    let Err(error) = try_to_become(program, channel, held);
-    let (path, reason) = (program.display(), error_text(&error));
-    ::log::error!("the guardian cannot become {path}: {reason}; it goes on as it is");
-    let _ = channel.keep_over_exec(false);
-    for one in held {
-        let _ = image::at_exec(one.fd.as_fd(), Exec::Closes);
-    }
-}
-
-fn try_to_become(program: &Path, channel: &Channel, held: &[Held]) -> io::Result<Infallible> {
-    let note = inherit::write_note(held)?;
-    let number = |fd: i32| CString::new(fd.to_string());
-    let words = [
-        CString::new(program.as_os_str().as_bytes())?,
-        c"daemon".to_owned(),
-        GUARD_OPTION.to_owned(),
-        number(channel.as_fd().as_raw_fd())?,
-        HELD_OPTION.to_owned(),
-        number(note.as_raw_fd())?,
-    ];
-    for one in held {
-        image::at_exec(one.fd.as_fd(), Exec::Keeps)?;
-    }
-    image::at_exec(note.as_fd(), Exec::Keeps)?;
-    channel.keep_over_exec(true)?;
-    fork::become_program(&words[0], &words)
 }
 
 impl Seat {
