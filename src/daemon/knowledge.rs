@@ -128,7 +128,10 @@ impl Processes {
                 .and_then(UnitLog::failure)
                 .map(|failure| failure.reason()),
             untold: log
-                .map_or_else(|| history.legacy.as_deref().map(Legacy::owed), UnitLog::owed)
+                .map_or_else(
+                    || history.legacy.as_deref().map(Legacy::owed),
+                    UnitLog::owed,
+                )
                 .map(|owed| owed.untold().collect())
                 .unwrap_or_default(),
             last_end: history.last_end,
