@@ -336,7 +336,7 @@ fn left(writer: &Writer) -> Legacy {
     assert_eq!(read, Legacy::from_bytes(&read.to_bytes()));
     // Whatever else lies there is no reason to fail.
     for end in 0..bytes.len() {
-        Legacy::from_bytes(&bytes[..end]);
+        let _ = Legacy::from_bytes(&bytes[..end]);
     }
     read
 }
