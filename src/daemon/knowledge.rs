@@ -5,7 +5,7 @@
 use std::path::Path;
 
 use crate::engine::{Ending, Engine, FactRun, UnitId};
-use crate::log::{Missing, Untold};
+use crate::log::{Legacy, Missing, Untold, Writer};
 use crate::sys::proc::Mark;
 use crate::unit::{self, Unit};
 use crate::wire::{Saved, SavedDefinition};
@@ -94,6 +94,7 @@ impl Processes {
             log_lost: missing.bytes,
             log_dropped: missing.dropped_lines,
             log_limited: missing.limited_lines,
+            log_owed: self.log_owed(unit),
             stored: self.stores.saved(unit),
             oom_kills: hold.and_then(|hold| hold.limited.memory.kills()),
             said: said.map(str::to_owned),
@@ -104,6 +105,15 @@ impl Processes {
             let both = [Some(definition), next].into_iter().flatten();
             both.map(SavedDefinition::of).collect()
         });
+    }
+
+    /// What whoever opens its log next has to know.
+    fn log_owed(&self, unit: UnitId) -> Vec<u8> {
+        let hold = self.holds.get(&unit);
+        let writer = hold.and_then(|hold| hold.log.as_ref()?.writer.as_ref());
+        let history = || self.history.get(&unit)?.legacy.clone();
+        let legacy = writer.map_or_else(history, Writer::legacy);
+        legacy.map_or_else(Vec::new, |legacy| legacy.to_bytes())
     }
 
     /// What is known of a unit's processes and log.
@@ -122,7 +132,10 @@ impl Processes {
                 .and_then(UnitLog::failure)
                 .map(|failure| failure.reason()),
             untold: log
-                .map_or(Some(&history.owed), UnitLog::owed)
+                .map_or_else(
+                    || history.legacy.as_deref().map(Legacy::owed),
+                    UnitLog::owed,
+                )
                 .map(|owed| owed.untold().collect())
                 .unwrap_or_default(),
             last_end: history.last_end,

@@ -111,6 +111,7 @@ fn present() -> Saved {
         log_lost: 12,
         log_dropped: 13,
         log_limited: 14,
+        log_owed: vec![0, 28, 0xfe],
         stored: vec![SavedDescriptor {
             key: 1 << 62,
             name: "session".to_owned(),
@@ -135,6 +136,7 @@ fn facts_of_the_first_version_are_read() {
         log_lost: 0,
         log_dropped: 0,
         log_limited: 0,
+        log_owed: Vec::new(),
         stored: Vec::new(),
         oom_kills: None,
         said: None,
@@ -163,6 +165,7 @@ fn facts_of_the_present_version_with_fewer_fields_are_read() {
         life_before: None,
         log_dropped: 0,
         log_limited: 0,
+        log_owed: Vec::new(),
         ..present()
     };
     let golden = payload("facts-2-before-lives.state");
@@ -189,22 +192,9 @@ fn definitions_of_the_present_version_are_as_in_the_golden_file() {
     is_written("definitions-1.unit", &encode_definitions(&both));
     let read = decode_definitions(&payload("definitions-1.unit")).unwrap();
     assert_eq!(read, both);
-    let unit = read[0].unit(&present().facts.unit, &context()).unwrap();
+    let unit = read[0]
+        .unit(&present().facts.unit, &Context::example())
+        .unwrap();
     assert_eq!((unit.hash, &*unit.description), (5, "100 % \"ü\""));
     assert_eq!(unit.service.unwrap().start[0].arguments, ["--old"]);
-}
-
-fn context() -> Context {
-    let place = || PathBuf::from("/");
-    Context {
-        user: "root".to_owned(),
-        uid: 0,
-        home: place(),
-        host: "host".to_owned(),
-        runtime: place(),
-        state: place(),
-        logs: place(),
-        cache: place(),
-        configuration: place(),
-    }
 }
