@@ -167,7 +167,10 @@ impl Processes {
         if let (Ok(unit), None) = (&read, saved.next)
             && saved.definition == Some(unit.fingerprint())
         {
-            return Ok(self.states.unchanged(unit.clone()));
+            return Ok(match saved.text {
+                Some(_) => Definitions::instead(unit.clone()),
+                None => self.states.unchanged(unit.clone()),
+            });
         }
         let reason = match self.states.definitions(saved, context) {
             Ok(definitions) => return Ok(definitions),

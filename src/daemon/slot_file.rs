@@ -25,22 +25,29 @@ pub(super) fn write(path: &Path, before: Option<Slot>, payload: &[u8]) -> io::Re
     };
     let slot = slot.ok_or(io::ErrorKind::FileTooLarge)?;
     let file = files::open_own(path)?;
-    let bytes = slot.encode(payload);
+    let mut bytes = slot.encode(payload);
     if before.is_some() {
         write_slot(&file, slot, &bytes)?;
         return Ok(slot);
     }
-    // What it will take from now on, so that a disk that is full later keeps nobody from being stopped or restarted.
-    let length = (2 * slot.size()).max(RESERVED_MIN);
-    let written = file
-        .set_len(0)
-        .and_then(|()| files::reserve(file.as_fd(), length))
-        .and_then(|()| write_slot(&file, slot, &bytes));
+    // All that it will take from now on, so that a disk that is full later keeps nobody from being stopped or
+    // restarted. It is written and not set aside by fallocate(2), nor is an empty file truncated: after either of the
+    // two ext4 gives a file its blocks at once, one by one, and has to free them one by one when it is removed.
+    bytes.resize((2 * slot.size()).max(RESERVED_MIN), 0);
+    let written = empty(&file).and_then(|()| write_slot(&file, slot, &bytes));
     if written.is_err() {
         // An empty file would be a riddle to a successor.
         remove(path);
     }
     written.map(|()| slot)
+}
+
+/// Takes away what a predecessor has written.
+fn empty(file: &File) -> io::Result<()> {
+    match file.metadata()?.len() {
+        0 => Ok(()),
+        _ => file.set_len(0),
+    }
 }
 
 fn write_slot(file: &File, slot: Slot, bytes: &[u8]) -> io::Result<()> {
@@ -57,5 +64,36 @@ pub(super) fn remove(path: &Path) {
             ::log::warn!("removing {}: {}", path.display(), error_text(&error));
         }
         _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::fs;
+
+    use crate::wire::slot;
+
+    use super::*;
+
+    #[test]
+    fn a_new_file_has_what_it_will_take_and_nothing_of_a_predecessor() {
+        let path = std::env::temp_dir().join(format!("diakonos-slot-{}", std::process::id()));
+        let mut before = None;
+        for _ in 0..4 {
+            before = Some(write(&path, before, &[b'a'; 9000]).unwrap());
+        }
+        assert_eq!(fs::metadata(&path).unwrap().len(), 32_768);
+        let mut slot = write(&path, None, b"first").unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().len(), RESERVED_MIN as u64);
+        for payload in [b"other", b"third"] {
+            slot = write(&path, Some(slot), payload).unwrap();
+            let bytes = fs::read(&path).unwrap();
+            assert_eq!(bytes.len(), RESERVED_MIN);
+            assert_eq!(slot::newest(&bytes), Some((slot, &payload[..])));
+            assert_eq!(slot::whole(&bytes).count(), 2);
+        }
+        fs::remove_file(&path).unwrap();
     }
 }

@@ -145,9 +145,8 @@ impl States {
         }
         let name = saved.facts.unit.as_str();
         let named = [saved.definition, saved.next];
-        let has_all = named
-            .iter()
-            .all(|one| one.is_none() || kept.written.contains(one));
+        let is_written = |one: &Option<u64>| one.is_none() || kept.written.contains(one);
+        let has_all = saved.text.is_some() || named.iter().all(is_written);
         let defined = if has_all {
             Ok(())
         } else {
@@ -361,6 +360,9 @@ impl States {
             .definition
             .ok_or("the daemon before did not keep it")?;
         let name = &saved.facts.unit;
+        if let Some(here) = saved.definition_here() {
+            return here.unit(name, context).map(Definitions::instead);
+        }
         let path = self.path(name.as_str(), DEFINITIONS);
         let place = |reason: String| format!("{}: {reason}", path.display());
         let bytes = files::read_own(&path, FILE_LIMIT);
@@ -540,6 +542,7 @@ mod tests {
             hash: 1,
             definition: None,
             next: None,
+            text: None,
             boot_id: boot_id.to_owned(),
             inodes: vec![],
             cgroup: None,
@@ -655,6 +658,39 @@ mod tests {
         fs::remove_dir_all(&folder).unwrap();
     }
 
+    /// It stands there alone, goes to a file of its own beside a newer one, and comes back.
+    #[test]
+    fn a_definition_that_stands_with_the_facts_is_found_there() {
+        let folder = folder("together");
+        let mut states = States::new(folder.clone());
+        let units = [definition("/bin/0"), definition("/bin/1")];
+        let boot = states.boot_id().to_owned();
+        let own_file = folder.join("web.unit");
+        let saved_of = |of: &Unit, next: Option<&Unit>| Saved {
+            hash: of.hash,
+            definition: Some(of.fingerprint()),
+            next: next.map(Unit::fingerprint),
+            text: next.is_none().then(|| unit::to_toml(of)),
+            ..saved("web", &boot, 0)
+        };
+        for (of, next, has_own) in [(0, None, false), (0, Some(1), true), (1, None, true)] {
+            let (of, next): (&Unit, _) = (&units[of], next.map(|next: usize| &units[next]));
+            let now = saved_of(of, next);
+            states.save(UnitId(1), &now, || {
+                let both = [Some(of), next].into_iter().flatten();
+                both.map(SavedDefinition::of).collect()
+            });
+            assert_eq!(own_file.exists(), has_own);
+            let left = &states.predecessor().units;
+            assert_eq!(left[0].0, now);
+            let found = states.definitions(&now, &unit_context()).unwrap();
+            assert_eq!((&*found.in_force, found.next.as_deref()), (of, next));
+        }
+        states.remove(UnitId(1), &UnitName::parse("web").unwrap());
+        assert_eq!(fs::read_dir(&folder).unwrap().count(), 0);
+        fs::remove_dir_all(&folder).unwrap();
+    }
+
     /// A folder in a file's place fails a write as a full disk does.
     #[test]
     fn a_save_that_failed_is_not_good_until_it_is_written_itself() {
@@ -701,7 +737,7 @@ mod tests {
         fs::write(folder.join("rubbish.state"), "rubbish").unwrap();
         fs::write(folder.join("rubbish.unit"), "rubbish").unwrap();
         fs::write(folder.join("empty.state"), "").unwrap();
-        fs::write(folder.join("torn.state"), &copy[..copy.len() / 2]).unwrap();
+        fs::write(folder.join("torn.state"), &copy[..100]).unwrap();
         let newer = String::from_utf8(encode_saved(&saved("newer", &boot, 0))).unwrap();
         let newer = newer.replacen("\"version\":2", "\"version\":99", 1);
         let slot = Slot::first(newer.as_bytes()).unwrap();

@@ -257,19 +257,6 @@ pub fn open_own(path: &Path) -> io::Result<std::fs::File> {
     Ok(open(path, flags, Mode::from_raw_mode(0o600))?.into())
 }
 
-/// Has the disk set aside the first `length` bytes of a file, which does not get longer by it. Nothing happens where
-/// the filesystem cannot do that.
-///
-/// # Errors
-/// `ENOSPC`, `EDQUOT`, `EFBIG`, `EIO`.
-pub fn reserve(fd: BorrowedFd<'_>, length: usize) -> io::Result<()> {
-    let length = u64::try_from(length).map_err(|_| io::ErrorKind::FileTooLarge)?;
-    match retry_on_intr(|| fallocate(fd, FallocateFlags::KEEP_SIZE, 0, length)) {
-        Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => Ok(()),
-        result => Ok(result?),
-    }
-}
-
 /// Whether a file of `length` bytes could be longer, as far as the disk and the limit on the size of files tell; it
 /// does not get longer by it. Where the filesystem cannot tell, it is said that it could not.
 #[must_use]

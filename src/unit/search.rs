@@ -22,6 +22,9 @@ const MAX_UNITS: usize = 10_000;
 /// So many drop-ins of one unit are read.
 const MAX_DROP_INS: usize = 256;
 
+/// Bytes of a buffer that are left when a file is read: with fewer, its reader probes for the end in small steps.
+const END_ROOM: usize = 64;
+
 /// The folders in which units are looked for, first one first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SearchPath {
@@ -284,10 +287,13 @@ fn read_source(path: &Path) -> Result<Source, LoadError> {
         error,
     };
     // Opening a pipe would wait for its other end.
-    if !fs::metadata(path).map_err(fail)?.is_file() {
+    let found = fs::metadata(path).map_err(fail)?;
+    if !found.is_file() {
         return Err(fail(io::Error::other("it is not a regular file")));
     }
-    let mut bytes = vec![];
+    // With room for all of it, and some to see its end: read in one go.
+    let length = usize::try_from(found.len()).unwrap_or(MAX_FILE);
+    let mut bytes = Vec::with_capacity(length.min(MAX_FILE) + END_ROOM);
     // One byte more than is allowed: enough to see that there is more.
     let limit = u64::try_from(MAX_FILE + 1).unwrap_or(u64::MAX);
     let file = fs::File::open(path).map_err(fail)?;
@@ -347,7 +353,9 @@ fn files_of(directory: &Path, ending: &str, most: usize) -> io::Result<Files> {
         if name.starts_with('.') || !name.ends_with(ending) {
             continue;
         }
-        if !entry.path().is_file() {
+        // Most folders say themselves what is in them; only a link has to be looked at.
+        let is_file = entry.file_type().is_ok_and(|kind| kind.is_file()) || entry.path().is_file();
+        if !is_file {
             if others.len() < most {
                 others.push(name);
             }

@@ -100,6 +100,7 @@ fn present() -> Saved {
         hash: u64::MAX - 1,
         definition: Some(u64::MAX - 2),
         next: Some(77),
+        text: Some("[unit]\nAfter = [\"db\"]\n".to_owned()),
         boot_id: "00000000-1111-2222-3333-444444444444".to_owned(),
         inodes: vec![(RunId(41), 9_000_000_001), (RunId(42), 9_000_000_002)],
         cgroup: Some("/sys/fs/cgroup/diakonos.service/web.service".to_owned()),
@@ -128,6 +129,7 @@ fn facts_of_the_first_version_are_read() {
     let mut first = Saved {
         definition: None,
         next: None,
+        text: None,
         last_end: None,
         life: None,
         life_before: None,
@@ -158,6 +160,7 @@ fn facts_of_the_first_version_are_read() {
 #[test]
 fn facts_of_the_present_version_with_fewer_fields_are_read() {
     let earlier = Saved {
+        text: None,
         life: None,
         life_before: None,
         log_dropped: 0,

@@ -13,6 +13,7 @@ use crate::engine::{
 use crate::unit::{NotifyAccess, UnitName};
 
 use super::DecodeError;
+use super::definition::SavedDefinition;
 use super::handover::{bytes, hex};
 use super::parse::{Bounds, at_most, parse, required};
 use super::reason::WireReason;
@@ -26,10 +27,12 @@ pub struct Saved {
     pub file: String,
     /// [`crate::unit::Unit::hash`] of the definition in force.
     pub hash: u64,
-    /// Which [`super::SavedDefinition`] is in force; nothing before version 2.
+    /// Which [`SavedDefinition`] is in force; nothing before version 2.
     pub definition: Option<u64>,
     /// Which one comes into force with the next start, if there is a newer one.
     pub next: Option<u64>,
+    /// [`SavedDefinition::text`] of the one in force, where it stands with the facts and not in a file of its own.
+    pub text: Option<String>,
     /// The boot that the moments, PIDs and inodes belong to.
     pub boot_id: String,
     /// The pidfd's inode of each run (its start time before Linux 6.9): which process it is, while the machine is up.
@@ -61,6 +64,19 @@ pub struct Saved {
     pub access: Option<NotifyAccess>,
     /// What it goes without, one line each, by `IgnoreUnsupported=`.
     pub forgone: Option<String>,
+}
+
+impl Saved {
+    /// The definition in force, if it stands with the facts.
+    #[must_use]
+    pub fn definition_here(&self) -> Option<SavedDefinition> {
+        Some(SavedDefinition {
+            fingerprint: self.definition?,
+            file: self.file.clone(),
+            hash: self.hash,
+            text: self.text.clone()?,
+        })
+    }
 }
 
 /// A descriptor that a service has stored.
@@ -116,6 +132,7 @@ struct WireSaved {
     hash: Option<u64>,
     definition: Option<u64>,
     next: Option<u64>,
+    text: Option<String>,
     boot_id: Option<String>,
     inodes: Option<Vec<WireInode>>,
     cgroup: Option<String>,
@@ -220,6 +237,7 @@ pub fn encode_saved(saved: &Saved) -> Vec<u8> {
         hash: Some(saved.hash),
         definition: saved.definition,
         next: saved.next,
+        text: saved.text.clone(),
         boot_id: Some(saved.boot_id.clone()),
         inodes: Some(inodes.collect()),
         cgroup: saved.cgroup.clone(),
@@ -292,6 +310,7 @@ pub fn decode_saved(payload: &[u8]) -> Result<Saved, DecodeError> {
         hash: required("hash", wire.hash)?,
         definition: wire.definition,
         next: wire.next,
+        text: wire.text,
         boot_id: required("boot_id", wire.boot_id)?,
         inodes: inodes
             .iter()
@@ -471,6 +490,7 @@ mod tests {
             hash: u64::MAX - 1,
             definition: Some(u64::MAX),
             next: Some(0),
+            text: Some("[unit]\nAfter = [\"db\"]\n".to_owned()),
             boot_id: "b007".to_owned(),
             inodes: vec![(RunId(8), u64::MAX)],
             cgroup: Some("/sys/fs/cgroup/diakonos/odd".to_owned()),

@@ -191,6 +191,40 @@ fn whatever_becomes_of_a_unit_file_the_service_is_taken_back() {
     }
 }
 
+/// The same of a unit without processes, whose definition stands with its facts.
+#[test]
+fn whatever_becomes_of_the_file_of_a_group_it_is_taken_back() {
+    type Change = fn(&Path);
+    let changes: [Change; 3] = [
+        |file| fs::write(file, "[unit\nRequires").unwrap(),
+        |file| fs::remove_file(file).unwrap(),
+        |file| fs::write(file, "[unit]\nDescription = \"other\"").unwrap(),
+    ];
+    for change in changes {
+        let bench = Bench::new();
+        let mut daemon = bench.lone_daemon();
+        bench.sleeper("web", "");
+        let file = bench.file("all", "[unit]\nRequires = [\"web\"]");
+        bench.start("all").is(ResultKind::Started);
+        let before = bench.status("all");
+        assert!(!bench.home().join("run/all.unit").exists());
+        die(&mut daemon);
+        change(&file);
+
+        let daemon = bench.lone_daemon();
+        let after = bench.status("all");
+        assert_eq!(after.state, before.state);
+        assert_eq!((after.file, after.hash), (before.file, before.hash));
+        assert!(crate::files::has_changed(&bench, "all"));
+        let both = bench.stop("web");
+        assert_eq!(both.results().len(), 2, "what needs it stops with it");
+        let state = bench.home().join("run/all.state");
+        assert!(state.exists());
+        daemon.end();
+        assert!(!state.exists());
+    }
+}
+
 /// A restart has read the new file, and has not come to the start when the daemon dies.
 #[test]
 fn the_definition_that_waits_for_the_next_start_is_not_lost() {

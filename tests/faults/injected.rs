@@ -154,6 +154,28 @@ fn what_a_start_needs_fails_only_that_start() {
     }
 }
 
+/// Either has a disk give each file its room at once, and take it back piece by piece when thousands are removed.
+#[test]
+fn room_for_a_new_state_is_neither_set_aside_nor_truncated() {
+    for name in ["web", "all"] {
+        let bench = Bench::new();
+        let state = format!("run/{name}.state");
+        let daemon = daemon(&bench, "fallocate,ftruncate:error=EIO", Some(&state));
+        bench.service("web", "", "exec sleep 1000", "");
+        bench.file("all", "[unit]\nDescription = \"nothing but this\"");
+        bench.start(name).is(ResultKind::Started);
+        bench.stop(name).is(ResultKind::Stopped);
+        let length = std::fs::metadata(bench.home().join(&state)).unwrap().len();
+        assert!(
+            length >= 4096,
+            "{length} bytes are not all that it will take"
+        );
+        daemon.end();
+        let trace = std::fs::read_to_string(bench.path("trace")).unwrap();
+        assert!(!trace.contains("(INJECTED)"), "{trace}");
+    }
+}
+
 /// A state that cannot be written, a log that cannot be opened or written: said, and the service runs.
 #[test]
 fn what_a_service_can_do_without_does_not_keep_it_from_running() {
