@@ -337,17 +337,7 @@ mod tests {
         // There is no `pids.max` in this folder.
         let text = "[service]\nExecStart = [\"/bin/true\"]\nIgnoreUnsupported = [\"TasksMax\"]";
         let name = UnitName::parse("web").unwrap();
-        let context = Context {
-            user: "me".to_owned(),
-            uid: 1000,
-            home: "/home/me".into(),
-            host: "here".to_owned(),
-            runtime: "/run".into(),
-            state: "/var/lib".into(),
-            logs: "/var/log".into(),
-            cache: "/var/cache".into(),
-            configuration: "/var/etc".into(),
-        };
+        let context = Context::example();
         let path = Path::new("/units/web.service");
         let unit = parse(text, path, &name, &context).unwrap();
         let mut lenience = Lenience::of(unit.service.as_deref().unwrap());

@@ -10,6 +10,7 @@ mod boot;
 mod circles;
 mod conditions;
 mod context;
+mod crowd;
 mod enabled;
 mod enabling;
 mod ends;
@@ -70,6 +71,7 @@ mod spot;
 mod state;
 mod status;
 mod supervisor;
+mod tending;
 mod text;
 mod transient;
 mod turned_away;
@@ -310,6 +312,7 @@ fn start(mut seat: Seat, keeper: Keeper) -> Result<(Daemon, Poll), BootError> {
         context: unit_context(),
         unfinished: BTreeSet::new(),
         precedence: precedence::Precedence::default(),
+        tendings: VecDeque::new(),
         since_ms: clock::wall_ms(),
         memory: Memory::Used,
         supervisor: Supervisor::find(),

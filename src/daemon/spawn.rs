@@ -480,17 +480,7 @@ mod tests {
     use super::*;
 
     fn unit(text: &str) -> Unit {
-        let context = Context {
-            user: "me".to_owned(),
-            uid: 1000,
-            home: "/home/me".into(),
-            host: "here".to_owned(),
-            runtime: "/run".into(),
-            state: "/var/lib".into(),
-            logs: "/var/log".into(),
-            cache: "/var/cache".into(),
-            configuration: "/var/etc".into(),
-        };
+        let context = Context::example();
         let name = UnitName::parse("web").unwrap();
         parse(text, Path::new("/units/web.service"), &name, &context).unwrap()
     }

@@ -117,7 +117,7 @@ fn search<'a>(
 mod tests {
     #![allow(clippy::unwrap_used)]
 
-    use std::path::{Path, PathBuf};
+    use std::path::Path;
 
     use super::*;
     use crate::unit::{Context, parse};
@@ -126,17 +126,7 @@ mod tests {
         let after: Vec<String> = after.iter().map(|name| format!("{name:?}")).collect();
         let text = format!("[unit]\nAfter = [{}]\n", after.join(", "));
         let name = UnitName::parse(name).unwrap();
-        let context = Context {
-            user: String::new(),
-            uid: 0,
-            host: String::new(),
-            home: PathBuf::new(),
-            runtime: PathBuf::new(),
-            state: PathBuf::new(),
-            logs: PathBuf::new(),
-            cache: PathBuf::new(),
-            configuration: PathBuf::new(),
-        };
+        let context = Context::example();
         parse(&text, Path::new("/x.service"), &name, &context).unwrap()
     }
 

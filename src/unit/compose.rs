@@ -254,17 +254,7 @@ mod tests {
     }
 
     fn read(properties: &[&str]) -> Unit {
-        let context = Context {
-            user: "ada".into(),
-            uid: 1000,
-            home: "/home/ada".into(),
-            host: "engine".into(),
-            runtime: "/run/user/1000".into(),
-            state: "/home/ada/state".into(),
-            logs: "/home/ada/logs".into(),
-            cache: "/home/ada/cache".into(),
-            configuration: "/home/ada/etc".into(),
-        };
+        let context = Context::example();
         let text = composed(properties).unwrap();
         let name = UnitName::parse("echo-1").unwrap();
         parse(&text, Path::new("/t/echo-1.service"), &name, &context)

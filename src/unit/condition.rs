@@ -228,17 +228,7 @@ mod tests {
     use super::super::{Context, Unit, UnitName, parse, to_toml};
 
     fn read(lines: &str) -> Result<Unit, String> {
-        let context = Context {
-            user: "ada".into(),
-            uid: 1000,
-            home: "/home/ada".into(),
-            host: "engine".into(),
-            runtime: "/run/user/1000".into(),
-            state: "/home/ada/state".into(),
-            logs: "/home/ada/logs".into(),
-            cache: "/home/ada/cache".into(),
-            configuration: "/home/ada/etc".into(),
-        };
+        let context = Context::example();
         let name = UnitName::parse("web").unwrap();
         let text = format!("[unit]\n{lines}\n[service]\nExecStart = \"/bin/true\"\n");
         parse(&text, Path::new("/srv/web.service"), &name, &context)

@@ -32,6 +32,24 @@ pub struct Context {
     pub configuration: PathBuf,
 }
 
+#[cfg(test)]
+impl Context {
+    /// Where tests read their units.
+    pub(crate) fn example() -> Self {
+        Self {
+            user: "ada".into(),
+            uid: 1000,
+            home: "/home/ada".into(),
+            host: "engine".into(),
+            runtime: "/run/user/1000".into(),
+            state: "/home/ada/state".into(),
+            logs: "/home/ada/logs".into(),
+            cache: "/home/ada/cache".into(),
+            configuration: "/home/ada/etc".into(),
+        }
+    }
+}
+
 /// What `%i` stands for in a template that is read as itself.
 const SAMPLE: &str = "1";
 
@@ -189,17 +207,7 @@ mod tests {
     use super::*;
 
     fn expand(name: &str, text: &str) -> Result<String, SpecifierError> {
-        let context = Context {
-            user: "ada".into(),
-            uid: 1000,
-            home: "/home/ada".into(),
-            host: "engine".into(),
-            runtime: "/run/user/1000".into(),
-            state: "/home/ada/state".into(),
-            logs: "/home/ada/logs".into(),
-            cache: "/home/ada/cache".into(),
-            configuration: "/home/ada/etc".into(),
-        };
+        let context = Context::example();
         Scope {
             context: &context,
             name: &UnitName::parse(name).unwrap(),

@@ -189,22 +189,9 @@ fn definitions_of_the_present_version_are_as_in_the_golden_file() {
     is_written("definitions-1.unit", &encode_definitions(&both));
     let read = decode_definitions(&payload("definitions-1.unit")).unwrap();
     assert_eq!(read, both);
-    let unit = read[0].unit(&present().facts.unit, &context()).unwrap();
+    let unit = read[0]
+        .unit(&present().facts.unit, &Context::example())
+        .unwrap();
     assert_eq!((unit.hash, &*unit.description), (5, "100 % \"ü\""));
     assert_eq!(unit.service.unwrap().start[0].arguments, ["--old"]);
-}
-
-fn context() -> Context {
-    let place = || PathBuf::from("/");
-    Context {
-        user: "root".to_owned(),
-        uid: 0,
-        home: place(),
-        host: "host".to_owned(),
-        runtime: place(),
-        state: place(),
-        logs: place(),
-        cache: place(),
-        configuration: place(),
-    }
 }

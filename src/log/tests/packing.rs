@@ -355,6 +355,35 @@ fn what_lies_near_is_told_without_unpacking() {
     assert_eq!(near(run(1)), (vec![], true));
 }
 
+/// Somebody has removed what was not packed: whoever follows has the last lines all the same, and not all of them.
+#[test]
+fn a_follower_of_packed_files_alone_begins_with_the_last_lines() {
+    let folder = Folder::new();
+    let (writer, lines) = filled(&folder);
+    drop(writer);
+    while pack_next(&folder, Packing::Gzip) {}
+    let mut held = 0;
+    for name in names(&folder) {
+        if !name.ends_with(".gz") {
+            let text = fs::read_to_string(folder.path(&name)).unwrap();
+            held += text.lines().count();
+            fs::remove_file(folder.path(&name)).unwrap();
+        }
+    }
+    let start = Start::Near {
+        lines: 3,
+        bytes: 1 << 20,
+    };
+    let last = lines.len() - held;
+    let mut follower = folder.reader(start, Mode::Follow, Filter::default());
+    assert_eq!(texts(&drain(&mut follower)), lines[last - 3..last]);
+    append(&mut folder.writer(100, 50), 90_000, "more\n");
+    follower.changed();
+    assert_eq!(texts(&drain(&mut follower)), ["more"]);
+    let mut once = folder.reader(start, Mode::Once, Filter::default());
+    assert_eq!(texts(&drain(&mut once)), ["more"]);
+}
+
 /// `gzip -k web.log` by its user is no file of the log.
 #[test]
 fn a_packed_copy_of_the_current_file_is_left_alone() {

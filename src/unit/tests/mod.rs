@@ -10,17 +10,7 @@ use std::path::Path;
 use super::*;
 
 pub(super) fn context() -> Context {
-    Context {
-        user: "ada".into(),
-        uid: 1000,
-        home: "/home/ada".into(),
-        host: "engine".into(),
-        runtime: "/run/user/1000".into(),
-        state: "/home/ada/state".into(),
-        logs: "/home/ada/logs".into(),
-        cache: "/home/ada/cache".into(),
-        configuration: "/home/ada/etc".into(),
-    }
+    Context::example()
 }
 
 pub(super) fn name(name: &str) -> UnitName {
