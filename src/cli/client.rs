@@ -29,6 +29,8 @@ use crate::wire::{
 
 /// How long the daemon may take to say hello, and to answer what it can answer at once.
 const ANSWER_MS: u64 = 10_000;
+/// How long it may take whose answer is good to have, and no more than that; nobody is told that it is waited for.
+const GLANCE_MS: u64 = 500;
 /// How long a request may take to be written.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -71,8 +73,17 @@ pub(super) enum ConnectError {
 impl Client {
     /// Connects to the daemon of this place and greets it.
     pub(super) fn connect(place: &Place, tolerance: Tolerance) -> Result<Self, ConnectError> {
+        Self::connect_within(place, tolerance, ANSWER_MS)
+    }
+
+    fn connect_within(
+        place: &Place,
+        tolerance: Tolerance,
+        patience_ms: u64,
+    ) -> Result<Self, ConnectError> {
         let socket = place.home.socket();
-        let stream = reach(&socket).map_err(|error| not_reached(&place.home, &error))?;
+        let stream =
+            reach(&socket, patience_ms).map_err(|error| not_reached(&place.home, &error))?;
         let pid = peer(stream.as_fd()).ok().and_then(|peer| peer.pid);
         let mut client = Self {
             place: place.clone(),
@@ -86,7 +97,7 @@ impl Client {
             wish: None,
             losses: Losses::new(),
         };
-        match client.greet(tolerance) {
+        match client.greet(tolerance, patience_ms) {
             Ok(()) => Ok(client),
             // A daemon greets even those whom it turns away: this one has just died.
             Err(_) if client.gone => Err(ConnectError::Absent),
@@ -94,7 +105,32 @@ impl Client {
         }
     }
 
-    fn greet(&mut self, tolerance: Tolerance) -> Result<(), Failure> {
+    /// What a daemon knows of these services, where one runs and says so at once. Nobody else is asked, and nobody is
+    /// told that nobody answers.
+    pub(super) fn glance(place: &Place, names: &[String]) -> Option<Vec<UnitStatus>> {
+        let deadline_ms = monotonic_ms().saturating_add(GLANCE_MS);
+        let mut client = Self::connect_within(place, Tolerance::Any, GLANCE_MS).ok()?;
+        // One that the daemon does not know would be the answer for all of them.
+        let (command, directories) = match names {
+            [name] => {
+                let names = vec![name.clone()];
+                (Command::Status { names }, &place.directories[..])
+            }
+            _ => (Command::List, &[][..]),
+        };
+        client.send(command, directories).ok()?;
+        loop {
+            let left_ms = deadline_ms.saturating_sub(monotonic_ms());
+            let payload = client.payload(left_ms).ok()??;
+            match client.assembler.take(&payload).ok()? {
+                Some(Reply::Final(Final::Units(units))) => return Some(units),
+                Some(Reply::Final(_)) => return None,
+                Some(Reply::Progress(_)) | None => {}
+            }
+        }
+    }
+
+    fn greet(&mut self, tolerance: Tolerance, patience_ms: u64) -> Result<(), Failure> {
         let timeout = Some(WRITE_TIMEOUT);
         self.stream
             .set_write_timeout(timeout)
@@ -105,9 +141,9 @@ impl Client {
         };
         // One that turns clients away may have closed its side already; what it said is read all the same.
         let written = self.write(&encode_hello(&hello));
-        let payload = match self.payload(ANSWER_MS) {
+        let payload = match self.payload(patience_ms) {
             Ok(Some(payload)) => payload,
-            Ok(None) => return Err(silence(&self.place.home, ANSWER_MS)),
+            Ok(None) => return Err(silence(&self.place.home, patience_ms)),
             Err(failure) => return Err(written.err().unwrap_or(failure)),
         };
         let theirs = decode_hello(&payload)
@@ -361,15 +397,16 @@ fn is_loss(error: &io::Error) -> bool {
 }
 
 /// Connects; a daemon that does not run, while more have connected than it listens for, is not waited for without end.
-fn reach(socket: &Path) -> io::Result<UnixStream> {
+fn reach(socket: &Path, patience_ms: u64) -> io::Result<UnixStream> {
     let begun_ms = monotonic_ms();
     let mut mentioned = false;
-    connect_within(socket, Duration::from_millis(MENTION_MS), &mut || {
-        if !mentioned {
+    let patience = Duration::from_millis(patience_ms.min(MENTION_MS));
+    connect_within(socket, patience, &mut || {
+        if !mentioned && patience_ms > MENTION_MS {
             mentioned = true;
             mention("waiting for the daemon to take the connection up …");
         }
-        monotonic_ms().saturating_sub(begun_ms) >= ANSWER_MS
+        monotonic_ms().saturating_sub(begun_ms) >= patience_ms
     })
 }
 

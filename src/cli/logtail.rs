@@ -261,7 +261,7 @@ pub(super) fn removal(home: &Home, unit: &str) -> io::Result<Removal> {
     Ok(found)
 }
 
-fn loss(untold: LogUntold) -> Loss {
+pub(super) fn loss(untold: LogUntold) -> Loss {
     Loss::Unwritten {
         bytes: u32::try_from(untold.bytes).unwrap_or(u32::MAX),
         errno: untold.errno,

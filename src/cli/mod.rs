@@ -57,6 +57,7 @@ mod tend_logs;
 mod text;
 mod unbegun;
 mod units;
+mod untold;
 mod usage;
 mod wait;
 mod why;

@@ -1,7 +1,7 @@
 //! Where words leave the program: answers to standard output, all else to standard error. The only place that
 //! writes there.
 
-use std::io::{self, Write as _};
+use std::io::{self, Write};
 
 use super::exit::{Exit, Failure};
 use super::style::{Palette, Tone};
@@ -46,4 +46,22 @@ pub(super) fn failure(failure: &Failure, palette: Palette) {
 
 pub(super) fn hint_line(hint: &str, palette: Palette) -> String {
     format!("{} {}\n", palette.paint(Tone::Busy, "hint:"), clean(hint))
+}
+
+/// Counts what goes through it.
+pub(super) struct Counted<W> {
+    pub(super) inner: W,
+    pub(super) bytes: usize,
+}
+
+impl<W: Write> Write for Counted<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.inner.write(bytes)?;
+        self.bytes = self.bytes.saturating_add(written);
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
+    }
 }

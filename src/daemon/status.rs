@@ -103,6 +103,7 @@ fn untold(untold: &log::Untold) -> LogUntold {
         run: untold.run,
         bytes: untold.bytes,
         errno: untold.errno,
+        since_ms: Some(untold.since_ms),
     }
 }
 

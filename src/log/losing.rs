@@ -58,8 +58,7 @@ impl Writer {
     pub fn retry(&mut self, now_ms: u64) -> Option<u64> {
         let failure = self.failure?;
         self.check_file().ok()?;
-        let run = self.owed.untold().last().map_or(0, |untold| untold.run);
-        let has_room = self.end_cut_line(now_ms, run).is_ok() && self.has_room();
+        let has_room = self.end_cut_line(now_ms).is_ok() && self.has_room();
         if has_room || self.owed.is_due() {
             self.settle(0).ok()?;
         }
@@ -148,7 +147,7 @@ impl Writer {
     }
 
     /// Ends the line that was cut off when nothing more could be written; whether there is room again is to be seen.
-    pub(super) fn end_cut_line(&mut self, now_ms: u64, run: u64) -> io::Result<()> {
+    pub(super) fn end_cut_line(&mut self, now_ms: u64) -> io::Result<()> {
         let ends = self.current.as_ref().map(|current| current.ends);
         let has_lost = self.failure.is_some_and(|failure| failure.lost_bytes > 0);
         if !has_lost || ends != Some(Ends::WithinLine) {
@@ -156,9 +155,12 @@ impl Writer {
         }
         let before = self.within_line;
         let owner = |stream: Stream| Some((stream, before[stream.slot()]?));
-        let cut = owner(Stream::Out).or_else(|| owner(Stream::Err));
+        // That of a run that is over has its end with the run's; another run's would have an empty line.
+        let Some(cut) = owner(Stream::Out).or_else(|| owner(Stream::Err)) else {
+            return Ok(());
+        };
         self.write(b"\n", None).1?;
-        self.note_bytes(now_ms, cut.unwrap_or((Stream::Out, run)), 1, Some(b'\n'));
+        self.note_bytes(now_ms, cut, 1, Some(b'\n'));
         self.within_line = [None; 2];
         Ok(())
     }

@@ -200,7 +200,7 @@ impl Writer {
             return Appended::Written;
         }
         let checked = self.check_file();
-        if let Err(error) = checked.and_then(|()| self.end_cut_line(now_ms, run)) {
+        if let Err(error) = checked.and_then(|()| self.end_cut_line(now_ms)) {
             return self.lose(&error, now_ms, (stream, run), bytes);
         }
         let mut resumed = 0;

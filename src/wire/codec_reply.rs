@@ -443,6 +443,7 @@ mod tests {
                 run: u64::MAX,
                 bytes: 9,
                 errno: 28,
+                since_ms: Some(1_700_000_000_000),
             }],
             frozen_ms: Some(1_700_000_000_000),
             left_over: vec![1, u32::MAX],

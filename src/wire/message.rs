@@ -190,6 +190,8 @@ pub struct LogUntold {
     pub bytes: u64,
     /// The system's error number; 0 where it gave none.
     pub errno: u8,
+    /// When the first of them came; older daemons do not say.
+    pub since_ms: Option<u64>,
 }
 
 /// One unit in full. Times are unix milliseconds.

@@ -1,7 +1,7 @@
 //! A log that cannot be written: the service goes on, what is lost is counted and said.
 
 use std::fs::{self, DirBuilder};
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, symlink};
 use std::path::Path;
 use std::process::Command;
 
@@ -248,8 +248,10 @@ fn the_loss_of_a_run_is_not_forgotten_with_it() {
 fn a_successor_tells_of_the_losses_before_it() {
     let bench = Bench::new();
     let mut daemon = bench.daemon();
-    let in_its_place = bench.home().join("logs/web.log");
-    fs::create_dir_all(&in_its_place).unwrap();
+    let logs = bench.home().join("logs");
+    fs::create_dir_all(&logs).unwrap();
+    let in_its_place = logs.join("web.log");
+    symlink(bench.path("nowhere/web.log"), &in_its_place).unwrap();
     let mut ear = bench.ear();
     let mut orders = Orders::new(&bench, "orders");
     let script = format!(
@@ -274,10 +276,12 @@ fn a_successor_tells_of_the_losses_before_it() {
     let mut lost = say("one");
     assert_eq!(ear.next().unwrap(), "said");
     let first = until(&bench, |status| untold(status) == lost);
+    tells_of_four_bytes(&bench);
     kill(daemon.pid());
     daemon.log.until("took back 1 running service");
     let taken = bench.status("web");
     assert_eq!((taken.log_untold, taken.pid), (first.log_untold, first.pid));
+    tells_of_four_bytes(&bench);
     lost += say("three");
     assert_eq!(ear.next().unwrap(), "said");
     let before = until(&bench, |status| untold(status) == lost);
@@ -292,7 +296,7 @@ fn a_successor_tells_of_the_losses_before_it() {
     kill(daemon.pid());
     daemon.log.until("took back 1 running service");
 
-    fs::remove_dir(&in_its_place).unwrap();
+    fs::remove_file(&in_its_place).unwrap();
     daemon.log.until("its log is written again, 10 bytes lost");
     say("back");
     assert_eq!(ear.next().unwrap(), "said");
@@ -302,7 +306,7 @@ fn a_successor_tells_of_the_losses_before_it() {
     let told: Vec<&str> = shown.lines().collect();
     let expected = [
         " began, PID ",
-        "10B could not be written: Is a directory",
+        "10B could not be written: No such file or directory",
         " exited with code 4",
         " began, PID ",
         "back",
@@ -314,6 +318,33 @@ fn a_successor_tells_of_the_losses_before_it() {
     }
     assert_eq!(bench.status("web").log_lost, lost);
     daemon.end();
+}
+
+/// `logs` does, though nothing of that is in the log.
+fn tells_of_four_bytes(bench: &Bench) {
+    let logs = |words: &[&str]| {
+        let told = bench.run(&[&["logs"], words].concat());
+        assert!(told.status.success(), "{told:?}");
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        (text(told.stdout), text(told.stderr))
+    };
+    let reason = "could not be written: No such file or directory";
+    for words in [&["web"][..], &[], &["--run", "1", "web"], &["-g", "could"]] {
+        let (out, aside) = logs(words);
+        let is_told =
+            aside.starts_with("web: 4B since ") && aside.ends_with(&format!(" {reason}\n"));
+        assert!(out.is_empty() && is_told, "{words:?}: {out}{aside}");
+    }
+    let (out, aside) = logs(&["--json", "web"]);
+    let object = format!("\"event\":\"lost\",\"lost_bytes\":4,\"message\":\"4B {reason}\"}}\n");
+    assert!(out.ends_with(&object) && aside.is_empty(), "{out}{aside}");
+    for words in [&["-q", "web"][..], &["-g", "else"], &["--until", "-1h"]] {
+        let (out, aside) = logs(words);
+        assert!(
+            out.is_empty() && !aside.contains("4B"),
+            "{words:?}: {out}{aside}"
+        );
+    }
 }
 
 /// Looks until the service's status is so: what it has printed is taken in after those who ask are answered.

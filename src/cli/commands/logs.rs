@@ -1,6 +1,6 @@
 //! `logs`.
 
-use std::io::{self, BufWriter, IsTerminal as _, Write};
+use std::io::{self, BufWriter, IsTerminal as _};
 use std::path::Path;
 
 use super::{checked_names, daemon_logs};
@@ -13,7 +13,7 @@ use crate::cli::logs::{
 use crate::cli::logwatch::LogWatch;
 use crate::cli::moment;
 use crate::cli::newcomers::{Newcomers, with_log};
-use crate::cli::output::aside;
+use crate::cli::output::{Counted, aside};
 use crate::cli::pattern::Pattern;
 use crate::cli::place::Place;
 use crate::cli::shown::Colors;
@@ -23,6 +23,7 @@ use crate::cli::table::{Choice, Count, Group, Row};
 use crate::cli::tend_logs;
 use crate::cli::text::{clean, local_time};
 use crate::cli::units::no_such_unit;
+use crate::cli::untold;
 use crate::log::{self, Filter, Mode, Start, Stream};
 use crate::sys::clock::wall_ms;
 use crate::unit::{UnitName, glob};
@@ -114,7 +115,8 @@ pub(in crate::cli) const ROW: Row = Row {
         "Control characters and bytes that are no UTF-8 are shown as `\\x1b`. Colours that a service prints are shown on a \
          terminal and left out elsewhere. Of a progress bar a terminal is shown the last state, unless --grep is \
          given. A line may begin with its level, `<3>` for an error, see sd-daemon(3), which is not shown. A line without one is `info`, or `err` where standard error is kept apart. --raw changes nothing.",
-        "The files are read directly: no daemon is asked and none is started. They lie in logs/ in the daemon's home.",
+        "The files are read directly, and no daemon is started. They lie in logs/ in the daemon's home. A daemon that runs \
+         is asked only what could not be written, which standard error tells.",
     ],
     examples: &[
         ("diakonos logs web", "the last 50 lines"),
@@ -170,11 +172,11 @@ fn run(given: &Given) -> Result<Exit, Failure> {
             return Ok(Exit::Done);
         }
     }
-    let (filter, start, run) = (options.filter, options.start, options.run);
+    let asked = options.clone();
+    let (filter, start, run) = (asked.filter, asked.start, asked.run);
     let is_quiet = options.look.extras == Extras::Nothing;
-    let is_sifted = options.sift.is_some();
     let is_err = filter.stream == Some(Stream::Err);
-    let has_told = is_err && !is_quiet && log_silence::tell_of_errors(&place, &names);
+    let mut has_told = is_err && !is_quiet && log_silence::tell_of_errors(&place, &names);
     let palette = given.palette();
     let mut output = Counted {
         inner: BufWriter::new(io::stdout().lock()),
@@ -188,6 +190,8 @@ fn run(given: &Given) -> Result<Exit, Failure> {
         let watch = LogWatch::begin(&folder, &names).map_err(LogsError::Wait);
         watch.and_then(|watch| {
             let mut view = View::open(&folder, &names, options)?;
+            view.print(&palette, &mut output)?;
+            untold::tell(&place, &names, &asked, &mut output)?;
             let mut watch = watch.until(filter.until_ms).with(newcomers);
             follow(&mut view, &mut watch, &palette, &mut output).map(|()| view)
         })
@@ -196,6 +200,9 @@ fn run(given: &Given) -> Result<Exit, Failure> {
         view.and_then(|mut view| view.print(&palette, &mut output).map(|()| view))
     };
     let view = shown.map_err(failure)?;
+    if !follows {
+        has_told |= untold::tell(&place, &names, &asked, &mut output).map_err(failure)?;
+    }
     if let Some((name, damage)) = view.left_out().first() {
         let message = format!("the log of {name} cannot be read whole: {damage}");
         return Err(Failure::new(Exit::Failed, message));
@@ -204,7 +211,7 @@ fn run(given: &Given) -> Result<Exit, Failure> {
     if output.bytes > 0 || goes_on || has_told || start == Start::Last(0) {
         return Ok(Exit::Done);
     }
-    let is_picky = is_sifted || filter.since_ms.is_some() || filter.until_ms.is_some();
+    let is_picky = asked.sift.is_some() || filter.since_ms.is_some() || filter.until_ms.is_some();
     let told = nothing(&place, &names, (run, is_picky || is_err), filter.until_ms)?;
     if !is_quiet {
         aside(&told);
@@ -378,24 +385,6 @@ fn runs_text(whose: &str, runs: &[u64], are_all: bool) -> Option<String> {
     Some(format!(
         "{whose} has runs {which}{listed} and {last}; -1 is {before}"
     ))
-}
-
-/// Counts what goes through it.
-struct Counted<W> {
-    inner: W,
-    bytes: usize,
-}
-
-impl<W: Write> Write for Counted<W> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.inner.write(bytes)?;
-        self.bytes = self.bytes.saturating_add(written);
-        Ok(written)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.inner.flush()
-    }
 }
 
 /// Somebody who closes the other end early has seen enough: that is success.

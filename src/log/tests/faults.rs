@@ -388,6 +388,21 @@ fn a_successor_pays_what_the_index_is_owed_once() {
     assert_eq!(marks(&folder), told);
 }
 
+/// The line that was cut is one of a run that is over, and the next run's first line is whole.
+#[test]
+fn a_line_that_was_cut_is_ended_by_its_run() {
+    let folder = Folder::new();
+    let mut writer = folder.writer(1000, 2);
+    writer.mark(1, 4, Mark::Begin { pid: 9 });
+    writer.append(2, Stream::Out, 4, b"cut o");
+    let error = std::io::Error::from_raw_os_error(ENOSPC);
+    writer.lose(&error, 3, (Stream::Out, 4), b"ff\n");
+    writer.mark(4, 4, ENDED);
+    writer.mark(5, 6, Mark::Begin { pid: 10 });
+    writer.append(6, Stream::Out, 6, b"whole\n");
+    assert_eq!(texts(&folder.entries()), ["cut o", "whole"]);
+}
+
 #[test]
 fn what_is_left_to_a_successor_is_short_and_counts_all() {
     let folder = Folder::new();

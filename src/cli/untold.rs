@@ -1,0 +1,139 @@
+//! What `logs` says of output that could not be written, as long as no log tells of it: the daemon knows.
+//!
+//! Owns which of it belongs to what was asked for, and the words. Where no daemon answers at once there is nothing.
+
+use std::io::Write;
+
+use super::client::Client;
+use super::logfailure::LogsError;
+use super::logjson::{self, Part};
+use super::logs::{Extras, Form, Options, RunWish};
+use super::logtail::loss;
+use super::missing::loss_text;
+use super::output::aside;
+use super::place::Place;
+use super::text::{clean, local_time};
+use crate::log::{Content, Entry, Level, Mark};
+use crate::sys::clock::wall_ms;
+use crate::wire::{LogUntold, UnitStatus};
+
+/// Characters of a local time up to its day, and up to its minute.
+const DAY: usize = 10;
+const MINUTE: usize = 16;
+
+/// Puts down what is missing in the logs of `names` and stands in none of them: on standard error, and where objects
+/// are wanted among those. Whether there was any.
+///
+/// # Errors
+/// `output` takes no more.
+pub(super) fn tell(
+    place: &Place,
+    names: &[String],
+    options: &Options,
+    output: &mut dyn Write,
+) -> Result<bool, LogsError> {
+    if names.is_empty() || options.look.extras == Extras::Nothing {
+        return Ok(false);
+    }
+    let units = Client::glance(place, names).unwrap_or_default();
+    let mut has_told = false;
+    for name in names {
+        let Some(unit) = units.iter().find(|unit| unit.name == *name) else {
+            continue;
+        };
+        let untold = wanted(place, unit, options);
+        let Some(all) = together(&untold) else {
+            continue;
+        };
+        let text = text(name, all, wall_ms());
+        let sift = options.sift.as_ref();
+        if sift.is_some_and(|sift| !sift.lets_through(Level::Warning, text.as_bytes())) {
+            continue;
+        }
+        has_told = true;
+        if options.look.form != Form::Json {
+            aside(&format!("{text}\n"));
+            continue;
+        }
+        for one in untold {
+            let entry = Entry {
+                time_ms: one.since_ms.unwrap_or_else(wall_ms),
+                run: one.run,
+                content: Content::Mark(Mark::Lost(loss(one))),
+            };
+            let object = logjson::object(name, &entry, Part::Head).line();
+            let written = output.write_all(object.as_bytes());
+            written.map_err(LogsError::Write)?;
+        }
+    }
+    output.flush().map_err(LogsError::Write)?;
+    Ok(has_told)
+}
+
+/// What of it is of the run and the time that were asked for.
+fn wanted(place: &Place, unit: &UnitStatus, options: &Options) -> Vec<LogUntold> {
+    let find = |wish: RunWish| wish.find(&place.home.logs(), &unit.name).ok().flatten();
+    let run = options.run.map(|wish| match wish {
+        // Its log may know nothing of it yet.
+        RunWish::Number(run) => Some(run),
+        RunWish::Back(_) => find(wish),
+    });
+    let is_wanted = |one: &&LogUntold| {
+        let until_ms = options.filter.until_ms.unwrap_or(u64::MAX);
+        run.is_none_or(|run| run == Some(one.run)) && one.since_ms.unwrap_or(0) <= until_ms
+    };
+    unit.log_untold.iter().filter(is_wanted).copied().collect()
+}
+
+/// All as one: since the first, for the last reason.
+fn together(untold: &[LogUntold]) -> Option<LogUntold> {
+    let (first, last) = (untold.first()?, untold.last()?);
+    Some(LogUntold {
+        bytes: untold.iter().map(|one| one.bytes).sum(),
+        since_ms: first.since_ms,
+        ..*last
+    })
+}
+
+/// `web: 15B since 14:03 could not be written: No space left on device`.
+fn text(name: &str, untold: LogUntold, now_ms: u64) -> String {
+    let since = untold.since_ms.map(|since_ms| {
+        let (time, now) = (local_time(since_ms), local_time(now_ms));
+        let is_today = time.get(..DAY) == now.get(..DAY);
+        let from = if is_today { DAY + 1 } else { 0 };
+        format!(" since {} ", time.get(from..MINUTE).unwrap_or(&time))
+    });
+    let lost = loss_text(loss(untold));
+    let lost = lost.replacen(' ', since.as_deref().unwrap_or(" "), 1);
+    format!("{}: {lost}", clean(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_loss_names_its_beginning_and_the_last_reason() {
+        let now_ms = 1_795_300_813_007;
+        let one = |since_ms, bytes, errno| LogUntold {
+            run: 7,
+            bytes,
+            errno,
+            since_ms,
+        };
+        let told = |untold: &[LogUntold]| together(untold).map(|all| text("web", all, now_ms));
+        assert_eq!(told(&[]), None);
+        let time = local_time(now_ms);
+        let both = [one(Some(now_ms), 10, 30), one(Some(now_ms + 1), 5, 28)];
+        let expected = format!(
+            "web: 15B since {} could not be written: No space left on device",
+            &time[11..16]
+        );
+        assert_eq!(told(&both), Some(expected));
+        let long_ago = told(&[one(Some(0), 1, 0)]).unwrap_or_default();
+        assert!(long_ago.starts_with("web: 1B since 19"), "{long_ago}");
+        let unknown = told(&[one(None, 1, 28)]);
+        let expected = "web: 1B could not be written: No space left on device";
+        assert_eq!(unknown.as_deref(), Some(expected));
+    }
+}
