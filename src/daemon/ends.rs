@@ -48,6 +48,7 @@ impl Processes {
             .chain(self.log_care.packer.child());
         let known: BTreeSet<Pid> = runs.chain(ours).collect();
         let reaped = reap_orphans(|pid| known.contains(&pid));
+        self.keeper.closers.go_on();
         self.kin.forget(&reaped);
         let is_waiting = |hold: &Hold| hold.group.watched() != Watched::Not;
         let is_told = self.watches.is_working();

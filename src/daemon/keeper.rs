@@ -15,6 +15,7 @@ use mio::Token;
 use crate::sys::channel::Channel;
 use crate::sys::detach::{Detached, start_detached};
 use crate::sys::process::{Pid, error_text};
+use crate::sys::received::Closers;
 use crate::sys::{clock, files};
 
 use super::guardian::GUARD_OPTION;
@@ -43,6 +44,8 @@ pub(super) struct Keeper {
     again_ms: Option<u64>,
     /// What a predecessor had kept for us, until it is taken.
     inherited: Vec<(u64, OwnedFd)>,
+    /// Of what others have sent us.
+    pub(super) closers: Closers,
 }
 
 #[derive(Debug)]
@@ -60,6 +63,24 @@ struct Link {
 struct Unsent {
     message: Message,
     fds: Vec<OwnedFd>,
+}
+
+impl Unsent {
+    fn let_go(self, closers: &mut Closers) {
+        match self.message {
+            Message::Hold(key) => let_go(key, self.fds, closers),
+            _ => drop(self.fds),
+        }
+    }
+}
+
+/// Closes what is or was held as this: what is of use as it is came from others.
+pub(super) fn let_go(key: u64, fds: impl IntoIterator<Item = OwnedFd>, closers: &mut Closers) {
+    if key & AS_IT_IS != 0 {
+        closers.close(fds);
+    } else {
+        fds.into_iter().for_each(drop);
+    }
 }
 
 /// What the loop is to tell of the channel: room would be told each time that the guardian reads.
@@ -152,7 +173,7 @@ impl Keeper {
     /// The same for anything else, under a key by which a successor knows it.
     pub(super) fn hold_as(&mut self, key: u64, reader: BorrowedFd<'_>) {
         if let Some(link) = &mut self.link {
-            link.say(Message::Hold(key), &[reader]);
+            link.say(Message::Hold(key), &[reader], &mut self.closers);
         }
         if let Some(store) = &mut self.store {
             store.keep(key, reader);
@@ -172,11 +193,14 @@ impl Keeper {
             store.forget(key);
         }
         if let Some(link) = &mut self.link {
-            let before = link.unsent.len();
-            link.unsent
-                .retain(|unsent| unsent.message != Message::Hold(key));
-            if link.unsent.len() == before {
-                link.say(Message::Release(key), &[]);
+            let wish = Message::Hold(key);
+            match link.unsent.iter().position(|unsent| unsent.message == wish) {
+                Some(at) => {
+                    if let Some(unsent) = link.unsent.remove(at) {
+                        unsent.let_go(&mut self.closers);
+                    }
+                }
+                None => link.say(Message::Release(key), &[], &mut self.closers),
             }
         }
     }
@@ -184,7 +208,7 @@ impl Keeper {
     /// What a successor needs beside what was inherited: our place, with the lock and the listening socket.
     pub(super) fn seat(&mut self, note: Note, fds: [BorrowedFd<'_>; 2]) {
         if let Some(link) = &mut self.link {
-            link.say(Message::Seat(note), &fds);
+            link.say(Message::Seat(note), &fds, &mut self.closers);
         }
     }
 
@@ -216,14 +240,14 @@ impl Keeper {
 
     fn say(&mut self, message: Message) {
         if let Some(link) = &mut self.link {
-            link.say(message, &[]);
+            link.say(message, &[], &mut self.closers);
         }
     }
 
     /// The channel has an event. The answer: the guardian that has died; there is none from then on.
     pub(super) fn woken(&mut self, sources: &mut Sources) -> Option<Pid> {
         let link = self.link.as_mut()?;
-        link.send_unsent();
+        link.send_unsent(&mut self.closers);
         if link.is_alive() {
             return None;
         }
@@ -237,6 +261,9 @@ impl Keeper {
         } else {
             0
         };
+        for unsent in link.unsent.drain(..) {
+            unsent.let_go(&mut self.closers);
+        }
         self.link = None;
         Some(guardian)
     }
@@ -266,9 +293,10 @@ impl Keeper {
         }
         let made = Channel::pair().and_then(|(ours, theirs)| Ok((ours, start(theirs)?)));
         let (channel, guardian) = made.map_err(|error| error_text(&error))?;
-        let quick = self.quick;
+        let (quick, closers) = (self.quick, std::mem::take(&mut self.closers));
         *self = Self {
             quick,
+            closers,
             ..Self::of(guardian, channel)
         };
         Ok(guardian)
@@ -302,9 +330,9 @@ fn start(channel: Channel) -> io::Result<Pid> {
 }
 
 impl Link {
-    fn say(&mut self, message: Message, fds: &[BorrowedFd<'_>]) {
+    fn say(&mut self, message: Message, fds: &[BorrowedFd<'_>], closers: &mut Closers) {
         // The order is kept.
-        self.send_unsent();
+        self.send_unsent(closers);
         if self.unsent.is_empty() {
             match self.channel.send(&message.encode(), fds) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
@@ -322,12 +350,14 @@ impl Link {
         }
     }
 
-    fn send_unsent(&mut self) {
-        while let Some(Unsent { message, fds }) = self.unsent.front() {
-            let fds: Vec<BorrowedFd<'_>> = fds.iter().map(AsFd::as_fd).collect();
-            match self.channel.send(&message.encode(), &fds) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-                Ok(()) | Err(_) => drop(self.unsent.pop_front()),
+    fn send_unsent(&mut self, closers: &mut Closers) {
+        while let Some(unsent) = self.unsent.pop_front() {
+            let fds: Vec<BorrowedFd<'_>> = unsent.fds.iter().map(AsFd::as_fd).collect();
+            match self.channel.send(&unsent.message.encode(), &fds) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    return self.unsent.push_front(unsent);
+                }
+                Ok(()) | Err(_) => unsent.let_go(closers),
             }
         }
     }

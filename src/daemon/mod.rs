@@ -10,6 +10,7 @@ mod boot;
 mod circles;
 mod conditions;
 mod context;
+mod crowd;
 mod enabled;
 mod enabling;
 mod ends;

@@ -27,7 +27,7 @@ use super::sources::{SessionId, Source, Sources};
 use super::spare::Spare;
 use super::turned_away::{busy, not_allowed, not_understood, other_version, turn_away};
 
-/// Connections at a time; one more is told so and closed.
+/// Connections at a time; one more takes the place of a silent one, or is told so and closed.
 const CLIENTS_MAX: usize = 256;
 /// Bytes that may wait for a client that does not read; the next request after that costs the connection.
 pub(super) const OUTPUT_MAX: usize = 1 << 20;
@@ -61,7 +61,7 @@ pub(super) struct Session {
     token: Token,
     peer: Peer,
     /// When it came, monotonic milliseconds.
-    since_ms: u64,
+    pub(super) since_ms: u64,
     pub(super) stage: Stage,
     /// The client's, as it said; ours until then.
     pub(super) protocol: u32,
@@ -176,7 +176,7 @@ impl Sessions {
             turn_away(&stream, not_allowed(uid));
             return;
         }
-        if self.map.len() >= CLIENTS_MAX {
+        if self.map.len() >= CLIENTS_MAX && !self.make_room(sources) {
             let reason = format!("it has {CLIENTS_MAX} clients already");
             turn_away(&stream, busy(&reason));
             return;
@@ -325,7 +325,7 @@ impl Sessions {
         std::mem::take(&mut self.detached)
     }
 
-    fn close(&mut self, id: SessionId, sources: &mut Sources) {
+    pub(super) fn close(&mut self, id: SessionId, sources: &mut Sources) {
         if let Some(session) = self.map.remove(&id) {
             sources.remove(session.token, session.stream.as_fd());
             if let Stage::Busy(Some(request)) = session.stage {
@@ -430,11 +430,11 @@ impl Session {
         self.output.len() - self.sent
     }
 
-    fn say(&mut self, reply: &Reply) {
+    pub(super) fn say(&mut self, reply: &Reply) {
         append(reply, &mut self.output);
     }
 
-    fn flush(&mut self) -> io::Result<()> {
+    pub(super) fn flush(&mut self) -> io::Result<()> {
         if let Some(reached) = self.spare.at_turn(self.waiting()) {
             self.say(&reached);
         }

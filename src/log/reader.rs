@@ -43,6 +43,8 @@ pub struct Reader {
     before: Before,
     /// The first packed file that could not be unpacked, and why.
     left_out: Option<String>,
+    /// The last one that was looked at in vain.
+    told_damage: Option<FileId>,
     /// The one run that is wanted has ended, or a later one has begun.
     run_is_over: bool,
 }
@@ -132,6 +134,7 @@ impl Reader {
             packed: Packed::Included,
             before: Before::Nothing,
             left_out: None,
+            told_damage: None,
             run_is_over: false,
         };
         match course.start {

@@ -129,10 +129,13 @@ pub(super) fn survives_birth_in(cgroup: BorrowedFd<'_>) -> Option<bool> {
 }
 
 /// Makes a child that does this and ends. It has our descriptors, not copies of them, and dies with us, so that nobody
-/// finds them held. It is reaped as an orphan is.
-pub(super) fn beside_us(work: impl FnOnce()) -> io::Result<()> {
+/// finds them held. It is reaped as an orphan is; its handle tells when.
+pub(super) fn beside_us(work: impl FnOnce()) -> io::Result<PidFd> {
+    let mut pidfd: RawFd = -1;
+    let flags = libc::CLONE_FILES | libc::CLONE_PIDFD;
     let arguments = CloneArguments {
-        flags: u64::from(libc::CLONE_FILES.unsigned_abs()),
+        flags: u64::from(flags.unsigned_abs()),
+        pidfd: (&raw mut pidfd).expose_provenance() as u64,
         exit_signal: u64::from(libc::SIGCHLD.unsigned_abs()),
         ..CloneArguments::default()
     };
@@ -140,7 +143,8 @@ pub(super) fn beside_us(work: impl FnOnce()) -> io::Result<()> {
     // SAFETY: it has no arguments and cannot fail.
     let own = unsafe { libc::getpid() };
     let _blocked = SignalsBlocked::new();
-    // SAFETY: the arguments outlive the call; without CLONE_VM the child has its own copy of our memory.
+    // SAFETY: the arguments and what they point to outlive the call; without CLONE_VM the child has its own copy of
+    // our memory.
     let result = unsafe { libc::syscall(libc::SYS_clone3, &raw const arguments, length) };
     if result == 0 {
         // SAFETY: integers only.
@@ -153,8 +157,8 @@ pub(super) fn beside_us(work: impl FnOnce()) -> io::Result<()> {
         }
         child::exit(0);
     }
-    let born = Pid::from_kernel(result).map(drop);
-    born.ok_or_else(io::Error::last_os_error)
+    Pid::from_kernel(result).ok_or_else(io::Error::last_os_error)?;
+    Ok(PidFd::from_owned(owned(pidfd.into())?))
 }
 
 fn fork(plan: &Plan<'_>) -> io::Result<(Pid, PidFd)> {

@@ -14,6 +14,7 @@ use nix::libc;
 use rustix::net::sockopt::set_socket_passcred;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, socket_with};
 
+use super::alarm::Alarm;
 use super::process::PidFd;
 
 /// `SO_PASSPIDFD` and `SCM_PIDFD` of Linux 6.5, which the C library's package does not name everywhere.
@@ -25,6 +26,8 @@ const OPTION_LENGTH: libc::socklen_t = 4;
 const PASSED_MAX: usize = 253;
 /// Room for what comes along: the descriptors, who sent them, and three heads.
 const CONTROL_WORDS: usize = (PASSED_MAX * 4 + 256) / size_of::<u64>();
+/// Room for the first of it alone: a head, and the sender's numbers.
+const SENDER_BYTES: usize = 32;
 
 /// Everybody may speak; who is believed is another question.
 const FILE_MODE: u32 = 0o666;
@@ -32,6 +35,15 @@ const FILE_MODE: u32 = 0o666;
 /// A bound datagram socket, in the abstract space of names or at a path.
 #[derive(Debug)]
 pub struct Ear(OwnedFd);
+
+/// What is taken of a datagram that is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Along {
+    /// Its bytes, and the sender's numbers. What else came along is never ours, and costs nothing.
+    Nothing,
+    /// The sender's handle and the descriptors, too.
+    All,
+}
 
 /// One datagram.
 #[derive(Debug)]
@@ -41,7 +53,7 @@ pub struct Letter {
     /// `None` where the kernel does not say.
     pub sender: Option<Sender>,
     pub fds: Vec<OwnedFd>,
-    /// Whether some of them could not be taken, or who sent it: we have too many descriptors open.
+    /// Whether something was left: as it was wished, or since we have too many descriptors open.
     pub cut: bool,
 }
 
@@ -115,7 +127,7 @@ impl Ear {
     ///
     /// # Errors
     /// `WouldBlock` when there is none; else what recvmsg(2) gives.
-    pub fn peek(&self, buffer: &mut [u8]) -> io::Result<Letter> {
+    pub fn peek(&self, buffer: &mut [u8], along: Along) -> io::Result<Letter> {
         let mut control = [0_u64; CONTROL_WORDS];
         let mut room = libc::iovec {
             iov_base: buffer.as_mut_ptr().cast(),
@@ -126,8 +138,12 @@ impl Ear {
         header.msg_iov = &raw mut room;
         header.msg_iovlen = 1;
         header.msg_control = control.as_mut_ptr().cast();
+        let room = match along {
+            Along::Nothing => SENDER_BYTES,
+            Along::All => size_of::<[u64; CONTROL_WORDS]>(),
+        };
         // Its type is another one in each C library.
-        header.msg_controllen = size_of::<[u64; CONTROL_WORDS]>() as _;
+        header.msg_controllen = room as _;
         let flags = libc::MSG_PEEK | libc::MSG_DONTWAIT | libc::MSG_TRUNC | libc::MSG_CMSG_CLOEXEC;
         // SAFETY: the header names our buffers with their true lengths, and all of them outlive the call.
         let length = unsafe { libc::recvmsg(self.0.as_raw_fd(), &raw mut header, flags) };
@@ -141,14 +157,15 @@ impl Ear {
         })
     }
 
-    /// Takes the first datagram away, and closes what is still in it; that cannot wait for anything while what came of
-    /// [`Ear::peek`] is open.
+    /// Takes the first datagram away, and lets go of what is still in it. Nothing of that was opened here, so that no
+    /// file system is asked; and a connection that lingers is not waited for.
     ///
     /// # Errors
     /// What recv(2) gives; `WouldBlock` when there is none.
     pub fn drop_first(&self) -> io::Result<()> {
         let mut nothing = [0_u8; 1];
         let flags = libc::MSG_DONTWAIT;
+        let _alarm = Alarm::new();
         let (bytes, length) = (nothing.as_mut_ptr().cast(), nothing.len());
         // SAFETY: the buffer is ours and its true length is given.
         let result = unsafe { libc::recv(self.0.as_raw_fd(), bytes, length, flags) };
@@ -232,7 +249,8 @@ mod tests {
     use std::ffi::OsString;
 
     use super::super::process::Pid;
-    use super::super::{files, notify};
+    use super::super::testing::{alone, lingering};
+    use super::super::{clock, files, notify};
     use super::*;
 
     #[test]
@@ -247,7 +265,7 @@ mod tests {
         drop(writer);
         let mut buffer = [0; 4];
         for _ in 0..2 {
-            let letter = ear.peek(&mut buffer).unwrap();
+            let letter = ear.peek(&mut buffer, Along::All).unwrap();
             assert_eq!((letter.length, &buffer), (9, b"FDST"));
             let sender = letter.sender.unwrap();
             assert_eq!(sender.pid, std::process::id());
@@ -256,13 +274,37 @@ mod tests {
                 assert_eq!(pidfd.inode().unwrap(), own);
             }
             assert_eq!(letter.fds.len(), 1);
+            let letter = ear.peek(&mut buffer, Along::Nothing).unwrap();
+            assert_eq!(letter.sender.unwrap().pid, std::process::id());
+            assert!(letter.fds.is_empty() && letter.cut);
         }
         ear.drop_first().unwrap();
         // Nobody holds the other end any more: the one in the datagram is gone as well.
         assert_eq!(files::read_into(reader.as_fd(), &mut buffer).unwrap(), 0);
-        assert_eq!(ear.peek(&mut buffer).unwrap().length, 7);
+        let second = ear.peek(&mut buffer, Along::All).unwrap();
+        assert_eq!(second.length, 7);
         ear.drop_first().unwrap();
-        let error = ear.peek(&mut buffer).unwrap_err();
+        let error = ear.peek(&mut buffer, Along::All).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+    }
+
+    /// Nobody else has it open any more, and its end waits until all is sent, which nobody reads.
+    #[test]
+    fn a_connection_that_lingers_is_dropped_at_once() {
+        alone(
+            "sys::ear::tests::a_connection_that_lingers_is_dropped_at_once",
+            || {
+                let name = format!("diakonos-ear-lingers-{}", std::process::id());
+                let ear = Ear::bind(&name).unwrap();
+                let (socket, _peer) = lingering();
+                let address = OsString::from(format!("@{name}"));
+                notify::send(&address, b"FDSTORE=1", Some(socket.as_fd()), None).unwrap();
+                drop(socket);
+                let before_ms = clock::monotonic_ms();
+                ear.drop_first().unwrap();
+                let took_ms = clock::monotonic_ms() - before_ms;
+                assert!(took_ms < 60_000, "{took_ms}");
+            },
+        );
     }
 }

@@ -10,6 +10,7 @@
     reason = "this room is where the kernel's raw interface is made safe"
 )]
 
+mod alarm;
 mod birth;
 mod child;
 pub mod handed;

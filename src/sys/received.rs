@@ -3,11 +3,17 @@
 //! Owns what is done with them without touching what is behind them, which may be anything: a file system that never
 //! answers, a connection that lingers. What they are for is the caller's.
 
-use std::os::fd::{AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
 
 use nix::libc;
 
+use super::alarm::Alarm;
 use super::birth::beside_us;
+use super::poll::wait_readable;
+use super::process::PidFd;
+
+/// Children that close at a time. More than one, so that what never ends holds up nobody else's at first.
+const CHILDREN_MAX: usize = 4;
 
 /// Of kcmp(2).
 const KCMP_FILE: libc::c_int = 0;
@@ -24,22 +30,54 @@ pub fn is_same(one: BorrowedFd<'_>, other: BorrowedFd<'_>) -> Option<bool> {
     (order >= 0).then_some(order == 0)
 }
 
-/// Closes them without waiting, however long it takes: a child does, and ends with that. Where none can be made, we
-/// have to do it.
-pub fn close(fds: Vec<OwnedFd>) {
-    if fds.is_empty() {
-        return;
+/// Closes descriptors without waiting, however long it takes: children do, a few at a time, and end with that.
+#[derive(Debug, Default)]
+pub struct Closers {
+    children: Vec<PidFd>,
+    /// What no child has taken yet.
+    waiting: Vec<OwnedFd>,
+}
+
+impl Closers {
+    /// Has them closed, or lets them wait until a child is free.
+    pub fn close(&mut self, fds: impl IntoIterator<Item = OwnedFd>) {
+        self.waiting.extend(fds);
+        self.go_on();
     }
-    let closes = || {
-        for fd in &fds {
-            close_one(fd.as_raw_fd());
+
+    /// Has closed what waits, if it can be; to be called when a child has ended.
+    pub fn go_on(&mut self) {
+        if self.are_stuck() || self.waiting.is_empty() {
+            return;
         }
-    };
-    if beside_us(closes).is_ok() {
-        // They are the child's. No number comes to mean something else before the child has closed it, once.
-        for fd in fds {
-            let _ = fd.into_raw_fd();
+        let fds = std::mem::take(&mut self.waiting);
+        let closes = || {
+            let _alarm = Alarm::new();
+            for fd in &fds {
+                close_one(fd.as_raw_fd());
+            }
+        };
+        if let Ok(child) = beside_us(closes) {
+            self.children.push(child);
+            // They are the child's. No number comes to mean something else before the child has closed it, once.
+            for fd in fds {
+                let _ = fd.into_raw_fd();
+            }
+        } else {
+            // Where no child can be made we have to do it.
+            let _alarm = Alarm::new();
+            drop(fds);
         }
+    }
+
+    /// Whether all that may close are at it: what is taken now, nobody closes soon.
+    pub fn are_stuck(&mut self) -> bool {
+        let is_busy = |child: &PidFd| {
+            let ended = wait_readable(&[child.as_fd()], Some(0));
+            !ended.is_ok_and(|ended| ended.contains(&true))
+        };
+        self.children.retain(is_busy);
+        self.children.len() >= CHILDREN_MAX
     }
 }
 
@@ -53,43 +91,57 @@ fn close_one(fd: RawFd) {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
-    use std::io::Write;
-    use std::net::{TcpListener, TcpStream};
-    use std::os::fd::AsFd;
-    use std::ptr;
-    use std::time::Duration;
-
     use rustix::event::{EventfdFlags, eventfd};
-    use rustix::net::sockopt::set_socket_linger;
 
-    use super::super::testing::alone;
+    use super::super::files;
+    use super::super::testing::{alone, await_end, await_readable, lingering};
     use super::*;
 
-    /// Nobody reads what is still to be sent, and the socket's end waits for that.
     #[test]
-    fn an_end_that_takes_long_is_not_waited_for() {
+    fn an_end_that_takes_long_is_not_waited_for_and_ends() {
         alone(
-            "sys::received::tests::an_end_that_takes_long_is_not_waited_for",
+            "sys::received::tests::an_end_that_takes_long_is_not_waited_for_and_ends",
             || {
-                let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-                let mut socket = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-                let (peer, _) = listener.accept().unwrap();
-                socket.set_nonblocking(true).unwrap();
-                while socket.write(&[0; 65_536]).is_ok() {}
-                set_socket_linger(&socket, Some(Duration::from_secs(1_000))).unwrap();
-                let number = socket.as_raw_fd();
-                close(vec![socket.into()]);
+                let (sockets, _peers): (Vec<_>, Vec<_>) = (0..20).map(|_| lingering()).unzip();
+                let numbers: Vec<RawFd> = sockets.iter().map(AsRawFd::as_raw_fd).collect();
+                let mut closers = Closers::default();
+                closers.close(sockets);
+                await_end(&closers.children[0]);
+                for number in numbers {
+                    // SAFETY: integers only.
+                    let flags = unsafe { libc::fcntl(number, libc::F_GETFD) };
+                    assert_eq!(flags, -1, "it is closed here as well");
+                }
+            },
+        );
+    }
 
-                // SAFETY: no status is asked for.
-                let ended = || unsafe { libc::waitpid(-1, ptr::null_mut(), libc::WNOHANG) };
-                assert_eq!(ended(), 0, "it waits");
-                drop((listener, peer));
-                // SAFETY: as above.
-                let ended = unsafe { libc::waitpid(-1, ptr::null_mut(), 0) };
-                assert!(ended > 0);
-                // SAFETY: integers only.
-                let flags = unsafe { libc::fcntl(number, libc::F_GETFD) };
-                assert_eq!(flags, -1, "it is closed here as well");
+    /// Children that cannot end stand for file systems that never answer.
+    #[test]
+    fn what_never_ends_costs_a_few_children_and_then_waits() {
+        alone(
+            "sys::received::tests::what_never_ends_costs_a_few_children_and_then_waits",
+            || {
+                let (reader, writer) = files::pipe().unwrap();
+                let mut closers = Closers::default();
+                while !closers.are_stuck() {
+                    let stuck = || drop(wait_readable(&[reader.as_fd()], None));
+                    closers.children.push(beside_us(stuck).unwrap());
+                }
+                assert_eq!(closers.children.len(), CHILDREN_MAX);
+                let (far, near) = files::pipe().unwrap();
+                closers.close([near]);
+                assert_eq!(
+                    wait_readable(&[far.as_fd()], Some(0)).unwrap(),
+                    [false],
+                    "it waits"
+                );
+                drop(writer);
+                for child in &closers.children {
+                    await_end(child);
+                }
+                closers.go_on();
+                await_readable(far.as_fd());
             },
         );
     }

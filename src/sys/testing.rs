@@ -6,9 +6,14 @@
 )]
 
 use std::ffi::CString;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::io::Write as _;
+use std::net::{TcpListener, TcpStream};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use rustix::net::sockopt::set_socket_linger;
 
 use super::process::{ExecStatus, PidFd, Setting, Spawn, Spawned, Stdio, Wait, read_status, spawn};
 use super::{files, poll, users};
@@ -44,6 +49,17 @@ pub(super) fn shell(script: &str) -> Spawn<'static> {
         lock_limit: None,
         setting: Setting::default(),
     }
+}
+
+/// Nobody reads what is still to be sent, and the socket's end waits for that.
+pub(super) fn lingering() -> (OwnedFd, TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut socket = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let (peer, _) = listener.accept().unwrap();
+    socket.set_nonblocking(true).unwrap();
+    while socket.write(&[0; 65_536]).is_ok() {}
+    set_socket_linger(&socket, Some(Duration::from_secs(1_000))).unwrap();
+    (socket.into(), peer)
 }
 
 pub(super) fn await_readable(fd: BorrowedFd<'_>) {

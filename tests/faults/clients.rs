@@ -151,6 +151,30 @@ fn three_hundred_connections_at_once_leave_the_first_one_served() {
     daemon.end();
 }
 
+/// Whoever has said nothing, or half a word, makes room; whoever is served stays.
+#[test]
+fn silent_clients_keep_nobody_out() {
+    let bench = Bench::new();
+    let daemon = bench.daemon();
+    bench.sleeper("web", "");
+    let mut client = bench.client();
+    client.ask(start("web")).is(ResultKind::Started);
+    let mut crowd = Vec::new();
+    for number in 0..600 {
+        let mut stream = bench.connect();
+        if number % 2 == 0 {
+            push(&mut stream, &hello()[..5]);
+        }
+        crowd.push(stream);
+    }
+    let mut newcomers: Vec<Client> = (0..20).map(|_| bench.client()).collect();
+    newcomers.iter_mut().for_each(is_served);
+    is_served(&mut client);
+    client.ask(stop("web")).is(ResultKind::Stopped);
+    drop(crowd);
+    daemon.end();
+}
+
 #[test]
 fn a_connection_may_break_at_any_byte() {
     let bench = Bench::new();

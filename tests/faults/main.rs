@@ -21,5 +21,6 @@ mod heavy;
 mod idle;
 mod injected;
 mod killed;
+mod strangers;
 mod tools;
 mod unread;

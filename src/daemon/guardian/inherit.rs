@@ -2,20 +2,25 @@
 //!
 //! Owns the first words between the two. What follows is the guardian's usual life.
 
+use std::convert::Infallible;
+use std::ffi::CString;
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::net::UnixListener;
+use std::path::Path;
 
 use crate::sys::channel::{Channel, Passed};
+use crate::sys::image::{self, Exec};
 use crate::sys::poll::wait_readable;
 use crate::sys::process::{Pid, PidFd, error_text};
-use crate::sys::{clock, files, image};
+use crate::sys::{clock, files, fork};
 
 use super::super::boot::{Ready, Seat};
 use super::super::home::Home;
 use super::message::{MESSAGE_MAX, Message};
-use super::{Guardian, Held, Kept, Stage, Ward};
+use super::{GUARD_OPTION, Guardian, HELD_OPTION, Held, Kept, Stage, Ward};
 
 /// How long a daemon may take to say who it is.
 const SEAT_MS: u64 = 10_000;
@@ -30,7 +35,7 @@ pub(in crate::daemon) enum Inherited {
 }
 
 /// Writes down what is held, for the program that this process is to become.
-pub(super) fn write_note(held: &[Held]) -> io::Result<File> {
+fn write_note(held: &[Held]) -> io::Result<File> {
     let lines = held
         .iter()
         .map(|held| format!("{} {}\n", held.key, held.fd.as_raw_fd()));
@@ -50,6 +55,37 @@ fn read_note(note: i32) -> io::Result<Kept> {
         Some((key.parse().ok()?, fd))
     };
     Ok(text.lines().filter_map(line).collect())
+}
+
+/// Becomes this program, which finds the daemon by the channel, and what is held by a note: the daemon may die before
+/// it has told everything anew. If that cannot be, all is as before.
+pub(super) fn become_guardian(program: &Path, channel: &Channel, held: &[Held]) {
+    let Err(error) = try_to_become(program, channel, held);
+    let (path, reason) = (program.display(), error_text(&error));
+    ::log::error!("the guardian cannot become {path}: {reason}; it goes on as it is");
+    let _ = channel.keep_over_exec(false);
+    for one in held {
+        let _ = image::at_exec(one.fd.as_fd(), Exec::Closes);
+    }
+}
+
+fn try_to_become(program: &Path, channel: &Channel, held: &[Held]) -> io::Result<Infallible> {
+    let note = write_note(held)?;
+    let number = |fd: i32| CString::new(fd.to_string());
+    let words = [
+        CString::new(program.as_os_str().as_bytes())?,
+        c"daemon".to_owned(),
+        GUARD_OPTION.to_owned(),
+        number(channel.as_fd().as_raw_fd())?,
+        HELD_OPTION.to_owned(),
+        number(note.as_raw_fd())?,
+    ];
+    for one in held {
+        image::at_exec(one.fd.as_fd(), Exec::Keeps)?;
+    }
+    image::at_exec(note.as_fd(), Exec::Keeps)?;
+    channel.keep_over_exec(true)?;
+    fork::become_program(&words[0], &words)
 }
 
 /// Takes up the guard of a daemon that is the other end of this inherited channel. `held` is a note by [`write_note`],

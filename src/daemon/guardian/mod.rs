@@ -10,27 +10,25 @@ mod inherit;
 pub(super) mod message;
 mod patience;
 
-use std::convert::Infallible;
-use std::ffi::{CStr, CString};
+use std::ffi::CStr;
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd as _, OwnedFd};
-use std::os::unix::ffi::OsStrExt as _;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixListener;
-use std::path::Path;
 
 use crate::sys::channel::{Channel, Passed};
 use crate::sys::fork::{self, Fork};
-use crate::sys::image::{self, Exec};
 use crate::sys::poll::wait_readable;
 use crate::sys::process::{Pid, PidFd, Wait, become_subreaper, error_text, reap_orphans};
+use crate::sys::received::Closers;
 use crate::sys::signals::{SIGCHLD, SIGHUP, SIGINT, SIGTERM, SignalFd};
 use crate::sys::stranger::wait_for_stranger;
 use crate::sys::{clock, memory, proc};
 
 use super::boot::{BootError, Ready, Seat};
 use super::ends::ending;
-use super::keeper::Keeper;
+use super::keeper::{Keeper, let_go};
+use inherit::become_guardian;
 pub(super) use inherit::{Inherited, inherit};
 use message::{MESSAGE_MAX, Message, Note};
 use patience::{Fault, Patience};
@@ -99,6 +97,8 @@ pub(super) struct Guardian {
     signals: SignalFd,
     ward: Option<Ward>,
     held: Vec<Held>,
+    /// Of what services have given the daemon: nothing that is behind it holds us up.
+    closers: Closers,
     /// When the next daemon is due; counts only while there is none.
     patience: Patience,
     /// When what has happened is long enough ago to rest.
@@ -141,37 +141,6 @@ struct Held {
     fd: OwnedFd,
 }
 
-/// Becomes this program, which finds the daemon by the channel, and what is held by a note: the daemon may die before
-/// it has told everything anew. If that cannot be, all is as before.
-fn become_guardian(program: &Path, channel: &Channel, held: &[Held]) {
-    let Err(error) = try_to_become(program, channel, held);
-    let (path, reason) = (program.display(), error_text(&error));
-    ::log::error!("the guardian cannot become {path}: {reason}; it goes on as it is");
-    let _ = channel.keep_over_exec(false);
-    for one in held {
-        let _ = image::at_exec(one.fd.as_fd(), Exec::Closes);
-    }
-}
-
-fn try_to_become(program: &Path, channel: &Channel, held: &[Held]) -> io::Result<Infallible> {
-    let note = inherit::write_note(held)?;
-    let number = |fd: i32| CString::new(fd.to_string());
-    let words = [
-        CString::new(program.as_os_str().as_bytes())?,
-        c"daemon".to_owned(),
-        GUARD_OPTION.to_owned(),
-        number(channel.as_fd().as_raw_fd())?,
-        HELD_OPTION.to_owned(),
-        number(note.as_raw_fd())?,
-    ];
-    for one in held {
-        image::at_exec(one.fd.as_fd(), Exec::Keeps)?;
-    }
-    image::at_exec(note.as_fd(), Exec::Keeps)?;
-    channel.keep_over_exec(true)?;
-    fork::become_program(&words[0], &words)
-}
-
 impl Seat {
     /// What a daemon says of its place, with the lock and the listening socket.
     fn take_over(&mut self, note: Note, fds: Vec<OwnedFd>) {
@@ -205,6 +174,7 @@ impl Guardian {
             signals,
             ward: None,
             held: Vec::new(),
+            closers: Closers::default(),
             patience: Patience::default(),
             rest_ms: None,
             ended: Vec::new(),
@@ -337,12 +307,12 @@ impl Guardian {
                         self.hold(key, reader);
                     }
                 }
-                Some(Message::Release(key)) => self.held.retain(|held| held.key != key),
+                Some(Message::Release(key)) => self.let_go(|held| held.key == key),
                 Some(Message::Ready) => {
                     ward.stage = Stage::Serving;
                     self.ready = Ready::default();
                     let generation = self.generation;
-                    self.held.retain(|held| held.generation == generation);
+                    self.let_go(|held| held.generation != generation);
                 }
                 Some(Message::Busy) => ward.stage = Stage::Busy,
                 Some(Message::Over) => ward.stage = Stage::Over,
@@ -360,8 +330,17 @@ impl Guardian {
             fd: reader,
         };
         match self.held.iter_mut().find(|held| held.key == key) {
-            Some(old) => *old = held,
+            Some(old) => {
+                let old = std::mem::replace(old, held);
+                let_go(key, [old.fd], &mut self.closers);
+            }
             None => self.held.push(held),
+        }
+    }
+
+    fn let_go(&mut self, is_meant: impl Fn(&Held) -> bool) {
+        for gone in self.held.extract_if(.., |held| is_meant(held)) {
+            let_go(gone.key, [gone.fd], &mut self.closers);
         }
     }
 
@@ -379,7 +358,7 @@ impl Guardian {
     fn take_signals(&mut self) {
         while let Ok(Some(received)) = self.signals.read() {
             match (received.signal, &mut self.ward) {
-                (SIGCHLD, _) => {}
+                (SIGCHLD, _) => self.closers.go_on(),
                 (signal, Some(ward)) => {
                     if signal != SIGHUP {
                         ward.ending = Some(signal);

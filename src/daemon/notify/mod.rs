@@ -14,13 +14,12 @@ use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 use mio::Token;
 
 use crate::engine::{Event, Role, RunId, SpawnFailure, UnitId, Word};
-use crate::sys::ear::{Ear, Letter, Sender};
+use crate::sys::ear::{Along, Ear, Letter, Sender};
 use crate::sys::files;
 use crate::sys::process::{Pid, PidFd, error_text};
-use crate::sys::received;
 use crate::sys::users::effective_uid;
 use crate::unit::{NotifyAccess, Service};
-use crate::wire::{DATAGRAM_MAX, parse_notify};
+use crate::wire::{Assignment, DATAGRAM_MAX, parse_notify};
 
 use super::environment::Invocation;
 use super::keeper::Keeper;
@@ -35,6 +34,8 @@ pub(super) use store::{Stores, hand_over};
 const EAR_KEY: u64 = 1 << 63;
 /// Words of a service that are heard before the end of one of its processes is, at most.
 const LAST_WORDS_MAX: u16 = 512;
+/// Complaints about the words of one life that are told.
+const COMPLAINTS_MAX: u8 = 10;
 /// `EADDRINUSE`
 const IN_USE: i32 = 98;
 
@@ -67,6 +68,8 @@ struct Hearing {
     last_words: u16,
     /// That somebody else spoke was told.
     warned: bool,
+    /// How much was told of words that make no sense.
+    complaints: u8,
 }
 
 /// The name of a life's socket, in the abstract space: no folder's mode and no change of root keeps a service from it.
@@ -163,6 +166,7 @@ impl Ears {
             main: None,
             last_words: 0,
             warned: false,
+            complaints: 0,
         };
         self.map.insert(unit, hearing);
         Ok(())
@@ -179,7 +183,8 @@ impl Ears {
             }
             // Words that nobody has heard go with it, and what came along with them.
             let ear = std::iter::once(hearing.ear.into_owned());
-            received::close(surplus.into_iter().flatten().chain(ear).collect());
+            let closed = surplus.into_iter().flatten().chain(ear);
+            keeper.closers.close(closed);
         }
     }
 }
@@ -261,7 +266,8 @@ impl Processes {
         }
     }
 
-    /// Acts on a service's first word, if it has said one. It is taken at the end of the turn.
+    /// Acts on a service's first word, if it has said one. It is taken at the end of the turn. What a stranger has sent
+    /// along is never opened here.
     pub(super) fn hear(&mut self, unit: UnitId, turn: &mut Turn<'_>) -> Progress {
         let Some(hearing) = self.ears.map.get(&unit) else {
             return Progress::Drained;
@@ -270,33 +276,80 @@ impl Processes {
             return Progress::More;
         }
         let mut buffer = [0; DATAGRAM_MAX + 1];
-        let letter = match hearing.ear.peek(&mut buffer) {
-            Ok(letter) => letter,
+        let mut fds = Vec::new();
+        match hearing.ear.peek(&mut buffer, Along::Nothing) {
+            Ok(letter) => {
+                let words = parse_notify(buffer.get(..letter.length).unwrap_or(&buffer));
+                let is_plain = |word: &Assignment| matches!(word, Assignment::Barrier);
+                // Who only wants to know when it was heard is told by the word's end.
+                if !words.iter().all(is_plain)
+                    && let Some(sender) = letter.sender
+                    && self.is_heard(unit, &sender, turn)
+                {
+                    fds = self.read((unit, words, &mut buffer), turn);
+                }
+            }
             Err(error) => {
                 if error.kind() != io::ErrorKind::WouldBlock {
-                    ::log::warn!("reading the notify socket: {}", error_text(&error));
+                    let what = format!("reading the notify socket: {}", error_text(&error));
+                    self.complain(unit, &what, turn);
                 }
                 return Progress::Drained;
             }
-        };
-        let text = buffer.get(..letter.length).unwrap_or(&buffer);
-        let words = parse_notify(text);
-        let Letter {
-            sender, mut fds, ..
-        } = letter;
-        if let Some(sender) = sender
-            && !words.is_empty()
-            && self.is_heard(unit, &sender, turn)
-        {
-            if letter.cut {
-                let name = turn.engine.unit(unit).map(|unit| unit.name.as_str());
-                let name = name.unwrap_or_default();
-                ::log::warn!("{name}: descriptors that came with its word are lost");
-            }
-            fds = self.obey((unit, &sender), (words, fds), turn);
         }
         self.ears.heard.insert(unit, fds);
         Progress::More
+    }
+
+    /// Acts on a word of one who seems to be heard. What came along is left where nobody could close it.
+    fn read(
+        &mut self,
+        (unit, words, buffer): (UnitId, Vec<Assignment>, &mut [u8]),
+        turn: &mut Turn<'_>,
+    ) -> Vec<OwnedFd> {
+        let are_stuck = self.keeper.closers.are_stuck();
+        let along = if are_stuck {
+            Along::Nothing
+        } else {
+            Along::All
+        };
+        let hearing = self.ears.map.get(&unit);
+        let letter = hearing.and_then(|hearing| hearing.ear.peek(buffer, along).ok());
+        let Some(Letter {
+            sender: Some(sender),
+            fds,
+            cut,
+            ..
+        }) = letter
+        else {
+            return Vec::new();
+        };
+        if !self.is_heard(unit, &sender, turn) {
+            return fds;
+        }
+        if are_stuck && words.contains(&Assignment::StoreDescriptors) {
+            let what = "descriptors are not taken: closing such as these does not come to an end";
+            self.complain(unit, what, turn);
+        } else if cut && !are_stuck {
+            self.complain(unit, "descriptors that came with its word are lost", turn);
+        }
+        self.obey((unit, &sender), (words, fds), turn)
+    }
+
+    /// Tells of a word that makes no sense, as long as there are few of them.
+    fn complain(&mut self, unit: UnitId, what: &str, turn: &Turn<'_>) {
+        let Some(hearing) = self.ears.map.get_mut(&unit) else {
+            return;
+        };
+        hearing.complaints = hearing.complaints.saturating_add(1);
+        let name = turn.engine.unit(unit).map(|unit| unit.name.as_str());
+        let name = name.unwrap_or_default();
+        if hearing.complaints <= COMPLAINTS_MAX {
+            ::log::warn!("{name}: {what}");
+        }
+        if hearing.complaints == COMPLAINTS_MAX {
+            ::log::warn!("{name}: no more is told of its words in this life");
+        }
     }
 
     /// A process has ended: what its service has said before comes before that.
@@ -326,7 +379,9 @@ impl Processes {
                 let fd = hearing.ear.as_fd().as_raw_fd();
                 ::log::warn!("taking a word from socket {fd}: {}", error_text(&error));
             }
-            received::close(surplus);
+            if !surplus.is_empty() {
+                self.keeper.closers.close(surplus);
+            }
         }
     }
 

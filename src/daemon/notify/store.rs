@@ -155,7 +155,9 @@ impl Stores {
             }
             keeper.release_as(stored.key);
         }
-        received::close(gone.into_iter().map(|stored| stored.fd).collect());
+        keeper
+            .closers
+            .close(gone.into_iter().map(|stored| stored.fd));
         let changed = all.len() < before;
         if all.is_empty() {
             self.map.remove(&unit);
@@ -197,9 +199,8 @@ impl Processes {
                 continue;
             }
             if stored.len() >= STORED_MAX {
-                let unit = turn.engine.unit(unit).map(|unit| unit.name.to_string());
-                let unit = unit.unwrap_or_default();
-                ::log::warn!("{unit}: no more than {STORED_MAX} descriptors are kept (FDSTORE=1)");
+                let what = format!("no more than {STORED_MAX} descriptors are kept (FDSTORE=1)");
+                self.complain(unit, &what, turn);
                 is_full = true;
                 surplus.push(fd);
                 continue;

@@ -136,30 +136,39 @@ impl Processes {
 
     /// `MAINPID=`: another process is the main one from now on. It has to be the service's own, unless root says so.
     fn name_main(&mut self, (unit, sender): (UnitId, &Sender), number: u32, turn: &mut Turn<'_>) {
-        let refuse = |why: &str| {
-            let name = turn.engine.unit(unit).map(|unit| unit.name.to_string());
-            let name = name.unwrap_or_default();
-            ::log::warn!("{name}: MAINPID={number} is not taken: {why}");
-        };
+        let taken = self.take_main_word((unit, sender), number, turn);
+        if let Err(why) = taken {
+            let what = format!("MAINPID={number} is not taken: {why}");
+            self.complain(unit, &what, turn);
+        }
+    }
+
+    /// Why it is not taken, if it is not.
+    fn take_main_word(
+        &mut self,
+        (unit, sender): (UnitId, &Sender),
+        number: u32,
+        turn: &mut Turn<'_>,
+    ) -> Result<(), &'static str> {
         let Some(pid) = Pid::from_raw(number).filter(|pid| *pid != Pid::current()) else {
-            return refuse("it is no process of this service");
+            return Err("it is no process of this service");
         };
         if self.runs.of(unit).any(|(_, run)| run.pid == pid) {
-            return;
+            return Ok(());
         }
         // Held first, so that the number cannot pass to another while it is looked at.
         let Ok(pidfd) = PidFd::open(pid) else {
-            return refuse("there is no such process");
+            return Err("there is no such process");
         };
         if !proc::stat(pid).is_ok_and(|stat| !stat.is_dead()) {
-            return refuse("it has ended");
+            return Err("it has ended");
         }
         let by_root = sender.uid == 0 && users::effective_uid() == 0 && number != 1;
         if !self.is_member(unit, number) && !by_root {
-            return refuse("it is no process of this service");
+            return Err("it is no process of this service");
         }
         if self.runs.values().any(|run| run.pid == pid) {
-            return refuse("it is the process of another command");
+            return Err("it is the process of another command");
         }
         let service = turn
             .engine
@@ -175,12 +184,14 @@ impl Processes {
             if let Some(hearing) = self.ears.map.get_mut(&unit) {
                 hearing.main = Some((pid, pidfd));
             }
-            return self.look_again(unit, turn);
+            self.look_again(unit, turn);
+            return Ok(());
         }
         let Some(id) = self.main_run(unit) else {
-            return refuse("the service has no main process at the moment");
+            return Err("the service has no main process at the moment");
         };
         self.change_main(id, (pid, pidfd), turn);
+        Ok(())
     }
 
     /// The run goes on in another process; the one before is one of the group from now on.
