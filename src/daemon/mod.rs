@@ -210,7 +210,7 @@ pub fn rehearse(home: &Home) -> Result<&'static str, String> {
 /// What is left to do for who comes from the guardian's loop.
 fn follow(post: Post) -> Result<Ended, BootError> {
     match post {
-        Post::Daemon(seat, ready, keeper) => serve(*seat, ready, keeper, None),
+        Post::Daemon(seat, ready, keeper) => serve(*seat, ready, *keeper, None),
         Post::Guardian(ended) => Ok(ended),
     }
 }
