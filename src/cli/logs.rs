@@ -173,10 +173,10 @@ impl View {
         }
         let widths = names.iter().map(|name| name.chars().count());
         Ok(View {
+            unbegun: Unbegun::of(directory, &readers, &options),
             merge: Merge::new(readers),
             directory: directory.to_owned(),
             filter: options.filter,
-            unbegun: Unbegun::of(directory, names.len(), &options),
             width: widths.max().unwrap_or(0),
             names: names.to_vec(),
             look: options.look,

@@ -5,28 +5,32 @@
 use std::path::{Path, PathBuf};
 
 use super::logs::Options;
-use crate::log::{self, Content, Entry, Mark, Start};
+use crate::log::{self, Content, Entry, Mark, Reader, Start};
 
 /// The services of which nothing was shown yet, where all there is is wanted, or all since some time.
 #[derive(Debug)]
 pub(super) struct Unbegun {
     directory: PathBuf,
     places: Vec<usize>,
-    /// Unix milliseconds.
-    since_ms: Option<u64>,
 }
 
 impl Unbegun {
-    /// So many services whose logs are in `directory`.
-    pub(super) fn of(directory: &Path, services: usize, options: &Options) -> Unbegun {
+    /// The services of these readers, whose logs are in `directory`.
+    pub(super) fn of(directory: &Path, readers: &[Reader], options: &Options) -> Unbegun {
+        // Of one run it does not matter what was before.
+        let is_cut =
+            |reader: &Reader| options.filter.since_ms.is_none() || !reader.leaves_earlier();
         let places = match options.start {
-            Start::Oldest => (0..services).collect(),
+            Start::Oldest => (0..)
+                .zip(readers)
+                .filter(|(_, reader)| is_cut(reader))
+                .map(|(place, _)| place)
+                .collect(),
             Start::Last(_) | Start::Near { .. } => Vec::new(),
         };
         Unbegun {
             directory: directory.to_owned(),
             places,
-            since_ms: options.filter.since_ms,
         }
     }
 
@@ -43,9 +47,6 @@ impl Unbegun {
         // What no index tells of has run 0. Where the files cannot be read, the reader says so.
         !is_beginning
             && entry.run > 0
-            && self
-                .since_ms
-                .is_none_or(|since_ms| is_cut_after(&self.directory, name, since_ms))
             && log::is_beheaded(&self.directory, name, entry.run).unwrap_or(false)
     }
 }

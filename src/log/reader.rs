@@ -17,6 +17,7 @@ use super::cursor::{Cursor, Next};
 use super::entry::{Assembler, Content, Entry, LineEnd, Origin, Source};
 use super::index::Mark;
 use super::paths::{FileId, Paths, Seen};
+use super::seek::Before;
 use super::tail;
 use super::wanted::{Course, Filter, Mode, Sieve, Start};
 
@@ -38,6 +39,8 @@ pub struct Reader {
     /// Records of later runs that were passed one after the other, where one run is wanted.
     later: u32,
     packed: Packed,
+    /// Where what is wanted begins with a time or a run.
+    before: Before,
     /// The first packed file that could not be unpacked, and why.
     left_out: Option<String>,
     /// The last one that was looked at in vain.
@@ -129,6 +132,7 @@ impl Reader {
             skip: 0,
             later: 0,
             packed: Packed::Included,
+            before: Before::Nothing,
             left_out: None,
             told_damage: None,
             run_is_over: false,
@@ -178,6 +182,12 @@ impl Reader {
     #[must_use]
     pub fn leaves_packed(&self) -> bool {
         self.packed == Packed::Before
+    }
+
+    /// Whether the log had something before the time or the run from which on it is wanted.
+    #[must_use]
+    pub fn leaves_earlier(&self) -> bool {
+        self.before == Before::Something
     }
 
     /// Which packed file was left out because it could not be unpacked, the first if there are several, and why.

@@ -50,6 +50,13 @@ impl Sought {
     }
 }
 
+/// What there is before a place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Before {
+    Nothing,
+    Something,
+}
+
 /// A byte of a file.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Place {
@@ -57,14 +64,20 @@ pub(super) struct Place {
     pub(super) offset: u64,
 }
 
-/// The first byte of what is sought, which may lie in the midst of a line. Nothing when there is no file. Nothing is
-/// unpacked for that.
-pub(super) fn begin(paths: &Paths, sought: Sought) -> io::Result<Option<Cursor>> {
-    let Some(mut found) = find(paths, sought)? else {
+/// The first byte of what is sought, which may lie in the midst of a line, and whether there is nothing before it.
+/// Nothing when there is no file. Nothing is unpacked for that.
+pub(super) fn begin(paths: &Paths, sought: Sought) -> io::Result<Option<(Cursor, Before)>> {
+    let mut shelf = Shelf::list(paths)?;
+    let Some(mut found) = find_on(&mut shelf, sought)? else {
         return Ok(None);
     };
     found.cursor.offset = found.offset()?;
-    Ok(Some(found.cursor))
+    let is_oldest = shelf.place_of(found.cursor.id) == shelf.count().checked_sub(1);
+    let before = match is_oldest && found.place == 0 {
+        true => Before::Nothing,
+        false => Before::Something,
+    };
+    Ok(Some((found.cursor, before)))
 }
 
 /// Moves a cursor back so far that no line that reaches up to it begins in its midst: a little more than a line.

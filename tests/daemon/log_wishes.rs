@@ -6,7 +6,7 @@ use std::os::fd::AsFd;
 use diakonos::engine::{Command, LogWish};
 use diakonos::sys::inotify::{Inotify, Watch};
 use diakonos::sys::process::PidFd;
-use diakonos::wire::ResultKind;
+use diakonos::wire::{ErrorKind, ResultKind};
 
 use crate::harness::{Bench, Deadline};
 
@@ -130,6 +130,27 @@ fn many_logs_that_are_begun_anew_keep_nobody_waiting() {
     let said = daemon.log.all();
     let at = |text: &str| said.find(text).unwrap();
     assert!(at("other: its log: rotated") < at("s99: its log"), "{said}");
+}
+
+/// Whoever waits for many logs is told so by a daemon that ends before it has come to all of them.
+#[test]
+fn a_daemon_that_ends_says_which_wish_it_leaves() {
+    let bench = Bench::new();
+    let mut daemon = bench.daemon();
+    let (mut many, mut one) = (bench.client(), bench.client());
+    let process = PidFd::open(bench.daemon_pid()).unwrap();
+    process.signal(SIGSTOP).unwrap();
+    many.request(Command::Logs {
+        names: (0..1000).map(|number| format!("s{number}")).collect(),
+        wish: LogWish::Rotate,
+    });
+    one.request(Command::Kill);
+    process.signal(SIGCONT).unwrap();
+    let done = many.done();
+    let error = done.error();
+    assert_eq!(error.kind, ErrorKind::Unavailable);
+    assert!(error.message.starts_with("the daemon ends: "), "{error:?}");
+    daemon.ended();
 }
 
 #[test]

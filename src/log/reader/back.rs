@@ -128,12 +128,16 @@ impl Reader {
     }
 
     /// Where what is wanted begins, if that is not the beginning of all there is; a line can have begun before it.
-    pub(super) fn floor(&self) -> io::Result<Option<Cursor>> {
-        match (self.filter.since_ms, self.filter.run) {
+    pub(super) fn floor(&mut self) -> io::Result<Option<Cursor>> {
+        let found = match (self.filter.since_ms, self.filter.run) {
             (Some(since_ms), _) => seek::begin(&self.paths, Sought::Since(since_ms)),
             (None, Some(run)) => seek::begin(&self.paths, Sought::Run(run)),
             (None, None) => Ok(None),
-        }
+        };
+        Ok(found?.map(|(cursor, before)| {
+            self.before = before;
+            cursor
+        }))
     }
 
     /// Where what is wanted ends, if that is not the end of all there is.
