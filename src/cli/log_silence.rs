@@ -2,10 +2,12 @@
 //!
 //! Owns the sentences of `logs`. What `status` and a failed start say of a life without words is `logtail`'s.
 
+use super::logjson::ROTATED_AWAY;
 use super::logtail::{Removal, removal};
 use super::output::aside;
 use super::place::Place;
 use super::text::clean;
+use super::unbegun::is_cut_after;
 use crate::daemon::unit_context;
 use crate::unit::{self, Output, Service, UnitName};
 
@@ -72,4 +74,17 @@ pub(super) fn nobody(is_named: bool, is_awaited: bool) -> &'static str {
         (true, true) => "none of those has a log yet: waiting for one\n",
         (true, false) => "none of those has a log yet\n",
     }
+}
+
+/// That there are lines, and none of what was asked for, which was to have come by `until_ms` (unix milliseconds).
+pub(super) fn nothing_of_that(place: &Place, names: &[String], until_ms: Option<u64>) -> String {
+    let folder = place.home.logs();
+    let mut told = format!("{}: nothing of that in the log\n", names.join(", "));
+    if let Some(until_ms) = until_ms {
+        let cut = names
+            .iter()
+            .filter(|name| is_cut_after(&folder, name, until_ms));
+        told.extend(cut.map(|name| format!("{name}: {ROTATED_AWAY}\n")));
+    }
+    told
 }

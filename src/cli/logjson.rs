@@ -3,12 +3,13 @@
 //! Each has `time` (UTC), `service` and `run`. A line has `stream`, `priority` (syslog(3)'s number) and `message`;
 //! where it is no UTF-8, `message` stands for it as well as it can and `bytes` holds it in base64. A line without its
 //! end has `unfinished`, a piece of one that is very long `divided`. Anything else has `event`.
+//! A line of the daemon's own log has `time`, `priority` and `message`.
 
 use super::json::Json;
 use super::missing::loss_text;
 use super::sift::usual_level;
 use super::text::timestamp;
-use crate::log::{Content, Ending, Entry, LineEnd, Loss, Mark, split_level};
+use crate::log::{Content, Ending, Entry, Level, LineEnd, Loss, Mark, split_level};
 use crate::unit::Signal;
 
 /// That of a log, or of a run, the beginning is in no file any more.
@@ -51,6 +52,16 @@ pub(super) fn object(service: &str, entry: &Entry, part: Part) -> Json {
         }
         Content::Mark(mark) => event(&mut fields, *mark),
     }
+    Json::Object(fields)
+}
+
+/// A line of the daemon's own log.
+pub(super) fn own(time: Option<&str>, level: Level, message: &[u8]) -> Json {
+    let mut fields = vec![
+        ("time", time.map_or(Json::Null, Json::text)),
+        ("priority", Json::Number(u64::from(level.number()))),
+    ];
+    self::message(&mut fields, message);
     Json::Object(fields)
 }
 

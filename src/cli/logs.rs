@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 
 pub(super) use super::logfailure::LogsError;
 use super::logjson;
+pub(super) use super::loglook::{Extras, Form, Look, Returns, Times};
 use super::logwatch::{Changes, Wait, Waited};
 use super::missing::loss_text;
 use super::shown::{self, Colors};
@@ -59,6 +60,7 @@ impl Options {
                 form,
                 times: Times::Hidden,
                 extras: Extras::All,
+                returns: Returns::on(io::stdout().is_terminal()),
             },
         }
     }
@@ -86,42 +88,6 @@ impl RunWish {
             }
         }
     }
-}
-
-/// How logs are shown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Look {
-    pub(super) form: Form,
-    pub(super) times: Times,
-    pub(super) extras: Extras,
-}
-
-/// What a line becomes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Form {
-    /// Its bytes as they are.
-    Raw,
-    /// Text that commands no terminal, without the level at its head.
-    Text(Colors),
-    /// An object.
-    Json,
-}
-
-/// Whether the time stands before a line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Times {
-    Shown,
-    Hidden,
-}
-
-/// Which of our own lines are shown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Extras {
-    /// Where a run begins and ends, and what was lost.
-    All,
-    /// What was lost.
-    Losses,
-    Nothing,
 }
 
 /// What a piece of text is, for its colour.
@@ -326,20 +292,26 @@ impl View {
                     stream: *stream,
                 };
                 let is_rest = self.divided == Some(this);
-                if !is_rest {
+                let left = self.look.after_returns(bytes, *end);
+                if is_rest && left.is_some() {
+                    // What was shown of it is overwritten, which is not possible any more.
+                    self.text.push(b'\n');
+                }
+                if !is_rest || left.is_some() {
                     let bar = match stream {
                         Stream::Out => Bar::Plain,
                         Stream::Err => Bar::Error,
                     };
                     self.begin_line(place, (entry.time_ms, bar), painter);
                 }
-                match self.look.form {
-                    Form::Text(colors) => {
+                match (self.look.form, left) {
+                    (Form::Text(colors), Some(left)) => shown::line(left, colors, &mut self.text),
+                    (Form::Text(colors), None) => {
                         // The rest of a line has no level at its head.
                         let bytes = if is_rest { bytes } else { split_level(bytes).1 };
                         shown::line(bytes, colors, &mut self.text);
                     }
-                    Form::Raw | Form::Json => self.text.extend_from_slice(bytes),
+                    (Form::Raw | Form::Json, _) => self.text.extend_from_slice(bytes),
                 }
                 self.divided = (*end == LineEnd::Cut).then_some(this);
                 if self.divided.is_none() {
@@ -502,6 +474,7 @@ mod tests {
     use std::path::PathBuf;
 
     use super::super::logwatch::LogWatch;
+    use super::super::unbegun::is_cut_after;
     use super::*;
     use crate::log::{LINE_BYTES_MAX, Limits, Writer};
 
@@ -524,6 +497,7 @@ mod tests {
             form: Form::Text(Colors::Removed),
             times: Times::Hidden,
             extras: Extras::All,
+            returns: Returns::Shown,
         },
     };
 
@@ -629,6 +603,31 @@ mod tests {
     }
 
     #[test]
+    fn what_was_overwritten_is_not_shown_on_a_terminal() {
+        let folder = Folder::new("returns");
+        let mut web = folder.writer("web");
+        let said = b"<4>10%\r\x1b[2K20%\r100%\r\nwindows\r\n\r\rnone\r\r\n";
+        web.append(3, Stream::Out, 0, said);
+        let obeyed = Options {
+            look: Look {
+                returns: Returns::Obeyed,
+                ..ALL.look
+            },
+            ..ALL
+        };
+        let text = printed(&folder, obeyed.clone());
+        assert_eq!(text.escape_ascii().to_string(), "100%\\nwindows\\nnone\\n");
+        let text = String::from_utf8(printed(&folder, ALL)).unwrap();
+        assert!(text.starts_with("10%\\r20%\\r100%\nwindows\n"), "{text}");
+        // Of one that is so long that it comes in pieces, what a piece has shown stays.
+        let bar = b"done: 1234567\r".repeat(2 * LINE_BYTES_MAX / 14);
+        web.append(4, Stream::Out, 0, &bar);
+        web.append(4, Stream::Out, 0, b"all\n");
+        let text = String::from_utf8(printed(&folder, obeyed)).unwrap();
+        assert!(text.ends_with("all\n") && text.len() < 100, "{text}");
+    }
+
+    #[test]
     fn a_line_that_is_in_pieces_is_of_one_level() {
         let folder = Folder::new("pieces");
         let mut long = b"<3>".to_vec();
@@ -672,6 +671,23 @@ mod tests {
         }
         let objects = String::from_utf8(printed(&folder, looking(Form::Json))).unwrap();
         assert!(objects.contains("\"event\":\"rotated-away\""), "{objects}");
+        for (run, since_ms, is_cut) in [
+            (None, 150, true),
+            (Some(2), 150, true),
+            (Some(3), 150, false),
+            (None, 399, false),
+            (None, 600, false),
+        ] {
+            let filter = Filter {
+                since_ms: Some(since_ms),
+                ..ALL.filter
+            };
+            let run = run.map(RunWish::Number);
+            let wanted = Options { filter, run, ..ALL };
+            let text = String::from_utf8(printed(&folder, wanted)).unwrap();
+            assert_eq!(text.starts_with(cut), is_cut, "{since_ms}: {text}");
+        }
+        assert!(is_cut_after(&folder.0, "web", 150) && !is_cut_after(&folder.0, "web", 399));
         let sift = Some(Sift::default());
         let output = printed(&folder, Options { sift, ..ALL });
         assert!(output.starts_with(b"line "));

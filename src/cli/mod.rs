@@ -28,6 +28,7 @@ mod lint;
 mod log_silence;
 mod logfailure;
 mod logjson;
+mod loglook;
 mod logs;
 mod logtail;
 mod logwatch;

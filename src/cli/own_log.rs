@@ -9,18 +9,20 @@ use std::io::{self, Read as _};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
+use super::json::Json;
+use super::logjson;
 use super::logwatch::{LogWatch, Wait as _, Waited};
 use super::text::{clean, timestamp};
 use crate::daemon::{Home, own_log, settings};
-use crate::log::PlainLog;
+use crate::log::{Level, PlainLog};
 
 /// What [`timestamp`] writes, in bytes.
 const STAMP_BYTES: usize = 24;
 /// Times that a listing of files is tried again when a rotation comes between.
 const TRIES: u32 = 100;
 
-/// Whether a text is wanted.
-pub(super) type Sought<'a> = &'a dyn Fn(&[u8]) -> bool;
+/// Whether a text of this level is wanted.
+pub(super) type Sought<'a> = &'a dyn Fn(Level, &[u8]) -> bool;
 
 /// Which lines are wanted.
 #[derive(Default)]
@@ -33,7 +35,32 @@ pub(super) struct Wanted<'a> {
     pub(super) text: Option<Sought<'a>>,
 }
 
-/// Gives lines, as they may be printed, to `take`; those that are there, and then, where it `follows`, those that come.
+/// A line, with what it is taken to say of itself; one that does not is as the line before.
+pub(super) struct Said {
+    line: Vec<u8>,
+    stamp: Option<[u8; STAMP_BYTES]>,
+    level: Level,
+}
+
+impl Said {
+    /// As it may be printed.
+    pub(super) fn text(&self) -> String {
+        clean(&String::from_utf8_lossy(&self.line))
+    }
+
+    pub(super) fn object(&self) -> Json {
+        let (_, said) = split_stamp(&self.line);
+        let head = own_level(said);
+        let said = head.map_or(said, |(_, rest)| rest);
+        let time = self
+            .stamp
+            .as_ref()
+            .map(|stamp| String::from_utf8_lossy(stamp));
+        logjson::own(time.as_deref(), self.level, said)
+    }
+}
+
+/// Gives lines to `take`; those that are there, and then, where it `follows`, those that come.
 ///
 /// # Errors
 /// A file cannot be read; what `take` returns.
@@ -41,7 +68,7 @@ pub(super) fn show(
     home: &Home,
     wanted: &Wanted<'_>,
     follows: bool,
-    take: &mut dyn FnMut(&str) -> io::Result<()>,
+    take: &mut dyn FnMut(&Said) -> io::Result<()>,
 ) -> io::Result<()> {
     // Where the settings are wrong, the files are where they are all the same.
     let log = own_log(home, &settings(home).unwrap_or_default());
@@ -55,7 +82,7 @@ pub(super) fn show(
         .map(|last| usize::try_from(last).unwrap_or(usize::MAX));
     place.read(&mut |line| {
         if sieve.lets_through(line) {
-            kept.push_back(line.to_vec());
+            kept.push_back(sieve.said(line));
         }
         if last.is_some_and(|last| kept.len() > last) {
             kept.pop_front();
@@ -63,7 +90,7 @@ pub(super) fn show(
         Ok(())
     })?;
     for line in kept {
-        take(&printable(&line))?;
+        take(&line)?;
     }
     let Some(mut watch) = watch.map(|watch| watch.until(wanted.until_ms)) else {
         return Ok(());
@@ -71,7 +98,7 @@ pub(super) fn show(
     loop {
         let waited = watch.wait()?;
         place.read(&mut |line| match sieve.lets_through(line) {
-            true => take(&printable(line)),
+            true => take(&sieve.said(line)),
             false => Ok(()),
         })?;
         if waited == Waited::Ended {
@@ -86,8 +113,29 @@ fn watch(path: &Path) -> io::Result<LogWatch> {
     LogWatch::begin(folder, &[stem.into_owned()])
 }
 
-fn printable(line: &[u8]) -> String {
-    clean(&String::from_utf8_lossy(line))
+/// The time at a line's head, and what comes after it.
+fn split_stamp(line: &[u8]) -> (Option<[u8; STAMP_BYTES]>, &[u8]) {
+    match line.split_first_chunk() {
+        Some((stamp, said)) if is_stamp(stamp) => (Some(*stamp), said),
+        _ => (None, line),
+    }
+}
+
+/// The level that stands there after the time, and what comes after it.
+fn own_level(said: &[u8]) -> Option<(Level, &[u8])> {
+    let levels = [
+        ("[ERROR]", Level::Error),
+        ("[WARN]", Level::Warning),
+        ("[INFO]", Level::Info),
+        ("[DEBUG]", Level::Debug),
+        ("[TRACE]", Level::Debug),
+    ];
+    let head = said.trim_ascii_start();
+    let mut levels = levels.into_iter();
+    levels.find_map(|(word, level)| {
+        let rest = head.strip_prefix(word.as_bytes())?;
+        Some((level, rest.strip_prefix(b" ").unwrap_or(rest)))
+    })
 }
 
 /// The bounds on time and text.
@@ -97,6 +145,9 @@ struct Sieve<'a> {
     text: Option<Sought<'a>>,
     /// Whether the last line with a time was within the bounds.
     is_within: bool,
+    /// What the last line had that has one.
+    stamp: Option<[u8; STAMP_BYTES]>,
+    level: Level,
 }
 
 impl<'a> Sieve<'a> {
@@ -106,27 +157,38 @@ impl<'a> Sieve<'a> {
             until: wanted.until_ms.map(timestamp),
             text: wanted.text,
             is_within: wanted.since_ms.is_none(),
+            stamp: None,
+            level: Level::Info,
         }
     }
 
     fn lets_through(&mut self, line: &[u8]) -> bool {
-        let stamp = line.get(..STAMP_BYTES).filter(|stamp| is_stamp(stamp));
+        let (stamp, said) = split_stamp(line);
         if let Some(stamp) = stamp {
+            self.stamp = Some(stamp);
             let is_after = self
                 .since
                 .as_ref()
-                .is_none_or(|since| stamp >= since.as_bytes());
+                .is_none_or(|since| stamp[..] >= *since.as_bytes());
             let is_before = self
                 .until
                 .as_ref()
-                .is_none_or(|until| stamp <= until.as_bytes());
+                .is_none_or(|until| stamp[..] <= *until.as_bytes());
             self.is_within = is_after && is_before;
         }
-        let said = match stamp {
-            Some(_) => line.get(STAMP_BYTES..).unwrap_or_default(),
-            None => line,
-        };
-        self.is_within && self.text.is_none_or(|text| text(said))
+        if let Some((level, _)) = own_level(said) {
+            self.level = level;
+        }
+        self.is_within && self.text.is_none_or(|text| text(self.level, said))
+    }
+
+    /// The line that was looked at last.
+    fn said(&self, line: &[u8]) -> Said {
+        Said {
+            line: line.to_vec(),
+            stamp: self.stamp,
+            level: self.level,
+        }
     }
 }
 
@@ -226,7 +288,7 @@ mod tests {
 
     #[test]
     fn lines_are_chosen_by_time_and_text() {
-        let is_web = |line: &[u8]| line.windows(3).any(|three| three == b"web");
+        let is_web = |_: Level, line: &[u8]| line.windows(3).any(|three| three == b"web");
         let wanted = Wanted {
             since_ms: Some(1_795_300_813_007),
             until_ms: Some(1_795_300_814_000),
@@ -245,6 +307,29 @@ mod tests {
         ] {
             assert_eq!(sieve.lets_through(line.as_bytes()), expected, "{line}");
         }
+    }
+
+    #[test]
+    fn a_line_is_an_object() {
+        let wanted = Wanted::default();
+        let mut sieve = Sieve::new(&wanted);
+        let mut object = |line: &[u8]| {
+            assert!(sieve.lets_through(line));
+            sieve.said(line).object().line()
+        };
+        let told = "{\"time\":null,\"priority\":6,\"message\":\"cut off\"}\n";
+        assert_eq!(object(b"cut off"), told);
+        let time = "{\"time\":\"2026-11-21T22:40:13.007Z\",\"priority\":";
+        let told = format!("{time}4,\"message\":\" web: a \\\"b\\\"\"}}\n");
+        assert_eq!(
+            object(b"2026-11-21T22:40:13.007Z [WARN]  web: a \"b\""),
+            told
+        );
+        // What names neither goes on with what was said before.
+        let told = format!("{time}4,\"message\":\"  \u{fffd}\",\"bytes\":\"ICD/\"}}\n");
+        assert_eq!(object(b"  \xff"), told);
+        let told = format!("{time}3,\"message\":\"no\"}}\n");
+        assert_eq!(object(b"2026-11-21T22:40:13.007Z [ERROR] no"), told);
     }
 
     #[test]

@@ -217,8 +217,10 @@ impl Processes {
         hold.youngest = Some(spawn.run);
         if hold.log.is_none() && !streams(service).is_empty() {
             let mut log = UnitLog::new(name, &logs, service.log);
-            if let Some(history) = self.history.get_mut(&spawn.unit) {
-                log.owe(std::mem::take(&mut history.owed));
+            let history = self.history.get_mut(&spawn.unit);
+            if let Some(legacy) = history.and_then(|history| history.legacy.take()) {
+                log.inherit(*legacy);
+                self.intake.remind(log.due_ms());
             }
             hold.log = Some(log);
             let packer = &mut self.log_care.packer;

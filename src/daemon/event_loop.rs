@@ -35,6 +35,7 @@ use super::session::Sessions;
 use super::sleep::Memory;
 use super::sources::{SessionId, Source, Sources};
 use super::supervisor::{self, Supervisor};
+use super::tending::Tending;
 use super::text;
 use super::upgrade::Upgrade;
 
@@ -76,6 +77,8 @@ pub(super) struct Daemon {
     pub(super) precedence: Precedence,
     /// Of changes that are told.
     pub(super) pace: Pace,
+    /// Logs that clients want to be begun anew; whoever waits longest is first.
+    pub(super) tendings: VecDeque<Tending>,
     pub(super) supervisor: Supervisor,
     /// The engine has said that all is over.
     pub(super) over: bool,
@@ -115,6 +118,7 @@ impl Daemon {
             }
             let (engine, sources) = (&self.engine, &mut self.sources);
             self.processes.settle(engine, sources, &mut self.events);
+            self.go_on_tending();
             let logs = self.home.logs();
             self.processes.log_care.go_on(&logs, &mut self.sources);
             self.sessions.flush(&mut self.sources);

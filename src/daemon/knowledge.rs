@@ -5,7 +5,7 @@
 use std::path::Path;
 
 use crate::engine::{Ending, Engine, FactRun, UnitId};
-use crate::log::{Missing, Untold};
+use crate::log::{Legacy, Missing, Untold, Writer};
 use crate::sys::proc::Mark;
 use crate::unit::Unit;
 use crate::wire::{Saved, SavedDefinition};
@@ -90,6 +90,7 @@ impl Processes {
             log_lost: missing.bytes,
             log_dropped: missing.dropped_lines,
             log_limited: missing.limited_lines,
+            log_owed: self.log_owed(unit),
             stored: self.stores.saved(unit),
             oom_kills: hold.and_then(|hold| hold.limited.memory.kills()),
             said: said.map(str::to_owned),
@@ -100,6 +101,15 @@ impl Processes {
             let both = [Some(definition), next].into_iter().flatten();
             both.map(SavedDefinition::of).collect()
         });
+    }
+
+    /// What whoever opens its log next has to know.
+    fn log_owed(&self, unit: UnitId) -> Vec<u8> {
+        let hold = self.holds.get(&unit);
+        let writer = hold.and_then(|hold| hold.log.as_ref()?.writer.as_ref());
+        let history = || self.history.get(&unit)?.legacy.clone();
+        let legacy = writer.map_or_else(history, Writer::legacy);
+        legacy.map_or_else(Vec::new, |legacy| legacy.to_bytes())
     }
 
     /// What is known of a unit's processes and log.
@@ -118,7 +128,10 @@ impl Processes {
                 .and_then(UnitLog::failure)
                 .map(|failure| failure.reason()),
             untold: log
-                .map_or(Some(&history.owed), UnitLog::owed)
+                .map_or_else(
+                    || history.legacy.as_deref().map(Legacy::owed),
+                    UnitLog::owed,
+                )
                 .map(|owed| owed.untold().collect())
                 .unwrap_or_default(),
             last_end: history.last_end,

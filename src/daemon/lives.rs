@@ -5,7 +5,7 @@
 //! grow, so that its first one tells it from the others.
 
 use crate::engine::{Ending, RunId};
-use crate::log::{Missing, Owed};
+use crate::log::{Legacy, Missing};
 
 use super::environment::Invocation;
 
@@ -13,8 +13,8 @@ use super::environment::Invocation;
 #[derive(Clone, Debug, Default)]
 pub(super) struct History {
     pub(super) missing: Missing,
-    /// What the index of its log is still to be told.
-    pub(super) owed: Owed,
+    /// What whoever opens its log next has to know; nothing in good times.
+    pub(super) legacy: Option<Box<Legacy>>,
     pub(super) last_end: Option<Ending>,
     /// Its last life, where another unit is told of its end.
     pub(super) invocation: Option<Invocation>,

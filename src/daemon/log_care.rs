@@ -10,10 +10,9 @@ use crate::engine::{Engine, LogWish, UnitId};
 use crate::log::{self, Limits, Removed, Turned, Writer};
 use crate::sys::clock;
 use crate::sys::process::error_text;
-use crate::unit::{Settings, UnitName, size};
-use crate::wire::{Final, ResultKind, UnitResult};
+use crate::unit::{Settings, size};
+use crate::wire::{ResultKind, UnitResult};
 
-use super::answer;
 use super::event_loop::Daemon;
 use super::packing::Packer;
 use super::processes::Processes;
@@ -161,61 +160,13 @@ impl Processes {
     }
 
     /// Begins the log of a unit that writes at present anew.
-    fn tend(&mut self, unit: UnitId, wish: LogWish) -> Option<io::Result<&'static str>> {
+    pub(super) fn tend(&mut self, unit: UnitId, wish: LogWish) -> Option<io::Result<&'static str>> {
         let log = self.holds.get_mut(&unit)?.log.as_mut()?;
         Some(log.tend(wish))
     }
 }
 
 impl Daemon {
-    /// Begins logs anew, of whatever there is a log, loaded or not. What of one fails is that one's result.
-    pub(super) fn tend_logs(&mut self, names: &[String], wish: LogWish) -> Final {
-        let mut results: Vec<UnitResult> =
-            names.iter().map(|name| self.tend_log(name, wish)).collect();
-        clear_rest(&self.home.logs(), &mut results, wish);
-        Final::Results(results)
-    }
-
-    fn tend_log(&mut self, name: &str, wish: LogWish) -> UnitResult {
-        let name = match UnitName::parse(name) {
-            Ok(name) => name,
-            Err(error) => {
-                return UnitResult {
-                    unit: name.to_owned(),
-                    kind: ResultKind::Failed,
-                    text: error.to_string(),
-                    retry_ms: None,
-                    hint: None,
-                    left: Vec::new(),
-                };
-            }
-        };
-        let unit = self.engine.id(&name);
-        let written = unit.and_then(|unit| self.processes.tend(unit, wish));
-        if let Some(unit) = unit {
-            self.processes.mind_old_files(unit, &self.engine);
-        }
-        let tended = written.unwrap_or_else(|| {
-            let limits = self.log_limits(unit);
-            tend_unwritten(&self.home.logs(), name.as_str(), limits, wish)
-        });
-        match tended {
-            Ok(text) => {
-                ::log::info!("{name}: its log: {text}");
-                answer::plain(&name, ResultKind::LogTended, text.to_owned())
-            }
-            Err(error) => untended(&self.home.logs(), name.as_str(), &error),
-        }
-    }
-
-    fn log_limits(&self, unit: Option<UnitId>) -> Limits {
-        let service = unit.and_then(|unit| self.engine.unit(unit)?.service.as_deref());
-        service.map_or(Limits::WIDEST, |service| Limits {
-            max_size: service.log.max_size,
-            max_files: service.log.max_files,
-        })
-    }
-
     /// Reads the daemon's settings again. A file that is wrong changes nothing, and what is wrong is the result; so is
     /// what has to wait.
     pub(super) fn reread_settings(&mut self) -> Option<UnitResult> {

@@ -72,6 +72,7 @@ mod spot;
 mod state;
 mod status;
 mod supervisor;
+mod tending;
 mod text;
 mod transient;
 mod turned_away;
@@ -210,7 +211,7 @@ pub fn rehearse(home: &Home) -> Result<&'static str, String> {
 /// What is left to do for who comes from the guardian's loop.
 fn follow(post: Post) -> Result<Ended, BootError> {
     match post {
-        Post::Daemon(seat, ready, keeper) => serve(*seat, ready, keeper, None),
+        Post::Daemon(seat, ready, keeper) => serve(*seat, ready, *keeper, None),
         Post::Guardian(ended) => Ok(ended),
     }
 }
@@ -313,6 +314,7 @@ fn start(mut seat: Seat, keeper: Keeper) -> Result<(Daemon, Poll), BootError> {
         unfinished: BTreeSet::new(),
         precedence: precedence::Precedence::default(),
         pace: pace::Pace::default(),
+        tendings: VecDeque::new(),
         since_ms: clock::wall_ms(),
         memory: Memory::Used,
         supervisor: Supervisor::find(),

@@ -6,7 +6,7 @@
 use std::io;
 use std::os::fd::AsFd;
 
-use crate::log::{Appended, Failure, Gate, Missing, Pass, Rate, Remade, Stream, Writer};
+use crate::log::{Appended, Failure, Gate, Missing, Owed, Pass, Rate, Remade, Stream, Writer};
 use crate::sys::{clock, files};
 use crate::unit::{LogLimits, LogPolicy, LogRate};
 
@@ -57,12 +57,18 @@ impl UnitLog {
         self.retry_ms.into_iter().chain(told_ms).min()
     }
 
-    fn retry(&mut self) {
+    pub(super) fn retry(&mut self) {
         let retried = self.writer.as_mut();
         let retried = retried.and_then(|writer| writer.retry(clock::wall_ms()));
         self.say_remade();
         if let Some(lost_bytes) = retried.filter(|lost_bytes| *lost_bytes > 0) {
             self.tell(Appended::Resumed { lost_bytes });
+        }
+        // What was lost since, too little at a time to be written down with each batch.
+        let lost_bytes = self.missing().bytes;
+        if self.failure().is_some() && lost_bytes != self.saved_bytes {
+            self.saved_bytes = lost_bytes;
+            self.news = News::Some;
         }
     }
 
@@ -208,6 +214,10 @@ impl UnitLog {
 
     /// Whether more is missing than when this was asked last.
     pub(super) fn take_news(&mut self) -> News {
+        let notes = self.owed().map_or(0, Owed::count);
+        if std::mem::replace(&mut self.saved_notes, notes) != notes {
+            self.news = News::Some;
+        }
         std::mem::take(&mut self.news)
     }
 }

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use mio::Token;
 
 use crate::engine::{Core, Ending, LogWish, RunId, UnitId};
-use crate::log::{self, Gate, Limits, Mark, Marked, Missing, Owed, Stream, Writer};
+use crate::log::{self, Gate, Legacy, Limits, Mark, Marked, Missing, Owed, Stream, Writer};
 use crate::sys::process::error_text;
 use crate::sys::{clock, files};
 use crate::unit::{LogLimits, LogPolicy, Signal};
@@ -64,6 +64,8 @@ pub(super) struct UnitLog {
     pub(super) missing: Missing,
     /// How many lost bytes a successor was to be told of last.
     pub(super) saved_bytes: u64,
+    /// How many notes a successor was to be told of last that the index is owed.
+    pub(super) saved_notes: usize,
     /// Whether a successor is to be told more of what is missing.
     pub(super) news: News,
     /// When it is tried again whether the log can be written, monotonic milliseconds.
@@ -99,6 +101,7 @@ impl UnitLog {
             gate: gate(limits),
             missing: Missing::default(),
             saved_bytes: 0,
+            saved_notes: 0,
             news: News::None,
             retry_ms: None,
         };
@@ -164,10 +167,11 @@ impl UnitLog {
         self.writer.as_ref().map(Writer::owed)
     }
 
-    /// Takes what was left of that when the log was closed.
-    pub(super) fn owe(&mut self, owed: Owed) {
+    /// Goes on where the log was closed in bad times.
+    pub(super) fn inherit(&mut self, legacy: Legacy) {
         if let Some(writer) = &mut self.writer {
-            writer.owe(owed);
+            writer.inherit(legacy);
+            self.retry();
         }
     }
 
@@ -199,7 +203,12 @@ impl UnitLog {
     /// Goes on with a main process that a predecessor began: marks what it had no time to.
     pub(super) fn resume(&mut self, run: RunId, pid: u32) {
         self.run = run;
-        match log::marked(&self.directory, &self.name, run.0) {
+        let owed = self.owed().map(|owed| owed.marked(run.0));
+        let marked = match owed {
+            None | Some(Marked::Nothing) => log::marked(&self.directory, &self.name, run.0),
+            Some(marked) => Ok(marked),
+        };
+        match marked {
             Ok(Marked::Nothing) => self.begin(run, pid),
             Ok(Marked::Begun) | Err(_) => self.main = Some(run),
             Ok(Marked::Ended) => {}

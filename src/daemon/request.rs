@@ -5,7 +5,7 @@
 
 use std::path::PathBuf;
 
-use crate::engine::{Answer, Asker, Command, Event, Moment, RequestId, Verb, Wait};
+use crate::engine::{Answer, Asker, Command, Event, LogWish, Moment, RequestId, Verb, Wait};
 use crate::sys::process::Pid;
 use crate::sys::socket::Peer;
 use crate::unit::{SearchPath, UnitName, glob};
@@ -27,6 +27,7 @@ const NAME_MAX: usize = 255;
 enum Course {
     Answer(Final),
     Ask(Verb, Loaded, Wait),
+    TendLogs(Vec<String>, LogWish),
     Upgrade,
 }
 
@@ -93,6 +94,7 @@ impl Daemon {
                 }
                 self.finish(session, last);
             }
+            Ok(Course::TendLogs(names, wish)) => self.begin_tending(session, names, wish),
             Ok(Course::Upgrade) => self.begin_upgrade(session),
             Err(error) => {
                 if let Some(wish) = wish {
@@ -189,7 +191,7 @@ impl Daemon {
             Command::Definitions { names } => {
                 Course::Answer(self.tell_definitions(names, path, session)?)
             }
-            Command::Logs { names, wish } => Course::Answer(self.tend_logs(&names, wish)),
+            Command::Logs { names, wish } => Course::TendLogs(names, wish),
             Command::DaemonReload => now_finished(Verb::Renew, self.reread(path)),
             Command::Upgrade => Course::Upgrade,
             Command::Kill => now_finished(Verb::Shutdown, self.for_the_end()),

@@ -11,7 +11,7 @@ use std::path::Path;
 use crate::engine::{
     Ending, Engine, Event, FactPhase, FactRun, Facts, Moment, Role, SpawnFailure, UnitId,
 };
-use crate::log::{Missing, Owed};
+use crate::log::{Legacy, Missing};
 use crate::sys::clock;
 use crate::sys::process::{Pid, PidFd, error_text};
 use crate::unit::{Context, NotifyAccess, Service, Unit};
@@ -111,7 +111,7 @@ impl Processes {
             let invocation = known.and_then(Invocation::from_text);
             let history = History {
                 missing,
-                owed: Owed::default(),
+                legacy: legacy(&saved.log_owed),
                 last_end: saved.last_end,
                 invocation,
                 lives: Lives {
@@ -273,7 +273,12 @@ impl Processes {
             if let Err(failed) = opened {
                 ::log::error!("{name}: its output is not taken over: {}", failed.reason);
             }
+            let history = self.history.get_mut(&id);
+            if let Some(legacy) = history.and_then(|history| history.legacy.take()) {
+                log.inherit(*legacy);
+            }
             resume(log, &saved.facts);
+            self.intake.remind(log.due_ms());
         }
         let memory = &mut hold.limited.memory;
         let told = (&mut self.watches, &mut self.looks);
@@ -376,6 +381,11 @@ pub(super) fn rehearse(states: &States, context: &Context) -> Result<(), String>
 /// Where what a unit was started with is lost for this `reason`, its file counts.
 fn in_its_place(read: Result<Unit, String>, reason: &str) -> Result<Unit, String> {
     read.map_err(|error| format!("its definition is lost ({reason}), and {error}"))
+}
+
+/// What the predecessor's log writer left.
+fn legacy(bytes: &[u8]) -> Option<Box<Legacy>> {
+    (!bytes.is_empty()).then(|| Box::new(Legacy::from_bytes(bytes)))
 }
 
 fn is_over(saved: &Saved) -> bool {

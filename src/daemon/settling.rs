@@ -212,8 +212,10 @@ impl Processes {
         if let Some(mut log) = hold.log {
             log.close(&mut self.intake, (&mut *turn.sources, &mut self.keeper));
             history.missing = history.missing.and(log.missing());
-            let writer = log.writer.as_mut();
-            history.owed = writer.map(Writer::take_owed).unwrap_or_default();
+            history.legacy = log.writer.as_ref().and_then(Writer::legacy);
+            if history.legacy.is_some() {
+                self.save(unit, turn.engine);
+            }
         }
     }
 }

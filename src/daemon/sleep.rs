@@ -65,7 +65,8 @@ impl Daemon {
         let unfinished = self.unfinished.first();
         let is_pressing =
             unfinished.is_some_and(|first| held_until_ms.is_none() || *first < FIRST_LOG);
-        if is_pressing || !self.events.is_empty() || is_packing_due {
+        let has_work = is_packing_due || !self.tendings.is_empty();
+        if is_pressing || !self.events.is_empty() || has_work {
             return Some(Duration::ZERO);
         }
         let due = self.engine.next_deadline();

@@ -153,10 +153,21 @@ impl States {
             self.define(name, &mut kept, definitions())
         };
         let path = self.path(name, FACTS);
-        let stated = match write(&path, kept.facts, &payload) {
+        let mut written = write(&path, kept.facts, &payload);
+        let is_whole = written.is_ok();
+        if !is_whole && !saved.log_owed.is_empty() {
+            // The disk that keeps a log from being written may well be this one, and these are few bytes less.
+            let bare = Saved {
+                log_owed: Vec::new(),
+                ..saved.clone()
+            };
+            written = write(&path, kept.facts, &encode_saved(&bare));
+        }
+        let stated = match written {
             Ok(slot) => {
                 // Facts without their definitions are better than none, and are written again with them.
-                (kept.facts, kept.hash) = (Some(slot), defined.is_ok().then_some(hash));
+                let is_all = is_whole && defined.is_ok();
+                (kept.facts, kept.hash) = (Some(slot), is_all.then_some(hash));
                 Ok(())
             }
             Err(error) => Err((path, error)),
@@ -536,6 +547,7 @@ mod tests {
             life: None,
             life_before: None,
             log_lost: 0,
+            log_owed: Vec::new(),
             log_dropped: 0,
             log_limited: 0,
             stored: Vec::new(),

@@ -185,8 +185,11 @@ impl Daemon {
         if is_rehearsed && self.engine.is_ending() {
             return self.give_up(upgrade.sessions, ENDING);
         }
-        // A birth under way tells how far it came on a pipe that is this image's own.
-        let rests = self.events.is_empty() && self.processes.is_between_births();
+        // A birth under way tells how far it came on a pipe that is this image's own, and who waits for logs to be
+        // begun anew would be forgotten.
+        let rests = self.events.is_empty()
+            && self.tendings.is_empty()
+            && self.processes.is_between_births();
         if rests && matches!(upgrade.stage, Stage::Due) {
             self.processes.keeper.busy();
             upgrade.stage = Stage::Announced;
@@ -198,7 +201,7 @@ impl Daemon {
                 return self.give_up(upgrade.sessions, &reason);
             }
             Stage::Due | Stage::Announced | Stage::Looking if is_late => {
-                let reason = "services were being started all the while";
+                let reason = "services were being started, or logs begun anew, all the while";
                 return self.give_up(upgrade.sessions, reason);
             }
             Stage::Announced if is_still => upgrade.stage = Stage::Looking,

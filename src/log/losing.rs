@@ -8,7 +8,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 use crate::sys::files;
 
-use super::index::{Loss, Mark, Record, Stream, What};
+use super::index::{Loss, Mark, Stream};
 use super::outcome::{Appended, Failure};
 use super::owed::{Note, Owed};
 use super::writer::{Ends, Writer};
@@ -38,16 +38,6 @@ impl Writer {
     #[must_use]
     pub fn owed(&self) -> &Owed {
         &self.owed
-    }
-
-    /// Takes what another writer of this log has left of that.
-    pub fn owe(&mut self, owed: Owed) {
-        self.owed = owed;
-    }
-
-    /// The same, away from a writer that is about to go.
-    pub fn take_owed(&mut self) -> Owed {
-        std::mem::take(&mut self.owed)
     }
 
     /// Notes in the index that something of `run` is missing here.
@@ -195,14 +185,6 @@ impl Writer {
         let offset = current.pair.length.saturating_sub(before_end);
         let bound = current.index_bound.saturating_mul(2);
         let index = &mut current.pair.index;
-        self.owed.pay(|note| {
-            let record = Record {
-                time_ms: note.time_ms,
-                offset,
-                run: note.run,
-                what: What::Mark(note.mark),
-            };
-            index.add(record, bound)
-        })
+        self.owed.pay(|note| index.add(note.at(offset), bound))
     }
 }

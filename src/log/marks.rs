@@ -18,7 +18,12 @@ const FILES: u32 = 3;
 /// # Errors
 /// The folder or a file cannot be read, or `name` is no file name.
 pub fn marked(directory: &Path, name: &str, run: u64) -> io::Result<Marked> {
-    let paths = Paths::new(directory, name)?;
+    let records = youngest(&Paths::new(directory, name)?)?;
+    Ok(judge(&records, run))
+}
+
+/// The last records of the youngest index that has any.
+pub(super) fn youngest(paths: &Paths) -> io::Result<Vec<Record>> {
     // Not listed, since a folder is long where there are many services.
     for number in 0..FILES {
         let records = match File::open(paths.index(number)) {
@@ -28,10 +33,10 @@ pub fn marked(directory: &Path, name: &str, run: u64) -> io::Result<Marked> {
         };
         // One that was begun just now says nothing: what came before stands in the file before.
         if !records.is_empty() {
-            return Ok(judge(&records, run));
+            return Ok(records);
         }
     }
-    Ok(Marked::Nothing)
+    Ok(Vec::new())
 }
 
 /// How far a run's marks have come.
@@ -42,7 +47,7 @@ pub enum Marked {
     Ended,
 }
 
-fn judge(records: &[Record], run: u64) -> Marked {
+pub(super) fn judge(records: &[Record], run: u64) -> Marked {
     let own = || records.iter().filter(|record| record.run == run);
     if own().any(|record| matches!(record.what, What::Mark(Mark::End(_)))) {
         Marked::Ended

@@ -4,7 +4,8 @@
 
 use std::io;
 
-use super::index::{Loss, Mark};
+use super::index::{Loss, Mark, Record, What};
+use super::marks::{Marked, judge};
 
 /// So many are kept; of more runs than that only the losses are, as one.
 const NOTES_MAX: usize = 64;
@@ -32,15 +33,53 @@ pub(super) struct Note {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Untold {
     pub run: u64,
+    /// When the first of them came, unix milliseconds.
+    pub since_ms: u64,
     pub bytes: u64,
     /// The system's error number; 0 where it gave none.
     pub errno: u8,
 }
 
+impl Note {
+    /// The record that tells it, where the log has so many bytes.
+    pub(super) fn at(self, offset: u64) -> Record {
+        Record {
+            time_ms: self.time_ms,
+            offset,
+            run: self.run,
+            what: What::Mark(self.mark),
+        }
+    }
+}
+
 impl Owed {
+    /// What these tell, the oldest first.
+    pub(super) fn of(notes: impl Iterator<Item = Note>) -> Self {
+        let mut owed = Self::default();
+        for note in notes {
+            owed.push(note);
+        }
+        let last = owed.untold().last();
+        owed.errno = last.map_or(0, |untold| untold.errno);
+        owed
+    }
+
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.notes.is_empty()
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.notes.len()
+    }
+
+    /// How far they tell of a run.
+    #[must_use]
+    pub fn marked(&self, run: u64) -> Marked {
+        let records: Vec<Record> = self.notes.iter().map(|note| note.at(0)).collect();
+        judge(&records, run)
     }
 
     /// The losses among them.
@@ -48,6 +87,7 @@ impl Owed {
         self.notes.iter().filter_map(|note| match note.mark {
             Mark::Lost(Loss::Unwritten { bytes, errno }) => Some(Untold {
                 run: note.run,
+                since_ms: note.time_ms,
                 bytes: u64::from(bytes),
                 errno,
             }),
@@ -58,17 +98,28 @@ impl Owed {
     /// A mark that comes after all that is owed.
     pub(super) fn push(&mut self, note: Note) {
         if self.notes.len() >= NOTES_MAX {
-            let is_lost = |note: &Note| matches!(note.mark, Mark::Lost(_));
-            self.notes.retain(is_lost);
-            for note in std::mem::take(&mut self.notes) {
-                if !self.join(note) {
-                    self.notes.push(note);
-                }
-            }
-            let over = self.notes.len().saturating_sub(NOTES_MAX / 2);
-            self.notes.drain(..over);
+            self.shorten(NOTES_MAX / 2);
         }
         self.notes.push(note);
+    }
+
+    /// Keeps at most so many: the youngest half of that as they are, and of those before only the losses, as few as
+    /// can be.
+    pub(super) fn shorten(&mut self, most: usize) {
+        if self.notes.len() <= most {
+            return;
+        }
+        let young = self.notes.split_off(self.notes.len() - most / 2);
+        let is_lost = |note: &Note| matches!(note.mark, Mark::Lost(_));
+        self.notes.retain(is_lost);
+        for note in std::mem::take(&mut self.notes) {
+            if !self.join(note) {
+                self.notes.push(note);
+            }
+        }
+        let over = self.notes.len().saturating_sub(most / 2);
+        self.notes.drain(..over);
+        self.notes.extend(young);
     }
 
     /// Bytes of `run` that could not be written, for this error number.
@@ -127,6 +178,24 @@ impl Owed {
         }
         self.notes.drain(..paid);
         result
+    }
+
+    pub(super) fn notes(&self) -> &[Note] {
+        &self.notes
+    }
+
+    /// Those that an index with these records at its end has been told of already: whoever told it was killed before
+    /// that was written down. A loss may have grown meanwhile.
+    pub(super) fn forget_told(&mut self, records: &[Record]) {
+        let is_told = |note: &Note| {
+            records.iter().any(|record| {
+                let is_same = matches!(record.what, What::Mark(mark)
+                    if std::mem::discriminant(&mark) == std::mem::discriminant(&note.mark));
+                is_same && (record.run, record.time_ms) == (note.run, note.time_ms)
+            })
+        };
+        let told = self.notes.iter().take_while(|note| is_told(note)).count();
+        self.notes.drain(..told);
     }
 
     /// Whether so much is untold that the index is to be told in the midst of the trouble: at first, and then when it

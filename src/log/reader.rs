@@ -40,6 +40,8 @@ pub struct Reader {
     packed: Packed,
     /// The first packed file that could not be unpacked, and why.
     left_out: Option<String>,
+    /// The last one that was looked at in vain.
+    told_damage: Option<FileId>,
     /// The one run that is wanted has ended, or a later one has begun.
     run_is_over: bool,
 }
@@ -128,6 +130,7 @@ impl Reader {
             later: 0,
             packed: Packed::Included,
             left_out: None,
+            told_damage: None,
             run_is_over: false,
         };
         match course.start {

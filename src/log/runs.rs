@@ -56,3 +56,20 @@ pub fn is_beheaded(directory: &Path, name: &str, run: u64) -> io::Result<bool> {
     let later = seek::first(&paths, Sought::Beyond(run))?;
     Ok(later.is_none() && shelf.count() > 1)
 }
+
+/// Whether some of what had come by this time (unix milliseconds) is gone: the oldest of what is left came later, and
+/// is only a part of its run.
+///
+/// # Errors
+/// As [`last_runs`].
+pub fn is_cut_after(directory: &Path, name: &str, time_ms: u64) -> io::Result<bool> {
+    let paths = Paths::new(directory, name)?;
+    // What no index tells of has run 0.
+    match seek::first(&paths, Sought::Since(0))? {
+        Some(first) if first.time_ms > time_ms && first.run > 0 => match first.what {
+            What::Mark(Mark::Begin { .. } | Mark::Cleared) => Ok(false),
+            _ => is_beheaded(directory, name, first.run),
+        },
+        Some(_) | None => Ok(false),
+    }
+}

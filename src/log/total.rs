@@ -74,14 +74,21 @@ pub fn bound_total(directory: &Path, max: u64) -> io::Result<(Vec<Removed>, u64)
 /// # Errors
 /// The folder cannot be read.
 pub fn remove_old(directory: &Path, names: &[&str]) -> io::Result<Vec<(String, io::Error)>> {
-    let mut failed = Vec::new();
-    for (name, share) in shares(directory)? {
-        if !names.contains(&name.as_str()) {
-            continue;
+    let mut rotated: BTreeMap<String, BTreeSet<u32>> = BTreeMap::new();
+    for entry in fs::read_dir(directory)? {
+        let file = entry?.file_name();
+        if let Some((name, number)) = file.to_str().and_then(parts)
+            && number > 0
+            && names.contains(&name)
+        {
+            rotated.entry(name.to_owned()).or_default().insert(number);
         }
+    }
+    let mut failed = Vec::new();
+    for (name, numbers) in rotated {
         let paths = Paths::new(directory, &name)?;
-        let mut rotated = share.files.keys().rev().filter(|number| **number > 0);
-        if let Some(error) = rotated.find_map(|number| rotation::remove_file(&paths, *number).err())
+        let mut numbers = numbers.iter().rev();
+        if let Some(error) = numbers.find_map(|number| rotation::remove_file(&paths, *number).err())
         {
             failed.push((name, error));
         }

@@ -34,7 +34,7 @@ const INDEX_BOUND_MIN: u64 = 64 * 1024;
 /// One service's log, being written.
 #[derive(Debug)]
 pub struct Writer {
-    paths: Paths,
+    pub(super) paths: Paths,
     limits: Limits,
     /// Nothing after the files were lost and could not be made again; tried again with each batch.
     pub(super) current: Option<Current>,

@@ -110,6 +110,7 @@ fn present() -> Saved {
         log_lost: 12,
         log_dropped: 13,
         log_limited: 14,
+        log_owed: vec![0, 28, 0xfe],
         stored: vec![SavedDescriptor {
             key: 1 << 62,
             name: "session".to_owned(),
@@ -133,6 +134,7 @@ fn facts_of_the_first_version_are_read() {
         log_lost: 0,
         log_dropped: 0,
         log_limited: 0,
+        log_owed: Vec::new(),
         stored: Vec::new(),
         oom_kills: None,
         said: None,
@@ -160,6 +162,7 @@ fn facts_of_the_present_version_with_fewer_fields_are_read() {
         life_before: None,
         log_dropped: 0,
         log_limited: 0,
+        log_owed: Vec::new(),
         ..present()
     };
     let golden = payload("facts-2-before-lives.state");

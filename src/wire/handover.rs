@@ -261,7 +261,7 @@ fn request(
     })
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(super) fn hex(bytes: &[u8]) -> String {
     let digit = |value: u8| char::from_digit(u32::from(value), 16).unwrap_or('0');
     let mut text = String::with_capacity(2 * bytes.len());
     for byte in bytes {
@@ -271,7 +271,7 @@ fn hex(bytes: &[u8]) -> String {
     text
 }
 
-fn bytes(field: &'static str, text: &str) -> Result<Vec<u8>, DecodeError> {
+pub(super) fn bytes(field: &'static str, text: &str) -> Result<Vec<u8>, DecodeError> {
     let wrong = DecodeError::OutOfRange { field };
     let (pairs, rest) = text.as_bytes().as_chunks::<2>();
     let digit = |byte: u8| {

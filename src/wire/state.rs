@@ -13,6 +13,7 @@ use crate::engine::{
 use crate::unit::{NotifyAccess, UnitName};
 
 use super::DecodeError;
+use super::handover::{bytes, hex};
 use super::parse::{Bounds, at_most, parse, required};
 use super::reason::WireReason;
 use super::words::Word;
@@ -48,6 +49,8 @@ pub struct Saved {
     /// Lines of output that `LogPolicy=drop` has left out, and `LogRateLimitBurst=`.
     pub log_dropped: u64,
     pub log_limited: u64,
+    /// What whoever writes its log next has to know, in the form of the log's own.
+    pub log_owed: Vec<u8>,
     /// What it has given into the daemon's keeping, in the order in which it is handed back.
     pub stored: Vec<SavedDescriptor>,
     /// How many of its processes the kernel had killed for want of memory, where it counts.
@@ -123,6 +126,8 @@ struct WireSaved {
     log_lost: Option<u64>,
     log_dropped: Option<u64>,
     log_limited: Option<u64>,
+    /// Two hexadecimal digits for each byte.
+    log_owed: Option<String>,
     stored: Option<Vec<WireDescriptor>>,
     oom_kills: Option<u64>,
     said: Option<String>,
@@ -225,6 +230,7 @@ pub fn encode_saved(saved: &Saved) -> Vec<u8> {
         log_lost: some(saved.log_lost),
         log_dropped: some(saved.log_dropped),
         log_limited: some(saved.log_limited),
+        log_owed: (!saved.log_owed.is_empty()).then(|| hex(&saved.log_owed)),
         stored: (!saved.stored.is_empty())
             .then(|| saved.stored.iter().map(flatten_stored).collect()),
         oom_kills: saved.oom_kills,
@@ -299,6 +305,7 @@ pub fn decode_saved(payload: &[u8]) -> Result<Saved, DecodeError> {
         log_lost: wire.log_lost.unwrap_or_default(),
         log_dropped: wire.log_dropped.unwrap_or_default(),
         log_limited: wire.log_limited.unwrap_or_default(),
+        log_owed: bytes("log_owed", &wire.log_owed.unwrap_or_default())?,
         stored: stored.into_iter().map(stored_one).collect(),
         oom_kills: wire.oom_kills,
         said: wire.said,
@@ -474,6 +481,7 @@ mod tests {
             log_lost: 12,
             log_dropped: 13,
             log_limited: 14,
+            log_owed: vec![0, 1, 0xfe, 0xff],
             stored: vec![SavedDescriptor {
                 key: u64::MAX,
                 name: "a \"b".to_owned(),

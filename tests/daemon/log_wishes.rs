@@ -3,10 +3,15 @@
 use std::fs;
 use std::os::fd::AsFd;
 
+use diakonos::engine::{Command, LogWish};
 use diakonos::sys::inotify::{Inotify, Watch};
 use diakonos::sys::process::PidFd;
+use diakonos::wire::ResultKind;
 
 use crate::harness::{Bench, Deadline};
+
+const SIGCONT: i32 = 18;
+const SIGSTOP: i32 = 19;
 
 fn run(bench: &Bench, words: &[&str]) -> String {
     let output = bench.run(words);
@@ -82,6 +87,49 @@ fn logs_are_rotated_and_emptied_while_they_are_written_and_when_nobody_is_there(
     run(&bench, &["logs", "--flush", "web"]);
     assert_eq!(files(&bench), ["db.log", "web.log"]);
     assert!(!bench.home().join("control.sock").exists());
+}
+
+/// Both wishes are there when the daemon looks: whoever wants one log does not wait for a hundred of another.
+#[test]
+fn many_logs_that_are_begun_anew_keep_nobody_waiting() {
+    const MANY: usize = 100;
+    let bench = Bench::new();
+    let mut daemon = bench.daemon();
+    let logs = bench.home().join("logs");
+    fs::create_dir_all(&logs).unwrap();
+    let mut names: Vec<String> = (0..MANY).map(|number| format!("s{number}")).collect();
+    for name in names.iter().map(String::as_str).chain(["other"]) {
+        fs::write(logs.join(format!("{name}.log")), b"one\n").unwrap();
+    }
+    names.insert(MANY / 2, "absent".to_owned());
+    let (mut many, mut one) = (bench.client(), bench.client());
+    let process = PidFd::open(bench.daemon_pid()).unwrap();
+    process.signal(SIGSTOP).unwrap();
+    let wish = LogWish::Clear;
+    many.request(Command::Logs {
+        names: names.clone(),
+        wish,
+    });
+    one.request(Command::Logs {
+        names: vec!["other".to_owned()],
+        wish: LogWish::Rotate,
+    });
+    process.signal(SIGCONT).unwrap();
+    one.done().is(ResultKind::LogTended);
+    let done = many.done();
+    let told: Vec<&str> = done.results().iter().map(|one| one.unit.as_str()).collect();
+    assert_eq!(told, names);
+    for result in done.results() {
+        let kind = match result.unit.as_str() {
+            "absent" => ResultKind::Failed,
+            _ => ResultKind::LogTended,
+        };
+        assert_eq!(result.kind, kind, "{result:?}");
+    }
+    daemon.log.until("s99: its log: emptied");
+    let said = daemon.log.all();
+    let at = |text: &str| said.find(text).unwrap();
+    assert!(at("other: its log: rotated") < at("s99: its log"), "{said}");
 }
 
 #[test]

@@ -42,7 +42,25 @@ fn it_is_bounded_over_death_and_upgrade_and_no_line_is_missing() {
     restart(20);
     let told = run(&bench, &["logs", "--daemon", "-n", "all"]);
     let warned = run(&bench, &["logs", "--daemon", "-n", "all", "-p", "warning"]);
+    let words = [
+        "logs",
+        "--daemon",
+        "--json",
+        "-n",
+        "all",
+        "-g",
+        "web: starting",
+    ];
+    let objects = run(&bench, &words);
     run(&bench, &["kill"]);
+    let is_object = |line: &str| {
+        line.starts_with("{\"time\":\"20")
+            && line.contains("Z\",\"priority\":6,\"message\":\"web: starting -> running")
+    };
+    assert!(
+        objects.lines().count() > 60 && objects.lines().all(is_object),
+        "{objects}"
+    );
     let is_info = |line: &str| line.contains("[INFO]");
     assert!(
         !warned.is_empty() && !warned.lines().any(is_info),
@@ -73,6 +91,42 @@ fn it_is_bounded_over_death_and_upgrade_and_no_line_is_missing() {
     assert!(
         last.ends_with("ended\n") && last.lines().count() == 1,
         "{last}"
+    );
+}
+
+#[test]
+fn settings_are_checked_with_all_unit_files() {
+    let bench = Bench::new();
+    bench.sleeper("web", "");
+    let check = |words: &[&str]| {
+        let output = bench.run(&[&["check"], words].concat());
+        let told = String::from_utf8(output.stdout).unwrap();
+        (output.status.code(), told)
+    };
+    let without = check(&[]);
+    assert!(!without.1.contains("daemon.toml"), "{}", without.1);
+    settle(&bench, "[daemon]\nLogTotalMx = '1G'\n");
+    let (code, told) = check(&[]);
+    assert_eq!(code, Some(1), "{told}");
+    for said in [
+        "daemon.toml:2:1: there is no key",
+        "did you mean `LogTotalMax`?",
+        "1 unit file: 1 error",
+    ] {
+        assert!(told.contains(said), "{told}");
+    }
+    let (code, told) = check(&["--json"]);
+    assert_eq!(code, Some(1), "{told}");
+    assert!(told.contains("/daemon.toml\",") && told.contains("\"errors\": 1"));
+    // Who names a file wants to know of that.
+    let (code, told) = check(&["web"]);
+    assert_eq!(code, Some(0), "{told}");
+    assert!(!told.contains("daemon.toml"), "{told}");
+    settle(&bench, "[daemon]\nLogTotalMax = '1G'\n");
+    let (code, told) = check(&[]);
+    assert!(
+        code == Some(0) && told.contains("daemon.toml: ok"),
+        "{told}"
     );
 }
 

@@ -6,11 +6,12 @@ use std::path::Path;
 use std::process::Command;
 
 use diakonos::log::Loss;
-use diakonos::sys::process::errno_text;
-use diakonos::wire::ResultKind;
+use diakonos::sys::clock::monotonic_ms;
+use diakonos::sys::process::{Pid, PidFd, errno_text};
+use diakonos::wire::{ResultKind, UnitStatus};
 
 use crate::harness::{Bench, Daemon};
-use crate::tools::{Orders, losses, seen_by};
+use crate::tools::{Orders, losses, seen_by, window};
 
 /// More than any of these disks takes, and less than the size at which a log is rotated.
 const FLOOD: usize = 4 << 20;
@@ -239,4 +240,95 @@ fn the_loss_of_a_run_is_not_forgotten_with_it() {
     let status = String::from_utf8_lossy(&status.stdout).into_owned();
     assert!(!status.contains("that could not be written"), "{status}");
     daemon.end();
+}
+
+/// The daemon dies, is replaced and dies once more while nothing can be written: what the log is to be told is told in
+/// the end, each of it once and in its order.
+#[test]
+fn a_successor_tells_of_the_losses_before_it() {
+    let bench = Bench::new();
+    let mut daemon = bench.daemon();
+    let in_its_place = bench.home().join("logs/web.log");
+    fs::create_dir_all(&in_its_place).unwrap();
+    let mut ear = bench.ear();
+    let mut orders = Orders::new(&bench, "orders");
+    let script = format!(
+        "while read order; do case $order in end) exit 4;; *) echo $order; echo said > $EAR;; esac; \
+         done < {}",
+        orders.path.display()
+    );
+    bench.service(
+        "web",
+        "",
+        &script,
+        "Restart = \"always\"\nRestartSec = \"0\"",
+    );
+    bench.start("web").is(ResultKind::Started);
+    let mut say = |order: &str| {
+        orders.give(order);
+        order.len() as u64 + 1
+    };
+    let untold =
+        |status: &UnitStatus| -> u64 { status.log_untold.iter().map(|untold| untold.bytes).sum() };
+
+    let mut lost = say("one");
+    assert_eq!(ear.next().unwrap(), "said");
+    let first = until(&bench, |status| untold(status) == lost);
+    kill(daemon.pid());
+    daemon.log.until("took back 1 running service");
+    let taken = bench.status("web");
+    assert_eq!((taken.log_untold, taken.pid), (first.log_untold, first.pid));
+    lost += say("three");
+    assert_eq!(ear.next().unwrap(), "said");
+    let before = until(&bench, |status| untold(status) == lost);
+    assert_eq!(before.log_lost, lost);
+    let upgraded = bench.run(&["upgrade"]);
+    assert!(upgraded.status.success(), "{upgraded:?}");
+    assert_eq!(bench.status("web").log_untold, before.log_untold);
+    say("end");
+    until(&bench, |status| {
+        status.restarts == 1 && status.state == "running"
+    });
+    kill(daemon.pid());
+    daemon.log.until("took back 1 running service");
+
+    fs::remove_dir(&in_its_place).unwrap();
+    daemon.log.until("its log is written again, 10 bytes lost");
+    say("back");
+    assert_eq!(ear.next().unwrap(), "said");
+    bench.stop("web").is(ResultKind::Stopped);
+    let shown = bench.run(&["logs", "-n", "all", "web"]);
+    let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
+    let told: Vec<&str> = shown.lines().collect();
+    let expected = [
+        " began, PID ",
+        "10B could not be written: Is a directory",
+        " exited with code 4",
+        " began, PID ",
+        "back",
+        " was ended by SIGTERM",
+    ];
+    assert_eq!(told.len(), expected.len(), "{shown}");
+    for (line, expected) in told.iter().zip(expected) {
+        assert!(line.contains(expected), "{shown}");
+    }
+    assert_eq!(bench.status("web").log_lost, lost);
+    daemon.end();
+}
+
+/// Looks until the service's status is so: what it has printed is taken in after those who ask are answered.
+fn until(bench: &Bench, is_so: impl Fn(&UnitStatus) -> bool) -> UnitStatus {
+    let deadline_ms = monotonic_ms() + 20_000;
+    loop {
+        let status = bench.status("web");
+        if is_so(&status) {
+            return status;
+        }
+        assert!(monotonic_ms() < deadline_ms, "never: {status:?}");
+        window(5);
+    }
+}
+
+fn kill(pid: Pid) {
+    PidFd::open(pid).unwrap().signal(9).unwrap();
 }

@@ -13,9 +13,9 @@ use crate::cli::render::{self, Checked, Verdict};
 use crate::cli::table::{Choice, Count, Group, Row};
 use crate::cli::text::clean;
 use crate::cli::units;
-use crate::daemon::unit_context;
+use crate::daemon::{SettingsError, settings, unit_context};
 use crate::sys::process::error_text;
-use crate::unit::{self, SearchPath, Unit, UnitName};
+use crate::unit::{self, LoadError, SearchPath, Unit, UnitName};
 
 pub(in crate::cli) const ROW: Row = Row {
     name: "check",
@@ -30,7 +30,8 @@ pub(in crate::cli) const ROW: Row = Row {
     )],
     summary: "find mistakes in unit files and their dependencies",
     help: &[
-        "FILE is a unit file, a unit's name or a folder; without one: every unit file of the service folders. Shows each \
+        "FILE is a unit file, a unit's name or a folder; without one: every unit file of the service folders, and \
+         the daemon's own settings, daemon.toml. Shows each \
          mistake with its line and what to do about it, and looks further than the file: a circle in the order, a \
          dependency that has no file, a program, user or folder that is not there, Requires= without After=, drop-ins \
          that nobody reads, and (of whole folders) which units nothing starts. For each service that is restarted it \
@@ -79,7 +80,10 @@ fn run(given: &Given) -> Result<Exit, Failure> {
         };
         aside(&format!("no unit files: nothing lies in {folders}\n"));
     }
-    let verdict = judge(&asked, units::enabled(&place));
+    let mut verdict = judge(&asked, units::enabled(&place));
+    if given.arguments.is_empty() {
+        verdict.files.extend(settings_checked(&place));
+    }
     if given.flag("--json") {
         answer(render::findings_json(&verdict).document())?;
     } else {
@@ -88,6 +92,23 @@ fn run(given: &Given) -> Result<Exit, Failure> {
     Ok(match verdict.number(Weight::Error) {
         0 => Exit::Done,
         _ => Exit::Failed,
+    })
+}
+
+/// The daemon's own settings, if there are any.
+fn settings_checked(place: &Place) -> Option<Checked> {
+    let path = place.home.settings();
+    let findings = match settings(&place.home) {
+        Ok(_) if !path.exists() => return None,
+        Ok(_) => Vec::new(),
+        Err(SettingsError::Wrong(report)) => lint::broken(&LoadError::Invalid(report)),
+        Err(error) => vec![Finding::new(Weight::Error, error.to_string())],
+    };
+    Some(Checked {
+        path,
+        unit: None,
+        findings,
+        delays: None,
     })
 }
 

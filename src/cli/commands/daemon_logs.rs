@@ -1,11 +1,10 @@
 //! `logs --daemon`.
 
-use std::cell::Cell;
 use std::io::{self, BufWriter, Write};
 
 use crate::cli::args::Given;
 use crate::cli::exit::{Exit, Failure};
-use crate::cli::logs::Options;
+use crate::cli::logs::{Form, Options};
 use crate::cli::output::aside;
 use crate::cli::own_log::{self, Wanted};
 use crate::cli::place::Place;
@@ -13,31 +12,14 @@ use crate::log::{Level, Mode, Start};
 use crate::sys::process::error_text;
 
 /// Options that say something of a service's log only.
-const OF_SERVICES: [&str; 7] = [
+const OF_SERVICES: [&str; 6] = [
     "--err",
     "--run",
     "--timestamps",
     "--raw",
-    "--json",
     "--rotate",
     "--flush",
 ];
-
-/// The level that stands at the head of a line of the daemon's.
-fn own_level(line: &[u8]) -> Option<Level> {
-    let levels = [
-        ("[ERROR]", Level::Error),
-        ("[WARN]", Level::Warning),
-        ("[INFO]", Level::Info),
-        ("[DEBUG]", Level::Debug),
-        ("[TRACE]", Level::Debug),
-    ];
-    let head = line.trim_ascii_start();
-    let named = levels
-        .into_iter()
-        .find(|(word, _)| head.starts_with(word.as_bytes()));
-    named.map(|(_, level)| level)
-}
 
 /// What the daemon says itself. Its lines begin with their times and are never shown as they are.
 pub(super) fn show(given: &Given, place: &Place, options: &Options) -> Result<Exit, Failure> {
@@ -54,12 +36,9 @@ pub(super) fn show(given: &Given, place: &Place, options: &Options) -> Result<Ex
         Start::Last(lines) => Some(lines),
         Start::Oldest | Start::Near { .. } => None,
     };
-    // What names no level goes on with what was said before.
-    let level = Cell::new(Level::Info);
-    let text = |line: &[u8]| {
-        level.set(own_level(line).unwrap_or(level.get()));
+    let text = |level: Level, line: &[u8]| {
         let sift = options.sift.as_ref();
-        sift.is_none_or(|sift| sift.lets_through(level.get(), line))
+        sift.is_none_or(|sift| sift.lets_through(level, line))
     };
     let wanted = Wanted {
         last: lines,
@@ -72,7 +51,10 @@ pub(super) fn show(given: &Given, place: &Place, options: &Options) -> Result<Ex
     let mut shown = 0;
     let told = own_log::show(&place.home, &wanted, follows, &mut |line| {
         shown += 1;
-        writeln!(output, "{line}")?;
+        match options.look.form {
+            Form::Json => output.write_all(line.object().line().as_bytes())?,
+            Form::Raw | Form::Text(_) => writeln!(output, "{}", line.text())?,
+        }
         match follows {
             true => output.flush(),
             false => Ok(()),

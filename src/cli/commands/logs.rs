@@ -1,6 +1,6 @@
 //! `logs`.
 
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter, IsTerminal as _, Write};
 use std::path::Path;
 
 use super::{checked_names, daemon_logs};
@@ -8,7 +8,7 @@ use crate::cli::args::Given;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::log_silence;
 use crate::cli::logs::{
-    Extras, Form, LogsError, Look, Options, Painter, RunWish, Shade, Times, View, follow,
+    Extras, Form, LogsError, Look, Options, Painter, Returns, RunWish, Shade, Times, View, follow,
 };
 use crate::cli::logwatch::LogWatch;
 use crate::cli::moment;
@@ -112,8 +112,8 @@ pub(in crate::cli) const ROW: Row = Row {
          has a log. A `!` after the name instead of `|` marks standard error that is kept apart. Where a run begins or \
          ends, a line says so, unless only some lines are asked for.",
         "Control characters and bytes that are no UTF-8 are shown as `\\x1b`. Colours that a service prints are shown on a \
-         terminal and left out elsewhere. A line may begin with its level, `<3>` for an error, see sd-daemon(3), which is \
-         not shown. A line without one is `info`, or `err` where standard error is kept apart. --raw changes nothing.",
+         terminal and left out elsewhere. Of a progress bar a terminal is shown the last state, unless --grep is \
+         given. A line may begin with its level, `<3>` for an error, see sd-daemon(3), which is not shown. A line without one is `info`, or `err` where standard error is kept apart. --raw changes nothing.",
         "The files are read directly: no daemon is asked and none is started. They lie in logs/ in the daemon's home.",
     ],
     examples: &[
@@ -205,7 +205,7 @@ fn run(given: &Given) -> Result<Exit, Failure> {
         return Ok(Exit::Done);
     }
     let is_picky = is_sifted || filter.since_ms.is_some() || filter.until_ms.is_some();
-    let told = nothing(&place, &names, (run, is_picky || is_err))?;
+    let told = nothing(&place, &names, (run, is_picky || is_err), filter.until_ms)?;
     if !is_quiet {
         aside(&told);
     }
@@ -217,6 +217,7 @@ fn nothing(
     place: &Place,
     names: &[String],
     (run, is_picky): (Option<RunWish>, bool),
+    until_ms: Option<u64>,
 ) -> Result<String, Failure> {
     let named = names.join(", ");
     Ok(match run {
@@ -227,7 +228,7 @@ fn nothing(
             check_run(&place.home.logs(), names, run)?;
             format!("that run of {named} has nothing to show in the log\n")
         }
-        None if is_picky => format!("{named}: nothing of that in the log\n"),
+        None if is_picky => log_silence::nothing_of_that(place, names, until_ms),
         None => {
             let told = |name: &String| log_silence::empty(place, name) + "\n";
             names.iter().map(told).collect()
@@ -305,10 +306,13 @@ fn look(given: &Given) -> Result<Look, Failure> {
         (false, Some(_), Form::Raw | Form::Text(_)) => Extras::Losses,
         (false, _, _) => Extras::All,
     };
+    // What was searched for may be what was overwritten.
+    let is_seen = io::stdout().is_terminal() && given.value("--grep").is_none();
     Ok(Look {
         form,
         times,
         extras,
+        returns: Returns::on(is_seen),
     })
 }
 

@@ -54,7 +54,7 @@ pub enum Ended {
 /// Who comes out of [`guard`].
 pub(super) enum Post {
     /// A process that is to be the daemon, in the place of its guardian.
-    Daemon(Box<Seat>, Ready, Keeper),
+    Daemon(Box<Seat>, Ready, Box<Keeper>),
     /// The guardian, which has nobody left to guard.
     Guardian(Ended),
 }
@@ -239,7 +239,7 @@ impl Guardian {
         let held = self.held.into_iter().map(|held| (held.key, held.fd));
         let mut keeper = Keeper::of(self.own, channel);
         keeper.inherit(held.collect());
-        Post::Daemon(Box::new(self.seat), self.ready, keeper)
+        Post::Daemon(Box::new(self.seat), self.ready, Box::new(keeper))
     }
 
     /// Waits for something, and sees to it.

@@ -57,13 +57,10 @@ impl Reader {
                 self.packed = Packed::Before;
             }
             let (cursor, is_beginning) = match found.located {
-                None => {
-                    // There is nothing, or nothing near.
-                    if let End::At { .. } = end {
-                        self.end = End::Reached;
-                    }
-                    return Ok(());
-                }
+                None => match self.nothing_near(found.is_before_packed, end)? {
+                    Some(cursor) => (cursor, true),
+                    None => return Ok(()),
+                },
                 Some(Located::Enough(cursor)) => (cursor, bytes != u64::MAX),
                 // No line too many, also when one more has no line end: nothing need be counted.
                 Some(Located::Beginning { cursor, missing })
@@ -96,6 +93,19 @@ impl Reader {
                 offset: begun.offset,
             };
             stretch_lines = stretch_lines.saturating_mul(STRETCH_GROWTH);
+        }
+    }
+
+    /// There is nothing, or nothing near. A follower would go on from the oldest file, so it has the newest one, packed
+    /// as it is; any other reader is at its end.
+    fn nothing_near(&mut self, is_before_packed: bool, end: End) -> io::Result<Option<Cursor>> {
+        if let End::At { .. } = end {
+            self.end = End::Reached;
+            return Ok(None);
+        }
+        match is_before_packed {
+            true => Cursor::pick(&self.paths, |seen| seen.first().copied()),
+            false => Ok(None),
         }
     }
 

@@ -25,7 +25,10 @@ impl Reader {
             matches!(self.end, End::At { id, .. } | End::Pause { id, .. } if id == cursor.id);
         let is_beyond = |record: &Record| self.filter.run.is_some_and(|run| record.run > run);
         self.assembler.finish_all();
-        if !record.as_ref().is_some_and(is_beyond) {
+        // Where nothing follows yet a follower comes here with each change.
+        let is_told = self.told_damage == Some(cursor.id);
+        self.told_damage = Some(cursor.id);
+        if !is_told && !record.as_ref().is_some_and(is_beyond) {
             let begun_ms = record.as_ref().map(|record| record.time_ms);
             let begun_ms = begun_ms.map_or_else(|| cursor.modified_ms(), Ok)?;
             // What is left out reaches into what is asked for, also where it begins before that.
@@ -35,9 +38,11 @@ impl Reader {
                 .notice(time_ms, record.map_or(0, |record| record.run), &text);
             self.left_out.get_or_insert(text);
         }
-        match is_last {
+        let gone_on = match is_last {
             true => self.finish(),
             false => self.go_on(),
-        }
+        };
+        // There is the notice to be given, whether or not there is more.
+        gone_on.map(|step| if is_told { step } else { Step::Went })
     }
 }

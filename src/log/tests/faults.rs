@@ -7,7 +7,7 @@ use std::process::Command;
 
 use super::*;
 use crate::log::index::{self, Record, What};
-use crate::log::{Ending, Failure, Loss, Mark, Remade};
+use crate::log::{Ending, Failure, Legacy, Loss, Mark, Marked, Remade};
 
 const ENOSPC: i32 = 28;
 const EFBIG: i32 = 27;
@@ -304,7 +304,7 @@ fn what_could_not_be_told_is_told_later() {
 
     // The service is down for a while, and its log closed.
     let mut second = Writer::unopened(&logs, "web", limits).unwrap();
-    second.owe(first.take_owed());
+    second.inherit(*first.legacy().unwrap());
     fs::remove_file(&logs).unwrap();
     second.mark(5, 2, Mark::Begin { pid: 10 });
     second.append(6, Stream::Out, 2, b"back\n");
@@ -326,6 +326,89 @@ fn what_could_not_be_told_is_told_later() {
     let expected = expected.map(|(time, run, mark)| (time, run, Content::Mark(mark)));
     assert_eq!(told[..4], expected);
     assert_eq!((told.len(), told[4].1), (5, 2));
+}
+
+/// All that a writer of another process knows of this one's.
+fn left(writer: &Writer) -> Legacy {
+    let legacy = *writer.legacy().unwrap();
+    let bytes = legacy.to_bytes();
+    let read = Legacy::from_bytes(&bytes);
+    assert_eq!(read, Legacy::from_bytes(&read.to_bytes()));
+    // Whatever else lies there is no reason to fail.
+    for end in 0..bytes.len() {
+        let _ = Legacy::from_bytes(&bytes[..end]);
+    }
+    read
+}
+
+/// The daemon is killed while the disk is full, within a line, and once more after the index was told of it all, before
+/// that could be written down.
+#[test]
+fn a_successor_pays_what_the_index_is_owed_once() {
+    let folder = Folder::new();
+    let mut first = folder.writer(1000, 2);
+    first.mark(1, 4, Mark::Begin { pid: 9 });
+    first.append(2, Stream::Out, 4, b"cut o");
+    drop(first);
+    let kept = folder.path("kept");
+    fs::rename(folder.path("web.log"), &kept).unwrap();
+    symlink("/dev/full", folder.path("web.log")).unwrap();
+    let mut first = folder.writer(1000, 2);
+    first.append(3, Stream::Out, 4, b"ff\ngone, and the head of anoth");
+    first.mark(4, 4, ENDED);
+    first.mark(5, 6, Mark::Begin { pid: 10 });
+    first.append(6, Stream::Out, 6, b"gone too, and the head of anoth");
+    let left = left(&first);
+    drop(first);
+
+    // There is room again.
+    fs::remove_file(folder.path("web.log")).unwrap();
+    fs::rename(&kept, folder.path("web.log")).unwrap();
+    for writing in [1, 2] {
+        let mut next = folder.writer(1000, 2);
+        next.inherit(left.clone());
+        let resumed = next.retry(7);
+        assert_eq!(resumed, Some(61), "{writing}");
+        assert!(next.owed().is_empty());
+        if writing == 2 {
+            next.append(8, Stream::Out, 6, b"er one\nwhole\n");
+        }
+    }
+    assert_eq!(folder.bytes(), b"cut o\nwhole\n");
+    let begun = |pid| Mark::Begin { pid };
+    let lost = |bytes| Mark::Lost(Loss::Unwritten { bytes, errno: 28 });
+    let told = [
+        (4, begun(9)),
+        (4, lost(30)),
+        (4, ENDED),
+        (6, begun(10)),
+        (6, lost(31)),
+        (6, lost(7)),
+    ];
+    assert_eq!(marks(&folder), told);
+}
+
+#[test]
+fn what_is_left_to_a_successor_is_short_and_counts_all() {
+    let folder = Folder::new();
+    let logs = folder.path("logs");
+    fs::write(&logs, b"in its place").unwrap();
+    let limits = Limits {
+        max_size: 1000,
+        max_files: 2,
+    };
+    let mut writer = Writer::unopened(&logs, "web", limits).unwrap();
+    for run in 0..100 {
+        writer.mark(run, run, Mark::Begin { pid: 9 });
+        writer.append(run, Stream::Out, run, b"gone\n");
+        writer.mark(run, run, ENDED);
+    }
+    let legacy = writer.legacy().unwrap();
+    assert!(legacy.to_bytes().len() < 600);
+    let read = Legacy::from_bytes(&legacy.to_bytes());
+    let bytes: u64 = read.owed().untold().map(|untold| untold.bytes).sum();
+    assert_eq!((bytes, read.owed().marked(99)), (500, Marked::Ended));
+    assert_eq!(Legacy::from_bytes(b""), Legacy::default());
 }
 
 /// A write that is cut short: under a limit on the size of files, which any user can set, in a process of its own.

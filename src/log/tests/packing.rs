@@ -271,6 +271,34 @@ fn a_packed_file_that_is_damaged_is_named_and_left_out() {
     assert!(reader.left_out().is_none());
 }
 
+/// Nothing comes after it yet, so that a follower stays with it: it is told of once.
+#[test]
+fn a_follower_is_told_once_that_the_youngest_file_is_damaged() {
+    let folder = Folder::new();
+    let (writer, _) = filled(&folder);
+    while pack_next(&folder, Packing::Gzip) {}
+    drop(writer);
+    for name in ["web.log", "web.idx", "web.log.1", "web.idx.1"] {
+        fs::remove_file(folder.path(name)).unwrap();
+    }
+    let damaged = folder.path("web.log.2.gz");
+    let whole = fs::read(&damaged).unwrap();
+    write(&damaged, &whole[..whole.len() / 2]);
+    let mut follower = folder.reader(Start::Oldest, Mode::Follow, Filter::default());
+    let told = texts(&drain(&mut follower));
+    let notices = told.iter().filter(|text| text.contains(".gz: ")).count();
+    assert_eq!(notices, 1, "{told:?}");
+    for _ in 0..3 {
+        follower.changed();
+        assert_eq!(texts(&drain(&mut follower)), [""; 0]);
+    }
+    // It goes on from there all the same.
+    let mut writer = folder.writer(1000, 9);
+    writer.append(9_000_000, Stream::Out, 1, b"after it\n");
+    follower.changed();
+    assert_eq!(texts(&drain(&mut follower)), ["after it"]);
+}
+
 /// A run that began in what is packed by now: who wants what lies near reads of the plain files alone.
 #[test]
 fn what_lies_near_is_told_without_unpacking() {
@@ -325,6 +353,35 @@ fn what_lies_near_is_told_without_unpacking() {
         fs::remove_file(folder.path(&name)).unwrap();
     }
     assert_eq!(near(run(1)), (vec![], true));
+}
+
+/// Somebody has removed what was not packed: whoever follows has the last lines all the same, and not all of them.
+#[test]
+fn a_follower_of_packed_files_alone_begins_with_the_last_lines() {
+    let folder = Folder::new();
+    let (writer, lines) = filled(&folder);
+    drop(writer);
+    while pack_next(&folder, Packing::Gzip) {}
+    let mut held = 0;
+    for name in names(&folder) {
+        if !name.ends_with(".gz") {
+            let text = fs::read_to_string(folder.path(&name)).unwrap();
+            held += text.lines().count();
+            fs::remove_file(folder.path(&name)).unwrap();
+        }
+    }
+    let start = Start::Near {
+        lines: 3,
+        bytes: 1 << 20,
+    };
+    let last = lines.len() - held;
+    let mut follower = folder.reader(start, Mode::Follow, Filter::default());
+    assert_eq!(texts(&drain(&mut follower)), lines[last - 3..last]);
+    append(&mut folder.writer(100, 50), 90_000, "more\n");
+    follower.changed();
+    assert_eq!(texts(&drain(&mut follower)), ["more"]);
+    let mut once = folder.reader(start, Mode::Once, Filter::default());
+    assert_eq!(texts(&drain(&mut once)), ["more"]);
 }
 
 /// `gzip -k web.log` by its user is no file of the log.
