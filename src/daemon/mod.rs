@@ -41,6 +41,7 @@ mod memory;
 mod newborn;
 mod notify;
 mod overflow;
+mod pace;
 mod packing;
 mod planning;
 mod precedence;
@@ -312,6 +313,7 @@ fn start(mut seat: Seat, keeper: Keeper) -> Result<(Daemon, Poll), BootError> {
         context: unit_context(),
         unfinished: BTreeSet::new(),
         precedence: precedence::Precedence::default(),
+        pace: pace::Pace::default(),
         tendings: VecDeque::new(),
         since_ms: clock::wall_ms(),
         memory: Memory::Used,

@@ -128,7 +128,7 @@ impl Sessions {
 
     /// Accepts those who knock, a turn's worth of them; an event follows for each as soon as it says something.
     pub(super) fn accept(&mut self, listener: &UnixListener, sources: &mut Sources) -> Progress {
-        self.waiting = false;
+        let was_waiting = std::mem::take(&mut self.waiting);
         for _ in 0..ACCEPT_TURN {
             match listener.accept() {
                 Ok((stream, _)) => self.admit(stream, sources),
@@ -149,7 +149,10 @@ impl Sessions {
                         }
                     }
                     _ => {
-                        ::log::warn!("cannot accept a client: {}", error_text(&error));
+                        // Once, and not as often as it is tried.
+                        if !was_waiting {
+                            ::log::warn!("cannot accept a client: {}", error_text(&error));
+                        }
                         self.waiting = true;
                         return Progress::Drained;
                     }

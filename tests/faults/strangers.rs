@@ -6,7 +6,7 @@ use std::net::{TcpListener, TcpStream};
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
-use diakonos::sys::process::PidFd;
+use diakonos::sys::process::{Pid, PidFd};
 use diakonos::sys::{files, notify};
 use diakonos::wire::ResultKind;
 use rustix::net::sockopt::set_socket_linger;
@@ -16,8 +16,10 @@ use crate::tools::{await_quiet, entries};
 
 /// A service that says where it is heard.
 const SCRIPT: &str = "echo $NOTIFY_SOCKET > $EAR; exec sleep 1000";
-/// So many words of one stranger.
-const WORDS: usize = 40;
+/// Words that find room in a socket that nobody reads.
+const BATCH: usize = 8;
+const STOP: i32 = 19;
+const CONTINUE: i32 = 18;
 
 /// A connection whose end waits for a reader that never reads.
 fn lingering() -> (OwnedFd, TcpStream) {
@@ -34,6 +36,26 @@ fn lingering() -> (OwnedFd, TcpStream) {
 fn send(socket: &OsString, text: &str, fd: OwnedFd) {
     let patience = Some(Duration::from_secs(60));
     notify::send(socket, text.as_bytes(), Some(fd.as_fd()), patience).unwrap();
+}
+
+/// Sends away as many connections as a socket's queue has room for. The daemon stands still meanwhile: whoever has the
+/// last copy of one waits for its end, and that is not to be us. The other sides are given back.
+fn send_lingering(
+    daemon: Pid,
+    socket: &OsString,
+    text: impl Fn(usize) -> String,
+) -> Vec<TcpStream> {
+    let process = PidFd::open(daemon).unwrap();
+    process.signal(STOP).unwrap();
+    let peers = (0..BATCH).map(|number| {
+        let (connection, peer) = lingering();
+        send(socket, &text(number), connection);
+        peer
+    });
+    let peers = peers.collect();
+    process.signal(CONTINUE).unwrap();
+    barrier(socket);
+    peers
 }
 
 /// Waits until all that was said before is heard.
@@ -66,12 +88,10 @@ fn what_strangers_send_along_costs_neither_children_nor_descriptors() {
     await_quiet(daemon.pid());
     let before = (children(&daemon), entries(daemon.pid(), "fd"));
     let mut peers = Vec::new();
-    for _ in 0..WORDS {
-        let (connection, peer) = lingering();
-        send(&socket, "FDSTORE=1", connection);
-        peers.push(peer);
+    for _ in 0..4 {
+        let text = |_| "FDSTORE=1".to_owned();
+        peers.extend(send_lingering(daemon.pid(), &socket, text));
     }
-    barrier(&socket);
     bench.client().ask(stop("web")).is(ResultKind::Stopped);
     bench.client().ask(start("web")).is(ResultKind::Started);
     await_quiet(daemon.pid());
@@ -88,17 +108,9 @@ fn a_guardian_is_not_blocked_by_a_stored_connection_that_lingers() {
     let bench = Bench::new();
     let mut daemon = bench.daemon();
     let socket = speaker(&bench, "web", "all");
-    let mut peers = Vec::new();
-    for number in 0..8 {
-        let (connection, peer) = lingering();
-        send(
-            &socket,
-            &format!("FDSTORE=1\nFDNAME=x{number}\nFDPOLL=0"),
-            connection,
-        );
-        peers.push(peer);
-    }
-    for number in 0..8 {
+    let text = |number| format!("FDSTORE=1\nFDNAME=x{number}\nFDPOLL=0");
+    let peers = send_lingering(daemon.pid(), &socket, text);
+    for number in 0..BATCH {
         let (reader, writer) = files::pipe().unwrap();
         send(
             &socket,
@@ -133,5 +145,28 @@ fn words_without_sense_do_not_fill_the_log() {
     daemon.until("web", "stopping");
     let log = daemon.log.all();
     assert_eq!(log.matches("MAINPID=1 is not taken").count(), 10, "{log}");
+    daemon.end();
+}
+
+/// It reloads, as it says, and does not, and does.
+#[test]
+fn a_state_that_never_settles_does_not_fill_the_log() {
+    let bench = Bench::new();
+    let mut daemon = bench.daemon();
+    let socket = speaker(&bench, "mad", "all");
+    let patience = Some(Duration::from_secs(60));
+    for _ in 0..3_000 {
+        // Or lines would find no room.
+        daemon.log.all();
+        notify::send(&socket, b"RELOADING=1", None, patience).unwrap();
+        notify::send(&socket, b"READY=1", None, patience).unwrap();
+    }
+    barrier(&socket);
+    bench.sleeper("web", "");
+    bench.start("web").is(ResultKind::Started);
+    daemon.log.until("mad: it changes too often to tell");
+    daemon.until("web", "running");
+    let log = daemon.log.all();
+    assert!(log.matches("-> reloading").count() < 2_000, "{log}");
     daemon.end();
 }
