@@ -157,10 +157,8 @@ impl States {
         let is_whole = written.is_ok();
         if !is_whole && !saved.log_owed.is_empty() {
             // The disk that keeps a log from being written may well be this one, and these are few bytes less.
-            let bare = Saved {
-                log_owed: Vec::new(),
-                ..saved.clone()
-            };
+            let mut bare = saved.clone();
+            bare.log_owed.clear();
             written = write(&path, kept.facts, &encode_saved(&bare));
         }
         let stated = match written {
