@@ -28,7 +28,11 @@ const QUICK_MS: u64 = 10_000;
 /// So many that die at once are enough.
 const QUICK_MAX: u32 = 5;
 /// Bits of a key that say that its descriptor is of use as it is. Other keys are inodes, which are smaller.
-pub(super) const AS_IT_IS: u64 = 3 << 62;
+pub(super) const AS_IT_IS: u64 = EAR_KEY | STORED_KEY;
+/// Marks those of sockets that services speak to.
+pub(super) const EAR_KEY: u64 = 1 << 63;
+/// Marks those of what services have stored.
+pub(super) const STORED_KEY: u64 = 1 << 62;
 /// How long after a guardian could not be made it is tried again.
 const AGAIN_MS: u64 = 60_000;
 
@@ -74,9 +78,10 @@ impl Unsent {
     }
 }
 
-/// Closes what is or was held as this: what is of use as it is came from others.
+/// Closes what is or was held as this: what is stored came from others. What came to a socket is not ours to drop: the
+/// socket may be in use.
 pub(super) fn let_go(key: u64, fds: impl IntoIterator<Item = OwnedFd>, closers: &mut Closers) {
-    if key & AS_IT_IS != 0 {
+    if key & STORED_KEY != 0 {
         closers.close(fds);
     } else {
         fds.into_iter().for_each(drop);

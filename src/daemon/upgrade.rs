@@ -186,8 +186,10 @@ impl Daemon {
             return self.give_up(upgrade.sessions, ENDING);
         }
         // A birth under way tells how far it came on a pipe that is this image's own, and who waits for logs to be
-        // begun anew would be forgotten.
-        let rests = self.events.is_empty()
+        // begun anew would be forgotten. What is to be closed would be closed on the way, which may never end.
+        let is_closed = self.processes.keeper.closers.are_done();
+        let rests = is_closed
+            && self.events.is_empty()
             && self.tendings.is_empty()
             && self.processes.is_between_births();
         if rests && matches!(upgrade.stage, Stage::Due) {
@@ -199,6 +201,10 @@ impl Daemon {
             Stage::Looking if is_still => {
                 let reason = self.become_it(&upgrade.program, upgrade.file, &upgrade.sessions);
                 return self.give_up(upgrade.sessions, &reason);
+            }
+            Stage::Due | Stage::Announced | Stage::Looking if is_late && !is_closed => {
+                let reason = "what services have stored is still being closed, which does not end";
+                return self.give_up(upgrade.sessions, reason);
             }
             Stage::Due | Stage::Announced | Stage::Looking if is_late => {
                 let reason = "services were being started, or logs begun anew, all the while";

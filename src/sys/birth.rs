@@ -132,20 +132,16 @@ pub(super) fn survives_birth_in(cgroup: BorrowedFd<'_>) -> Option<bool> {
 /// finds them held. It is reaped as an orphan is; its handle tells when.
 pub(super) fn beside_us(work: impl FnOnce()) -> io::Result<PidFd> {
     let mut pidfd: RawFd = -1;
-    let flags = libc::CLONE_FILES | libc::CLONE_PIDFD;
-    let arguments = CloneArguments {
-        flags: u64::from(flags.unsigned_abs()),
-        pidfd: (&raw mut pidfd).expose_provenance() as u64,
-        exit_signal: u64::from(libc::SIGCHLD.unsigned_abs()),
-        ..CloneArguments::default()
-    };
-    let length = offset_of!(CloneArguments, set_tid);
+    // By clone(2), which is there where clone3 is not.
+    let flags = libc::CLONE_FILES | libc::CLONE_PIDFD | libc::SIGCHLD;
+    let (flags, none) = (libc::c_long::from(flags), 0 as libc::c_long);
     // SAFETY: it has no arguments and cannot fail.
     let own = unsafe { libc::getpid() };
     let _blocked = SignalsBlocked::new();
-    // SAFETY: the arguments and what they point to outlive the call; without CLONE_VM the child has its own copy of
-    // our memory.
-    let result = unsafe { libc::syscall(libc::SYS_clone3, &raw const arguments, length) };
+    let handle = &raw mut pidfd;
+    // SAFETY: the handle outlives the call; without CLONE_VM the child has its own copy of our memory, and goes on on
+    // its own copy of our stack.
+    let result = unsafe { libc::syscall(libc::SYS_clone, flags, none, handle, none, none) };
     if result == 0 {
         // SAFETY: integers only.
         let parent = unsafe {

@@ -9,11 +9,14 @@ use nix::libc;
 
 use super::alarm::Alarm;
 use super::birth::beside_us;
+use super::clock;
 use super::poll::wait_readable;
 use super::process::PidFd;
 
 /// Children that close at a time. More than one, so that what never ends holds up nobody else's at first.
 const CHILDREN_MAX: usize = 4;
+/// What may wait for them before no more is to be taken: about as much as one datagram brings along.
+const WAITING_MAX: usize = 256;
 
 /// Of kcmp(2).
 const KCMP_FILE: libc::c_int = 0;
@@ -30,7 +33,10 @@ pub fn is_same(one: BorrowedFd<'_>, other: BorrowedFd<'_>) -> Option<bool> {
     (order >= 0).then_some(order == 0)
 }
 
-/// Closes descriptors without waiting, however long it takes: children do, a few at a time, and end with that.
+/// Closes descriptors without waiting, however long it takes: children do, a few at a time, one descriptor each. What no
+/// child has taken waits. We never close it ourselves, not even when this is dropped.
+///
+/// Whoever is about to become another program has to see to it that [`Closers::are_done`]: it would close what waits.
 #[derive(Debug, Default)]
 pub struct Closers {
     children: Vec<PidFd>,
@@ -45,39 +51,72 @@ impl Closers {
         self.go_on();
     }
 
-    /// Has closed what waits, if it can be; to be called when a child has ended.
+    /// Has closed what waits, as far as it can be; to be called when a child has ended.
     pub fn go_on(&mut self) {
-        if self.are_stuck() || self.waiting.is_empty() {
-            return;
-        }
-        let fds = std::mem::take(&mut self.waiting);
-        let closes = || {
-            let _alarm = Alarm::new();
-            for fd in &fds {
-                close_one(fd.as_raw_fd());
-            }
-        };
-        if let Ok(child) = beside_us(closes) {
-            self.children.push(child);
-            // They are the child's. No number comes to mean something else before the child has closed it, once.
-            for fd in fds {
-                let _ = fd.into_raw_fd();
-            }
-        } else {
-            // Where no child can be made we have to do it.
-            let _alarm = Alarm::new();
-            drop(fds);
-        }
-    }
-
-    /// Whether all that may close are at it: what is taken now, nobody closes soon.
-    pub fn are_stuck(&mut self) -> bool {
         let is_busy = |child: &PidFd| {
             let ended = wait_readable(&[child.as_fd()], Some(0));
             !ended.is_ok_and(|ended| ended.contains(&true))
         };
         self.children.retain(is_busy);
-        self.children.len() >= CHILDREN_MAX
+        while self.children.len() < CHILDREN_MAX
+            && let Some(fd) = self.waiting.pop()
+        {
+            let number = fd.as_raw_fd();
+            let closes = || {
+                let _alarm = Alarm::new();
+                close_one(number);
+            };
+            let Ok(child) = beside_us(closes) else {
+                // It may be possible later.
+                return self.waiting.push(fd);
+            };
+            self.children.push(child);
+            // It is the child's. Its number comes to mean nothing else before the child has closed it, once.
+            let _ = fd.into_raw_fd();
+        }
+    }
+
+    /// Whether so much waits that nothing should be taken that is to be closed later.
+    #[must_use]
+    pub fn are_full(&self) -> bool {
+        self.waiting.len() >= WAITING_MAX
+    }
+
+    /// Whether all is closed.
+    pub fn are_done(&mut self) -> bool {
+        self.go_on();
+        self.children.is_empty() && self.waiting.is_empty()
+    }
+
+    /// Waits until all is closed, at most `timeout_ms` milliseconds. Whether it is. A child that goes on has then, as
+    /// far as one can see, no descriptor left that a copy of us would get.
+    pub fn settle(&mut self, timeout_ms: u64) -> bool {
+        let deadline_ms = clock::monotonic_ms().saturating_add(timeout_ms);
+        while !self.are_done() {
+            let rest_ms = deadline_ms.saturating_sub(clock::monotonic_ms());
+            let children: Vec<_> = self.children.iter().map(AsFd::as_fd).collect();
+            if rest_ms == 0 || wait_readable(&children, Some(rest_ms)).is_err() {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// In a copy of the process that this was made in: what waits is open here, too, and the children are not ours.
+    #[must_use]
+    pub fn in_copy(mut self) -> Self {
+        Self {
+            children: Vec::new(),
+            waiting: std::mem::take(&mut self.waiting),
+        }
+    }
+}
+
+impl Drop for Closers {
+    fn drop(&mut self) {
+        for fd in self.waiting.drain(..) {
+            let _ = fd.into_raw_fd();
+        }
     }
 }
 
@@ -92,10 +131,35 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
     use rustix::event::{EventfdFlags, eventfd};
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
     use super::super::files;
-    use super::super::testing::{alone, await_end, await_readable, lingering};
+    use super::super::testing::{alone, become_ordinary, lingering};
     use super::*;
+
+    /// What a test waits for at most, in milliseconds.
+    const LONG_MS: u64 = 60_000;
+
+    /// Closers whose children cannot end before the other side of this pipe is closed; they stand for file systems that
+    /// never answer.
+    fn stuck(reader: &OwnedFd) -> Closers {
+        let mut closers = Closers::default();
+        while closers.children.len() < CHILDREN_MAX {
+            let stuck = || drop(wait_readable(&[reader.as_fd()], None));
+            closers.children.push(beside_us(stuck).unwrap());
+        }
+        closers
+    }
+
+    fn is_ended(fd: &OwnedFd) -> bool {
+        wait_readable(&[fd.as_fd()], Some(0)).unwrap() == [true]
+    }
+
+    fn is_open(number: RawFd) -> bool {
+        // SAFETY: integers only.
+        let flags = unsafe { libc::fcntl(number, libc::F_GETFD) };
+        flags != -1
+    }
 
     #[test]
     fn an_end_that_takes_long_is_not_waited_for_and_ends() {
@@ -106,42 +170,79 @@ mod tests {
                 let numbers: Vec<RawFd> = sockets.iter().map(AsRawFd::as_raw_fd).collect();
                 let mut closers = Closers::default();
                 closers.close(sockets);
-                await_end(&closers.children[0]);
-                for number in numbers {
-                    // SAFETY: integers only.
-                    let flags = unsafe { libc::fcntl(number, libc::F_GETFD) };
-                    assert_eq!(flags, -1, "it is closed here as well");
-                }
+                assert!(closers.settle(LONG_MS));
+                assert!(!numbers.into_iter().any(is_open), "they are closed here");
             },
         );
     }
 
-    /// Children that cannot end stand for file systems that never answer.
     #[test]
     fn what_never_ends_costs_a_few_children_and_then_waits() {
         alone(
             "sys::received::tests::what_never_ends_costs_a_few_children_and_then_waits",
             || {
                 let (reader, writer) = files::pipe().unwrap();
-                let mut closers = Closers::default();
-                while !closers.are_stuck() {
-                    let stuck = || drop(wait_readable(&[reader.as_fd()], None));
-                    closers.children.push(beside_us(stuck).unwrap());
+                let mut closers = stuck(&reader);
+                let (far, near) = files::pipe().unwrap();
+                for count in 0..WAITING_MAX {
+                    assert!(!closers.are_full(), "{count}");
+                    closers.close([near.try_clone().unwrap()]);
                 }
+                drop(near);
                 assert_eq!(closers.children.len(), CHILDREN_MAX);
+                assert!(closers.are_full() && !closers.settle(1) && !is_ended(&far));
+                drop(writer);
+                assert!(closers.settle(LONG_MS));
+                assert!(is_ended(&far) && !closers.are_full());
+            },
+        );
+    }
+
+    #[test]
+    fn what_waits_is_never_closed_by_us() {
+        alone(
+            "sys::received::tests::what_waits_is_never_closed_by_us",
+            || {
+                let (reader, _writer) = files::pipe().unwrap();
+                let mut closers = stuck(&reader);
                 let (far, near) = files::pipe().unwrap();
                 closers.close([near]);
-                assert_eq!(
-                    wait_readable(&[far.as_fd()], Some(0)).unwrap(),
-                    [false],
-                    "it waits"
-                );
-                drop(writer);
-                for child in &closers.children {
-                    await_end(child);
-                }
-                closers.go_on();
-                await_readable(far.as_fd());
+                let mut copy = closers.in_copy();
+                assert!(!is_ended(&far), "the copy has it");
+                assert!(copy.settle(LONG_MS));
+                assert!(is_ended(&far), "and children of its own");
+
+                let mut closers = stuck(&reader);
+                let (far, near) = files::pipe().unwrap();
+                closers.close([near]);
+                drop(closers);
+                assert!(!is_ended(&far), "it is left open");
+            },
+        );
+    }
+
+    #[test]
+    fn where_no_child_can_be_made_it_waits_until_one_can() {
+        alone(
+            "sys::received::tests::where_no_child_can_be_made_it_waits_until_one_can",
+            || {
+                become_ordinary();
+                let most = getrlimit(Resource::Nproc).maximum;
+                let set = |current| {
+                    let limit = Rlimit {
+                        current,
+                        maximum: most,
+                    };
+                    setrlimit(Resource::Nproc, limit).unwrap();
+                };
+                let (far, near) = files::pipe().unwrap();
+                let mut closers = Closers::default();
+                set(Some(0));
+                closers.close([near]);
+                assert!(!is_ended(&far) && closers.children.is_empty());
+                set(most);
+                assert!(closers.settle(LONG_MS));
+                assert!(is_ended(&far));
             },
         );
     }

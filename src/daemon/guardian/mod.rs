@@ -36,6 +36,9 @@ use patience::{Fault, Patience};
 /// How long after something has happened we reap and give memory back. Where the kernel forgets a status with its
 /// process, the daemon has about so long to look at it.
 const REST_MS: u64 = 1_000;
+/// How long we wait at most until what services have stored is closed: before a daemon is made, which would have it as
+/// well, and before we become another program.
+const SETTLE_MS: u64 = 100;
 
 /// The option by which a new process learns of the channel that it is to guard.
 pub(super) const GUARD_OPTION: &CStr = c"--guard";
@@ -214,6 +217,7 @@ impl Guardian {
         self.generation = self.generation.saturating_add(1);
         let made = |error| failed("a process for the daemon", error);
         let (ours, theirs) = Channel::pair().map_err(made)?;
+        self.closers.settle(SETTLE_MS);
         let (pid, pidfd) = match fork::fork().map_err(made)? {
             Fork::Child => return Ok(Some(theirs)),
             Fork::Parent(pid, pidfd) => (pid, pidfd),
@@ -239,6 +243,7 @@ impl Guardian {
         let held = self.held.into_iter().map(|held| (held.key, held.fd));
         let mut keeper = Keeper::of(self.own, channel);
         keeper.inherit(held.collect());
+        keeper.closers = self.closers.in_copy();
         Post::Daemon(Box::new(self.seat), self.ready, Box::new(keeper))
     }
 
@@ -317,7 +322,18 @@ impl Guardian {
                 Some(Message::Busy) => ward.stage = Stage::Busy,
                 Some(Message::Over) => ward.stage = Stage::Over,
                 Some(Message::Seat(note)) => self.seat.take_over(note, fds),
-                Some(Message::Successor(program)) => become_guardian(&program, channel, &self.held),
+                Some(Message::Successor(program)) => {
+                    // The next program would not know of it.
+                    if self.closers.settle(SETTLE_MS) {
+                        become_guardian(&program, channel, &self.held);
+                    } else {
+                        let program = program.display();
+                        ::log::error!(
+                            "the guardian cannot become {program}: what services have stored is still being closed; \
+                             it goes on as it is"
+                        );
+                    }
+                }
                 None => {}
             }
         }

@@ -22,7 +22,7 @@ use crate::unit::{NotifyAccess, Service};
 use crate::wire::{Assignment, DATAGRAM_MAX, parse_notify};
 
 use super::environment::Invocation;
-use super::keeper::Keeper;
+use super::keeper::{EAR_KEY, Keeper};
 use super::processes::{Processes, Progress, Turn};
 use super::readiness::Before;
 use super::sources::{Source, Sources};
@@ -30,8 +30,6 @@ use super::spawn::failure;
 
 pub(super) use store::{Stores, hand_over};
 
-/// Marks the keys of sockets among all that the guardian keeps.
-const EAR_KEY: u64 = 1 << 63;
 /// Words of a service that are heard before the end of one of its processes is, at most.
 const LAST_WORDS_MAX: u16 = 512;
 /// Complaints about the words of one life that are told.
@@ -182,9 +180,8 @@ impl Ears {
                 keeper.release_as(inode | EAR_KEY);
             }
             // Words that nobody has heard go with it, and what came along with them.
-            let ear = std::iter::once(hearing.ear.into_owned());
-            let closed = surplus.into_iter().flatten().chain(ear);
-            keeper.closers.close(closed);
+            hearing.ear.end();
+            keeper.closers.close(surplus.into_iter().flatten());
         }
     }
 }
@@ -244,8 +241,8 @@ impl Processes {
 
     /// Nobody will claim the rest.
     pub(super) fn disinherit(&mut self) {
-        self.ears.inherited.clear();
-        self.stores.disinherit();
+        self.ears.inherited.drain(..).for_each(|ear| ear.end());
+        self.stores.disinherit(&mut self.keeper);
     }
 
     /// Has the guardian hold every pipe and every socket.
@@ -307,12 +304,8 @@ impl Processes {
         (unit, words, buffer): (UnitId, Vec<Assignment>, &mut [u8]),
         turn: &mut Turn<'_>,
     ) -> Vec<OwnedFd> {
-        let are_stuck = self.keeper.closers.are_stuck();
-        let along = if are_stuck {
-            Along::Nothing
-        } else {
-            Along::All
-        };
+        let are_full = self.keeper.closers.are_full();
+        let along = if are_full { Along::Nothing } else { Along::All };
         let hearing = self.ears.map.get(&unit);
         let letter = hearing.and_then(|hearing| hearing.ear.peek(buffer, along).ok());
         let Some(Letter {
@@ -327,10 +320,11 @@ impl Processes {
         if !self.is_heard(unit, &sender, turn) {
             return fds;
         }
-        if are_stuck && words.contains(&Assignment::StoreDescriptors) {
-            let what = "descriptors are not taken: closing such as these does not come to an end";
+        if are_full && words.contains(&Assignment::StoreDescriptors) {
+            let what =
+                "descriptors are not taken: too many that were given before are still being closed";
             self.complain(unit, what, turn);
-        } else if cut && !are_stuck {
+        } else if cut && !are_full {
             self.complain(unit, "descriptors that came with its word are lost", turn);
         }
         self.obey((unit, &sender), (words, fds), turn)

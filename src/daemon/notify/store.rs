@@ -17,14 +17,12 @@ use crate::sys::received;
 use crate::unit::{Readiness, Service};
 use crate::wire::{STORED_MAX, SavedDescriptor};
 
-use super::super::keeper::Keeper;
+use super::super::keeper::{Keeper, STORED_KEY};
 use super::super::processes::{Processes, Turn};
 use super::super::readiness::Before;
 use super::super::sources::{Source, Sources};
 use super::super::spawn::failure;
 
-/// Marks the keys of stored descriptors among all that the guardian keeps.
-const STORED_KEY: u64 = 1 << 62;
 /// The name of one that was given none, sd_pid_notify_with_fds(3).
 const UNNAMED: &str = "stored";
 /// The first number that is handed over.
@@ -86,8 +84,9 @@ impl Stores {
         self.last_key = last.max().unwrap_or(0).max(self.last_key);
     }
 
-    pub(in crate::daemon) fn disinherit(&mut self) {
-        self.inherited.clear();
+    pub(in crate::daemon) fn disinherit(&mut self, keeper: &mut Keeper) {
+        let unclaimed = std::mem::take(&mut self.inherited).into_iter();
+        keeper.closers.close(unclaimed.map(|(_, fd)| fd));
     }
 
     /// Takes back what a predecessor kept for this unit. How many of them are lost.
