@@ -21,7 +21,7 @@ use crate::wire::{
     Reply, Request, WireError, decode_hello, decode_request, encode_hello, frame, frame_reply,
 };
 
-use super::precedence::HOLD_MS;
+use super::crowd::Crowd;
 use super::processes::Progress;
 use super::sources::{SessionId, Source, Sources};
 use super::spare::Spare;
@@ -62,6 +62,8 @@ pub(super) struct Session {
     peer: Peer,
     /// When it came, monotonic milliseconds.
     pub(super) since_ms: u64,
+    /// When it last said something, or had read all that was said to it.
+    pub(super) active_ms: u64,
     pub(super) stage: Stage,
     /// The client's, as it said; ours until then.
     pub(super) protocol: u32,
@@ -115,12 +117,6 @@ impl Sessions {
         self.map.len()
     }
 
-    /// Whether a client is there that came a moment ago.
-    pub(super) fn is_anyone_new(&self, now_ms: u64) -> bool {
-        let newest = self.map.values().next_back();
-        newest.is_some_and(|newest| now_ms < newest.since_ms + HOLD_MS)
-    }
-
     /// Whether [`Self::accept`] is to be tried again when anything has happened.
     pub(super) fn is_anyone_waiting(&self) -> bool {
         self.waiting
@@ -129,9 +125,10 @@ impl Sessions {
     /// Accepts those who knock, a turn's worth of them; an event follows for each as soon as it says something.
     pub(super) fn accept(&mut self, listener: &UnixListener, sources: &mut Sources) -> Progress {
         let was_waiting = std::mem::take(&mut self.waiting);
+        let mut crowd = Crowd::default();
         for _ in 0..ACCEPT_TURN {
             match listener.accept() {
-                Ok((stream, _)) => self.admit(stream, sources),
+                Ok((stream, _)) => self.admit(stream, &mut crowd, sources),
                 Err(error) => match error.kind() {
                     io::ErrorKind::WouldBlock => return Progress::Drained,
                     io::ErrorKind::Interrupted | io::ErrorKind::ConnectionAborted => {}
@@ -162,7 +159,7 @@ impl Sessions {
         Progress::More
     }
 
-    fn admit(&mut self, stream: UnixStream, sources: &mut Sources) {
+    fn admit(&mut self, stream: UnixStream, crowd: &mut Crowd, sources: &mut Sources) {
         let admitted = stream
             .set_nonblocking(true)
             .and_then(|()| peer(stream.as_fd()));
@@ -179,7 +176,7 @@ impl Sessions {
             turn_away(&stream, not_allowed(uid));
             return;
         }
-        if self.map.len() >= CLIENTS_MAX && !self.make_room(sources) {
+        if self.map.len() >= CLIENTS_MAX && !self.make_room(crowd, sources) {
             let reason = format!("it has {CLIENTS_MAX} clients already");
             turn_away(&stream, busy(&reason));
             return;
@@ -351,12 +348,14 @@ enum End {
 }
 
 impl Session {
-    fn new(stream: UnixStream, token: Token, peer: Peer) -> Self {
+    pub(super) fn new(stream: UnixStream, token: Token, peer: Peer) -> Self {
+        let now_ms = clock::monotonic_ms();
         Self {
             stream,
             token,
             peer,
-            since_ms: clock::monotonic_ms(),
+            since_ms: now_ms,
+            active_ms: now_ms,
             stage: Stage::Greeting,
             protocol: PROTOCOL_VERSION,
             decoder: Decoder::new(),
@@ -406,6 +405,7 @@ impl Session {
 
     /// Understands one payload: the hello, or a request. One that makes no sense is answered, and the next one may.
     fn take(&mut self, payload: &[u8]) -> Result<Option<Request>, End> {
+        self.active_ms = clock::monotonic_ms();
         if self.stage == Stage::Greeting {
             let hello = decode_hello(payload).map_err(|error| refused(&error.to_string()))?;
             // Our own version first, so that a client of another one can tell what it met.
@@ -430,7 +430,7 @@ impl Session {
     }
 
     /// Bytes that it has not read.
-    fn waiting(&self) -> usize {
+    pub(super) fn waiting(&self) -> usize {
         self.output.len() - self.sent
     }
 
@@ -453,7 +453,8 @@ impl Session {
                 },
             }
         }
-        if self.sent == self.output.len() {
+        if self.sent == self.output.len() && self.sent > 0 {
+            self.active_ms = clock::monotonic_ms();
             self.output.clear();
             self.output.shrink_to(OUTPUT_KEPT);
             self.sent = 0;

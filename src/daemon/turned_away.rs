@@ -8,6 +8,7 @@ use std::os::unix::net::UnixStream;
 use crate::wire::{ErrorKind, Final, PROTOCOL_VERSION, Reply, WireError};
 
 use super::session::{append, greet};
+use super::text;
 
 /// Says why a client is not served; as much of it as goes into the socket at once, which is all of it.
 pub(super) fn turn_away(mut stream: &UnixStream, error: WireError) {
@@ -40,6 +41,15 @@ pub(super) fn busy(reason: &str) -> WireError {
         kind: ErrorKind::Unavailable,
         message: format!("the daemon cannot serve one more client: {reason}"),
         hint: Some("try again when others have finished".to_owned()),
+    }
+}
+
+pub(super) fn silent(span_ms: u64) -> WireError {
+    let span = text::span(span_ms);
+    WireError {
+        kind: ErrorKind::Unavailable,
+        message: format!("the connection was silent for {span}, and others needed its place"),
+        hint: Some("ask once more".to_owned()),
     }
 }
 
