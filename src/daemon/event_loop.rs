@@ -12,7 +12,9 @@ use std::path::PathBuf;
 
 use mio::{Events, Poll};
 
-use crate::engine::{Asker, Change, Effect, Engine, Event, Moment, RequestId, Retry, UnitId, Verb};
+use crate::engine::{
+    Asker, Change, Effect, Engine, Event, Moment, RequestId, Retry, State, UnitId, Verb,
+};
 use crate::log::Stream;
 use crate::sorted::Sorted;
 use crate::sys::process::error_text;
@@ -395,7 +397,7 @@ impl Daemon {
     }
 }
 
-/// Every change of state goes to the daemon's log with its cause.
+/// Every change of state goes to the daemon's log with its cause, as what it is to whoever reads that log.
 fn publish(change: &Change, cause: &str) {
     let Change {
         unit,
@@ -404,12 +406,20 @@ fn publish(change: &Change, cause: &str) {
         retry,
         ..
     } = change;
+    let level = match to {
+        State::Failed => ::log::Level::Error,
+        State::Backoff => ::log::Level::Warn,
+        _ => ::log::Level::Info,
+    };
     match retry {
         Some(Retry { attempt, delay_ms }) => {
             let delay = text::span(*delay_ms);
-            ::log::info!("{unit}: {from} -> {to}: {cause}; automatic restart {attempt} in {delay}");
+            ::log::log!(
+                level,
+                "{unit}: {from} -> {to}: {cause}; automatic restart {attempt} in {delay}"
+            );
         }
-        None => ::log::info!("{unit}: {from} -> {to}: {cause}"),
+        None => ::log::log!(level, "{unit}: {from} -> {to}: {cause}"),
     }
 }
 
