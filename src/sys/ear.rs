@@ -301,8 +301,8 @@ mod tests {
         assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
     }
 
-    /// Nobody else has them open any more, and their ends wait until all is sent, which nobody reads. A child drops them:
-    /// here another thread might be interrupted in our place.
+    /// Nobody else has them open any more, and their ends wait until all is sent, which nobody reads. A child drops
+    /// them: here another thread might be interrupted in our place.
     #[test]
     fn connections_that_linger_are_dropped_at_once() {
         alone(

@@ -33,8 +33,8 @@ pub fn is_same(one: BorrowedFd<'_>, other: BorrowedFd<'_>) -> Option<bool> {
     (order >= 0).then_some(order == 0)
 }
 
-/// Closes descriptors without waiting, however long it takes: children do, a few at a time, one descriptor each. What no
-/// child has taken waits. We never close it ourselves, not even when this is dropped.
+/// Closes descriptors without waiting, however long it takes: children do, a few at a time, one descriptor each. What
+/// no child has taken waits. We never close it ourselves, not even when this is dropped.
 ///
 /// Whoever is about to become another program has to see to it that [`Closers::are_done`]: it would close what waits.
 #[derive(Debug, Default)]
