@@ -57,6 +57,6 @@ pub use plain::PlainLog;
 pub use reader::Reader;
 pub use rotation::Limits;
 pub use runs::{has_run, is_beheaded, is_cut_after, last_runs};
-pub use total::{Removed, bound_total, has_log, remove_old, service_of, with_log};
+pub use total::{Removed, Stranded, bound_total, has_log, service_of, with_log};
 pub use wanted::{Course, Filter, Mode, Sieve, Start};
 pub use writer::{Remade, Turned, Writer};
