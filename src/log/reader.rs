@@ -18,6 +18,7 @@ use super::buffer::Buffer;
 use super::cursor::{Cursor, Next};
 use super::entry::{Assembler, Content, Entry, LineEnd, Origin, Source};
 use super::index::Mark;
+use super::listing::Listing;
 use super::paths::{FileId, Paths, Seen};
 use super::seek::Before;
 use super::tail;
@@ -105,21 +106,22 @@ impl Reader {
         mode: Mode,
         filter: Filter,
     ) -> io::Result<Reader> {
-        Self::sifted(directory, name, Course { start, mode }, filter, None)
+        let listing = Listing::none(directory);
+        Self::sifted(&listing, name, Course { start, mode }, filter, None)
     }
 
-    /// As [`Reader::open`], and only the lines that the sieve lets through.
+    /// As [`Reader::open`], of a folder that may be listed already, and only the lines that the sieve lets through.
     ///
     /// # Errors
     /// As [`Reader::open`].
     pub fn sifted(
-        directory: &Path,
+        listing: &Listing<'_>,
         name: &str,
         course: Course,
         filter: Filter,
         sieve: Option<Box<dyn Sieve>>,
     ) -> io::Result<Reader> {
-        let paths = Paths::new(directory, name)?;
+        let paths = listing.paths(name)?;
         let end = match course.mode {
             Mode::Follow => End::Never {
                 change: 0,
@@ -157,6 +159,7 @@ impl Reader {
             Start::Last(lines) => reader.go_back(lines, u64::MAX)?,
             Start::Near { lines, bytes } => reader.go_back(lines, bytes)?,
         }
+        reader.paths.forget();
         Ok(reader)
     }
 

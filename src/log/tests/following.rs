@@ -1,7 +1,7 @@
 //! Following, going back and merging.
 
 use super::*;
-use crate::log::{Course, Ending, LineEnd, Mark, Merge, Sieve};
+use crate::log::{Course, Ending, LineEnd, Listing, Mark, Merge, Sieve};
 
 fn follow(folder: &Folder, start: Start) -> Reader {
     folder.reader(start, Mode::Follow, Filter::default())
@@ -90,7 +90,13 @@ fn a_writer_that_is_faster_does_not_keep_a_follower_from_its_beginning() {
             mode: Mode::Follow,
         };
         let filter = Filter::default();
-        let reader = Reader::sifted(&folder.0, "web", course, filter, Some(sieve));
+        let reader = Reader::sifted(
+            &Listing::none(&folder.0),
+            "web",
+            course,
+            filter,
+            Some(sieve),
+        );
         let first = reader.unwrap().next_entry().unwrap().unwrap();
         assert_eq!(text(&first).unwrap(), format!("number {}", 100 - last));
     }
