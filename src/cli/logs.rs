@@ -174,7 +174,7 @@ impl View {
         }
         let widths = names.iter().map(|name| name.chars().count());
         Ok(View {
-            unbegun: Unbegun::of(directory, &readers, &options),
+            unbegun: Unbegun::of(listing, &readers, &options),
             merge: Merge::new(readers),
             directory: directory.to_owned(),
             filter: options.filter,

@@ -14,22 +14,22 @@ use super::total::service_of;
 
 /// See the module.
 #[derive(Debug)]
-pub struct Listing<'a> {
-    directory: &'a Path,
-    logs: BTreeMap<&'a str, Vec<Seen>>,
+pub struct Listing {
+    directory: Box<Path>,
+    logs: BTreeMap<String, Vec<Seen>>,
 }
 
-impl<'a> Listing<'a> {
+impl Listing {
     /// Of a folder that is not listed: each reader does so for itself.
     #[must_use]
-    pub fn none(directory: &'a Path) -> Self {
-        let logs = BTreeMap::new();
+    pub fn none(directory: &Path) -> Self {
+        let (directory, logs) = (directory.into(), BTreeMap::new());
         Self { directory, logs }
     }
 
     /// Of these services. Where the folder cannot be read each reader finds that out for itself.
     #[must_use]
-    pub fn of(directory: &'a Path, names: &'a [String]) -> Self {
+    pub fn of(directory: &Path, names: &[String]) -> Self {
         let mut listing = Self::none(directory);
         if names.len() > 1
             && let (Ok(first), Ok(second)) = (listed(directory, names), listed(directory, names))
@@ -47,11 +47,11 @@ impl<'a> Listing<'a> {
     /// The files of one service's log.
     pub(super) fn paths(&self, name: &str) -> io::Result<Paths> {
         let seen = self.logs.get(name).map_or(&[][..], Vec::as_slice);
-        Paths::known(self.directory, name, seen)
+        Paths::known(&self.directory, name, seen)
     }
 }
 
-fn listed<'a>(directory: &Path, names: &'a [String]) -> io::Result<BTreeMap<&'a str, Vec<Seen>>> {
+fn listed(directory: &Path, names: &[String]) -> io::Result<BTreeMap<String, Vec<Seen>>> {
     let names = names.iter().map(|name| (name.as_str(), Files::default()));
     let mut logs: BTreeMap<&str, Files> = names.collect();
     for entry in fs::read_dir(directory)? {
@@ -64,6 +64,8 @@ fn listed<'a>(directory: &Path, names: &'a [String]) -> io::Result<BTreeMap<&'a 
             files.add(&file.as_bytes()[name.len()..], entry.ino());
         }
     }
-    let seen = logs.into_iter().map(|(name, files)| (name, files.seen()));
+    let seen = logs
+        .into_iter()
+        .map(|(name, files)| (name.to_owned(), files.seen()));
     Ok(seen.collect())
 }

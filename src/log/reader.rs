@@ -115,7 +115,7 @@ impl Reader {
     /// # Errors
     /// As [`Reader::open`].
     pub fn sifted(
-        listing: &Listing<'_>,
+        listing: &Listing,
         name: &str,
         course: Course,
         filter: Filter,
