@@ -87,11 +87,11 @@ impl Bench {
         let status = self.begin(&["list"]).wait().unwrap();
         assert!(status.success(), "{status}");
         let begun = Instant::now();
-        let mut all = self.begin(&["start", "*"]);
+        let mut all = Running(self.begin(&["start", "*"]));
         let mut answers = Vec::new();
         let status = loop {
             answers.push(self.glance());
-            if let Some(status) = all.try_wait().unwrap() {
+            if let Some(status) = all.0.try_wait().unwrap() {
                 break status;
             }
         };
@@ -117,6 +117,16 @@ impl Drop for Bench {
     fn drop(&mut self) {
         let _ = self.begin(&["kill"]).wait();
         let _ = fs::remove_dir_all(&self.root);
+    }
+}
+
+/// A process that is killed and reaped where a test fails meanwhile.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 

@@ -21,8 +21,8 @@ use super::style::Palette;
 use super::text;
 use super::unbegun::Unbegun;
 use crate::log::{
-    self, Content, Course, Ending, Entry, Filter, Level, LineEnd, Mark, Merge, Mode, Reader, Sieve,
-    Start, Stream, split_level,
+    self, Content, Course, Ending, Entry, Filter, Level, LineEnd, Listing, Mark, Merge, Mode,
+    Reader, Sieve, Start, Stream, split_level,
 };
 use crate::unit::Signal;
 
@@ -154,6 +154,7 @@ impl View {
             start: options.start,
             mode: options.mode,
         };
+        let listing = Listing::of(directory, names);
         let mut readers = Vec::with_capacity(names.len());
         for name in names {
             let sieve = sieve(options.sift.as_ref());
@@ -168,12 +169,12 @@ impl View {
                 filter.run = Some(run.unwrap_or(u64::MAX));
                 course.mode = run.map_or(Mode::Once, |_| course.mode);
             }
-            let reader = Reader::sifted(directory, name, course, filter, sieve);
+            let reader = Reader::sifted(&listing, name, course, filter, sieve);
             readers.push(reader.map_err(failed)?);
         }
         let widths = names.iter().map(|name| name.chars().count());
         Ok(View {
-            unbegun: Unbegun::of(directory, &readers, &options),
+            unbegun: Unbegun::of(listing, &readers, &options),
             merge: Merge::new(readers),
             directory: directory.to_owned(),
             filter: options.filter,
@@ -196,7 +197,8 @@ impl View {
             mode: Mode::Follow,
         };
         let sieve = sieve(self.sift.as_ref());
-        let reader = Reader::sifted(&self.directory, &name, course, self.filter, sieve);
+        let listing = Listing::none(&self.directory);
+        let reader = Reader::sifted(&listing, &name, course, self.filter, sieve);
         match reader {
             Ok(reader) => self.merge.add(reader),
             Err(cause) => return Err(LogsError::Read { name, cause }),

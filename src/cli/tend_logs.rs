@@ -10,7 +10,7 @@ use super::place::{Place, home_hint};
 use super::wait::Waiting;
 use crate::daemon::{clear_rest, tend_unwritten, untended};
 use crate::engine::{Command, LogWish};
-use crate::log::Limits;
+use crate::log::{Limits, Stranded};
 use crate::sys::clock::wall_ms;
 use crate::sys::files;
 use crate::sys::process::error_text;
@@ -90,6 +90,8 @@ fn alone(place: &Place, names: &[String], wish: LogWish) -> Result<Vec<UnitResul
         Err(error) => untended(&logs, name, &error),
     };
     let mut results: Vec<UnitResult> = names.iter().map(tend).collect();
-    clear_rest(&logs, &mut results, wish);
+    // Why the folder cannot be read each log that is in it has told already.
+    let mut stranded = Stranded::list(&logs).unwrap_or_default();
+    clear_rest(&logs, &mut stranded, &mut results, wish);
     Ok(results)
 }

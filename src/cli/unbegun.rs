@@ -2,25 +2,26 @@
 //!
 //! Owns when that is so. Does not own how it is said.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::logs::Options;
-use crate::log::{self, Content, Entry, Mark, Reader, Start};
+use crate::log::{self, Content, Entry, Listing, Mark, Reader, Start};
 
 /// The services of which nothing was shown yet, where all there is is wanted, or all since some time.
 #[derive(Debug)]
 pub(super) struct Unbegun {
-    directory: PathBuf,
+    /// Made when the readers were opened, and kept while it is of use.
+    listing: Option<Listing>,
     places: Vec<usize>,
 }
 
 impl Unbegun {
-    /// The services of these readers, whose logs are in `directory`.
-    pub(super) fn of(directory: &Path, readers: &[Reader], options: &Options) -> Unbegun {
+    /// The services of these readers, whose logs are in this folder.
+    pub(super) fn of(listing: Listing, readers: &[Reader], options: &Options) -> Unbegun {
         // Of one run it does not matter what was before.
         let is_cut =
             |reader: &Reader| options.filter.since_ms.is_none() || !reader.leaves_earlier();
-        let places = match options.start {
+        let places: Vec<usize> = match options.start {
             Start::Oldest => (0..)
                 .zip(readers)
                 .filter(|(_, reader)| is_cut(reader))
@@ -29,7 +30,7 @@ impl Unbegun {
             Start::Last(_) | Start::Near { .. } => Vec::new(),
         };
         Unbegun {
-            directory: directory.to_owned(),
+            listing: Some(listing).filter(|_| !places.is_empty()),
             places,
         }
     }
@@ -45,9 +46,16 @@ impl Unbegun {
             Content::Mark(Mark::Begin { .. } | Mark::Cleared)
         );
         // What no index tells of has run 0. Where the files cannot be read, the reader says so.
-        !is_beginning
-            && entry.run > 0
-            && log::is_beheaded(&self.directory, name, entry.run).unwrap_or(false)
+        let is_cut = |listing: &Listing| {
+            let told = log::is_beheaded(listing, name, entry.run);
+            told.unwrap_or(false)
+        };
+        let is_beheaded =
+            !is_beginning && entry.run > 0 && self.listing.as_ref().is_some_and(is_cut);
+        if self.places.is_empty() {
+            self.listing = None;
+        }
+        is_beheaded
     }
 }
 

@@ -7,7 +7,7 @@ use std::io;
 use std::path::Path;
 
 use crate::engine::{Engine, LogWish, UnitId};
-use crate::log::{self, Limits, Removed, Turned, Writer};
+use crate::log::{self, Limits, Removed, Stranded, Turned, Writer};
 use crate::sys::clock;
 use crate::sys::process::error_text;
 use crate::unit::{Settings, size};
@@ -243,19 +243,15 @@ pub fn untended(logs: &Path, name: &str, error: &io::Error) -> UnitResult {
 
 /// Where logs were emptied, removes what is left of them beside the files that a writer knows of. What cannot be is
 /// that log's result.
-pub fn clear_rest(logs: &Path, results: &mut [UnitResult], wish: LogWish) {
+pub fn clear_rest(logs: &Path, stranded: &mut Stranded, results: &mut [UnitResult], wish: LogWish) {
     if wish != LogWish::Clear {
         return;
     }
-    let cleared = results
-        .iter()
-        .filter(|result| result.kind == ResultKind::LogTended);
-    let names: Vec<&str> = cleared.map(|result| result.unit.as_str()).collect();
-    // Why the folder cannot be read each log that is in it has told already.
-    let failed = log::remove_old(logs, &names).unwrap_or_default();
-    for (name, error) in failed {
-        if let Some(result) = results.iter_mut().find(|result| result.unit == name) {
-            *result = untended(logs, &name, &error);
+    for result in results {
+        if result.kind == ResultKind::LogTended
+            && let Err(error) = stranded.remove(logs, &result.unit)
+        {
+            *result = untended(logs, &result.unit, &error);
         }
     }
 }

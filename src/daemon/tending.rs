@@ -7,7 +7,7 @@
 use std::vec;
 
 use crate::engine::{LogWish, UnitId};
-use crate::log::Limits;
+use crate::log::{Limits, Stranded};
 use crate::unit::UnitName;
 use crate::wire::{ErrorKind, Final, ResultKind, UnitResult, WireError};
 
@@ -26,6 +26,8 @@ const WAITING_MAX: usize = 100_000;
 pub(super) struct Tending {
     session: SessionId,
     wish: LogWish,
+    /// What writers do not find of logs that are to be emptied; listed once for all of them.
+    stranded: Stranded,
     left: vec::IntoIter<String>,
     results: Vec<UnitResult>,
 }
@@ -42,12 +44,20 @@ impl Daemon {
     pub(super) fn begin_tending(&mut self, session: SessionId, names: Vec<String>, wish: LogWish) {
         let waiting: usize = self.tendings.iter().map(Tending::weight).sum();
         if waiting >= WAITING_MAX {
-            let message = format!("logs that wait already to be begun anew: {WAITING_MAX}");
-            return self.finish(session, Final::Error(unavailable(message)));
+            let message =
+                format!("the logs cannot be begun anew: {WAITING_MAX} others wait for that");
+            let hint = "try again when they are done";
+            return self.finish(session, Final::Error(unavailable(message, hint)));
         }
+        // Why the folder cannot be read each log that is in it will tell.
+        let stranded = match wish {
+            LogWish::Clear => Stranded::list(&self.home.logs()).unwrap_or_default(),
+            LogWish::Rotate => Stranded::default(),
+        };
         self.tendings.push_back(Tending {
             session,
             wish,
+            stranded,
             left: names.into_iter(),
             results: Vec::new(),
         });
@@ -58,8 +68,11 @@ impl Daemon {
         if self.over {
             for tending in std::mem::take(&mut self.tendings) {
                 let left = tending.left.len();
-                let message = format!("the daemon ends: logs that were left as they are: {left}");
-                self.finish(tending.session, Final::Error(unavailable(message)));
+                let message = format!(
+                    "the daemon ends before all logs are begun anew: {left} are as they were"
+                );
+                let hint = "the same without a daemon begins them anew";
+                self.finish(tending.session, Final::Error(unavailable(message, hint)));
             }
             return;
         }
@@ -72,7 +85,8 @@ impl Daemon {
             .map(|name| self.tend_log(name, tending.wish))
             .collect();
         // In the same turn, or it would remove what was written and rotated since.
-        clear_rest(&self.home.logs(), &mut results, tending.wish);
+        let stranded = &mut tending.stranded;
+        clear_rest(&self.home.logs(), stranded, &mut results, tending.wish);
         tending.results.append(&mut results);
         match tending.left.len() {
             0 => self.finish(tending.session, Final::Results(tending.results)),
@@ -121,10 +135,6 @@ impl Daemon {
     }
 }
 
-fn unavailable(message: String) -> WireError {
-    answer::error(
-        ErrorKind::Unavailable,
-        message,
-        Some("try again".to_owned()),
-    )
+fn unavailable(message: String, hint: &str) -> WireError {
+    answer::error(ErrorKind::Unavailable, message, Some(hint.to_owned()))
 }

@@ -207,7 +207,10 @@ impl Daemon {
                 return self.give_up(upgrade.sessions, reason);
             }
             Stage::Due | Stage::Announced | Stage::Looking if is_late => {
-                let reason = "services were being started, or logs begun anew, all the while";
+                let reason = match self.tendings.is_empty() {
+                    true => "services were being started all the while",
+                    false => "logs were being begun anew all the while",
+                };
                 return self.give_up(upgrade.sessions, reason);
             }
             Stage::Announced if is_still => upgrade.stage = Stage::Looking,

@@ -118,13 +118,14 @@ impl Cursor {
         paths: &Paths,
         choice: impl Fn(&[Seen]) -> Option<Seen>,
     ) -> io::Result<Option<Cursor>> {
+        let mut listed = paths.list()?;
         for _ in 0..PICK_TRIES {
-            let Some(seen) = choice(&paths.list()?) else {
+            let Some(seen) = choice(&listed) else {
                 return Ok(None);
             };
             match Cursor::open(paths, seen.number)? {
                 Some(cursor) if cursor.id == seen.id => return Ok(Some(cursor)),
-                _ => {}
+                _ => listed = paths.list_anew()?,
             }
         }
         Ok(None)

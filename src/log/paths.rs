@@ -19,6 +19,8 @@ const LIST_TRIES: u32 = 16;
 #[derive(Clone, Debug)]
 pub(super) struct Paths {
     stem: Box<Path>,
+    /// What a listing for many logs has found of this one.
+    known: Option<Box<[Seen]>>,
 }
 
 /// A log file that was seen in the directory.
@@ -71,7 +73,25 @@ impl Paths {
         }
         Ok(Paths {
             stem: directory.join(name).into_boxed_path(),
+            known: None,
         })
+    }
+
+    /// The same, and what there is was listed before; with a rotation since then that is of no use.
+    pub(super) fn known(directory: &Path, name: &str, seen: &[Seen]) -> io::Result<Paths> {
+        let paths = Paths::new(directory, name)?;
+        let now = fs::metadata(paths.log(0)).ok();
+        let now = now.map(|metadata| paths.current_id(&metadata));
+        let listed = seen.first().filter(|first| first.number == 0);
+        let inodes = |id: FileId| (id.log, id.index);
+        let is_now = now.map(inodes) == listed.map(|first| inodes(first.id));
+        let known = (is_now && !seen.is_empty()).then(|| seen.into());
+        Ok(Paths { known, ..paths })
+    }
+
+    /// What was listed is of no use any more.
+    pub(super) fn forget(&mut self) {
+        self.known = None;
     }
 
     pub(super) fn log(&self, number: u32) -> PathBuf {
@@ -142,13 +162,22 @@ impl Paths {
             .create(self.directory())
     }
 
-    /// The log files that there are, the current one first. A missing folder has none.
+    /// The log files that there are, the current one first. A missing folder has none. What is known was so a moment
+    /// ago; where it is not any more, [`Self::list_anew`] tells.
     pub(super) fn list(&self) -> io::Result<Vec<Seen>> {
+        match &self.known {
+            Some(known) => Ok(known.to_vec()),
+            None => self.list_anew(),
+        }
+    }
+
+    /// The log files that there are now.
+    pub(super) fn list_anew(&self) -> io::Result<Vec<Seen>> {
         // A listing while files are renamed can miss one.
         let mut seen = self.list_once()?;
         for _ in 0..LIST_TRIES {
             let again = self.list_once()?;
-            if listed(&again).eq(listed(&seen)) {
+            if is_same_listing(&again, &seen) {
                 break;
             }
             seen = again;
@@ -163,43 +192,14 @@ impl Paths {
         };
         let stem = self.stem.file_name().unwrap_or_default();
         let stem = stem.as_encoded_bytes();
-        let mut logs: BTreeMap<u32, Seen> = BTreeMap::new();
-        let mut indexes: BTreeMap<u32, u64> = BTreeMap::new();
+        let mut files = Files::default();
         for entry in entries {
             let entry = entry?;
-            let name = entry.file_name();
-            let Some(ending) = name.as_encoded_bytes().strip_prefix(stem) else {
-                continue;
-            };
-            if let Some(number) = ending.strip_prefix(b".idx").and_then(number_of) {
-                indexes.insert(number, entry.ino());
-            }
-            let Some((number, packing)) = ending.strip_prefix(b".log").and_then(form_of) else {
-                continue;
-            };
-            // Where both are there the packed one has not taken its place yet.
-            if packing.is_none() || !logs.contains_key(&number) {
-                let id = FileId {
-                    log: entry.ino(),
-                    index: 0,
-                    packing,
-                };
-                let seen = Seen { number, id };
-                logs.insert(number, seen);
+            if let Some(ending) = entry.file_name().as_encoded_bytes().strip_prefix(stem) {
+                files.add(ending, entry.ino());
             }
         }
-        let has_log = |number: u32| logs.contains_key(&number);
-        let index_of = |number: u32| {
-            // A rotation moves the log first: until its index has followed, that stands one number lower.
-            let before = number.checked_sub(1).filter(|before| !has_log(*before));
-            let index = indexes.get(&number);
-            index.or_else(|| indexes.get(&before?)).copied()
-        };
-        let mut seen: Vec<Seen> = logs.values().copied().collect();
-        for one in &mut seen {
-            one.id.index = index_of(one.number).unwrap_or(0);
-        }
-        Ok(seen)
+        Ok(files.seen())
     }
 
     fn directory(&self) -> &Path {
@@ -222,14 +222,59 @@ impl Paths {
     }
 }
 
+/// What a listing has found of one log.
+#[derive(Debug, Default)]
+pub(super) struct Files {
+    logs: BTreeMap<u32, Seen>,
+    indexes: BTreeMap<u32, u64>,
+}
+
+impl Files {
+    /// Takes a file in, whose name ends with this after that of the service.
+    pub(super) fn add(&mut self, ending: &[u8], inode: u64) {
+        if let Some(number) = ending.strip_prefix(b".idx").and_then(number_of) {
+            self.indexes.insert(number, inode);
+        }
+        let Some((number, packing)) = ending.strip_prefix(b".log").and_then(form_of) else {
+            return;
+        };
+        // Where both are there the packed one has not taken its place yet.
+        if packing.is_none() || !self.logs.contains_key(&number) {
+            let id = FileId {
+                log: inode,
+                index: 0,
+                packing,
+            };
+            let seen = Seen { number, id };
+            self.logs.insert(number, seen);
+        }
+    }
+
+    /// The log files, each with its index, the current one first.
+    pub(super) fn seen(&self) -> Vec<Seen> {
+        let has_log = |number: u32| self.logs.contains_key(&number);
+        let index_of = |number: u32| {
+            // A rotation moves the log first: until its index has followed, that stands one number lower.
+            let before = number.checked_sub(1).filter(|before| !has_log(*before));
+            let index = self.indexes.get(&number);
+            index.or_else(|| self.indexes.get(&before?)).copied()
+        };
+        let mut seen: Vec<Seen> = self.logs.values().copied().collect();
+        for one in &mut seen {
+            one.id.index = index_of(one.number).unwrap_or(0);
+        }
+        seen
+    }
+}
+
 pub(super) fn exists(path: &Path) -> bool {
     fs::symlink_metadata(path).is_ok()
 }
 
-/// All that a listing says.
-fn listed(seen: &[Seen]) -> impl Iterator<Item = (u32, u64, u64)> {
-    seen.iter()
-        .map(|seen| (seen.number, seen.id.log, seen.id.index))
+/// Whether no file was moved between two listings.
+pub(super) fn is_same_listing(one: &[Seen], other: &[Seen]) -> bool {
+    let told = |seen: &Seen| (seen.number, seen.id.log, seen.id.index);
+    one.iter().map(told).eq(other.iter().map(told))
 }
 
 /// The same of a log, which may be packed.

@@ -12,10 +12,13 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
+use crate::sys::search;
+
 use super::buffer::Buffer;
 use super::cursor::{Cursor, Next};
 use super::entry::{Assembler, Content, Entry, LineEnd, Origin, Source};
 use super::index::Mark;
+use super::listing::Listing;
 use super::paths::{FileId, Paths, Seen};
 use super::seek::Before;
 use super::tail;
@@ -77,6 +80,14 @@ enum End {
     },
 }
 
+/// Whether a file is still written.
+#[derive(Clone, Copy, PartialEq)]
+enum Stage {
+    Written,
+    /// The writer has gone on to the next one.
+    Left,
+}
+
 /// What a look at the files brought.
 enum Step {
     Went,
@@ -95,21 +106,22 @@ impl Reader {
         mode: Mode,
         filter: Filter,
     ) -> io::Result<Reader> {
-        Self::sifted(directory, name, Course { start, mode }, filter, None)
+        let listing = Listing::none(directory);
+        Self::sifted(&listing, name, Course { start, mode }, filter, None)
     }
 
-    /// As [`Reader::open`], and only the lines that the sieve lets through.
+    /// As [`Reader::open`], of a folder that may be listed already, and only the lines that the sieve lets through.
     ///
     /// # Errors
     /// As [`Reader::open`].
     pub fn sifted(
-        directory: &Path,
+        listing: &Listing,
         name: &str,
         course: Course,
         filter: Filter,
         sieve: Option<Box<dyn Sieve>>,
     ) -> io::Result<Reader> {
-        let paths = Paths::new(directory, name)?;
+        let paths = listing.paths(name)?;
         let end = match course.mode {
             Mode::Follow => End::Never {
                 change: 0,
@@ -147,6 +159,7 @@ impl Reader {
             Start::Last(lines) => reader.go_back(lines, u64::MAX)?,
             Start::Near { lines, bytes } => reader.go_back(lines, bytes)?,
         }
+        reader.paths.forget();
         Ok(reader)
     }
 
@@ -252,12 +265,15 @@ impl Reader {
             return self.finish();
         };
         let mut next = cursor.next()?;
-        if next == Next::End {
-            if current_inode(&self.paths)? == Some(cursor.id.log) {
+        let mut stage = Stage::Written;
+        if matches!(next, Next::End | Next::Unrecorded { .. }) {
+            if current_inode(&self.paths)? != Some(cursor.id.log) {
+                // The writer has left this file; what it wrote before that is all there now, and its records too.
+                stage = Stage::Left;
+                next = cursor.next()?;
+            } else if next == Next::End {
                 return self.finish();
             }
-            // The writer has left this file; what it wrote before that is all there now.
-            next = cursor.next()?;
         }
         if let End::At { id, offset } | End::Pause { id, offset } = self.end {
             let is_last = id == cursor.id;
@@ -281,13 +297,10 @@ impl Reader {
                 Ok(Step::Went)
             }
             Next::Bytes { origin, end } => self.take(origin, end),
-            Next::Unrecorded { origin, end } => {
-                if self.may_take_unrecorded()? {
-                    self.take(origin, end)
-                } else {
-                    Ok(Step::Nothing)
-                }
-            }
+            Next::Unrecorded { origin, end } => match self.unrecorded_end(stage, end)? {
+                Some(end) => self.take(origin, end),
+                None => Ok(Step::Nothing),
+            },
             Next::Emptied => self.begin_again(),
             Next::End => self.go_on(),
         }
@@ -353,27 +366,38 @@ impl Reader {
     }
 
     /// A writer notes its bytes a moment after it has written them. A follower waits for that, but not for a record
-    /// that does not come (a full disk can be in the way), nor in a file that is written no more.
-    fn may_take_unrecorded(&mut self) -> io::Result<bool> {
-        if matches!(self.end, End::At { .. } | End::Reached) {
-            return Ok(true);
-        }
+    /// that does not come (a full disk can be in the way), nor in a file that is written no more. Returns up to where
+    /// bytes may be taken that no record tells of.
+    ///
+    /// Whose they are is a guess, and the record may come at any moment and say otherwise, so what is guessed ends
+    /// with a line: the rest of one would be told apart from its beginning.
+    fn unrecorded_end(&mut self, stage: Stage, end: u64) -> io::Result<Option<u64>> {
         let Some(cursor) = &self.cursor else {
-            return Ok(false);
+            return Ok(None);
         };
-        if current_inode(&self.paths)? != Some(cursor.id.log) {
-            return Ok(true);
-        }
-        let End::Never { change, waiting } = &mut self.end else {
-            return Ok(false);
+        let offset = cursor.offset;
+        let is_final = match &mut self.end {
+            End::At { .. } | End::Reached => true,
+            _ if stage == Stage::Left => true,
+            End::Pause { .. } => return Ok(None),
+            End::Never { change, waiting } => match *waiting {
+                Some((since, at)) if at == offset && since != *change => false,
+                Some((_, at)) if at == offset => return Ok(None),
+                _ => {
+                    *waiting = Some((*change, offset));
+                    return Ok(None);
+                }
+            },
         };
-        match *waiting {
-            Some((since, at)) if at == cursor.offset => Ok(since != *change),
-            _ => {
-                *waiting = Some((*change, cursor.offset));
-                Ok(false)
-            }
-        }
+        // A block from here on, so that only a line that is longer than one is without its end there.
+        self.buffer.empty();
+        let bytes = self.buffer.bytes(cursor, end)?;
+        let block_end = offset + bytes.len() as u64;
+        Ok(match search::last(b'\n', bytes) {
+            Some(at) => Some(offset + at as u64 + 1),
+            None if is_final || block_end < end => Some(end),
+            None => None,
+        })
     }
 
     /// The file that was begun after the one that is held.

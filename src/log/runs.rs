@@ -4,6 +4,7 @@ use std::io;
 use std::path::Path;
 
 use super::index::{Mark, What};
+use super::listing::Listing;
 use super::paths::Paths;
 use super::seek::{self, Sought};
 use super::shelf::Shelf;
@@ -45,8 +46,8 @@ pub fn has_run(directory: &Path, name: &str, run: u64) -> io::Result<bool> {
 ///
 /// # Errors
 /// As [`last_runs`].
-pub fn is_beheaded(directory: &Path, name: &str, run: u64) -> io::Result<bool> {
-    let paths = Paths::new(directory, name)?;
+pub fn is_beheaded(listing: &Listing, name: &str, run: u64) -> io::Result<bool> {
+    let paths = listing.paths(name)?;
     let mut shelf = Shelf::list(&paths)?;
     let last = seek::last_before(&mut shelf, Sought::Beyond(run))?;
     if last.is_some_and(|last| last.run == run && matches!(last.what, What::Mark(Mark::End(_)))) {
@@ -68,7 +69,7 @@ pub fn is_cut_after(directory: &Path, name: &str, time_ms: u64) -> io::Result<bo
     match seek::first(&paths, Sought::Since(0))? {
         Some(first) if first.time_ms > time_ms && first.run > 0 => match first.what {
             What::Mark(Mark::Begin { .. } | Mark::Cleared) => Ok(false),
-            _ => is_beheaded(directory, name, first.run),
+            _ => is_beheaded(&Listing::none(directory), name, first.run),
         },
         Some(_) | None => Ok(false),
     }

@@ -42,7 +42,7 @@ impl<'a> Shelf<'a> {
                 Some(cursor) if cursor.id == wanted.id => return Ok(Some(cursor)),
                 _ => {}
             }
-            let now = self.paths.list()?;
+            let now = self.paths.list_anew()?;
             match now.iter().find(|seen| seen.id == wanted.id) {
                 Some(moved) => wanted = *moved,
                 None => return Ok(None),

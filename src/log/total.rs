@@ -68,32 +68,45 @@ pub fn bound_total(directory: &Path, max: u64) -> io::Result<(Vec<Removed>, u64)
     Ok((removed.collect(), total))
 }
 
-/// Removes all rotated files of these logs, by one look at the folder: also those beyond a free number, which a writer
-/// does not look for. Returns which could not be removed, and why.
-///
-/// # Errors
-/// The folder cannot be read.
-pub fn remove_old(directory: &Path, names: &[&str]) -> io::Result<Vec<(String, io::Error)>> {
-    let mut rotated: BTreeMap<String, BTreeSet<u32>> = BTreeMap::new();
-    for entry in fs::read_dir(directory)? {
-        let file = entry?.file_name();
-        if let Some((name, number)) = file.to_str().and_then(parts)
-            && number > 0
-            && names.contains(&name)
-        {
-            rotated.entry(name.to_owned()).or_default().insert(number);
+/// The rotated files of logs that have some beyond a free number, where a writer does not look.
+#[derive(Debug, Default)]
+pub struct Stranded {
+    numbers: BTreeMap<String, BTreeSet<u32>>,
+}
+
+impl Stranded {
+    /// By one look at the folder, of all logs in it. Files beyond a free number stay where they are, so this holds
+    /// until a log is emptied.
+    ///
+    /// # Errors
+    /// The folder cannot be read.
+    pub fn list(directory: &Path) -> io::Result<Stranded> {
+        let mut numbers: BTreeMap<String, BTreeSet<u32>> = BTreeMap::new();
+        for entry in fs::read_dir(directory)? {
+            let file = entry?.file_name();
+            if let Some((name, number)) = file.to_str().and_then(parts)
+                && number > 0
+            {
+                numbers.entry(name.to_owned()).or_default().insert(number);
+            }
         }
+        let is_beyond = |(at, number): (u32, &u32)| *number > at;
+        numbers.retain(|_, numbers| (1..).zip(numbers.iter()).any(is_beyond));
+        Ok(Stranded { numbers })
     }
-    let mut failed = Vec::new();
-    for (name, numbers) in rotated {
-        let paths = Paths::new(directory, &name)?;
+
+    /// Removes what is left of a log that was just emptied; later it would take what was rotated since.
+    ///
+    /// # Errors
+    /// A file cannot be removed.
+    pub fn remove(&mut self, directory: &Path, name: &str) -> io::Result<()> {
+        let Some(numbers) = self.numbers.remove(name) else {
+            return Ok(());
+        };
+        let paths = Paths::new(directory, name)?;
         let mut numbers = numbers.iter().rev();
-        if let Some(error) = numbers.find_map(|number| rotation::remove_file(&paths, *number).err())
-        {
-            failed.push((name, error));
-        }
+        numbers.try_for_each(|number| rotation::remove_file(&paths, *number))
     }
-    Ok(failed)
 }
 
 /// Whether anything of this log is there, rotated files too.
@@ -202,7 +215,17 @@ mod tests {
             }
         }
         assert!(has_log(&folder.0, "a").unwrap() && !has_log(&folder.0, "c").unwrap());
-        assert!(remove_old(&folder.0, &["a", "c"]).unwrap().is_empty());
+        for file in ["c.log.1", "c.log.2"] {
+            fs::write(folder.path(file), "x").unwrap();
+        }
+        let mut stranded = Stranded::list(&folder.0).unwrap();
+        // What a writer finds by itself is not listed.
+        assert_eq!(stranded.numbers.keys().collect::<Vec<_>>(), ["a", "b"]);
+        stranded.remove(&folder.0, "a").unwrap();
+        stranded.remove(&folder.0, "c").unwrap();
+        for file in ["c.log.1", "c.log.2"] {
+            fs::remove_file(folder.path(file)).unwrap();
+        }
         assert!(!has_log(&folder.0, "a").unwrap() && has_log(&folder.0, "b").unwrap());
         assert_eq!(fs::read_dir(&folder.0).unwrap().count(), 5);
         fs::write(folder.path("c.idx"), "x").unwrap();

@@ -1,7 +1,7 @@
 //! Times, runs and numbers of lines: what is shown is what a look at everything would show, and little else is read.
 
 use super::super::index::{self, Record, What};
-use super::super::{Course, LineEnd, Sieve, has_run, last_runs};
+use super::super::{Course, LineEnd, Listing, Sieve, has_run, last_runs};
 use super::*;
 
 /// What there is, by a look at everything.
@@ -116,7 +116,13 @@ fn the_last_lines_that_a_sieve_lets_through_are_found() {
         };
         let sieve: Box<dyn Sieve> = Box::new(Ending(ending));
         let filter = Filter::default();
-        let reader = Reader::sifted(&folder.0, "web", course, filter, Some(sieve));
+        let reader = Reader::sifted(
+            &Listing::none(&folder.0),
+            "web",
+            course,
+            filter,
+            Some(sieve),
+        );
         texts(&drain(&mut reader.unwrap()))
     };
     assert_eq!(read(2, "999"), ["number 18999", "number 19999"]);
@@ -234,4 +240,52 @@ fn of_ten_gigabytes_little_is_read() {
     let before = reading();
     assert_eq!(last_runs(&folder.0, "web", 9).unwrap(), [4, 3, 2, 1]);
     assert!(reading().0 - before.0 < 1_000_000);
+}
+
+/// Of many logs the folder is listed once; whoever is opened later finds files that were moved, made and removed since.
+#[test]
+fn an_old_listing_shows_what_a_new_one_does() {
+    let names = ["web", "db", "late"].map(str::to_owned);
+    let starts = [Start::Oldest, Start::Last(4), Start::Last(1000)];
+    for (lines, since_ms) in [
+        (0, None),
+        (1, None),
+        (30, None),
+        (500, Some(12)),
+        (30, Some(3)),
+    ] {
+        let folder = Folder::new();
+        let write = |name: &str, from: u64, to: u64| {
+            let limits = Limits {
+                max_size: 60,
+                max_files: 5,
+            };
+            let mut writer = Writer::open(&folder.0, name, limits).unwrap();
+            for number in from..to {
+                let line = format!("{name} {number}\n");
+                writer.append(number * 20, Stream::Out, 1, line.as_bytes());
+            }
+        };
+        write("web", 0, 30);
+        write("db", 0, 3);
+        let listing = Listing::of(&folder.0, &names);
+        write("web", 30, 30 + lines);
+        write("db", 3, 3 + lines);
+        write("late", 0, lines);
+        let filter = Filter {
+            since_ms: since_ms.map(|number| number * 20),
+            ..Filter::default()
+        };
+        for (name, start) in names
+            .iter()
+            .flat_map(|name| starts.map(|start| (name, start)))
+        {
+            let mode = Mode::Once;
+            let course = Course { start, mode };
+            let mut one = Reader::sifted(&listing, name, course, filter, None).unwrap();
+            let mut other = Reader::open(&folder.0, name, start, mode, filter).unwrap();
+            let told = texts(&drain(&mut one));
+            assert_eq!(told, texts(&drain(&mut other)), "{name} {start:?} {lines}");
+        }
+    }
 }

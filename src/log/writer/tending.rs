@@ -47,7 +47,7 @@ impl Writer {
         self.rotate().map(|()| Turned::Rotated)
     }
 
-    /// Removes all that was written, rotated files too (beyond a free number they are `remove_old`'s), and notes at
+    /// Removes all that was written, rotated files too (beyond a free number they are `Stranded`), and notes at
     /// `now_ms` (unix milliseconds), while `run` is the youngest run, that this was done. What is left when it fails is
     /// the younger part.
     ///
