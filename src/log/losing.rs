@@ -47,7 +47,12 @@ impl Writer {
 
     /// Notes a mark at the end of the log, after all that is owed; where that cannot be, it is owed too.
     pub(super) fn note_mark(&mut self, time_ms: u64, run: u64, mark: Mark) {
-        self.owed.push(Note { time_ms, run, mark });
+        let note = Note { time_ms, run, mark };
+        // Where nothing else is owed it never is, and nobody has to write it down for a successor.
+        if self.owed.is_empty() && self.add(note).is_ok() {
+            return;
+        }
+        self.owed.push(note);
         if let Err(error) = self.settle(0) {
             self.fail(&error);
         }
@@ -178,6 +183,16 @@ impl Writer {
         };
         self.owed.end();
         failure.lost_bytes
+    }
+
+    /// Adds a note to the index, at the end of the log.
+    fn add(&mut self, note: Note) -> io::Result<()> {
+        let Some(current) = &mut self.current else {
+            return Err(io::ErrorKind::NotFound.into());
+        };
+        let bound = current.index_most();
+        let record = note.at(current.pair.length);
+        current.pair.index.add(record, bound)
     }
 
     /// Tells the index what it is owed, at so many bytes before the end of the log.
