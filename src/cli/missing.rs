@@ -20,13 +20,13 @@ pub(super) fn loss_text(loss: Loss) -> String {
 
 /// The same for all that is missing of a service's output; `trouble`: why its log cannot be written now, or nothing.
 pub(super) fn missing_texts(missing: Missing, trouble: &str) -> Vec<String> {
-    let some = |number: u64, text: fn(u64) -> String| (number > 0).then(|| text(number));
+    // The log itself tells which run's they were.
+    let some = |number: u64, text: fn(u64) -> String| {
+        (number > 0).then(|| text(number) + ", all runs together")
+    };
     let all = [
         (!trouble.is_empty()).then(|| format!("it cannot be written now: {trouble}")),
-        // The log itself tells which run's they were.
-        some(missing.bytes, |bytes| {
-            unwritten(bytes) + ", all runs together"
-        }),
+        some(missing.bytes, unwritten),
         some(missing.dropped_lines, dropped),
         some(missing.limited_lines, limited),
     ];
@@ -74,6 +74,7 @@ mod tests {
         };
         let told = missing_texts(missing, "Read-only file system");
         let now = "it cannot be written now: Read-only file system";
-        assert_eq!(told, [now, "20 lines left out by LogPolicy=drop"]);
+        let dropped = "20 lines left out by LogPolicy=drop, all runs together";
+        assert_eq!(told, [now, dropped]);
     }
 }

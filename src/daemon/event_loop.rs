@@ -12,7 +12,9 @@ use std::path::PathBuf;
 
 use mio::{Events, Poll};
 
-use crate::engine::{Asker, Change, Effect, Engine, Event, Moment, RequestId, Retry, UnitId, Verb};
+use crate::engine::{
+    Asker, Change, Effect, Engine, Event, Moment, RequestId, Retry, State, UnitId, Verb,
+};
 use crate::log::Stream;
 use crate::sorted::Sorted;
 use crate::sys::process::error_text;
@@ -27,7 +29,6 @@ use super::conditions;
 use super::enabled::Enabled;
 use super::guardian::message::Note;
 use super::home::Home;
-use super::pace::{Pace, Telling};
 use super::precedence::Precedence;
 use super::processes::{self, Processes};
 use super::record::Record;
@@ -76,8 +77,6 @@ pub(super) struct Daemon {
     pub(super) memory: Memory,
     /// Of clients over log bytes.
     pub(super) precedence: Precedence,
-    /// Of changes that are told.
-    pub(super) pace: Pace,
     /// Logs that clients want to be begun anew; whoever waits longest is first.
     pub(super) tendings: VecDeque<Tending>,
     pub(super) supervisor: Supervisor,
@@ -363,16 +362,7 @@ impl Daemon {
             Effect::Renew { unit, request } => self.renew(unit, request),
             Effect::Publish(change) => {
                 let cause = self.cause_text(&change);
-                match self.pace.of(&change.unit, now().0) {
-                    Telling::Change => publish(&change, &cause),
-                    Telling::Silence => {
-                        let unit = &change.unit;
-                        ::log::warn!(
-                            "{unit}: it changes too often to tell; see `diakonos events {unit}`"
-                        );
-                    }
-                    Telling::Nothing => {}
-                }
+                publish(&change, &cause);
             }
             Effect::Notify { request, notice } => {
                 self.tell(request, answer::progress(notice, now()));
@@ -395,7 +385,7 @@ impl Daemon {
     }
 }
 
-/// Every change of state goes to the daemon's log with its cause.
+/// Every change of state goes to the daemon's log with its cause, as what it is to whoever reads that log.
 fn publish(change: &Change, cause: &str) {
     let Change {
         unit,
@@ -404,12 +394,20 @@ fn publish(change: &Change, cause: &str) {
         retry,
         ..
     } = change;
+    let level = match to {
+        State::Failed => ::log::Level::Error,
+        State::Backoff => ::log::Level::Warn,
+        _ => ::log::Level::Info,
+    };
     match retry {
         Some(Retry { attempt, delay_ms }) => {
             let delay = text::span(*delay_ms);
-            ::log::info!("{unit}: {from} -> {to}: {cause}; automatic restart {attempt} in {delay}");
+            ::log::log!(
+                level,
+                "{unit}: {from} -> {to}: {cause}; automatic restart {attempt} in {delay}"
+            );
         }
-        None => ::log::info!("{unit}: {from} -> {to}: {cause}"),
+        None => ::log::log!(level, "{unit}: {from} -> {to}: {cause}"),
     }
 }
 

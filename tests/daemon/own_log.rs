@@ -28,6 +28,25 @@ fn run(bench: &Bench, words: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
+/// Whoever asks for errors alone is told of every unit that has failed for good.
+#[test]
+fn a_failure_is_an_error_there_and_a_restart_that_follows_one_a_warning() {
+    let bench = Bench::new();
+    bench.service("tired", "", "exit 3", "Restart = 'no'");
+    let keys = "Restart = 'on-failure'\nRestartSec = '1h'";
+    bench.service("patient", "", "exit 3", keys);
+    bench.run(&["start", "tired", "patient"]);
+    let told = |level| run(&bench, &["logs", "--daemon", "-p", level]);
+    let (errors, warnings) = (told("err"), told("warning"));
+    run(&bench, &["kill"]);
+    assert!(errors.contains("tired: stopping -> failed: "), "{errors}");
+    assert!(!errors.contains("patient"), "{errors}");
+    assert!(
+        warnings.contains("; automatic restart 1 in 1h"),
+        "{warnings}"
+    );
+}
+
 #[test]
 fn it_is_bounded_over_death_and_upgrade_and_no_line_is_missing() {
     let bench = Bench::new();
