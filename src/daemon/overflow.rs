@@ -16,6 +16,9 @@ use super::pump::UnitLog;
 /// While a log cannot be written, that is tried again so often.
 const RETRY_MS: u64 = 1_000;
 
+/// Bytes of a log, about, in which one mark tells of all that was left out.
+const GAP_BYTES: usize = 1024 * 1024;
+
 /// Whether more is missing in a log than was saved.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum News {
@@ -73,12 +76,33 @@ impl UnitLog {
     }
 
     pub(super) fn tell_missing(&mut self) {
-        let (Some(gate), Some(writer)) = (&mut self.gate, &mut self.writer) else {
-            return;
-        };
-        for loss in gate.tell() {
-            writer.note_loss(clock::wall_ms(), self.run.0, loss);
+        if self
+            .gate
+            .as_ref()
+            .is_some_and(|gate| gate.due_ms().is_some())
+        {
+            self.tell_here();
             self.news = News::Some;
+        }
+        if let Some(gate) = &mut self.gate {
+            gate.told();
+        }
+    }
+
+    /// The same at a gap in the log that lies so far behind the last one that who reads it would not see the mark; who
+    /// is to be told else has time.
+    fn tell_gap(&mut self) {
+        if self.untold_bytes >= GAP_BYTES {
+            self.untold_bytes = 0;
+            self.tell_here();
+        }
+    }
+
+    fn tell_here(&mut self) {
+        if let (Some(gate), Some(writer)) = (&mut self.gate, &mut self.writer) {
+            for loss in gate.tell() {
+                writer.note_loss(clock::wall_ms(), self.run.0, loss);
+            }
         }
     }
 
@@ -131,6 +155,7 @@ impl UnitLog {
                 return;
             }
         }
+        self.tell_gap();
     }
 
     /// Moves what lies at the head of a pipe to the log; what that does not take is taken from the pipe all the same.
@@ -191,7 +216,7 @@ impl UnitLog {
             }
             Appended::Resumed { lost_bytes } => {
                 let name = &self.name;
-                ::log::info!("{name}: its log is written again, {lost_bytes} bytes lost");
+                ::log::warn!("{name}: its log is written again, {lost_bytes} bytes lost");
             }
         }
     }
@@ -214,8 +239,8 @@ impl UnitLog {
 
     /// Whether more is missing than when this was asked last.
     pub(super) fn take_news(&mut self) -> News {
-        let notes = self.owed().map_or(0, Owed::count);
-        if std::mem::replace(&mut self.saved_notes, notes) != notes {
+        let changes = self.owed().map_or(0, Owed::changes);
+        if std::mem::replace(&mut self.saved_changes, changes) != changes {
             self.news = News::Some;
         }
         std::mem::take(&mut self.news)

@@ -64,8 +64,10 @@ pub(super) struct UnitLog {
     pub(super) missing: Missing,
     /// How many lost bytes a successor was to be told of last.
     pub(super) saved_bytes: u64,
-    /// How many notes a successor was to be told of last that the index is owed.
-    pub(super) saved_notes: usize,
+    /// As of when a successor was told what the index is owed.
+    pub(super) saved_changes: u32,
+    /// Bytes that have come since the last mark of a gap.
+    pub(super) untold_bytes: usize,
     /// Whether a successor is to be told more of what is missing.
     pub(super) news: News,
     /// When it is tried again whether the log can be written, monotonic milliseconds.
@@ -101,7 +103,8 @@ impl UnitLog {
             gate: gate(limits),
             missing: Missing::default(),
             saved_bytes: 0,
-            saved_notes: 0,
+            saved_changes: 0,
+            untold_bytes: 0,
             news: News::None,
             retry_ms: None,
         };
@@ -254,6 +257,7 @@ impl UnitLog {
         let granted = intake.grant(pipe, TURN_BYTES);
         let (taken, pumped) = self.take(pipe.1, intake, granted);
         intake.took(taken);
+        self.untold_bytes = self.untold_bytes.saturating_add(taken);
         if pumped == Pumped::More && self.policy == LogPolicy::Drop {
             self.shed(pipe.1, intake);
         }

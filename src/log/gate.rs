@@ -124,10 +124,14 @@ impl Gate {
         self.due_ms
     }
 
-    /// What nobody has been told of yet; the caller tells.
+    /// Everybody knows of all that is missing.
+    pub fn told(&mut self) {
+        self.due_ms = None;
+    }
+
+    /// What the log has not been told of yet; the caller tells. It is still due that others are.
     pub fn tell(&mut self) -> impl Iterator<Item = Loss> + use<> {
         let untold = std::mem::take(&mut self.untold);
-        self.due_ms = None;
         let some = |lines: u64| (lines > 0).then(|| u32::try_from(lines).unwrap_or(u32::MAX));
         let dropped = some(untold.dropped_lines).map(|lines| Loss::Dropped { lines });
         let limited = some(untold.limited_lines).map(|lines| Loss::Limited { lines });
@@ -231,7 +235,10 @@ mod tests {
             gate.tell().collect::<Vec<_>>(),
             [Loss::Limited { lines: 3 }]
         );
-        assert_eq!((gate.due_ms(), gate.tell().count()), (None, 0));
+        // A mark in the log is one thing, and that others are told another.
+        assert_eq!((gate.due_ms().is_some(), gate.tell().count()), (true, 0));
+        gate.told();
+        assert_eq!(gate.due_ms(), None);
         assert_eq!(gate.missing().limited_lines, 3);
     }
 
@@ -248,6 +255,7 @@ mod tests {
             gate.tell().collect::<Vec<_>>(),
             [Loss::Limited { lines: 2 }]
         );
+        gate.told();
         through(&mut gate, &[(interval_ms - 5, "d\n")]);
         assert_eq!(gate.due_ms(), Some(interval_ms));
     }

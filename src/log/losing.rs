@@ -47,7 +47,12 @@ impl Writer {
 
     /// Notes a mark at the end of the log, after all that is owed; where that cannot be, it is owed too.
     pub(super) fn note_mark(&mut self, time_ms: u64, run: u64, mark: Mark) {
-        self.owed.push(Note { time_ms, run, mark });
+        let note = Note { time_ms, run, mark };
+        // Where nothing else is owed it never is, and nobody has to write it down for a successor.
+        if self.owed.is_empty() && self.add(note).is_ok() {
+            return;
+        }
+        self.owed.push(note);
         if let Err(error) = self.settle(0) {
             self.fail(&error);
         }
@@ -71,11 +76,12 @@ impl Writer {
     }
 
     /// Where that cannot be known, the next line shows it.
-    fn has_room(&self) -> bool {
-        let has_room = |current: &super::writer::Current| {
-            files::has_room(current.pair.log.as_fd(), current.pair.length)
+    fn has_room(&mut self) -> bool {
+        let Some(current) = &mut self.current else {
+            return false;
         };
-        self.current.as_ref().is_some_and(has_room)
+        let has_room = files::has_room(current.pair.log.as_fd(), current.pair.length);
+        has_room && current.make_room(&self.owed).is_ok()
     }
 
     /// Nothing can be written, though nothing is lost by that yet.
@@ -179,13 +185,23 @@ impl Writer {
         failure.lost_bytes
     }
 
+    /// Adds a note to the index, at the end of the log.
+    fn add(&mut self, note: Note) -> io::Result<()> {
+        let Some(current) = &mut self.current else {
+            return Err(io::ErrorKind::NotFound.into());
+        };
+        let bound = current.index_most();
+        let record = note.at(current.pair.length);
+        current.pair.index.add(record, bound)
+    }
+
     /// Tells the index what it is owed, at so many bytes before the end of the log.
     fn settle(&mut self, before_end: u64) -> io::Result<()> {
         let Some(current) = &mut self.current else {
             return Err(io::ErrorKind::NotFound.into());
         };
         let offset = current.pair.length.saturating_sub(before_end);
-        let bound = current.index_bound.saturating_mul(2);
+        let bound = current.index_most();
         let index = &mut current.pair.index;
         self.owed.pay(|note| index.add(note.at(offset), bound))
     }
