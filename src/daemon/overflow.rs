@@ -76,9 +76,20 @@ impl UnitLog {
         let (Some(gate), Some(writer)) = (&mut self.gate, &mut self.writer) else {
             return;
         };
+        if gate.due_ms().is_some() {
+            self.news = News::Some;
+        }
         for loss in gate.tell() {
             writer.note_loss(clock::wall_ms(), self.run.0, loss);
-            self.news = News::Some;
+        }
+    }
+
+    /// Bytes are about to be taken: tells of the lines that were dropped just before them.
+    pub(super) fn tell_gap(&mut self) {
+        let gate = self.gate.as_mut();
+        let gap = gate.and_then(|gate| gate.tell_gap(clock::monotonic_ms()));
+        if let (Some(loss), Some(writer)) = (gap, &mut self.writer) {
+            writer.note_loss(clock::wall_ms(), self.run.0, loss);
         }
     }
 

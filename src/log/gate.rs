@@ -7,8 +7,11 @@
 use super::index::{Loss, Stream};
 use super::outcome::Missing;
 
-/// Lines that were dropped are told of once in this time.
+/// Lines that were dropped are told of before the next line that is kept, and where none comes, after this time.
 const TELL_MS: u64 = 1_000;
+/// Gaps that follow each other within this time are told of as one, at the last of them: the index does not divide time
+/// more finely either.
+const GAP_MS: u64 = 10;
 /// The same of lines over the rate, where the interval takes longer: a daemon that is killed has told of most.
 const TELL_LIMITED_MS: u64 = 5_000;
 
@@ -58,6 +61,8 @@ pub struct Gate {
     /// What nobody has been told of yet, and when that is due.
     untold: Missing,
     due_ms: Option<u64>,
+    /// When a gap was told of last.
+    gap_ms: u64,
     total: Missing,
 }
 
@@ -122,6 +127,18 @@ impl Gate {
     #[must_use]
     pub fn due_ms(&self) -> Option<u64> {
         self.due_ms
+    }
+
+    /// The lines that were dropped just before the next line that is kept, at `now_ms`; the caller tells. What
+    /// [`Self::due_ms`] says stays: then all of this is to be safe.
+    pub fn tell_gap(&mut self, now_ms: u64) -> Option<Loss> {
+        if self.untold.dropped_lines == 0 || now_ms < self.gap_ms.saturating_add(GAP_MS) {
+            return None;
+        }
+        self.gap_ms = now_ms;
+        let lines = std::mem::take(&mut self.untold.dropped_lines);
+        let lines = u32::try_from(lines).unwrap_or(u32::MAX);
+        Some(Loss::Dropped { lines })
     }
 
     /// What nobody has been told of yet; the caller tells.
@@ -288,6 +305,26 @@ mod tests {
             gate.tell().collect::<Vec<_>>(),
             [Loss::Dropped { lines: 2 }]
         );
+    }
+
+    #[test]
+    fn each_gap_is_told_of_unless_they_are_many() {
+        let mut gate = Gate::new(None);
+        let mut told = Vec::new();
+        for now_ms in [10, 20, 24, 29, 30, 31] {
+            gate.shed(now_ms, Stream::Out, false, b"x\ny\n");
+            let gap = gate.tell_gap(now_ms);
+            told.extend(gap.map(|loss| (now_ms, loss)));
+            assert_eq!(gate.tell_gap(now_ms + GAP_MS - 1), None);
+        }
+        let gap = |now_ms, lines| (now_ms, Loss::Dropped { lines });
+        assert_eq!(told, [gap(10, 2), gap(20, 2), gap(30, 6)]);
+        assert_eq!(gate.due_ms(), Some(10 + TELL_MS));
+        assert_eq!(
+            gate.tell().collect::<Vec<_>>(),
+            [Loss::Dropped { lines: 2 }]
+        );
+        assert_eq!(gate.missing().dropped_lines, 12);
     }
 
     #[test]

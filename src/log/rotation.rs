@@ -75,8 +75,18 @@ pub(super) fn open(paths: &Paths, max_files: u32) -> io::Result<Pair> {
 }
 
 /// Makes an empty pair the current one and gives every other the next number; the oldest goes when there are
-/// `max_files` already.
+/// `max_files` already. Where that fails, what was made of the new pair is removed.
 pub(super) fn rotate(paths: &Paths, max_files: u32) -> io::Result<Pair> {
+    let rotated = make_current(paths, max_files);
+    if rotated.is_err() {
+        // Why it failed is what counts; the next rotation uses what is left.
+        let _ = remove(&paths.fresh_log());
+        let _ = remove(&paths.fresh_index());
+    }
+    rotated
+}
+
+fn make_current(paths: &Paths, max_files: u32) -> io::Result<Pair> {
     let log = open_log(&paths.fresh_log())?;
     index_writer::empty(&log)?;
     let index = IndexWriter::begin(open_index(&paths.fresh_index())?)?;
