@@ -225,8 +225,8 @@ impl UnitLog {
 
     /// Whether more is missing than when this was asked last.
     pub(super) fn take_news(&mut self) -> News {
-        let notes = self.owed().map_or(0, Owed::count);
-        if std::mem::replace(&mut self.saved_notes, notes) != notes {
+        let changes = self.owed().map_or(0, Owed::changes);
+        if std::mem::replace(&mut self.saved_changes, changes) != changes {
             self.news = News::Some;
         }
         std::mem::take(&mut self.news)

@@ -64,8 +64,8 @@ pub(super) struct UnitLog {
     pub(super) missing: Missing,
     /// How many lost bytes a successor was to be told of last.
     pub(super) saved_bytes: u64,
-    /// How many notes a successor was to be told of last that the index is owed.
-    pub(super) saved_notes: usize,
+    /// As of when a successor was told what the index is owed.
+    pub(super) saved_changes: u32,
     /// Whether a successor is to be told more of what is missing.
     pub(super) news: News,
     /// When it is tried again whether the log can be written, monotonic milliseconds.
@@ -101,7 +101,7 @@ impl UnitLog {
             gate: gate(limits),
             missing: Missing::default(),
             saved_bytes: 0,
-            saved_notes: 0,
+            saved_changes: 0,
             news: News::None,
             retry_ms: None,
         };

@@ -213,7 +213,8 @@ impl Processes {
             log.close(&mut self.intake, (&mut *turn.sources, &mut self.keeper));
             history.missing = history.missing.and(log.missing());
             history.legacy = log.writer.as_ref().and_then(Writer::legacy);
-            if history.legacy.is_some() {
+            // Also where all has been paid in this turn: a successor would pay it again.
+            if history.legacy.is_some() || log.take_news() == News::Some {
                 self.save(unit, turn.engine);
             }
         }

@@ -153,22 +153,23 @@ impl States {
             self.define(name, &mut kept, definitions())
         };
         let path = self.path(name, FACTS);
-        let mut written = write(&path, kept.facts, &payload);
-        let is_whole = written.is_ok();
-        if !is_whole && !saved.log_owed.is_empty() {
-            // The disk that keeps a log from being written may well be this one, and these are few bytes less.
-            let mut bare = saved.clone();
-            bare.log_owed.clear();
-            written = write(&path, kept.facts, &encode_saved(&bare));
-        }
-        let stated = match written {
+        let stated = match write(&path, kept.facts, &payload) {
             Ok(slot) => {
                 // Facts without their definitions are better than none, and are written again with them.
-                let is_all = is_whole && defined.is_ok();
-                (kept.facts, kept.hash) = (Some(slot), is_all.then_some(hash));
+                (kept.facts, kept.hash) = (Some(slot), defined.is_ok().then_some(hash));
                 Ok(())
             }
-            Err(error) => Err((path, error)),
+            Err(error) => {
+                // The disk that keeps a log from being written may well be this one, and these are few bytes less:
+                // enough for a daemon that dies, and not for one that could wait.
+                let mut bare = saved.clone();
+                if !std::mem::take(&mut bare.log_owed).is_empty()
+                    && let Ok(slot) = write(&path, kept.facts, &encode_saved(&bare))
+                {
+                    (kept.facts, kept.hash) = (Some(slot), None);
+                }
+                Err((path, error))
+            }
         };
         kept.stale = stated.and(defined).err();
         self.keep(unit, kept);
@@ -717,6 +718,25 @@ mod tests {
         states.save(UnitId(3), &saved("third", &boot, 0), Vec::new);
         assert!(!states.is_good());
         states.remove(UnitId(3), &UnitName::parse("third").unwrap());
+        assert!(states.is_good());
+        fs::remove_dir_all(&folder).unwrap();
+    }
+
+    /// What a log is owed may be what does not fit; nobody is to be replaced on purpose meanwhile.
+    #[test]
+    fn facts_without_what_a_log_is_owed_are_kept_but_not_good() {
+        let folder = folder("bare");
+        let mut states = States::new(folder.clone());
+        let boot = states.boot_id().to_owned();
+        let mut web = saved("web", &boot, 1);
+        web.log_owed = vec![1; slot::PAYLOAD_MAX];
+        save(&mut states, &web);
+        assert!(!states.is_good());
+        web.log_owed.clear();
+        let left = states.predecessor().units;
+        assert_eq!(left.len(), 1);
+        assert_eq!(left[0].0, web);
+        save(&mut states, &web);
         assert!(states.is_good());
         fs::remove_dir_all(&folder).unwrap();
     }

@@ -8,7 +8,10 @@
 
 use std::fs::File;
 use std::io;
+use std::os::fd::AsFd;
 use std::os::unix::fs::{FileExt, MetadataExt};
+
+use crate::sys::files;
 
 use super::index::{self, RECORD_BYTES, RECORD_STEP, Record, Stream, What};
 
@@ -19,6 +22,8 @@ const JOIN_CROWDED_MS: u64 = 1000;
 /// The index's share: this many bytes, and one for every [`SHARE_DIVISOR`] bytes of log.
 const SHARE_BYTES: u64 = 16 * 1024;
 const SHARE_DIVISOR: u64 = 8;
+/// Bytes that an index is given room for at a time; where a file has some of them, its block of the disk has them all.
+const ROOM_BYTES: u64 = 4096;
 /// So many records before the last are looked through for the other stream's last bytes.
 const LOOK_BACK: usize = 64;
 
@@ -29,6 +34,8 @@ pub(super) struct IndexWriter {
     /// Up to the end of the last record, whether that is saved or not.
     length: u64,
     last: Option<Last>,
+    /// So long it may become without a disk that is full in the way.
+    room: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -70,6 +77,7 @@ impl IndexWriter {
             file,
             length: RECORD_STEP,
             last: None,
+            room: ROOM_BYTES,
         })
     }
 
@@ -93,8 +101,10 @@ impl IndexWriter {
                 file,
                 length,
                 last: None,
+                room: 0,
             };
             writer.drop_untrue(log_length)?;
+            writer.room = writer.length.next_multiple_of(ROOM_BYTES);
             writer
         } else {
             IndexWriter::begin(file)?
@@ -138,15 +148,31 @@ impl IndexWriter {
                 record: joined,
                 saved: Saved::No,
             });
-            self.save();
-        } else if self.save() == Saved::Yes && self.length < bound {
+            let _ = self.save();
+        } else if self.save().is_ok() && self.length < bound {
             self.length += RECORD_STEP;
             self.last = Some(Last {
                 record,
                 saved: Saved::No,
             });
-            self.save();
+            let _ = self.save();
         }
+    }
+
+    /// Sees to it that so many records can be added, before there is anything that they tell of: text without its
+    /// record would be taken for the run's before, and be told at its time. Beyond the bound none is added anyway.
+    ///
+    /// # Errors
+    /// The disk has no room for them, or none for what is there already.
+    pub(super) fn make_room(&mut self, records: usize, bound: u64) -> io::Result<()> {
+        self.save()?;
+        let end = self.length.saturating_add(records as u64 * RECORD_STEP);
+        if end > self.room && self.length < bound {
+            let bytes = (end - self.room).next_multiple_of(ROOM_BYTES);
+            files::set_aside(self.file.as_fd(), self.room, bytes)?;
+            self.room = self.room.saturating_add(bytes);
+        }
+        Ok(())
     }
 
     /// Adds a record after all others, now or not at all; past the bound it is left out.
@@ -154,9 +180,7 @@ impl IndexWriter {
     /// # Errors
     /// It cannot be written.
     pub(super) fn add(&mut self, record: Record, bound: u64) -> io::Result<()> {
-        if self.save() == Saved::No {
-            return Err(io::ErrorKind::WriteZero.into());
-        }
+        self.save()?;
         if self.length < bound {
             self.file.write_all_at(&record.encode(), self.length)?;
             self.length += RECORD_STEP;
@@ -218,17 +242,14 @@ impl IndexWriter {
     }
 
     /// Writes the last record if it is not in the file yet.
-    fn save(&mut self) -> Saved {
-        let Some(last) = &mut self.last else {
-            return Saved::Yes;
-        };
-        if last.saved == Saved::No {
+    fn save(&mut self) -> io::Result<()> {
+        let unsaved = self.last.as_mut().filter(|last| last.saved == Saved::No);
+        if let Some(last) = unsaved {
             let at = self.length - RECORD_STEP;
-            if self.file.write_all_at(&last.record.encode(), at).is_ok() {
-                last.saved = Saved::Yes;
-            }
+            self.file.write_all_at(&last.record.encode(), at)?;
+            last.saved = Saved::Yes;
         }
-        last.saved
+        Ok(())
     }
 
     /// Drops records from the end until one is true of a log of `log_length` bytes, and finds the last. Where somebody
@@ -250,7 +271,7 @@ impl IndexWriter {
             self.length -= RECORD_STEP;
         }
         self.file.set_len(self.length)?;
-        self.save();
+        let _ = self.save();
         Ok(())
     }
 

@@ -71,11 +71,12 @@ impl Writer {
     }
 
     /// Where that cannot be known, the next line shows it.
-    fn has_room(&self) -> bool {
-        let has_room = |current: &super::writer::Current| {
-            files::has_room(current.pair.log.as_fd(), current.pair.length)
+    fn has_room(&mut self) -> bool {
+        let Some(current) = &mut self.current else {
+            return false;
         };
-        self.current.as_ref().is_some_and(has_room)
+        let has_room = files::has_room(current.pair.log.as_fd(), current.pair.length);
+        has_room && current.make_room(&self.owed).is_ok()
     }
 
     /// Nothing can be written, though nothing is lost by that yet.
@@ -185,7 +186,7 @@ impl Writer {
             return Err(io::ErrorKind::NotFound.into());
         };
         let offset = current.pair.length.saturating_sub(before_end);
-        let bound = current.index_bound.saturating_mul(2);
+        let bound = current.index_most();
         let index = &mut current.pair.index;
         self.owed.pay(|note| index.add(note.at(offset), bound))
     }

@@ -3,6 +3,7 @@
 //! Owns their order and their bound. Does not own the index, nor the question when it is tried again. Pure.
 
 use std::io;
+use std::mem::discriminant;
 
 use super::index::{Loss, Mark, Record, What};
 use super::marks::{Marked, judge};
@@ -18,6 +19,8 @@ pub struct Owed {
     errno: u8,
     /// Bytes that the index has been told of since the trouble began.
     told_bytes: u64,
+    /// How often a note came or was paid.
+    changes: u32,
 }
 
 /// One of them.
@@ -69,10 +72,10 @@ impl Owed {
         self.notes.is_empty()
     }
 
-    /// How many there are.
+    /// Another number whenever there are other notes; one that has only grown is the same.
     #[must_use]
-    pub fn count(&self) -> usize {
-        self.notes.len()
+    pub fn changes(&self) -> u32 {
+        self.changes
     }
 
     /// How far they tell of a run.
@@ -101,6 +104,7 @@ impl Owed {
             self.shorten(NOTES_MAX / 2);
         }
         self.notes.push(note);
+        self.changes = self.changes.wrapping_add(1);
     }
 
     /// Keeps at most so many: the youngest half of that as they are, and of those before only the losses, as few as
@@ -175,6 +179,7 @@ impl Owed {
                 self.told_bytes += u64::from(bytes);
             }
             paid += 1;
+            self.changes = self.changes.wrapping_add(1);
         }
         self.notes.drain(..paid);
         result
@@ -189,8 +194,8 @@ impl Owed {
     pub(super) fn forget_told(&mut self, records: &[Record]) {
         let is_told = |note: &Note| {
             records.iter().any(|record| {
-                let is_same = matches!(record.what, What::Mark(mark)
-                    if std::mem::discriminant(&mark) == std::mem::discriminant(&note.mark));
+                let is_same =
+                    matches!(record.what, What::Mark(mark) if is_one_kind(mark, note.mark));
                 is_same && (record.run, record.time_ms) == (note.run, note.time_ms)
             })
         };
@@ -205,15 +210,61 @@ impl Owed {
         untold > 0 && untold >= self.told_bytes
     }
 
+    /// The log that was to tell it is begun anew.
+    pub(super) fn forget(&mut self) {
+        self.notes.clear();
+        self.told_bytes = 0;
+        self.changes = self.changes.wrapping_add(1);
+    }
+
     /// The trouble is over.
     pub(super) fn end(&mut self) {
         self.told_bytes = 0;
     }
 }
 
+/// Whether they tell of the same; how much of it does not matter.
+fn is_one_kind(one: Mark, other: Mark) -> bool {
+    match (one, other) {
+        (Mark::Lost(one), Mark::Lost(other)) => discriminant(&one) == discriminant(&other),
+        (one, other) => discriminant(&one) == discriminant(&other),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_told_is_forgotten_and_nothing_of_its_moment_with_it() {
+        let note = |loss| Note {
+            time_ms: 5,
+            run: 1,
+            mark: Mark::Lost(loss),
+        };
+        let unwritten = |bytes| note(Loss::Unwritten { bytes, errno: 28 });
+        let limited = note(Loss::Limited { lines: 7 });
+        let owed = || Owed::of([unwritten(9), limited].into_iter());
+        let left = |records: &[Record]| {
+            let mut owed = owed();
+            owed.forget_told(records);
+            owed.notes
+        };
+        assert_eq!(left(&[unwritten(4).at(0)]), [limited]);
+        assert_eq!(left(&[unwritten(4).at(0), limited.at(0)]), []);
+        assert_eq!(left(&[]), owed().notes);
+    }
+
+    #[test]
+    fn one_that_is_paid_and_one_that_comes_are_a_change() {
+        let mut owed = Owed::default();
+        owed.lose((1, 4), 3, Some(28));
+        let (before, count) = (owed.changes(), owed.notes.len());
+        assert!(owed.pay(|_| Ok(())).is_ok());
+        owed.lose((2, 5), 3, Some(28));
+        assert_eq!(owed.notes.len(), count);
+        assert_ne!(owed.changes(), before);
+    }
 
     #[test]
     fn many_runs_on_a_full_disk_cost_little_and_no_count() {

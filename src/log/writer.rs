@@ -70,6 +70,19 @@ pub(super) struct Current {
     pub(super) ends: Ends,
 }
 
+impl Current {
+    /// Beyond that nothing is added to the index: what divides no line may grow it past its bound.
+    pub(super) fn index_most(&self) -> u64 {
+        self.index_bound.saturating_mul(2)
+    }
+
+    /// Sees to it that the index can be told of one batch, after all that it is owed.
+    pub(super) fn make_room(&mut self, owed: &Owed) -> io::Result<()> {
+        let bound = self.index_most();
+        self.pair.index.make_room(owed.notes().len() + 1, bound)
+    }
+}
+
 /// How the log file ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Ends {
@@ -160,6 +173,7 @@ impl Writer {
             return None;
         }
         let current = self.current.as_mut()?;
+        current.make_room(&self.owed).ok()?;
         let start = current.pair.length;
         // What comes last before a rotation is looked at, for its line ends.
         let room = current
@@ -386,6 +400,9 @@ impl Writer {
         let Some(current) = &mut self.current else {
             return (0, Err(io::ErrorKind::NotFound.into()));
         };
+        if let Err(error) = current.make_room(&self.owed) {
+            return (0, Err(error));
+        }
         let mut written = 0;
         let result = loop {
             let rest = &bytes[written..];
@@ -428,10 +445,8 @@ impl Writer {
             run,
             what,
         };
-        current
-            .pair
-            .index
-            .note(record, current.index_bound.saturating_mul(2));
+        let bound = current.index_most();
+        current.pair.index.note(record, bound);
         let is_ended = last == Some(b'\n');
         current.ends = if is_ended {
             Ends::WithLine

@@ -268,6 +268,22 @@ pub fn has_room(fd: BorrowedFd<'_>, length: u64) -> bool {
     limit.is_none_or(|limit| end <= limit) && is_set_aside()
 }
 
+/// Sees to it that a file can be written in these bytes beyond its end; it does not get longer by it. Where the
+/// filesystem has no such call, that is to be seen with the writing.
+///
+/// # Errors
+/// `ENOSPC` or `EDQUOT` where the disk has no room for them, `EFBIG` where the limit on the size of files forbids them.
+pub fn set_aside(fd: BorrowedFd<'_>, from: u64, bytes: u64) -> io::Result<()> {
+    let limit = getrlimit(Resource::Fsize).current;
+    if limit.is_some_and(|limit| limit < from.saturating_add(bytes)) {
+        return Err(Errno::FBIG.into());
+    }
+    match retry_on_intr(|| fallocate(fd, FallocateFlags::KEEP_SIZE, from, bytes)) {
+        Ok(()) | Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::NODEV) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
 /// As [`read_regular`], but only what nobody else can have written.
 ///
 /// # Errors

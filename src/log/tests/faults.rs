@@ -426,18 +426,15 @@ fn what_is_left_to_a_successor_is_short_and_counts_all() {
     assert_eq!(Legacy::from_bytes(b""), Legacy::default());
 }
 
-/// A write that is cut short: under a limit on the size of files, which any user can set, in a process of its own.
-#[test]
-fn a_file_that_may_not_grow() {
-    let folder = Folder::new();
-    let name = "log::tests::faults::a_file_that_may_not_grow_child";
+/// In a process of its own, under a limit on the size of files, which any user can set.
+fn under_a_limit(child: &str, folder: &Folder) {
     let output = Command::new("/bin/sh")
         .args([
             "-c",
-            "trap '' XFSZ; ulimit -f 8 && exec \"$0\" --exact \"$1\" --nocapture",
+            "trap '' XFSZ; ulimit -S -f 8 && exec \"$0\" --exact \"$1\" --nocapture",
         ])
         .arg(std::env::current_exe().unwrap())
-        .arg(name)
+        .arg(format!("log::tests::faults::{child}"))
         .env(CHILD_FOLDER, &folder.0)
         .output()
         .unwrap();
@@ -448,6 +445,71 @@ fn a_file_that_may_not_grow() {
         String::from_utf8_lossy(&output.stderr)
     );
     assert!(said.contains("1 passed"), "{said}");
+}
+
+/// The index is full before the log is: no line is told of another run or at another time.
+#[test]
+fn no_text_is_written_that_the_index_cannot_tell_of() {
+    let folder = Folder::new();
+    under_a_limit("an_index_that_may_not_grow_child", &folder);
+    let entries = folder.entries();
+    let mut lines = 0;
+    for entry in &entries {
+        if let Some(text) = text(entry) {
+            assert_eq!(text, format!("run {:03}", entry.run));
+            assert_eq!(entry.time_ms, entry.run * 1000);
+            lines += 1;
+        }
+    }
+    let lost = |entry: &Entry| match entry.content {
+        Content::Mark(Mark::Lost(Loss::Unwritten { bytes, errno: 27 })) => u64::from(bytes),
+        _ => 0,
+    };
+    let lost: u64 = entries.iter().map(lost).sum();
+    assert_eq!(lines * 8 + lost, 501 * 8);
+    assert!(lines > 20 && lost > 0, "{lines} lines, {lost} bytes lost");
+    let times: Vec<_> = entries.iter().map(|entry| entry.time_ms).collect();
+    assert!(times.is_sorted(), "{times:?}");
+    assert_eq!(text(entries.last().unwrap()).unwrap(), "run 500");
+}
+
+#[test]
+fn an_index_that_may_not_grow_child() {
+    let Some(path) = std::env::var_os(CHILD_FOLDER) else {
+        return;
+    };
+    let folder = std::mem::ManuallyDrop::new(Folder(path.into()));
+    let mut writer = folder.writer(1 << 20, 3);
+    let mut say = |writer: &mut Writer, run: u64| {
+        writer.mark(run * 1000, run, Mark::Begin { pid: 9 });
+        let said = format!("run {run:03}\n");
+        writer.append(run * 1000, Stream::Out, run, said.as_bytes())
+    };
+    for run in 0..500 {
+        say(&mut writer, run);
+        assert_eq!(writer.retry(run * 1000), None);
+        // Killed now and then.
+        if run % 50 == 49 {
+            let left = writer.legacy();
+            writer = folder.writer(1 << 20, 3);
+            writer.inherit(left.map(|left| *left).unwrap_or_default());
+        }
+    }
+    let failure = writer.failure().unwrap();
+    assert_eq!(failure.errno, Some(EFBIG));
+    let pid = std::process::id().to_string();
+    let limits = ["--pid", &pid, "--fsize=unlimited:"];
+    let raised = Command::new("prlimit").args(limits).status();
+    assert!(raised.unwrap().success());
+    assert_eq!(writer.retry(500_000), Some(failure.lost_bytes));
+    assert_eq!(say(&mut writer, 500), Appended::Written);
+}
+
+/// A write that is cut short: under a limit on the size of files, which any user can set, in a process of its own.
+#[test]
+fn a_file_that_may_not_grow() {
+    let folder = Folder::new();
+    under_a_limit("a_file_that_may_not_grow_child", &folder);
     let entries = folder.entries();
     let told = texts(&entries);
     // Half a line is ended, and what comes after it is whole.

@@ -3,7 +3,6 @@
 use std::io;
 
 use super::super::index::{Mark, Record, What};
-use super::super::owed::Owed;
 use super::super::rotation;
 use super::{Current, Ends, Writer, index_bound};
 
@@ -64,7 +63,7 @@ impl Writer {
         });
         self.rotations += 1;
         // What is missing in it was removed with it.
-        self.owed = Owed::default();
+        self.owed.forget();
         // The rest of a line whose beginning is gone begins the new file.
         self.within_line = [None; 2];
         if let Some(current) = &mut self.current {
