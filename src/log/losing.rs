@@ -47,7 +47,12 @@ impl Writer {
 
     /// Notes a mark at the end of the log, after all that is owed; where that cannot be, it is owed too.
     pub(super) fn note_mark(&mut self, time_ms: u64, run: u64, mark: Mark) {
-        self.owed.push(Note { time_ms, run, mark });
+        let note = Note { time_ms, run, mark };
+        // Where nothing else is owed it never is, and nobody has to write it down for a successor.
+        if self.owed.is_empty() && self.add(note).is_ok() {
+            return;
+        }
+        self.owed.push(note);
         if let Err(error) = self.settle(0) {
             self.fail(&error);
         }
@@ -161,6 +166,8 @@ impl Writer {
             return Ok(());
         };
         self.write(b"\n", None).1?;
+        // What is missing is missing there, in front of the line's end, which is ours; a reader shows it so.
+        let _ = self.settle(1);
         self.note_bytes(now_ms, cut, 1, Some(b'\n'));
         self.within_line = [None; 2];
         Ok(())
@@ -178,6 +185,16 @@ impl Writer {
         };
         self.owed.end();
         failure.lost_bytes
+    }
+
+    /// Adds a note to the index, at the end of the log.
+    fn add(&mut self, note: Note) -> io::Result<()> {
+        let Some(current) = &mut self.current else {
+            return Err(io::ErrorKind::NotFound.into());
+        };
+        let bound = current.index_most();
+        let record = note.at(current.pair.length);
+        current.pair.index.add(record, bound)
     }
 
     /// Tells the index what it is owed, at so many bytes before the end of the log.
