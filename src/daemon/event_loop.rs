@@ -29,7 +29,6 @@ use super::conditions;
 use super::enabled::Enabled;
 use super::guardian::message::Note;
 use super::home::Home;
-use super::pace::{Pace, Telling};
 use super::precedence::Precedence;
 use super::processes::{self, Processes};
 use super::record::Record;
@@ -78,8 +77,6 @@ pub(super) struct Daemon {
     pub(super) memory: Memory,
     /// Of clients over log bytes.
     pub(super) precedence: Precedence,
-    /// Of changes that are told.
-    pub(super) pace: Pace,
     /// Logs that clients want to be begun anew; whoever waits longest is first.
     pub(super) tendings: VecDeque<Tending>,
     pub(super) supervisor: Supervisor,
@@ -365,16 +362,7 @@ impl Daemon {
             Effect::Renew { unit, request } => self.renew(unit, request),
             Effect::Publish(change) => {
                 let cause = self.cause_text(&change);
-                match self.pace.of(&change.unit, now().0) {
-                    Telling::Change => publish(&change, &cause),
-                    Telling::Silence => {
-                        let unit = &change.unit;
-                        ::log::warn!(
-                            "{unit}: it changes too often to tell; see `diakonos events {unit}`"
-                        );
-                    }
-                    Telling::Nothing => {}
-                }
+                publish(&change, &cause);
             }
             Effect::Notify { request, notice } => {
                 self.tell(request, answer::progress(notice, now()));

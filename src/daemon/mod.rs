@@ -41,7 +41,6 @@ mod memory;
 mod newborn;
 mod notify;
 mod overflow;
-mod pace;
 mod packing;
 mod planning;
 mod precedence;
@@ -313,7 +312,6 @@ fn start(mut seat: Seat, keeper: Keeper) -> Result<(Daemon, Poll), BootError> {
         context: unit_context(),
         unfinished: BTreeSet::new(),
         precedence: precedence::Precedence::default(),
-        pace: pace::Pace::default(),
         tendings: VecDeque::new(),
         since_ms: clock::wall_ms(),
         memory: Memory::Used,

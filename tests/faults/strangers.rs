@@ -147,26 +147,3 @@ fn words_without_sense_do_not_fill_the_log() {
     assert_eq!(log.matches("MAINPID=1 is not taken").count(), 10, "{log}");
     daemon.end();
 }
-
-/// It reloads, as it says, and does not, and does.
-#[test]
-fn a_state_that_never_settles_does_not_fill_the_log() {
-    let bench = Bench::new();
-    let mut daemon = bench.daemon();
-    let socket = speaker(&bench, "mad", "all");
-    let patience = Some(Duration::from_secs(60));
-    for _ in 0..3_000 {
-        // Or lines would find no room.
-        daemon.log.all();
-        notify::send(&socket, b"RELOADING=1", None, patience).unwrap();
-        notify::send(&socket, b"READY=1", None, patience).unwrap();
-    }
-    barrier(&socket);
-    bench.sleeper("web", "");
-    bench.start("web").is(ResultKind::Started);
-    daemon.log.until("mad: it changes too often to tell");
-    daemon.until("web", "running");
-    let log = daemon.log.all();
-    assert!(log.matches("-> reloading").count() < 2_000, "{log}");
-    daemon.end();
-}
