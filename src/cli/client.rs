@@ -20,6 +20,7 @@ use crate::daemon::Home;
 use crate::engine::Command;
 use crate::sys::clock::monotonic_ms;
 use crate::sys::poll::wait_readable;
+use crate::sys::proc;
 use crate::sys::process::{Pid, PidFd, error_text};
 use crate::sys::socket::{connect_within, peer};
 use crate::wire::{
@@ -108,6 +109,9 @@ impl Client {
     /// What a daemon knows of these services, where one runs and says so at once. Nobody else is asked, and nobody is
     /// told that nobody answers.
     pub(super) fn glance(place: &Place, names: &[String]) -> Option<Vec<UnitStatus>> {
+        if !is_served(&place.home) {
+            return None;
+        }
         let deadline_ms = monotonic_ms().saturating_add(GLANCE_MS);
         let mut client = Self::connect_within(place, Tolerance::Any, GLANCE_MS).ok()?;
         // One that the daemon does not know would be the answer for all of them.
@@ -447,4 +451,12 @@ pub(super) fn other_answer() -> Failure {
         Exit::NoDaemon,
         "the daemon gave an answer to another question",
     )
+}
+
+/// Whether the daemon whose number the lock has is alive. A guardian between two daemons holds the socket as well, and
+/// would take a connection for a wish to have the next one at once.
+fn is_served(home: &Home) -> bool {
+    let text = std::fs::read_to_string(home.lock()).unwrap_or_default();
+    let pid = text.trim().parse().ok().and_then(Pid::from_raw);
+    pid.is_some_and(|pid| proc::stat(pid).is_ok())
 }

@@ -108,7 +108,10 @@ pub(super) fn take_seat(home: Home, directories: Vec<PathBuf>) -> Result<Seat, B
 pub(super) fn settle_in(seat: &mut Seat) -> Result<signals::SignalFd, BootError> {
     let home = &seat.home;
     make(&home.run())?;
-    make(&home.logs())?;
+    if let Err(error) = make(&home.logs()) {
+        // Services run without logs; without a daemon nobody would watch them. What is not written is counted.
+        ::log::error!("{error}; what services print may be lost until that is mended");
+    }
     if let Some(folder) = home.record()[0].parent() {
         make(folder)?;
     }

@@ -14,7 +14,7 @@ use super::lives::{History, Lives};
 use super::processes::{Hold, Processes};
 use super::pump::UnitLog;
 
-/// Bytes of a definition that stands with the facts, at most: both are written again with each change.
+/// Bytes of a definition that stands with the facts, at most: it is written again with each change of theirs.
 const TEXT_MAX: usize = 2048;
 
 /// What `status` shows of a unit beside what the engine knows.
@@ -149,8 +149,8 @@ impl Processes {
     }
 }
 
-/// The definition of a unit without processes stands with its facts, which seldom change: a thousand groups are a
-/// thousand files less to make and to remove.
+/// The definition of a unit without processes stands with its facts, and neither changes often: a thousand groups are
+/// a thousand files less to make and to remove. Whether it is short enough only its text tells.
 fn text_here(definition: &Unit, next: Option<&Unit>) -> Option<String> {
     let is_alone = definition.service.is_none() && next.is_none();
     let text = is_alone.then(|| unit::to_toml(definition));

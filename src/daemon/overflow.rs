@@ -202,7 +202,7 @@ impl UnitLog {
             }
             Appended::Resumed { lost_bytes } => {
                 let name = &self.name;
-                ::log::info!("{name}: its log is written again, {lost_bytes} bytes lost");
+                ::log::warn!("{name}: its log is written again, {lost_bytes} bytes lost");
             }
         }
     }

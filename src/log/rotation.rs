@@ -75,21 +75,15 @@ pub(super) fn open(paths: &Paths, max_files: u32) -> io::Result<Pair> {
 }
 
 /// Makes an empty pair the current one and gives every other the next number; the oldest goes when there are
-/// `max_files` already. Where that fails, what was made of the new pair is removed.
+/// `max_files` already.
 pub(super) fn rotate(paths: &Paths, max_files: u32) -> io::Result<Pair> {
-    let rotated = make_current(paths, max_files);
-    if rotated.is_err() {
-        // Why it failed is what counts; the next rotation uses what is left.
+    let made = make_fresh(paths);
+    if made.is_err() {
+        // On a disk that is full they can be made, and nothing written to them.
         let _ = remove(&paths.fresh_log());
         let _ = remove(&paths.fresh_index());
     }
-    rotated
-}
-
-fn make_current(paths: &Paths, max_files: u32) -> io::Result<Pair> {
-    let log = open_log(&paths.fresh_log())?;
-    index_writer::empty(&log)?;
-    let index = IndexWriter::begin(open_index(&paths.fresh_index())?)?;
+    let (log, index) = made?;
     let kept = max_files.saturating_sub(1);
     let is_free = |number: &u32| !paths.has(*number);
     let top = (1..=kept).find(is_free).unwrap_or(kept);
@@ -105,6 +99,14 @@ fn make_current(paths: &Paths, max_files: u32) -> io::Result<Pair> {
         length: 0,
         index,
     })
+}
+
+/// An empty pair under another name.
+fn make_fresh(paths: &Paths) -> io::Result<(File, IndexWriter)> {
+    let log = open_log(&paths.fresh_log())?;
+    index_writer::empty(&log)?;
+    let index = IndexWriter::begin(open_index(&paths.fresh_index())?)?;
+    Ok((log, index))
 }
 
 /// Removes the rotated files up to the first number that is free, the oldest first.

@@ -320,6 +320,36 @@ fn a_successor_tells_of_the_losses_before_it() {
     daemon.end();
 }
 
+/// Nobody would watch the services if it did.
+#[test]
+fn a_successor_needs_no_folder_of_logs() {
+    let bench = Bench::new();
+    let mut daemon = bench.daemon();
+    let logs = bench.home().join("logs");
+    let mut ear = bench.ear();
+    let mut orders = Orders::new(&bench, "orders");
+    let script = format!(
+        "while read order; do echo $order; echo said > $EAR; done < {}",
+        orders.path.display()
+    );
+    bench.service("web", "", &script, "");
+    bench.start("web").is(ResultKind::Started);
+    let pid = bench.status("web").pid;
+    fs::remove_dir_all(&logs).unwrap();
+    fs::write(&logs, b"in its place").unwrap();
+    kill(daemon.pid());
+    let said = daemon.log.until("what services print may be lost");
+    assert!(said.contains("logs: it is no folder; "), "{said}");
+    daemon.log.until("took back 1 running service");
+    orders.give("one");
+    assert_eq!(ear.next().unwrap(), "said");
+    let status = until(&bench, |status| status.log_lost == 4);
+    assert_eq!((status.state.as_str(), status.pid), ("running", pid));
+    fs::remove_file(&logs).unwrap();
+    daemon.log.until("its log is written again, 4 bytes lost");
+    daemon.end();
+}
+
 /// `logs` does, though nothing of that is in the log.
 fn tells_of_four_bytes(bench: &Bench) {
     let logs = |words: &[&str]| {

@@ -116,7 +116,8 @@ pub(in crate::cli) const ROW: Row = Row {
          terminal and left out elsewhere. Of a progress bar a terminal is shown the last state, unless --grep is \
          given. A line may begin with its level, `<3>` for an error, see sd-daemon(3), which is not shown. A line without one is `info`, or `err` where standard error is kept apart. --raw changes nothing.",
         "The files are read directly, and no daemon is started. They lie in logs/ in the daemon's home. A daemon that runs \
-         is asked only what could not be written, which standard error tells.",
+         is asked only what could not be written, which standard error tells: with --follow at its beginning; what is lost \
+         later the log itself tells, once it can be written again.",
     ],
     examples: &[
         ("diakonos logs web", "the last 50 lines"),

@@ -555,7 +555,7 @@ fn an_index_that_may_not_grow_child() {
     };
     let folder = std::mem::ManuallyDrop::new(Folder(path.into()));
     let mut writer = folder.writer(1 << 20, 3);
-    let mut say = |writer: &mut Writer, run: u64| {
+    let say = |writer: &mut Writer, run: u64| {
         writer.mark(run * 1000, run, Mark::Begin { pid: 9 });
         let said = format!("run {run:03}\n");
         writer.append(run * 1000, Stream::Out, run, said.as_bytes())
