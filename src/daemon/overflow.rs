@@ -16,9 +16,6 @@ use super::pump::UnitLog;
 /// While a log cannot be written, that is tried again so often.
 const RETRY_MS: u64 = 1_000;
 
-/// Bytes of a log, about, in which one mark tells of all that was left out.
-const GAP_BYTES: usize = 1024 * 1024;
-
 /// Whether more is missing in a log than was saved.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum News {
@@ -76,33 +73,23 @@ impl UnitLog {
     }
 
     pub(super) fn tell_missing(&mut self) {
-        if self
-            .gate
-            .as_ref()
-            .is_some_and(|gate| gate.due_ms().is_some())
-        {
-            self.tell_here();
+        let (Some(gate), Some(writer)) = (&mut self.gate, &mut self.writer) else {
+            return;
+        };
+        if gate.due_ms().is_some() {
             self.news = News::Some;
         }
-        if let Some(gate) = &mut self.gate {
-            gate.told();
+        for loss in gate.tell() {
+            writer.note_loss(clock::wall_ms(), self.run.0, loss);
         }
     }
 
-    /// The same at a gap in the log that lies so far behind the last one that who reads it would not see the mark; who
-    /// is to be told else has time.
-    fn tell_gap(&mut self) {
-        if self.untold_bytes >= GAP_BYTES {
-            self.untold_bytes = 0;
-            self.tell_here();
-        }
-    }
-
-    fn tell_here(&mut self) {
-        if let (Some(gate), Some(writer)) = (&mut self.gate, &mut self.writer) {
-            for loss in gate.tell() {
-                writer.note_loss(clock::wall_ms(), self.run.0, loss);
-            }
+    /// Bytes are about to be taken: tells of the lines that were dropped just before them.
+    pub(super) fn tell_gap(&mut self) {
+        let gate = self.gate.as_mut();
+        let gap = gate.and_then(|gate| gate.tell_gap(clock::monotonic_ms()));
+        if let (Some(loss), Some(writer)) = (gap, &mut self.writer) {
+            writer.note_loss(clock::wall_ms(), self.run.0, loss);
         }
     }
 
@@ -155,7 +142,6 @@ impl UnitLog {
                 return;
             }
         }
-        self.tell_gap();
     }
 
     /// Moves what lies at the head of a pipe to the log; what that does not take is taken from the pipe all the same.

@@ -66,8 +66,6 @@ pub(super) struct UnitLog {
     pub(super) saved_bytes: u64,
     /// As of when a successor was told what the index is owed.
     pub(super) saved_changes: u32,
-    /// Bytes that have come since the last mark of a gap.
-    pub(super) untold_bytes: usize,
     /// Whether a successor is to be told more of what is missing.
     pub(super) news: News,
     /// When it is tried again whether the log can be written, monotonic milliseconds.
@@ -104,7 +102,6 @@ impl UnitLog {
             missing: Missing::default(),
             saved_bytes: 0,
             saved_changes: 0,
-            untold_bytes: 0,
             news: News::None,
             retry_ms: None,
         };
@@ -257,7 +254,6 @@ impl UnitLog {
         let granted = intake.grant(pipe, TURN_BYTES);
         let (taken, pumped) = self.take(pipe.1, intake, granted);
         intake.took(taken);
-        self.untold_bytes = self.untold_bytes.saturating_add(taken);
         if pumped == Pumped::More && self.policy == LogPolicy::Drop {
             self.shed(pipe.1, intake);
         }
@@ -281,6 +277,9 @@ impl UnitLog {
     /// Takes at most `budget` bytes, or one batch more. Returns how many.
     fn take(&mut self, stream: Stream, intake: &mut Intake, budget: usize) -> (usize, Pumped) {
         let mut taken = 0;
+        if budget > 0 {
+            self.tell_gap();
+        }
         while taken < budget {
             let Some(at) = self.pipes.iter().position(|pipe| pipe.stream == stream) else {
                 return (taken, Pumped::End);
@@ -312,9 +311,9 @@ impl UnitLog {
         let Some(pipe) = self.pipes.get(at) else {
             return Ok(0);
         };
+        let is_open = self.gate.as_ref().is_none_or(|gate| gate.is_open());
         let reader = pipe.reader.as_fd();
         let of = (pipe.stream, self.run.0);
-        let is_open = self.gate.as_ref().is_none_or(|gate| gate.is_open());
         let unseen = is_open && self.found() != Some(Found::NotYet);
         let writer = self.writer.as_mut().filter(|_| unseen);
         let moved = writer.and_then(|writer| {
@@ -586,15 +585,19 @@ mod tests {
             fs::read_to_string(self.folder.join("logs/web.log")).unwrap()
         }
 
-        /// What the index tells of missing lines.
-        fn told(&self) -> Vec<log::Loss> {
+        /// What the index tells of missing lines, and where.
+        fn told_at(&self) -> Vec<(u64, log::Loss)> {
             let index = fs::read(self.folder.join("logs/web.idx")).unwrap();
             let records = log::index::decode(&index).unwrap().records;
             let lost = records.iter().filter_map(|record| match record.what {
-                log::index::What::Mark(Mark::Lost(loss)) => Some(loss),
+                log::index::What::Mark(Mark::Lost(loss)) => Some((record.offset, loss)),
                 _ => None,
             });
             lost.collect()
+        }
+
+        fn told(&self) -> Vec<log::Loss> {
+            self.told_at().into_iter().map(|(_, loss)| loss).collect()
         }
 
         fn end(mut self) {
@@ -730,6 +733,9 @@ mod tests {
                 bench.writer.write_all(b" yet\nwhole again\n").unwrap();
                 assert_eq!(bench.log.pump(PIPE, &mut bench.intake), Pumped::Empty);
                 assert_eq!(bench.written(), "kept\nbegun and ended\nwhole again\n");
+                // It is told of where it is missing, and at once.
+                let dropped = log::Loss::Dropped { lines: 601 };
+                assert_eq!(bench.told_at(), [(21, dropped)]);
             }
             bench.end();
         }

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 
 use crate::sys::search;
 
-use super::index::{Mark, Stream};
+use super::index::{Loss, Mark, Stream};
 use super::wanted::Sieve;
 
 /// A line longer than this many bytes is given in pieces of this length, so that memory stays bounded.
@@ -68,6 +68,8 @@ pub(super) enum Source {
 #[derive(Debug, Default)]
 pub(super) struct Assembler {
     unfinished: Vec<Line>,
+    /// Whose lines were cut where bytes could not be written: the writer has ended them in the log.
+    cut: Vec<Origin>,
     ready: VecDeque<Entry>,
 }
 
@@ -93,7 +95,12 @@ impl Assembler {
             // What was within a line goes on after lost bytes, so its line ends here.
             self.finish(|line| line.origin.source != Source::Notice);
         }
+        let is_cut = |cut: &Origin| (cut.run, cut.source) == (origin.run, origin.source);
         let mut rest = bytes;
+        if let Some(at) = self.cut.iter().position(is_cut) {
+            self.cut.swap_remove(at);
+            rest = rest.strip_prefix(b"\n").unwrap_or(rest);
+        }
         while let Some(at) = search::first(b'\n', rest) {
             self.grow(origin, &rest[..at]);
             self.end_line(origin);
@@ -127,9 +134,18 @@ impl Assembler {
 
     pub(super) fn mark(&mut self, time_ms: u64, run: u64, mark: Mark) {
         match mark {
-            Mark::Begin { .. } => self.finish(|line| line.origin.run != run),
+            Mark::Begin { .. } => {
+                self.cut.clear();
+                self.finish(|line| line.origin.run != run);
+            }
             Mark::End(_) => self.finish(|line| line.origin.run == run),
-            Mark::Lost(_) => {}
+            Mark::Lost(Loss::Unwritten { .. }) => {
+                let is_of_run = |line: &Line| line.origin.run == run;
+                let cut = self.unfinished.iter().filter(|line| is_of_run(line));
+                self.cut.extend(cut.map(|line| line.origin));
+                self.finish(is_of_run);
+            }
+            Mark::Lost(Loss::Dropped { .. } | Loss::Limited { .. }) => {}
             Mark::Cleared => self.finish_all(),
         }
         self.ready.push_back(Entry {

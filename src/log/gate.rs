@@ -7,8 +7,11 @@
 use super::index::{Loss, Stream};
 use super::outcome::Missing;
 
-/// Lines that were dropped are told of once in this time.
+/// Lines that were dropped are told of before the next line that is kept, and where none comes, after this time.
 const TELL_MS: u64 = 1_000;
+/// Gaps that follow each other within this time are told of as one, at the last of them: the index does not divide time
+/// more finely either.
+const GAP_MS: u64 = 10;
 /// The same of lines over the rate, where the interval takes longer: a daemon that is killed has told of most.
 const TELL_LIMITED_MS: u64 = 5_000;
 
@@ -58,6 +61,8 @@ pub struct Gate {
     /// What nobody has been told of yet, and when that is due.
     untold: Missing,
     due_ms: Option<u64>,
+    /// When a gap was told of last.
+    gap_ms: u64,
     total: Missing,
 }
 
@@ -124,14 +129,22 @@ impl Gate {
         self.due_ms
     }
 
-    /// Everybody knows of all that is missing.
-    pub fn told(&mut self) {
-        self.due_ms = None;
+    /// The lines that were dropped just before the next line that is kept, at `now_ms`; the caller tells. What
+    /// [`Self::due_ms`] says stays: then all of this is to be safe.
+    pub fn tell_gap(&mut self, now_ms: u64) -> Option<Loss> {
+        if self.untold.dropped_lines == 0 || now_ms < self.gap_ms.saturating_add(GAP_MS) {
+            return None;
+        }
+        self.gap_ms = now_ms;
+        let lines = std::mem::take(&mut self.untold.dropped_lines);
+        let lines = u32::try_from(lines).unwrap_or(u32::MAX);
+        Some(Loss::Dropped { lines })
     }
 
-    /// What the log has not been told of yet; the caller tells. It is still due that others are.
+    /// What nobody has been told of yet; the caller tells.
     pub fn tell(&mut self) -> impl Iterator<Item = Loss> + use<> {
         let untold = std::mem::take(&mut self.untold);
+        self.due_ms = None;
         let some = |lines: u64| (lines > 0).then(|| u32::try_from(lines).unwrap_or(u32::MAX));
         let dropped = some(untold.dropped_lines).map(|lines| Loss::Dropped { lines });
         let limited = some(untold.limited_lines).map(|lines| Loss::Limited { lines });
@@ -235,10 +248,7 @@ mod tests {
             gate.tell().collect::<Vec<_>>(),
             [Loss::Limited { lines: 3 }]
         );
-        // A mark in the log is one thing, and that others are told another.
-        assert_eq!((gate.due_ms().is_some(), gate.tell().count()), (true, 0));
-        gate.told();
-        assert_eq!(gate.due_ms(), None);
+        assert_eq!((gate.due_ms(), gate.tell().count()), (None, 0));
         assert_eq!(gate.missing().limited_lines, 3);
     }
 
@@ -296,6 +306,25 @@ mod tests {
             gate.tell().collect::<Vec<_>>(),
             [Loss::Dropped { lines: 2 }]
         );
+    }
+
+    #[test]
+    fn each_gap_is_told_of_unless_they_are_many() {
+        let mut gate = Gate::new(None);
+        let mut told = Vec::new();
+        for now_ms in [10, 20, 24, 29, 30, 31] {
+            gate.shed(now_ms, Stream::Out, false, b"x\ny\n");
+            let gap = gate.tell_gap(now_ms);
+            told.extend(gap.map(|loss| (now_ms, loss)));
+        }
+        let gap = |now_ms, lines| (now_ms, Loss::Dropped { lines });
+        assert_eq!(told, [gap(10, 2), gap(20, 2), gap(30, 6)]);
+        assert_eq!(gate.due_ms(), Some(10 + TELL_MS));
+        assert_eq!(
+            gate.tell().collect::<Vec<_>>(),
+            [Loss::Dropped { lines: 2 }]
+        );
+        assert_eq!(gate.missing().dropped_lines, 12);
     }
 
     #[test]

@@ -36,6 +36,8 @@ pub(super) struct IndexWriter {
     last: Option<Last>,
     /// So long it may become without a disk that is full in the way.
     room: u64,
+    /// The length with the record that [`IndexWriter::recover`] made.
+    guess: Option<u64>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -78,12 +80,15 @@ impl IndexWriter {
             length: RECORD_STEP,
             last: None,
             room: ROOM_BYTES,
+            guess: None,
         })
     }
 
     /// Goes on with an index that an earlier daemon wrote, for a log of `log_length` bytes that was last written at
     /// `written_ms`: cuts a torn record off and what speaks of bytes that are not there, and gives bytes without a
-    /// record the stream and run of those before, which may stand in the index `before` this one.
+    /// record the stream and run of those before, which may stand in the index `before` this one. A daemon that is
+    /// killed leaves at most one such batch, and in good times the index knew of its run. Where it did not, see
+    /// [`IndexWriter::give_uncovered_to`].
     pub(super) fn recover(
         file: File,
         before: Option<File>,
@@ -102,6 +107,7 @@ impl IndexWriter {
                 length,
                 last: None,
                 room: 0,
+                guess: None,
             };
             writer.drop_untrue(log_length)?;
             writer.room = writer.length.next_multiple_of(ROOM_BYTES);
@@ -122,9 +128,26 @@ impl IndexWriter {
                 run,
                 what,
             };
-            writer.note(record, u64::MAX);
+            // Not joined with the one before, since it may turn out to be another run's.
+            writer.length += RECORD_STEP;
+            writer.last = Some(Last {
+                record,
+                saved: Saved::No,
+            });
+            writer.guess = Some(writer.length);
+            let _ = writer.save();
         }
         Ok(writer)
+    }
+
+    /// The bytes that had no record came after what the index is still to be told of this run: they are its bytes.
+    pub(super) fn give_uncovered_to(&mut self, run: u64) {
+        let is_last = self.guess.take() == Some(self.length);
+        if let Some(last) = self.last.as_mut().filter(|_| is_last) {
+            last.record.run = run;
+            last.saved = Saved::No;
+            let _ = self.save();
+        }
     }
 
     /// Bytes of the index file.
@@ -270,7 +293,10 @@ impl IndexWriter {
             }
             self.length -= RECORD_STEP;
         }
-        self.file.set_len(self.length)?;
+        // Cutting it to its length would take back the room that it was given.
+        if self.file.metadata()?.len() != self.length {
+            self.file.set_len(self.length)?;
+        }
         let _ = self.save();
         Ok(())
     }

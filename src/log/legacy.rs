@@ -123,6 +123,9 @@ impl Writer {
         owed.forget_told(&records);
         let is_owed = !owed.is_empty();
         self.owed = owed;
+        if is_owed {
+            self.attribute();
+        }
         self.is_line_lost = is_line_lost;
         self.failure = failure.or(is_owed.then_some(Failure {
             lost_bytes: 0,

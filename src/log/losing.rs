@@ -166,6 +166,8 @@ impl Writer {
             return Ok(());
         };
         self.write(b"\n", None).1?;
+        // What is missing is missing there, in front of the line's end, which is ours; a reader shows it so.
+        let _ = self.settle(1);
         self.note_bytes(now_ms, cut, 1, Some(b'\n'));
         self.within_line = [None; 2];
         Ok(())

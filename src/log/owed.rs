@@ -11,6 +11,9 @@ use super::marks::{Marked, judge};
 /// So many are kept; of more runs than that only the losses are, as one.
 const NOTES_MAX: usize = 64;
 
+/// The index is told of a loss in the midst of the trouble each time that it has become so many times as much.
+const GROWTH: u64 = 8;
+
 /// Those of one log, the oldest first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Owed {
@@ -204,10 +207,10 @@ impl Owed {
     }
 
     /// Whether so much is untold that the index is to be told in the midst of the trouble: at first, and then when it
-    /// has doubled, so that an index does not grow with the time that a disk is full.
+    /// is [`GROWTH`] times as much, so that an index does not grow with the time that a disk is full.
     pub(super) fn is_due(&self) -> bool {
         let untold: u64 = self.untold().map(|untold| untold.bytes).sum();
-        untold > 0 && untold >= self.told_bytes
+        untold > 0 && untold >= self.told_bytes.saturating_mul(GROWTH - 1)
     }
 
     /// The log that was to tell it is begun anew.

@@ -297,18 +297,29 @@ impl Writer {
         } else {
             Ends::WithinLine
         };
-        for (within, stream) in self.within_line.iter_mut().zip([Stream::Out, Stream::Err]) {
-            let last = pair.index.last_of(stream);
-            let is_within = |last: &Record| byte_at(&pair.log, last.end() - 1) != Some(b'\n');
-            *within = last.filter(is_within).map(|last| last.run);
-        }
         self.current = Some(Current {
             pair,
             bound: self.limits.max_size,
             index_bound: index_bound(self.limits),
             ends,
         });
+        self.attribute();
         Ok(())
+    }
+
+    /// Finds out whose the last lines are.
+    pub(super) fn attribute(&mut self) {
+        let Some(Current { pair, .. }) = &mut self.current else {
+            return;
+        };
+        if let Some(last) = self.owed.notes().last() {
+            pair.index.give_uncovered_to(last.run);
+        }
+        for (within, stream) in self.within_line.iter_mut().zip([Stream::Out, Stream::Err]) {
+            let last = pair.index.last_of(stream);
+            let is_within = |last: &Record| byte_at(&pair.log, last.end() - 1) != Some(b'\n');
+            *within = last.filter(is_within).map(|last| last.run);
+        }
     }
 
     /// Sees what somebody else did to the log: removed, it is made again; emptied, it goes on from there.

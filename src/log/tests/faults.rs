@@ -7,7 +7,7 @@ use std::process::Command;
 
 use super::*;
 use crate::log::index::{self, Record, What};
-use crate::log::{Ending, Failure, Legacy, Loss, Mark, Marked, Remade};
+use crate::log::{Ending, Failure, Legacy, LineEnd, Loss, Mark, Marked, Remade};
 
 const ENOSPC: i32 = 28;
 const EFBIG: i32 = 27;
@@ -401,6 +401,81 @@ fn a_line_that_was_cut_is_ended_by_its_run() {
     writer.mark(5, 6, Mark::Begin { pid: 10 });
     writer.append(6, Stream::Out, 6, b"whole\n");
     assert_eq!(texts(&folder.entries()), ["cut o", "whole"]);
+}
+
+/// Its end is ours, and it is told in its place and as what it is.
+#[test]
+fn a_line_that_was_cut_is_told_before_what_is_missing() {
+    let folder = Folder::new();
+    let mut writer = folder.writer(1000, 2);
+    writer.mark(1, 4, Mark::Begin { pid: 9 });
+    writer.append(2, Stream::Out, 4, b"cut o");
+    let error = std::io::Error::from_raw_os_error(ENOSPC);
+    writer.lose(&error, 3, (Stream::Out, 4), b"ff\n");
+    assert_eq!(writer.retry(40), Some(3));
+    writer.append(90, Stream::Out, 4, b"\nwhole\n");
+    assert_eq!(folder.bytes(), b"cut o\n\nwhole\n");
+    let line = |text: &str, end| Content::Line {
+        stream: Stream::Out,
+        bytes: text.as_bytes().to_vec(),
+        end,
+    };
+    let lost = Mark::Lost(Loss::Unwritten {
+        bytes: 3,
+        errno: 28,
+    });
+    let told = folder.entries().into_iter();
+    let told: Vec<_> = told.map(|entry| (entry.time_ms, entry.content)).collect();
+    let expected = [
+        (1, Content::Mark(Mark::Begin { pid: 9 })),
+        (2, line("cut o", LineEnd::Unfinished)),
+        (3, Content::Mark(lost)),
+        (90, line("", LineEnd::Newline)),
+        (90, line("whole", LineEnd::Newline)),
+    ];
+    assert_eq!(told, expected);
+}
+
+/// The daemon is killed when it has written the first text after a full disk, and before the index was told of the runs
+/// that had come meanwhile.
+#[test]
+fn text_without_a_record_belongs_to_the_run_that_the_index_is_owed() {
+    for is_opened_first in [false, true] {
+        let folder = Folder::new();
+        let elsewhere = folder.path("elsewhere");
+        fs::write(&elsewhere, b"in its place").unwrap();
+        let limits = Limits {
+            max_size: 1000,
+            max_files: 2,
+        };
+        let mut full = Writer::unopened(&elsewhere, "web", limits).unwrap();
+        full.mark(3, 4, ENDED);
+        full.mark(4, 6, Mark::Begin { pid: 10 });
+        full.append(5, Stream::Out, 6, b"gone\n");
+        let mut first = folder.writer(1000, 2);
+        first.mark(1, 4, Mark::Begin { pid: 9 });
+        first.append(2, Stream::Out, 4, b"four\n");
+        drop(first);
+        add(&folder.path("web.log"), b"six and ");
+
+        let mut next = Writer::unopened(&folder.0, "web", limits).unwrap();
+        if is_opened_first {
+            next.look().unwrap();
+        }
+        next.inherit(left(&full));
+        assert_eq!(next.retry(8), Some(5), "{is_opened_first}");
+        assert!(next.owed().is_empty());
+        next.append(9, Stream::Out, 6, b"whole\n");
+        let entries = folder.entries();
+        let lines = entries.iter().filter_map(|entry| {
+            let text = text(entry)?;
+            Some((entry.run, text))
+        });
+        let lines: Vec<_> = lines.collect();
+        let expected = [(4, "four"), (6, "six and "), (6, "whole")];
+        let expected = expected.map(|(run, text)| (run, text.to_owned()));
+        assert_eq!(lines, expected, "{is_opened_first}");
+    }
 }
 
 #[test]

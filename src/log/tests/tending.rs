@@ -86,3 +86,21 @@ fn a_clearing_that_was_cut_off_leaves_the_younger_part() {
         assert_eq!(texts(&folder.entries()), [] as [&str; 0]);
     }
 }
+
+/// The new index has no room for as much as its header; the old pair goes on.
+#[test]
+fn a_rotation_that_fails_leaves_nothing_behind() {
+    let folder = Folder::new();
+    let mut writer = folder.writer(1 << 20, 3);
+    append(&mut writer, 1, "one\n");
+    std::os::unix::fs::symlink("/dev/full", folder.path("web.idx.new")).unwrap();
+    let failed = writer.turn();
+    assert_eq!(failed.unwrap_err().raw_os_error(), Some(28));
+    let names = fs::read_dir(&folder.0).unwrap();
+    let mut names: Vec<_> = names.map(|entry| entry.unwrap().file_name()).collect();
+    names.sort();
+    assert_eq!(names, ["web.idx", "web.log"]);
+    append(&mut writer, 2, "two\n");
+    assert_eq!(texts(&folder.entries()), ["one", "two"]);
+    assert_eq!(writer.turn().unwrap(), crate::log::Turned::Rotated);
+}
