@@ -265,7 +265,6 @@ mod tests {
             gate.tell().collect::<Vec<_>>(),
             [Loss::Limited { lines: 2 }]
         );
-        gate.told();
         through(&mut gate, &[(interval_ms - 5, "d\n")]);
         assert_eq!(gate.due_ms(), Some(interval_ms));
     }
