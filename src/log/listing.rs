@@ -9,6 +9,8 @@ use std::io;
 use std::os::unix::fs::DirEntryExt;
 use std::path::Path;
 
+use crate::sorted::Sorted;
+
 use super::paths::{Files, Paths, Seen, is_same_listing};
 use super::total::service_of;
 
@@ -53,7 +55,7 @@ impl Listing {
 
 fn listed(directory: &Path, names: &[String]) -> io::Result<BTreeMap<String, Vec<Seen>>> {
     let names = names.iter().map(|name| (name.as_str(), Files::default()));
-    let mut logs: BTreeMap<&str, Files> = names.collect();
+    let mut logs: BTreeMap<&str, Files> = names.sorted_map();
     for entry in fs::read_dir(directory)? {
         let entry = entry?;
         let file = entry.file_name();
@@ -67,5 +69,5 @@ fn listed(directory: &Path, names: &[String]) -> io::Result<BTreeMap<String, Vec
     let seen = logs
         .into_iter()
         .map(|(name, files)| (name.to_owned(), files.seen()));
-    Ok(seen.collect())
+    Ok(seen.sorted_map())
 }
