@@ -52,8 +52,10 @@ impl Listing {
 }
 
 fn listed(directory: &Path, names: &[String]) -> io::Result<BTreeMap<String, Vec<Seen>>> {
-    let names = names.iter().map(|name| (name.as_str(), Files::default()));
-    let mut logs: BTreeMap<&str, Files> = names.collect();
+    let mut logs: BTreeMap<&str, Files> = BTreeMap::new();
+    for name in names {
+        logs.insert(name, Files::default());
+    }
     for entry in fs::read_dir(directory)? {
         let entry = entry?;
         let file = entry.file_name();
@@ -64,8 +66,9 @@ fn listed(directory: &Path, names: &[String]) -> io::Result<BTreeMap<String, Vec
             files.add(&file.as_bytes()[name.len()..], entry.ino());
         }
     }
-    let seen = logs
-        .into_iter()
-        .map(|(name, files)| (name.to_owned(), files.seen()));
-    Ok(seen.collect())
+    let mut seen = BTreeMap::new();
+    for (name, files) in logs {
+        seen.insert(name.to_owned(), files.seen());
+    }
+    Ok(seen)
 }
