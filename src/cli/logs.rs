@@ -323,8 +323,8 @@ impl View {
             Content::Notice { bytes } => {
                 if self.shows_notice(bytes) {
                     self.begin_line(place, (entry.time_ms, Bar::Plain), painter);
-                    let text =
-                        painter.paint(Shade::Notice, &text::clean(&String::from_utf8_lossy(bytes)));
+                    let text = text::clean(&String::from_utf8_lossy(bytes));
+                    let text = painter.paint(Shade::Notice, &format!("— {text} —"));
                     self.text.extend_from_slice(text.as_bytes());
                     self.text.push(b'\n');
                 }

@@ -149,7 +149,8 @@ fn a_daemon_that_ends_says_which_wish_it_leaves() {
     let done = many.done();
     let error = done.error();
     assert_eq!(error.kind, ErrorKind::Unavailable);
-    assert!(error.message.starts_with("the daemon ends: "), "{error:?}");
+    let message = "the daemon ends before all logs are begun anew: ";
+    assert!(error.message.starts_with(message), "{error:?}");
     daemon.ended();
 }
 
@@ -269,7 +270,7 @@ fn old_files_are_packed_and_read_over_the_death_of_the_daemon() {
     let told = String::from_utf8(output.stdout).unwrap();
     let is_shown = |line: &str| told.lines().any(|shown| shown.ends_with(line));
     assert!(is_shown(" 0") && is_shown(" 8999") && is_shown(" of db"));
-    assert!(told.contains("web.log.4.gz: ") && told.contains("; it is left out\n"));
+    assert!(told.contains("web.log.4.gz: ") && told.contains("; it is left out —\n"));
     let complaint = String::from_utf8(output.stderr).unwrap();
     assert!(
         complaint.starts_with("error: the log of web cannot be read whole: "),
