@@ -32,8 +32,10 @@ fn run(bench: &Bench, words: &[&str]) -> String {
 #[test]
 fn a_failure_is_an_error_there_and_a_restart_that_follows_one_a_warning() {
     let bench = Bench::new();
-    bench.service("tired", "", "exit 3", "Restart = 'no'");
-    let keys = "Restart = 'on-failure'\nRestartSec = '1h'";
+    // Of this type, since `start` waits until it has ended.
+    let keys = "Type = 'oneshot'\nRestart = 'no'";
+    bench.service("tired", "", "exit 3", keys);
+    let keys = "Type = 'oneshot'\nRestart = 'on-failure'\nRestartSec = '1h'";
     bench.service("patient", "", "exit 3", keys);
     bench.run(&["start", "tired", "patient"]);
     let told = |level| run(&bench, &["logs", "--daemon", "-p", level]);

@@ -53,7 +53,7 @@ holds speaker-says-how says speaker 'exit code 7'
 holds last-words-once has_lines speaker 'the last words' 1
 comes crasher-runs-again is_in_state crasher running
 holds crasher-is-another differs "$(d pid crasher)" "$CRASHER"
-holds one-crasher has_copies crasher.sh 1
+comes one-crasher has_copies crasher.sh 1
 
 DAEMON=$(daemon_pid)
 kill_and_await "$GUARDIAN"

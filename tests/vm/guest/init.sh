@@ -139,6 +139,7 @@ copies() {
     ps -o args | grep -e "$1" | grep -v -c -e grep
 }
 
+# A number that is not 0 is awaited by whoever asks: a shell that forks has two copies until its child is another program.
 has_copies() {
     same "$(copies "$1")" "$2"
 }
@@ -163,13 +164,15 @@ has_successor() {
 
 # A process with this number, which nobody keeps. $DECOY is the number that it got.
 decoy() {
-    TRIES=0
+    DRAWS=0
     while :; do
+        # A service's child may have it, for longer than all tries last.
+        await is_gone "$1"
         echo $(($1 - 1)) >/proc/sys/kernel/ns_last_pid
         sleep 77777 &
         DECOY=$!
-        TRIES=$((TRIES + 1))
-        [ "$DECOY" != "$1" ] && [ "$TRIES" -lt 50 ] || return 0
+        DRAWS=$((DRAWS + 1))
+        [ "$DECOY" != "$1" ] && [ "$DRAWS" -lt 50 ] || return 0
         # A service's child was faster, and has the number for a moment.
         kill -9 "$DECOY"
         wait "$DECOY" 2>/dev/null

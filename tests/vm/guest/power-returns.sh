@@ -21,8 +21,8 @@ holds first-command d list
 comes web-runs is_in_state web running
 holds dependency-runs is_in_state database running
 comes enabled-just-before-runs is_in_state last running
-holds one-web has_copies 30002 1
-holds one-database has_copies 30001 1
+comes one-web has_copies 30002 1
+comes one-database has_copies 30001 1
 holds others-do-not-run has_copies 30003 0
 holds others-are-stopped is_in_state extra stopped
 holds web-is-another differs "$(d pid web)" "$(head -n 1 /disk/pids)"

@@ -93,7 +93,7 @@ start_daemon
 holds successor differs "$(daemon_pid)" "$PREDECESSOR"
 holds writer-is-the-same same "$(d pid writer)" "$WRITER"
 holds uptime-goes-on is_at_most "$(field writer uptime_ms)" 120000
-holds one-writer has_copies /units/writer.sh 1
+comes one-writer has_copies /units/writer.sh 1
 holds stranger-is-the-same same "$(d pid stranger)" "$STRANGER"
 comes patient-runs-again has_run patient 2
 comes late-runs-again is_in_state late running
