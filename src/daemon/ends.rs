@@ -3,10 +3,10 @@
 //! A failed step is told only once the child has ended, so that an answer `SpawnFailed` means: there is no process. It
 //! is reaped when what came of its end has been written down: should we die before that, a successor learns it anew.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::BTreeSet;
 use std::os::fd::AsFd;
 
-use crate::engine::{Core, Ending, Engine, Event, Role, RunId, SpawnFailure, UnitId};
+use crate::engine::{Core, Ending, Event, Role, RunId, SpawnFailure, UnitId};
 use crate::sorted::Sorted;
 use crate::sys::process::{ExecStatus, Pid, Wait, error_text, read_status, reap_orphans};
 use crate::sys::stranger::wait_for_stranger;
@@ -17,7 +17,6 @@ use super::memory::Kills;
 use super::processes::{Hold, Processes, Turn};
 use super::runs::Origin;
 use super::setting::step_failure;
-use super::sources::Sources;
 use super::spawn::failure;
 
 /// What a newborn's report came to.
@@ -29,17 +28,7 @@ enum Report {
 
 impl Processes {
     /// SIGCHLD: reaps adopted children that nobody watches, and looks who is left where only that can be noticed.
-    pub(super) fn orphans(
-        &mut self,
-        engine: &Engine,
-        sources: &mut Sources,
-        events: &mut VecDeque<Event>,
-    ) {
-        let turn = &mut Turn {
-            engine,
-            sources,
-            events,
-        };
+    pub(super) fn orphans(&mut self, turn: &mut Turn<'_>) {
         let ended = self.ended.iter().map(|(_, run)| run);
         let runs = self.runs.values().chain(ended).map(|run| run.pid);
         let looks = self.awaiting.values().filter_map(|one| one.child());

@@ -2,8 +2,6 @@
 //!
 //! Groups are watched, pipes are pumped, and a unit at rest is closed, so that it costs no descriptor.
 
-use std::collections::VecDeque;
-
 use crate::engine::{Engine, Event, RunId, State, UnitId};
 use crate::log::{Stream, Writer};
 use crate::sys::clock;
@@ -143,16 +141,12 @@ impl Processes {
     }
 
     /// The daemon ends: what is in the pipes goes to the logs, and what stands for units without processes is removed.
-    pub(super) fn finish(&mut self, engine: &Engine, sources: &mut Sources) {
+    pub(super) fn finish(&mut self, turn: &mut Turn<'_>) {
         let units: Vec<UnitId> = self.holds.keys().copied().collect();
-        let turn = &mut Turn {
-            engine,
-            sources,
-            events: &mut VecDeque::new(),
-        };
         for unit in units {
             self.settle_unit(unit, turn);
         }
+        let engine = turn.engine;
         self.states.keep_last_run(engine.last_run());
         for unit in engine.units() {
             self.look_at_folders(unit, engine);
