@@ -62,7 +62,6 @@ mod setting;
 mod settings;
 mod settling;
 mod sleep;
-mod slot_file;
 mod sources;
 mod spare;
 mod spared;

@@ -1,6 +1,7 @@
 //! One write of one slot to a file in `run/`, and room for those that follow.
 //!
-//! Owns how the bytes come to the disk, not what they say (`state`) nor where in the file they stand (`wire::slot`).
+//! Owns how the bytes come to the disk, not what they say (the folder above it) nor where in the file they stand
+//! (`wire::slot`).
 
 use std::fs::File;
 use std::io;
