@@ -5,7 +5,7 @@
 use std::path::Path;
 
 use crate::engine::{Ending, Engine, FactRun, UnitId};
-use crate::log::{Legacy, Missing, Untold, Writer};
+use crate::log::{Legacy, Missing, Untold};
 use crate::sys::proc::Mark;
 use crate::unit::{self, Unit};
 use crate::wire::{Saved, SavedDefinition};
@@ -112,10 +112,9 @@ impl Processes {
 
     /// What whoever opens its log next has to know.
     fn log_owed(&self, unit: UnitId) -> Vec<u8> {
-        let hold = self.holds.get(&unit);
-        let writer = hold.and_then(|hold| hold.log.as_ref()?.writer.as_ref());
+        let log = self.holds.get(&unit).and_then(|hold| hold.log.as_ref());
         let history = || self.history.get(&unit)?.legacy.clone();
-        let legacy = writer.map_or_else(history, Writer::legacy);
+        let legacy = log.map_or_else(history, UnitLog::legacy);
         legacy.map_or_else(Vec::new, |legacy| legacy.to_bytes())
     }
 

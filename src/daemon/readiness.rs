@@ -23,9 +23,9 @@ use super::account::Account;
 use super::main_pid::nearest_folder;
 use super::probe::{self, Attempt, Tried, Unable};
 use super::processes::{Processes, Turn};
+use super::pump::Found;
 use super::sources::{Source, Sources};
 use super::spawn::failure;
-use super::spot::Found;
 use super::watches::Purpose;
 
 /// The time between two looks, at first and at most.

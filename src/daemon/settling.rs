@@ -3,16 +3,15 @@
 //! Groups are watched, pipes are pumped, and a unit at rest is closed, so that it costs no descriptor.
 
 use crate::engine::{Engine, Event, RunId, State, UnitId};
-use crate::log::{Stream, Writer};
+use crate::log::Stream;
 use crate::sys::clock;
 use crate::sys::kin::Kin;
 use crate::sys::process::error_text;
 use crate::unit::Unit;
 
 use super::group::{Group, Watched};
-use super::overflow::News;
 use super::processes::{Processes, Progress, Turn};
-use super::pump::{Pumped, UnitLog};
+use super::pump::{News, Pumped, UnitLog};
 use super::sandbox::remove_temporary;
 use super::sources::Sources;
 use super::watches::Purpose;
@@ -206,7 +205,7 @@ impl Processes {
         if let Some(mut log) = hold.log {
             log.close(&mut self.intake, (&mut *turn.sources, &mut self.keeper));
             history.missing = history.missing.and(log.missing());
-            history.legacy = log.writer.as_ref().and_then(Writer::legacy);
+            history.legacy = log.legacy();
             // Also where all has been paid in this turn: a successor would pay it again.
             if history.legacy.is_some() || log.take_news() == News::Some {
                 self.save(unit, turn.engine);

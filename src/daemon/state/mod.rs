@@ -1,8 +1,9 @@
 //! What a successor must know, on disk: two files for each unit in `run/`, written in place.
 //!
 //! Owns the files `run/NAME.state` (the facts) and `run/NAME.unit` (the definitions that the facts name), not their
-//! form (`wire`) and not their meaning (`engine`). What a predecessor has left is read in `predecessor`. A save is one write of one of two slots: whole or absent, whenever
-//! the daemon is killed; nothing is renamed and nothing synced, since the facts outlive the daemon and not the machine.
+//! form (`wire`) and not their meaning (`engine`); `predecessor` and `definitions` read what another daemon wrote.
+//! A save is one write of one of two slots: whole or absent, whenever the daemon is killed; nothing is renamed and
+//! nothing synced, since the facts outlive the daemon and not the machine.
 //! The cost of a save follows the one unit that changed; definitions are written when they change, before the facts
 //! that name them, and the slot before them stays: a successor finds what its facts name in one of the two.
 //!

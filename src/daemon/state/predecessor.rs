@@ -1,6 +1,6 @@
 //! What a predecessor has left: read once, at boot, by the one who follows; or looked at by whoever wants to know.
 //!
-//! Owns what is kept aside because nobody can read it, and never removes that by itself.
+//! Owns what is kept aside because nobody can read it. What the facts mean is the engine's to say.
 
 use std::path::{Path, PathBuf};
 
