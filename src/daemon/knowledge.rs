@@ -1,6 +1,6 @@
 //! What is known of a unit's processes and log: for `status`, and for a successor.
 //!
-//! Owns the putting together; each part is its owner's. How it lies on the disk is `state.rs`'s.
+//! Owns the putting together; each part is its owner's. How it lies on the disk is `state`'s.
 
 use std::path::Path;
 
@@ -40,6 +40,14 @@ pub(super) struct ProcessStatus<'a> {
 impl Processes {
     /// Writes down what a successor must know of a unit.
     pub(super) fn save(&mut self, unit: UnitId, engine: &Engine) {
+        self.save_one(unit, engine);
+        for lost in engine.saving_order(&self.states.take_lost()) {
+            self.save_one(lost, engine);
+        }
+        self.states.lost_are_written();
+    }
+
+    fn save_one(&mut self, unit: UnitId, engine: &Engine) {
         self.stirred.insert(unit);
         let (Some(facts), Some(definition)) = (engine.facts(unit), engine.unit(unit)) else {
             return;

@@ -48,6 +48,7 @@ mod processes;
 mod pump;
 mod readiness;
 mod record;
+mod removing;
 mod request;
 mod reread;
 mod restore;

@@ -2,7 +2,7 @@
 //!
 //! Owns the seam to the loop: effects come in, events go out by the queue, never by return. How a process is born
 //! (`births.rs`), how it ends (`ends.rs`), who belongs to a unit (`group.rs`), which process is the main one
-//! (`main_pid.rs`), where the output goes (`pump.rs`) and what is known of it all (`knowledge.rs`) stand in files of
+//! (`main_pid.rs`), where the output goes (`pump`) and what is known of it all (`knowledge.rs`) stand in files of
 //! their own. Decides nothing.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};

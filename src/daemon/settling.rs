@@ -12,6 +12,7 @@ use crate::unit::Unit;
 use super::group::{Group, Watched};
 use super::processes::{Processes, Progress, Turn};
 use super::pump::{News, Pumped, UnitLog};
+use super::removing::remove;
 use super::sandbox::remove_temporary;
 use super::sources::Sources;
 use super::watches::Purpose;
@@ -261,12 +262,7 @@ fn remove_pid_file(unit: UnitId, turn: &Turn<'_>) {
     let Some(path) = service.and_then(|service| service.pid_file.as_deref()) else {
         return;
     };
-    match std::fs::remove_file(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            ::log::warn!("removing {}: {}", path.display(), error_text(&error));
-        }
-        _ => {}
-    }
+    remove(path);
 }
 
 /// Whether a unit in this state has no use for what it holds open. In automatic restart it will need it again soon.

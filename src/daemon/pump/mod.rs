@@ -25,6 +25,7 @@ use crate::unit::{LogLimits, LogPolicy};
 use super::intake::Intake;
 use super::keeper::Keeper;
 use super::log_care;
+use super::removing::remove;
 use super::sources::{Source, Sources};
 use overflow::{gate, rate};
 use spot::Spot;
@@ -126,7 +127,8 @@ impl UnitLog {
         Ok(())
     }
 
-    /// Makes the FIFO and opens our end of it, if that has not been done: before the process that writes is born.
+    /// Makes the FIFO and opens our end of it, if that has not been done: before the process that writes is born. One
+    /// that was removed stays open beside the new one, for whoever has it.
     pub(super) fn open_pipe(
         &mut self,
         (unit, stream): (UnitId, Stream),
@@ -135,10 +137,12 @@ impl UnitLog {
         (sources, keeper): (&mut Sources, &mut Keeper),
     ) -> io::Result<()> {
         files::make_fifo(path, 0o600, owner)?;
-        if self.pipes.iter().any(|pipe| pipe.stream == stream) {
+        let reader = files::open_fifo_reader(path)?;
+        let inode = files::inode(reader.as_fd())?;
+        let is_it = |pipe: &Pipe| files::inode(pipe.reader.as_fd()).is_ok_and(|it| it == inode);
+        if self.pipes.iter().any(is_it) {
             return Ok(());
         }
-        let reader = files::open_fifo_reader(path)?;
         let token = sources.add(reader.as_fd(), Source::LogPipe(unit, stream))?;
         keeper.hold(reader.as_fd());
         let size = files::pipe_bytes(reader.as_fd());
@@ -206,9 +210,7 @@ impl UnitLog {
             sources.remove(pipe.token, pipe.reader.as_fd());
             keeper.release(pipe.reader.as_fd());
             intake.give_back(pipe.granted);
-            if let Err(error) = std::fs::remove_file(&pipe.path) {
-                ::log::warn!("removing {}: {}", pipe.path.display(), error_text(&error));
-            }
+            remove(&pipe.path);
         }
     }
 }

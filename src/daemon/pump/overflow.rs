@@ -11,7 +11,7 @@ use crate::sys::{clock, files};
 use crate::unit::{LogLimits, LogPolicy, LogRate};
 
 use super::super::intake::Intake;
-use super::UnitLog;
+use super::{Pipe, UnitLog};
 
 /// While a log cannot be written, that is tried again so often.
 const RETRY_MS: u64 = 1_000;
@@ -127,10 +127,11 @@ impl UnitLog {
     /// The log is behind, and the service is about to wait for it: what has come is left out, by whole lines; as much
     /// as a turn allows.
     pub(super) fn shed(&mut self, stream: Stream, intake: &mut Intake) {
-        while let Some(at) = self.pipes.iter().position(|pipe| pipe.stream == stream)
+        let is_full = |pipe: &Pipe| files::pipe_holds(pipe.reader.as_fd()) >= pipe.size / 2;
+        let is_due = |pipe: &Pipe| pipe.stream == stream && is_full(pipe);
+        while intake.shed_left() > 0
+            && let Some(at) = self.pipes.iter().position(is_due)
             && let Some(pipe) = self.pipes.get(at)
-            && intake.shed_left() > 0
-            && files::pipe_holds(pipe.reader.as_fd()) >= pipe.size / 2
             && let Ok(count @ 1..) = intake.look(pipe.reader.as_fd())
         {
             intake.shed(count);

@@ -63,16 +63,31 @@ impl UnitLog {
         all
     }
 
-    /// Takes at most `budget` bytes, or one batch more. Returns how many.
+    /// Takes at most `budget` bytes of a stream, or one batch more. Returns how many.
     fn take(&mut self, stream: Stream, intake: &mut Intake, budget: usize) -> (usize, Pumped) {
-        let mut taken = 0;
+        let (mut taken, mut all) = (0, Pumped::End);
         if budget > 0 {
             self.tell_gap();
         }
+        for at in 0..self.pipes.len() {
+            if self.pipes.get(at).is_none_or(|pipe| pipe.stream != stream) {
+                continue;
+            }
+            let (count, pumped) = self.take_from(at, intake, budget - budget.min(taken));
+            taken += count;
+            match pumped {
+                Pumped::More => return (taken, pumped),
+                Pumped::Empty => all = pumped,
+                Pumped::End => {}
+            }
+        }
+        (taken, all)
+    }
+
+    /// The same of one pipe.
+    fn take_from(&mut self, at: usize, intake: &mut Intake, budget: usize) -> (usize, Pumped) {
+        let mut taken = 0;
         while taken < budget {
-            let Some(at) = self.pipes.iter().position(|pipe| pipe.stream == stream) else {
-                return (taken, Pumped::End);
-            };
             match self.take_batch(at, intake, budget - taken) {
                 Ok(0) => return (taken, Pumped::End),
                 Ok(count) => {

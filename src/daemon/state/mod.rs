@@ -16,17 +16,19 @@ mod slot_file;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::engine::{RunId, UnitId};
-use crate::sys::clock;
+use crate::sorted::Sorted;
 use crate::sys::process::error_text;
+use crate::sys::{clock, files};
 use crate::unit::UnitName;
 use crate::wire::slot::Slot;
 use crate::wire::{Saved, SavedDefinition, encode_definitions, encode_saved};
 
+use super::removing::remove;
 use definitions::fingerprints;
-use slot_file::{remove, write};
+use slot_file::write;
 
 pub(super) use definitions::Definitions;
 pub use predecessor::has_heritage;
@@ -49,6 +51,7 @@ pub(super) struct States {
     /// Those of them of which something is stale.
     stale: BTreeSet<UnitId>,
     health: Health,
+    losses: Losses,
 }
 
 #[derive(Debug, Default)]
@@ -70,6 +73,14 @@ enum Health {
     Failing,
 }
 
+/// Whether a file was gone that had been written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Losses {
+    #[default]
+    None,
+    Some,
+}
+
 impl States {
     pub(super) fn new(directory: PathBuf) -> Self {
         let boot_id = clock::world_id().unwrap_or_default().into();
@@ -79,6 +90,7 @@ impl States {
             kept: BTreeMap::new(),
             stale: BTreeSet::new(),
             health: Health::Good,
+            losses: Losses::None,
         }
     }
 
@@ -113,10 +125,10 @@ impl States {
             self.define(name, &mut kept, definitions())
         };
         let path = self.path(name, FACTS);
-        let stated = match write(&path, kept.facts, &payload) {
-            Ok(slot) => {
+        let stated = match self.put(&path, &mut kept.facts, &payload) {
+            Ok(()) => {
                 // Facts without their definitions are better than none, and are written again with them.
-                (kept.facts, kept.hash) = (Some(slot), defined.is_ok().then_some(hash));
+                kept.hash = defined.is_ok().then_some(hash);
                 Ok(())
             }
             Err(error) => {
@@ -124,9 +136,11 @@ impl States {
                 // enough for a daemon that dies, and not for one that could wait.
                 let mut bare = saved.clone();
                 if !std::mem::take(&mut bare.log_owed).is_empty()
-                    && let Ok(slot) = write(&path, kept.facts, &encode_saved(&bare))
+                    && self
+                        .put(&path, &mut kept.facts, &encode_saved(&bare))
+                        .is_ok()
                 {
-                    (kept.facts, kept.hash) = (Some(slot), None);
+                    kept.hash = None;
                 }
                 Err((path, error))
             }
@@ -148,14 +162,15 @@ impl States {
 
     /// Definitions that are longer than any file may be are left to the unit's own file.
     fn define(
-        &self,
+        &mut self,
         name: &str,
         kept: &mut Kept,
         definitions: Vec<SavedDefinition>,
     ) -> Result<(), (PathBuf, io::Error)> {
         let path = self.path(name, DEFINITIONS);
-        match write(&path, kept.definitions, &encode_definitions(&definitions)) {
-            Ok(slot) => kept.definitions = Some(slot),
+        let payload = encode_definitions(&definitions);
+        match self.put(&path, &mut kept.definitions, &payload) {
+            Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::FileTooLarge => {
                 ::log::warn!("{name}: its definition is too long to be kept for a successor");
             }
@@ -163,6 +178,37 @@ impl States {
         }
         kept.written = fingerprints(&definitions);
         Ok(())
+    }
+
+    /// One write, behind what is there. Where somebody has removed that, or all of `run/`, it is made again.
+    fn put(&mut self, path: &Path, place: &mut Option<Slot>, payload: &[u8]) -> io::Result<()> {
+        let mut written = write(path, *place, payload);
+        if matches!(&written, Err(error) if error.kind() == io::ErrorKind::NotFound) {
+            (*place, self.losses) = (None, Losses::Some);
+            let made = files::private_directory(&self.directory);
+            written = made.and_then(|()| write(path, None, payload));
+        }
+        *place = Some(written?);
+        Ok(())
+    }
+
+    /// The units of which something may be gone, where that was found of one: what they save next is written, be it
+    /// what was written last.
+    pub(super) fn take_lost(&mut self) -> BTreeSet<UnitId> {
+        if std::mem::take(&mut self.losses) == Losses::None {
+            return BTreeSet::new();
+        }
+        let run = self.directory.display();
+        ::log::warn!("files of {run} were removed: what a successor has to know is written anew");
+        for kept in self.kept.values_mut() {
+            (kept.hash, kept.written) = (None, [None; 2]);
+        }
+        self.kept.keys().copied().sorted_set()
+    }
+
+    /// What was found gone meanwhile was one of them.
+    pub(super) fn lost_are_written(&mut self) {
+        self.losses = Losses::None;
     }
 
     fn report(&mut self) {
@@ -198,7 +244,8 @@ impl States {
             self.directory.join(LAST_RUN),
             self.directory.join(format!("{LAST_RUN}.new")),
         );
-        let written = std::fs::write(&beside, format!("{last}\n"));
+        let made = files::private_directory(&self.directory);
+        let written = made.and_then(|()| std::fs::write(&beside, format!("{last}\n")));
         if let Err(error) = written.and_then(|()| std::fs::rename(&beside, &path)) {
             ::log::warn!("writing {}: {}", path.display(), error_text(&error));
         }

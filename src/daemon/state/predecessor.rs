@@ -13,7 +13,7 @@ use crate::wire::slot::{self, Slot};
 use crate::wire::{Saved, decode_saved};
 
 use super::super::home::Home;
-use super::slot_file::remove;
+use super::super::removing::remove;
 use super::{DEFINITIONS, FACTS, FILE_LIMIT, LAST_RUN, States};
 
 /// The folder for what cannot be read.
