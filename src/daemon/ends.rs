@@ -26,6 +26,13 @@ enum Report {
     Failed(SpawnFailure),
 }
 
+/// Whether a step of a birth has failed: then only the child's end is waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Heard {
+    Failure,
+    NoFailure,
+}
+
 impl Processes {
     /// SIGCHLD: reaps adopted children that nobody watches, and looks who is left where only that can be noticed.
     pub(super) fn orphans(&mut self, turn: &mut Turn<'_>) {
@@ -51,6 +58,12 @@ impl Processes {
 
     /// The status pipe is readable or closed.
     pub(super) fn exec_status(&mut self, id: RunId, turn: &mut Turn<'_>) {
+        if self.hear_report(id, turn) == Heard::Failure {
+            self.exit(id, turn);
+        }
+    }
+
+    fn hear_report(&mut self, id: RunId, turn: &mut Turn<'_>) -> Heard {
         match self.take_report(id, turn) {
             Report::Pending => {}
             Report::Executed => self.executed(id, turn),
@@ -58,9 +71,10 @@ impl Processes {
                 if let Some(run) = self.runs.get_mut(id) {
                     run.failure = Some(failure);
                 }
-                self.exit(id, turn);
+                return Heard::Failure;
             }
         }
+        Heard::NoFailure
     }
 
     /// Reads the report; once there is one, the pipe is done with.
@@ -114,15 +128,7 @@ impl Processes {
 
     /// The pidfd is readable: the process has ended. Its report is read first, since the two may come at once.
     pub(super) fn exit(&mut self, id: RunId, turn: &mut Turn<'_>) {
-        match self.take_report(id, turn) {
-            Report::Pending => {}
-            Report::Executed => self.executed(id, turn),
-            Report::Failed(failure) => {
-                if let Some(run) = self.runs.get_mut(id) {
-                    run.failure = Some(failure);
-                }
-            }
-        }
+        self.hear_report(id, turn);
         let Some(run) = self.runs.get(id) else {
             return;
         };
