@@ -436,59 +436,65 @@ mod tests {
 
     use super::super::intake::BUFFER_BYTES;
     use super::*;
+    use crate::sys::testing::alone;
     use crate::unit::LogCompress;
 
     /// A child holds the FIFO for reading and writing; its bytes are in the log before the end of its run is marked.
     #[test]
     fn bytes_reach_the_log_and_the_end_of_all_writers_is_noticed() {
-        let name = format!("diakonos-pump-{}", std::process::id());
-        let folder = std::env::temp_dir().join(name);
-        fs::create_dir_all(&folder).unwrap();
-        let poll = mio::Poll::new().unwrap();
-        let mut sources = Sources::new(poll.registry().try_clone().unwrap());
-        let limits = LogLimits {
-            max_size: 1 << 20,
-            max_files: 2,
-            compress: LogCompress::None,
-            policy: LogPolicy::Block,
-            rate: None,
-        };
-        let mut log = UnitLog::new("web", &folder, limits);
-        let fifo = folder.join("web.out");
-        let mut intake = Intake::new().unwrap();
-        let pipe = (UnitId(1), Stream::Out);
-        log.open_pipe(pipe, &fifo, None, (&mut sources, &mut Keeper::default()))
-            .unwrap();
-        assert_eq!(
-            log.pump(pipe, &mut intake),
-            Pumped::End,
-            "nobody writes yet"
-        );
+        alone(
+            "daemon::pump::tests::bytes_reach_the_log_and_the_end_of_all_writers_is_noticed",
+            || {
+                let name = format!("diakonos-pump-{}", std::process::id());
+                let folder = std::env::temp_dir().join(name);
+                fs::create_dir_all(&folder).unwrap();
+                let poll = mio::Poll::new().unwrap();
+                let mut sources = Sources::new(poll.registry().try_clone().unwrap());
+                let limits = LogLimits {
+                    max_size: 1 << 20,
+                    max_files: 2,
+                    compress: LogCompress::None,
+                    policy: LogPolicy::Block,
+                    rate: None,
+                };
+                let mut log = UnitLog::new("web", &folder, limits);
+                let fifo = folder.join("web.out");
+                let mut intake = Intake::new().unwrap();
+                let pipe = (UnitId(1), Stream::Out);
+                log.open_pipe(pipe, &fifo, None, (&mut sources, &mut Keeper::default()))
+                    .unwrap();
+                assert_eq!(
+                    log.pump(pipe, &mut intake),
+                    Pumped::End,
+                    "nobody writes yet"
+                );
 
-        let mut writer = fs::OpenOptions::new()
-            .read(true)
-            .write(true)
-            .open(&fifo)
-            .unwrap();
-        log.begin(RunId(7), 99);
-        writer.write_all(b"one\ntwo\n").unwrap();
-        assert_eq!(log.pump(pipe, &mut intake), Pumped::Empty);
-        writer.write_all(b"last").unwrap();
-        log.end(Ending::Code(0), Some(&mut intake));
-        drop(writer);
-        assert_eq!(log.drain(&mut intake), Pumped::End);
-        assert_eq!(fs::read(folder.join("web.log")).unwrap(), b"one\ntwo\nlast");
+                let mut writer = fs::OpenOptions::new()
+                    .read(true)
+                    .write(true)
+                    .open(&fifo)
+                    .unwrap();
+                log.begin(RunId(7), 99);
+                writer.write_all(b"one\ntwo\n").unwrap();
+                assert_eq!(log.pump(pipe, &mut intake), Pumped::Empty);
+                writer.write_all(b"last").unwrap();
+                log.end(Ending::Code(0), Some(&mut intake));
+                drop(writer);
+                assert_eq!(log.drain(&mut intake), Pumped::End);
+                assert_eq!(fs::read(folder.join("web.log")).unwrap(), b"one\ntwo\nlast");
 
-        let index = log::index::decode(&fs::read(folder.join("web.idx")).unwrap()).unwrap();
-        let end = index.records.last().unwrap();
-        assert_eq!(
-            end.what,
-            log::index::What::Mark(Mark::End(log::Ending::Exited { code: 0 }))
+                let index = log::index::decode(&fs::read(folder.join("web.idx")).unwrap()).unwrap();
+                let end = index.records.last().unwrap();
+                assert_eq!(
+                    end.what,
+                    log::index::What::Mark(Mark::End(log::Ending::Exited { code: 0 }))
+                );
+                assert!(index.records.iter().all(|record| record.run == 7));
+                log.close(&mut intake, (&mut sources, &mut Keeper::default()));
+                assert!(!fifo.exists());
+                fs::remove_dir_all(&folder).unwrap();
+            },
         );
-        assert!(index.records.iter().all(|record| record.run == 7));
-        log.close(&mut intake, (&mut sources, &mut Keeper::default()));
-        assert!(!fifo.exists());
-        fs::remove_dir_all(&folder).unwrap();
     }
 
     /// Far from the bound bytes are moved unseen, near it they are looked at; no line is lost, doubled or divided.
@@ -639,6 +645,7 @@ mod tests {
             burst: 2,
         };
         let mut bench = Bench::new("rate", LogPolicy::Block, Some(rate));
+        let before_ms = clock::monotonic_ms();
         bench.writer.write_all(b"one\ntw").unwrap();
         bench.log.pump(PIPE, &mut bench.intake);
         bench.writer.write_all(b"o\nthree\nfour\nfi").unwrap();
@@ -646,7 +653,7 @@ mod tests {
         assert_eq!(bench.written(), "one\ntwo\n");
         assert_eq!(bench.log.missing().limited_lines, 3);
         let due_ms = bench.intake.due_ms().unwrap();
-        assert!(due_ms > clock::monotonic_ms());
+        assert!(due_ms > before_ms);
         assert_eq!(bench.log.on_time(due_ms - 1), Some(due_ms));
         assert_eq!((bench.told(), bench.log.take_news()), (vec![], News::None));
         assert_eq!(bench.log.on_time(due_ms), None);

@@ -541,11 +541,13 @@ mod tests {
             "sys::proc::tests::a_limit_is_a_mark_that_cannot_be_overwritten",
             || {
                 become_subreaper().unwrap();
+                let born_ms = clock::boottime_ms();
+                // Nobody else's: this test may run twice on a machine, and one that was killed leaves its process.
+                let number = u64::from(Pid::current().as_raw()) << 40 | born_ms << 2;
                 let mark = Mark {
                     entry: "no=marker".to_owned(),
-                    lock_limit: lock_mark(1_234_567_890_123),
+                    lock_limit: lock_mark(number),
                 };
-                let born_ms = clock::boottime_ms();
                 let (reader, writer) = files::pipe().unwrap();
                 // Leaves its session, its parent and its environment behind.
                 let asked = Spawn {
