@@ -383,10 +383,14 @@ fn a_guardian_that_is_stopped_holds_nobody_up() {
     for name in &names {
         bench.service(name, "", "exec sleep 1000", "");
     }
-    let (wait, found) = (Wait::Finished, Vec::new());
-    let done = bench.client().ask(Command::Start { names, found, wait });
-    let is_up = |kind| kind == ResultKind::Started;
-    assert!(done.results().iter().all(|one| is_up(one.kind)), "{done:?}");
+    // Some at a time, each time with a deadline.
+    for some in names.chunks(50) {
+        let (names, wait, found) = (some.to_vec(), Wait::Finished, Vec::new());
+        let done = bench.client().ask(Command::Start { names, found, wait });
+        let is_up = |kind| kind == ResultKind::Started;
+        assert!(done.results().iter().all(|one| is_up(one.kind)), "{done:?}");
+        assert_eq!(done.results().len(), some.len());
+    }
     bench.stop("s1*");
     signal(guardian, CONTINUE);
     let left = (0..services).filter(|count| !format!("{count}").starts_with('1'));
