@@ -28,14 +28,23 @@ numbers_come_again() {
     is_at_least "$(sort -u /tmp/strangers | grep -c -x -F -f /tmp/sorted)" 15
 }
 
+# A successor may have its predecessor's number.
+daemons_until_now() {
+    grep -c 'ready, PID' "$DIAKONOS_HOME/daemon.log"
+}
+
+another_serves() {
+    is_at_least "$(daemons_until_now)" $((BEGUN + 1)) && answers
+}
+
 round() {
     strangers
     case $1 in
         0) d restart family ;;
         1)
-            DAEMON=$(daemon_pid)
-            kill -9 "$DAEMON" "$(d pid crasher-1)"
-            await has_successor "$DAEMON"
+            BEGUN=$(daemons_until_now)
+            kill -9 "$(daemon_pid)" "$(d pid crasher-1)"
+            await another_serves
             ;;
         2) d stop family && d start family ;;
         3) d signal USR1 obedient ;;
