@@ -120,9 +120,9 @@ pub(super) fn output_of(spawning: Spawn<'_>) -> String {
     output
 }
 
-/// Runs the body in a process of its own: it changes what belongs to the whole process, or it needs an end that it drops
-/// to be closed at once, of which the children of other tests have copies until they are programs of their own. `path` is
-/// the test's.
+/// Runs the body in a process of its own: it changes what belongs to the whole process, or what it drops has to be
+/// closed at once, of which the children of other tests have copies until they are programs of their own. `path` is the
+/// test's.
 pub(crate) fn alone(path: &str, body: impl FnOnce()) {
     if std::env::var(ALONE).as_deref() == Ok(path) {
         return body();

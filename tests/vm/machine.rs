@@ -15,7 +15,7 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_diakonos");
 const KERNEL: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/vm-kernel");
 /// The scripts that run inside.
 const GUEST: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/vm/guest");
-/// How long a machine may run, in milliseconds, when others are busy here: one that panics or whose script ends is done.
+/// How long a machine may run, in milliseconds, when others are busy here. One that panics or ends is not waited for.
 const PATIENCE_MS: u64 = 900_000;
 
 /// A machine that is not running.
