@@ -7,12 +7,12 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
 use diakonos::sys::process::{Pid, PidFd};
-use diakonos::sys::{files, notify};
+use diakonos::sys::{files, notify, proc};
 use diakonos::wire::ResultKind;
 use rustix::net::sockopt::set_socket_linger;
 
 use crate::harness::{Bench, Daemon, Deadline, Lines, start, stop};
-use crate::tools::{await_quiet, entries};
+use crate::tools::{await_quiet, await_that, entries};
 
 /// A service that says where it is heard.
 const SCRIPT: &str = "echo $NOTIFY_SOCKET > $EAR; exec sleep 1000";
@@ -47,6 +47,9 @@ fn send_lingering(
 ) -> Vec<TcpStream> {
     let process = PidFd::open(daemon).unwrap();
     process.signal(STOP).unwrap();
+    await_that("the daemon stands still", || {
+        proc::stat(daemon).unwrap().is_stopped()
+    });
     let peers = (0..BATCH).map(|number| {
         let (connection, peer) = lingering();
         send(socket, &text(number), connection);
