@@ -100,9 +100,10 @@ fn a_service_is_up_when_it_says_so() {
 fn a_service_that_does_not_say_so_fails() {
     let bench = Bench::new();
     let _daemon = bench.daemon();
+    // So little time that it may end before it has said anything at all.
     let limit = format!("{ALL}\nTimeoutStartSec = \"50ms\"");
-    let (mut client, ..) = begin(&bench, "web", &limit);
-    let done = client.done();
+    bench.service("web", "", SILENT, &limit);
+    let done = bench.start("web");
     let text = &done.is(ResultKind::Failed).result().text;
     assert!(text.starts_with("not ready within 50 ms: "), "{text}");
 }
@@ -116,8 +117,7 @@ fn only_the_main_process_is_heard_unless_the_unit_says_otherwise() {
     bench.start("web").is(ResultKind::Started);
     assert_eq!(bench.status("web").said, "up");
 
-    let (mut client, _ear, socket) =
-        begin(&bench, "deaf", "Type = \"notify\"\nTimeoutStartSec = 9");
+    let (mut client, _ear, socket) = begin(&bench, "deaf", "Type = \"notify\"");
     say(&socket, "READY=1");
     let told = daemon.log.until("spoke for it");
     let expected = format!(
