@@ -120,6 +120,8 @@ fn go_on(words: &[&str], limit_s: u64) -> bool {
         let off_ms = old.deadline_ms.unwrap().abs_diff(new.deadline_ms.unwrap());
         assert!(off_ms < 200.max(passed_ms / 2), "{off_ms} of {passed_ms}");
     }
+    // It has written enough: what it writes is to be read in a while, too.
+    bench.stop("count").is(ResultKind::Stopped);
 
     go.write_all(b"\n").unwrap();
     assert!(starting.wait_with_output().unwrap().status.success());
@@ -130,7 +132,6 @@ fn go_on(words: &[&str], limit_s: u64) -> bool {
     assert_eq!(state, "failed", "it was killed at its deadline");
     daemon.until("again", "starting");
     bench.stop("again");
-    bench.stop("count").is(ResultKind::Stopped);
     numbered(&bench, "count");
     assert_eq!(ear.all().matches("term").count(), 1, "one signal is enough");
     daemon.end();
