@@ -5,12 +5,13 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixListener;
+use std::path::Path;
 
 use diakonos::sys::clock::monotonic_ms;
 use diakonos::sys::files::make_fifo;
 use diakonos::sys::poll::wait_readable;
 use diakonos::sys::users;
-use diakonos::wire::ResultKind;
+use diakonos::wire::{Reply, ResultKind};
 use rustix::net::{AddressFamily, SocketType, bind, getsockname, listen, socket};
 
 use crate::harness::{Bench, Client, Daemon, Deadline, PATIENCE_MS, start};
@@ -320,6 +321,51 @@ fn a_newline_on_a_descriptor_tells() {
     let text = &done.is(ResultKind::Failed).result().text;
     assert_eq!(text, "exit code 7");
     assert_eq!(bench.processes(), []);
+}
+
+/// Its end has begun, which has closed the descriptor, and takes as long as the test wants: its first thread has ended,
+/// and another one has not.
+#[test]
+fn how_a_service_ends_says_more_than_that_its_descriptor_was_closed() {
+    if !Path::new("/usr/bin/python3").exists() {
+        return;
+    }
+    let bench = Bench::new();
+    let mut daemon = bench.daemon();
+    let gate = Gate::new(&bench);
+    let program = bench.path("program");
+    let text = format!(
+        "import ctypes, os, threading\n\
+         exit = ctypes.CDLL(None).pthread_exit\n\
+         def other():\n    \
+         while open('/proc/self/stat').read().rsplit(')')[-1].split()[0] != 'Z': pass\n    \
+         os.close(3)\n    \
+         open('{}').readline()\n    \
+         os._exit(7)\n\
+         threading.Thread(target=other).start()\n\
+         exit(None)\n",
+        gate.path
+    );
+    fs::write(&program, text).unwrap();
+    let text = format!(
+        "[service]\nExecStart = ['/usr/bin/python3', '{}']\nReadyWhen = 'fd:3'\n",
+        program.display()
+    );
+    bench.file("web", &text);
+    let mut client = starting(&bench, &mut daemon, "web");
+    // It is said when there has been a look too many.
+    let lacked = "is not ready yet: ReadyWhen=fd:3: it was closed without a newline";
+    loop {
+        match client.reply() {
+            Reply::Progress(step) if step.text == lacked => break,
+            Reply::Progress(_) => {}
+            Reply::Final(last) => panic!("it was not waited for: {last:?}"),
+        }
+    }
+    gate.open();
+    let done = client.done();
+    let text = &done.is(ResultKind::Failed).result().text;
+    assert_eq!(text, "exit code 7");
 }
 
 #[test]
