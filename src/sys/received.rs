@@ -14,7 +14,11 @@ use super::poll::wait_readable;
 use super::process::PidFd;
 
 /// Children that close at a time. More than one, so that what never ends holds up nobody else's at first.
-const CHILDREN_MAX: usize = 4;
+const CHILDREN_MAX: usize = 16;
+/// How long a child that was made is waited for at most until it has come to run, in milliseconds.
+const TAKEN_MS: u64 = 100;
+/// How often it is looked whether it has, where it does not end at once, in milliseconds.
+const LOOK_MS: u64 = 1;
 /// What may wait for them before no more is to be taken: about as much as one datagram brings along.
 const WAITING_MAX: usize = 256;
 
@@ -34,14 +38,24 @@ pub fn is_same(one: BorrowedFd<'_>, other: BorrowedFd<'_>) -> Option<bool> {
 }
 
 /// Closes descriptors without waiting, however long it takes: children do, a few at a time, one descriptor each. What
-/// no child has taken waits. We never close it ourselves, not even when this is dropped.
+/// no child has taken waits. We never close it ourselves, not even when this is dropped. What a child has taken is open
+/// here no more, so that no process that is made later has a copy, which it would have to close.
 ///
 /// Whoever is about to become another program has to see to it that [`Closers::are_done`]: it would close what waits.
 #[derive(Debug, Default)]
 pub struct Closers {
-    children: Vec<PidFd>,
+    children: Vec<Closer>,
     /// What no child has taken yet.
     waiting: Vec<OwnedFd>,
+}
+
+/// One child.
+#[derive(Debug)]
+struct Closer {
+    handle: PidFd,
+    /// What it is to close, until it is known to have begun. Then nobody finds it open any more, however long it takes
+    /// to be closed.
+    number: Option<RawFd>,
 }
 
 impl Closers {
@@ -53,8 +67,8 @@ impl Closers {
 
     /// Has closed what waits, as far as it can be; to be called when a child has ended.
     pub fn go_on(&mut self) {
-        let is_busy = |child: &PidFd| {
-            let ended = wait_readable(&[child.as_fd()], Some(0));
+        let is_busy = |child: &Closer| {
+            let ended = wait_readable(&[child.handle.as_fd()], Some(0));
             !ended.is_ok_and(|ended| ended.contains(&true))
         };
         self.children.retain(is_busy);
@@ -66,13 +80,32 @@ impl Closers {
                 let _alarm = Alarm::new();
                 close_one(number);
             };
-            let Ok(child) = beside_us(closes) else {
+            let Ok(handle) = beside_us(closes) else {
                 // It may be possible later.
                 return self.waiting.push(fd);
             };
-            self.children.push(child);
+            self.children.push(Closer {
+                handle,
+                number: Some(number),
+            });
             // It is the child's. Its number comes to mean nothing else before the child has closed it, once.
             let _ = fd.into_raw_fd();
+        }
+        self.await_taken();
+    }
+
+    /// That they have closed it, which may take for ever, is not waited for.
+    fn await_taken(&mut self) {
+        let deadline_ms = clock::monotonic_ms().saturating_add(TAKEN_MS);
+        loop {
+            let is_late = clock::monotonic_ms() >= deadline_ms;
+            for child in &mut self.children {
+                child.number = child.number.filter(|fd| !is_late && is_open(*fd));
+            }
+            let handles = self.handles(|child| child.number.is_some());
+            if handles.is_empty() || wait_readable(&handles, Some(LOOK_MS)).is_err() {
+                return;
+            }
         }
     }
 
@@ -94,12 +127,17 @@ impl Closers {
         let deadline_ms = clock::monotonic_ms().saturating_add(timeout_ms);
         while !self.are_done() {
             let rest_ms = deadline_ms.saturating_sub(clock::monotonic_ms());
-            let children: Vec<_> = self.children.iter().map(AsFd::as_fd).collect();
+            let children = self.handles(|_| true);
             if rest_ms == 0 || wait_readable(&children, Some(rest_ms)).is_err() {
                 return false;
             }
         }
         true
+    }
+
+    fn handles(&self, is_meant: impl Fn(&Closer) -> bool) -> Vec<BorrowedFd<'_>> {
+        let meant = self.children.iter().filter(|child| is_meant(child));
+        meant.map(|child| child.handle.as_fd()).collect()
     }
 
     /// In a copy of the process that this was made in: what waits is open here, too, and the children are not ours.
@@ -126,6 +164,12 @@ fn close_one(fd: RawFd) {
     unsafe { libc::close(fd) };
 }
 
+fn is_open(number: RawFd) -> bool {
+    // SAFETY: integers only.
+    let flags = unsafe { libc::fcntl(number, libc::F_GETFD) };
+    flags != -1
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
@@ -146,19 +190,16 @@ mod tests {
         let mut closers = Closers::default();
         while closers.children.len() < CHILDREN_MAX {
             let stuck = || drop(wait_readable(&[reader.as_fd()], None));
-            closers.children.push(beside_us(stuck).unwrap());
+            closers.children.push(Closer {
+                handle: beside_us(stuck).unwrap(),
+                number: None,
+            });
         }
         closers
     }
 
     fn is_ended(fd: &OwnedFd) -> bool {
         wait_readable(&[fd.as_fd()], Some(0)).unwrap() == [true]
-    }
-
-    fn is_open(number: RawFd) -> bool {
-        // SAFETY: integers only.
-        let flags = unsafe { libc::fcntl(number, libc::F_GETFD) };
-        flags != -1
     }
 
     #[test]
@@ -194,6 +235,28 @@ mod tests {
                 drop(writer);
                 assert!(closers.settle(LONG_MS));
                 assert!(is_ended(&far) && !closers.are_full());
+            },
+        );
+    }
+
+    #[test]
+    fn nobody_who_is_made_after_it_was_taken_gets_a_copy() {
+        alone(
+            "sys::received::tests::nobody_who_is_made_after_it_was_taken_gets_a_copy",
+            || {
+                for _ in 0..100 {
+                    let (_reader, writer) = files::pipe().unwrap();
+                    let number = writer.as_raw_fd();
+                    let mut closers = Closers::default();
+                    closers.close([writer]);
+                    assert!(!is_open(number));
+                }
+                let (reader, _writer) = files::pipe().unwrap();
+                let mut closers = stuck(&reader);
+                closers.children[0].number = Some(reader.as_raw_fd());
+                closers.go_on();
+                assert!(closers.children.iter().all(|child| child.number.is_none()));
+                assert_eq!(closers.children.len(), CHILDREN_MAX);
             },
         );
     }
