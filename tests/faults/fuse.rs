@@ -173,6 +173,8 @@ fn a_stored_file_whose_file_system_never_answers_holds_up_nobody() {
     dead.signal(KILL).unwrap();
     daemon.log.until("ready, PID");
     bench.restart("other").is(ResultKind::Started);
+    assert!(bench.run(&["upgrade"]).status.success());
+    bench.restart("other").is(ResultKind::Started);
 
     let mut ear = bench.ear();
     let script = "echo $LISTEN_FDNAMES > $EAR; exec sleep 1000";
@@ -180,5 +182,54 @@ fn a_stored_file_whose_file_system_never_answers_holds_up_nobody() {
     bench.restart("web").is(ResultKind::Started);
     ear.until("strange:strange");
     drop(system);
+    daemon.end();
+}
+
+/// Kept in flight, a file is what it was: one open file with its place and its lock, known again and let go at the end.
+#[test]
+fn a_stored_file_is_the_same_open_file_after_all_that_may_happen() {
+    let bench = Bench::new();
+    let mut daemon = bench.daemon();
+    let mut ear = bench.ear();
+    let script = "echo $NOTIFY_SOCKET > $EAR; [ -z \"$LISTEN_FDS\" ] && exec sleep 1000; \
+         echo $LISTEN_FDNAMES > $EAR; echo two >&3; cat <&4 >&3; exec sleep 1000";
+    bench.service("web", "", script, "NotifyAccess = 'all'");
+    bench.start("web").is(ResultKind::Started);
+    let socket = ear.next().unwrap().into();
+
+    let path = bench.path("log");
+    let mut log = File::create(&path).unwrap();
+    log.lock().unwrap();
+    log.write_all(b"one\n").unwrap();
+    let other = bench.path("other");
+    fs::write(&other, "three\n").unwrap();
+    let twins = [File::open(&other).unwrap(), File::open(&other).unwrap()];
+    for _ in 0..2 {
+        send(
+            &socket,
+            "FDSTORE=1\nFDNAME=log",
+            log.try_clone().unwrap().into(),
+        );
+        for twin in &twins {
+            let twin = twin.try_clone().unwrap();
+            send(&socket, "FDSTORE=1\nFDNAME=twin", twin.into());
+        }
+        barrier(&socket);
+    }
+    drop((log, twins));
+    let dead = PidFd::open(daemon.pid()).unwrap();
+    dead.signal(KILL).unwrap();
+    daemon.log.until("ready, PID");
+    assert!(bench.run(&["upgrade"]).status.success());
+
+    bench.restart("web").is(ResultKind::Started);
+    assert_eq!(ear.take(2)[1], "log:twin:twin");
+    let seen = OpenOptions::new().read(true).open(&path).unwrap();
+    assert!(seen.try_lock().is_err(), "it is locked still");
+    bench.stop("web").is(ResultKind::Stopped);
+    let path_text = path.to_str().unwrap();
+    let words = ["-w", "60", path_text, "cat", path_text];
+    let text = Command::new("flock").args(words).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&text.stdout), "one\ntwo\nthree\n");
     daemon.end();
 }
