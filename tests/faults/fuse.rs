@@ -192,7 +192,7 @@ fn a_stored_file_is_the_same_open_file_after_all_that_may_happen() {
     let mut daemon = bench.daemon();
     let mut ear = bench.ear();
     let script = "echo $NOTIFY_SOCKET > $EAR; [ -z \"$LISTEN_FDS\" ] && exec sleep 1000; \
-         echo $LISTEN_FDNAMES > $EAR; echo two >&3; cat <&4 >&3; exec sleep 1000";
+         echo two >&3; cat <&4 >&3; echo $LISTEN_FDNAMES > $EAR; exec sleep 1000";
     bench.service("web", "", script, "NotifyAccess = 'all'");
     bench.start("web").is(ResultKind::Started);
     let socket = ear.next().unwrap().into();
