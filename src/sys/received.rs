@@ -19,6 +19,8 @@ const CHILDREN_MAX: usize = 16;
 const TAKEN_MS: u64 = 100;
 /// How often it is looked whether it has, where it does not end at once, in milliseconds.
 const LOOK_MS: u64 = 1;
+/// How long after no child could be made it is tried again, in milliseconds.
+const AGAIN_MS: u64 = 1_000;
 /// What may wait for them before no more is to be taken: about as much as one datagram brings along.
 const WAITING_MAX: usize = 256;
 
@@ -47,6 +49,8 @@ pub struct Closers {
     children: Vec<Closer>,
     /// What no child has taken yet.
     waiting: Vec<OwnedFd>,
+    /// When a child is to be tried again, since none could be made; monotonic.
+    again_ms: Option<u64>,
 }
 
 /// One child.
@@ -65,6 +69,21 @@ impl Closers {
         self.go_on();
     }
 
+    /// When what waits is to be tried again by [`Closers::go_on_if_due`], monotonic milliseconds; nothing while a child
+    /// that ends tells that, or nothing waits.
+    #[must_use]
+    pub fn again_ms(&self) -> Option<u64> {
+        self.again_ms
+    }
+
+    /// As [`Closers::go_on`], if that is due.
+    pub fn go_on_if_due(&mut self) {
+        let is_due = |again_ms| again_ms <= clock::monotonic_ms();
+        if self.again_ms.is_some_and(is_due) {
+            self.go_on();
+        }
+    }
+
     /// Has closed what waits, as far as it can be; to be called when a child has ended.
     pub fn go_on(&mut self) {
         let is_busy = |child: &Closer| {
@@ -72,6 +91,7 @@ impl Closers {
             !ended.is_ok_and(|ended| ended.contains(&true))
         };
         self.children.retain(is_busy);
+        self.again_ms = None;
         while self.children.len() < CHILDREN_MAX
             && let Some(fd) = self.waiting.pop()
         {
@@ -81,8 +101,9 @@ impl Closers {
                 close_one(number);
             };
             let Ok(handle) = beside_us(closes) else {
-                // It may be possible later.
-                return self.waiting.push(fd);
+                self.waiting.push(fd);
+                self.again_ms = Some(clock::monotonic_ms().saturating_add(AGAIN_MS));
+                break;
             };
             self.children.push(Closer {
                 handle,
@@ -146,6 +167,7 @@ impl Closers {
         Self {
             children: Vec::new(),
             waiting: std::mem::take(&mut self.waiting),
+            again_ms: self.again_ms,
         }
     }
 }
@@ -303,7 +325,16 @@ mod tests {
                 set(Some(0));
                 closers.close([near]);
                 assert!(!is_ended(&far) && closers.children.is_empty());
+                let again_ms = closers.again_ms().unwrap();
                 set(most);
+                // Nothing else ever tells that one can be made.
+                let rest_ms = again_ms.saturating_sub(clock::monotonic_ms());
+                assert!(rest_ms <= AGAIN_MS);
+                let (never, _writer) = files::pipe().unwrap();
+                wait_readable(&[never.as_fd()], Some(rest_ms)).unwrap();
+                closers.go_on_if_due();
+                assert_eq!(closers.children.len(), 1);
+                assert_eq!(closers.again_ms(), None);
                 assert!(closers.settle(LONG_MS));
                 assert!(is_ended(&far));
             },
