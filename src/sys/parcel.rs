@@ -181,7 +181,7 @@ mod tests {
         let other = File::open(&path).unwrap();
         assert_eq!(parcel.label(), file_behind(other.as_fd()));
         let other = parcel.open().unwrap();
-        assert_eq!(is_same(other.as_fd(), copy.as_fd()).unwrap_or(true), true);
+        assert!(is_same(other.as_fd(), copy.as_fd()).unwrap_or(true));
     }
 
     #[test]

@@ -91,9 +91,9 @@ fn word(request: &[u8], at: usize) -> u32 {
 fn serves() {
     let Ok(served) = env::var(SERVED) else { return };
     let served: u32 = served.parse().unwrap();
-    let (device, ear) = (io::stdin(), io::stdout());
+    let (device, mut ear) = (io::stdin(), io::stdout());
     let mut device = File::from(device.as_fd().try_clone_to_owned().unwrap());
-    println!("\nserves");
+    ear.write_all(b"\nserves\n").unwrap();
     let mut request = vec![0; BUFFER_BYTES];
     while !has_hung_up(ear.as_fd()) {
         let ready = wait_readable(&[device.as_fd(), ear.as_fd()], None).unwrap();
@@ -104,7 +104,7 @@ fn serves() {
         let request = &request[..length];
         let (kind, asks) = (word(request, 4), word(request, 32));
         let Some(answer) = answer(kind, asks == served) else {
-            println!("{kind} by {asks}");
+            writeln!(ear, "{kind} by {asks}").unwrap();
             continue;
         };
         let (error, answer) = match answer {
@@ -165,6 +165,10 @@ fn a_stored_file_whose_file_system_never_answers_holds_up_nobody() {
     send(&socket, "FDSTORE=1\nFDNAME=strange", system.open());
     barrier(&socket);
     system.asked.until("25 by");
+    // It is not to be kept, and closed.
+    send(&socket, "STATUS=strange", system.open());
+    barrier(&socket);
+    assert_eq!(bench.status("web").said, "strange");
     bench.sleeper("other", "");
     bench.start("other").is(ResultKind::Started);
     assert_eq!(bench.status("other").state, "running");
