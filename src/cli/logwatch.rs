@@ -269,6 +269,7 @@ mod tests {
 
     use super::*;
     use crate::log::{Limits, Stream, Writer};
+    use crate::sys::testing::alone;
 
     const LIMITS: Limits = Limits {
         max_size: 200,
@@ -282,38 +283,43 @@ mod tests {
 
     #[test]
     fn only_changes_of_these_services_count() {
-        let name = format!("diakonos-watch-{}", std::process::id());
-        let folder = std::env::temp_dir().join(name);
-        let names = ["web".to_owned(), "db".to_owned()];
-        let mut watch = LogWatch::begin(&folder, &names).unwrap();
-        for other in ["web2", "web.log", "web.log.1"] {
-            say(&folder, other);
-            assert_eq!(watch.take_changes().unwrap(), Changes::Nothing, "{other}");
-        }
-        say(&folder, "db");
-        assert_eq!(watch.take_changes().unwrap(), Changes::Of(vec![1]));
-        assert_eq!(watch.take_changes().unwrap(), Changes::Nothing);
-        // A folder that is removed and made again is watched again, also where a file of it is still open.
-        let open = fs::File::open(folder.join("db.log")).unwrap();
-        fs::remove_dir_all(&folder).unwrap();
-        assert_eq!(watch.take_changes().unwrap(), Changes::Nothing);
-        fs::create_dir(&folder).unwrap();
-        assert_eq!(watch.take_changes().unwrap(), Changes::All);
-        // Now the kernel tells of the old one's end too.
-        drop(open);
-        watch.take_changes().unwrap();
-        say(&folder, "web");
-        assert_eq!(watch.take_changes().unwrap(), Changes::Of(vec![0]));
-        // Also where there is always something to be read.
-        let mut watch = watch.looking_every(0);
-        say(&folder, "web");
-        assert_eq!(watch.wait().unwrap(), Waited::Due);
-        let mut watch = watch.looking_every(u64::MAX);
-        assert_eq!(watch.wait().unwrap(), Waited::Changed(Changes::Of(vec![0])));
-        let mut watch = watch.looking_every(1);
-        assert_eq!(watch.wait().unwrap(), Waited::Due);
-        let mut watch = watch.until(Some(0));
-        assert_eq!(watch.wait().unwrap(), Waited::Ended);
-        fs::remove_dir_all(&folder).unwrap();
+        alone(
+            "cli::logwatch::tests::only_changes_of_these_services_count",
+            || {
+                let name = format!("diakonos-watch-{}", std::process::id());
+                let folder = std::env::temp_dir().join(name);
+                let names = ["web".to_owned(), "db".to_owned()];
+                let mut watch = LogWatch::begin(&folder, &names).unwrap();
+                for other in ["web2", "web.log", "web.log.1"] {
+                    say(&folder, other);
+                    assert_eq!(watch.take_changes().unwrap(), Changes::Nothing, "{other}");
+                }
+                say(&folder, "db");
+                assert_eq!(watch.take_changes().unwrap(), Changes::Of(vec![1]));
+                assert_eq!(watch.take_changes().unwrap(), Changes::Nothing);
+                // A folder that is removed and made again is watched again, also where a file of it is still open.
+                let open = fs::File::open(folder.join("db.log")).unwrap();
+                fs::remove_dir_all(&folder).unwrap();
+                assert_eq!(watch.take_changes().unwrap(), Changes::Nothing);
+                fs::create_dir(&folder).unwrap();
+                assert_eq!(watch.take_changes().unwrap(), Changes::All);
+                // Now the kernel tells of the old one's end too.
+                drop(open);
+                watch.take_changes().unwrap();
+                say(&folder, "web");
+                assert_eq!(watch.take_changes().unwrap(), Changes::Of(vec![0]));
+                // Also where there is always something to be read.
+                let mut watch = watch.looking_every(0);
+                say(&folder, "web");
+                assert_eq!(watch.wait().unwrap(), Waited::Due);
+                let mut watch = watch.looking_every(u64::MAX);
+                assert_eq!(watch.wait().unwrap(), Waited::Changed(Changes::Of(vec![0])));
+                let mut watch = watch.looking_every(1);
+                assert_eq!(watch.wait().unwrap(), Waited::Due);
+                let mut watch = watch.until(Some(0));
+                assert_eq!(watch.wait().unwrap(), Waited::Ended);
+                fs::remove_dir_all(&folder).unwrap();
+            },
+        );
     }
 }

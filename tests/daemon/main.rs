@@ -12,6 +12,7 @@ mod boot;
 mod bounds;
 mod clients;
 mod container;
+mod emptied;
 mod ending;
 mod files;
 mod folders;
