@@ -4,9 +4,9 @@
 //! who holds it removes a dead daemon's socket.
 
 use std::fs::{self, File, Permissions};
-use std::io::{self, Seek as _, Write};
+use std::io::{self, Write as _};
 use std::os::fd::AsFd as _;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{FileExt as _, PermissionsExt as _};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::{fmt, process};
@@ -15,6 +15,9 @@ use crate::sys::{files, process as sys_process, signals, socket};
 
 use super::context::unit_context;
 use super::home::Home;
+
+/// What the number of any process has at most in the lock, with a line end.
+const HOLDER_BYTES: usize = 11;
 
 /// Why the daemon did not start.
 #[derive(Debug)]
@@ -135,7 +138,7 @@ pub(super) fn settle_in(seat: &mut Seat) -> Result<signals::SignalFd, BootError>
         signals::SIGCHLD,
     ])
     .map_err(|error| BootError::failed("receive", Path::new("signals"), error))?;
-    name_holder(&mut seat.lock).map_err(|error| BootError::failed("lock", &home.lock(), error))?;
+    name_holder(&seat.lock).map_err(|error| BootError::failed("lock", &home.lock(), error))?;
     if fs::symlink_metadata(home.socket()).is_err() {
         // A predecessor was killed when it had removed it already.
         seat.listener = bind(&home.socket())?;
@@ -165,12 +168,13 @@ fn lock(home: &Home) -> Result<File, BootError> {
     Ok(lock)
 }
 
-/// Writes our PID into the lock.
-fn name_holder(lock: &mut File) -> io::Result<()> {
+/// Writes our PID into the lock, over the number of a predecessor: whoever reads meanwhile finds one of the two.
+fn name_holder(lock: &File) -> io::Result<()> {
     let text = format!("{}\n", process::id());
-    lock.set_len(0)?;
-    lock.rewind()?;
-    lock.write_all(text.as_bytes())
+    // The rest of a longer number is white space until it is cut off.
+    let padded = format!("{text:\n<HOLDER_BYTES$}");
+    lock.write_all_at(padded.as_bytes(), 0)?;
+    lock.set_len(text.len() as u64)
 }
 
 /// Binds the control socket. Whatever lies there is a dead daemon's: we hold the lock.
@@ -232,5 +236,27 @@ impl Ready {
         if let Some(mut file) = self.0 {
             let _ = file.write_all(line.as_bytes());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn the_holders_number_takes_the_place_of_any_other() {
+        let name = format!("diakonos-holder-{}", process::id());
+        let path = std::env::temp_dir().join(name);
+        for before in ["", "7\n", "4294967295\n"] {
+            fs::write(&path, before).unwrap();
+            let mut options = fs::OpenOptions::new();
+            let lock = options.read(true).write(true).open(&path).unwrap();
+            name_holder(&lock).unwrap();
+            let now = fs::read_to_string(&path).unwrap();
+            assert_eq!(now, format!("{}\n", process::id()), "{before:?}");
+        }
+        fs::remove_file(path).unwrap();
     }
 }
