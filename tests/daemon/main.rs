@@ -56,4 +56,5 @@ mod templates;
 mod told;
 mod up;
 mod upgrade;
+mod waits;
 mod words;
