@@ -12,6 +12,7 @@ use diakonos::engine::{
 use diakonos::unit::{Unit, UnitName};
 
 use crate::model::{Check, RunRecord, Turn, fail};
+use crate::sweep::is_end;
 use crate::ties;
 
 /// See the module.
@@ -43,6 +44,7 @@ enum Entry {
     Change {
         unit: UnitName,
         at: Moment,
+        to: State,
         because: Option<ChangeId>,
     },
 }
@@ -93,6 +95,20 @@ impl Chains {
     pub(crate) fn last(&self) -> ChangeId {
         let last = self.entries.last_key_value();
         last.map_or(ChangeId(0), |(id, _)| *id)
+    }
+
+    /// Whether this entry follows from a unit's end that came after `since`: by then nobody knew of it.
+    pub(crate) fn is_news(&self, id: Option<ChangeId>, since: Option<ChangeId>) -> bool {
+        let mut next = id.filter(|id| Some(*id) > since);
+        while let Some(Entry::Change { to, because, .. }) =
+            next.and_then(|id| self.entries.get(&id))
+        {
+            if is_end(*to) {
+                return true;
+            }
+            next = because.filter(|id| Some(*id) > since);
+        }
+        false
     }
 
     /// What was not written down has not been wished.
@@ -243,6 +259,7 @@ impl Chains {
         let entry = Entry::Change {
             unit: change.unit.clone(),
             at: change.at,
+            to: change.to,
             because: change.because,
         };
         let link = match change.because {

@@ -3,9 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use diakonos::engine::{
-    Cause, Engine, Event, FactGoal, FactPhase, Facts, Moment, RunId, State, View,
-};
+use diakonos::engine::{Engine, Event, FactGoal, FactPhase, Facts, Moment, RunId, State, View};
 use diakonos::unit::{Need, UnitName};
 
 use crate::model::{Check, Known, Model, Saved, fail};
@@ -297,7 +295,10 @@ fn stops_in_order(scene: &Scene<'_>, model: &Model) -> Check {
             let to_go = facts.goal != FactGoal::Up
                 && !rests(facts.phase)
                 && facts.phase != FactPhase::Waiting;
-            if follows && to_go && !goes_for_a_handler(scene, facts) {
+            let cause = facts.reason.as_ref().and_then(|reason| reason.because);
+            // An end on the way may send others down, and bring up a handler that conflicts with them.
+            let was_known = !model.chains.is_news(cause, after.voice);
+            if follows && to_go && was_known {
                 return fail(format!(
                     "{name} begins to stop before {other}, which comes after it"
                 ));
@@ -305,17 +306,6 @@ fn stops_in_order(scene: &Scene<'_>, model: &Model) -> Check {
         }
     }
     Ok(())
-}
-
-/// Whether it goes down for one that conflicts with it and is started by an end: nobody knew of that when the first
-/// ones of this event began to stop.
-fn goes_for_a_handler(scene: &Scene<'_>, facts: &Facts) -> bool {
-    let cause = facts.reason.as_ref().map(|reason| &reason.cause);
-    let Some(Cause::Conflicts(by)) = cause else {
-        return false;
-    };
-    let by = scene.after.get(by);
-    by.is_some_and(|by| by.monitor.is_some())
 }
 
 /// Whether the event is the unit's own: then its end is no matter of order.
