@@ -140,13 +140,28 @@ fn a_client_that_goes_leaves_its_work() {
 fn many_clients_are_served_and_one_too_many_is_told_so() {
     let bench = Bench::new();
     let _daemon = bench.daemon();
-    let mut clients: Vec<_> = (0..256).map(|_| bench.client()).collect();
+    let go = bench.path("go");
+    diakonos::sys::files::make_fifo(&go, 0o600, None).unwrap();
+    let service = format!(
+        "ExecStartPre = [\"/bin/sh\", \"-c\", \"read x < {}\"]\nTimeoutStartSec = \"infinity\"",
+        go.display()
+    );
+    bench.service("slow", "", "exec sleep 1000", &service);
+    // Each has asked for something: whoever is silent for ten seconds would make room for the next one.
+    let busy = |_| {
+        let mut client = bench.client();
+        client.request(start("slow"));
+        client
+    };
+    let mut clients: Vec<_> = (0..256).map(busy).collect();
     let mut stream = bench.connect();
     match last_reply(&mut stream) {
         Some(Reply::Final(Final::Error(error))) => assert_eq!(error.kind, ErrorKind::Unavailable),
         other => panic!("{other:?}"),
     }
+    std::fs::write(&go, "go\n").unwrap();
     for client in &mut clients {
+        client.done().is(ResultKind::Started);
         assert!(matches!(client.ask(Command::List).last, Final::Units(_)));
     }
 }

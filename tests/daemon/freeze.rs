@@ -64,7 +64,7 @@ fn stands_still(bench: &Bench, with_cgroup: bool) {
 
 fn stands_still_and_goes_on(bench: &Bench, daemon: Daemon<'_>) {
     let mut ear = bench.ear();
-    bench.service("pair", "", PAIR, "");
+    bench.service("pair", "", PAIR, "TimeoutStopSec = \"1h\"");
     bench.start("pair").is(ResultKind::Started);
     ear.take(2);
     let with_cgroup = bench.status("pair").cgroup.is_some();
