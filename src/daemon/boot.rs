@@ -4,9 +4,9 @@
 //! who holds it removes a dead daemon's socket.
 
 use std::fs::{self, File, Permissions};
-use std::io::{self, Write as _};
+use std::io::{self, Seek as _, Write};
 use std::os::fd::AsFd as _;
-use std::os::unix::fs::{FileExt as _, PermissionsExt as _};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::{fmt, process};
@@ -15,9 +15,6 @@ use crate::sys::{files, process as sys_process, signals, socket};
 
 use super::context::unit_context;
 use super::home::Home;
-
-/// What the number of any process has at most in the lock, with a line end.
-const HOLDER_BYTES: usize = 11;
 
 /// Why the daemon did not start.
 #[derive(Debug)]
@@ -138,7 +135,7 @@ pub(super) fn settle_in(seat: &mut Seat) -> Result<signals::SignalFd, BootError>
         signals::SIGCHLD,
     ])
     .map_err(|error| BootError::failed("receive", Path::new("signals"), error))?;
-    name_holder(&seat.lock).map_err(|error| BootError::failed("lock", &home.lock(), error))?;
+    name_holder(&mut seat.lock).map_err(|error| BootError::failed("lock", &home.lock(), error))?;
     if fs::symlink_metadata(home.socket()).is_err() {
         // A predecessor was killed when it had removed it already.
         seat.listener = bind(&home.socket())?;
@@ -168,13 +165,12 @@ fn lock(home: &Home) -> Result<File, BootError> {
     Ok(lock)
 }
 
-/// Writes our PID into the lock, over the number of a predecessor: whoever reads meanwhile finds one of the two.
-fn name_holder(lock: &File) -> io::Result<()> {
-    let text = format!("{}\n", process::id());
-    // The rest of a longer number is white space until it is cut off.
-    let padded = format!("{text:\n<HOLDER_BYTES$}");
-    lock.write_all_at(padded.as_bytes(), 0)?;
-    lock.set_len(text.len() as u64)
+/// Writes our PID into the lock, in one piece and as wide as any: who reads it meanwhile finds our predecessor or us.
+fn name_holder(lock: &mut File) -> io::Result<()> {
+    let text = format!("{:<10}\n", process::id());
+    lock.rewind()?;
+    lock.write_all(text.as_bytes())?;
+    lock.set_len(u64::try_from(text.len()).unwrap_or(u64::MAX))
 }
 
 /// Binds the control socket. Whatever lies there is a dead daemon's: we hold the lock.
@@ -241,22 +237,34 @@ impl Ready {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use std::os::unix::fs::FileExt;
 
     use super::*;
 
+    /// Every holder writes as much, so that none has to empty it first; and nothing of an earlier text is left.
     #[test]
-    fn the_holders_number_takes_the_place_of_any_other() {
-        let name = format!("diakonos-holder-{}", process::id());
+    fn the_lock_names_its_holder_in_as_many_bytes_as_any_other() {
+        let name = format!("diakonos-boot-{}", process::id());
         let path = std::env::temp_dir().join(name);
-        for before in ["", "7\n", "4294967295\n"] {
-            fs::write(&path, before).unwrap();
-            let mut options = fs::OpenOptions::new();
-            let lock = options.read(true).write(true).open(&path).unwrap();
-            name_holder(&lock).unwrap();
-            let now = fs::read_to_string(&path).unwrap();
-            assert_eq!(now, format!("{}\n", process::id()), "{before:?}");
+        let mut lock = File::options()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .open(&path)
+            .unwrap();
+        fs::remove_file(&path).unwrap();
+        for before in ["", "4294967295\n", "1\n", "1         \n"] {
+            lock.set_len(0).unwrap();
+            lock.write_all_at(before.as_bytes(), 0).unwrap();
+            name_holder(&mut lock).unwrap();
+            let mut text = [0; 32];
+            let length = lock.read_at(&mut text, 0).unwrap();
+            let text = std::str::from_utf8(&text[..length]).unwrap();
+            assert_eq!(text.trim().parse(), Ok(process::id()), "after {before:?}");
+            assert_eq!(text.len(), 11, "after {before:?}");
         }
-        fs::remove_file(path).unwrap();
     }
 }

@@ -2,19 +2,17 @@
 //!
 //! Groups are watched, pipes are pumped, and a unit at rest is closed, so that it costs no descriptor.
 
-use std::collections::VecDeque;
-
 use crate::engine::{Engine, Event, RunId, State, UnitId};
-use crate::log::{Stream, Writer};
+use crate::log::Stream;
 use crate::sys::clock;
 use crate::sys::kin::Kin;
 use crate::sys::process::error_text;
 use crate::unit::Unit;
 
 use super::group::{Group, Watched};
-use super::overflow::News;
 use super::processes::{Processes, Progress, Turn};
-use super::pump::{Pumped, UnitLog};
+use super::pump::{News, Pumped, UnitLog};
+use super::removing::remove;
 use super::sandbox::remove_temporary;
 use super::sources::Sources;
 use super::watches::Purpose;
@@ -156,16 +154,12 @@ impl Processes {
     }
 
     /// The daemon ends: what is in the pipes goes to the logs, and what stands for units without processes is removed.
-    pub(super) fn finish(&mut self, engine: &Engine, sources: &mut Sources) {
+    pub(super) fn finish(&mut self, turn: &mut Turn<'_>) {
         let units: Vec<UnitId> = self.holds.keys().copied().collect();
-        let turn = &mut Turn {
-            engine,
-            sources,
-            events: &mut VecDeque::new(),
-        };
         for unit in units {
             self.settle_unit(unit, turn);
         }
+        let engine = turn.engine;
         self.states.keep_last_run(engine.last_run());
         for unit in engine.units() {
             self.look_at_folders(unit, engine);
@@ -225,7 +219,7 @@ impl Processes {
         if let Some(mut log) = hold.log {
             log.close(&mut self.intake, (&mut *turn.sources, &mut self.keeper));
             history.missing = history.missing.and(log.missing());
-            history.legacy = log.writer.as_ref().and_then(Writer::legacy);
+            history.legacy = log.legacy();
             // Also where all has been paid in this turn: a successor would pay it again.
             if history.legacy.is_some() || log.take_news() == News::Some {
                 self.save(unit, turn.engine);
@@ -281,12 +275,7 @@ fn remove_pid_file(unit: UnitId, turn: &Turn<'_>) {
     let Some(path) = service.and_then(|service| service.pid_file.as_deref()) else {
         return;
     };
-    match std::fs::remove_file(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            ::log::warn!("removing {}: {}", path.display(), error_text(&error));
-        }
-        _ => {}
-    }
+    remove(path);
 }
 
 /// Whether a unit in this state has no use for what it holds open. In automatic restart it will need it again soon.
