@@ -78,14 +78,14 @@ fn service(place: &Place, name: &str) -> Option<Box<Service>> {
     unit.ok()?.service
 }
 
-/// Says of which services standard error is not to be had. Whether it is of any.
-pub(super) fn tell_of_errors(place: &Place, names: &[String]) -> bool {
+/// Says of which services standard error is not to be had, and of how many.
+pub(super) fn tell_of_errors(place: &Place, names: &[String]) -> usize {
     let told = |name: &String| mixed_errors(place, name).map(|told| told + "\n");
-    let told: String = names.iter().filter_map(told).collect();
+    let told: Vec<String> = names.iter().filter_map(told).collect();
     if !told.is_empty() {
-        aside(&told);
+        aside(&told.concat());
     }
-    !told.is_empty()
+    told.len()
 }
 
 /// That no log is meant yet.

@@ -650,6 +650,20 @@ mod tests {
         });
         let text = printed(&folder, Options { sift, ..ALL });
         assert_eq!(text.len(), LINE_BYTES_MAX * 3 + 1);
+        // A piece alone does not look like a line.
+        folder.writer("web").append(
+            4,
+            Stream::Out,
+            1,
+            &[&long[..LINE_BYTES_MAX], b"needle\n"].concat(),
+        );
+        let pattern = Some(super::super::pattern::Pattern::parse("--grep", "needle").unwrap());
+        let sift = Some(Sift {
+            levels: None,
+            pattern,
+        });
+        let text = printed(&folder, Options { sift, ..ALL });
+        assert_eq!(String::from_utf8(text).unwrap(), "…needle\n");
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! file it holds, not by number, so a rotation at any moment neither repeats nor skips a line; only files that were
 //! removed before it came to them are missing.
 
+mod absence;
 mod back;
 mod damage;
 
@@ -44,7 +45,7 @@ pub struct Reader {
     packed: Packed,
     /// Where what is wanted begins with a time or a run.
     before: Before,
-    /// The packed files that could not be unpacked, and why.
+    /// The packed files that could not be unpacked, and those that are missing: each with the reason.
     left_out: Vec<String>,
     /// The last one that was looked at in vain.
     told_damage: Option<FileId>,
@@ -203,7 +204,7 @@ impl Reader {
         self.before == Before::Something
     }
 
-    /// Which packed files were left out because they could not be unpacked, and why.
+    /// Which files were left out because they could not be unpacked or are missing.
     #[must_use]
     pub fn left_out(&self) -> &[String] {
         &self.left_out
@@ -310,6 +311,7 @@ impl Reader {
     fn go_on(&mut self) -> io::Result<Step> {
         match self.newer()? {
             Some(newer) => {
+                self.tell_missing(&newer)?;
                 self.buffer.empty();
                 self.cursor = Some(newer);
                 Ok(Step::Went)

@@ -101,7 +101,7 @@ pub(in crate::cli) const ROW: Row = Row {
          has a log. A `!` after the name instead of `|` marks standard error that is kept apart. Where a run begins or \
          ends, a line says so, unless only some lines are asked for.",
         "Control characters and bytes that are no UTF-8 are shown as `\\x1b` or `\\u{82}`. Colours that a service prints are shown on a \
-         terminal and left out elsewhere. Of a progress bar a terminal is shown the last state, unless --grep is \
+         terminal and left out elsewhere; of a link only its text is shown. Of a progress bar a terminal is shown the last state, unless --grep is \
          given. A line may begin with its level, `<3>` for an error, see sd-daemon(3), which is not shown. A line without one is `info`, or `err` where standard error is kept apart. --raw changes nothing.",
         "The files are read directly, and no daemon is started. They lie in logs/ in the daemon's home. A daemon that runs \
          is asked only what could not be written, which standard error tells; with --follow again every 10 s. The log itself \
@@ -138,7 +138,7 @@ impl Painter for Palette {
 }
 
 fn run(given: &Given) -> Result<Exit, Failure> {
-    let options = options(given, wall_ms())?;
+    let mut options = options(given, wall_ms())?;
     let place = Place::find(given)?;
     if given.flag("--daemon") {
         return daemon_logs::show(given, &place, &options);
@@ -161,11 +161,19 @@ fn run(given: &Given) -> Result<Exit, Failure> {
             return Ok(Exit::Done);
         }
     }
+    let is_quiet = options.look.extras == Extras::Nothing;
+    let is_err = options.filter.stream == Some(Stream::Err);
+    let mixed = match is_err && !is_quiet {
+        true => log_silence::tell_of_errors(&place, &names),
+        false => 0,
+    };
+    let mut has_told = mixed > 0;
+    if has_told && mixed == names.len() {
+        // Of runs of which nothing can be shown there is nothing to be said.
+        options.look.extras = Extras::Losses;
+    }
     let asked = options.clone();
     let (filter, start, run) = (asked.filter, asked.start, asked.run);
-    let is_quiet = options.look.extras == Extras::Nothing;
-    let is_err = filter.stream == Some(Stream::Err);
-    let mut has_told = is_err && !is_quiet && log_silence::tell_of_errors(&place, &names);
     let palette = given.palette();
     let mut output = Counted {
         inner: BufWriter::new(io::stdout().lock()),
