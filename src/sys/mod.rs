@@ -21,7 +21,7 @@ mod spawn;
 mod step;
 mod streams;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 
 pub mod census;
 pub mod cgroup;
