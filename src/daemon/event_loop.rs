@@ -124,6 +124,7 @@ impl Daemon {
             self.sessions.flush(&mut self.sources);
             self.note_detached();
             self.guard_again();
+            self.processes.keeper.closers.go_on_if_due();
             if let Err(error) = self.processes.keeper.watch(&mut self.sources) {
                 ::log::error!("cannot watch the guardian: {}", error_text(&error));
             }

@@ -22,6 +22,8 @@ const ENVIRONMENT_LIMIT: u64 = 6 * 1024 * 1024;
 /// A line of `/proc/PID/stat` is some 300 bytes, at most some 1,100.
 const STAT_BYTES: usize = 2_048;
 const CHUNK_BYTES: usize = 4_096;
+/// Of the flags in the ninth field, as proc(5) calls them: the kernel's own.
+const PF_EXITING: u64 = 4;
 
 /// A line of `/proc/PID/limits`, its head: "Max file locks".
 const LOCK_LINE: &[u8] = b"Max file locks ";
@@ -67,6 +69,12 @@ pub fn is_marked(pid: Pid, limit: Option<u64>, marks: &[Mark]) -> bool {
             .any(|mark| has_environment(pid, mark.entry.as_bytes()))
 }
 
+/// Whether this limit on locks is the mark of another life than these: whose number was a process's of theirs.
+pub(super) fn is_anothers(limit: Option<u64>, marks: &[Mark]) -> bool {
+    let is_own = |limit: u64| marks.iter().any(|mark| mark.lock_limit == limit);
+    limit.is_some_and(|limit| is_mark(limit) && !is_own(limit))
+}
+
 /// Some of the fields of `/proc/PID/stat`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stat {
@@ -79,6 +87,8 @@ pub struct Stat {
     pub session: Option<Pid>,
     /// R, S, D, T, t, Z (ended, not reaped), X and others.
     pub state: char,
+    /// Its end has begun, which closes its files some time before anybody can hear of it.
+    pub is_ending: bool,
     /// User and system time of all threads, in clock ticks, see [`ticks_per_second`].
     pub cpu_ticks: u64,
     pub threads: u32,
@@ -145,6 +155,7 @@ fn parse_stat(pid: Pid, line: &[u8]) -> Option<Stat> {
     Some(Stat {
         pid,
         state: fields.at(3)?.chars().next()?,
+        is_ending: number(9)? & PF_EXITING != 0,
         ppid: Pid::from_raw(process(4)?),
         pgrp: Pid::from_raw(process(5)?),
         session: Pid::from_raw(process(6)?),
@@ -414,6 +425,7 @@ mod tests {
         let expected = Stat {
             pid: pid(77),
             state: 'Z',
+            is_ending: true,
             ppid: Some(pid(1)),
             pgrp: Some(pid(2)),
             session: Some(pid(3)),
@@ -541,11 +553,13 @@ mod tests {
             "sys::proc::tests::a_limit_is_a_mark_that_cannot_be_overwritten",
             || {
                 become_subreaper().unwrap();
+                let born_ms = clock::boottime_ms();
+                // Nobody else's: this test may run twice on a machine, and one that was killed leaves its process.
+                let number = u64::from(Pid::current().as_raw()) << 40 | born_ms << 2;
                 let mark = Mark {
                     entry: "no=marker".to_owned(),
-                    lock_limit: lock_mark(1_234_567_890_123),
+                    lock_limit: lock_mark(number),
                 };
-                let born_ms = clock::boottime_ms();
                 let (reader, writer) = files::pipe().unwrap();
                 // Leaves its session, its parent and its environment behind.
                 let asked = Spawn {
@@ -567,6 +581,32 @@ mod tests {
                 assert!(!is_marked(ours, lock_limit(ours), &[mark]));
                 kill(hidden);
                 assert_eq!(reap_orphans(|_| false), [hidden]);
+            },
+        );
+    }
+
+    #[test]
+    fn a_roots_number_that_another_life_has_now_brings_nobody_in() {
+        alone(
+            "sys::proc::tests::a_roots_number_that_another_life_has_now_brings_nobody_in",
+            || {
+                become_subreaper().unwrap();
+                let (reader, writer) = files::pipe().unwrap();
+                let asked = Spawn {
+                    stdout: Stdio::Fd(writer.as_fd()),
+                    lock_limit: Some(lock_mark(u64::MAX >> 1)),
+                    ..shell("sh -c 'echo $$; exec sleep 1000' & wait")
+                };
+                let another = spawn(&asked).unwrap();
+                let child = pid(read_line(reader.as_fd()).parse().unwrap());
+                assert_eq!(found(&[another.pid], &entry("no=marker")), []);
+                // Nor its session, which has outlived it.
+                another.pidfd.signal(libc::SIGKILL).unwrap();
+                await_end(&another.pidfd);
+                assert_eq!(stat(child).unwrap().session, Some(another.pid));
+                assert_eq!(found(&[another.pid], &entry("no=marker")), []);
+                kill(child);
+                assert_eq!(reap_orphans(|_| false), [child]);
             },
         );
     }

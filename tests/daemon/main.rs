@@ -26,6 +26,7 @@ mod last_words;
 mod lenience;
 mod lifecycle;
 mod limits;
+mod log_silences;
 mod log_wishes;
 mod logs;
 mod memory;

@@ -36,7 +36,9 @@ impl Reader {
             let text = format!("{}; it is left out", error_text(&cause));
             self.assembler
                 .notice(time_ms, record.map_or(0, |record| record.run), &text);
-            self.left_out.get_or_insert(text);
+            if !self.left_out.contains(&text) {
+                self.left_out.push(text);
+            }
         }
         let gone_on = match is_last {
             true => self.finish(),
