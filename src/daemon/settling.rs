@@ -105,6 +105,19 @@ impl Processes {
     ) -> Progress {
         let log = self.holds.get_mut(&unit).and_then(|hold| hold.log.as_mut());
         let pumped = log.map(|log| log.pump((unit, stream), &mut self.intake));
+        self.pumped(unit, pumped, turn)
+    }
+
+    /// Takes all that its processes have written by now, whoever has precedence over log bytes: for somebody who counts
+    /// on it.
+    pub(super) fn take_in(&mut self, unit: UnitId, turn: &mut Turn<'_>) {
+        let log = self.holds.get_mut(&unit).and_then(|hold| hold.log.as_mut());
+        let pumped = log.map(|log| log.drain(&mut self.intake));
+        self.pumped(unit, pumped, turn);
+    }
+
+    /// What follows when bytes were taken.
+    fn pumped(&mut self, unit: UnitId, pumped: Option<Pumped>, turn: &mut Turn<'_>) -> Progress {
         self.mind_growth(unit, turn.engine);
         self.log_was_read(unit, turn);
         self.save_missing(unit, turn.engine);

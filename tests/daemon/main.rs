@@ -58,4 +58,5 @@ mod templates;
 mod told;
 mod up;
 mod upgrade;
+mod waits;
 mod words;

@@ -49,6 +49,8 @@ impl Bench {
     fn new(name: &str, limits: LogLimits) -> Bench {
         let name = format!("diakonos-{name}-{}", std::process::id());
         let folder = std::env::temp_dir().join(name);
+        // Somebody who had our number may have been killed.
+        let _ = fs::remove_dir_all(&folder);
         fs::create_dir_all(&folder).unwrap();
         let poll = mio::Poll::new().unwrap();
         let mut sources = Sources::new(poll.registry().try_clone().unwrap());
@@ -115,27 +117,26 @@ impl Bench {
     }
 }
 
-/// All bytes are in the log before the end of their run is marked.
+/// All bytes are in the log before the end of their run is marked. Alone, since the child of another test has a copy
+/// of the pipe until it is a program of its own.
 #[test]
 fn bytes_reach_the_log_and_the_end_of_all_writers_is_noticed() {
-    alone(
-        "daemon::pump::tests::bytes_reach_the_log_and_the_end_of_all_writers_is_noticed",
-        || {
-            let mut bench = Bench::new("pump", USUAL);
-            bench.write("one\ntwo\n");
-            assert_eq!(bench.pump(), Pumped::Empty);
-            bench.write("last");
-            bench.log.end(Ending::Code(0), Some(&mut bench.intake));
-            bench.writer = fs::File::open("/dev/null").unwrap();
-            assert_eq!(bench.log.drain(&mut bench.intake), Pumped::End);
-            assert_eq!(bench.written(), "one\ntwo\nlast");
-            let records = bench.records();
-            let end = What::Mark(Mark::End(log::Ending::Exited { code: 0 }));
-            assert_eq!(records.last().unwrap().what, end);
-            assert!(records.iter().all(|record| record.run == 7));
-            bench.end();
-        },
-    );
+    let name = "bytes_reach_the_log_and_the_end_of_all_writers_is_noticed";
+    alone(&format!("daemon::pump::tests::{name}"), || {
+        let mut bench = Bench::new("pump", USUAL);
+        bench.write("one\ntwo\n");
+        assert_eq!(bench.pump(), Pumped::Empty);
+        bench.write("last");
+        bench.log.end(Ending::Code(0), Some(&mut bench.intake));
+        bench.writer = fs::File::open("/dev/null").unwrap();
+        assert_eq!(bench.log.drain(&mut bench.intake), Pumped::End);
+        assert_eq!(bench.written(), "one\ntwo\nlast");
+        let records = bench.records();
+        let end = What::Mark(Mark::End(log::Ending::Exited { code: 0 }));
+        assert_eq!(records.last().unwrap().what, end);
+        assert!(records.iter().all(|record| record.run == 7));
+        bench.end();
+    });
 }
 
 /// Far from the bound bytes are moved unseen, near it they are looked at; no line is lost, doubled or divided.

@@ -69,6 +69,8 @@ fn saved(name: &str, boot_id: &str, restarts: u32) -> Saved {
 fn folder(name: &str) -> PathBuf {
     let name = format!("diakonos-state-{name}-{}", std::process::id());
     let folder = std::env::temp_dir().join(name);
+    // Somebody who had our number may have been killed.
+    let _ = fs::remove_dir_all(&folder);
     fs::create_dir_all(&folder).unwrap();
     folder
 }
