@@ -300,7 +300,9 @@ mod tests {
         };
         let usage = Survey::default().usage(&status);
         let own = usage.processes.iter().find(|p| p.pid == std::process::id());
-        assert!(own.is_some_and(|p| p.command.contains("diakonos")));
+        let program = std::env::args().next().unwrap_or_default();
+        let name = program.rsplit('/').next().unwrap_or_default();
+        assert!(own.is_some_and(|p| p.command.contains(name)), "{own:?}");
         assert!(usage.memory.is_some_and(|bytes| bytes > 0));
         assert!(usage.cpu_ms.is_some());
     }

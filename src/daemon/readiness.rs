@@ -23,9 +23,10 @@ use super::account::Account;
 use super::main_pid::nearest_folder;
 use super::probe::{self, Attempt, Tried, Unable};
 use super::processes::{Processes, Turn};
+use super::pump::Found;
+use super::removing::remove;
 use super::sources::{Source, Sources};
 use super::spawn::failure;
-use super::spot::Found;
 use super::watches::Purpose;
 
 /// The time between two looks, at first and at most.
@@ -421,12 +422,7 @@ impl Processes {
             sources.remove(token, line.reader.as_fd());
         }
         self.keeper.release(line.reader.as_fd());
-        match std::fs::remove_file(&line.path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                ::log::warn!("removing {}: {}", line.path.display(), error_text(&error));
-            }
-            _ => {}
-        }
+        remove(&line.path);
     }
 
     fn is_ready(&mut self, run: RunId, turn: &mut Turn<'_>) {

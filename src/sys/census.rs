@@ -27,7 +27,8 @@ impl Census {
     /// born with one of the marks, and the children of all these, by rising PID. Never ourselves.
     ///
     /// A root that has been reaped may be given still, since its session can outlive it. Its number may by then belong
-    /// to a stranger: a living root counts only when it is our child or bears a mark.
+    /// to a stranger: a living root counts only when it is our child or bears a mark, and nobody counts by a root's
+    /// number who bears the mark of another life.
     #[must_use]
     pub fn members(&self, roots: &[Pid], marks: &[Mark]) -> Vec<Member> {
         let ourselves = Pid::current();
@@ -50,9 +51,9 @@ impl Census {
             .collect();
         let by_itself = |one: &Seen| {
             let (pid, session) = (one.0.pid, one.0.session);
-            roots.contains(&pid)
-                || session.is_some_and(|session| roots.contains(&session))
-                || is_marked(one)
+            let is_known =
+                || roots.contains(&pid) || session.is_some_and(|session| roots.contains(&session));
+            is_known() && !proc::is_anothers(one.1, marks) || is_marked(one)
         };
         let others = self.0.iter().filter(|(stat, _)| stat.pid != ourselves);
         let (mut found, mut others): (Vec<&Seen>, Vec<&Seen>) =

@@ -129,67 +129,80 @@ mod tests {
     use std::io::{Read, Write};
 
     use super::super::files;
+    use super::super::testing::alone;
     use super::*;
 
     #[test]
     fn messages_come_whole_and_with_their_descriptors() {
-        let (one, other) = Channel::pair().unwrap();
-        let (reader, writer) = files::pipe().unwrap();
-        one.send(b"first", &[]).unwrap();
-        one.send(b"second", &[reader.as_fd(), writer.as_fd()])
-            .unwrap();
-        drop((one, reader, writer));
-        let mut buffer = [0; 16];
-        let first = other.receive(&mut buffer).unwrap();
-        assert_eq!(
-            (&buffer[..first.length], first.fds.len()),
-            (&b"first"[..], 0)
+        alone(
+            "sys::channel::tests::messages_come_whole_and_with_their_descriptors",
+            || {
+                let (one, other) = Channel::pair().unwrap();
+                let (reader, writer) = files::pipe().unwrap();
+                one.send(b"first", &[]).unwrap();
+                one.send(b"second", &[reader.as_fd(), writer.as_fd()])
+                    .unwrap();
+                drop((one, reader, writer));
+                let mut buffer = [0; 16];
+                let first = other.receive(&mut buffer).unwrap();
+                assert_eq!(
+                    (&buffer[..first.length], first.fds.len()),
+                    (&b"first"[..], 0)
+                );
+                let mut second = other.receive(&mut buffer).unwrap();
+                assert_eq!(&buffer[..second.length], b"second");
+                let (mut reader, mut writer) = {
+                    let writer = second.fds.pop().unwrap();
+                    (File::from(second.fds.pop().unwrap()), File::from(writer))
+                };
+                writer.write_all(b"through").unwrap();
+                drop(writer);
+                let mut text = String::new();
+                reader.read_to_string(&mut text).unwrap();
+                assert_eq!(text, "through");
+                assert_eq!(other.receive(&mut buffer).unwrap().length, 0);
+            },
         );
-        let mut second = other.receive(&mut buffer).unwrap();
-        assert_eq!(&buffer[..second.length], b"second");
-        let (mut reader, mut writer) = {
-            let writer = second.fds.pop().unwrap();
-            (File::from(second.fds.pop().unwrap()), File::from(writer))
-        };
-        writer.write_all(b"through").unwrap();
-        drop(writer);
-        let mut text = String::new();
-        reader.read_to_string(&mut text).unwrap();
-        assert_eq!(text, "through");
-        assert_eq!(other.receive(&mut buffer).unwrap().length, 0);
     }
 
     #[test]
     fn what_was_said_before_a_death_is_heard_though_the_dead_had_not_heard_all() {
-        let (one, other) = Channel::pair().unwrap();
-        other.send(b"unheard", &[]).unwrap();
-        one.send(b"last words", &[one.as_fd()]).unwrap();
-        drop(one);
-        let mut buffer = [0; 16];
-        let passed = other.receive(&mut buffer).unwrap();
-        assert_eq!(&buffer[..passed.length], b"last words");
-        drop(passed);
-        assert_eq!(other.receive(&mut buffer).unwrap().length, 0);
+        alone(
+            "sys::channel::tests::what_was_said_before_a_death_is_heard_though_the_dead_had_not_heard_all",
+            || {
+                let (one, other) = Channel::pair().unwrap();
+                other.send(b"unheard", &[]).unwrap();
+                one.send(b"last words", &[one.as_fd()]).unwrap();
+                drop(one);
+                let mut buffer = [0; 16];
+                let passed = other.receive(&mut buffer).unwrap();
+                assert_eq!(&buffer[..passed.length], b"last words");
+                drop(passed);
+                assert_eq!(other.receive(&mut buffer).unwrap().length, 0);
+            },
+        );
     }
 
     #[test]
     fn a_full_channel_does_not_wait() {
-        let (one, other) = Channel::pair().unwrap();
-        let mut sent = 0;
-        let error = loop {
-            match one.send(b"x", &[one.as_fd()]) {
-                Ok(()) => sent += 1,
-                Err(error) => break error,
+        alone("sys::channel::tests::a_full_channel_does_not_wait", || {
+            let (one, other) = Channel::pair().unwrap();
+            let mut sent = 0;
+            let error = loop {
+                match one.send(b"x", &[one.as_fd()]) {
+                    Ok(()) => sent += 1,
+                    Err(error) => break error,
+                }
+            };
+            assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+            let mut buffer = [0; 1];
+            for _ in 0..sent {
+                assert_eq!(other.receive(&mut buffer).unwrap().fds.len(), 1);
             }
-        };
-        assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
-        let mut buffer = [0; 1];
-        for _ in 0..sent {
-            assert_eq!(other.receive(&mut buffer).unwrap().fds.len(), 1);
-        }
-        let error = other.receive(&mut buffer).unwrap_err();
-        assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
-        drop(other);
-        assert!(one.send(b"x", &[]).is_err());
+            let error = other.receive(&mut buffer).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+            drop(other);
+            assert!(one.send(b"x", &[]).is_err());
+        });
     }
 }

@@ -116,7 +116,7 @@ mod tests {
 
     use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-    use super::super::testing::Scratch;
+    use super::super::testing::{Scratch, alone};
     use super::*;
 
     fn inet(listener: &TcpListener) -> Address {
@@ -142,33 +142,44 @@ mod tests {
 
     #[test]
     fn a_tcp_server_is_reached_or_not() {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = inet(&listener);
-        let socket = begin(&address).unwrap();
-        assert_eq!(settled(&socket).unwrap(), Connected::Yes);
-        send_all(socket.as_fd(), b"hello").unwrap();
-        drop(listener);
-        let refused = match begin(&address) {
-            Ok(socket) => settled(&socket).unwrap_err(),
-            Err(error) => error,
-        };
-        assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
+        alone(
+            "sys::connect::tests::a_tcp_server_is_reached_or_not",
+            || {
+                let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+                let address = inet(&listener);
+                let socket = begin(&address).unwrap();
+                assert_eq!(settled(&socket).unwrap(), Connected::Yes);
+                send_all(socket.as_fd(), b"hello").unwrap();
+                drop(listener);
+                let refused = match begin(&address) {
+                    Ok(socket) => settled(&socket).unwrap_err(),
+                    Err(error) => error,
+                };
+                assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
+            },
+        );
     }
 
     #[test]
     fn a_local_socket_of_any_kind_is_reached() {
-        let scratch = Scratch::new();
-        let place = |name: &str| Address::Local(scratch.path(name).to_str().unwrap().into());
-        let error = begin(&place("stream")).unwrap_err();
-        assert_eq!(error.kind(), io::ErrorKind::NotFound);
-        let listener = UnixListener::bind(scratch.path("stream")).unwrap();
-        let _receiver = UnixDatagram::bind(scratch.path("datagram")).unwrap();
-        for name in ["stream", "datagram"] {
-            let socket = begin(&place(name)).unwrap();
-            assert_eq!(outcome(socket.as_fd()).unwrap(), Connected::Yes, "{name}");
-        }
-        drop(listener);
-        let error = begin(&place("stream")).unwrap_err();
-        assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
+        alone(
+            "sys::connect::tests::a_local_socket_of_any_kind_is_reached",
+            || {
+                let scratch = Scratch::new();
+                let place =
+                    |name: &str| Address::Local(scratch.path(name).to_str().unwrap().into());
+                let error = begin(&place("stream")).unwrap_err();
+                assert_eq!(error.kind(), io::ErrorKind::NotFound);
+                let listener = UnixListener::bind(scratch.path("stream")).unwrap();
+                let _receiver = UnixDatagram::bind(scratch.path("datagram")).unwrap();
+                for name in ["stream", "datagram"] {
+                    let socket = begin(&place(name)).unwrap();
+                    assert_eq!(outcome(socket.as_fd()).unwrap(), Connected::Yes, "{name}");
+                }
+                drop(listener);
+                let error = begin(&place("stream")).unwrap_err();
+                assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
+            },
+        );
     }
 }

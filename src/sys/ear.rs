@@ -268,37 +268,42 @@ mod tests {
 
     #[test]
     fn a_word_stays_until_it_is_dropped_and_says_who_sent_it() {
-        let name = format!("diakonos-ear-{}", std::process::id());
-        let ear = Ear::bind(&name).unwrap();
-        assert_eq!(ear.name().as_deref(), Some(&*name));
-        let address = OsString::from(format!("@{name}"));
-        let (reader, writer) = files::pipe().unwrap();
-        notify::send(&address, b"FDSTORE=1", Some(writer.as_fd()), None).unwrap();
-        notify::send(&address, b"READY=1", None, None).unwrap();
-        drop(writer);
-        let mut buffer = [0; 4];
-        for _ in 0..2 {
-            let letter = ear.peek(&mut buffer, Along::All).unwrap();
-            assert_eq!((letter.length, &buffer), (9, b"FDST"));
-            let sender = letter.sender.unwrap();
-            assert_eq!(sender.pid, std::process::id());
-            let own = PidFd::open(Pid::current()).unwrap().inode().unwrap();
-            if let Some(pidfd) = sender.pidfd {
-                assert_eq!(pidfd.inode().unwrap(), own);
-            }
-            assert_eq!(letter.fds.len(), 1);
-            let letter = ear.peek(&mut buffer, Along::Nothing).unwrap();
-            assert_eq!(letter.sender.unwrap().pid, std::process::id());
-            assert!(letter.fds.is_empty() && letter.cut);
-        }
-        ear.drop_first().unwrap();
-        // Nobody holds the other end any more: the one in the datagram is gone as well.
-        assert_eq!(files::read_into(reader.as_fd(), &mut buffer).unwrap(), 0);
-        let second = ear.peek(&mut buffer, Along::All).unwrap();
-        assert_eq!(second.length, 7);
-        ear.drop_first().unwrap();
-        let error = ear.peek(&mut buffer, Along::All).unwrap_err();
-        assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+        alone(
+            "sys::ear::tests::a_word_stays_until_it_is_dropped_and_says_who_sent_it",
+            || {
+                let name = format!("diakonos-ear-{}", std::process::id());
+                let ear = Ear::bind(&name).unwrap();
+                assert_eq!(ear.name().as_deref(), Some(&*name));
+                let address = OsString::from(format!("@{name}"));
+                let (reader, writer) = files::pipe().unwrap();
+                notify::send(&address, b"FDSTORE=1", Some(writer.as_fd()), None).unwrap();
+                notify::send(&address, b"READY=1", None, None).unwrap();
+                drop(writer);
+                let mut buffer = [0; 4];
+                for _ in 0..2 {
+                    let letter = ear.peek(&mut buffer, Along::All).unwrap();
+                    assert_eq!((letter.length, &buffer), (9, b"FDST"));
+                    let sender = letter.sender.unwrap();
+                    assert_eq!(sender.pid, std::process::id());
+                    let own = PidFd::open(Pid::current()).unwrap().inode().unwrap();
+                    if let Some(pidfd) = sender.pidfd {
+                        assert_eq!(pidfd.inode().unwrap(), own);
+                    }
+                    assert_eq!(letter.fds.len(), 1);
+                    let letter = ear.peek(&mut buffer, Along::Nothing).unwrap();
+                    assert_eq!(letter.sender.unwrap().pid, std::process::id());
+                    assert!(letter.fds.is_empty() && letter.cut);
+                }
+                ear.drop_first().unwrap();
+                // Nobody holds the other end any more: the one in the datagram is gone as well.
+                assert_eq!(files::read_into(reader.as_fd(), &mut buffer).unwrap(), 0);
+                let second = ear.peek(&mut buffer, Along::All).unwrap();
+                assert_eq!(second.length, 7);
+                ear.drop_first().unwrap();
+                let error = ear.peek(&mut buffer, Along::All).unwrap_err();
+                assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+            },
+        );
     }
 
     /// Nobody else has them open any more, and their ends wait until all is sent, which nobody reads. A child drops

@@ -252,7 +252,19 @@ pub fn nameless(folder: &Path) -> io::Result<std::fs::File> {
 /// # Errors
 /// `ELOOP` for a link, `ENXIO` for a FIFO, `EISDIR`, `ENOSPC`, `EMFILE`.
 pub fn open_own(path: &Path) -> io::Result<std::fs::File> {
-    let how = OFlags::WRONLY | OFlags::CREATE;
+    open_to_write(path, OFlags::CREATE)
+}
+
+/// The same for a file that is there.
+///
+/// # Errors
+/// `NotFound` where it is gone; else as [`open_own`].
+pub fn open_own_again(path: &Path) -> io::Result<std::fs::File> {
+    open_to_write(path, OFlags::empty())
+}
+
+fn open_to_write(path: &Path, how: OFlags) -> io::Result<std::fs::File> {
+    let how = how | OFlags::WRONLY;
     let flags = how | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::NOCTTY | OFlags::CLOEXEC;
     Ok(open(path, flags, Mode::from_raw_mode(0o600))?.into())
 }
@@ -506,32 +518,37 @@ mod tests {
 
     #[test]
     fn bytes_of_a_pipe_are_looked_at_and_then_moved() {
-        let scratch = Scratch::new();
-        let file = fs::File::create(scratch.path("file")).unwrap();
-        let ((reader, writer), (look, pass)) = (pipe().unwrap(), pipe().unwrap());
-        let (pipe, both) = (reader.as_fd(), (look.as_fd(), pass.as_fd()));
-        let mut buffer = [0; 8];
-        let error = peek_pipe(pipe, both, &mut buffer).unwrap_err();
-        assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
-        rustix::io::write(&writer, b"0123456789").unwrap();
-        for _ in 0..2 {
-            assert_eq!(peek_pipe(pipe, both, &mut buffer).unwrap(), 8);
-            assert_eq!(&buffer, b"01234567");
-        }
-        assert_eq!(move_to_file(pipe, file.as_fd(), 1, 6).unwrap(), 6);
-        assert_eq!(fs::read(scratch.path("file")).unwrap(), b"\x00012345");
-        discard(pipe, 2).unwrap();
-        drop(writer);
-        assert_eq!(peek_pipe(pipe, both, &mut buffer).unwrap(), 2);
-        assert_eq!(&buffer[..2], b"89");
-        let full = fs::OpenOptions::new()
-            .write(true)
-            .open("/dev/full")
-            .unwrap();
-        assert!(move_to_file(pipe, full.as_fd(), 0, 2).is_err());
-        discard(pipe, 2).unwrap();
-        assert_eq!(peek_pipe(pipe, both, &mut buffer).unwrap(), 0);
-        assert!(discard(pipe, 1).is_err());
+        alone(
+            "sys::files::tests::bytes_of_a_pipe_are_looked_at_and_then_moved",
+            || {
+                let scratch = Scratch::new();
+                let file = fs::File::create(scratch.path("file")).unwrap();
+                let ((reader, writer), (look, pass)) = (pipe().unwrap(), pipe().unwrap());
+                let (pipe, both) = (reader.as_fd(), (look.as_fd(), pass.as_fd()));
+                let mut buffer = [0; 8];
+                let error = peek_pipe(pipe, both, &mut buffer).unwrap_err();
+                assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+                rustix::io::write(&writer, b"0123456789").unwrap();
+                for _ in 0..2 {
+                    assert_eq!(peek_pipe(pipe, both, &mut buffer).unwrap(), 8);
+                    assert_eq!(&buffer, b"01234567");
+                }
+                assert_eq!(move_to_file(pipe, file.as_fd(), 1, 6).unwrap(), 6);
+                assert_eq!(fs::read(scratch.path("file")).unwrap(), b"\x00012345");
+                discard(pipe, 2).unwrap();
+                drop(writer);
+                assert_eq!(peek_pipe(pipe, both, &mut buffer).unwrap(), 2);
+                assert_eq!(&buffer[..2], b"89");
+                let full = fs::OpenOptions::new()
+                    .write(true)
+                    .open("/dev/full")
+                    .unwrap();
+                assert!(move_to_file(pipe, full.as_fd(), 0, 2).is_err());
+                discard(pipe, 2).unwrap();
+                assert_eq!(peek_pipe(pipe, both, &mut buffer).unwrap(), 0);
+                assert!(discard(pipe, 1).is_err());
+            },
+        );
     }
 
     #[test]
@@ -603,17 +620,19 @@ mod tests {
 
     #[test]
     fn a_lock_is_held_by_one() {
-        let scratch = Scratch::new();
-        let path = scratch.path("lock");
-        let held = lock_exclusive(&path).unwrap().unwrap();
-        assert_eq!(mode_of(&path), 0o600);
-        assert!(lock_exclusive(&path).unwrap().is_none());
-        drop(held);
-        let waited = lock_exclusive_wait(&path).unwrap();
-        assert!(lock_exclusive(&path).unwrap().is_none());
-        drop(waited);
-        assert!(lock_exclusive(&path).unwrap().is_some());
-        assert!(lock_exclusive(&scratch.path("missing/lock")).is_err());
+        alone("sys::files::tests::a_lock_is_held_by_one", || {
+            let scratch = Scratch::new();
+            let path = scratch.path("lock");
+            let held = lock_exclusive(&path).unwrap().unwrap();
+            assert_eq!(mode_of(&path), 0o600);
+            assert!(lock_exclusive(&path).unwrap().is_none());
+            drop(held);
+            let waited = lock_exclusive_wait(&path).unwrap();
+            assert!(lock_exclusive(&path).unwrap().is_none());
+            drop(waited);
+            assert!(lock_exclusive(&path).unwrap().is_some());
+            assert!(lock_exclusive(&scratch.path("missing/lock")).is_err());
+        });
     }
 
     #[test]

@@ -70,19 +70,25 @@ mod tests {
 
     use std::os::fd::AsFd;
 
+    use super::super::testing::alone;
     use super::*;
 
     #[test]
     fn what_is_kept_is_open_in_the_next_program_and_nothing_else() {
-        let file = memory_file("note").unwrap();
-        let list = |exec| {
-            at_exec(file.as_fd(), exec).unwrap();
-            let mut list = std::process::Command::new("/bin/ls");
-            let output = list.args(["-l", "/proc/self/fd"]).output().unwrap();
-            String::from_utf8(output.stdout).unwrap()
-        };
-        assert!(list(Exec::Keeps).contains("/memfd:note"));
-        assert!(!list(Exec::Closes).contains("/memfd:note"));
+        alone(
+            "sys::image::tests::what_is_kept_is_open_in_the_next_program_and_nothing_else",
+            || {
+                let file = memory_file("note").unwrap();
+                let list = |exec| {
+                    at_exec(file.as_fd(), exec).unwrap();
+                    let mut list = std::process::Command::new("/bin/ls");
+                    let output = list.args(["-l", "/proc/self/fd"]).output().unwrap();
+                    String::from_utf8(output.stdout).unwrap()
+                };
+                assert!(list(Exec::Keeps).contains("/memfd:note"));
+                assert!(!list(Exec::Closes).contains("/memfd:note"));
+            },
+        );
     }
 
     #[test]

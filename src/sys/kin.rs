@@ -92,8 +92,11 @@ impl Kin {
             let stat = proc::stat(*pid).ok()?;
             // The first thread may have ended before the others.
             let is_alive = !stat.is_dead() || stat.threads > 1;
+            // A root that was reaped may have left its number to another service's process.
             let is_known = || {
-                roots.contains(pid) || stat.session.is_some_and(|session| roots.contains(&session))
+                let mut both = [Some(*pid), stat.session].into_iter().flatten();
+                both.any(|pid| roots.contains(&pid))
+                    && !proc::is_anothers(proc::lock_limit(*pid), marks)
             };
             let is_marked = || {
                 !stat.began_before(since_ms) && proc::is_marked(*pid, proc::lock_limit(*pid), marks)

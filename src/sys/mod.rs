@@ -21,7 +21,7 @@ mod spawn;
 mod step;
 mod streams;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 
 pub mod census;
 pub mod cgroup;
@@ -44,6 +44,7 @@ pub mod machine;
 mod maps;
 pub mod memory;
 pub mod notify;
+pub mod parcel;
 pub mod poll;
 pub mod proc;
 pub mod process;

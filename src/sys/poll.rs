@@ -139,45 +139,61 @@ mod tests {
     use std::os::fd::AsFd;
 
     use super::super::files;
+    use super::super::testing::alone;
     use super::*;
 
     #[test]
     fn a_full_pipe_does_not_keep_from_hearing() {
-        let (reader, full) = files::pipe().unwrap();
-        let (data, data_writer) = files::pipe().unwrap();
-        let wait = || wait_writable_or_readable(full.as_fd(), data.as_fd()).unwrap();
-        rustix::io::write(&data_writer, b"x").unwrap();
-        assert_eq!(wait(), Came::Room);
-        files::set_nonblocking(full.as_fd()).unwrap();
-        while rustix::io::write(&full, &[0; 4096]).is_ok() {}
-        assert_eq!(wait(), Came::Data);
-        drop(reader);
-        assert_eq!(wait(), Came::Room);
+        alone(
+            "sys::poll::tests::a_full_pipe_does_not_keep_from_hearing",
+            || {
+                let (reader, full) = files::pipe().unwrap();
+                let (data, data_writer) = files::pipe().unwrap();
+                let wait = || wait_writable_or_readable(full.as_fd(), data.as_fd()).unwrap();
+                rustix::io::write(&data_writer, b"x").unwrap();
+                assert_eq!(wait(), Came::Room);
+                files::set_nonblocking(full.as_fd()).unwrap();
+                while rustix::io::write(&full, &[0; 4096]).is_ok() {}
+                assert_eq!(wait(), Came::Data);
+                drop(reader);
+                assert_eq!(wait(), Came::Room);
+            },
+        );
     }
 
     #[test]
     fn data_and_the_end_of_file_can_be_read() {
-        let (quiet, quiet_writer) = files::pipe().unwrap();
-        let (busy, busy_writer) = files::pipe().unwrap();
-        rustix::io::write(&busy_writer, b"x").unwrap();
-        let both = [quiet.as_fd(), busy.as_fd()];
-        assert_eq!(wait_readable(&both, None).unwrap(), [false, true]);
-        assert_eq!(wait_readable(&both, Some(u64::MAX)).unwrap(), [false, true]);
-        drop(quiet_writer);
-        assert_eq!(wait_readable(&both, None).unwrap(), [true, true]);
+        alone(
+            "sys::poll::tests::data_and_the_end_of_file_can_be_read",
+            || {
+                let (quiet, quiet_writer) = files::pipe().unwrap();
+                let (busy, busy_writer) = files::pipe().unwrap();
+                rustix::io::write(&busy_writer, b"x").unwrap();
+                let both = [quiet.as_fd(), busy.as_fd()];
+                assert_eq!(wait_readable(&both, None).unwrap(), [false, true]);
+                assert_eq!(wait_readable(&both, Some(u64::MAX)).unwrap(), [false, true]);
+                drop(quiet_writer);
+                assert_eq!(wait_readable(&both, None).unwrap(), [true, true]);
+            },
+        );
     }
 
     #[test]
     fn a_pipe_is_writable_until_it_is_full() {
-        let (reader, writer) = files::pipe().unwrap();
-        let mut pages = 0;
-        while is_writable(writer.as_fd()).unwrap() {
-            assert_eq!(rustix::io::write(&writer, &[0; 4096]), Ok(4096));
-            pages += 1;
-        }
-        assert!(pages > 0);
-        drop(reader);
-        assert!(is_writable(writer.as_fd()).unwrap());
+        alone(
+            "sys::poll::tests::a_pipe_is_writable_until_it_is_full",
+            || {
+                let (reader, writer) = files::pipe().unwrap();
+                let mut pages = 0;
+                while is_writable(writer.as_fd()).unwrap() {
+                    assert_eq!(rustix::io::write(&writer, &[0; 4096]), Ok(4096));
+                    pages += 1;
+                }
+                assert!(pages > 0);
+                drop(reader);
+                assert!(is_writable(writer.as_fd()).unwrap());
+            },
+        );
     }
 
     #[test]

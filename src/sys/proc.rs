@@ -69,6 +69,12 @@ pub fn is_marked(pid: Pid, limit: Option<u64>, marks: &[Mark]) -> bool {
             .any(|mark| has_environment(pid, mark.entry.as_bytes()))
 }
 
+/// Whether this limit on locks is the mark of another life than these: whose number was a process's of theirs.
+pub(super) fn is_anothers(limit: Option<u64>, marks: &[Mark]) -> bool {
+    let is_own = |limit: u64| marks.iter().any(|mark| mark.lock_limit == limit);
+    limit.is_some_and(|limit| is_mark(limit) && !is_own(limit))
+}
+
 /// Some of the fields of `/proc/PID/stat`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stat {
@@ -547,11 +553,13 @@ mod tests {
             "sys::proc::tests::a_limit_is_a_mark_that_cannot_be_overwritten",
             || {
                 become_subreaper().unwrap();
+                let born_ms = clock::boottime_ms();
+                // Nobody else's: this test may run twice on a machine, and one that was killed leaves its process.
+                let number = u64::from(Pid::current().as_raw()) << 40 | born_ms << 2;
                 let mark = Mark {
                     entry: "no=marker".to_owned(),
-                    lock_limit: lock_mark(1_234_567_890_123),
+                    lock_limit: lock_mark(number),
                 };
-                let born_ms = clock::boottime_ms();
                 let (reader, writer) = files::pipe().unwrap();
                 // Leaves its session, its parent and its environment behind.
                 let asked = Spawn {
@@ -573,6 +581,32 @@ mod tests {
                 assert!(!is_marked(ours, lock_limit(ours), &[mark]));
                 kill(hidden);
                 assert_eq!(reap_orphans(|_| false), [hidden]);
+            },
+        );
+    }
+
+    #[test]
+    fn a_roots_number_that_another_life_has_now_brings_nobody_in() {
+        alone(
+            "sys::proc::tests::a_roots_number_that_another_life_has_now_brings_nobody_in",
+            || {
+                become_subreaper().unwrap();
+                let (reader, writer) = files::pipe().unwrap();
+                let asked = Spawn {
+                    stdout: Stdio::Fd(writer.as_fd()),
+                    lock_limit: Some(lock_mark(u64::MAX >> 1)),
+                    ..shell("sh -c 'echo $$; exec sleep 1000' & wait")
+                };
+                let another = spawn(&asked).unwrap();
+                let child = pid(read_line(reader.as_fd()).parse().unwrap());
+                assert_eq!(found(&[another.pid], &entry("no=marker")), []);
+                // Nor its session, which has outlived it.
+                another.pidfd.signal(libc::SIGKILL).unwrap();
+                await_end(&another.pidfd);
+                assert_eq!(stat(child).unwrap().session, Some(another.pid));
+                assert_eq!(found(&[another.pid], &entry("no=marker")), []);
+                kill(child);
+                assert_eq!(reap_orphans(|_| false), [child]);
             },
         );
     }

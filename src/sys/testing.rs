@@ -18,8 +18,8 @@ use rustix::net::sockopt::set_socket_linger;
 use super::process::{ExecStatus, PidFd, Setting, Spawn, Spawned, Stdio, Wait, read_status, spawn};
 use super::{files, poll, users};
 
-/// Nothing here takes a second; whoever waits this long waits for ever.
-const DEADLINE_MS: u64 = 20_000;
+/// Nothing here takes a second where nobody else works; whoever waits this long waits for ever.
+const DEADLINE_MS: u64 = 60_000;
 const ALONE: &str = "DIAKONOS_TEST_ALONE";
 pub(super) const NOBODY: u32 = 65_534;
 
@@ -120,8 +120,10 @@ pub(super) fn output_of(spawning: Spawn<'_>) -> String {
     output
 }
 
-/// Runs the body in a process of its own, because it changes what belongs to the whole process: `path` is the test's.
-pub(super) fn alone(path: &str, body: impl FnOnce()) {
+/// Runs the body in a process of its own: it changes what belongs to the whole process, or what it drops has to be
+/// closed at once, of which the children of other tests have copies until they are programs of their own. `path` is the
+/// test's.
+pub(crate) fn alone(path: &str, body: impl FnOnce()) {
     if std::env::var(ALONE).as_deref() == Ok(path) {
         return body();
     }
@@ -157,6 +159,8 @@ impl Scratch {
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let name = format!("diakonos-sys-{}-{count}", std::process::id());
         let path = std::env::temp_dir().join(name);
+        // Somebody who had our number may have been killed.
+        let _ = std::fs::remove_dir_all(&path);
         std::fs::create_dir(&path).unwrap();
         Self(path)
     }

@@ -24,8 +24,8 @@ fn a_hundred_services_with_64_descriptors_stay_in_hand() {
     assert_eq!(ear.next().unwrap(), "first");
     let names: Vec<String> = (0..SERVICES).map(|count| format!("s{count}")).collect();
     for name in &names {
-        let script =
-            "trap 'echo usr > $EAR' USR1; echo up; while :; do sleep 1000 & wait $!; kill $!; done";
+        let script = "trap 'echo usr > $EAR' USR1; echo listens > $EAR; echo up; \
+                      while :; do sleep 1000 & wait $!; kill $!; done";
         bench.service(name, "", script, "");
     }
     let (mut up, mut failed) = (Vec::new(), Vec::new());
@@ -50,6 +50,13 @@ fn a_hundred_services_with_64_descriptors_stay_in_hand() {
         "{up:?}"
     );
 
+    // Who is started has begun with its program, which does not yet hear signals.
+    let listening = ear.take(up.len());
+    assert!(
+        listening.iter().all(|line| line == "listens"),
+        "{listening:?}"
+    );
+
     // What the births held for a moment is free again: some more start, one by one, then the same is said again.
     let mut tries = failed.iter();
     let refused = loop {
@@ -60,6 +67,7 @@ fn a_hundred_services_with_64_descriptors_stay_in_hand() {
             assert!(text.contains("Too many open files"), "{text}");
             break name;
         }
+        assert_eq!(ear.next().unwrap(), "listens");
         up.push(name.clone());
     };
     assert_eq!(bench.status(refused).state, "failed");
@@ -78,6 +86,7 @@ fn a_hundred_services_with_64_descriptors_stay_in_hand() {
             .is(ResultKind::Signaled);
         assert_eq!(ear.next().unwrap(), "usr");
         bench.restart(name).is(ResultKind::Started);
+        assert_eq!(ear.next().unwrap(), "listens");
         assert_ne!(bench.status(name).pid, Some(pid));
         bench.stop(name).is(ResultKind::Stopped);
         assert_eq!(bench.status(name).state, "stopped");

@@ -10,7 +10,7 @@ use diakonos::sys::clock::monotonic_ms;
 use diakonos::sys::process::{Pid, PidFd, errno_text};
 use diakonos::wire::{ResultKind, UnitStatus};
 
-use crate::harness::{Bench, Daemon};
+use crate::harness::{Bench, Daemon, PATIENCE_MS};
 use crate::tools::{Orders, losses, seen_by, window};
 
 /// More than any of these disks takes, and less than the size at which a log is rotated.
@@ -288,6 +288,7 @@ fn a_successor_tells_of_the_losses_before_it() {
     assert_eq!(before.log_lost, lost);
     let upgraded = bench.run(&["upgrade"]);
     assert!(upgraded.status.success(), "{upgraded:?}");
+    daemon.log.until("took back 1 running service");
     assert_eq!(bench.status("web").log_untold, before.log_untold);
     say("end");
     until(&bench, |status| {
@@ -335,8 +336,11 @@ fn a_successor_needs_no_folder_of_logs() {
     bench.service("web", "", &script, "");
     bench.start("web").is(ResultKind::Started);
     let pid = bench.status("web").pid;
-    fs::remove_dir_all(&logs).unwrap();
+    // All of it goes at once: the daemon may be about to make a file in there.
+    let gone = bench.path("gone");
+    fs::rename(&logs, &gone).unwrap();
     fs::write(&logs, b"in its place").unwrap();
+    fs::remove_dir_all(&gone).unwrap();
     kill(daemon.pid());
     let said = daemon.log.until("what services print may be lost");
     assert!(said.contains("logs: it is no folder; "), "{said}");
@@ -379,7 +383,7 @@ fn tells_of_four_bytes(bench: &Bench) {
 
 /// Looks until the service's status is so: what it has printed is taken in after those who ask are answered.
 fn until(bench: &Bench, is_so: impl Fn(&UnitStatus) -> bool) -> UnitStatus {
-    let deadline_ms = monotonic_ms() + 20_000;
+    let deadline_ms = monotonic_ms() + PATIENCE_MS;
     loop {
         let status = bench.status("web");
         if is_so(&status) {

@@ -15,10 +15,11 @@ use std::process::Child;
 use diakonos::engine::{Command, Scope, Wait};
 use diakonos::log::index::{Record, What, decode};
 use diakonos::log::{Ending, Mark};
+use diakonos::sys::clock::monotonic_ms;
 use diakonos::sys::process::{Pid, PidFd};
 use diakonos::wire::{DaemonStatus, Final, ResultKind, UnitStatus};
 
-use crate::harness::{Bench, Client, Deadline, Lines, start, stop};
+use crate::harness::{Bench, Client, Deadline, Lines, PATIENCE_MS, start, stop};
 use crate::tools::{Orders, Seeded, window};
 
 const WRITERS: usize = 3;
@@ -441,15 +442,14 @@ pub(crate) fn until(
     name: &str,
     is_so: impl Fn(&UnitStatus) -> bool,
 ) -> UnitStatus {
-    const LOOKS: usize = 6_000;
-    for _ in 0..LOOKS {
+    let deadline_ms = monotonic_ms() + PATIENCE_MS;
+    loop {
         let status = status(client, name);
-        if is_so(&status) {
+        if is_so(&status) || monotonic_ms() > deadline_ms {
             return status;
         }
         window(5);
     }
-    status(client, name)
 }
 
 fn daemon_status(client: &mut Client) -> DaemonStatus {

@@ -11,14 +11,14 @@ use diakonos::sys::process::{Pid, PidFd};
 use diakonos::wire::{DaemonStatus, Final, ResultKind};
 
 use crate::harness::{Bench, Deadline, start};
-use crate::tools::{Orders, await_quiet, entries, switches, window};
+use crate::tools::{Orders, await_quiet, await_that, entries, switches, waited_ms, window};
 
 const STOP: i32 = 19;
 const CONTINUE: i32 = 18;
 
 /// What the guardian may have of its own.
 const PRIVATE_KIB: u64 = 150;
-/// How long a death may be felt.
+/// How long a death may be felt, on a machine that has a processor for whoever is to see to it.
 const SUCCESSION_MS: u64 = 50;
 
 fn daemon_status(bench: &Bench) -> DaemonStatus {
@@ -59,15 +59,6 @@ fn said(bench: &Bench, text: &str) -> usize {
     log.matches(text).count()
 }
 
-/// Looks until it is so.
-fn await_that(what: &str, mut is_so: impl FnMut() -> bool) {
-    let deadline_ms = monotonic_ms() + 20_000;
-    while !is_so() {
-        assert!(monotonic_ms() < deadline_ms, "never: {what}");
-        window(5);
-    }
-}
-
 /// What is private, written to and not the program's file: pages of a fresh build count as written to until they are
 /// on the disk. The table of the C library's addresses is left out where the program is not optimised: it is a page,
 /// but spread over as many as the table of all addresses has there.
@@ -103,12 +94,18 @@ fn a_successor_serves_at_once_and_nobody_notices() {
     for _ in 0..5 {
         window(150);
         let dead = bench.daemon_pid();
+        let (guardian, own) = (daemon.started().to_string(), "thread-self");
+        let before_ms = waited_ms(&guardian) + waited_ms(own);
         let begun_ms = monotonic_ms();
         signal(dead, 9);
         // Who connects before there is a successor waits for it in the socket.
         let mut client = bench.client();
         client.ask(Command::List);
-        took.push(monotonic_ms() - begun_ms);
+        let took_ms = monotonic_ms() - begun_ms;
+        // What others kept them waiting is not their doing.
+        let three = [&guardian, own, &bench.daemon_pid().to_string()];
+        let waited_ms = three.map(waited_ms).iter().sum::<u64>() - before_ms;
+        took.push(took_ms.saturating_sub(waited_ms));
         daemon.log.until("a successor");
         daemon.log.until("ready, PID");
         assert_ne!(bench.daemon_pid(), dead);
@@ -187,10 +184,21 @@ fn a_successor_that_cannot_begin_is_tried_again_and_again() {
         daemon.log.until("exit code 1; a successor comes in");
     }
     let _waits = bench.connect();
-    let begun_ms = monotonic_ms();
-    daemon.log.until("exit code 1; a successor comes in");
-    daemon.log.until("exit code 1; a successor comes in");
-    assert!(monotonic_ms() - begun_ms < 5_000);
+    // Without one the next death would be told after what the last one has announced, at the earliest. How long a
+    // successor takes to its death is the machine's affair, and what is announced becomes more and more.
+    let mut sooner = 0;
+    let mut announced_ms = None;
+    while sooner < 2 {
+        let begun_ms = monotonic_ms();
+        let line = daemon.log.until("exit code 1; a successor comes in ");
+        let took_ms = monotonic_ms() - begun_ms;
+        sooner += usize::from(announced_ms.is_some_and(|announced_ms| took_ms < announced_ms));
+        let rest = line.split(" comes in ").nth(1).unwrap();
+        let announced = rest.split(' ').next().unwrap();
+        announced_ms = Some(announced.parse::<u64>().unwrap());
+        let is_believed = sooner == 2 || announced_ms < Some(29_000);
+        assert!(is_believed, "a client's wait counts for nothing");
+    }
     fs::remove_file(&run).unwrap();
     fs::rename(&away, &run).unwrap();
     daemon.log.until("ready, PID");
@@ -223,10 +231,13 @@ fn a_home_that_cannot_be_used_is_told_at_once() {
         let said = String::from_utf8(output.stderr).unwrap();
         assert!(said.contains("run: it is no folder"), "{said}");
     }
-    assert!(proc::all().iter().all(|stat| {
-        let entry = format!("DIAKONOS_HOME={}", bench.home().display());
-        stat.is_dead() || !proc::has_environment(stat.pid, entry.as_bytes())
-    }));
+    // It says so before it ends.
+    await_that("the daemon's end", || {
+        proc::all().iter().all(|stat| {
+            let entry = format!("DIAKONOS_HOME={}", bench.home().display());
+            stat.is_dead() || !proc::has_environment(stat.pid, entry.as_bytes())
+        })
+    });
 }
 
 /// What a service wrote, and how it ended, while nobody was there to see it.
@@ -372,10 +383,14 @@ fn a_guardian_that_is_stopped_holds_nobody_up() {
     for name in &names {
         bench.service(name, "", "exec sleep 1000", "");
     }
-    let (wait, found) = (Wait::Finished, Vec::new());
-    let done = bench.client().ask(Command::Start { names, found, wait });
-    let is_up = |kind| kind == ResultKind::Started;
-    assert!(done.results().iter().all(|one| is_up(one.kind)), "{done:?}");
+    // Some at a time, each time with a deadline.
+    for some in names.chunks(50) {
+        let (names, wait, found) = (some.to_vec(), Wait::Finished, Vec::new());
+        let done = bench.client().ask(Command::Start { names, found, wait });
+        let is_up = |kind| kind == ResultKind::Started;
+        assert!(done.results().iter().all(|one| is_up(one.kind)), "{done:?}");
+        assert_eq!(done.results().len(), some.len());
+    }
     bench.stop("s1*");
     signal(guardian, CONTINUE);
     let left = (0..services).filter(|count| !format!("{count}").starts_with('1'));
@@ -424,10 +439,13 @@ fn a_guardian_that_could_not_be_made_is_tried_again_when_a_client_comes() {
     await_that("there is none", || {
         said(&bench, "there is no other one: Too many open files") == 1
     });
+    let begun_ms = monotonic_ms();
     limit("200");
     await_that("there is another one", || {
         daemon_status(&bench).guardian.is_some()
     });
+    // After a minute it would have tried by itself.
+    assert!(monotonic_ms() - begun_ms < 50_000);
     kill(daemon);
     bench.client().ask(Command::List);
     assert_ne!(bench.daemon_pid(), daemon);

@@ -14,7 +14,7 @@ use diakonos::sys::process::{Pid, PidFd};
 use crate::clients::{asking, hello};
 use crate::fleet::{Answers, Care, Fleet, daemon_pid, guardian_pid};
 use crate::harness::{Bench, Deadline, Lines};
-use crate::tools::{from_environment, window};
+use crate::tools::{await_that, from_environment, window};
 
 const SIGABRT: i32 = 6;
 const SIGKILL: i32 = 9;
@@ -52,26 +52,25 @@ impl Victim {
         Deadline::new().wait(self.process.as_fd(), &what);
     }
 
-    /// The runtime swallows the first SIGSEGV that no fault has caused.
+    /// The runtime swallows the first SIGSEGV that no fault has caused, and two that come before it looks are one.
     fn crash(&self, signal: i32) {
-        self.signal(signal);
-        if !self.has_ended_within(20) {
+        let ends = || {
             self.signal(signal);
-        }
-        self.await_end();
+            self.has_ended_within(20)
+        };
+        await_that("the daemon crashes", ends);
     }
 }
 
 /// The daemon makes a new one when the old one has died.
 fn guardian(fleet: &Fleet<'_>) -> Victim {
     let mut client = fleet.bench.client();
-    for _ in 0..4_000 {
-        if let Some(pid) = guardian_pid(&mut client) {
-            return Victim::new(pid);
-        }
-        window(5);
-    }
-    panic!("the daemon has no guardian: {}", fleet.story());
+    let mut found = None;
+    await_that("the daemon has a guardian", || {
+        found = guardian_pid(&mut client);
+        found.is_some()
+    });
+    Victim::new(found.unwrap())
 }
 
 fn play(rounds: u64, answers: Answers, mut die: impl FnMut(&mut Fleet<'_>, &Victim), care: Care) {

@@ -7,12 +7,12 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
 use diakonos::sys::process::{Pid, PidFd};
-use diakonos::sys::{files, notify};
+use diakonos::sys::{files, notify, proc};
 use diakonos::wire::ResultKind;
 use rustix::net::sockopt::set_socket_linger;
 
 use crate::harness::{Bench, Daemon, Deadline, Lines, start, stop};
-use crate::tools::{await_quiet, entries};
+use crate::tools::{await_quiet, await_that, entries};
 
 /// A service that says where it is heard.
 const SCRIPT: &str = "echo $NOTIFY_SOCKET > $EAR; exec sleep 1000";
@@ -33,7 +33,7 @@ fn lingering() -> (OwnedFd, TcpStream) {
 }
 
 /// Gives this away, and keeps no copy of it.
-fn send(socket: &OsString, text: &str, fd: OwnedFd) {
+pub(crate) fn send(socket: &OsString, text: &str, fd: OwnedFd) {
     let patience = Some(Duration::from_secs(60));
     notify::send(socket, text.as_bytes(), Some(fd.as_fd()), patience).unwrap();
 }
@@ -47,6 +47,9 @@ fn send_lingering(
 ) -> Vec<TcpStream> {
     let process = PidFd::open(daemon).unwrap();
     process.signal(STOP).unwrap();
+    await_that("the daemon stands still", || {
+        proc::stat(daemon).unwrap().is_stopped()
+    });
     let peers = (0..BATCH).map(|number| {
         let (connection, peer) = lingering();
         send(socket, &text(number), connection);
@@ -59,13 +62,13 @@ fn send_lingering(
 }
 
 /// Waits until all that was said before is heard.
-fn barrier(socket: &OsString) {
+pub(crate) fn barrier(socket: &OsString) {
     let (reader, writer) = files::pipe().unwrap();
     send(socket, "BARRIER=1", writer);
     Deadline::new().wait(reader.as_fd(), &|| "the end of a word".to_owned());
 }
 
-fn speaker(bench: &Bench, name: &str, access: &str) -> OsString {
+pub(crate) fn speaker(bench: &Bench, name: &str, access: &str) -> OsString {
     let mut ear: Lines = bench.ear();
     bench.service(name, "", SCRIPT, &format!("NotifyAccess = '{access}'"));
     bench.start(name).is(ResultKind::Started);

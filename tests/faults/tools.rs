@@ -8,11 +8,12 @@ use std::path::{Path, PathBuf};
 use diakonos::log::index::{What, decode};
 use diakonos::log::{Loss, Mark};
 use diakonos::sys::cgroup::Tree;
+use diakonos::sys::clock::monotonic_ms;
 use diakonos::sys::files;
 use diakonos::sys::poll::wait_readable;
 use diakonos::sys::process::Pid;
 
-use crate::harness::Bench;
+use crate::harness::{Bench, PATIENCE_MS};
 
 /// Lets so many milliseconds pass: a window in which something is measured, or the moment at which a fault comes.
 pub(crate) fn window(length_ms: u64) {
@@ -45,15 +46,39 @@ pub(crate) fn switches(pid: Pid) -> u64 {
     number(pid, "status", "voluntary_ctxt_switches")
 }
 
+/// Whether it sleeps. One that waits for a processor does not sleep either, but it has something to do.
+fn is_asleep(pid: Pid) -> bool {
+    let text = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    text.contains("\nState:\tS ")
+}
+
 /// Waits until the process has slept through a whole window.
 pub(crate) fn await_quiet(pid: Pid) {
     const WINDOW_MS: u64 = 2_000;
-    let is_quiet = |_| {
+    let is_quiet = || {
         let before = switches(pid);
+        let sleeps = is_asleep(pid);
         window(WINDOW_MS);
-        switches(pid) == before
+        sleeps && is_asleep(pid) && switches(pid) == before
     };
-    assert!((0..30).any(is_quiet), "it is never quiet");
+    await_that("it is quiet", is_quiet);
+}
+
+/// How long one has waited for a processor that others used, in milliseconds; 0 where the kernel does not say.
+/// `who` is its folder's name in `/proc`.
+pub(crate) fn waited_ms(who: &str) -> u64 {
+    let text = fs::read_to_string(format!("/proc/{who}/schedstat")).unwrap_or_default();
+    let waited_ns = text.split_whitespace().nth(1).map(str::parse::<u64>);
+    waited_ns.map_or(0, |waited_ns| waited_ns.unwrap() / 1_000_000)
+}
+
+/// Looks until it is so.
+pub(crate) fn await_that(what: &str, mut is_so: impl FnMut() -> bool) {
+    let deadline_ms = monotonic_ms() + PATIENCE_MS;
+    while !is_so() {
+        assert!(monotonic_ms() < deadline_ms, "never: {what}");
+        window(5);
+    }
 }
 
 /// A FIFO that is read by a service, and that no service finds closed.

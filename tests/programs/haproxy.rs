@@ -1,9 +1,14 @@
 //! HAProxy, master and workers: it says when it is ready, and is reloaded by a signal without losing its master.
 
 use std::io::{Read, Write};
+use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
+use diakonos::sys::proc;
+use diakonos::sys::process::{Pid, PidFd};
+
+use crate::follow::Deadline;
 use crate::house::{House, program};
 
 /// A client's connection is answered within this, or the test fails.
@@ -62,9 +67,16 @@ Restart = "always"
     let mut story = house.story();
     story.until("haproxy", "running");
     let master = house.pid("haproxy");
+    let old = proc::children(Pid::from_raw(master).unwrap()).unwrap();
+    let old = old.into_iter().map(|worker| PidFd::open(worker).unwrap());
+    let old: Vec<PidFd> = old.collect();
+    assert!(!old.is_empty());
 
     configure(&house, "two");
     house.ok(&["reload", "haproxy"]);
+    // The workers before are told to end, and take what comes until they have heard it.
+    let is_over = |worker: PidFd| Deadline::new().wait(worker.as_fd());
+    assert!(old.into_iter().all(is_over), "an old worker stays");
     assert_eq!(get(&house), "two");
     assert_eq!(house.pid("haproxy"), master);
     story.until("haproxy", "reloading");

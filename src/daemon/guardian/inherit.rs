@@ -192,45 +192,55 @@ mod tests {
 
     use super::super::message::Note;
     use super::*;
+    use crate::sys::testing::alone;
 
     #[test]
     fn a_daemon_that_died_before_it_was_guarded_has_a_successor_unless_that_was_in_order() {
-        let home = Home::new("/nonexistent".into());
-        for over in [true, false] {
-            let (ours, theirs) = Channel::pair().unwrap();
-            let note = Note {
-                pid: std::process::id(),
-                nofile: (5, 6),
-                ..Note::default()
-            };
-            let (reader, writer) = files::pipe().unwrap();
-            let fds = [reader.as_fd(), writer.as_fd()];
-            ours.send(&Message::Seat(note).encode(), &fds).unwrap();
-            ours.send(&Message::Hold(7).encode(), &fds[..1]).unwrap();
-            ours.send(&Message::Ready.encode(), &[]).unwrap();
-            if over {
-                ours.send(&Message::Over.encode(), &[]).unwrap();
-            }
-            drop(ours);
-            let fd = OwnedFd::from(theirs).into_raw_fd();
-            let (held, _lost) = files::pipe().unwrap();
-            let held = [Held {
-                key: 8,
-                generation: 0,
-                fd: held,
-            }];
-            let held_note = write_note(&held).unwrap().into_raw_fd();
-            std::mem::forget(held);
-            match inherit(&home, fd, Some(held_note)) {
-                Inherited::Over => assert!(over),
-                Inherited::Guarded(guardian) => {
-                    assert!(!over && guardian.ward.is_none());
-                    assert_eq!(guardian.seat.nofile, (5, 6));
-                    assert_eq!(guardian.held.len(), 2, "what it held, and what it was told");
-                    assert_eq!(guardian.patience.due_ms(), 0);
+        alone(
+            "daemon::guardian::inherit::tests::a_daemon_that_died_before_it_was_guarded_has_a_successor_unless_that_was_in_order",
+            || {
+                let home = Home::new("/nonexistent".into());
+                for over in [true, false] {
+                    let (ours, theirs) = Channel::pair().unwrap();
+                    let note = Note {
+                        pid: std::process::id(),
+                        nofile: (5, 6),
+                        ..Note::default()
+                    };
+                    let (reader, writer) = files::pipe().unwrap();
+                    let fds = [reader.as_fd(), writer.as_fd()];
+                    ours.send(&Message::Seat(note).encode(), &fds).unwrap();
+                    ours.send(&Message::Hold(7).encode(), &fds[..1]).unwrap();
+                    ours.send(&Message::Ready.encode(), &[]).unwrap();
+                    if over {
+                        ours.send(&Message::Over.encode(), &[]).unwrap();
+                    }
+                    drop(ours);
+                    let fd = OwnedFd::from(theirs).into_raw_fd();
+                    let (held, _lost) = files::pipe().unwrap();
+                    let held = [Held {
+                        key: 8,
+                        generation: 0,
+                        fd: held,
+                    }];
+                    let held_note = write_note(&held).unwrap().into_raw_fd();
+                    std::mem::forget(held);
+                    match inherit(&home, fd, Some(held_note)) {
+                        Inherited::Over => assert!(over),
+                        Inherited::Guarded(guardian) => {
+                            assert!(!over && guardian.ward.is_none());
+                            assert_eq!(guardian.seat.nofile, (5, 6));
+                            assert_eq!(
+                                guardian.held.len(),
+                                2,
+                                "what it held, and what it was told"
+                            );
+                            assert_eq!(guardian.patience.due_ms(), 0);
+                        }
+                        Inherited::Dead(_) => panic!("it has said who it is"),
+                    }
                 }
-                Inherited::Dead(_) => panic!("it has said who it is"),
-            }
-        }
+            },
+        );
     }
 }

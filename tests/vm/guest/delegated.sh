@@ -64,8 +64,12 @@ comes box-is-clean is_clean
 # Somebody else lives there, too: he is left alone.
 sh -c "echo 0 >$BOX/cgroup.procs && exec sleep 1000" &
 STRANGER=$!
+stranger_is_in_box() {
+    same "$(group_of "$STRANGER")" /box
+}
+comes stranger-moves-in stranger_is_in_box
 in_box daemon 2>/tmp/foreground &
 comes answers-again answers
 holds says-why says_machine "no cpu, io, memory, pids: $BOX holds other processes than the daemon's, such as PID $STRANGER"
-holds stranger-stays same "$(group_of "$STRANGER")" /box
+holds stranger-stays stranger_is_in_box
 holds ended-again d kill

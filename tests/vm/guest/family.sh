@@ -14,8 +14,9 @@ TimeoutStopSec = 1' <<-'END'
 
 RELATIVES="40001 40002 40003 40004 40005"
 
+# Each of them is what it is to be: a shell that is about to begin it has its words, too.
 are_there() {
     for relative in $RELATIVES; do
-        has_copies "sleep $relative" 1 || return
+        has_copies "^sleep $relative" 1 || return
     done
 }

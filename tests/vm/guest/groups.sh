@@ -7,10 +7,6 @@ has_members() {
     is_at_least "$(wc -l <"$1/cgroup.procs")" "$2"
 }
 
-runs_anew() {
-    is_in_state "$1" running && differs "$(d pid "$1")" "$2"
-}
-
 no_groups_left() {
     ls -d /sys/fs/cgroup/*/ || return 0
     false

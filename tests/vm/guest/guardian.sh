@@ -51,8 +51,7 @@ holds steady-is-the-same same "$(d pid steady)" "$STEADY"
 comes speaker-failed is_in_state speaker failed
 holds speaker-says-how says speaker 'exit code 7'
 holds last-words-once has_lines speaker 'the last words' 1
-comes crasher-runs-again is_in_state crasher running
-holds crasher-is-another differs "$(d pid crasher)" "$CRASHER"
+comes crasher-runs-again runs_anew crasher "$CRASHER"
 comes one-crasher has_copies crasher.sh 1
 
 DAEMON=$(daemon_pid)

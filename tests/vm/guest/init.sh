@@ -115,6 +115,11 @@ is_in_state() {
     same "$(field "$1" state)" "$2"
 }
 
+# runs_anew NAME PID: it runs, and its main process is not this one, of whose end the daemon may not know yet.
+runs_anew() {
+    NOW=$(d pid "$1") && [ -n "$NOW" ] && differs "$NOW" "$2" && is_in_state "$1" running
+}
+
 says() {
     d status "$1" | tee /tmp/status
     grep -q -E "$2" /tmp/status

@@ -5,6 +5,7 @@ use_disk
 sleeper() {
     service "$1" "$2" <<-END
 	trap 'echo $1 >>/disk/order; exit 0' TERM
+	: >/tmp/$1.listens
 	while :; do sleep 0.1; done
 	END
 }
@@ -17,6 +18,9 @@ Requires = ["database"]
 After = ["database"]
 [service]'
     holds started d start web
+    # It is started with its program, which has yet to say what it does when it is told to end.
+    comes database-listens test -e /tmp/database.listens
+    comes web-listens test -e /tmp/web.listens
     # Whoever is nobody's service does not keep the machine from its end.
     sleep 20001 &
     kill -TERM 1

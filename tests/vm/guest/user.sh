@@ -27,8 +27,7 @@ kill_and_await "$PLAIN"
 holds first-command d list
 holds family-is-the-same same "$(d pid family)" "$FAMILY"
 holds all-still-there are_there
-comes plain-runs-again is_in_state plain running
-holds plain-is-another differs "$(d pid plain)" "$PLAIN"
+comes plain-runs-again runs_anew plain "$PLAIN"
 holds stopped d stop family
 holds nobody-left has_copies 'sleep 4000' 0
 holds ended d kill
