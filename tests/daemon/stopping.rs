@@ -59,6 +59,22 @@ const DEAF: &str = "\
     sh -c 'echo up > $EAR; while :; do read line < $EAR.hold; done' & \
     while :; do wait; done";
 
+/// Limits of a stop, of which one is taken after the other until it was enough.
+const LIMITS_S: [u64; 3] = [1, 5, 25];
+
+/// Whether those who were killed have ended in the same time again that a stop may take, which they do only if the
+/// machine has a turn for them. Those who have not do so yet.
+fn was_enough(bench: &Bench, name: &str, limit_s: u64) -> bool {
+    let is_left = bench.status(name).cause.contains("could not be ended");
+    if is_left {
+        assert!(limit_s < 25, "nobody needs so long");
+        for process in bench.processes().into_iter().flat_map(PidFd::open) {
+            Deadline::new().wait(process.as_fd(), &|| "the end of all".to_owned());
+        }
+    }
+    !is_left
+}
+
 /// Whether it has, be it reaped or not.
 fn has_ended(process: &PidFd) -> bool {
     wait_readable(&[process.as_fd()], Some(0)).unwrap()[0]
@@ -125,13 +141,19 @@ fn a_sighup_follows_and_the_last_signal_is_the_units_own() {
         assert_eq!(done.progress[0].kind, ProgressKind::Stopping);
         assert_eq!(ear.next().unwrap(), "success 0");
 
-        bench.service("web", "", DEAF, &format!("{service}1"));
-        bench.start("web").is(ResultKind::Started);
-        assert_eq!(ear.next().unwrap(), "up");
-        let done = bench.stop("web");
-        let kinds: Vec<ProgressKind> = done.progress.iter().map(|step| step.kind).collect();
-        assert_eq!(kinds[..2], [ProgressKind::Stopping, ProgressKind::Killing]);
-        assert_eq!(ear.next().unwrap(), "timeout USR2");
+        for limit_s in LIMITS_S {
+            bench.service("web", "", DEAF, &format!("{service}{limit_s}"));
+            bench.start("web").is(ResultKind::Started);
+            assert_eq!(ear.next().unwrap(), "up");
+            let done = bench.stop("web");
+            let kinds: Vec<ProgressKind> = done.progress.iter().map(|step| step.kind).collect();
+            assert_eq!(kinds[..2], [ProgressKind::Stopping, ProgressKind::Killing]);
+            let end = ear.next().unwrap();
+            if was_enough(bench, "web", limit_s) {
+                assert_eq!(end, "timeout USR2");
+                break;
+            }
+        }
     });
 }
 
@@ -260,11 +282,20 @@ fn a_grandchild_that_has_left_everything_behind_is_stopped() {
         let mut ear = bench.ear();
         let script = "(setsid sh -c 'setsid env -i EAR=$EAR sh -c \"trap : TERM HUP; echo \\$\\$ > $EAR; \
                       while :; do sleep 1000; done\" &' &); exec sleep 1000";
-        bench.service("web", "", script, "TimeoutStopSec = 1");
-        bench.start("web").is(ResultKind::Started);
-        let pid: u32 = ear.next().unwrap().parse().unwrap();
-        let process = PidFd::open(Pid::from_raw(pid).unwrap()).unwrap();
-        bench.stop("web").is(ResultKind::Stopped);
+        let process = LIMITS_S.into_iter().find_map(|limit_s| {
+            let limit = format!("TimeoutStopSec = {limit_s}");
+            bench.service("web", "", script, &limit);
+            bench.start("web").is(ResultKind::Started);
+            let pid: u32 = ear.next().unwrap().parse().unwrap();
+            let process = PidFd::open(Pid::from_raw(pid).unwrap()).unwrap();
+            let done = bench.stop("web");
+            let was_enough = was_enough(bench, "web", limit_s);
+            was_enough.then(|| {
+                done.is(ResultKind::Stopped);
+                process
+            })
+        });
+        let process = process.unwrap();
         // Whether its new parent has reaped it already is not the service's affair.
         assert!(has_ended(&process));
         assert_eq!(bench.processes(), []);
@@ -278,7 +309,8 @@ fn a_fork_bomb_is_stopped() {
         let mut ear = bench.ear();
         let script = "trap '' TERM; b() { [ $1 -gt 6 ] && exec sleep 1000; b $(($1 + 1)) & b $(($1 + 1)) & \
                       while :; do sh -c : & wait $!; done; }; echo up > $EAR; b 0";
-        bench.service("bomb", "", script, "TimeoutStopSec = 1");
+        // As long is given to it before it is killed, and after that: there are many to be killed.
+        bench.service("bomb", "", script, "TimeoutStopSec = 4");
         bench.start("bomb").is(ResultKind::Started);
         assert_eq!(ear.next().unwrap(), "up");
         bench.stop("bomb").is(ResultKind::Stopped);
