@@ -466,5 +466,6 @@ pub(super) fn other_answer() -> Failure {
 fn is_served(home: &Home) -> bool {
     let text = std::fs::read_to_string(home.lock()).unwrap_or_default();
     let pid = text.trim().parse().ok().and_then(Pid::from_raw);
-    pid.is_some_and(|pid| proc::stat(pid).is_ok())
+    let stat = pid.and_then(|pid| proc::stat(pid).ok());
+    stat.is_some_and(|stat| !stat.is_dead())
 }

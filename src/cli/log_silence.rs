@@ -2,6 +2,7 @@
 //!
 //! Owns the sentences of `logs`. What `status` and a failed start say of a life without words is `logtail`'s.
 
+use super::client::Client;
 use super::logjson::ROTATED_AWAY;
 use super::logtail::{Removal, removal};
 use super::output::aside;
@@ -10,19 +11,40 @@ use super::text::clean;
 use super::unbegun::is_cut_after;
 use crate::daemon::unit_context;
 use crate::unit::{self, Output, Service, UnitName};
+use crate::wire::UnitStatus;
+
+/// Each of these logs has nothing: why, as far as the daemon knows more than the files.
+pub(super) fn all_empty(place: &Place, names: &[String]) -> String {
+    let units = Client::glance(place, names).unwrap_or_default();
+    let told = |name: &String| {
+        let unit = units.iter().find(|unit| unit.name == *name);
+        empty(place, name, unit) + "\n"
+    };
+    names.iter().map(told).collect()
+}
 
 /// That the log of a service has nothing.
-pub(super) fn empty(place: &Place, name: &str) -> String {
+fn empty(place: &Place, name: &str, unit: Option<&UnitStatus>) -> String {
     let elsewhere = service(place, name).map(|service| service.streams_elsewhere());
     match elsewhere.filter(|streams| !streams.is_empty()) {
         Some(streams) => {
             let streams = clean(&streams.join(", "));
             format!("{name}: nothing in the log: its output goes elsewhere, {streams}")
         }
-        None if matches!(removal(&place.home, name), Ok(Removal::Emptied)) => {
-            format!("{name}: nothing in the log since it was emptied")
-        }
-        None => format!("{name}: nothing in the log yet"),
+        None => match (removal(&place.home, name), unit) {
+            (Ok(Removal::Emptied), _) => {
+                format!("{name}: nothing in the log since it was emptied")
+            }
+            (_, Some(unit)) if unit.state == "failed" => {
+                let cause = clean(&unit.cause);
+                format!("{name}: nothing in the log: it failed: {cause}")
+            }
+            // Each run begins one, whether or not it prints anything.
+            (Ok(Removal::Absent), Some(unit)) if unit.life.is_some() => {
+                format!("{name}: its log is gone: somebody has removed the files")
+            }
+            _ => format!("{name}: nothing in the log yet"),
+        },
     }
 }
 
@@ -56,14 +78,14 @@ fn service(place: &Place, name: &str) -> Option<Box<Service>> {
     unit.ok()?.service
 }
 
-/// Says of which services standard error is not to be had. Whether it is of any.
-pub(super) fn tell_of_errors(place: &Place, names: &[String]) -> bool {
+/// Says of which services standard error is not to be had, and of how many.
+pub(super) fn tell_of_errors(place: &Place, names: &[String]) -> usize {
     let told = |name: &String| mixed_errors(place, name).map(|told| told + "\n");
-    let told: String = names.iter().filter_map(told).collect();
+    let told: Vec<String> = names.iter().filter_map(told).collect();
     if !told.is_empty() {
-        aside(&told);
+        aside(&told.concat());
     }
-    !told.is_empty()
+    told.len()
 }
 
 /// That no log is meant yet.

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io;
 
+use super::exit::{Exit, Failure};
 use crate::sys::process::error_text;
 
 /// Why logs cannot be shown.
@@ -27,5 +28,15 @@ impl fmt::Display for LogsError {
             Self::Wait(cause) => write!(f, "the logs cannot be watched: {}", error_text(cause)),
             Self::Write(cause) => write!(f, "the logs cannot be printed: {}", error_text(cause)),
         }
+    }
+}
+
+/// Somebody who closes the other end early has seen enough: that is success.
+pub(super) fn failure(error: LogsError) -> Failure {
+    match &error {
+        LogsError::Write(cause) if cause.kind() == io::ErrorKind::BrokenPipe => {
+            Failure::silent(Exit::Done)
+        }
+        _ => Failure::new(Exit::Failed, error.to_string()),
     }
 }

@@ -9,33 +9,27 @@ use super::json::Json;
 use super::missing::loss_text;
 use super::sift::usual_level;
 use super::text::timestamp;
-use crate::log::{Content, Ending, Entry, Level, LineEnd, Loss, Mark, split_level};
+use crate::log::{Content, Ending, Entry, Level, LineEnd, Loss, Mark};
 use crate::unit::Signal;
 
 /// That of a log, or of a run, the beginning is in no file any more.
 pub(super) const ROTATED_AWAY: &str = "earlier lines were rotated away";
 
-/// Which part of a line an entry holds, or begins with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Part {
-    Head,
-    /// It names no level.
-    Rest,
-}
-
-pub(super) fn object(service: &str, entry: &Entry, part: Part) -> Json {
+pub(super) fn object(service: &str, entry: &Entry) -> Json {
     let mut fields = vec![
         ("time", Json::Text(timestamp(entry.time_ms))),
         ("service", Json::text(service)),
         ("run", Json::Number(entry.run)),
     ];
     match &entry.content {
-        Content::Line { stream, bytes, end } => {
+        Content::Line {
+            stream,
+            bytes,
+            part,
+            end,
+        } => {
             let usual = usual_level(*stream);
-            let (level, text) = match part {
-                Part::Head => split_level(bytes),
-                Part::Rest => (None, &bytes[..]),
-            };
+            let (level, text) = part.split_level(bytes);
             let level = level.unwrap_or(usual).number();
             fields.push(("stream", Json::text(stream.name())));
             fields.push(("priority", Json::Number(u64::from(level))));
@@ -141,7 +135,7 @@ fn base64(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::log::Stream;
+    use crate::log::{Part, Stream};
 
     fn line(content: Content) -> String {
         let entry = Entry {
@@ -149,15 +143,21 @@ mod tests {
             run: 7,
             content,
         };
-        object("web", &entry, Part::Head).line()
+        object("web", &entry).line()
     }
 
     #[test]
     fn an_entry_is_an_object() {
-        let said = |stream, bytes: &[u8], end| {
+        let piece = |stream, bytes: &[u8], part, end| {
             let bytes = bytes.to_vec();
-            line(Content::Line { stream, bytes, end })
+            line(Content::Line {
+                stream,
+                bytes,
+                part,
+                end,
+            })
         };
+        let said = |stream, bytes: &[u8], end| piece(stream, bytes, Part::Head, end);
         let head = "{\"time\":\"2026-11-21T22:40:13.007Z\",\"service\":\"web\",\"run\":7,";
         assert_eq!(
             said(Stream::Out, b"<4>a\tb", LineEnd::Newline),
@@ -168,6 +168,13 @@ mod tests {
             format!(
                 "{head}\"stream\":\"err\",\"priority\":3,\"message\":\"a\u{fffd}\",\"bytes\":\"Yf8=\",\
                  \"unfinished\":true}}\n"
+            )
+        );
+        let rest = Part::Rest(Some(Level::Warning));
+        assert_eq!(
+            piece(Stream::Out, b"<6>a", rest, LineEnd::Cut),
+            format!(
+                "{head}\"stream\":\"out\",\"priority\":4,\"message\":\"<6>a\",\"divided\":true}}\n"
             )
         );
         let mark = Content::Mark(Mark::End(Ending::Signaled { signal: 9 }));

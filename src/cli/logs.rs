@@ -21,10 +21,13 @@ use super::style::Palette;
 use super::text;
 use super::unbegun::Unbegun;
 use crate::log::{
-    self, Content, Course, Ending, Entry, Filter, Level, LineEnd, Listing, Mark, Merge, Mode,
-    Reader, Sieve, Start, Stream, split_level,
+    self, Content, Course, Ending, Entry, Filter, Level, LineEnd, Listing, Mark, Merge, Mode, Part,
+    Reader, Sieve, Start, Stream,
 };
 use crate::unit::Signal;
+
+/// Before what is shown of a line without what comes before it.
+const GOES_ON: &str = "…";
 
 /// Which part of the logs is wanted, and how it is shown.
 #[derive(Clone, Debug)]
@@ -208,6 +211,11 @@ impl View {
         Ok(())
     }
 
+    /// The services, those that have begun meanwhile last.
+    pub(super) fn names(&self) -> &[String] {
+        &self.names
+    }
+
     /// Only what the services print.
     #[must_use]
     pub(super) fn without_marks(mut self) -> Self {
@@ -215,7 +223,7 @@ impl View {
         self
     }
 
-    /// Packed files that could not be unpacked and were left out: whose, and what is wrong with the first one.
+    /// Packed files that could not be unpacked and were left out: whose, and what is wrong with each.
     pub(super) fn left_out(&self) -> Vec<(&str, &str)> {
         let name = |place: usize| self.names.get(place).map_or("", String::as_str);
         let damages = self.merge.left_out();
@@ -287,7 +295,12 @@ impl View {
     fn entry(&mut self, place: usize, entry: &Entry, painter: &dyn Painter) {
         let run = entry.run;
         match &entry.content {
-            Content::Line { stream, bytes, end } => {
+            Content::Line {
+                stream,
+                bytes,
+                part,
+                end,
+            } => {
                 let this = Divided {
                     place,
                     run,
@@ -309,9 +322,10 @@ impl View {
                 match (self.look.form, left) {
                     (Form::Text(colors), Some(left)) => shown::line(left, colors, &mut self.text),
                     (Form::Text(colors), None) => {
-                        // The rest of a line has no level at its head.
-                        let bytes = if is_rest { bytes } else { split_level(bytes).1 };
-                        shown::line(bytes, colors, &mut self.text);
+                        if !is_rest && *part != Part::Head {
+                            self.text.extend_from_slice(GOES_ON.as_bytes());
+                        }
+                        shown::line(part.split_level(bytes).1, colors, &mut self.text);
                     }
                     (Form::Raw | Form::Json, _) => self.text.extend_from_slice(bytes),
                 }
@@ -355,24 +369,7 @@ impl View {
             return;
         }
         let name = self.names.get(place).map_or("", String::as_str);
-        let is_rest = match &entry.content {
-            Content::Line { stream, end, .. } => {
-                let this = Divided {
-                    place,
-                    run: entry.run,
-                    stream: *stream,
-                };
-                let is_rest = self.divided == Some(this);
-                self.divided = (*end == LineEnd::Cut).then_some(this);
-                is_rest
-            }
-            Content::Notice { .. } | Content::Mark(_) => false,
-        };
-        let part = match is_rest {
-            true => logjson::Part::Rest,
-            false => logjson::Part::Head,
-        };
-        let object = logjson::object(name, entry, part);
+        let object = logjson::object(name, entry);
         self.text.extend_from_slice(object.line().as_bytes());
     }
 
@@ -389,7 +386,7 @@ impl View {
     fn shows_notice(&self, bytes: &[u8]) -> bool {
         let sift = self.sift.as_ref();
         self.look.extras != Extras::Nothing
-            && sift.is_none_or(|sift| sift.lets_through(Level::Warning, bytes))
+            && sift.is_none_or(|sift| sift.wants(Level::Warning, bytes))
     }
 
     /// Ends a line that is divided, and puts down the time if it is wanted, and the name where there are several.
@@ -420,10 +417,18 @@ impl View {
 }
 
 fn sieve(sift: Option<&Sift>) -> Option<Box<dyn Sieve>> {
-    sift.map(|sift| Box::new(sift.sieve()) as Box<dyn Sieve>)
+    sift.map(|sift| Box::new(sift.clone()) as Box<dyn Sieve>)
 }
 
-/// Prints all there is, and when the view follows, what comes, until the wait is over.
+/// Why nothing more is printed of what is followed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Pause {
+    /// As [`Waited::Due`]: whoever has looked goes on following.
+    Due,
+    Over,
+}
+
+/// Prints all there is, and when the view follows, what comes, until the wait is over or interrupted.
 ///
 /// # Errors
 /// A log cannot be read, the wait is impossible, or `output` takes no more (a broken pipe among others).
@@ -432,7 +437,7 @@ pub(super) fn follow(
     wait: &mut dyn Wait,
     painter: &dyn Painter,
     output: &mut dyn Write,
-) -> Result<(), LogsError> {
+) -> Result<Pause, LogsError> {
     loop {
         for name in wait.take_begun() {
             view.add(name)?;
@@ -440,14 +445,15 @@ pub(super) fn follow(
         view.print(painter, output)?;
         // Where there is no service yet, one is waited for.
         if view.merge.is_over() && !view.names.is_empty() {
-            return Ok(());
+            return Ok(Pause::Over);
         }
         match wait.wait().map_err(LogsError::Wait)? {
             Waited::Changed(changes) => view.changed(&changes),
+            Waited::Due => return Ok(Pause::Due),
             Waited::Ended => {
                 // What came last has not been told of by the kernel, or not been taken in yet.
                 view.changed(&Changes::All);
-                return view.print(painter, output);
+                return view.print(painter, output).map(|()| Pause::Over);
             }
         }
     }
@@ -600,7 +606,8 @@ mod tests {
             .lines()
             .map(|line| line.contains("\"priority\":3"))
             .collect();
-        assert_eq!(levels, [true, false, false]);
+        // The pieces of a line are of one level.
+        assert_eq!(levels, [true, true, false]);
         assert!(objects.contains("\"bytes\":"), "{objects}");
     }
 
@@ -643,6 +650,20 @@ mod tests {
         });
         let text = printed(&folder, Options { sift, ..ALL });
         assert_eq!(text.len(), LINE_BYTES_MAX * 3 + 1);
+        // A piece alone does not look like a line.
+        folder.writer("web").append(
+            4,
+            Stream::Out,
+            1,
+            &[&long[..LINE_BYTES_MAX], b"needle\n"].concat(),
+        );
+        let pattern = Some(super::super::pattern::Pattern::parse("--grep", "needle").unwrap());
+        let sift = Some(Sift {
+            levels: None,
+            pattern,
+        });
+        let text = printed(&folder, Options { sift, ..ALL });
+        assert_eq!(String::from_utf8(text).unwrap(), "…needle\n");
     }
 
     #[test]
@@ -764,7 +785,8 @@ mod tests {
             left: 20,
         };
         let mut output = Vec::new();
-        follow(&mut view, &mut script, &Plain, &mut output).unwrap();
+        let pause = follow(&mut view, &mut script, &Plain, &mut output).unwrap();
+        assert_eq!(pause, Pause::Over);
         let text = String::from_utf8(output).unwrap();
         let told: Vec<_> = text
             .lines()

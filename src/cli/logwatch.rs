@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use super::newcomers::Newcomers;
 use crate::log;
-use crate::sys::clock::wall_ms;
+use crate::sys::clock::{monotonic_ms, wall_ms};
 use crate::sys::inotify::{Event, Inotify, Watch, WatchId};
 use crate::sys::poll::{self, Heard};
 
@@ -37,6 +37,8 @@ pub(super) trait Wait {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Waited {
     Changed(Changes),
+    /// It is time to look for what no file tells of.
+    Due,
     /// Nobody wants more.
     Ended,
 }
@@ -50,6 +52,26 @@ pub(super) enum Changes {
     All,
 }
 
+/// When it is time for the next look.
+#[derive(Clone, Copy, Debug)]
+struct Looks {
+    /// From one to the next, milliseconds.
+    every_ms: u64,
+    /// On the monotonic clock.
+    next_ms: u64,
+}
+
+impl Looks {
+    fn from_now(every_ms: u64) -> Self {
+        let next_ms = monotonic_ms().saturating_add(every_ms);
+        Self { every_ms, next_ms }
+    }
+
+    fn rest_ms(self) -> u64 {
+        self.next_ms.saturating_sub(monotonic_ms())
+    }
+}
+
 /// Watches a folder of logs.
 #[derive(Debug)]
 pub(super) struct LogWatch {
@@ -61,6 +83,7 @@ pub(super) struct LogWatch {
     names: Vec<String>,
     until_ms: Option<u64>,
     newcomers: Option<Newcomers>,
+    looks: Option<Looks>,
     /// So many at the end of `names` were not told of yet.
     begun: usize,
 }
@@ -79,6 +102,7 @@ impl LogWatch {
             names: names.to_vec(),
             until_ms: None,
             newcomers: None,
+            looks: None,
             begun: 0,
         };
         watch.look_there()?;
@@ -92,6 +116,13 @@ impl LogWatch {
     #[must_use]
     pub(super) fn until(self, until_ms: Option<u64>) -> Self {
         Self { until_ms, ..self }
+    }
+
+    /// The same, and the wait is interrupted every so many milliseconds, whether or not something changes.
+    #[must_use]
+    pub(super) fn looking_every(self, every_ms: u64) -> Self {
+        let looks = Some(Looks::from_now(every_ms));
+        Self { looks, ..self }
     }
 
     /// The same, and services that match and have no log yet are taken in.
@@ -166,6 +197,11 @@ impl LogWatch {
         })
     }
 
+    fn due(&mut self) -> Waited {
+        self.looks = self.looks.map(|looks| Looks::from_now(looks.every_ms));
+        Waited::Due
+    }
+
     /// Whether the folder was removed, or is there again.
     fn is_begun_again(&self, event: &Event) -> bool {
         match Some(event.watch) == self.around {
@@ -204,14 +240,21 @@ impl Wait for LogWatch {
     fn wait(&mut self) -> io::Result<Waited> {
         let out = io::stdout();
         loop {
-            let rest_ms = self
-                .until_ms
-                .map(|until_ms| until_ms.saturating_sub(wall_ms()));
+            let until = |until_ms: u64| until_ms.saturating_sub(wall_ms());
+            let rest_ms = self.until_ms.map(until);
+            let look_ms = self.looks.map(Looks::rest_ms);
+            let look_ms =
+                look_ms.filter(|look_ms| rest_ms.is_none_or(|rest_ms| *look_ms < rest_ms));
+            if look_ms == Some(0) {
+                return Ok(self.due());
+            }
+            let rest_ms = look_ms.or(rest_ms);
             match poll::wait_readable_while_heard(self.inotify.as_fd(), out.as_fd(), rest_ms)? {
                 Heard::Data => match self.take_changes()? {
                     Changes::Nothing => {}
                     changes => return Ok(Waited::Changed(changes)),
                 },
+                Heard::Nothing if look_ms.is_some() => return Ok(self.due()),
                 Heard::Nobody | Heard::Nothing => return Ok(Waited::Ended),
             }
         }
@@ -265,6 +308,14 @@ mod tests {
                 watch.take_changes().unwrap();
                 say(&folder, "web");
                 assert_eq!(watch.take_changes().unwrap(), Changes::Of(vec![0]));
+                // Also where there is always something to be read.
+                let mut watch = watch.looking_every(0);
+                say(&folder, "web");
+                assert_eq!(watch.wait().unwrap(), Waited::Due);
+                let mut watch = watch.looking_every(u64::MAX);
+                assert_eq!(watch.wait().unwrap(), Waited::Changed(Changes::Of(vec![0])));
+                let mut watch = watch.looking_every(1);
+                assert_eq!(watch.wait().unwrap(), Waited::Due);
                 let mut watch = watch.until(Some(0));
                 assert_eq!(watch.wait().unwrap(), Waited::Ended);
                 fs::remove_dir_all(&folder).unwrap();

@@ -2,7 +2,7 @@
 //!
 //! Control characters and bytes that are no UTF-8 are written as `\x1b`, and so are characters that turn the direction
 //! of writing. Colours are what users like to see, so those sequences alone are let through, where there are colours
-//! at all, and end with their line. A carriage return before the line's end is left out.
+//! at all, and end with their line. Of a link its text is left. A carriage return before the line's end is left out.
 
 use std::io::Write as _;
 
@@ -27,7 +27,7 @@ pub(super) fn line(bytes: &[u8], colors: Colors, out: &mut Vec<u8>) {
         let (text, after) = rest.split_at(plain);
         out.extend_from_slice(text);
         rest = after;
-        if let Some(length) = style_length(rest) {
+        if let Some(length) = sequence_length(rest) {
             let (style, after) = rest.split_at(length);
             if colors == Colors::Kept && style.ends_with(b"m") {
                 out.extend_from_slice(style);
@@ -43,11 +43,11 @@ pub(super) fn line(bytes: &[u8], colors: Colors, out: &mut Vec<u8>) {
     }
 }
 
-/// Appends the bytes without the sequences that give text its colour.
+/// Appends the bytes without the sequences that give text its colour and make it a link.
 pub(super) fn without_colors(bytes: &[u8], out: &mut Vec<u8>) {
     let mut rest = bytes;
     while let Some((first, after)) = rest.split_first() {
-        rest = match style_length(rest) {
+        rest = match sequence_length(rest) {
             Some(length) => &rest[length..],
             None => {
                 out.push(*first);
@@ -59,6 +59,24 @@ pub(super) fn without_colors(bytes: &[u8], out: &mut Vec<u8>) {
 
 fn is_plain(byte: u8) -> bool {
     matches!(byte, b'\t' | b' '..=b'~')
+}
+
+/// The length of a sequence at the beginning that is no text of the service.
+fn sequence_length(bytes: &[u8]) -> Option<usize> {
+    style_length(bytes).or_else(|| link_length(bytes))
+}
+
+/// The length of `ESC ] 8 ; … BEL` at the beginning, a link's begin or end. It may end with `ESC \` too.
+fn link_length(bytes: &[u8]) -> Option<usize> {
+    const HEAD: &[u8] = b"\x1b]8;";
+    let rest = bytes.strip_prefix(HEAD)?;
+    let count = rest.iter().take_while(|byte| **byte >= b' ').count();
+    let end = match rest.get(count..)? {
+        [b'\x07', ..] => 1,
+        [b'\x1b', b'\\', ..] => 2,
+        _ => return None,
+    };
+    Some(HEAD.len() + count + end)
 }
 
 /// The length of `ESC [ … m` at the beginning, or of `ESC [ K`, which grep(1) adds to its colours.
@@ -134,6 +152,9 @@ mod tests {
             (b"\x1b", "\\x1b"),
             (b"\x1b[1;3", "\\x1b[1;3"),
             (b"\x1b[31mred\x1b[m\x1b[K", "red"),
+            (b"a\x1b]8;;file:///m\x07b\x1b]8;;\x07c", "abc"),
+            (b"\x1b]8;id=1;http://m\x1b\\b\x1b]8;;\x1b\\", "b"),
+            (b"\x1b]8;;x\x1b[m", "\\x1b]8;;x"),
         ] {
             assert_eq!(shown(bytes, Colors::Removed), text);
         }

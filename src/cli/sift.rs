@@ -3,7 +3,7 @@
 use super::exit::Failure;
 use super::pattern::Pattern;
 use super::text::clean;
-use crate::log::{Content, Entry, LEVELS, Level, LineEnd, Sieve, Stream, split_level};
+use crate::log::{Content, Entry, LEVELS, Level, Sieve, Stream};
 use crate::sys::search;
 
 /// What a line has to be.
@@ -60,51 +60,32 @@ pub(super) fn usual_level(stream: Stream) -> Level {
 
 impl Sift {
     /// Whether a text of this level is wanted.
-    pub(super) fn lets_through(&self, level: Level, text: &[u8]) -> bool {
+    pub(super) fn wants(&self, level: Level, text: &[u8]) -> bool {
         self.levels.is_none_or(|levels| levels.contain(level))
             && self
                 .pattern
                 .as_ref()
                 .is_none_or(|pattern| pattern.is_in(text))
     }
-
-    /// For the lines of one service.
-    pub(super) fn sieve(&self) -> Sifter {
-        Sifter {
-            sift: self.clone(),
-            divided: None,
-        }
-    }
 }
 
-/// A [`Sift`] that sees the lines of one service one after the other.
-#[derive(Debug)]
-pub(super) struct Sifter {
-    sift: Sift,
-    /// The run and stream of a line of which a piece was seen, and its level: only its head names one.
-    divided: Option<(u64, Stream, Level)>,
-}
-
-impl Sieve for Sifter {
+impl Sieve for Sift {
     fn lets_through(&mut self, entry: &Entry) -> bool {
-        let Content::Line { stream, bytes, end } = &entry.content else {
+        let Content::Line {
+            stream,
+            bytes,
+            part,
+            end: _,
+        } = &entry.content
+        else {
             return true;
         };
-        let (level, text) = match self.divided.take() {
-            Some((run, of, level)) if (run, of) == (entry.run, *stream) => (level, &bytes[..]),
-            _ => {
-                let (level, text) = split_level(bytes);
-                (level.unwrap_or(usual_level(*stream)), text)
-            }
-        };
-        if *end == LineEnd::Cut {
-            self.divided = Some((entry.run, *stream, level));
-        }
-        self.sift.lets_through(level, text)
+        let (level, text) = part.split_level(bytes);
+        self.wants(level.unwrap_or(usual_level(*stream)), text)
     }
 
     fn skim(&self, stream: Stream, bytes: &[u8]) -> usize {
-        let place = match (&self.sift.pattern, self.sift.levels) {
+        let place = match (&self.pattern, self.levels) {
             (Some(pattern), _) => pattern.not_before(bytes),
             // Only a line that names its level can have another one than the usual.
             (None, Some(levels)) if !levels.contain(usual_level(stream)) => {
@@ -125,19 +106,24 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
+    use crate::log::{LineEnd, Part};
 
-    fn sifter(levels: &str) -> Sifter {
+    fn sifter(levels: &str) -> Sift {
         let levels = Levels::parse("--priority", levels).unwrap();
-        let sift = Sift {
+        Sift {
             levels: Some(levels),
             pattern: None,
-        };
-        sift.sieve()
+        }
     }
 
-    fn entry(stream: Stream, text: &str, end: LineEnd) -> Entry {
+    fn entry(stream: Stream, text: &str, part: Part) -> Entry {
         let bytes = text.as_bytes().to_vec();
-        let content = Content::Line { stream, bytes, end };
+        let content = Content::Line {
+            stream,
+            bytes,
+            part,
+            end: LineEnd::Newline,
+        };
         Entry {
             time_ms: 1,
             run: 1,
@@ -148,7 +134,7 @@ mod tests {
     #[test]
     fn a_level_and_what_is_more_urgent() {
         let is = |levels: &str, stream, text: &str| {
-            sifter(levels).lets_through(&entry(stream, text, LineEnd::Newline))
+            sifter(levels).lets_through(&entry(stream, text, Part::Head))
         };
         assert!(is("err", Stream::Out, "<3>x") && is("err", Stream::Out, "<0>x"));
         assert!(!is("err", Stream::Out, "<4>x") && !is("err", Stream::Out, "x"));
@@ -172,11 +158,10 @@ mod tests {
         assert_eq!(skim("err", b"one\ntwo\nbegun"), 8);
         assert_eq!(skim("info", b"one\ntwo\n"), 0);
         let pattern = Some(Pattern::parse("--grep", "two").unwrap());
-        let sift = Sift {
+        let sifter = Sift {
             pattern,
             levels: None,
         };
-        let sifter = sift.sieve();
         assert_eq!(sifter.skim(Stream::Out, b"one\nis two\nthree\n"), 4);
         assert_eq!(sifter.skim(Stream::Out, b"one\nthree\n"), 10);
         assert_eq!(sifter.skim(Stream::Out, b""), 0);
@@ -185,8 +170,9 @@ mod tests {
     #[test]
     fn the_head_of_a_line_speaks_for_its_rest() {
         let mut sifter = sifter("err");
-        let mut is = |text, end| sifter.lets_through(&entry(Stream::Out, text, end));
-        assert!(is("<3>long", LineEnd::Cut) && is("<6>er", LineEnd::Cut));
-        assert!(is("end", LineEnd::Newline) && !is("next", LineEnd::Newline));
+        let mut is = |text, part| sifter.lets_through(&entry(Stream::Out, text, part));
+        assert!(is("<6>er", Part::Rest(Some(Level::Error))));
+        assert!(!is("<3>er", Part::Rest(Some(Level::Info))));
+        assert!(!is("<3>er", Part::Rest(None)) && is("<3>long", Part::Head));
     }
 }

@@ -6,7 +6,7 @@ use std::io::Write;
 
 use super::client::Client;
 use super::logfailure::LogsError;
-use super::logjson::{self, Part};
+use super::logjson;
 use super::logs::{Extras, Form, Options, RunWish};
 use super::logtail::loss;
 use super::missing::loss_text;
@@ -21,53 +21,96 @@ use crate::wire::{LogUntold, UnitStatus};
 const DAY: usize = 10;
 const MINUTE: usize = 16;
 
-/// Puts down what is missing in the logs of `names` and stands in none of them: on standard error, and where objects
-/// are wanted among those. Whether there was any.
-///
-/// # Errors
-/// `output` takes no more.
-pub(super) fn tell(
-    place: &Place,
-    names: &[String],
+/// Looks for what is missing in logs and stands in none of them.
+#[derive(Debug)]
+pub(super) struct Untold<'a> {
+    place: &'a Place,
+    options: &'a Options,
+    /// The services of which something was missing at the last look: as long as that lasts it is told once.
+    missing: Vec<String>,
+}
+
+impl<'a> Untold<'a> {
+    pub(super) fn of(place: &'a Place, options: &'a Options) -> Self {
+        let missing = Vec::new();
+        Self {
+            place,
+            options,
+            missing,
+        }
+    }
+
+    /// Whether there is anybody who wants to know.
+    pub(super) fn is_wanted(&self) -> bool {
+        self.options.look.extras != Extras::Nothing
+    }
+
+    /// Puts down what is missing in the logs of `names` since the last look: on standard error, and where objects are
+    /// wanted among those. Whether there was any.
+    ///
+    /// # Errors
+    /// `output` takes no more.
+    pub(super) fn tell(
+        &mut self,
+        names: &[String],
+        output: &mut dyn Write,
+    ) -> Result<bool, LogsError> {
+        if names.is_empty() || !self.is_wanted() {
+            return Ok(false);
+        }
+        // Nobody may answer for a while: then it lasts, as far as is known.
+        let Some(units) = Client::glance(self.place, names) else {
+            return Ok(false);
+        };
+        let earlier = std::mem::take(&mut self.missing);
+        let mut has_told = false;
+        for name in names {
+            let unit = units.iter().find(|unit| unit.name == *name);
+            let untold = unit.map(|unit| wanted(self.place, unit, self.options));
+            let untold = untold.unwrap_or_default();
+            if untold.is_empty() {
+                continue;
+            }
+            self.missing.push(name.clone());
+            if !earlier.contains(name) {
+                has_told |= tell(name, &untold, self.options, output)?;
+            }
+        }
+        output.flush().map_err(LogsError::Write)?;
+        Ok(has_told)
+    }
+}
+
+/// Puts down what is missing of one service. Whether it is of those lines that are asked for.
+fn tell(
+    name: &str,
+    untold: &[LogUntold],
     options: &Options,
     output: &mut dyn Write,
 ) -> Result<bool, LogsError> {
-    if names.is_empty() || options.look.extras == Extras::Nothing {
+    let Some(all) = together(untold) else {
+        return Ok(false);
+    };
+    let text = text(name, all, wall_ms());
+    let sift = options.sift.as_ref();
+    if sift.is_some_and(|sift| !sift.wants(Level::Warning, text.as_bytes())) {
         return Ok(false);
     }
-    let units = Client::glance(place, names).unwrap_or_default();
-    let mut has_told = false;
-    for name in names {
-        let Some(unit) = units.iter().find(|unit| unit.name == *name) else {
-            continue;
-        };
-        let untold = wanted(place, unit, options);
-        let Some(all) = together(&untold) else {
-            continue;
-        };
-        let text = text(name, all, wall_ms());
-        let sift = options.sift.as_ref();
-        if sift.is_some_and(|sift| !sift.lets_through(Level::Warning, text.as_bytes())) {
-            continue;
-        }
-        has_told = true;
-        if options.look.form != Form::Json {
-            aside(&format!("{text}\n"));
-            continue;
-        }
-        for one in untold {
-            let entry = Entry {
-                time_ms: one.since_ms.unwrap_or_else(wall_ms),
-                run: one.run,
-                content: Content::Mark(Mark::Lost(loss(one))),
-            };
-            let object = logjson::object(name, &entry, Part::Head).line();
-            let written = output.write_all(object.as_bytes());
-            written.map_err(LogsError::Write)?;
-        }
+    if options.look.form != Form::Json {
+        aside(&format!("{text}\n"));
+        return Ok(true);
     }
-    output.flush().map_err(LogsError::Write)?;
-    Ok(has_told)
+    for one in untold {
+        let entry = Entry {
+            time_ms: one.since_ms.unwrap_or_else(wall_ms),
+            run: one.run,
+            content: Content::Mark(Mark::Lost(loss(*one))),
+        };
+        let object = logjson::object(name, &entry).line();
+        let written = output.write_all(object.as_bytes());
+        written.map_err(LogsError::Write)?;
+    }
+    Ok(true)
 }
 
 /// What of it is of the run and the time that were asked for.

@@ -140,12 +140,8 @@ fn place_to_mend(unit: &UnitName, outcome: &Outcome, engine: &Engine) -> Option<
 pub(super) fn spoiled(unit: &UnitName, error: WireError) -> UnitResult {
     let again = || format!("once its file is right: `diakonos start {unit}`");
     UnitResult {
-        unit: unit.to_string(),
-        kind: ResultKind::Failed,
-        text: error.message,
-        retry_ms: None,
         hint: Some(error.hint.unwrap_or_else(again)),
-        left: Vec::new(),
+        ..plain(unit, ResultKind::Failed, error.message)
     }
 }
 
@@ -180,14 +176,9 @@ pub(super) fn refused(refusal: &Refusal) -> WireError {
 
 /// What `--no-wait` gets once the engine has taken the request up.
 pub(super) fn accepted(targets: &[UnitName], verb: &str) -> Final {
-    let results = targets.iter().map(|unit| UnitResult {
-        unit: unit.to_string(),
-        kind: ResultKind::Started,
-        text: format!("{verb} requested"),
-        retry_ms: None,
-        hint: None,
-        left: Vec::new(),
-    });
+    let text = format!("{verb} requested");
+    let results = targets.iter();
+    let results = results.map(|unit| plain(unit, ResultKind::Started, text.clone()));
     Final::Results(results.collect())
 }
 
@@ -261,7 +252,6 @@ pub(super) fn progress(notice: Notice, now: Moment) -> Progress {
     }
 }
 
-/// An error that the shell itself found.
 /// A result without a next try or a hint.
 pub(super) fn plain(name: &UnitName, kind: ResultKind, text: String) -> UnitResult {
     UnitResult {
@@ -274,6 +264,7 @@ pub(super) fn plain(name: &UnitName, kind: ResultKind, text: String) -> UnitResu
     }
 }
 
+/// An error that the shell itself found.
 pub(super) fn error(kind: ErrorKind, message: String, hint: Option<String>) -> WireError {
     WireError {
         kind,

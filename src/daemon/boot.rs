@@ -165,12 +165,12 @@ fn lock(home: &Home) -> Result<File, BootError> {
     Ok(lock)
 }
 
-/// Writes our PID into the lock.
+/// Writes our PID into the lock, in one piece and as wide as any: who reads it meanwhile finds our predecessor or us.
 fn name_holder(lock: &mut File) -> io::Result<()> {
-    let text = format!("{}\n", process::id());
-    lock.set_len(0)?;
+    let text = format!("{:<10}\n", process::id());
     lock.rewind()?;
-    lock.write_all(text.as_bytes())
+    lock.write_all(text.as_bytes())?;
+    lock.set_len(u64::try_from(text.len()).unwrap_or(u64::MAX))
 }
 
 /// Binds the control socket. Whatever lies there is a dead daemon's: we hold the lock.
@@ -231,6 +231,40 @@ impl Ready {
         // Whoever started us may be gone, and then nobody is there to be told.
         if let Some(mut file) = self.0 {
             let _ = file.write_all(line.as_bytes());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use std::os::unix::fs::FileExt;
+
+    use super::*;
+
+    /// Every holder writes as much, so that none has to empty it first; and nothing of an earlier text is left.
+    #[test]
+    fn the_lock_names_its_holder_in_as_many_bytes_as_any_other() {
+        let name = format!("diakonos-boot-{}", process::id());
+        let path = std::env::temp_dir().join(name);
+        let mut lock = File::options()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .open(&path)
+            .unwrap();
+        fs::remove_file(&path).unwrap();
+        for before in ["", "4294967295\n", "1\n", "1         \n"] {
+            lock.set_len(0).unwrap();
+            lock.write_all_at(before.as_bytes(), 0).unwrap();
+            name_holder(&mut lock).unwrap();
+            let mut text = [0; 32];
+            let length = lock.read_at(&mut text, 0).unwrap();
+            let text = std::str::from_utf8(&text[..length]).unwrap();
+            assert_eq!(text.trim().parse(), Ok(process::id()), "after {before:?}");
+            assert_eq!(text.len(), 11, "after {before:?}");
         }
     }
 }

@@ -3,10 +3,10 @@
 //! A failed step is told only once the child has ended, so that an answer `SpawnFailed` means: there is no process. It
 //! is reaped when what came of its end has been written down: should we die before that, a successor learns it anew.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::BTreeSet;
 use std::os::fd::AsFd;
 
-use crate::engine::{Core, Ending, Engine, Event, Role, RunId, SpawnFailure, UnitId};
+use crate::engine::{Core, Ending, Event, Role, RunId, SpawnFailure, UnitId};
 use crate::sorted::Sorted;
 use crate::sys::process::{ExecStatus, Pid, Wait, error_text, read_status, reap_orphans};
 use crate::sys::stranger::wait_for_stranger;
@@ -17,7 +17,6 @@ use super::memory::Kills;
 use super::processes::{Hold, Processes, Turn};
 use super::runs::Origin;
 use super::setting::step_failure;
-use super::sources::Sources;
 use super::spawn::failure;
 
 /// What a newborn's report came to.
@@ -27,19 +26,16 @@ enum Report {
     Failed(SpawnFailure),
 }
 
+/// Whether a step of a birth has failed: then only the child's end is waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Heard {
+    Failure,
+    NoFailure,
+}
+
 impl Processes {
     /// SIGCHLD: reaps adopted children that nobody watches, and looks who is left where only that can be noticed.
-    pub(super) fn orphans(
-        &mut self,
-        engine: &Engine,
-        sources: &mut Sources,
-        events: &mut VecDeque<Event>,
-    ) {
-        let turn = &mut Turn {
-            engine,
-            sources,
-            events,
-        };
+    pub(super) fn orphans(&mut self, turn: &mut Turn<'_>) {
         let ended = self.ended.iter().map(|(_, run)| run);
         let runs = self.runs.values().chain(ended).map(|run| run.pid);
         let looks = self.awaiting.values().filter_map(|one| one.child());
@@ -62,6 +58,12 @@ impl Processes {
 
     /// The status pipe is readable or closed.
     pub(super) fn exec_status(&mut self, id: RunId, turn: &mut Turn<'_>) {
+        if self.hear_report(id, turn) == Heard::Failure {
+            self.exit(id, turn);
+        }
+    }
+
+    fn hear_report(&mut self, id: RunId, turn: &mut Turn<'_>) -> Heard {
         match self.take_report(id, turn) {
             Report::Pending => {}
             Report::Executed => self.executed(id, turn),
@@ -69,9 +71,10 @@ impl Processes {
                 if let Some(run) = self.runs.get_mut(id) {
                     run.failure = Some(failure);
                 }
-                self.exit(id, turn);
+                return Heard::Failure;
             }
         }
+        Heard::NoFailure
     }
 
     /// Reads the report; once there is one, the pipe is done with.
@@ -125,15 +128,7 @@ impl Processes {
 
     /// The pidfd is readable: the process has ended. Its report is read first, since the two may come at once.
     pub(super) fn exit(&mut self, id: RunId, turn: &mut Turn<'_>) {
-        match self.take_report(id, turn) {
-            Report::Pending => {}
-            Report::Executed => self.executed(id, turn),
-            Report::Failed(failure) => {
-                if let Some(run) = self.runs.get_mut(id) {
-                    run.failure = Some(failure);
-                }
-            }
-        }
+        self.hear_report(id, turn);
         let Some(run) = self.runs.get(id) else {
             return;
         };

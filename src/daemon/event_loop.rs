@@ -30,7 +30,7 @@ use super::enabled::Enabled;
 use super::guardian::message::Note;
 use super::home::Home;
 use super::precedence::Precedence;
-use super::processes::{self, Processes};
+use super::processes::{self, Processes, Turn};
 use super::record::Record;
 use super::request::Waiter;
 use super::session::Sessions;
@@ -104,8 +104,8 @@ impl Daemon {
                     _ => self.serve(source, hung_up, &mut heard),
                 }
             }
-            let (engine, sources) = (&self.engine, &mut self.sources);
-            self.processes.on_time(engine, sources, &mut self.events);
+            let (processes, mut turn) = self.with_turn();
+            processes.on_time(&mut turn);
             self.mind_memory();
             if self.sessions.is_anyone_waiting() {
                 self.accept();
@@ -116,14 +116,15 @@ impl Daemon {
                 self.hear(session);
                 self.settle();
             }
-            let (engine, sources) = (&self.engine, &mut self.sources);
-            self.processes.settle(engine, sources, &mut self.events);
+            let (processes, mut turn) = self.with_turn();
+            processes.settle(&mut turn);
             self.go_on_tending();
             let logs = self.home.logs();
             self.processes.log_care.go_on(&logs, &mut self.sources);
             self.sessions.flush(&mut self.sources);
             self.note_detached();
             self.guard_again();
+            self.processes.keeper.closers.go_on_if_due();
             if let Err(error) = self.processes.keeper.watch(&mut self.sources) {
                 ::log::error!("cannot watch the guardian: {}", error_text(&error));
             }
@@ -131,9 +132,20 @@ impl Daemon {
         }
     }
 
+    /// The processes, and what their handlers work with.
+    pub(super) fn with_turn(&mut self) -> (&mut Processes, Turn<'_>) {
+        let turn = Turn {
+            engine: &self.engine,
+            sources: &mut self.sources,
+            events: &mut self.events,
+        };
+        (&mut self.processes, turn)
+    }
+
     /// Every service is down: leaves the home as a daemon would find it that was never here.
     pub(super) fn end(&mut self) {
-        self.processes.finish(&self.engine, &mut self.sources);
+        let (processes, mut turn) = self.with_turn();
+        processes.finish(&mut turn);
         self.processes.log_care.packer.end(&mut self.sources);
         self.processes.keeper.over();
         self.end_record();
@@ -242,11 +254,8 @@ impl Daemon {
             | Source::Probe(_)
             | Source::LogPipe(..)
             | Source::Inotify => {
-                let (engine, sources) = (&self.engine, &mut self.sources);
-                let progress = self
-                    .processes
-                    .ready(source, engine, sources, &mut self.events);
-                if progress == processes::Progress::More {
+                let (processes, mut turn) = self.with_turn();
+                if processes.ready(source, &mut turn) == processes::Progress::More {
                     self.unfinished.insert(source);
                 }
             }
@@ -272,8 +281,8 @@ impl Daemon {
             };
             match signal {
                 SIGCHLD => {
-                    let (engine, sources) = (&self.engine, &mut self.sources);
-                    self.processes.orphans(engine, sources, &mut self.events);
+                    let (processes, mut turn) = self.with_turn();
+                    processes.orphans(&mut turn);
                 }
                 SIGHUP => ::log::info!("SIGHUP: nothing to do"),
                 _ => {
@@ -351,9 +360,8 @@ impl Daemon {
             | Effect::WatchGroup { .. }
             | Effect::Freeze { .. }
             | Effect::Thaw { .. } => {
-                let (engine, sources) = (&self.engine, &mut self.sources);
-                self.processes
-                    .apply(&effect, engine, sources, &mut self.events);
+                let (processes, mut turn) = self.with_turn();
+                processes.apply(&effect, &mut turn);
             }
             Effect::Taken(_) | Effect::Explain(_) => {}
             Effect::Withheld { unit, cause, why } => {

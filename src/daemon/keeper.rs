@@ -33,6 +33,8 @@ pub(super) const AS_IT_IS: u64 = EAR_KEY | STORED_KEY;
 pub(super) const EAR_KEY: u64 = 1 << 63;
 /// Marks those of what services have stored.
 pub(super) const STORED_KEY: u64 = 1 << 62;
+/// Marks those among them that are in flight.
+pub(super) const IN_FLIGHT_KEY: u64 = 1 << 61;
 /// How long after a guardian could not be made it is tried again.
 const AGAIN_MS: u64 = 60_000;
 

@@ -1,11 +1,11 @@
 //! What is known of a unit's processes and log: for `status`, and for a successor.
 //!
-//! Owns the putting together; each part is its owner's. How it lies on the disk is `state.rs`'s.
+//! Owns the putting together; each part is its owner's. How it lies on the disk is `state`'s.
 
 use std::path::Path;
 
 use crate::engine::{Ending, Engine, FactRun, UnitId};
-use crate::log::{Legacy, Missing, Untold, Writer};
+use crate::log::{Legacy, Missing, Untold};
 use crate::sys::proc::Mark;
 use crate::unit::{self, Unit};
 use crate::wire::{Saved, SavedDefinition};
@@ -40,6 +40,14 @@ pub(super) struct ProcessStatus<'a> {
 impl Processes {
     /// Writes down what a successor must know of a unit.
     pub(super) fn save(&mut self, unit: UnitId, engine: &Engine) {
+        self.save_one(unit, engine);
+        for lost in engine.saving_order(&self.states.take_lost()) {
+            self.save_one(lost, engine);
+        }
+        self.states.lost_are_written();
+    }
+
+    fn save_one(&mut self, unit: UnitId, engine: &Engine) {
         self.stirred.insert(unit);
         let (Some(facts), Some(definition)) = (engine.facts(unit), engine.unit(unit)) else {
             return;
@@ -112,10 +120,9 @@ impl Processes {
 
     /// What whoever opens its log next has to know.
     fn log_owed(&self, unit: UnitId) -> Vec<u8> {
-        let hold = self.holds.get(&unit);
-        let writer = hold.and_then(|hold| hold.log.as_ref()?.writer.as_ref());
+        let log = self.holds.get(&unit).and_then(|hold| hold.log.as_ref());
         let history = || self.history.get(&unit)?.legacy.clone();
-        let legacy = writer.map_or_else(history, Writer::legacy);
+        let legacy = log.map_or_else(history, UnitLog::legacy);
         legacy.map_or_else(Vec::new, |legacy| legacy.to_bytes())
     }
 

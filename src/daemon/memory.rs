@@ -236,12 +236,8 @@ impl Processes {
 impl Daemon {
     /// Restarts in order whoever has grown too large, as if it had been asked for.
     pub(super) fn mind_memory(&mut self) {
-        let turn = &mut Turn {
-            engine: &self.engine,
-            sources: &mut self.sources,
-            events: &mut self.events,
-        };
-        self.processes.weigh(turn);
+        let (processes, mut turn) = self.with_turn();
+        processes.weigh(&mut turn);
         for unit in std::mem::take(&mut self.processes.looks.heavy) {
             let state = self.engine.view(unit).map(|view| view.state);
             let Some(definition) = self.engine.unit(unit) else {

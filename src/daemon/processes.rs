@@ -2,7 +2,7 @@
 //!
 //! Owns the seam to the loop: effects come in, events go out by the queue, never by return. How a process is born
 //! (`births.rs`), how it ends (`ends.rs`), who belongs to a unit (`group.rs`), which process is the main one
-//! (`main_pid.rs`), where the output goes (`pump.rs`) and what is known of it all (`knowledge.rs`) stand in files of
+//! (`main_pid.rs`), where the output goes (`pump`) and what is known of it all (`knowledge.rs`) stand in files of
 //! their own. Decides nothing.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -162,18 +162,7 @@ impl Processes {
     }
 
     /// Carries out an effect that concerns processes; others are not for here.
-    pub(super) fn apply(
-        &mut self,
-        effect: &Effect,
-        engine: &Engine,
-        sources: &mut Sources,
-        events: &mut VecDeque<Event>,
-    ) {
-        let turn = &mut Turn {
-            engine,
-            sources,
-            events,
-        };
+    pub(super) fn apply(&mut self, effect: &Effect, turn: &mut Turn<'_>) {
         match effect {
             Effect::Spawn(spawn) => self.spawn(spawn, turn),
             Effect::FindMain { unit, run } => self.find_main(*unit, *run, turn),
@@ -198,18 +187,7 @@ impl Processes {
     }
 
     /// One of our descriptors is ready.
-    pub(super) fn ready(
-        &mut self,
-        source: Source,
-        engine: &Engine,
-        sources: &mut Sources,
-        events: &mut VecDeque<Event>,
-    ) -> Progress {
-        let turn = &mut Turn {
-            engine,
-            sources,
-            events,
-        };
+    pub(super) fn ready(&mut self, source: Source, turn: &mut Turn<'_>) -> Progress {
         match source {
             Source::Notify(unit) => return self.hear(unit, turn),
             Source::Stored(unit) => self.drop_hung_up(unit, turn),
@@ -235,34 +213,14 @@ impl Processes {
     }
 
     /// Once a turn: does what is due by the clock.
-    pub(super) fn on_time(
-        &mut self,
-        engine: &Engine,
-        sources: &mut Sources,
-        events: &mut VecDeque<Event>,
-    ) {
-        let turn = &mut Turn {
-            engine,
-            sources,
-            events,
-        };
+    pub(super) fn on_time(&mut self, turn: &mut Turn<'_>) {
         self.look_on_time(turn);
         self.tell_missing(turn);
         self.check_doubtful(turn);
     }
 
     /// At the end of a turn, when all has been handed on: closes what units hold that have come to rest.
-    pub(super) fn settle(
-        &mut self,
-        engine: &Engine,
-        sources: &mut Sources,
-        events: &mut VecDeque<Event>,
-    ) {
-        let turn = &mut Turn {
-            engine,
-            sources,
-            events,
-        };
+    pub(super) fn settle(&mut self, turn: &mut Turn<'_>) {
         self.take_words();
         for (_, run) in std::mem::take(&mut self.ended) {
             // One that was not our child is reaped by whose it is.
@@ -271,8 +229,8 @@ impl Processes {
         }
         self.check_doubtful(turn);
         for unit in std::mem::take(&mut self.stirred) {
-            self.look_at_folders(unit, engine);
-            let state = engine.view(unit).map(|view| view.state);
+            self.look_at_folders(unit, turn.engine);
+            let state = turn.engine.view(unit).map(|view| view.state);
             if is_rest(state) {
                 self.settle_unit(unit, turn);
             }

@@ -16,16 +16,17 @@ use mio::Token;
 use crate::engine::{Event, RunId, Spawn, SpawnFailure, UnitId};
 use crate::sys::inotify::Watch;
 use crate::sys::process::{Pid, PlacedFifo, error_text};
-use crate::sys::{clock, files};
+use crate::sys::{clock, files, proc};
 use crate::unit::{Probe, Readiness, Service, Unit};
 
 use super::account::Account;
 use super::main_pid::nearest_folder;
 use super::probe::{self, Attempt, Tried, Unable};
 use super::processes::{Processes, Turn};
+use super::pump::Found;
+use super::removing::remove;
 use super::sources::{Source, Sources};
 use super::spawn::failure;
-use super::spot::Found;
 use super::watches::Purpose;
 
 /// The time between two looks, at first and at most.
@@ -36,7 +37,7 @@ const TOLD_AGAIN: u32 = 7;
 /// How long one look may take; then it has failed, and another one follows.
 const ATTEMPT_MS: u64 = 5_000;
 /// So many looks find a descriptor closed before it is given up, which takes a third of a second: a process that ends
-/// closes it too, and how it ended says more.
+/// closes it too, and how it ended says more. One whose end has begun is waited for, be that as long as it may.
 const CLOSED_LOOKS: u32 = 5;
 /// How often is read of what a service writes into its FIFO, before others have their turn.
 const READS_MAX: usize = 16;
@@ -403,7 +404,10 @@ impl Processes {
     fn line_was_closed(&mut self, run: RunId, turn: &mut Turn<'_>) {
         let reason = "it was closed without a newline".to_owned();
         let awaiting = self.awaiting.get(&run);
-        if awaiting.is_some_and(|awaiting| awaiting.failed + 1 >= CLOSED_LOOKS) {
+        let is_enough = awaiting.is_some_and(|awaiting| awaiting.failed + 1 >= CLOSED_LOOKS);
+        let main = self.runs.get(run).map(|run| proc::stat(run.pid));
+        let is_ending = matches!(main, Some(Ok(stat)) if stat.is_ending);
+        if is_enough && !is_ending {
             return self.is_hopeless(run, reason, turn);
         }
         self.not_ready(run, reason, turn);
@@ -418,12 +422,7 @@ impl Processes {
             sources.remove(token, line.reader.as_fd());
         }
         self.keeper.release(line.reader.as_fd());
-        match std::fs::remove_file(&line.path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                ::log::warn!("removing {}: {}", line.path.display(), error_text(&error));
-            }
-            _ => {}
-        }
+        remove(&line.path);
     }
 
     fn is_ready(&mut self, run: RunId, turn: &mut Turn<'_>) {

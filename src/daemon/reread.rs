@@ -253,12 +253,8 @@ impl Daemon {
 
     /// Brings in line what is held of a unit whose definition is another one now.
     pub(super) fn renew(&mut self, unit: UnitId, request: RequestId) {
-        let turn = &mut Turn {
-            engine: &self.engine,
-            sources: &mut self.sources,
-            events: &mut self.events,
-        };
-        let Err(reason) = self.processes.renew(unit, turn) else {
+        let (processes, mut turn) = self.with_turn();
+        let Err(reason) = processes.renew(unit, &mut turn) else {
             return;
         };
         let Some(definition) = self.engine.unit(unit) else {

@@ -53,7 +53,8 @@ impl Daemon {
         } = self;
         processes.restore(engine, sources, (events, context));
         // Children that were inherited with our PID, and that nobody has told of.
-        processes.orphans(engine, sources, events);
+        let (processes, mut turn) = self.with_turn();
+        processes.orphans(&mut turn);
         self.settle();
     }
 }
@@ -95,13 +96,13 @@ impl Processes {
         // Those that run come first: they must not lack the descriptors that the others take for a moment.
         sorted::sort_by_key(&mut taken, |(_, saved)| !runs(saved));
         let mut scan = Scan::default();
+        let turn = &mut Turn {
+            engine,
+            sources,
+            events,
+        };
         for (id, saved) in &taken {
             let id = *id;
-            let turn = &mut Turn {
-                engine,
-                sources,
-                events,
-            };
             let missing = Missing {
                 bytes: saved.log_lost,
                 dropped_lines: saved.log_dropped,

@@ -2,19 +2,17 @@
 //!
 //! Groups are watched, pipes are pumped, and a unit at rest is closed, so that it costs no descriptor.
 
-use std::collections::VecDeque;
-
 use crate::engine::{Engine, Event, RunId, State, UnitId};
-use crate::log::{Stream, Writer};
+use crate::log::Stream;
 use crate::sys::clock;
 use crate::sys::kin::Kin;
 use crate::sys::process::error_text;
 use crate::unit::Unit;
 
 use super::group::{Group, Watched};
-use super::overflow::News;
 use super::processes::{Processes, Progress, Turn};
-use super::pump::{Pumped, UnitLog};
+use super::pump::{News, Pumped, UnitLog};
+use super::removing::remove;
 use super::sandbox::remove_temporary;
 use super::sources::Sources;
 use super::watches::Purpose;
@@ -107,6 +105,19 @@ impl Processes {
     ) -> Progress {
         let log = self.holds.get_mut(&unit).and_then(|hold| hold.log.as_mut());
         let pumped = log.map(|log| log.pump((unit, stream), &mut self.intake));
+        self.pumped(unit, pumped, turn)
+    }
+
+    /// Takes all that its processes have written by now, whoever has precedence over log bytes: for somebody who counts
+    /// on it.
+    pub(super) fn take_in(&mut self, unit: UnitId, turn: &mut Turn<'_>) {
+        let log = self.holds.get_mut(&unit).and_then(|hold| hold.log.as_mut());
+        let pumped = log.map(|log| log.drain(&mut self.intake));
+        self.pumped(unit, pumped, turn);
+    }
+
+    /// What follows when bytes were taken.
+    fn pumped(&mut self, unit: UnitId, pumped: Option<Pumped>, turn: &mut Turn<'_>) -> Progress {
         self.mind_growth(unit, turn.engine);
         self.log_was_read(unit, turn);
         self.save_missing(unit, turn.engine);
@@ -143,16 +154,12 @@ impl Processes {
     }
 
     /// The daemon ends: what is in the pipes goes to the logs, and what stands for units without processes is removed.
-    pub(super) fn finish(&mut self, engine: &Engine, sources: &mut Sources) {
+    pub(super) fn finish(&mut self, turn: &mut Turn<'_>) {
         let units: Vec<UnitId> = self.holds.keys().copied().collect();
-        let turn = &mut Turn {
-            engine,
-            sources,
-            events: &mut VecDeque::new(),
-        };
         for unit in units {
             self.settle_unit(unit, turn);
         }
+        let engine = turn.engine;
         self.states.keep_last_run(engine.last_run());
         for unit in engine.units() {
             self.look_at_folders(unit, engine);
@@ -212,7 +219,7 @@ impl Processes {
         if let Some(mut log) = hold.log {
             log.close(&mut self.intake, (&mut *turn.sources, &mut self.keeper));
             history.missing = history.missing.and(log.missing());
-            history.legacy = log.writer.as_ref().and_then(Writer::legacy);
+            history.legacy = log.legacy();
             // Also where all has been paid in this turn: a successor would pay it again.
             if history.legacy.is_some() || log.take_news() == News::Some {
                 self.save(unit, turn.engine);
@@ -268,12 +275,7 @@ fn remove_pid_file(unit: UnitId, turn: &Turn<'_>) {
     let Some(path) = service.and_then(|service| service.pid_file.as_deref()) else {
         return;
     };
-    match std::fs::remove_file(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            ::log::warn!("removing {}: {}", path.display(), error_text(&error));
-        }
-        _ => {}
-    }
+    remove(path);
 }
 
 /// Whether a unit in this state has no use for what it holds open. In automatic restart it will need it again soon.

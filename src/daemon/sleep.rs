@@ -76,6 +76,7 @@ impl Daemon {
             self.processes.next_look_ms(),
             self.processes.memory_due_ms(),
             self.processes.intake.due_ms(),
+            self.processes.keeper.closers.again_ms(),
             held_until_ms,
         ];
         let look_ms = looks.into_iter().flatten().min();

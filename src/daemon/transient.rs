@@ -139,12 +139,5 @@ fn cleared(name: &UnitName, path: &Path) -> UnitResult {
         }
         _ => (ResultKind::ResetDone, "cleared; its log stays".to_owned()),
     };
-    UnitResult {
-        unit: name.to_string(),
-        kind,
-        text,
-        retry_ms: None,
-        hint: None,
-        left: Vec::new(),
-    }
+    answer::plain(name, kind, text)
 }

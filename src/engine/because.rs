@@ -76,7 +76,7 @@ impl Engine {
         ChangeId(self.last_change)
     }
 
-    pub(super) fn next_change(&mut self) -> ChangeId {
+    fn next_change(&mut self) -> ChangeId {
         self.last_change += 1;
         ChangeId(self.last_change)
     }

@@ -23,7 +23,7 @@ const LIMIT_INTERVAL_MS: u64 = 10_000;
 
 /// Whether this ending counts as success for the main process. systemd.service(5), `SuccessExitStatus=`: 0, and death
 /// by HUP, INT, TERM or PIPE unless it is a oneshot, and what the unit adds.
-pub(super) fn is_clean(service: &Service, ending: Ending) -> bool {
+fn is_clean(service: &Service, ending: Ending) -> bool {
     const CLEAN: [Signal; 4] = [Signal::HUP, Signal::INT, Signal::TERM, Signal::PIPE];
     match ending {
         Ending::Code(0) => true,

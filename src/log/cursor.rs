@@ -137,6 +137,16 @@ impl Cursor {
         Ok(unix_ms(metadata.mtime(), metadata.mtime_nsec()))
     }
 
+    /// Whether this one was next to `older` when they were opened.
+    pub(super) fn follows(&self, older: &Cursor) -> bool {
+        self.number.checked_add(1) == Some(older.number)
+    }
+
+    /// Whose the bytes are, or were, that come next or came last.
+    pub(super) fn run(&self) -> u64 {
+        self.origin.run
+    }
+
     /// A second cursor at the same place.
     pub(super) fn try_clone(&self) -> io::Result<Cursor> {
         let index = self.index.as_ref().map(Records::try_clone).transpose()?;

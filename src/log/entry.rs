@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use crate::sys::search;
 
 use super::index::{Loss, Mark, Stream};
+use super::level::{Level, split_level};
 use super::wanted::Sieve;
 
 /// A line longer than this many bytes is given in pieces of this length, so that memory stays bounded.
@@ -31,12 +32,32 @@ pub enum Content {
     Line {
         stream: Stream,
         bytes: Vec<u8>,
+        part: Part,
         end: LineEnd,
     },
     /// Our own line about bytes that were lost.
     Notice { bytes: Vec<u8> },
     /// A run began or ended.
     Mark(Mark),
+}
+
+/// Which part of a line a piece begins with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    Head,
+    /// It goes on with a line that is longer than [`LINE_BYTES_MAX`]; with the level that the head of that names.
+    Rest(Option<Level>),
+}
+
+impl Part {
+    /// The level of the line, if it names one, and the bytes without it.
+    #[must_use]
+    pub fn split_level(self, bytes: &[u8]) -> (Option<Level>, &[u8]) {
+        match self {
+            Self::Head => split_level(bytes),
+            Self::Rest(level) => (level, bytes),
+        }
+    }
 }
 
 /// How a line ends.
@@ -76,6 +97,7 @@ pub(super) struct Assembler {
 #[derive(Debug)]
 struct Line {
     origin: Origin,
+    part: Part,
     bytes: Vec<u8>,
 }
 
@@ -191,8 +213,12 @@ impl Assembler {
             line.bytes.extend_from_slice(piece);
             let full = Line {
                 origin: line.origin,
+                part: line.part,
                 bytes: std::mem::take(&mut line.bytes),
             };
+            if full.part == Part::Head {
+                line.part = Part::Rest(split_level(&full.bytes).0);
+            }
             self.ready.extend(full.entry(LineEnd::Cut));
             rest = after;
         }
@@ -217,6 +243,7 @@ impl Assembler {
         }
         self.unfinished.push(Line {
             origin,
+            part: Part::Head,
             bytes: Vec::new(),
         });
         self.unfinished.len() - 1
@@ -237,10 +264,16 @@ impl Line {
                     run,
                     source,
                 },
+            part,
             bytes,
         } = self;
         let content = match source {
-            Source::Service(stream) => Content::Line { stream, bytes, end },
+            Source::Service(stream) => Content::Line {
+                stream,
+                bytes,
+                part,
+                end,
+            },
             Source::Notice if bytes.is_empty() => return None,
             Source::Notice => Content::Notice { bytes },
         };
@@ -296,11 +329,18 @@ mod tests {
     #[test]
     fn a_long_line_comes_in_pieces() {
         let mut assembler = Assembler::default();
-        let long = vec![b'x'; LINE_BYTES_MAX * 2 + 3];
+        let mut long = vec![b'x'; LINE_BYTES_MAX * 2 + 3];
+        long[..3].copy_from_slice(b"<3>");
         for part in long.chunks(1000) {
             assembler.bytes(origin(1, Stream::Out), part);
         }
         assembler.bytes(origin(1, Stream::Out), b"\n");
+        let parts = assembler.ready.iter().map(|entry| match entry.content {
+            Content::Line { part, .. } => Some(part),
+            Content::Notice { .. } | Content::Mark(_) => None,
+        });
+        let rest = Some(Part::Rest(Some(Level::Error)));
+        assert_eq!(parts.collect::<Vec<_>>(), [Some(Part::Head), rest, rest]);
         let lengths: Vec<_> = texts(&mut assembler)
             .into_iter()
             .map(|(_, text, end)| (text.len(), end))
@@ -322,6 +362,7 @@ mod tests {
         let half = Content::Line {
             stream: Stream::Out,
             bytes: b"half".to_vec(),
+            part: Part::Head,
             end: LineEnd::Unfinished,
         };
         let said = Content::Notice {

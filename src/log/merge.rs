@@ -79,7 +79,10 @@ impl Merge {
     /// Of each reader that left a packed file out: its place in the list, and what it was.
     pub fn left_out(&self) -> impl Iterator<Item = (usize, &str)> {
         let sources = self.sources.iter().enumerate();
-        sources.filter_map(|(at, source)| Some((at, source.reader.left_out()?)))
+        sources.flat_map(|(at, source)| {
+            let texts = source.reader.left_out().iter();
+            texts.map(move |text| (at, text.as_str()))
+        })
     }
 
     /// The next entry and the place of its reader in the list; nothing when no reader has one (for now).

@@ -44,7 +44,7 @@ mod total;
 mod wanted;
 mod writer;
 
-pub use entry::{Content, Entry, LINE_BYTES_MAX, LineEnd};
+pub use entry::{Content, Entry, LINE_BYTES_MAX, LineEnd, Part};
 pub use gate::{Gate, Pass, Rate};
 pub use index::{Ending, Loss, Mark, Stream};
 pub use legacy::Legacy;

@@ -172,8 +172,9 @@ pub(super) fn unpack(path: &Path, packed: &File, packing: Packing) -> io::Result
         )
     })?;
     if !output.status.success() {
-        let words = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-        let words: String = words.chars().take(WORDS_MAX).collect();
+        let words = String::from_utf8_lossy(&output.stderr).into_owned();
+        let words: Vec<&str> = words.split_whitespace().collect();
+        let words: String = words.join(" ").chars().take(WORDS_MAX).collect();
         return Err(failed(io::ErrorKind::InvalidData, words));
     }
     Ok(unpacked)

@@ -4,6 +4,7 @@
 //! file it holds, not by number, so a rotation at any moment neither repeats nor skips a line; only files that were
 //! removed before it came to them are missing.
 
+mod absence;
 mod back;
 mod damage;
 
@@ -44,8 +45,8 @@ pub struct Reader {
     packed: Packed,
     /// Where what is wanted begins with a time or a run.
     before: Before,
-    /// The first packed file that could not be unpacked, and why.
-    left_out: Option<String>,
+    /// The packed files that could not be unpacked, and those that are missing: each with the reason.
+    left_out: Vec<String>,
     /// The last one that was looked at in vain.
     told_damage: Option<FileId>,
     /// The one run that is wanted has ended, or a later one has begun.
@@ -145,7 +146,7 @@ impl Reader {
             later: 0,
             packed: Packed::Included,
             before: Before::Nothing,
-            left_out: None,
+            left_out: Vec::new(),
             told_damage: None,
             run_is_over: false,
         };
@@ -203,10 +204,10 @@ impl Reader {
         self.before == Before::Something
     }
 
-    /// Which packed file was left out because it could not be unpacked, the first if there are several, and why.
+    /// Which files were left out because they could not be unpacked or are missing.
     #[must_use]
-    pub fn left_out(&self) -> Option<&str> {
-        self.left_out.as_deref()
+    pub fn left_out(&self) -> &[String] {
+        &self.left_out
     }
 
     /// Whether nothing more will come, also to a follower.
@@ -310,6 +311,7 @@ impl Reader {
     fn go_on(&mut self) -> io::Result<Step> {
         match self.newer()? {
             Some(newer) => {
+                self.tell_missing(&newer)?;
                 self.buffer.empty();
                 self.cursor = Some(newer);
                 Ok(Step::Went)

@@ -252,7 +252,19 @@ pub fn nameless(folder: &Path) -> io::Result<std::fs::File> {
 /// # Errors
 /// `ELOOP` for a link, `ENXIO` for a FIFO, `EISDIR`, `ENOSPC`, `EMFILE`.
 pub fn open_own(path: &Path) -> io::Result<std::fs::File> {
-    let how = OFlags::WRONLY | OFlags::CREATE;
+    open_to_write(path, OFlags::CREATE)
+}
+
+/// The same for a file that is there.
+///
+/// # Errors
+/// `NotFound` where it is gone; else as [`open_own`].
+pub fn open_own_again(path: &Path) -> io::Result<std::fs::File> {
+    open_to_write(path, OFlags::empty())
+}
+
+fn open_to_write(path: &Path, how: OFlags) -> io::Result<std::fs::File> {
+    let how = how | OFlags::WRONLY;
     let flags = how | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::NOCTTY | OFlags::CLOEXEC;
     Ok(open(path, flags, Mode::from_raw_mode(0o600))?.into())
 }

@@ -6,12 +6,13 @@
 use std::cell::Cell;
 use std::ffi::{CString, c_char};
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, IntoRawFd, RawFd};
 
 use nix::libc;
 use rustix::io::fcntl_dupfd_cloexec;
 
 use super::child::place;
+use super::parcel::{self, Parcel, Stowed};
 
 /// The number of the first one.
 pub(super) const FIRST: RawFd = 3;
@@ -21,7 +22,7 @@ const DIGITS: usize = 11;
 /// By default nothing.
 #[derive(Debug, Default)]
 pub struct Handed {
-    pub fds: Vec<OwnedFd>,
+    pub fds: Vec<Stowed>,
     /// Variables that are set to the process's PID.
     pub own_pid: Vec<CString>,
 }
@@ -30,7 +31,7 @@ pub struct Handed {
 #[derive(Debug)]
 pub(super) struct Ready {
     /// Clear of the places that they go to.
-    fds: Vec<OwnedFd>,
+    fds: Vec<Stowed>,
     /// `NAME=` and room for the number.
     entries: Vec<Box<[Cell<u8>]>>,
 }
@@ -42,7 +43,13 @@ impl Handed {
     }
 
     pub(super) fn ready(&self, above: RawFd) -> io::Result<Ready> {
-        let lifted = |fd: &OwnedFd| Ok(fcntl_dupfd_cloexec(fd, above)?);
+        let lifted = |stowed: &Stowed| -> io::Result<Stowed> {
+            let fd = fcntl_dupfd_cloexec(stowed, above)?;
+            Ok(match stowed {
+                Stowed::AsItIs(_) => Stowed::AsItIs(fd),
+                Stowed::InFlight(_) => Stowed::InFlight(Parcel::from_owned(fd)),
+            })
+        };
         let entry = |name: &CString| {
             let mut bytes = name.as_bytes().to_vec();
             bytes.push(b'=');
@@ -64,8 +71,11 @@ impl Ready {
 
     /// In the child: puts the descriptors in their places and its number into the variables.
     pub(super) fn take_effect(&self) -> Result<(), i32> {
-        for (fd, target) in self.fds.iter().zip(FIRST..) {
-            place(fd.as_raw_fd(), target)?;
+        for (stowed, target) in self.fds.iter().zip(FIRST..) {
+            match stowed {
+                Stowed::AsItIs(fd) => place(fd.as_raw_fd(), target)?,
+                Stowed::InFlight(parcel) => unpack(parcel, target)?,
+            }
         }
         // SAFETY: it has no arguments and always succeeds.
         let pid = unsafe { libc::getpid() }.unsigned_abs();
@@ -74,6 +84,15 @@ impl Ready {
         }
         Ok(())
     }
+}
+
+/// Takes out what is in flight, and where all below is taken, at once to its place: a second copy would be closed by
+/// the exec, and its file system asked.
+fn unpack(parcel: &Parcel, target: RawFd) -> Result<(), i32> {
+    // SAFETY: an integer. What was known by it here is the parent's, and is not needed where something else is to be.
+    unsafe { libc::close(target) };
+    let fd = parcel::open(parcel).map_err(rustix::io::Errno::raw_os_error)?;
+    place(fd.into_raw_fd(), target)
 }
 
 /// Writes a number into the last bytes of an entry, with a zero after it, which ends the string.

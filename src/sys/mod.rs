@@ -44,6 +44,7 @@ pub mod machine;
 mod maps;
 pub mod memory;
 pub mod notify;
+pub mod parcel;
 pub mod poll;
 pub mod proc;
 pub mod process;

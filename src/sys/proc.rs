@@ -22,6 +22,8 @@ const ENVIRONMENT_LIMIT: u64 = 6 * 1024 * 1024;
 /// A line of `/proc/PID/stat` is some 300 bytes, at most some 1,100.
 const STAT_BYTES: usize = 2_048;
 const CHUNK_BYTES: usize = 4_096;
+/// Of the flags in the ninth field, as proc(5) calls them: the kernel's own.
+const PF_EXITING: u64 = 4;
 
 /// A line of `/proc/PID/limits`, its head: "Max file locks".
 const LOCK_LINE: &[u8] = b"Max file locks ";
@@ -85,6 +87,8 @@ pub struct Stat {
     pub session: Option<Pid>,
     /// R, S, D, T, t, Z (ended, not reaped), X and others.
     pub state: char,
+    /// Its end has begun, which closes its files some time before anybody can hear of it.
+    pub is_ending: bool,
     /// User and system time of all threads, in clock ticks, see [`ticks_per_second`].
     pub cpu_ticks: u64,
     pub threads: u32,
@@ -157,6 +161,7 @@ fn parse_stat(pid: Pid, line: &[u8]) -> Option<Stat> {
     Some(Stat {
         pid,
         state: fields.at(3)?.chars().next()?,
+        is_ending: number(9)? & PF_EXITING != 0,
         ppid: Pid::from_raw(process(4)?),
         pgrp: Pid::from_raw(process(5)?),
         session: Pid::from_raw(process(6)?),
@@ -426,6 +431,7 @@ mod tests {
         let expected = Stat {
             pid: pid(77),
             state: 'Z',
+            is_ending: true,
             ppid: Some(pid(1)),
             pgrp: Some(pid(2)),
             session: Some(pid(3)),

@@ -14,7 +14,13 @@ use super::poll::wait_readable;
 use super::process::PidFd;
 
 /// Children that close at a time. More than one, so that what never ends holds up nobody else's at first.
-const CHILDREN_MAX: usize = 4;
+const CHILDREN_MAX: usize = 16;
+/// How long a child that was made is waited for at most until it has come to run, in milliseconds.
+const TAKEN_MS: u64 = 100;
+/// How often it is looked whether it has, where it does not end at once, in milliseconds.
+const LOOK_MS: u64 = 1;
+/// How long after no child could be made it is tried again, in milliseconds.
+const AGAIN_MS: u64 = 1_000;
 /// What may wait for them before no more is to be taken: about as much as one datagram brings along.
 const WAITING_MAX: usize = 256;
 
@@ -34,14 +40,26 @@ pub fn is_same(one: BorrowedFd<'_>, other: BorrowedFd<'_>) -> Option<bool> {
 }
 
 /// Closes descriptors without waiting, however long it takes: children do, a few at a time, one descriptor each. What
-/// no child has taken waits. We never close it ourselves, not even when this is dropped.
+/// no child has taken waits. We never close it ourselves, not even when this is dropped. What a child has taken is open
+/// here no more, so that no process that is made later has a copy, which it would have to close.
 ///
 /// Whoever is about to become another program has to see to it that [`Closers::are_done`]: it would close what waits.
 #[derive(Debug, Default)]
 pub struct Closers {
-    children: Vec<PidFd>,
+    children: Vec<Closer>,
     /// What no child has taken yet.
     waiting: Vec<OwnedFd>,
+    /// When a child is to be tried again, since none could be made; monotonic.
+    again_ms: Option<u64>,
+}
+
+/// One child.
+#[derive(Debug)]
+struct Closer {
+    handle: PidFd,
+    /// What it is to close, until it is known to have begun. Then nobody finds it open any more, however long it takes
+    /// to be closed.
+    number: Option<RawFd>,
 }
 
 impl Closers {
@@ -51,13 +69,29 @@ impl Closers {
         self.go_on();
     }
 
+    /// When what waits is to be tried again by [`Closers::go_on_if_due`], monotonic milliseconds; nothing while a child
+    /// that ends tells that, or nothing waits.
+    #[must_use]
+    pub fn again_ms(&self) -> Option<u64> {
+        self.again_ms
+    }
+
+    /// As [`Closers::go_on`], if that is due.
+    pub fn go_on_if_due(&mut self) {
+        let is_due = |again_ms| again_ms <= clock::monotonic_ms();
+        if self.again_ms.is_some_and(is_due) {
+            self.go_on();
+        }
+    }
+
     /// Has closed what waits, as far as it can be; to be called when a child has ended.
     pub fn go_on(&mut self) {
-        let is_busy = |child: &PidFd| {
-            let ended = wait_readable(&[child.as_fd()], Some(0));
+        let is_busy = |child: &Closer| {
+            let ended = wait_readable(&[child.handle.as_fd()], Some(0));
             !ended.is_ok_and(|ended| ended.contains(&true))
         };
         self.children.retain(is_busy);
+        self.again_ms = None;
         while self.children.len() < CHILDREN_MAX
             && let Some(fd) = self.waiting.pop()
         {
@@ -66,13 +100,33 @@ impl Closers {
                 let _alarm = Alarm::new();
                 close_one(number);
             };
-            let Ok(child) = beside_us(closes) else {
-                // It may be possible later.
-                return self.waiting.push(fd);
+            let Ok(handle) = beside_us(closes) else {
+                self.waiting.push(fd);
+                self.again_ms = Some(clock::monotonic_ms().saturating_add(AGAIN_MS));
+                break;
             };
-            self.children.push(child);
+            self.children.push(Closer {
+                handle,
+                number: Some(number),
+            });
             // It is the child's. Its number comes to mean nothing else before the child has closed it, once.
             let _ = fd.into_raw_fd();
+        }
+        self.await_taken();
+    }
+
+    /// That they have closed it, which may take for ever, is not waited for.
+    fn await_taken(&mut self) {
+        let deadline_ms = clock::monotonic_ms().saturating_add(TAKEN_MS);
+        loop {
+            let is_late = clock::monotonic_ms() >= deadline_ms;
+            for child in &mut self.children {
+                child.number = child.number.filter(|fd| !is_late && is_open(*fd));
+            }
+            let handles = self.handles(|child| child.number.is_some());
+            if handles.is_empty() || wait_readable(&handles, Some(LOOK_MS)).is_err() {
+                return;
+            }
         }
     }
 
@@ -94,12 +148,17 @@ impl Closers {
         let deadline_ms = clock::monotonic_ms().saturating_add(timeout_ms);
         while !self.are_done() {
             let rest_ms = deadline_ms.saturating_sub(clock::monotonic_ms());
-            let children: Vec<_> = self.children.iter().map(AsFd::as_fd).collect();
+            let children = self.handles(|_| true);
             if rest_ms == 0 || wait_readable(&children, Some(rest_ms)).is_err() {
                 return false;
             }
         }
         true
+    }
+
+    fn handles(&self, is_meant: impl Fn(&Closer) -> bool) -> Vec<BorrowedFd<'_>> {
+        let meant = self.children.iter().filter(|child| is_meant(child));
+        meant.map(|child| child.handle.as_fd()).collect()
     }
 
     /// In a copy of the process that this was made in: what waits is open here, too, and the children are not ours.
@@ -108,6 +167,7 @@ impl Closers {
         Self {
             children: Vec::new(),
             waiting: std::mem::take(&mut self.waiting),
+            again_ms: self.again_ms,
         }
     }
 }
@@ -124,6 +184,12 @@ impl Drop for Closers {
 fn close_one(fd: RawFd) {
     // SAFETY: an integer. The parent has handed it over for this, and uses it no more.
     unsafe { libc::close(fd) };
+}
+
+fn is_open(number: RawFd) -> bool {
+    // SAFETY: integers only.
+    let flags = unsafe { libc::fcntl(number, libc::F_GETFD) };
+    flags != -1
 }
 
 #[cfg(test)]
@@ -146,19 +212,16 @@ mod tests {
         let mut closers = Closers::default();
         while closers.children.len() < CHILDREN_MAX {
             let stuck = || drop(wait_readable(&[reader.as_fd()], None));
-            closers.children.push(beside_us(stuck).unwrap());
+            closers.children.push(Closer {
+                handle: beside_us(stuck).unwrap(),
+                number: None,
+            });
         }
         closers
     }
 
     fn is_ended(fd: &OwnedFd) -> bool {
         wait_readable(&[fd.as_fd()], Some(0)).unwrap() == [true]
-    }
-
-    fn is_open(number: RawFd) -> bool {
-        // SAFETY: integers only.
-        let flags = unsafe { libc::fcntl(number, libc::F_GETFD) };
-        flags != -1
     }
 
     #[test]
@@ -194,6 +257,28 @@ mod tests {
                 drop(writer);
                 assert!(closers.settle(LONG_MS));
                 assert!(is_ended(&far) && !closers.are_full());
+            },
+        );
+    }
+
+    #[test]
+    fn nobody_who_is_made_after_it_was_taken_gets_a_copy() {
+        alone(
+            "sys::received::tests::nobody_who_is_made_after_it_was_taken_gets_a_copy",
+            || {
+                for _ in 0..100 {
+                    let (_reader, writer) = files::pipe().unwrap();
+                    let number = writer.as_raw_fd();
+                    let mut closers = Closers::default();
+                    closers.close([writer]);
+                    assert!(!is_open(number));
+                }
+                let (reader, _writer) = files::pipe().unwrap();
+                let mut closers = stuck(&reader);
+                closers.children[0].number = Some(reader.as_raw_fd());
+                closers.go_on();
+                assert!(closers.children.iter().all(|child| child.number.is_none()));
+                assert_eq!(closers.children.len(), CHILDREN_MAX);
             },
         );
     }
@@ -240,7 +325,16 @@ mod tests {
                 set(Some(0));
                 closers.close([near]);
                 assert!(!is_ended(&far) && closers.children.is_empty());
+                let again_ms = closers.again_ms().unwrap();
                 set(most);
+                // Nothing else ever tells that one can be made.
+                let rest_ms = again_ms.saturating_sub(clock::monotonic_ms());
+                assert!(rest_ms <= AGAIN_MS);
+                let (never, _writer) = files::pipe().unwrap();
+                wait_readable(&[never.as_fd()], Some(rest_ms)).unwrap();
+                closers.go_on_if_due();
+                assert_eq!(closers.children.len(), 1);
+                assert_eq!(closers.again_ms(), None);
                 assert!(closers.settle(LONG_MS));
                 assert!(is_ended(&far));
             },

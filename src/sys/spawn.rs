@@ -266,6 +266,7 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
     use std::fs;
+    use std::io::Write;
     use std::os::fd::AsFd;
     use std::os::unix::fs::PermissionsExt;
     use std::path::Path;
@@ -274,6 +275,7 @@ mod tests {
     use super::super::cgroup::Tree;
     use super::super::confine::{Confinement, Rights, Ruleset, landlock_version};
     use super::super::handed::Handed;
+    use super::super::parcel::{Parcel, Stowed, file_behind};
     use super::super::process::{Wait, owned, raise_nofile};
     use super::super::setting::{Resource, ResourceLimit, Scheduling};
     use super::super::step::{ExecStatus, read_status};
@@ -622,7 +624,8 @@ mod tests {
         let stdin = std::io::stdin();
         let ruleset = Ruleset::new(Rights::ALL).unwrap();
         ruleset.allow(c"/", Rights::READ).unwrap();
-        let fds = (0..64).map(|_| lifted(stdin.as_fd()).unwrap()).collect();
+        let copy = |_| Stowed::AsItIs(lifted(stdin.as_fd()).unwrap());
+        let fds = (0..64).map(copy).collect();
         let confinement = Confinement {
             no_new_privileges: true,
             ruleset: Some(ruleset),
@@ -642,6 +645,34 @@ mod tests {
             ..shell(&format!("touch {} 2>&1 || echo no", file.display()))
         };
         assert!(output_of(asked).ends_with("no\n"));
+    }
+
+    #[test]
+    fn what_is_in_flight_is_handed_on_in_its_place() {
+        let scratch = Scratch::new();
+        let file = |text: &str| {
+            let path = scratch.path(text);
+            fs::write(&path, text).unwrap();
+            let file = fs::File::open(path).unwrap();
+            let label = file_behind(file.as_fd()).unwrap();
+            Stowed::InFlight(Parcel::pack(file.as_fd(), label).unwrap())
+        };
+        let (reader, mut writer) = files::pipe().map(|(r, w)| (r, fs::File::from(w))).unwrap();
+        writer.write_all(b"two ").unwrap();
+        drop(writer);
+        let fds = vec![file("one "), Stowed::AsItIs(reader), file("three")];
+        let asked = Spawn {
+            setting: Setting {
+                handed: Handed {
+                    fds,
+                    ..Handed::default()
+                },
+                ..Setting::default()
+            },
+            ..shell("cat <&3; cat <&4; cat <&5; ls /proc/$$/fd | wc -l")
+        };
+        // The standard streams and the three: nothing was left to be closed by the exec, or else than was asked for.
+        assert_eq!(output_of(asked), "one two three6\n");
     }
 
     #[test]

@@ -6,12 +6,11 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::process::{Child, Command as Program, Stdio};
 
-use diakonos::sys::clock::monotonic_ms;
-use diakonos::sys::poll::wait_readable;
 use diakonos::sys::process::{Pid, PidFd};
-use diakonos::sys::{files, proc, users};
+use diakonos::sys::{proc, users};
 
-use crate::harness::{Bench, Deadline, Lines, PATIENCE_MS, PROGRAM};
+use crate::harness::{Bench, Deadline, Lines, PROGRAM};
+use crate::waits::comes;
 
 const HUP: i32 = 1;
 const QUIT: i32 = 3;
@@ -111,16 +110,6 @@ fn await_reaped(process: &PidFd) {
     let what = || "the end of a process".to_owned();
     Deadline::new().wait(process.as_fd(), &what);
     comes("it is reaped", || process.signal(0).is_err());
-}
-
-/// Looks again and again: nothing tells of it.
-fn comes(what: &str, is_there: impl Fn() -> bool) {
-    let deadline_ms = monotonic_ms() + PATIENCE_MS;
-    let (never, _writer) = files::pipe().unwrap();
-    while !is_there() {
-        assert!(monotonic_ms() < deadline_ms, "in vain: {what}");
-        wait_readable(&[never.as_fd()], Some(20)).unwrap();
-    }
 }
 
 /// What a daemon leaves in its home that has not ended in order.

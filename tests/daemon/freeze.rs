@@ -9,6 +9,7 @@ use diakonos::wire::ResultKind;
 
 use crate::harness::{Bench, Daemon, Deadline, Done, PATIENCE_MS};
 use crate::stopping::without_cgroups;
+use crate::waits::comes;
 
 fn freeze(bench: &Bench, name: &str) -> Done {
     let names = vec![name.to_owned()];
@@ -50,17 +51,11 @@ fn stands_still(bench: &Bench, with_cgroup: bool) {
     }
     let mut stopped = 0;
     for pid in bench.processes() {
-        let stat = proc::stat(pid).unwrap();
         let command = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap();
         if ["sh", "sleep"].contains(&command.trim()) {
             // The signal was sent; each process takes it when it next runs.
-            let begun = diakonos::sys::clock::monotonic_ms();
-            let mut state = stat.state;
-            while state != 'T' {
-                let passed = diakonos::sys::clock::monotonic_ms() - begun;
-                assert!(passed < PATIENCE_MS, "PID {pid} is {state}");
-                state = proc::stat(pid).unwrap().state;
-            }
+            let what = format!("PID {pid} is stopped");
+            comes(&what, || proc::stat(pid).unwrap().state == 'T');
             stopped += 1;
         }
     }
@@ -69,7 +64,7 @@ fn stands_still(bench: &Bench, with_cgroup: bool) {
 
 fn stands_still_and_goes_on(bench: &Bench, daemon: Daemon<'_>) {
     let mut ear = bench.ear();
-    bench.service("pair", "", PAIR, "");
+    bench.service("pair", "", PAIR, "TimeoutStopSec = \"1h\"");
     bench.start("pair").is(ResultKind::Started);
     ear.take(2);
     let with_cgroup = bench.status("pair").cgroup.is_some();
@@ -154,6 +149,7 @@ fn a_frozen_service_that_is_killed_is_restarted_and_runs() {
     bench.service("web", "", "echo up > $EAR; exec sleep 1000", service);
     bench.start("web").is(ResultKind::Started);
     assert_eq!(ear.next().unwrap(), "up");
+    daemon.until("web", "running");
     freeze(&bench, "web").is(ResultKind::Frozen);
     let pid = bench.status("web").pid.and_then(Pid::from_raw).unwrap();
     let process = PidFd::open(pid).unwrap();

@@ -22,7 +22,6 @@ use diakonos::wire::{
 
 /// How long anything may take on a machine that is busy with other tests.
 pub(crate) const PATIENCE_MS: u64 = 60_000;
-
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_diakonos");
 
 static COUNT: AtomicU32 = AtomicU32::new(0);
@@ -53,10 +52,8 @@ pub(crate) struct Bench {
 
 impl Bench {
     pub(crate) fn new() -> Self {
-        let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("diakonos-{}-{count}", std::process::id());
-        let root = std::env::temp_dir().join(name);
-        fs::create_dir_all(root.join("units")).unwrap();
+        let root = new_folder();
+        fs::create_dir(root.join("units")).unwrap();
         let ear = root.join("ear");
         files::make_fifo(&ear, 0o600, None).unwrap();
         let mut both = OpenOptions::new();
@@ -189,6 +186,13 @@ impl Bench {
     }
 
     pub(crate) fn client(&self) -> Client {
+        let mut client = self.knock();
+        client.welcomed();
+        client
+    }
+
+    /// One that has said hello and has not heard it yet: of a daemon that stands still.
+    pub(crate) fn knock(&self) -> Client {
         let stream = self.connect();
         let mut client = Client {
             stream,
@@ -196,7 +200,9 @@ impl Bench {
             assembler: Assembler::default(),
             directories: vec![self.units().display().to_string()],
         };
-        client.hello(PROTOCOL_VERSION);
+        let program = "test".to_owned();
+        let protocol = PROTOCOL_VERSION;
+        client.send(&wire::encode_hello(&Hello { protocol, program }));
         client
     }
 
@@ -266,6 +272,20 @@ impl Drop for Bench {
         let _ = fs::remove_dir_all(&self.root);
         if !std::thread::panicking() {
             assert!(left.is_empty(), "left running: {left:?}");
+        }
+    }
+}
+
+/// A folder that nobody has: one of an earlier process with our number may have been left.
+fn new_folder() -> PathBuf {
+    loop {
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("diakonos-{}-{count}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        match fs::create_dir(&path) {
+            Ok(()) => return path,
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+            Err(error) => panic!("making {}: {error}", path.display()),
         }
     }
 }
@@ -483,10 +503,8 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    pub(crate) fn hello(&mut self, protocol: u32) {
-        let program = "test".to_owned();
-        let hello = Hello { protocol, program };
-        self.send(&wire::encode_hello(&hello));
+    /// Hears the daemon's hello.
+    pub(crate) fn welcomed(&mut self) {
         let theirs = wire::decode_hello(&self.payload()).unwrap();
         assert_eq!(theirs.protocol, PROTOCOL_VERSION);
     }

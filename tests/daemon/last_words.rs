@@ -3,7 +3,8 @@
 use diakonos::sys::process::PidFd;
 use diakonos::wire::ResultKind;
 
-use crate::harness::{Bench, Deadline};
+use crate::harness::Bench;
+use crate::waits::until_logged;
 
 /// Both outputs of a command.
 fn said(bench: &Bench, words: &[&str]) -> String {
@@ -121,7 +122,7 @@ fn a_run_that_printed_nothing_is_not_given_others_words() {
 #[test]
 fn a_service_that_came_back_at_once_is_told_apart() {
     let bench = Bench::new();
-    let daemon = bench.daemon();
+    let mut daemon = bench.daemon();
     let mut ear = bench.ear();
     let script = counting(
         &bench,
@@ -140,14 +141,8 @@ fn a_service_that_came_back_at_once_is_told_apart() {
     assert!(shown.contains("of 2") && !shown.contains("life"), "{shown}");
 
     // The same after the daemon was killed.
-    let old = bench.daemon_pid();
-    let process = PidFd::open(old).unwrap();
-    process.signal(9).unwrap();
-    let deadline = Deadline::new();
-    while bench.daemon_pid() == old {
-        deadline.wait(std::os::fd::AsFd::as_fd(&process), &|| "its end".to_owned());
-        said(&bench, &["list"]);
-    }
+    PidFd::open(daemon.pid()).unwrap().signal(9).unwrap();
+    daemon.log.until("ready, PID");
     let why = said(&bench, &["why", "web"]);
     assert!(
         why.contains("    life 1\n") && !why.contains("life 2"),
@@ -163,6 +158,7 @@ fn a_service_that_came_back_at_once_is_told_apart() {
     bench.service("calm", "", &script, keys);
     bench.start("calm").is(ResultKind::Started);
     assert_eq!(ear.next().unwrap(), "up");
+    until_logged(&bench, "calm", "life 2\n");
     let shown = tail(&bench, "calm");
     let (before, after) = shown.split_once("exited with code 3").unwrap();
     assert!(

@@ -1,17 +1,17 @@
 //! Logs that are begun anew at somebody's wish, with a daemon and without one, and the bound on all of them together.
 
 use std::fs;
+use std::io::Write;
 use std::os::fd::AsFd;
 
 use diakonos::engine::{Command, LogWish};
+use diakonos::sys::files;
 use diakonos::sys::inotify::{Inotify, Watch};
 use diakonos::sys::process::PidFd;
 use diakonos::wire::{ErrorKind, ResultKind};
 
 use crate::harness::{Bench, Deadline};
-
-const SIGCONT: i32 = 18;
-const SIGSTOP: i32 = 19;
+use crate::waits::{SIGCONT, stand_still};
 
 fn run(bench: &Bench, words: &[&str]) -> String {
     let output = bench.run(words);
@@ -20,7 +20,7 @@ fn run(bench: &Bench, words: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-fn files(bench: &Bench) -> Vec<String> {
+fn log_files(bench: &Bench) -> Vec<String> {
     let entries = fs::read_dir(bench.home().join("logs")).unwrap();
     let mut names: Vec<String> = entries
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
@@ -43,7 +43,7 @@ fn logs_are_rotated_and_emptied_while_they_are_written_and_when_nobody_is_there(
     ear.next();
     let told = run(&bench, &["logs", "--rotate", "web"]);
     assert!(told.contains("web: rotated"), "{told}");
-    assert_eq!(files(&bench), ["db.log", "web.log", "web.log.1"]);
+    assert_eq!(log_files(&bench), ["db.log", "web.log", "web.log.1"]);
     let told = run(&bench, &["logs", "--rotate", "web"]);
     assert!(told.contains("web: not rotated"), "{told}");
     assert!(run(&bench, &["logs", "web"]).contains("one"));
@@ -52,7 +52,7 @@ fn logs_are_rotated_and_emptied_while_they_are_written_and_when_nobody_is_there(
         told.contains("web: emptied") && told.contains("db: emptied"),
         "{told}"
     );
-    assert_eq!(files(&bench), ["db.log", "web.log"]);
+    assert_eq!(log_files(&bench), ["db.log", "web.log"]);
     let shown = run(&bench, &["logs", "web"]);
     assert!(
         shown.contains("the log was emptied") && !shown.contains("one"),
@@ -85,7 +85,7 @@ fn logs_are_rotated_and_emptied_while_they_are_written_and_when_nobody_is_there(
     let told = run(&bench, &["logs", "--rotate", "web"]);
     assert!(told.contains("web: rotated"), "{told}");
     run(&bench, &["logs", "--flush", "web"]);
-    assert_eq!(files(&bench), ["db.log", "web.log"]);
+    assert_eq!(log_files(&bench), ["db.log", "web.log"]);
     assert!(!bench.home().join("control.sock").exists());
 }
 
@@ -103,8 +103,7 @@ fn many_logs_that_are_begun_anew_keep_nobody_waiting() {
     }
     names.insert(MANY / 2, "absent".to_owned());
     let (mut many, mut one) = (bench.client(), bench.client());
-    let process = PidFd::open(bench.daemon_pid()).unwrap();
-    process.signal(SIGSTOP).unwrap();
+    let process = stand_still(daemon.pid());
     let wish = LogWish::Clear;
     many.request(Command::Logs {
         names: names.clone(),
@@ -138,8 +137,7 @@ fn a_daemon_that_ends_says_which_wish_it_leaves() {
     let bench = Bench::new();
     let mut daemon = bench.daemon();
     let (mut many, mut one) = (bench.client(), bench.client());
-    let process = PidFd::open(bench.daemon_pid()).unwrap();
-    process.signal(SIGSTOP).unwrap();
+    let process = stand_still(daemon.pid());
     many.request(Command::Logs {
         names: (0..1000).map(|number| format!("s{number}")).collect(),
         wish: LogWish::Rotate,
@@ -152,6 +150,54 @@ fn a_daemon_that_ends_says_which_wish_it_leaves() {
     let message = "the daemon ends before all logs are begun anew: ";
     assert!(error.message.starts_with(message), "{error:?}");
     daemon.ended();
+}
+
+/// Clients come before log bytes, and a wish is about all that was written before it all the same.
+#[test]
+fn what_was_written_before_the_wish_is_what_it_is_about() {
+    let bench = Bench::new();
+    let daemon = bench.daemon();
+    let mut ear = bench.ear();
+    let orders = bench.path("orders");
+    files::make_fifo(&orders, 0o600, None).unwrap();
+    let mut both = fs::OpenOptions::new();
+    let mut orders_in = both.read(true).write(true).open(&orders).unwrap();
+    let script = format!(
+        "while read word; do echo $word; echo said > $EAR; done < {}",
+        orders.display()
+    );
+    bench.service("web", "", &script, "");
+    bench.start("web").is(ResultKind::Started);
+    for (wish, word, left) in [
+        (
+            LogWish::Rotate,
+            "one\n",
+            &[("web.log", ""), ("web.log.1", "one\n")][..],
+        ),
+        (LogWish::Clear, "two\n", &[("web.log", "")]),
+    ] {
+        let process = stand_still(daemon.pid());
+        orders_in.write_all(word.as_bytes()).unwrap();
+        assert_eq!(ear.next().unwrap(), "said");
+        let mut client = bench.knock();
+        let names = vec!["web".to_owned()];
+        client.request(Command::Logs { names, wish });
+        process.signal(SIGCONT).unwrap();
+        client.welcomed();
+        client.done().is(ResultKind::LogTended);
+        let logs = bench.home().join("logs");
+        let names: Vec<&str> = left.iter().map(|(name, _)| *name).collect();
+        assert_eq!(log_files(&bench), names);
+        for (name, text) in left {
+            assert_eq!(
+                fs::read_to_string(logs.join(name)).unwrap(),
+                *text,
+                "{name}"
+            );
+        }
+    }
+    bench.stop("web").is(ResultKind::Stopped);
+    daemon.end();
 }
 
 #[test]
@@ -249,12 +295,12 @@ fn old_files_are_packed_and_read_over_the_death_of_the_daemon() {
         let is_left = |file: &&String| !files.contains(&format!("{file}.gz"));
         files.iter().filter(is_due).filter(is_left).count()
     };
-    while left(&files(&bench)) > 0 {
-        deadline.wait(news.as_fd(), &|| format!("packed: {:?}", files(&bench)));
+    while left(&log_files(&bench)) > 0 {
+        deadline.wait(news.as_fd(), &|| format!("packed: {:?}", log_files(&bench)));
         news.read(&mut [0; 4096]).unwrap();
     }
-    assert!(files(&bench).contains(&"web.log.2.gz".to_owned()));
-    assert!(!files(&bench).contains(&"web.log.1.gz".to_owned()));
+    assert!(log_files(&bench).contains(&"web.log.2.gz".to_owned()));
+    assert!(!log_files(&bench).contains(&"web.log.1.gz".to_owned()));
     let told = run(&bench, &["logs", "-n", "all", "web"]);
     let numbers = told.lines().filter_map(|line| line.parse::<u32>().ok());
     assert_eq!(numbers.collect::<Vec<_>>(), (0..9000).collect::<Vec<_>>());

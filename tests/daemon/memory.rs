@@ -113,15 +113,17 @@ fn a_limit_is_set_for_who_runs_or_refused_with_the_reason() {
 fn a_service_that_has_grown_too_large_is_restarted() {
     let bench = Bench::new();
     let mut daemon = bench.daemon();
+    let mut ear = bench.ear();
     // The shell keeps what it reads.
-    let script = "A=$(head -c 30000000 /dev/zero | tr '\\0' x); sleep 1000";
+    let script = "echo $$ > $EAR; A=$(head -c 30000000 /dev/zero | tr '\\0' x); sleep 1000";
     bench.service("web", "", script, "RestartMemoryMax = '8M'");
     bench.start("web").is(ResultKind::Started);
-    let first = bench.status("web").pid;
+    let first = ear.next().unwrap();
     let line = daemon.until("web", "stopping");
     assert!(line.contains("RestartMemoryMax="), "{line}");
     daemon.until("web", "running");
     let status = bench.status("web");
-    assert_ne!(status.pid, first);
+    assert_ne!(status.pid.map(|pid| pid.to_string()), Some(first.clone()));
+    assert_ne!(ear.next().unwrap(), first);
     assert!(status.cause.contains("RestartMemoryMax="), "{status:?}");
 }

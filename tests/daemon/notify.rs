@@ -62,6 +62,12 @@ fn with_nobody_there(daemon: &mut Daemon<'_>, happens: impl FnOnce()) {
     daemon.log.until("took back");
 }
 
+/// Waits until it is told, so that nobody takes what that one has told for a later successor's word.
+fn upgrade(bench: &Bench, daemon: &mut Daemon<'_>) {
+    assert!(bench.run(&["upgrade"]).status.success());
+    daemon.log.until("upgraded: ");
+}
+
 #[test]
 fn a_service_is_up_when_it_says_so() {
     let bench = Bench::new();
@@ -100,9 +106,10 @@ fn a_service_is_up_when_it_says_so() {
 fn a_service_that_does_not_say_so_fails() {
     let bench = Bench::new();
     let _daemon = bench.daemon();
+    // So little time that it may end before it has said anything at all.
     let limit = format!("{ALL}\nTimeoutStartSec = \"50ms\"");
-    let (mut client, ..) = begin(&bench, "web", &limit);
-    let done = client.done();
+    bench.service("web", "", SILENT, &limit);
+    let done = bench.start("web");
     let text = &done.is(ResultKind::Failed).result().text;
     assert!(text.starts_with("not ready within 50 ms: "), "{text}");
 }
@@ -116,8 +123,7 @@ fn only_the_main_process_is_heard_unless_the_unit_says_otherwise() {
     bench.start("web").is(ResultKind::Started);
     assert_eq!(bench.status("web").said, "up");
 
-    let (mut client, _ear, socket) =
-        begin(&bench, "deaf", "Type = \"notify\"\nTimeoutStartSec = 9");
+    let (mut client, _ear, socket) = begin(&bench, "deaf", "Type = \"notify\"");
     say(&socket, "READY=1");
     let told = daemon.log.until("spoke for it");
     let expected = format!(
@@ -179,7 +185,7 @@ fn what_is_said_while_no_daemon_lives_is_heard_by_its_successor() {
     with_nobody_there(&mut daemon, || say(&socket, "STATUS=done"));
     say_and_wait(&socket, "");
     assert_eq!(bench.status("web").said, "done");
-    assert!(bench.run(&["upgrade"]).status.success());
+    upgrade(&bench, &mut daemon);
     say_and_wait(&socket, "STATUS=upgraded");
     assert_eq!(bench.status("web").said, "upgraded");
     with_nobody_there(&mut daemon, || say(&socket, "STATUS=once more"));
@@ -263,7 +269,7 @@ fn what_is_stored_outlives_restarts_of_the_service_and_the_daemon() {
     }
     drop((writer, ended, end));
     with_nobody_there(&mut daemon, || ());
-    assert!(bench.run(&["upgrade"]).status.success());
+    upgrade(&bench, &mut daemon);
     with_nobody_there(&mut daemon, || ());
 
     bench.restart("web").is(ResultKind::Started);
@@ -288,7 +294,7 @@ fn who_may_speak_from_now_on_is_known_to_a_successor() {
         with_nobody_there(&mut daemon, || say(&socket, "STATUS=more"));
         say_and_wait(&socket, "STATUS=yet more");
         assert_eq!(bench.status("web").said, "first");
-        assert!(bench.run(&["upgrade"]).status.success());
+        upgrade(&bench, &mut daemon);
     }
     say_and_wait(&socket, "STATUS=yet more");
     assert_eq!(bench.status("web").said, "first");

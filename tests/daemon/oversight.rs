@@ -1,10 +1,12 @@
 //! Services that are looked after: the watchdog, the longest time to run, reload by a signal, a stop that is announced.
 
+use std::os::fd::AsFd;
+
 use diakonos::engine::Command;
 use diakonos::sys::process::{Pid, PidFd};
 use diakonos::wire::ResultKind;
 
-use crate::harness::{Bench, Client, Lines, start};
+use crate::harness::{Bench, Client, Deadline, Lines, start};
 use crate::notify::{say, say_and_wait};
 
 const ALL: &str = "Type = \"notify\"\nNotifyAccess = \"all\"";
@@ -25,6 +27,19 @@ fn begin(bench: &Bench, service: &str) -> (Client, Lines, String) {
 fn reload() -> Command {
     Command::Reload {
         names: vec!["web".to_owned()],
+    }
+}
+
+/// Kills a service's main process, and then whoever is left of all that the bench has started: nobody makes another.
+pub(crate) fn end(bench: &Bench, name: &str) {
+    let main = Pid::from_raw(bench.status(name).pid.unwrap()).unwrap();
+    let main = PidFd::open(main).unwrap();
+    main.signal(9).unwrap();
+    Deadline::new().wait(main.as_fd(), &|| format!("the end of {name}"));
+    for pid in bench.processes() {
+        if let Ok(process) = PidFd::open(pid) {
+            let _ = process.signal(9);
+        }
     }
 }
 
@@ -51,16 +66,20 @@ fn a_missed_watchdog_ends_a_service_by_its_signal() {
 fn a_service_says_itself_that_it_hangs() {
     let bench = Bench::new();
     let mut daemon = bench.daemon();
-    let (mut client, mut ear, socket) = begin(
-        &bench,
-        &format!("{ALL}\nWatchdogSignal = \"USR1\"\nTimeoutAbortSec = \"50ms\""),
-    );
-    say(&socket, "READY=1");
-    client.done().is(ResultKind::Started);
-    say(&socket, "WATCHDOG=trigger");
-    assert_eq!(ear.next().unwrap(), "USR1");
-    let line = daemon.until("web", "failed");
-    assert!(line.contains("said itself that it hangs"), "{line}");
+    // First with time to tell of the signal, then with so little that it may not come to that.
+    for limit in ["infinity", "50ms"] {
+        let keys = format!("{ALL}\nWatchdogSignal = \"USR1\"\nTimeoutAbortSec = \"{limit}\"");
+        let (mut client, mut ear, socket) = begin(&bench, &keys);
+        say(&socket, "READY=1");
+        client.done().is(ResultKind::Started);
+        say(&socket, "WATCHDOG=trigger");
+        if limit == "infinity" {
+            assert_eq!(ear.next().unwrap(), "USR1");
+            end(&bench, "web");
+        }
+        let line = daemon.until("web", "failed");
+        assert!(line.contains("said itself that it hangs"), "{line}");
+    }
 }
 
 #[test]
@@ -106,7 +125,7 @@ fn a_service_runs_no_longer_than_it_may() {
 fn a_limit_is_extended() {
     let bench = Bench::new();
     let _daemon = bench.daemon();
-    let (mut client, _ear, socket) = begin(&bench, &format!("{ALL}\nTimeoutStartSec = 5"));
+    let (mut client, _ear, socket) = begin(&bench, &format!("{ALL}\nTimeoutStartSec = 90"));
     say_and_wait(&socket, "EXTEND_TIMEOUT_USEC=500000000");
     let status = bench.status("web");
     let left_ms = status.deadline_ms.unwrap() - status.since_ms;
@@ -137,6 +156,8 @@ fn a_service_is_reloaded_by_a_signal_and_says_when_it_is_done() {
     say(&socket, "READY=1");
     client.done().is(ResultKind::Reloaded);
     assert_eq!(bench.status("web").state, "running");
+    daemon.until("web", "reloading");
+    daemon.until("web", "running");
 
     // And by its own account.
     say_and_wait(&socket, "RELOADING=1");
@@ -237,7 +258,7 @@ fn a_service_without_a_known_main_process_reloads_by_its_own_account() {
     bench.stop("free").is(ResultKind::Stopped);
 }
 
-/// Says that it lives every tenth of a second, as long as it does.
+/// Says that it lives every tenth of a second, as long as it does. Its watchdog is strict only once it stands still.
 #[test]
 fn a_service_that_stands_still_misses_its_watchdog() {
     let bench = Bench::new();
@@ -246,13 +267,17 @@ fn a_service_that_stands_still_misses_its_watchdog() {
          ($n = $ENV{NOTIFY_SOCKET}) =~ s/^@/\\0/; $to = pack_sockaddr_un($n); \
          send(S, \"READY=1\", 0, $to); \
          while (1) { send(S, \"WATCHDOG=1\", 0, $to); select(undef, undef, undef, 0.1) }'";
-    let service = "Type = \"notify\"\nWatchdogSec = 2\nRestart = \"on-watchdog\"";
-    bench.service("web", "", script, service);
+    let script = &format!("echo $NOTIFY_SOCKET > $EAR; {script}");
+    let service = format!("{ALL}\nWatchdogSec = \"1h\"\nRestart = \"on-watchdog\"");
+    let mut ear = bench.ear();
+    bench.service("web", "", script, &service);
     bench.start("web").is(ResultKind::Started);
+    let socket = ear.next().unwrap();
     let first = bench.status("web").pid.unwrap();
     daemon.until("web", "running");
     let process = Pid::from_raw(first).unwrap();
     PidFd::open(process).unwrap().signal(19).unwrap();
+    say(&socket, "WATCHDOG_USEC=2000000");
     let line = daemon.until("web", "stopping");
     assert!(line.contains("gave no sign of life for 2 s"), "{line}");
     daemon.until("web", "restarting");

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 
 use diakonos::engine::Command;
@@ -301,11 +301,19 @@ fn a_restart_into_what_the_machine_cannot_do_is_refused() {
     bench.stop("web").is(ResultKind::Stopped);
 }
 
+/// Makes a program. Another process writes it: what this one has open for writing a child of another test has for a
+/// moment, too, and meanwhile nobody can run it (`ETXTBSY`).
+pub(crate) fn executable(path: &Path, text: &str) {
+    let mut writer = std::process::Command::new("/bin/sh");
+    let writer = writer.args(["-c", "printf %s \"$1\" > \"$0\" && chmod 755 \"$0\""]);
+    let status = writer.arg(path).arg(text).status().unwrap();
+    assert!(status.success(), "{}", path.display());
+}
+
 /// Runs `edit` with an editor that is this shell program; `$1` is the file.
 pub(crate) fn edit(bench: &Bench, words: &[&str], editor: &str) -> Output {
     let path = bench.path("editor");
-    fs::write(&path, format!("#!/bin/sh\n{editor}\n")).unwrap();
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    executable(&path, &format!("#!/bin/sh\n{editor}\n"));
     let mut program = std::process::Command::new(PROGRAM);
     let program = bench.environment(&mut program).args(words);
     let program = program.env("VISUAL", &path).stdin(Stdio::null());

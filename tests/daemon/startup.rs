@@ -9,6 +9,7 @@ use std::process::{Command as Program, Output, Stdio};
 use diakonos::sys::users::effective_uid;
 
 use crate::harness::Bench;
+use crate::reread::executable;
 
 const NOBODY: u32 = 65_534;
 const KINDS: [&str; 4] = ["systemd", "systemd-user", "openrc", "runit"];
@@ -348,8 +349,7 @@ fn crontab(bench: &Bench) -> String {
          esac\n"
     );
     let path = folder.join("crontab");
-    fs::write(&path, script).unwrap();
-    fs::set_permissions(&path, Permissions::from_mode(0o755)).unwrap();
+    executable(&path, &script);
     let rest = std::env::var("PATH").unwrap_or_default();
     format!("{}:{rest}", folder.display())
 }

@@ -7,7 +7,7 @@ use diakonos::sys::process::PidFd;
 use diakonos::sys::users;
 use diakonos::wire::ResultKind;
 
-use crate::harness::Bench;
+use crate::harness::{Bench, start};
 
 fn oneshot(script: &str, keys: &str) -> String {
     format!(
@@ -159,17 +159,25 @@ fn a_probe_does_not_empty_the_services_file() {
     let bench = Bench::new();
     let daemon = bench.daemon();
     let (out, count) = (bench.path("out"), bench.path("count"));
-    let count = count.display();
-    let probe = format!("echo probe; echo x >> {count}; test $(wc -l < {count}) -ge 3");
+    // The looks that count are those after the service has spoken.
+    let probe = format!(
+        "echo probe; test -e {0} || exit 1; echo x >> {0}; test $(wc -l < {0}) -ge 3",
+        count.display()
+    );
     let keys = format!(
         "StandardOutput = 'truncate:{}'\nReadyWhen = '''exec:/bin/sh -c \"{probe}\"'''",
         out.display()
     );
-    bench.service("web", "", "echo service; exec sleep 1000", &keys);
-    bench.start("web").is(ResultKind::Started);
+    let script = "echo service; echo up > $EAR; exec sleep 1000";
+    bench.service("web", "", script, &keys);
+    let mut ear = bench.ear();
+    let mut client = bench.client();
+    client.request(start("web"));
+    assert_eq!(ear.next().unwrap(), "up");
+    fs::write(&count, "").unwrap();
+    client.done().is(ResultKind::Started);
     let text = fs::read_to_string(&out).unwrap();
-    // The first one may come before the service itself empties the file.
-    assert!(text.matches("probe\n").count() >= 2, "{text}");
+    assert!(text.matches("probe\n").count() >= 3, "{text}");
     assert!(text.contains("service\n"), "{text}");
     bench.stop("web").is(ResultKind::Stopped);
     daemon.end();

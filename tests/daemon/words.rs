@@ -1,10 +1,12 @@
 //! Commands as a user types them: which units they mean, and the exit codes that scripts rely on.
 
+use std::os::fd::OwnedFd;
 use std::process::Output;
 
 use diakonos::wire::ResultKind;
 
-use crate::harness::Bench;
+use crate::harness::{Bench, Lines};
+use crate::oversight::end;
 
 /// Exit code, standard output, standard error.
 fn run(bench: &Bench, words: &[&str]) -> (i32, String, String) {
@@ -85,9 +87,13 @@ fn scripts_may_ask_about_all_units() {
 fn a_run_that_never_was_is_an_error_that_names_those_that_were() {
     let bench = Bench::new();
     let daemon = bench.daemon();
-    bench.service("web", "", "echo hello; exec sleep 1000", "");
+    let mut ear = bench.ear();
+    let script = "echo hello; echo said > $EAR; exec sleep 1000";
+    bench.service("web", "", script, "");
     bench.start("web").is(ResultKind::Started);
+    assert_eq!(ear.next().unwrap(), "said");
     bench.restart("web").is(ResultKind::Started);
+    assert_eq!(ear.next().unwrap(), "said");
     bench.stop("web").is(ResultKind::Stopped);
     let (code, out, said) = run(&bench, &["logs", "--run", "9999", "web"]);
     assert_eq!((code, out.as_str()), (1, ""), "{said}");
@@ -131,12 +137,17 @@ fn a_stop_that_takes_long_names_its_last_signal() {
         "web",
         "",
         script,
-        "FinalKillSignal = \"QUIT\"\nTimeoutStopSec = 2",
+        "FinalKillSignal = \"QUIT\"\nTimeoutStopSec = 1000",
     );
     bench.start("web").is(ResultKind::Started);
     assert_eq!(ear.next().unwrap(), "deaf");
-    let (_, _, said) = run(&bench, &["stop", "web"]);
-    assert!(said.contains("web: SIGQUIT follows in "), "{said}");
+    let mut stop = bench.begin(&["stop", "web"]);
+    let said = OwnedFd::from(stop.stderr.take().unwrap());
+    let mut said = Lines::new(said.into());
+    said.until("web: SIGQUIT follows in ");
+    end(&bench, "web");
+    said.rest();
+    stop.wait().unwrap();
     daemon.end();
 }
 

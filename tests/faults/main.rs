@@ -14,6 +14,7 @@ mod clients;
 mod descriptors;
 mod disk;
 mod fleet;
+mod fuse;
 mod guardian;
 #[path = "../daemon/harness.rs"]
 mod harness;

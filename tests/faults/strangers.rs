@@ -33,7 +33,7 @@ fn lingering() -> (OwnedFd, TcpStream) {
 }
 
 /// Gives this away, and keeps no copy of it.
-fn send(socket: &OsString, text: &str, fd: OwnedFd) {
+pub(crate) fn send(socket: &OsString, text: &str, fd: OwnedFd) {
     let patience = Some(Duration::from_secs(60));
     notify::send(socket, text.as_bytes(), Some(fd.as_fd()), patience).unwrap();
 }
@@ -62,13 +62,13 @@ fn send_lingering(
 }
 
 /// Waits until all that was said before is heard.
-fn barrier(socket: &OsString) {
+pub(crate) fn barrier(socket: &OsString) {
     let (reader, writer) = files::pipe().unwrap();
     send(socket, "BARRIER=1", writer);
     Deadline::new().wait(reader.as_fd(), &|| "the end of a word".to_owned());
 }
 
-fn speaker(bench: &Bench, name: &str, access: &str) -> OsString {
+pub(crate) fn speaker(bench: &Bench, name: &str, access: &str) -> OsString {
     let mut ear: Lines = bench.ear();
     bench.service(name, "", SCRIPT, &format!("NotifyAccess = '{access}'"));
     bench.start(name).is(ResultKind::Started);

@@ -38,7 +38,7 @@ pub(super) fn show(given: &Given, place: &Place, options: &Options) -> Result<Ex
     };
     let text = |level: Level, line: &[u8]| {
         let sift = options.sift.as_ref();
-        sift.is_none_or(|sift| sift.lets_through(level, line))
+        sift.is_none_or(|sift| sift.wants(level, line))
     };
     let wanted = Wanted {
         last: lines,

@@ -4,7 +4,6 @@ use std::collections::VecDeque;
 use std::io::{self, BufWriter};
 use std::os::fd::{AsFd as _, BorrowedFd};
 
-use super::logs::failure;
 use super::verbs::report;
 use crate::cli::args::Given;
 use crate::cli::attentive::{Attentive, is_the_end};
@@ -12,6 +11,7 @@ use crate::cli::client::Client;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::family::{self, Family, Meant};
 use crate::cli::first::{Meaning, Orphans, Role};
+use crate::cli::logfailure::failure;
 use crate::cli::logs::{LogsError, Options, View};
 use crate::cli::logwatch::{Changes, LogWatch};
 use crate::cli::output::{self, aside, hint_line};

@@ -396,7 +396,8 @@ impl Guardian {
         }
         self.rest_ms = None;
         self.reap();
-        if !self.ended.is_empty() {
+        self.closers.go_on_if_due();
+        if !self.ended.is_empty() || self.closers.again_ms().is_some() {
             self.rest_ms = Some(now_ms.saturating_add(REST_MS));
         }
         memory::give_back();

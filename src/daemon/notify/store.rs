@@ -3,21 +3,26 @@
 //!
 //! Owns the stored descriptors, and how the next main process is handed them, sd_listen_fds(3). They are let go when
 //! their service is at rest, as systemd does it.
+//!
+//! Files are kept in flight, `sys::parcel`: what lies in our table is in that of each process that we make, too, and is
+//! closed when that becomes its program. A file system that never answers would hold up each of them, and our own end.
 
 use std::collections::BTreeMap;
 use std::ffi::CString;
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use mio::Token;
 
 use crate::engine::{SpawnFailure, UnitId};
+use crate::sys::parcel::{Label, Parcel, Stowed, file_behind};
 use crate::sys::poll::has_hung_up;
 use crate::sys::process::{self, error_text};
 use crate::sys::received;
 use crate::unit::{Readiness, Service};
 use crate::wire::{STORED_MAX, SavedDescriptor};
 
-use super::super::keeper::{Keeper, STORED_KEY};
+use super::super::keeper::{IN_FLIGHT_KEY, Keeper, STORED_KEY};
 use super::super::processes::{Processes, Turn};
 use super::super::readiness::Before;
 use super::super::sources::{Source, Sources};
@@ -43,7 +48,7 @@ pub(in crate::daemon) struct Stores {
 pub(in crate::daemon) struct Stored {
     name: Box<str>,
     key: u64,
-    fd: OwnedFd,
+    fd: Stowed,
     /// Where it is to be let go once its other end has hung up.
     token: Option<Token>,
 }
@@ -54,6 +59,30 @@ pub(in crate::daemon) enum HungUp {
     LetGo,
     /// `FDPOLL=0`
     Kept,
+}
+
+/// The number in a key, without its marks.
+fn number(key: u64) -> u64 {
+    key & !(STORED_KEY | IN_FLIGHT_KEY)
+}
+
+impl Stored {
+    /// Whether it is a copy of this. Where the kernel does not tell, it is not. What had to be opened for that is to be
+    /// closed.
+    fn is(&self, fd: BorrowedFd<'_>, file: Option<Label>, opened: &mut Vec<OwnedFd>) -> bool {
+        match (&self.fd, file) {
+            (Stowed::AsItIs(own), None) => received::is_same(own.as_fd(), fd) == Some(true),
+            (Stowed::InFlight(parcel), Some(_)) if parcel.label() == file => {
+                let Ok(own) = parcel.open() else {
+                    return false;
+                };
+                let is_same = received::is_same(own.as_fd(), fd) == Some(true);
+                opened.push(own);
+                is_same
+            }
+            (Stowed::AsItIs(_) | Stowed::InFlight(_), _) => false,
+        }
+    }
 }
 
 impl Stores {
@@ -80,7 +109,7 @@ impl Stores {
     pub(in crate::daemon) fn inherit(&mut self, fds: Vec<(u64, OwnedFd)>) {
         self.inherited = fds;
         self.inherited.retain(|(key, _)| key & STORED_KEY != 0);
-        let last = self.inherited.iter().map(|(key, _)| key & !STORED_KEY);
+        let last = self.inherited.iter().map(|(key, _)| number(*key));
         self.last_key = last.max().unwrap_or(0).max(self.last_key);
     }
 
@@ -98,12 +127,17 @@ impl Stores {
     ) -> usize {
         let mut lost = 0;
         for one in saved {
-            self.last_key = self.last_key.max(one.key & !STORED_KEY);
+            self.last_key = self.last_key.max(number(one.key));
             let Some(at) = self.inherited.iter().position(|(key, _)| *key == one.key) else {
                 lost += 1;
                 continue;
             };
             let (key, fd) = self.inherited.swap_remove(at);
+            let fd = if key & IN_FLIGHT_KEY == 0 {
+                Stowed::AsItIs(fd)
+            } else {
+                Stowed::InFlight(Parcel::from_owned(fd))
+            };
             let hung_up = if one.polled {
                 HungUp::LetGo
             } else {
@@ -117,14 +151,16 @@ impl Stores {
     fn put(
         &mut self,
         unit: UnitId,
-        (name, key, fd): (&str, u64, OwnedFd),
+        (name, key, fd): (&str, u64, Stowed),
         hung_up: HungUp,
         sources: &mut Sources,
     ) {
-        // Files on a disk never hang up, and cannot be waited for.
-        let token = match hung_up {
-            HungUp::LetGo => sources.add_end(fd.as_fd(), Source::Stored(unit)).ok(),
-            HungUp::Kept => None,
+        let token = match (hung_up, &fd) {
+            (HungUp::LetGo, Stowed::AsItIs(fd)) => {
+                sources.add_end(fd.as_fd(), Source::Stored(unit)).ok()
+            }
+            // Files never hang up, and a file system would be asked whether they have.
+            (HungUp::Kept, _) | (HungUp::LetGo, Stowed::InFlight(_)) => None,
         };
         self.map.entry(unit).or_default().push(Stored {
             name: name.into(),
@@ -156,7 +192,7 @@ impl Stores {
         }
         keeper
             .closers
-            .close(gone.into_iter().map(|stored| stored.fd));
+            .close(gone.into_iter().map(|stored| stored.fd.into()));
         let changed = all.len() < before;
         if all.is_empty() {
             self.map.remove(&unit);
@@ -183,35 +219,73 @@ impl Processes {
         hung_up: HungUp,
         turn: &mut Turn<'_>,
     ) -> Vec<OwnedFd> {
-        let mut surplus = Vec::new();
+        let (mut surplus, mut opened) = (Vec::new(), Vec::new());
         let mut is_full = false;
         let name = name.filter(|name| !name.is_empty()).unwrap_or(UNNAMED);
         for fd in fds {
             let stored = self.stores.of(unit);
+            let file = file_behind(fd.as_fd());
             // A datagram that a predecessor has seen as well, or a service that says it again. Where the kernel does
             // not tell, it is better to have one twice than not at all.
-            let is_same = |one: &Stored| {
-                *one.name == *name && received::is_same(one.fd.as_fd(), fd.as_fd()) == Some(true)
-            };
-            if is_full || stored.iter().any(is_same) {
-                surplus.push(fd);
+            let is_same =
+                |one: &Stored| *one.name == *name && one.is(fd.as_fd(), file, &mut opened);
+            if stored.iter().any(is_same) {
+                opened.push(fd);
                 continue;
             }
             if stored.len() >= STORED_MAX {
-                let what = format!("no more than {STORED_MAX} descriptors are kept (FDSTORE=1)");
-                self.complain(unit, &what, turn);
-                is_full = true;
                 surplus.push(fd);
+                if !std::mem::replace(&mut is_full, true) {
+                    let what =
+                        format!("no more than {STORED_MAX} descriptors are kept (FDSTORE=1)");
+                    self.complain(unit, &what, turn);
+                }
                 continue;
             }
-            self.stores.last_key += 1;
-            let key = self.stores.last_key | STORED_KEY;
-            self.keeper.hold_as(key, fd.as_fd());
-            self.stores
-                .put(unit, (name, key, fd), hung_up, turn.sources);
+            match self.stow(fd, file) {
+                Ok((fd, mark)) => {
+                    self.stores.last_key += 1;
+                    let key = self.stores.last_key | mark;
+                    self.keeper.hold_as(key, fd.as_fd());
+                    let stowed = (name, key, fd);
+                    self.stores.put(unit, stowed, hung_up, turn.sources);
+                }
+                Err((error, fd)) => {
+                    let reason = match error.kind() {
+                        io::ErrorKind::WouldBlock => {
+                            "this user has too many in flight; hint: raise the limit on open files"
+                                .to_owned()
+                        }
+                        _ => error_text(&error),
+                    };
+                    let what = format!("a descriptor is not kept (FDSTORE=1): {reason}");
+                    self.complain(unit, &what, turn);
+                    surplus.push(fd);
+                }
+            }
         }
+        // Each of them is kept elsewhere, and so nothing ends with its copy.
+        self.keeper.closers.close(opened);
         self.save(unit, turn.engine);
         surplus
+    }
+
+    /// As it is to be kept, and the marks of its key.
+    fn stow(
+        &mut self,
+        fd: OwnedFd,
+        file: Option<Label>,
+    ) -> Result<(Stowed, u64), (io::Error, OwnedFd)> {
+        let Some(label) = file else {
+            return Ok((Stowed::AsItIs(fd), STORED_KEY));
+        };
+        match Parcel::pack(fd.as_fd(), label) {
+            Ok(parcel) => {
+                self.keeper.closers.close([fd]);
+                Ok((Stowed::InFlight(parcel), STORED_KEY | IN_FLIGHT_KEY))
+            }
+            Err(error) => Err((error, fd)),
+        }
     }
 
     /// `FDSTOREREMOVE=1`

@@ -34,9 +34,7 @@ impl Reader {
             // What is left out reaches into what is asked for, also where it begins before that.
             let time_ms = begun_ms.max(self.filter.since_ms.unwrap_or(0));
             let text = format!("{}; it is left out", error_text(&cause));
-            self.assembler
-                .notice(time_ms, record.map_or(0, |record| record.run), &text);
-            self.left_out.get_or_insert(text);
+            self.leave_word(time_ms, record.map_or(0, |record| record.run), text);
         }
         let gone_on = match is_last {
             true => self.finish(),
@@ -44,5 +42,14 @@ impl Reader {
         };
         // There is the notice to be given, whether or not there is more.
         gone_on.map(|step| if is_told { step } else { Step::Went })
+    }
+
+    /// Puts a notice of a file that is left out in its place.
+    pub(super) fn leave_word(&mut self, time_ms: u64, run: u64, text: String) {
+        self.assembler.notice(time_ms, run, &text);
+        // Who counts lines from the end comes by more than once.
+        if !self.left_out.contains(&text) {
+            self.left_out.push(text);
+        }
     }
 }

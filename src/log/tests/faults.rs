@@ -7,7 +7,7 @@ use std::process::Command;
 
 use super::*;
 use crate::log::index::{self, Record, What};
-use crate::log::{Ending, Failure, Legacy, LineEnd, Loss, Mark, Marked, Remade};
+use crate::log::{Ending, Failure, Legacy, LineEnd, Loss, Mark, Marked, Part, Remade};
 
 const ENOSPC: i32 = 28;
 const EFBIG: i32 = 27;
@@ -418,6 +418,7 @@ fn a_line_that_was_cut_is_told_before_what_is_missing() {
     let line = |text: &str, end| Content::Line {
         stream: Stream::Out,
         bytes: text.as_bytes().to_vec(),
+        part: Part::Head,
         end,
     };
     let lost = Mark::Lost(Loss::Unwritten {

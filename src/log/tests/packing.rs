@@ -244,11 +244,11 @@ fn a_packed_file_that_is_damaged_is_named_and_left_out() {
     ] {
         let mut reader = folder.reader(start, mode, Filter::default());
         assert_eq!(texts(&drain(&mut reader)), first);
-        let damage = reader.left_out().unwrap();
-        assert!(
-            damage.contains(&format!("web.log.{}.gz: ", oldest - 1)),
-            "{damage}"
-        );
+        let [damage] = reader.left_out() else {
+            panic!("{:?}", reader.left_out())
+        };
+        let file = format!("web.log.{}.gz: ", oldest - 1);
+        assert!(damage.contains(&file) && !damage.contains('\n'), "{damage}");
     }
     // What is asked for begins in it, or lies around it.
     let in_it = 1000 + 100 * u64::try_from(at).unwrap();
@@ -262,13 +262,65 @@ fn a_packed_file_that_is_damaged_is_named_and_left_out() {
             let mut reader = folder.reader(start, Mode::Once, filter);
             let told = texts(&drain(&mut reader));
             assert_eq!(told.iter().filter(|text| text.contains(".gz: ")).count(), 1);
-            assert!(reader.left_out().is_some());
+            assert_eq!(reader.left_out().len(), 1);
         }
     }
     // Who does not ask for it does not care.
     let mut reader = folder.reader(Start::Last(5), Mode::Once, Filter::default());
     assert_eq!(drain(&mut reader).len(), 5);
-    assert!(reader.left_out().is_none());
+    assert!(reader.left_out().is_empty());
+    // Of two both are named.
+    write(
+        &folder.path(&format!("web.log.{oldest}.gz")),
+        b"none of gzip's\n",
+    );
+    let mut reader = folder.reader(Start::Oldest, Mode::Once, Filter::default());
+    drain(&mut reader);
+    let numbers = [oldest, oldest - 1];
+    assert_eq!(reader.left_out().len(), numbers.len());
+    for (damage, number) in reader.left_out().iter().zip(numbers) {
+        let file = format!("web.log.{number}.gz: ");
+        assert!(damage.contains(&file), "{damage}");
+    }
+}
+
+#[test]
+fn a_file_that_is_missing_among_others_is_told_of() {
+    let folder = Folder::new();
+    let (writer, lines) = filled(&folder);
+    assert!(pack_next(&folder, Packing::Gzip));
+    let whole = texts(&folder.entries());
+    assert_eq!(whole, lines);
+    fs::remove_file(folder.path("web.log.3")).unwrap();
+    let told = format!("{}: it is missing", folder.path("web.log.3").display());
+    let at = lines
+        .iter()
+        .position(|line| !texts(&folder.entries()).contains(line))
+        .unwrap();
+    for (start, mode) in [
+        (Start::Oldest, Mode::Once),
+        (Start::Oldest, Mode::Follow),
+        (Start::Last(1000), Mode::Once),
+    ] {
+        let mut reader = folder.reader(start, mode, Filter::default());
+        let shown = texts(&drain(&mut reader));
+        assert_eq!(shown[at], told);
+        assert_eq!(shown[..at], lines[..at]);
+        let missing = lines.len() + 1 - shown.len();
+        assert_eq!(shown[at + 1..], lines[at + missing..]);
+        assert_eq!(reader.left_out(), [told.as_str()]);
+    }
+    // Who does not ask for it does not care.
+    let mut reader = folder.reader(Start::Last(5), Mode::Once, Filter::default());
+    assert_eq!(drain(&mut reader).len(), 5);
+    assert!(reader.left_out().is_empty());
+    // A rotation that was cut off between a log and its index is no such gap.
+    drop(writer);
+    fs::rename(folder.path("web.log.2"), folder.path("web.log.3")).unwrap();
+    fs::remove_file(folder.path("web.idx.3")).unwrap();
+    let mut reader = folder.reader(Start::Oldest, Mode::Once, Filter::default());
+    drain(&mut reader);
+    assert!(reader.left_out().is_empty(), "{:?}", reader.left_out());
 }
 
 /// Nothing comes after it yet, so that a follower stays with it: it is told of once.
@@ -328,7 +380,7 @@ fn what_lies_near_is_told_without_unpacking() {
         };
         let mut reader = folder.reader(start, Mode::Once, filter);
         let told = texts(&drain(&mut reader));
-        assert!(reader.left_out().is_none());
+        assert!(reader.left_out().is_empty());
         (told, reader.leaves_packed())
     };
     let run = |run| Filter {
@@ -379,7 +431,8 @@ fn a_follower_of_packed_files_alone_begins_with_the_last_lines() {
     assert_eq!(texts(&drain(&mut follower)), lines[last - 3..last]);
     append(&mut folder.writer(100, 50), 90_000, "more\n");
     follower.changed();
-    assert_eq!(texts(&drain(&mut follower)), ["more"]);
+    let missing = format!("{}: it is missing", folder.path("web.log.1").display());
+    assert_eq!(texts(&drain(&mut follower)), [missing.as_str(), "more"]);
     let mut once = folder.reader(start, Mode::Once, Filter::default());
     assert_eq!(texts(&drain(&mut once)), ["more"]);
 }

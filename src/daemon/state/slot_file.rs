@@ -1,6 +1,7 @@
 //! One write of one slot to a file in `run/`, and room for those that follow.
 //!
-//! Owns how the bytes come to the disk, not what they say (`state`) nor where in the file they stand (`wire::slot`).
+//! Owns how the bytes come to the disk, not what they say (the folder above it) nor where in the file they stand
+//! (`wire::slot`).
 
 use std::fs::File;
 use std::io;
@@ -8,8 +9,9 @@ use std::os::fd::AsFd;
 use std::path::Path;
 
 use crate::sys::files;
-use crate::sys::process::error_text;
 use crate::wire::slot::Slot;
+
+use super::super::removing::remove;
 
 /// Bytes that a new file gets at least, whatever is in it: one block of most disks.
 const RESERVED_MIN: usize = 4096;
@@ -17,19 +19,19 @@ const RESERVED_MIN: usize = 4096;
 const ENOSPC: i32 = 28;
 
 /// Writes the slot that follows `before`, or the first one. Where there is none before, what lies there is of a
-/// predecessor, and judged by now.
+/// predecessor, and judged by now. Where there is one, and its file is gone, that is `NotFound`.
 pub(super) fn write(path: &Path, before: Option<Slot>, payload: &[u8]) -> io::Result<Slot> {
     let slot = match before {
         Some(before) => before.next(payload),
         None => Slot::first(payload),
     };
     let slot = slot.ok_or(io::ErrorKind::FileTooLarge)?;
-    let file = files::open_own(path)?;
     let mut bytes = slot.encode(payload);
     if before.is_some() {
-        write_slot(&file, slot, &bytes)?;
+        write_slot(&files::open_own_again(path)?, slot, &bytes)?;
         return Ok(slot);
     }
+    let file = files::open_own(path)?;
     // All that it will take from now on, so that a disk that is full later keeps nobody from being stopped or
     // restarted. It is written and not set aside by fallocate(2), nor is an empty file truncated: after either of the
     // two ext4 gives a file its blocks at once, one by one, and has to free them one by one when it is removed.
@@ -56,15 +58,6 @@ fn write_slot(file: &File, slot: Slot, bytes: &[u8]) -> io::Result<()> {
         return Err(io::Error::from_raw_os_error(ENOSPC));
     }
     Ok(())
-}
-
-pub(super) fn remove(path: &Path) {
-    match std::fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            ::log::warn!("removing {}: {}", path.display(), error_text(&error));
-        }
-        _ => {}
-    }
 }
 
 #[cfg(test)]

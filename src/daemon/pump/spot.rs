@@ -1,4 +1,13 @@
-//! A text that is looked for in a stream of bytes that come in batches of any size.
+//! A text that is looked for in a service's output, which comes in batches of any size.
+
+use crate::engine::RunId;
+use crate::log;
+use crate::sys::process::error_text;
+
+use super::UnitLog;
+
+/// Bytes of a log in which a text is looked for that may have come while no daemon was there.
+const LOOK_BACK_BYTES: u64 = 1024 * 1024;
 
 /// The search for one text, and the end of what was seen without it.
 #[derive(Debug)]
@@ -11,7 +20,7 @@ pub(super) struct Spot {
 
 /// Whether a text that is looked for has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Found {
+pub(in crate::daemon) enum Found {
     NotYet,
     Yes,
 }
@@ -51,6 +60,57 @@ impl Spot {
             let excess = self.tail.len().saturating_sub(most);
             self.tail.drain(..excess);
         }
+    }
+}
+
+impl UnitLog {
+    /// From now on this text is looked for.
+    pub(in crate::daemon) fn look_for(&mut self, text: &str) {
+        self.spot = Some(Box::new(Spot::new(text)));
+    }
+
+    /// The same for a process that a predecessor began: what is in the log of this run already counts. What came last
+    /// counts where that is long.
+    pub(in crate::daemon) fn look_back_for(&mut self, text: &str, run: RunId) {
+        if self.spot.is_some() {
+            return;
+        }
+        let mut spot = Spot::new(text);
+        let start = log::Start::Near {
+            lines: u64::MAX,
+            bytes: LOOK_BACK_BYTES,
+        };
+        let filter = log::Filter {
+            stream: None,
+            run: Some(run.0),
+            ..log::Filter::default()
+        };
+        let once = log::Mode::Once;
+        let read = log::Reader::open(&self.directory, &self.name, start, once, filter);
+        let seen = read.and_then(|mut reader| {
+            while let Some(entry) = reader.next_entry()? {
+                if let log::Content::Line { bytes, end, .. } = entry.content {
+                    spot.see(&bytes);
+                    if end == log::LineEnd::Newline {
+                        spot.see(b"\n");
+                    }
+                }
+            }
+            Ok(())
+        });
+        if let Err(error) = seen {
+            ::log::warn!("{}: reading its log: {}", self.name, error_text(&error));
+        }
+        self.spot = Some(Box::new(spot));
+    }
+
+    pub(in crate::daemon) fn look_no_more(&mut self) {
+        self.spot = None;
+    }
+
+    /// Whether the text that is looked for has come; nothing where none is.
+    pub(in crate::daemon) fn found(&self) -> Option<Found> {
+        self.spot.as_ref().map(|spot| spot.found())
     }
 }
 

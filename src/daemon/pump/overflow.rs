@@ -10,15 +10,15 @@ use crate::log::{Appended, Failure, Gate, Missing, Owed, Pass, Rate, Remade, Str
 use crate::sys::{clock, files};
 use crate::unit::{LogLimits, LogPolicy, LogRate};
 
-use super::intake::Intake;
-use super::pump::UnitLog;
+use super::super::intake::Intake;
+use super::{Pipe, UnitLog};
 
 /// While a log cannot be written, that is tried again so often.
 const RETRY_MS: u64 = 1_000;
 
 /// Whether more is missing in a log than was saved.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum News {
+pub(in crate::daemon) enum News {
     #[default]
     None,
     Some,
@@ -33,7 +33,7 @@ pub(super) enum Course {
 
 impl UnitLog {
     /// Notes in the log what is missing in it, if that is due. Returns when it is, if later.
-    pub(super) fn on_time(&mut self, now_ms: u64) -> Option<u64> {
+    pub(in crate::daemon) fn on_time(&mut self, now_ms: u64) -> Option<u64> {
         if self.retry_ms.is_some_and(|retry_ms| retry_ms <= now_ms) {
             self.retry_ms = None;
             self.retry();
@@ -46,7 +46,7 @@ impl UnitLog {
     }
 
     /// When it is to be told what is missing, or to be tried whether the log can be written again.
-    pub(super) fn due_ms(&mut self) -> Option<u64> {
+    pub(in crate::daemon) fn due_ms(&mut self) -> Option<u64> {
         let is_failing = self.failure().is_some();
         self.retry_ms = match self.retry_ms {
             Some(retry_ms) if is_failing => Some(retry_ms),
@@ -127,10 +127,11 @@ impl UnitLog {
     /// The log is behind, and the service is about to wait for it: what has come is left out, by whole lines; as much
     /// as a turn allows.
     pub(super) fn shed(&mut self, stream: Stream, intake: &mut Intake) {
-        while let Some(at) = self.pipes.iter().position(|pipe| pipe.stream == stream)
+        let is_full = |pipe: &Pipe| files::pipe_holds(pipe.reader.as_fd()) >= pipe.size / 2;
+        let is_due = |pipe: &Pipe| pipe.stream == stream && is_full(pipe);
+        while intake.shed_left() > 0
+            && let Some(at) = self.pipes.iter().position(is_due)
             && let Some(pipe) = self.pipes.get(at)
-            && intake.shed_left() > 0
-            && files::pipe_holds(pipe.reader.as_fd()) >= pipe.size / 2
             && let Ok(count @ 1..) = intake.look(pipe.reader.as_fd())
         {
             intake.shed(count);
@@ -208,7 +209,7 @@ impl UnitLog {
     }
 
     /// What of the output is not in the log, since it was opened.
-    pub(super) fn missing(&self) -> Missing {
+    pub(in crate::daemon) fn missing(&self) -> Missing {
         let unwritten = Missing {
             bytes: self.writer.as_ref().map_or(0, Writer::lost_bytes),
             ..Missing::default()
@@ -219,12 +220,12 @@ impl UnitLog {
     }
 
     /// Why nothing can be written at present, if so.
-    pub(super) fn failure(&self) -> Option<Failure> {
+    pub(in crate::daemon) fn failure(&self) -> Option<Failure> {
         self.writer.as_ref()?.failure()
     }
 
     /// Whether more is missing than when this was asked last.
-    pub(super) fn take_news(&mut self) -> News {
+    pub(in crate::daemon) fn take_news(&mut self) -> News {
         let changes = self.owed().map_or(0, Owed::changes);
         if std::mem::replace(&mut self.saved_changes, changes) != changes {
             self.news = News::Some;

@@ -1,0 +1,82 @@
+//! `run/` goes while the daemon lives: removed as a whole, or file by file.
+
+use std::fs::{self, OpenOptions};
+use std::io::Write;
+
+use diakonos::engine::Command;
+use diakonos::sys::files;
+use diakonos::wire::ResultKind;
+
+use crate::harness::Bench;
+use crate::takeover::die;
+
+fn remove_folder(bench: &Bench) {
+    fs::remove_dir_all(bench.home().join("run")).unwrap();
+}
+
+fn remove_files(bench: &Bench) {
+    for entry in fs::read_dir(bench.home().join("run")).unwrap() {
+        fs::remove_file(entry.unwrap().path()).unwrap();
+    }
+}
+
+/// Others start, a successor knows all of them, and nothing is lost of what is said: by a process that has its pipe
+/// from before, by one that gets it now beside that one, and by the next life.
+fn goes_on_without(remove: fn(&Bench)) {
+    let bench = Bench::new();
+    let mut ear = bench.ear();
+    let mut daemon = bench.lone_daemon();
+    let orders = bench.path("orders");
+    files::make_fifo(&orders, 0o600, None).unwrap();
+    let mut both = OpenOptions::new();
+    let mut orders_in = both.read(true).write(true).open(&orders).unwrap();
+    let script = format!(
+        "while read word; do echo $word; echo said > $EAR; done < {}",
+        orders.display()
+    );
+    let reload = "ExecReload = [\"/bin/sh\", \"-c\", \"echo reload; echo said > $EAR\"]";
+    bench.service("web", "", &script, reload);
+    bench.service("other", "", "exec sleep 1000", "");
+    bench.start("web").is(ResultKind::Started);
+    let pid = bench.status("web").pid;
+
+    remove(&bench);
+    bench.start("other").is(ResultKind::Started);
+    let names = vec!["web".to_owned()];
+    let reloaded = bench.client().ask(Command::Reload { names });
+    reloaded.is(ResultKind::Reloaded);
+    assert_eq!(ear.next().unwrap(), "said");
+    daemon
+        .log
+        .until("what a successor has to know is written anew");
+    orders_in.write_all(b"one\n").unwrap();
+    assert_eq!(ear.next().unwrap(), "said");
+    bench.restart("web").is(ResultKind::Started);
+    orders_in.write_all(b"two\n").unwrap();
+    assert_eq!(ear.next().unwrap(), "said");
+    let now = bench.status("web").pid;
+    assert_ne!(now, pid);
+
+    die(&mut daemon);
+    let mut daemon = bench.shell_before_daemon(":");
+    daemon.log.until("took back 2 running");
+    assert_eq!(bench.status("web").pid, now);
+    assert_eq!(bench.status("other").state, "running");
+    bench.stop("web").is(ResultKind::Stopped);
+    let log = fs::read_to_string(bench.home().join("logs/web.log")).unwrap();
+    let mut lines: Vec<&str> = log.lines().collect();
+    // Those of two processes of one life may stand in either order.
+    lines[..2].sort_unstable();
+    assert_eq!(lines, ["one", "reload", "two"]);
+    daemon.end();
+}
+
+#[test]
+fn a_folder_that_is_removed_is_made_again_and_nobody_is_forgotten() {
+    goes_on_without(remove_folder);
+}
+
+#[test]
+fn files_that_are_removed_are_written_again_and_nobody_is_forgotten() {
+    goes_on_without(remove_files);
+}
