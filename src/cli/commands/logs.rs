@@ -10,7 +10,7 @@ use crate::cli::logchoice::options;
 use crate::cli::logfailure::{LogsError, failure};
 use crate::cli::lognames::{named, patterns};
 use crate::cli::logruns::check_run;
-use crate::cli::logs::{Extras, Painter, Pause, RunWish, Shade, View, follow};
+use crate::cli::logs::{Extras, Options, Painter, Pause, RunWish, Shade, View, follow};
 use crate::cli::logwatch::LogWatch;
 use crate::cli::newcomers::Newcomers;
 use crate::cli::output::{Counted, aside};
@@ -163,15 +163,7 @@ fn run(given: &Given) -> Result<Exit, Failure> {
     }
     let is_quiet = options.look.extras == Extras::Nothing;
     let is_err = options.filter.stream == Some(Stream::Err);
-    let mixed = match is_err && !is_quiet {
-        true => log_silence::tell_of_errors(&place, &names),
-        false => 0,
-    };
-    let mut has_told = mixed > 0;
-    if has_told && mixed == names.len() {
-        // Of runs of which nothing can be shown there is nothing to be said.
-        options.look.extras = Extras::Losses;
-    }
+    let mut has_told = is_err && !is_quiet && tell_of_errors(&place, &names, &mut options);
     let asked = options.clone();
     let (filter, start, run) = (asked.filter, asked.start, asked.run);
     let palette = given.palette();
@@ -214,6 +206,16 @@ fn run(given: &Given) -> Result<Exit, Failure> {
         aside(&told);
     }
     Ok(Exit::Done)
+}
+
+/// Says of which services there is no standard error to be shown. Whether it is of any.
+fn tell_of_errors(place: &Place, names: &[String], options: &mut Options) -> bool {
+    let mixed = log_silence::tell_of_errors(place, names);
+    if mixed > 0 && mixed == names.len() {
+        // Of runs of which nothing can be shown there is nothing to be said.
+        options.look.extras = Extras::Losses;
+    }
+    mixed > 0
 }
 
 /// Follows, and looks from time to time for what no log tells of.
