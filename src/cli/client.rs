@@ -11,6 +11,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::exit::{Exit, Failure};
+use super::forbearance::{ANSWER_MS, Forbearance};
 use super::place::{Place, home_hint};
 use super::repeat::{Losses, Wish};
 use super::silence::silence;
@@ -28,8 +29,6 @@ use crate::wire::{
     encode_hello, encode_request, frame,
 };
 
-/// How long the daemon may take to say hello, and to answer what it can answer at once.
-const ANSWER_MS: u64 = 10_000;
 /// How long it may take whose answer is good to have, and no more than that; nobody is told that it is waited for.
 const GLANCE_MS: u64 = 500;
 /// How long a request may take to be written.
@@ -145,10 +144,16 @@ impl Client {
         };
         // One that turns clients away may have closed its side already; what it said is read all the same.
         let written = self.write(&encode_hello(&hello));
-        let payload = match self.payload(patience_ms) {
-            Ok(Some(payload)) => payload,
-            Ok(None) => return Err(silence(&self.place.home, patience_ms)),
-            Err(failure) => return Err(written.err().unwrap_or(failure)),
+        let mut time = Forbearance::of(patience_ms);
+        let payload = loop {
+            match self.payload(time.left_ms()) {
+                Ok(Some(payload)) => break payload,
+                Ok(None) if patience_ms < ANSWER_MS || time.is_over(&self.place.home) => {
+                    return Err(silence(&self.place.home, time.waited_ms()));
+                }
+                Ok(None) => {}
+                Err(failure) => return Err(written.err().unwrap_or(failure)),
+            }
         };
         let theirs = decode_hello(&payload)
             .map_err(|error| self.nonsense(&format!("its hello is {error}")))?;
@@ -231,13 +236,16 @@ impl Client {
         directories: &[String],
     ) -> Result<Final, Failure> {
         self.send(command, directories)?;
-        let deadline_ms = monotonic_ms().saturating_add(ANSWER_MS);
+        let mut time = Forbearance::of(ANSWER_MS);
         loop {
-            match self.reply(deadline_ms.saturating_sub(monotonic_ms()))? {
+            match self.reply(time.left_ms())? {
                 Some(Reply::Final(Final::Error(error))) => return Err(error.into()),
                 Some(Reply::Final(last)) => return Ok(last),
                 Some(Reply::Progress(_)) => {}
-                None => return Err(silence(&self.place.home, ANSWER_MS)),
+                None if time.is_over(&self.place.home) => {
+                    return Err(silence(&self.place.home, time.waited_ms()));
+                }
+                None => {}
             }
         }
     }

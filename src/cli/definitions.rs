@@ -6,16 +6,14 @@ use std::path::Path;
 
 use super::client::Client;
 use super::exit::{Exit, Failure};
+use super::forbearance::{ANSWER_MS, Forbearance};
 use super::place::Place;
 use crate::daemon::unit_context;
 use crate::engine::Command;
-use crate::sys::clock::monotonic_ms;
 use crate::unit::{self, LoadError, Unit, UnitName};
 use crate::wire::{Final, ProgressKind, Reply, decode_definitions};
 
-/// How long the daemon may take for the definitions of one request, and how many it is asked for at a time: what waits
-/// for a client is bounded.
-const ANSWER_MS: u64 = 10_000;
+/// How many the daemon is asked for at a time: what waits for a client is bounded.
 const AT_A_TIME: usize = 50;
 
 /// What the daemon has of one unit.
@@ -38,9 +36,9 @@ pub(super) fn loaded(
     for some in names.chunks(AT_A_TIME) {
         let names = some.to_vec();
         client.send(Command::Definitions { names }, &place.directories)?;
-        let deadline_ms = monotonic_ms().saturating_add(ANSWER_MS);
+        let mut time = Forbearance::of(ANSWER_MS);
         loop {
-            match client.reply(deadline_ms.saturating_sub(monotonic_ms()))? {
+            match client.reply(time.left_ms())? {
                 Some(Reply::Final(Final::Error(error))) => return Err(error.into()),
                 Some(Reply::Final(_)) => break,
                 Some(Reply::Progress(frame)) => match frame.kind {
@@ -54,7 +52,10 @@ pub(super) fn loaded(
                     }
                     _ => {}
                 },
-                None => return Err(super::silence::silence(&place.home, ANSWER_MS)),
+                None if time.is_over(&place.home) => {
+                    return Err(super::silence::silence(&place.home, time.waited_ms()));
+                }
+                None => {}
             }
         }
     }

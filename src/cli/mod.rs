@@ -18,6 +18,7 @@ mod edges;
 mod exit;
 mod family;
 mod first;
+mod forbearance;
 mod forest;
 #[cfg(test)]
 mod golden;

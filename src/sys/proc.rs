@@ -105,6 +105,12 @@ impl Stat {
         matches!(self.state, 'Z' | 'X' | 'x')
     }
 
+    /// It runs, would run if it had a processor, or waits for a disk.
+    #[must_use]
+    pub fn is_busy(&self) -> bool {
+        matches!(self.state, 'R' | 'D')
+    }
+
     /// A signal has stopped it, and another one can let it go on.
     #[must_use]
     pub fn is_stopped(&self) -> bool {
