@@ -93,8 +93,8 @@ enum Succession {
 
 const REMOVED: [(fn(&Bench), Stream); 2] =
     [(remove_folder, Stream::Out), (remove_files, Stream::Err)];
-/// More than the pipe of a service holds.
-const LONG: usize = 200_000;
+/// More than a pipe holds, also one that was enlarged.
+const LONG: usize = 1_500_000;
 
 /// Who was not restarted in between writes to a FIFO that has no name. A successor reads that one, too: what lies in
 /// it, and what is written from then on, be that more than it can hold.
