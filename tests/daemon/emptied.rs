@@ -91,14 +91,16 @@ enum Succession {
     Upgrade,
 }
 
-const REMOVED: [(fn(&Bench), Stream); 2] =
-    [(remove_folder, Stream::Out), (remove_files, Stream::Err)];
+/// What is removed, and who writes to it.
+type Removal = (fn(&Bench), Stream);
+
+const REMOVED: [Removal; 2] = [(remove_folder, Stream::Out), (remove_files, Stream::Err)];
 /// More than a pipe holds, also one that was enlarged.
 const LONG: usize = 1_500_000;
 
 /// Who was not restarted in between writes to a FIFO that has no name. A successor reads that one, too: what lies in
 /// it, and what is written from then on, be that more than it can hold.
-fn is_heard_by_a_successor((remove, stream): (fn(&Bench), Stream), succession: Succession) {
+fn is_heard_by_a_successor((remove, stream): Removal, succession: Succession) {
     let bench = Bench::new();
     let mut ear = bench.ear();
     let mut daemon = match succession {
@@ -109,13 +111,14 @@ fn is_heard_by_a_successor((remove, stream): (fn(&Bench), Stream), succession: S
     files::make_fifo(&orders, 0o600, None).unwrap();
     let mut both = OpenOptions::new();
     let mut orders_in = both.read(true).write(true).open(&orders).unwrap();
-    let (exec, orders) = match stream {
-        Stream::Out => ("", orders.display()),
-        Stream::Err => ("exec >&2;", orders.display()),
+    let exec = match stream {
+        Stream::Out => "",
+        Stream::Err => "exec >&2;",
     };
     let script = format!(
         "{exec} while read word; do head -c {LONG} /dev/zero | tr '\\0' x; echo $word; \
-         echo said > $EAR; done < {orders}"
+         echo said > $EAR; done < {}",
+        orders.display()
     );
     let keys = "StandardError = \"log:err\"\nExecReload = [\"/bin/true\"]";
     bench.service("web", "", &script, keys);
