@@ -11,10 +11,17 @@ use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::{fmt, process};
 
-use crate::sys::{files, process as sys_process, signals, socket};
+use crate::sys::poll::wait_readable;
+use crate::sys::process::Pid;
+use crate::sys::{clock, files, proc, process as sys_process, signals, socket};
 
 use super::context::unit_context;
 use super::home::Home;
+
+/// How long the lock of a dead daemon is waited for, in milliseconds, and how often it is tried. A process that is made
+/// becomes another program within milliseconds, on a machine that has time for it.
+const LOCK_MS: u64 = 2_000;
+const LOOK_MS: u64 = 2;
 
 /// Why the daemon did not start.
 #[derive(Debug)]
@@ -92,7 +99,7 @@ pub(super) fn prepare_process() {
 pub(super) fn take_seat(home: Home, directories: Vec<PathBuf>) -> Result<Seat, BootError> {
     prepare_process();
     make(home.root())?;
-    let lock = lock(&home)?;
+    let lock = lock(&home, LOCK_MS)?;
     let nofile = sys_process::raise_nofile();
     let listener = bind(&home.socket())?;
     Ok(Seat {
@@ -149,20 +156,31 @@ fn make(folder: &Path) -> Result<(), BootError> {
     files::private_directory(folder).map_err(|error| BootError::failed("use", folder, error))
 }
 
-/// Takes the lock. Whose it is stands in it once there is a daemon.
-fn lock(home: &Home) -> Result<File, BootError> {
+/// Takes the lock. Whose it is stands in it once there is a daemon. Where that one is dead, what it was just making has
+/// copies of the lock until it is another program: so long is waited for it.
+fn lock(home: &Home, patience_ms: u64) -> Result<File, BootError> {
     let path = home.lock();
     let failed = |error| BootError::failed("lock", &path, error);
-    let Some(lock) = files::lock_exclusive(&path).map_err(failed)? else {
+    let deadline_ms = clock::monotonic_ms().saturating_add(patience_ms);
+    let lock = loop {
+        if let Some(lock) = files::lock_exclusive(&path).map_err(failed)? {
+            break File::from(lock);
+        }
         let text = fs::read_to_string(&path).unwrap_or_default();
-        return Err(BootError::Locked {
-            pid: text.trim().parse().ok(),
-            home: home.root().to_owned(),
-        });
+        let pid = text.trim().parse().ok();
+        if !pid.is_some_and(is_dead) || clock::monotonic_ms() >= deadline_ms {
+            let home = home.root().to_owned();
+            return Err(BootError::Locked { pid, home });
+        }
+        wait_readable(&[], Some(LOOK_MS)).map_err(failed)?;
     };
-    let lock = File::from(lock);
     lock.set_len(0).map_err(failed)?;
     Ok(lock)
+}
+
+fn is_dead(pid: u32) -> bool {
+    let stat = Pid::from_raw(pid).and_then(|pid| proc::stat(pid).ok());
+    stat.is_none_or(|stat| stat.is_dead())
 }
 
 /// Writes our PID into the lock, in one piece and as wide as any: who reads it meanwhile finds our predecessor or us.
@@ -239,9 +257,37 @@ impl Ready {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+    use std::io::Read as _;
     use std::os::unix::fs::FileExt;
 
     use super::*;
+
+    #[test]
+    fn the_lock_of_a_dead_daemon_is_waited_for_and_no_other() {
+        /// No process has it: PIDs end at 4,194,304.
+        const NOBODY: u32 = 4_194_305;
+        let folder = std::env::temp_dir().join(format!("diakonos-lock-{}", process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let home = Home::new(folder.clone());
+        let own = process::id();
+        for (pid, then, gets_it) in [(NOBODY, "exec sleep 0.1", true), (own, "read line", false)] {
+            let mut holder = process::Command::new("flock")
+                .arg(home.lock())
+                .args(["sh", "-c", &format!("echo held; {then}")])
+                .stdin(process::Stdio::piped())
+                .stdout(process::Stdio::piped())
+                .spawn()
+                .unwrap();
+            let mut held = [0; 5];
+            holder.stdout.take().unwrap().read_exact(&mut held).unwrap();
+            fs::write(home.lock(), format!("{pid}\n")).unwrap();
+            let locked = lock(&home, 60_000);
+            assert_eq!(locked.is_ok(), gets_it, "{locked:?}");
+            // Its input ends.
+            holder.wait().unwrap();
+        }
+        fs::remove_dir_all(&folder).unwrap();
+    }
 
     /// Every holder writes as much, so that none has to empty it first; and nothing of an earlier text is left.
     #[test]
