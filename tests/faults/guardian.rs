@@ -102,7 +102,8 @@ fn a_successor_serves_at_once_and_nobody_notices() {
         let mut client = bench.client();
         client.ask(Command::List);
         let took_ms = monotonic_ms() - begun_ms;
-        // What others kept them waiting is not their doing.
+        // What others kept them waiting is not their doing. Where several waited at once that is taken off more than
+        // once: on a busy machine less is found than was there, and the bound holds on an idle one.
         let three = [&guardian, own, &bench.daemon_pid().to_string()];
         let waited_ms = three.map(waited_ms).iter().sum::<u64>() - before_ms;
         took.push(took_ms.saturating_sub(waited_ms));
