@@ -35,17 +35,22 @@ fn empty(place: &Place, name: &str, unit: Option<&UnitStatus>) -> String {
             (Ok(Removal::Emptied), _) => {
                 format!("{name}: nothing in the log since it was emptied")
             }
+            // Each run begins one, whether or not it prints anything.
+            (Ok(Removal::Absent), Some(unit)) if has_run(unit) => {
+                format!("{name}: its log is gone: somebody has removed the files")
+            }
             (_, Some(unit)) if unit.state == "failed" => {
                 let cause = clean(&unit.cause);
                 format!("{name}: nothing in the log: it failed: {cause}")
             }
-            // Each run begins one, whether or not it prints anything.
-            (Ok(Removal::Absent), Some(unit)) if unit.life.is_some() => {
-                format!("{name}: its log is gone: somebody has removed the files")
-            }
             _ => format!("{name}: nothing in the log yet"),
         },
     }
+}
+
+/// Whether it has had a run, which one that has failed at its first step has not.
+fn has_run(unit: &UnitStatus) -> bool {
+    unit.life.is_some() && (unit.last_end.is_some() || unit.state != "failed")
 }
 
 /// Whether what the runs of all these services have printed was removed, and nothing has come since.

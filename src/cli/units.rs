@@ -207,11 +207,14 @@ pub(super) fn with_nearest(failure: Failure, place: &Place, names: &[String]) ->
     if failure.exit != Exit::NoSuchUnit || failure.hint.is_some() {
         return failure;
     }
-    let listing = place.search_path().list();
+    let path = place.search_path();
+    let listing = path.list();
     let known = || listing.units.iter().map(|listed| listed.name.as_str());
+    // Also an instance of which there is no file but its template's.
+    let has_file = |name: &str| UnitName::parse(name).is_ok_and(|name| path.find(&name).is_some());
     let strangers = names
         .iter()
-        .filter(|name| !known().any(|known| known == name.as_str()))
+        .filter(|name| !has_file(name))
         // What is near a pattern has not been mistyped.
         .filter(|name| !glob::is_pattern(name));
     match strangers

@@ -21,13 +21,16 @@ use crate::wire::{LogUntold, UnitStatus};
 const DAY: usize = 10;
 const MINUTE: usize = 16;
 
+/// What tells a loss that lasts from the next one: of which service it is, the run and the time at which it began.
+type Loss = (String, u64, Option<u64>);
+
 /// Looks for what is missing in logs and stands in none of them.
 #[derive(Debug)]
 pub(super) struct Untold<'a> {
     place: &'a Place,
     options: &'a Options,
-    /// The services of which something was missing at the last look: as long as that lasts it is told once.
-    missing: Vec<String>,
+    /// What was missing at the last look: as long as that lasts it is told once.
+    missing: Vec<Loss>,
 }
 
 impl<'a> Untold<'a> {
@@ -68,11 +71,13 @@ impl<'a> Untold<'a> {
             let unit = units.iter().find(|unit| unit.name == *name);
             let untold = unit.map(|unit| wanted(self.place, unit, self.options));
             let untold = untold.unwrap_or_default();
-            if untold.is_empty() {
-                continue;
-            }
-            self.missing.push(name.clone());
-            if !earlier.contains(name) {
+            let losses = untold.iter();
+            let losses = losses.map(|one| (name.clone(), one.run, one.since_ms));
+            let losses: Vec<Loss> = losses.collect();
+            // Each run that comes meanwhile has its part of it.
+            let has_lasted = losses.iter().any(|loss| earlier.contains(loss));
+            self.missing.extend(losses);
+            if !has_lasted {
                 has_told |= tell(name, &untold, self.options, output)?;
             }
         }

@@ -200,6 +200,8 @@ fn settings_result(kind: ResultKind, text: String) -> UnitResult {
     }
 }
 
+const WITH_LINE_END: &str = "to be rotated once the line that was begun ends";
+
 /// Begins the log of service `name` in the folder `logs` anew, to which nobody writes. Returns what was done.
 ///
 /// # Errors
@@ -214,7 +216,11 @@ pub fn tend_unwritten(
         return Err(io::Error::new(io::ErrorKind::NotFound, "there is none"));
     }
     let mut writer = Writer::open(logs, name, limits)?;
-    tend(&mut writer, 0, wish)
+    match tend(&mut writer, 0, wish)? {
+        // Nobody is there to end it.
+        WITH_LINE_END => Ok("not rotated: its last line has no end"),
+        done => Ok(done),
+    }
 }
 
 /// That this service's log in `logs` could not be begun anew.
@@ -228,7 +234,10 @@ pub fn untended(logs: &Path, name: &str, error: &io::Error) -> UnitResult {
         ),
         _ => (
             format!("its log in {folder} cannot be begun anew: {reason}"),
-            format!("files must be made, renamed and removed in {folder}"),
+            match log::is_full(error) {
+                true => format!("make room in {folder}"),
+                false => format!("files must be made, renamed and removed in {folder}"),
+            },
         ),
     };
     UnitResult {
@@ -264,7 +273,7 @@ pub(super) fn tend(writer: &mut Writer, run: u64, wish: LogWish) -> io::Result<&
             .map(|()| "emptied, rotated files too"),
         LogWish::Rotate => writer.turn().map(|turned| match turned {
             Turned::Rotated => "rotated",
-            Turned::WithLineEnd => "to be rotated once the line that was begun ends",
+            Turned::WithLineEnd => WITH_LINE_END,
             Turned::Empty => "not rotated: nothing was written since its last file was begun",
         }),
     }

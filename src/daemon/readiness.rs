@@ -405,8 +405,8 @@ impl Processes {
         let reason = "it was closed without a newline".to_owned();
         let awaiting = self.awaiting.get(&run);
         let is_enough = awaiting.is_some_and(|awaiting| awaiting.failed + 1 >= CLOSED_LOOKS);
-        let main = self.runs.get(run).map(|run| proc::stat(run.pid));
-        let is_ending = matches!(main, Some(Ok(stat)) if stat.is_ending);
+        let main = self.runs.get(run).map(|run| run.pid);
+        let is_ending = is_enough && main.is_some_and(proc::is_ending);
         if is_enough && !is_ending {
             return self.is_hopeless(run, reason, turn);
         }

@@ -61,4 +61,4 @@ pub use rotation::Limits;
 pub use runs::{has_run, is_beheaded, is_cut_after, last_runs};
 pub use total::{Removed, Stranded, bound_total, has_log, service_of, with_log};
 pub use wanted::{Course, Filter, Mode, Sieve, Start};
-pub use writer::{Remade, Turned, Writer};
+pub use writer::{Remade, Turned, Writer, is_full};

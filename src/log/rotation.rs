@@ -119,6 +119,13 @@ pub(super) fn remove_old(paths: &Paths) -> io::Result<()> {
     Ok(())
 }
 
+/// Cuts the current file off at its beginning, as anybody may do.
+pub(super) fn empty(paths: &Paths) -> io::Result<()> {
+    let mut options = OpenOptions::new();
+    options.write(true).truncate(true).open(paths.log(0))?;
+    Ok(())
+}
+
 /// Removes a file and its index.
 pub(super) fn remove_file(paths: &Paths, number: u32) -> io::Result<()> {
     remove(&paths.index(number))?;

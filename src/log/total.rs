@@ -118,7 +118,8 @@ pub fn has_log(directory: &Path, name: &str) -> io::Result<bool> {
     Ok(paths.has(0) || !paths.list()?.is_empty())
 }
 
-/// Of whom there is a log, in the order of their names; rotated files alone are one, an index alone is none.
+/// Of whom there is a log, in the order of their names; rotated files alone are one, an index alone or a
+/// folder is none.
 ///
 /// # Errors
 /// The folder cannot be read; a missing one has none.
@@ -129,10 +130,12 @@ pub fn with_log(directory: &Path) -> io::Result<BTreeSet<String>> {
         entries => entries?,
     };
     for entry in entries {
-        let file = entry?.file_name();
+        let entry = entry?;
+        let file = entry.file_name();
         let file = file.to_str().unwrap_or_default();
         if let Some((name, _)) = parts(file)
             && file[name.len()..].starts_with(".log")
+            && entry.file_type().is_ok_and(|kind| !kind.is_dir())
         {
             names.insert(name.to_owned());
         }
@@ -229,6 +232,7 @@ mod tests {
         assert!(!has_log(&folder.0, "a").unwrap() && has_log(&folder.0, "b").unwrap());
         assert_eq!(fs::read_dir(&folder.0).unwrap().count(), 5);
         fs::write(folder.path("c.idx"), "x").unwrap();
+        fs::create_dir(folder.path("d.log")).unwrap();
         let names = with_log(&folder.0).unwrap();
         assert_eq!(names.into_iter().collect::<Vec<_>>(), ["b"]);
     }

@@ -22,7 +22,7 @@ use super::paths::Paths;
 use super::rotation::{self, Limits, Pair};
 
 mod tending;
-pub use tending::Turned;
+pub use tending::{Turned, is_full};
 
 /// A file that is this much over `max_size` is rotated within a line.
 const LINE_DIVIDED_BYTES: u64 = 64 * 1024 * 1024;

@@ -88,8 +88,8 @@ pub struct Stat {
     pub session: Option<Pid>,
     /// R, S, D, T, t, Z (ended, not reaped), X and others.
     pub state: char,
-    /// Its end has begun, which closes its files some time before anybody can hear of it.
-    pub is_ending: bool,
+    /// The end of its first thread has begun.
+    is_ending: bool,
     /// User and system time of all threads, in clock ticks, see [`ticks_per_second`].
     pub cpu_ticks: u64,
     pub threads: u32,
@@ -130,12 +130,29 @@ impl Stat {
 /// # Errors
 /// `NotFound` or `ESRCH` when there is none; `InvalidData` when the line is not what proc(5) says.
 pub fn stat(pid: Pid) -> io::Result<Stat> {
+    stat_at(pid, format!("/proc/{pid}/stat").as_ref())
+}
+
+fn stat_at(pid: Pid, path: &Path) -> io::Result<Stat> {
     let mut buffer = [0_u8; STAT_BYTES];
-    let file = File::open(format!("/proc/{pid}/stat"))?;
+    let file = File::open(path)?;
     // The kernel gives the line whole where there is room for it.
     let length = files::read_into(file.as_fd(), &mut buffer)?;
     let line = buffer.get(..length).unwrap_or_default();
     parse_stat(pid, line).ok_or_else(|| io::ErrorKind::InvalidData.into())
+}
+
+/// Whether the end of all its threads has begun: one that ends says so before it closes its files, which is some time
+/// before anybody can hear of it. Others may work on where the first one has ended.
+#[must_use]
+pub fn is_ending(pid: Pid) -> bool {
+    let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else {
+        return false;
+    };
+    let works_on = |path: &Path| matches!(stat_at(pid, path), Ok(stat) if !stat.is_ending);
+    !threads
+        .flatten()
+        .any(|thread| works_on(&thread.path().join("stat")))
 }
 
 /// Reads to the end, or as much as there is room for.
@@ -439,6 +456,18 @@ mod tests {
         let process = PidFd::open(pid).unwrap();
         process.signal(libc::SIGKILL).unwrap();
         await_readable(process.as_fd());
+    }
+
+    #[test]
+    fn an_end_has_begun_when_no_thread_works_on() {
+        let working = spawn(&shell("exec sleep 1000")).unwrap();
+        assert!(!is_ending(working.pid));
+        working.pidfd.signal(libc::SIGKILL).unwrap();
+        // Nobody reaps it meanwhile.
+        await_readable(working.pidfd.as_fd());
+        assert!(is_ending(working.pid));
+        await_end(&working.pidfd);
+        assert!(!is_ending(working.pid));
     }
 
     #[test]

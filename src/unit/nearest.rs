@@ -29,8 +29,8 @@ pub fn unit_meant<'c>(name: &str, known: impl IntoIterator<Item = &'c str>) -> O
     nearest(name, known).map(did_you_mean)
 }
 
-/// The candidate nearest to `word`, if it is near enough to be what was meant: at most a third of its letters away.
-/// Of several equally near the first wins.
+/// The candidate nearest to `word`, if it is near enough to be what was meant: at most a third of its letters away,
+/// and not all. Of several equally near the first wins.
 pub fn nearest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
     let word = letters(word);
     if word.is_empty() || word.len() > MAX_LENGTH {
@@ -42,7 +42,8 @@ pub fn nearest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) ->
         if other.is_empty() || other.len() > MAX_LENGTH {
             continue;
         }
-        let bound = (word.len().max(other.len()) / 3).max(1);
+        let longer = word.len().max(other.len());
+        let bound = (longer / 3).max(1).min(longer - 1);
         if word.len().abs_diff(other.len()) > bound {
             continue;
         }
@@ -101,6 +102,9 @@ mod tests {
             assert_eq!(meant(name).as_deref(), Some(hint));
         }
         assert_eq!(meant("nothing@1"), None);
+        // Of one letter nothing is left where another one stands.
+        assert_eq!(nearest("2", ["r"]), None);
+        assert_eq!(nearest("R", ["r"]), Some("r"));
     }
 
     #[test]

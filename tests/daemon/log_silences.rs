@@ -7,6 +7,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use diakonos::wire::ResultKind;
 
 use crate::harness::{Bench, Lines};
+use crate::waits::until_logged;
 
 /// A service that prints one more line at each signal.
 fn talker(bench: &Bench, name: &str) {
@@ -84,10 +85,19 @@ fn an_empty_log_says_why() {
     talker(&bench, "a");
     bench.start("a").is(ResultKind::Started);
     assert_eq!(ear.next().unwrap(), "up a");
+    speak(&bench, "a");
+    bench.service("c", "", "echo down; exit 3", "ReadyWhen = 'log:up'");
+    bench.start("c").is(ResultKind::Failed);
+    for (name, lines) in [("a", "a 1\n"), ("c", "down\n")] {
+        until_logged(&bench, name, lines);
+    }
     talker(&bench, "b");
-    fs::remove_dir_all(bench.home().join("logs")).unwrap();
-    let expected = "a: its log is gone: somebody has removed the files\n";
-    assert_eq!(aside("a"), expected);
+    // All at once: whatever the daemon still writes goes with it.
+    fs::rename(bench.home().join("logs"), bench.path("removed")).unwrap();
+    for name in ["a", "c"] {
+        let expected = format!("{name}: its log is gone: somebody has removed the files\n");
+        assert_eq!(aside(name), expected);
+    }
     assert_eq!(aside("b"), "b: nothing in the log yet\n");
     // Who mistypes a pattern is told so, as who mistypes a name is; that of a unit without a log is none.
     assert_eq!(aside("b*"), "none of those has a log yet\n");

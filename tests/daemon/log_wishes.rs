@@ -86,6 +86,12 @@ fn logs_are_rotated_and_emptied_while_they_are_written_and_when_nobody_is_there(
     assert!(told.contains("web: rotated"), "{told}");
     run(&bench, &["logs", "--flush", "web"]);
     assert_eq!(log_files(&bench), ["db.log", "web.log"]);
+    fs::write(bench.home().join("logs/db.log"), "half a line").unwrap();
+    let told = run(&bench, &["logs", "--rotate", "db"]);
+    assert!(
+        told.contains("db: not rotated: its last line has no end"),
+        "{told}"
+    );
     assert!(!bench.home().join("control.sock").exists());
 }
 

@@ -97,6 +97,20 @@ fn a_template_stands_for_its_instances() {
 }
 
 #[test]
+fn an_instance_beside_a_stranger_is_not_what_was_meant() {
+    let bench = Bench::new();
+    template(&bench, "web", "");
+    let said = bench.run(&["plan", "start", "web@1", "nosuch"]);
+    let (code, _, said) = text(&said);
+    assert_eq!(code, Some(4), "{said}");
+    assert!(said.contains("nosuch"), "{said}");
+    assert!(!said.contains("did you mean"), "{said}");
+    let said = bench.run(&["plan", "start", "web@1", "wbe@2"]);
+    let (_, _, said) = text(&said);
+    assert!(said.contains("did you mean `web@2`?"), "{said}");
+}
+
+#[test]
 fn drop_ins_hold_for_all_instances_or_for_one() {
     let bench = Bench::new();
     let _daemon = bench.daemon();

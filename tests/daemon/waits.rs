@@ -41,6 +41,8 @@ pub(crate) fn stand_still(pid: Pid) -> PidFd {
 /// Waits until this is in the log of a service that was started: what it has written is not there at once.
 pub(crate) fn until_logged(bench: &Bench, name: &str, text: &str) {
     let path = bench.home().join(format!("logs/{name}.log"));
+    // Its program may run before its log is made.
+    comes("a log", || path.exists());
     let news = Inotify::new().unwrap();
     news.watch(&path, Watch::Modified).unwrap();
     let deadline = Deadline::new();

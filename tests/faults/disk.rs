@@ -5,6 +5,7 @@ use std::os::unix::fs::{DirBuilderExt, symlink};
 use std::path::Path;
 use std::process::Command;
 
+use diakonos::engine::{self, LogWish};
 use diakonos::log::Loss;
 use diakonos::sys::clock::monotonic_ms;
 use diakonos::sys::process::{Pid, PidFd, errno_text};
@@ -114,6 +115,42 @@ fn a_full_disk_costs_log_bytes_and_nothing_else() {
             "no disk of its own"
         );
     });
+}
+
+/// What takes the room is what is to go.
+#[test]
+fn a_log_that_fills_its_disk_is_emptied() {
+    let probe = Command::new("unshare").args(["-rm", "true"]).output();
+    if !probe.unwrap().status.success() {
+        return;
+    }
+    let bench = Bench::new();
+    let logs = bench.home().join("logs");
+    let mut builder = DirBuilder::new();
+    builder.recursive(true).mode(0o700).create(&logs).unwrap();
+    let mount = format!(
+        "exec unshare -rm /bin/sh -c 'mount -t tmpfs -o size=1m,mode=700 none {} && \
+         exec \"$0\" \"$@\"' \"$0\" \"$@\"",
+        logs.display()
+    );
+    let mut daemon = bench.daemon_after(&mount);
+    let mut ear = bench.ear();
+    let script = format!("head -c {FLOOD} /dev/zero; echo said > $EAR; exec sleep 1000");
+    bench.service("loud", "", &script, "");
+    bench.start("loud").is(ResultKind::Started);
+    daemon.log.until("its log cannot be written");
+    assert_eq!(ear.next().unwrap(), "said");
+    let log = seen_by(daemon.pid(), &logs.join("loud.log"));
+    let before = fs::metadata(&log).unwrap().len();
+    let names = vec!["loud".to_owned()];
+    let wish = LogWish::Clear;
+    let done = bench.client().ask(engine::Command::Logs { names, wish });
+    done.is(ResultKind::LogTended);
+    // The rest of it may have come since, which is as much as a pipe holds.
+    let after = fs::metadata(&log).unwrap().len();
+    assert!(after < before / 2, "{before} bytes, then {after}");
+    bench.stop("loud").is(ResultKind::Stopped);
+    daemon.end();
 }
 
 /// What runs and is not written down is lost to a successor, and started a second time.

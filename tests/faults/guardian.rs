@@ -102,7 +102,8 @@ fn a_successor_serves_at_once_and_nobody_notices() {
         let mut client = bench.client();
         client.ask(Command::List);
         let took_ms = monotonic_ms() - begun_ms;
-        // What others kept them waiting is not their doing.
+        // What others kept them waiting is not their doing. Where several waited at once that is taken off more than
+        // once: on a busy machine less is found than was there, and the bound holds on an idle one.
         let three = [&guardian, own, &bench.daemon_pid().to_string()];
         let waited_ms = three.map(waited_ms).iter().sum::<u64>() - before_ms;
         took.push(took_ms.saturating_sub(waited_ms));
@@ -163,6 +164,15 @@ fn the_guardian_is_small_and_sleeps() {
     daemon.end();
 }
 
+const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
+
+/// When a line of the log was written, whenever it is read: `2026-11-22T19:51:36.902Z …`.
+fn time_of_day_ms(line: &str) -> u64 {
+    let number = |from: usize, to: usize| line[from..to].parse::<u64>().unwrap();
+    let minutes = number(11, 13) * 60 + number(14, 16);
+    (minutes * 60 + number(17, 19)) * 1_000 + number(20, 23)
+}
+
 #[test]
 fn a_successor_that_cannot_begin_is_tried_again_and_again() {
     let bench = Bench::new();
@@ -187,16 +197,16 @@ fn a_successor_that_cannot_begin_is_tried_again_and_again() {
     // Without one the next death would be told after what the last one has announced, at the earliest. How long a
     // successor takes to its death is the machine's affair, and what is announced becomes more and more.
     let mut sooner = 0;
-    let mut announced_ms = None;
+    let mut last: Option<(u64, u64)> = None;
     while sooner < 2 {
-        let begun_ms = monotonic_ms();
         let line = daemon.log.until("exit code 1; a successor comes in ");
-        let took_ms = monotonic_ms() - begun_ms;
-        sooner += usize::from(announced_ms.is_some_and(|announced_ms| took_ms < announced_ms));
+        let told_ms = time_of_day_ms(&line);
+        let took_ms = |told_before_ms: u64| (told_ms + DAY_MS - told_before_ms) % DAY_MS;
+        sooner += usize::from(last.is_some_and(|(told, announced)| took_ms(told) < announced));
         let rest = line.split(" comes in ").nth(1).unwrap();
-        let announced = rest.split(' ').next().unwrap();
-        announced_ms = Some(announced.parse::<u64>().unwrap());
-        let is_believed = sooner == 2 || announced_ms < Some(29_000);
+        let announced_ms: u64 = rest.split(' ').next().unwrap().parse().unwrap();
+        last = Some((told_ms, announced_ms));
+        let is_believed = sooner == 2 || announced_ms < 29_000;
         assert!(is_believed, "a client's wait counts for nothing");
     }
     fs::remove_file(&run).unwrap();

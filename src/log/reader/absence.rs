@@ -33,8 +33,10 @@ impl Reader {
         };
         let is_missing = |number: &u32| {
             let has_index = |number: u32| exists(&self.paths.index(number));
-            // A rotation moves a log first, and leaves its index behind for a moment.
-            !self.paths.has(*number) && has_index(*number) && has_index(*number + 1)
+            let has_log = || self.paths.has(*number);
+            // A rotation moves a log first, leaves its index behind for a moment, and goes on to the next lower number.
+            // In this order, whatever it does in between: with both indexes, the log has come before the last look.
+            !has_log() && has_index(*number + 1) && has_index(*number) && !has_log()
         };
         let numbers = (first.saturating_add(1)..end).rev().filter(is_missing);
         let numbers: Vec<u32> = numbers.take(TOLD_MAX).collect();

@@ -54,7 +54,14 @@ impl Writer {
     /// The files cannot be removed or made.
     pub fn clear(&mut self, now_ms: u64, run: u64) -> io::Result<()> {
         rotation::remove_old(&self.paths)?;
-        let pair = rotation::rotate(&self.paths, 1)?;
+        let pair = match rotation::rotate(&self.paths, 1) {
+            // The room for the next pair is where the last one is.
+            Err(error) if is_full(&error) => {
+                rotation::empty(&self.paths)?;
+                rotation::rotate(&self.paths, 1)?
+            }
+            made => made?,
+        };
         self.current = Some(Current {
             pair,
             bound: self.limits.max_size,
@@ -78,4 +85,13 @@ impl Writer {
         }
         Ok(())
     }
+}
+
+/// Whether nothing more has room where the files are.
+#[must_use]
+pub fn is_full(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+    )
 }
