@@ -13,7 +13,8 @@ pub(super) struct Chain<'a> {
     pub(super) end: End,
     /// What began the life that came to this; nothing where the chain itself goes back to a wish.
     pub(super) origin: Option<Origin<'a>>,
-    /// The beginning of a daemon that knows nothing of the unit, after its last entry.
+    /// The beginning of a daemon that knows nothing of the unit, after its last entry; where none has begun, the end of
+    /// the one that did.
     pub(super) anew: Option<&'a Entry>,
     /// The failure that `reset` has made the daemon forget since, and what led to it; the youngest first.
     pub(super) forgotten: Vec<&'a Entry>,
@@ -57,7 +58,7 @@ pub(super) fn chain<'a>(status: &UnitStatus, record: &'a [Entry]) -> Chain<'a> {
             Some((entry, change)) => {
                 let stage = stage_after(entry, record);
                 let is_at_rest = is_at_rest(&change.to);
-                anew = stage.filter(|_| is_at_rest);
+                anew = began_after(entry, record).or(stage).filter(|_| is_at_rest);
                 // It was up when its daemon or machine ended, and nobody wrote down how it went down.
                 stage.filter(|_| !is_at_rest).or(Some(entry))
             }
@@ -246,6 +247,11 @@ fn last_of<'a>(name: &str, record: &'a [Entry]) -> Option<(&'a Entry, &'a Change
 fn stage_after<'a>(entry: &Entry, record: &'a [Entry]) -> Option<&'a Entry> {
     let mut later = record.iter().filter(|later| later.id > entry.id);
     later.find(|later| matches!(later.what, What::Daemon(_)))
+}
+
+fn began_after<'a>(entry: &Entry, record: &'a [Entry]) -> Option<&'a Entry> {
+    let mut later = record.iter().filter(|later| later.id > entry.id);
+    later.find(|later| matches!(&later.what, What::Daemon(stage) if stage.stage == "began"))
 }
 
 fn is_at_rest(state: &str) -> bool {

@@ -302,6 +302,26 @@ impl Processes {
         }
     }
 
+    /// Where somebody has removed the FIFO that it was born with, another one has its name by now.
+    fn reopen_removed(&mut self, id: UnitId, writer: Pid, turn: &mut Turn<'_>) {
+        let Some(unit) = turn.engine.unit(id) else {
+            return;
+        };
+        let fifos = self.fifos(unit.name.as_str());
+        let log = self.holds.get_mut(&id).and_then(|hold| hold.log.as_mut());
+        let (Some(service), Some(log)) = (unit.service.as_deref(), log) else {
+            return;
+        };
+        for stream in streams(service) {
+            let kept = (&mut *turn.sources, &mut self.keeper);
+            let opened = log.reopen_removed((id, stream), fifos.path(stream), writer, kept);
+            if let Err(error) = opened {
+                let (name, reason) = (&unit.name, error_text(&error));
+                ::log::error!("{name}: the output of PID {writer} is not taken over: {reason}");
+            }
+        }
+    }
+
     fn listen_again(&mut self, (id, name): (UnitId, &str), service: &Service, turn: &mut Turn<'_>) {
         if service.oversight().access == NotifyAccess::None {
             return;
@@ -343,6 +363,7 @@ impl Processes {
                 return;
             }
         };
+        self.reopen_removed(unit, pid, turn);
         if let Some(hold) = self.holds.get_mut(&unit) {
             hold.group.add_root(pid);
             if let (Some(log), Role::Start, None) = (&mut hold.log, run.role, run.pid) {

@@ -14,7 +14,6 @@ use crate::wire::{ErrorKind, Final, ResultKind, UnitResult, WireError};
 use super::answer;
 use super::event_loop::Daemon;
 use super::log_care::{clear_rest, tend_unwritten, untended};
-use super::processes::Turn;
 use super::sources::SessionId;
 
 /// Logs that are begun anew in one turn.
@@ -112,12 +111,8 @@ impl Daemon {
         let unit = self.engine.id(&name);
         if let Some(unit) = unit {
             // What was written before somebody wished for this is to be in the files that are set aside, or removed.
-            let turn = &mut Turn {
-                engine: &self.engine,
-                sources: &mut self.sources,
-                events: &mut self.events,
-            };
-            self.processes.take_in(unit, turn);
+            let (processes, mut turn) = self.with_turn();
+            processes.take_in(unit, &mut turn);
         }
         let written = unit.and_then(|unit| self.processes.tend(unit, wish));
         if let Some(unit) = unit {

@@ -30,7 +30,7 @@ impl Cause {
             | Self::BindsTo(unit)
             | Self::PartOf(unit)
             | Self::Conflicts(unit) => Some(unit),
-            Self::Failed(Failure::Dependency { on, .. }) => Some(on),
+            Self::Failed(failure) => failure.other(),
             Self::Asked(_)
             | Self::Unneeded
             | Self::Ordered
@@ -40,7 +40,6 @@ impl Cause {
             | Self::Reloaded
             | Self::Skipped(_)
             | Self::Ended(_)
-            | Self::Failed(_)
             | Self::Gone
             | Self::Leaving
             | Self::Shutdown
@@ -60,6 +59,16 @@ impl Cause {
             Self::Failed(_) => false,
             _ => self.other().is_some(),
         }
+    }
+}
+
+impl Failure {
+    /// The other unit whose failure it is first of all, if it is one's.
+    fn other(&self) -> Option<&UnitName> {
+        let Self::Dependency { on, .. } = self else {
+            return None;
+        };
+        Some(on)
     }
 }
 
@@ -152,6 +161,12 @@ impl Engine {
             }
             Cause::Gone if is_order || service.shown == State::Stopping => self.voice(unit),
             Cause::Gone => None,
+            // What goes wrong with a stop is that stop's.
+            Cause::Failed(failure)
+                if is_order && service.shown == State::Stopping && failure.other().is_none() =>
+            {
+                self.voice(unit)
+            }
             Cause::Unneeded => {
                 // Who had gone before this life began has let go of an earlier one.
                 let begun = service.begun;

@@ -202,7 +202,7 @@ mod tests {
                 let limit = getrlimit(Resource::Nofile);
                 let none = Rlimit {
                     current: Some(3),
-                    ..limit.clone()
+                    ..limit
                 };
                 setrlimit(Resource::Nofile, none).unwrap();
                 let errno = |parcel: &Parcel| parcel.open().unwrap_err().raw_os_error();

@@ -5,11 +5,12 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read};
-use std::os::fd::AsFd;
-use std::os::unix::fs::MetadataExt;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 
 use nix::libc;
+use rustix::fs::{Mode, OFlags, open};
 use rustix::process::{Resource, getrlimit};
 
 use super::files;
@@ -283,6 +284,22 @@ pub fn writers(path: &Path) -> Vec<Pid> {
         .map(|stat| stat.pid)
         .filter(holds)
         .collect()
+}
+
+/// Our end of the FIFO that lay at `path`, was removed, and is the process's standard output or error still. Nothing
+/// where that is not so, or where we may not look at it.
+#[must_use]
+pub fn open_removed_fifo(pid: Pid, path: &Path) -> Option<OwnedFd> {
+    // As proc(5) writes it, without the symbolic links that lead there.
+    let folder = path.parent()?.canonicalize().ok()?;
+    let mut name = folder.join(path.file_name()?).into_os_string();
+    name.push(" (deleted)");
+    let outputs = [1, 2].map(|fd| format!("/proc/{pid}/fd/{fd}"));
+    let is_it = |link: &&String| fs::read_link(link).is_ok_and(|it| it.as_os_str() == name);
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let reader = File::from(open(outputs.iter().find(is_it)?, flags, Mode::empty()).ok()?);
+    let is_fifo = reader.metadata().ok()?.file_type().is_fifo();
+    is_fifo.then(|| reader.into())
 }
 
 /// Whether the environment that the process was started with holds exactly this entry, `NAME=value`. One that

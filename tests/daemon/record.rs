@@ -87,6 +87,34 @@ fn a_stop_is_followed_to_who_asked_for_it() {
 }
 
 #[test]
+fn a_stop_that_fails_is_followed_to_who_asked_for_it() {
+    let bench = Bench::new();
+    let mut ear = bench.ear();
+    let daemon = bench.daemon();
+    let script = "trap '' TERM; echo deaf > $EAR; exec sleep 1000";
+    bench.service("deaf", "", script, "TimeoutStopSec = '100ms'");
+    assert!(bench.run(&["start", "deaf"]).status.success());
+    assert_eq!(ear.next().unwrap(), "deaf");
+    bench.run(&["stop", "deaf"]);
+
+    let all = entries(&bench);
+    let (_, failed) = change(&all, "deaf", "failed");
+    let (stopping, asked) = change(&all, "deaf", "stopping");
+    assert_eq!(failed.because, Some(stopping.id));
+    assert_eq!(&*asked.cause, "asked");
+    let told = text(&bench, &["why", "deaf"]);
+    assert!(told.contains("did not stop within 100 ms"), "{told}");
+    assert!(told.contains("because of `stop deaf`: asked by "), "{told}");
+    daemon.end();
+    let told = text(&bench, &["why", "deaf"]);
+    assert!(told.contains("  the daemon ended on "), "{told}");
+    let daemon = bench.daemon();
+    let told = text(&bench, &["why", "deaf"]);
+    assert!(told.contains("  the daemon began anew on "), "{told}");
+    daemon.end();
+}
+
+#[test]
 fn the_record_and_the_causes_outlive_a_daemon_that_is_killed() {
     let bench = Bench::new();
     let mut daemon = bench.lone_daemon();
@@ -113,6 +141,9 @@ fn the_record_and_the_causes_outlive_a_daemon_that_is_killed() {
     assert_eq!(began.id, before.last().unwrap().id + 1);
     assert!(matches!(began.what, What::Daemon(_)), "{began:?}");
 
+    let told = text(&bench, &["events", "-n", "1", "bad"]);
+    assert!(told.contains("bad: stopping -> failed: "), "{told}");
+    assert!(told.contains("the daemon began"), "{told}");
     let told = text(&bench, &["why", "bad"]);
     assert!(told.contains("because: exit code 3; it "), "{told}");
     let origin = "it was started because of `start bad`: asked by ";

@@ -13,6 +13,7 @@ use crate::cli::style::Palette;
 use crate::cli::table::{Choice, Count, Group, Row};
 use crate::cli::units::no_such_unit;
 use crate::unit::{UnitName, glob};
+use crate::wire::record::What;
 
 /// Events that are shown before those that come, where nobody says how many.
 const SHOWN: u64 = 10;
@@ -94,16 +95,20 @@ fn run(given: &Given) -> Result<Exit, Failure> {
     // Begun before the reading, so that nothing is missed.
     let news = follows.then(|| News::watch(&place.home)).transpose()?;
     let mut kept: VecDeque<Read> = VecDeque::new();
+    let mut counted = 0;
     let mut oldest = None;
     let mut strange = show.unseen(&place);
     reader.read(&mut |read| {
         oldest.get_or_insert(read.entry.id);
         strange.retain(|name| !read.is_of(name));
         if show.is_wanted(&read) {
+            counted += usize::from(show.counts(&read));
             kept.push_back(read);
         }
-        if show.last.is_some_and(|last| kept.len() > last) {
-            kept.pop_front();
+        while show.last.is_some_and(|last| counted > last)
+            && let Some(first) = kept.pop_front()
+        {
+            counted -= usize::from(show.counts(&first));
             show.before = None;
         }
     })?;
@@ -172,6 +177,11 @@ impl Show {
         };
         let is_new = self.since.is_none_or(|since| read.entry.id > since);
         is_new && (self.names.is_empty() || read.is_about(&is_meant))
+    }
+
+    /// Whether it is one of so many that are wanted. What the daemon did stands between those of units that are named.
+    fn counts(&self, read: &Read) -> bool {
+        self.names.is_empty() || !matches!(read.entry.what, What::Daemon(_))
     }
 
     fn text(&mut self, read: &Read) -> String {

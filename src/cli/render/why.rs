@@ -125,7 +125,11 @@ pub(super) fn sentence(why: &Why<'_>) -> String {
         };
         let since = date(stage.at_ms);
         let before = text.strip_prefix("because: ").unwrap_or(&text);
-        text = format!("the daemon began anew on {since}{will}; before that: {before}");
+        let did = match &stage.what {
+            What::Daemon(stage) if stage.stage == "ended" => "ended",
+            _ => "began anew",
+        };
+        text = format!("the daemon {did} on {since}{will}; before that: {before}");
     }
     if let Some(origin) = &why.chain.origin {
         if let Some(ran_ms) = origin.ran_ms {

@@ -19,7 +19,8 @@ use mio::Token;
 use crate::engine::{Ending, LogWish, RunId, UnitId};
 use crate::log::{Gate, Legacy, Limits, Missing, Owed, Stream, Writer};
 use crate::sys::files;
-use crate::sys::process::error_text;
+use crate::sys::proc::open_removed_fifo;
+use crate::sys::process::{Pid, error_text};
 use crate::unit::{LogLimits, LogPolicy};
 
 use super::intake::Intake;
@@ -138,6 +139,31 @@ impl UnitLog {
     ) -> io::Result<()> {
         files::make_fifo(path, 0o600, owner)?;
         let reader = files::open_fifo_reader(path)?;
+        self.add_pipe((unit, stream), path, reader, (sources, keeper))
+    }
+
+    /// The same with a FIFO that was removed before we began, and that this process writes to still: nobody else would
+    /// ever read it.
+    pub(super) fn reopen_removed(
+        &mut self,
+        (unit, stream): (UnitId, Stream),
+        path: &Path,
+        writer: Pid,
+        kept: (&mut Sources, &mut Keeper),
+    ) -> io::Result<()> {
+        match open_removed_fifo(writer, path) {
+            Some(reader) => self.add_pipe((unit, stream), path, reader, kept),
+            None => Ok(()),
+        }
+    }
+
+    fn add_pipe(
+        &mut self,
+        (unit, stream): (UnitId, Stream),
+        path: &Path,
+        reader: OwnedFd,
+        (sources, keeper): (&mut Sources, &mut Keeper),
+    ) -> io::Result<()> {
         let inode = files::inode(reader.as_fd())?;
         let is_it = |pipe: &Pipe| files::inode(pipe.reader.as_fd()).is_ok_and(|it| it == inode);
         if self.pipes.iter().any(is_it) {

@@ -76,7 +76,13 @@ impl UnitLog {
             let (count, pumped) = self.take_from(at, intake, budget - budget.min(taken));
             taken += count;
             match pumped {
-                Pumped::More => return (taken, pumped),
+                Pumped::More => {
+                    // One that never ceases must not keep those out that have its stream, too: they come first then.
+                    if let Some(rest) = self.pipes.get_mut(at..).filter(|_| count > 0) {
+                        rest.rotate_left(1);
+                    }
+                    return (taken, pumped);
+                }
                 Pumped::Empty => all = pumped,
                 Pumped::End => {}
             }

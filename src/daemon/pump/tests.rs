@@ -277,6 +277,30 @@ fn a_log_that_is_behind_leaves_out_whole_lines() {
     }
 }
 
+/// A process of the life before has a pipe that was removed, and fills it without end.
+#[test]
+fn a_loud_pipe_keeps_nobody_out_who_has_the_same_stream() {
+    let mut bench = Bench::new("two", USUAL);
+    let fifo = bench.folder.join("web.out");
+    fs::remove_file(&fifo).unwrap();
+    let kept = (&mut bench.sources, &mut Keeper::default());
+    bench.log.open_pipe(PIPE, &fifo, None, kept).unwrap();
+    let mut options = fs::OpenOptions::new();
+    let mut quiet = options.read(true).write(true).open(&fifo).unwrap();
+    quiet.write_all(b"quiet\n").unwrap();
+    for _ in 0..2 {
+        bench.write("loud\n".repeat(100));
+        bench.intake.begin_turn();
+        let all = bench.intake.grant((UnitId(2), Stream::Out), usize::MAX);
+        bench.intake.took(all - 5);
+        assert_eq!(bench.pump(), Pumped::More);
+    }
+    let written = bench.written();
+    assert!(written.starts_with("loud\n") && written.contains("quiet"));
+    drop(quiet);
+    bench.end();
+}
+
 /// systemd.service(5), Type=forking: the first process has ended well when another one becomes the main process.
 #[test]
 fn a_main_process_that_hands_over_has_ended_well() {

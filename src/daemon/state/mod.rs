@@ -78,6 +78,8 @@ enum Health {
 enum Losses {
     #[default]
     None,
+    /// Its folder, too, which cannot be made: nothing would come of writing the others.
+    Unmade,
     Some,
 }
 
@@ -184,20 +186,27 @@ impl States {
     fn put(&mut self, path: &Path, place: &mut Option<Slot>, payload: &[u8]) -> io::Result<()> {
         let mut written = write(path, *place, payload);
         if matches!(&written, Err(error) if error.kind() == io::ErrorKind::NotFound) {
-            (*place, self.losses) = (None, Losses::Some);
-            let made = files::private_directory(&self.directory);
-            written = made.and_then(|()| write(path, None, payload));
+            *place = None;
+            self.losses = Losses::Unmade;
+            written = files::private_directory(&self.directory).and_then(|()| {
+                self.losses = Losses::Some;
+                write(path, None, payload)
+            });
         }
         *place = Some(written?);
+        if self.losses == Losses::Unmade {
+            self.losses = Losses::Some;
+        }
         Ok(())
     }
 
     /// The units of which something may be gone, where that was found of one: what they save next is written, be it
     /// what was written last.
     pub(super) fn take_lost(&mut self) -> BTreeSet<UnitId> {
-        if std::mem::take(&mut self.losses) == Losses::None {
+        if self.losses != Losses::Some {
             return BTreeSet::new();
         }
+        self.losses = Losses::None;
         let run = self.directory.display();
         ::log::warn!("files of {run} were removed: what a successor has to know is written anew");
         for kept in self.kept.values_mut() {
@@ -208,7 +217,9 @@ impl States {
 
     /// What was found gone meanwhile was one of them.
     pub(super) fn lost_are_written(&mut self) {
-        self.losses = Losses::None;
+        if self.losses == Losses::Some {
+            self.losses = Losses::None;
+        }
     }
 
     fn report(&mut self) {

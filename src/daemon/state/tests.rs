@@ -248,6 +248,34 @@ fn facts_without_what_a_log_is_owed_are_kept_but_not_good() {
     fs::remove_dir_all(&folder).unwrap();
 }
 
+/// Writing all of them would come to nothing, each time that one is to be saved.
+#[test]
+fn where_the_folder_cannot_be_made_again_the_others_are_written_once_it_can() {
+    let folder = folder("unmade");
+    let mut states = States::new(folder.clone());
+    let boot = states.boot_id().to_owned();
+    save(&mut states, &saved("web", &boot, 0));
+    states.save(UnitId(2), &saved("other", &boot, 0), Vec::new);
+    fs::remove_dir_all(&folder).unwrap();
+    std::os::unix::fs::symlink("/nowhere", &folder).unwrap();
+    for restarts in 1..4 {
+        save(&mut states, &saved("web", &boot, restarts));
+        assert!(!states.is_good() && states.take_lost().is_empty());
+        states.lost_are_written();
+    }
+    fs::remove_file(&folder).unwrap();
+    save(&mut states, &saved("web", &boot, 4));
+    assert_eq!(
+        states.take_lost(),
+        [UnitId(1), UnitId(2)].into_iter().sorted_set()
+    );
+    states.save(UnitId(2), &saved("other", &boot, 0), Vec::new);
+    states.lost_are_written();
+    assert!(states.is_good() && states.take_lost().is_empty());
+    assert_eq!(states.predecessor().units.len(), 2);
+    fs::remove_dir_all(&folder).unwrap();
+}
+
 #[test]
 fn what_cannot_be_read_is_kept_aside_and_told_by_name() {
     let folder = folder("aside");
