@@ -346,7 +346,8 @@ impl Client {
             if timeout_ms > MENTION_MS && !mentioned {
                 patience_ms = left_ms.min(MENTION_MS);
             }
-            // Where a process of the daemon's has a copy of the connection and cannot end, its end is told by nothing else.
+            // Where a process of the daemon's has a copy of the connection and cannot end, nothing else tells of the
+            // daemon's end.
             let both = [self.stream.as_fd()].into_iter();
             let both: Vec<BorrowedFd<'_>> =
                 both.chain(self.process.iter().map(AsFd::as_fd)).collect();

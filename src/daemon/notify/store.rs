@@ -74,8 +74,8 @@ impl Stores {
         self.map.get(&unit).map_or(&[], Vec::as_slice)
     }
 
-    /// Whether a copy of this is kept under its name. Where the kernel does not tell, it is not: it is better to have one
-    /// twice than not at all. What had to be opened for that is to be closed.
+    /// Whether a copy of this is kept under its name. Where the kernel does not tell, it is not: it is better to have
+    /// one twice than not at all. What had to be opened for that is to be closed.
     fn has(
         &self,
         (unit, name): (UnitId, &str),
