@@ -1,4 +1,4 @@
-//! What a predecessor left and nobody can take back: its files are torn, foreign or newer than this program.
+//! What a predecessor left and nobody can take back: its files are torn, foreign, newer than this program or gone.
 //!
 //! Such a unit's processes, if there are any, run on unwatched and are signalled by nobody: nothing is done on a doubt.
 //! They keep a second copy from being started.
@@ -103,10 +103,35 @@ impl Processes {
             self.leftovers.tell(text);
             self.suspect(unreadable.unit.clone());
         }
+        self.note_strays(left);
         for path in &left.aside {
             let text = format!("{}: could not be read by an earlier daemon", path.display());
             self.leftovers.tell(text);
             self.suspect(unit_of(path));
+        }
+    }
+
+    /// Tells of what runs and of which nothing is written down any more.
+    fn note_strays(&mut self, left: &Predecessor) {
+        let mut names: BTreeSet<UnitName> = left.strays.iter().cloned().sorted_set();
+        if left.has_left_nothing {
+            let groups = self.leftovers.trees.iter().flat_map(std::fs::read_dir);
+            let groups = groups.flatten().flatten();
+            names.extend(groups.filter_map(|group| {
+                let name = group.file_name();
+                UnitName::parse(name.to_str()?).ok()
+            }));
+        }
+        for name in names {
+            if let Some(pids) = shown(&self.living(&name, &Leftover::Anywhere)) {
+                let run = self.home.run();
+                let run = run.display();
+                let text =
+                    format!("{name}: its state was removed from {run}; {pids} runs on unwatched");
+                ::log::error!("{text}");
+                self.leftovers.tell(text);
+                self.suspect(Some(name));
+            }
         }
     }
 

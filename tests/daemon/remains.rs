@@ -90,6 +90,50 @@ fn a_service_whose_state_is_rubbish_is_named_and_not_started_twice() {
     assert_eq!(daemon_status(&bench).unreadable, [""; 0]);
 }
 
+/// Somebody has removed its state: as little is known of it, and it gets no twin either.
+#[test]
+fn a_service_whose_state_is_gone_is_named_and_not_started_twice() {
+    let bench = Bench::new();
+    let pid = spoiled(&bench, |state| fs::remove_file(state).unwrap());
+    let mut daemon = bench.lone_daemon();
+    let told = daemon.log.until("web: its state was removed from ");
+    let runs_on = format!("PID {pid} runs on unwatched");
+    assert!(
+        told.contains("[ERROR]") && told.contains(&runs_on),
+        "{told}"
+    );
+    assert_eq!(bench.status("sound").state, "running");
+    let refused = bench.start("web");
+    let result = refused.is(ResultKind::Failed).result();
+    let reason = format!("PID {pid}, which an earlier daemon started, still runs");
+    assert!(result.text.contains(&reason), "{result:?}");
+    die(&mut daemon);
+    let _daemon = bench.lone_daemon();
+    bench.start("web").is(ResultKind::Failed);
+    kill(pid);
+    bench.start("web").is(ResultKind::Started);
+}
+
+/// Where all of it is gone, the groups still tell.
+#[test]
+fn services_of_which_all_is_gone_get_no_twins() {
+    let bench = Bench::new();
+    let run = bench.home().join("run");
+    spoiled(&bench, |_| fs::remove_dir_all(run).unwrap());
+    let left = bench.processes();
+    assert_eq!(left.len(), 2);
+    let mut daemon = bench.lone_daemon();
+    let has_groups = Tree::open(&Home::new(bench.home()).tree_name()).is_ok();
+    if has_groups {
+        daemon.log.until("sound: its state was removed from ");
+        daemon.log.until("web: its state was removed from ");
+        bench.start("web").is(ResultKind::Failed);
+        bench.start("sound").is(ResultKind::Failed);
+    }
+    left.into_iter().for_each(|pid| kill(pid.as_raw()));
+    bench.start("web").is(ResultKind::Started);
+}
+
 /// The exit code of a command, and all that it says.
 fn said(bench: &Bench, words: &[&str]) -> (Option<i32>, String) {
     let output = bench.run(words);

@@ -31,6 +31,10 @@ pub(in crate::daemon) struct Predecessor {
     pub(in crate::daemon) unreadable: Vec<Unreadable>,
     /// The same, and an earlier daemon has found it out.
     pub(in crate::daemon) aside: Vec<PathBuf>,
+    /// Units that have a pipe here and no facts: somebody has removed those.
+    pub(in crate::daemon) strays: Vec<UnitName>,
+    /// No daemon was ever here, or somebody has removed all that it left.
+    pub(in crate::daemon) has_left_nothing: bool,
 }
 
 /// A file that cannot be read.
@@ -52,13 +56,17 @@ impl States {
     /// What a predecessor left. What belongs to another boot of the machine is removed: it tells nothing more than the
     /// number of its youngest run. What cannot be read may be of this boot, and is kept aside.
     pub(in crate::daemon) fn predecessor(&self) -> Predecessor {
+        let all = files_in(&self.directory, FACTS);
+        let last_run = self.kept_last_run();
         let mut left = Predecessor {
             units: Vec::new(),
-            last_run: self.kept_last_run(),
+            last_run,
             unreadable: Vec::new(),
             aside: files_in(&self.directory.join(ASIDE), FACTS),
+            strays: self.strays(),
+            has_left_nothing: all.is_empty() && last_run == RunId(0),
         };
-        for path in files_in(&self.directory, FACTS) {
+        for path in all {
             let unit = unit_of(&path);
             match read_facts(&path, unit.as_ref()) {
                 Ok((saved, slot)) => {
@@ -82,6 +90,20 @@ impl States {
             }
         }
         left
+    }
+
+    fn strays(&self) -> Vec<UnitName> {
+        let pipes = files_in(&self.directory, "out");
+        let units = pipes.iter().filter_map(|path| unit_of(path));
+        let is_stray = |unit: &UnitName| {
+            let facts = format!("{unit}.{FACTS}");
+            let places = [
+                self.directory.join(&facts),
+                self.directory.join(ASIDE).join(facts),
+            ];
+            places.iter().all(|path| path.symlink_metadata().is_err())
+        };
+        units.filter(is_stray).collect()
     }
 
     /// What a daemon has saved here of this boot, or why it cannot be read; changes nothing.
