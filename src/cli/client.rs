@@ -42,7 +42,7 @@ pub(super) struct Client {
     decoder: Decoder,
     assembler: Assembler,
     pid: Option<u32>,
-    /// The daemon's process, to wait for its end.
+    /// The daemon's process, once it has greeted us, to wait for its end.
     process: Option<PidFd>,
     /// The program's version there.
     version: String,
@@ -91,14 +91,19 @@ impl Client {
             decoder: Decoder::new(),
             assembler: Assembler::default(),
             pid: pid.map(Pid::as_raw),
-            process: pid.and_then(|pid| PidFd::open(pid).ok()),
+            process: None,
             version: String::new(),
             gone: false,
             wish: None,
             losses: Losses::new(),
         };
         match client.greet(tolerance, patience_ms) {
-            Ok(()) => Ok(client),
+            Ok(()) => {
+                // The number is a predecessor's where that was dead already when we were let in.
+                let process = pid.and_then(|pid| PidFd::open(pid).ok());
+                client.process = process.filter(|process| !is_readable(process.as_fd()));
+                Ok(client)
+            }
             // A daemon greets even those whom it turns away: this one has just died.
             Err(_) if client.gone => Err(ConnectError::Absent),
             Err(failure) => Err(ConnectError::Failure(failure)),
@@ -341,7 +346,12 @@ impl Client {
             if timeout_ms > MENTION_MS && !mentioned {
                 patience_ms = left_ms.min(MENTION_MS);
             }
-            let ready = wait_readable(&[self.stream.as_fd()], Some(patience_ms))
+            // Where a process of the daemon's has a copy of the connection and cannot end, nothing else tells of the
+            // daemon's end.
+            let both = [self.stream.as_fd()].into_iter();
+            let both: Vec<BorrowedFd<'_>> =
+                both.chain(self.process.iter().map(AsFd::as_fd)).collect();
+            let ready = wait_readable(&both, Some(patience_ms))
                 .map_err(|error| self.lost("cannot wait for", &error))?;
             if !ready.contains(&true) {
                 if patience_ms == left_ms {
@@ -353,6 +363,11 @@ impl Client {
                     self.named()
                 ));
                 continue;
+            }
+            // What it said before is still there.
+            if ready.first() == Some(&false) && !is_readable(self.stream.as_fd()) {
+                self.gone = true;
+                return Err(self.hung_up());
             }
             let mut buffer = vec![0; CHUNK_MAX];
             match self.stream.read(&mut buffer) {
@@ -400,6 +415,10 @@ impl Client {
         );
         Failure::new(Exit::NoDaemon, message)
     }
+}
+
+fn is_readable(fd: BorrowedFd<'_>) -> bool {
+    wait_readable(&[fd], Some(0)).is_ok_and(|ready| ready.contains(&true))
 }
 
 /// Whether this says that nobody is at the other end any more.

@@ -3,6 +3,9 @@
 //!
 //! Owns the turn: wait, serve what is ready, settle, hear the clients, flush, wait. It decides nothing, and what comes
 //! of an effect is a later event, queued, never fed back from inside. No error here ends the daemon.
+//!
+//! Nothing in a turn waits but where descriptors that others gave us are closed: for a moment, until the children that
+//! do that have begun, see `sys::received`.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fs::{self, File};

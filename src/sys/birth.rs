@@ -129,7 +129,8 @@ pub(super) fn survives_birth_in(cgroup: BorrowedFd<'_>) -> Option<bool> {
 }
 
 /// Makes a child that does this and ends. It has our descriptors, not copies of them, and dies with us, so that nobody
-/// finds them held. It is reaped as an orphan is; its handle tells when.
+/// finds them held: unless the kernel keeps it, for a file system that never answers. Then our lock and our connections
+/// are held as long as that. It is reaped as an orphan is; its handle tells when.
 pub(super) fn beside_us(work: impl FnOnce()) -> io::Result<PidFd> {
     let mut pidfd: RawFd = -1;
     // By clone(2), which is there where clone3 is not.

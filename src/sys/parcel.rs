@@ -12,7 +12,9 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::cmsg_space;
 use rustix::fs::{AtFlags, FileType, StatxFlags, statx};
 use rustix::io::{Errno, retry_on_intr};
-use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recv, recvmsg};
+use rustix::net::{
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, recv, recvmsg,
+};
 
 use super::channel::Channel;
 
@@ -133,13 +135,15 @@ pub(super) fn open(parcel: &Parcel) -> Result<OwnedFd, Errno> {
     let mut control = RecvAncillaryBuffer::new(&mut space);
     let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT | RecvFlags::CMSG_CLOEXEC;
     let mut label = [0; LABEL_BYTES];
-    retry_on_intr(|| {
+    let told = retry_on_intr(|| {
         let mut room = [IoSliceMut::new(&mut label)];
         recvmsg(&parcel.0, &mut room, &mut control, flags)
     })?;
     let mut messages = control.drain();
     match messages.next() {
-        Some(RecvAncillaryMessage::ScmRights(mut passed)) => passed.next().ok_or(Errno::MFILE),
+        Some(RecvAncillaryMessage::ScmRights(mut passed)) => passed.next().ok_or(Errno::BADF),
+        // There is room for it in the message: what it found none in is the table.
+        _ if told.flags.contains(ReturnFlags::CTRUNC) => Err(Errno::MFILE),
         _ => Err(Errno::BADF),
     }
 }
@@ -151,9 +155,11 @@ mod tests {
     use std::fs::File;
     use std::io::{Read, Seek, Write};
 
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
     use super::super::files;
     use super::super::received::is_same;
-    use super::super::testing::Scratch;
+    use super::super::testing::{Scratch, alone};
     use super::*;
 
     #[test]
@@ -182,6 +188,31 @@ mod tests {
         assert_eq!(parcel.label(), file_behind(other.as_fd()));
         let other = parcel.open().unwrap();
         assert!(is_same(other.as_fd(), copy.as_fd()).unwrap_or(true));
+    }
+
+    #[test]
+    fn that_no_number_is_free_is_told_from_that_there_is_nothing() {
+        alone(
+            "sys::parcel::tests::that_no_number_is_free_is_told_from_that_there_is_nothing",
+            || {
+                let scratch = Scratch::new();
+                let file = File::create_new(scratch.path("file")).unwrap();
+                let parcel = Parcel::pack(file.as_fd(), Label::default()).unwrap();
+                let empty = Parcel::from_owned(Channel::pair().unwrap().0.into());
+                let limit = getrlimit(Resource::Nofile);
+                let none = Rlimit {
+                    current: Some(3),
+                    ..limit
+                };
+                setrlimit(Resource::Nofile, none).unwrap();
+                let errno = |parcel: &Parcel| parcel.open().unwrap_err().raw_os_error();
+                let errors = [errno(&parcel), errno(&empty)];
+                setrlimit(Resource::Nofile, limit).unwrap();
+                let expected = [Errno::MFILE, Errno::BADF].map(|error| Some(error.raw_os_error()));
+                assert_eq!(errors, expected);
+                assert!(parcel.open().is_ok());
+            },
+        );
     }
 
     #[test]

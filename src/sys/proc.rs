@@ -11,6 +11,7 @@ use std::path::Path;
 
 use nix::libc;
 use rustix::fs::{Mode, OFlags, open};
+use rustix::process::{Resource, getrlimit};
 
 use super::files;
 use super::process::Pid;
@@ -51,10 +52,11 @@ pub fn lock_mark(number: u64) -> u64 {
     number >> (66 - usize::BITS) | 1 << MARK_BIT
 }
 
-/// Whether a limit on locks is a mark, be it whose it may.
+/// Whether a limit on locks is a mark, be it whose it may. Our own is none: where we are a service ourselves, of
+/// another daemon, we have it from there, and whoever could be given no mark by us has it, too.
 #[must_use]
 pub fn is_mark(limit: u64) -> bool {
-    limit >> MARK_BIT == 1
+    limit >> MARK_BIT == 1 && getrlimit(Resource::Locks).current != Some(limit)
 }
 
 /// Whether the process, which has this limit on locks, was born with one of the marks.
@@ -391,13 +393,17 @@ mod tests {
 
     use std::os::fd::AsFd;
 
+    use rustix::process::{Rlimit, setrlimit};
+
     use super::super::census::Census;
     use super::super::clock;
     use super::super::kin::{Kin, with_descendants};
     use super::super::process::{
         PidFd, Spawn, Spawned, Stdio, Wait, become_subreaper, reap_orphans, spawn,
     };
-    use super::super::testing::{alone, await_end, await_readable, c, read_line, shell};
+    use super::super::testing::{
+        alone, await_end, await_readable, become_ordinary, c, read_line, shell,
+    };
     use super::*;
 
     fn pid(raw: u32) -> Pid {
@@ -657,6 +663,52 @@ mod tests {
                 await_end(&another.pidfd);
                 assert_eq!(stat(child).unwrap().session, Some(another.pid));
                 assert_eq!(found(&[another.pid], &entry("no=marker")), []);
+                kill(child);
+                assert_eq!(reap_orphans(|_| false), [child]);
+            },
+        );
+    }
+
+    #[test]
+    fn a_mark_of_our_own_makes_nobody_a_stranger() {
+        alone(
+            "sys::proc::tests::a_mark_of_our_own_makes_nobody_a_stranger",
+            || {
+                let own = Some(lock_mark(0));
+                let limit = Rlimit {
+                    current: own,
+                    maximum: own,
+                };
+                setrlimit(Resource::Locks, limit).unwrap();
+                become_ordinary();
+                become_subreaper().unwrap();
+                let entry = format!("INVOCATION_ID={}", Pid::current());
+                let mark = Mark {
+                    entry: entry.clone(),
+                    lock_limit: lock_mark(u64::MAX),
+                };
+                let unknown = Mark {
+                    entry: "no=marker".to_owned(),
+                    ..mark.clone()
+                };
+                let (reader, writer) = files::pipe().unwrap();
+                // Refused, since ours is lower: only its environment tells whose it is.
+                let mut asked = Spawn {
+                    stdout: Stdio::Fd(writer.as_fd()),
+                    lock_limit: Some(mark.lock_limit),
+                    ..shell("sh -c 'echo $$; exec sleep 1000' & wait")
+                };
+                asked.environment.push(c(&entry));
+                let root = spawn(&asked).unwrap();
+                let child = pid(read_line(reader.as_fd()).parse().unwrap());
+                assert_eq!(lock_limit(root.pid), own);
+                let mut both = [root.pid, child];
+                both.sort_unstable();
+                assert_eq!(found(&[root.pid], &unknown), both, "by its number");
+                assert_eq!(found(&[], &mark), both, "by its environment");
+                root.pidfd.signal(libc::SIGKILL).unwrap();
+                await_end(&root.pidfd);
+                assert_eq!(found(&[root.pid], &unknown), [child], "by its session");
                 kill(child);
                 assert_eq!(reap_orphans(|_| false), [child]);
             },

@@ -2,6 +2,9 @@
 //!
 //! Owns what is done with them without touching what is behind them, which may be anything: a file system that never
 //! answers, a connection that lingers. What they are for is the caller's.
+//!
+//! That a child closes one is never waited for; that it has begun to is, for a moment at most: until then whoever is
+//! made beside it has a copy.
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
 
@@ -15,7 +18,7 @@ use super::process::PidFd;
 
 /// Children that close at a time. More than one, so that what never ends holds up nobody else's at first.
 const CHILDREN_MAX: usize = 16;
-/// How long a child that was made is waited for at most until it has come to run, in milliseconds.
+/// How long children that were made are waited for at most until they have come to run, in milliseconds.
 const TAKEN_MS: u64 = 100;
 /// How often it is looked whether it has, where it does not end at once, in milliseconds.
 const LOOK_MS: u64 = 1;
@@ -90,8 +93,22 @@ impl Closers {
             let ended = wait_readable(&[child.handle.as_fd()], Some(0));
             !ended.is_ok_and(|ended| ended.contains(&true))
         };
-        self.children.retain(is_busy);
+        let deadline_ms = clock::monotonic_ms().saturating_add(TAKEN_MS);
         self.again_ms = None;
+        loop {
+            self.children.retain(is_busy);
+            let has_made = self.make_children();
+            self.await_taken(deadline_ms);
+            let is_late = clock::monotonic_ms() >= deadline_ms;
+            if !has_made || self.waiting.is_empty() || is_late {
+                return;
+            }
+        }
+    }
+
+    /// As many as there may be and are wanted. Whether there are any new ones.
+    fn make_children(&mut self) -> bool {
+        let before = self.children.len();
         while self.children.len() < CHILDREN_MAX
             && let Some(fd) = self.waiting.pop()
         {
@@ -112,21 +129,22 @@ impl Closers {
             // It is the child's. Its number comes to mean nothing else before the child has closed it, once.
             let _ = fd.into_raw_fd();
         }
-        self.await_taken();
+        self.children.len() > before
     }
 
     /// That they have closed it, which may take for ever, is not waited for.
-    fn await_taken(&mut self) {
-        let deadline_ms = clock::monotonic_ms().saturating_add(TAKEN_MS);
+    fn await_taken(&mut self, deadline_ms: u64) {
+        let mut can_wait = true;
         loop {
-            let is_late = clock::monotonic_ms() >= deadline_ms;
+            can_wait &= clock::monotonic_ms() < deadline_ms;
             for child in &mut self.children {
-                child.number = child.number.filter(|fd| !is_late && is_open(*fd));
+                child.number = child.number.filter(|fd| can_wait && is_open(*fd));
             }
             let handles = self.handles(|child| child.number.is_some());
-            if handles.is_empty() || wait_readable(&handles, Some(LOOK_MS)).is_err() {
+            if handles.is_empty() {
                 return;
             }
+            can_wait = wait_readable(&handles, Some(LOOK_MS)).is_ok();
         }
     }
 
@@ -240,9 +258,9 @@ mod tests {
     }
 
     #[test]
-    fn what_never_ends_costs_a_few_children_and_then_waits() {
+    fn what_never_ends_costs_so_many_children_and_then_waits() {
         alone(
-            "sys::received::tests::what_never_ends_costs_a_few_children_and_then_waits",
+            "sys::received::tests::what_never_ends_costs_so_many_children_and_then_waits",
             || {
                 let (reader, writer) = files::pipe().unwrap();
                 let mut closers = stuck(&reader);
@@ -257,6 +275,26 @@ mod tests {
                 drop(writer);
                 assert!(closers.settle(LONG_MS));
                 assert!(is_ended(&far) && !closers.are_full());
+            },
+        );
+    }
+
+    #[test]
+    fn more_than_there_may_be_children_are_closed_in_one_go() {
+        alone(
+            "sys::received::tests::more_than_there_may_be_children_are_closed_in_one_go",
+            || {
+                let (readers, writers): (Vec<_>, Vec<_>) = (0..4 * CHILDREN_MAX)
+                    .map(|_| files::pipe().unwrap())
+                    .unzip();
+                let mut closers = Closers::default();
+                let begun_ms = clock::monotonic_ms();
+                closers.close(writers);
+                // Where the machine has had no time for the children, nobody waits any longer.
+                let is_late = clock::monotonic_ms() >= begun_ms + TAKEN_MS;
+                let all_ended = || readers.iter().all(is_ended);
+                assert!(is_late || (closers.waiting.is_empty() && all_ended()));
+                assert!(closers.settle(LONG_MS) && all_ended());
             },
         );
     }

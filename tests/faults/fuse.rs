@@ -173,14 +173,24 @@ fn a_stored_file_whose_file_system_never_answers_holds_up_nobody() {
     bench.start("other").is(ResultKind::Started);
     assert_eq!(bench.status("other").state, "running");
 
+    // Who waits for an answer asks the successor, though who closes the file cannot end, and has the connection.
+    let order = bench.path("order");
+    files::make_fifo(&order, 0o600, None).unwrap();
+    let script = format!("echo waits > $EAR; read -r word < {}", order.display());
+    bench.service("slow", "", &script, "Type = 'oneshot'");
+    let mut ear = bench.ear();
+    let client = bench.begin(&["start", "slow"]);
+    ear.until("waits");
     let dead = PidFd::open(daemon.pid()).unwrap();
     dead.signal(KILL).unwrap();
     daemon.log.until("ready, PID");
+    fs::write(&order, "go\n").unwrap();
+    let told = client.wait_with_output().unwrap();
+    assert!(told.status.success(), "{told:?}");
     bench.restart("other").is(ResultKind::Started);
     assert!(bench.run(&["upgrade"]).status.success());
     bench.restart("other").is(ResultKind::Started);
 
-    let mut ear = bench.ear();
     let script = "echo $LISTEN_FDNAMES > $EAR; exec sleep 1000";
     bench.service("web", "", script, "NotifyAccess = 'all'");
     bench.restart("web").is(ResultKind::Started);

@@ -32,6 +32,9 @@ use super::super::spawn::failure;
 const UNNAMED: &str = "stored";
 /// The first number that is handed over.
 const FIRST: u16 = 3;
+/// With so many that one file was opened for a new one is compared, the newest ones: each has to be opened for that,
+/// and costs the child that closes it.
+const COMPARED_MAX: usize = 4;
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -66,28 +69,39 @@ fn number(key: u64) -> u64 {
     key & !(STORED_KEY | IN_FLIGHT_KEY)
 }
 
-impl Stored {
-    /// Whether it is a copy of this. Where the kernel does not tell, it is not. What had to be opened for that is to be
-    /// closed.
-    fn is(&self, fd: BorrowedFd<'_>, file: Option<Label>, opened: &mut Vec<OwnedFd>) -> bool {
-        match (&self.fd, file) {
-            (Stowed::AsItIs(own), None) => received::is_same(own.as_fd(), fd) == Some(true),
-            (Stowed::InFlight(parcel), Some(_)) if parcel.label() == file => {
-                let Ok(own) = parcel.open() else {
-                    return false;
-                };
-                let is_same = received::is_same(own.as_fd(), fd) == Some(true);
-                opened.push(own);
-                is_same
-            }
-            (Stowed::AsItIs(_) | Stowed::InFlight(_), _) => false,
-        }
-    }
-}
-
 impl Stores {
     pub(in crate::daemon) fn of(&self, unit: UnitId) -> &[Stored] {
         self.map.get(&unit).map_or(&[], Vec::as_slice)
+    }
+
+    /// Whether a copy of this is kept under its name. Where the kernel does not tell, it is not: it is better to have
+    /// one twice than not at all. What had to be opened for that is to be closed.
+    fn has(
+        &self,
+        (unit, name): (UnitId, &str),
+        (fd, file): (BorrowedFd<'_>, Option<Label>),
+        opened: &mut Vec<OwnedFd>,
+    ) -> bool {
+        let is_copy = |own: BorrowedFd<'_>| received::is_same(own, fd) == Some(true);
+        let newest = self.of(unit).iter().rev();
+        let mut named = newest.filter(|stored| *stored.name == *name);
+        let Some(label) = file else {
+            return named.any(|stored| match &stored.fd {
+                Stowed::AsItIs(own) => is_copy(own.as_fd()),
+                Stowed::InFlight(_) => false,
+            });
+        };
+        let parcels = named.filter_map(|stored| match &stored.fd {
+            Stowed::InFlight(parcel) if parcel.label() == Some(label) => Some(parcel),
+            Stowed::AsItIs(_) | Stowed::InFlight(_) => None,
+        });
+        parcels.take(COMPARED_MAX).any(|parcel| {
+            parcel.open().is_ok_and(|own| {
+                let is_same = is_copy(own.as_fd());
+                opened.push(own);
+                is_same
+            })
+        })
     }
 
     /// What a successor has to know.
@@ -159,7 +173,8 @@ impl Stores {
             (HungUp::LetGo, Stowed::AsItIs(fd)) => {
                 sources.add_end(fd.as_fd(), Source::Stored(unit)).ok()
             }
-            // Files never hang up, and a file system would be asked whether they have.
+            // Files never hang up, and a file system would be asked whether they have. A block device could, and so
+            // could what nobody tells the kind of; they are in flight all the same, and are kept as with `FDPOLL=0`.
             (HungUp::Kept, _) | (HungUp::LetGo, Stowed::InFlight(_)) => None,
         };
         self.map.entry(unit).or_default().push(Stored {
@@ -223,17 +238,14 @@ impl Processes {
         let mut is_full = false;
         let name = name.filter(|name| !name.is_empty()).unwrap_or(UNNAMED);
         for fd in fds {
-            let stored = self.stores.of(unit);
             let file = file_behind(fd.as_fd());
-            // A datagram that a predecessor has seen as well, or a service that says it again. Where the kernel does
-            // not tell, it is better to have one twice than not at all.
-            let is_same =
-                |one: &Stored| *one.name == *name && one.is(fd.as_fd(), file, &mut opened);
-            if stored.iter().any(is_same) {
+            let described = (fd.as_fd(), file);
+            // A datagram that a predecessor has seen as well, or a service that says it again.
+            if self.stores.has((unit, name), described, &mut opened) {
                 opened.push(fd);
                 continue;
             }
-            if stored.len() >= STORED_MAX {
+            if self.stores.of(unit).len() >= STORED_MAX {
                 surplus.push(fd);
                 if !std::mem::replace(&mut is_full, true) {
                     let what =
@@ -242,8 +254,9 @@ impl Processes {
                 }
                 continue;
             }
-            match self.stow(fd, file) {
-                Ok((fd, mark)) => {
+            match stow(fd, file) {
+                Ok((fd, mark, rest)) => {
+                    opened.extend(rest);
                     self.stores.last_key += 1;
                     let key = self.stores.last_key | mark;
                     self.keeper.hold_as(key, fd.as_fd());
@@ -270,24 +283,6 @@ impl Processes {
         surplus
     }
 
-    /// As it is to be kept, and the marks of its key.
-    fn stow(
-        &mut self,
-        fd: OwnedFd,
-        file: Option<Label>,
-    ) -> Result<(Stowed, u64), (io::Error, OwnedFd)> {
-        let Some(label) = file else {
-            return Ok((Stowed::AsItIs(fd), STORED_KEY));
-        };
-        match Parcel::pack(fd.as_fd(), label) {
-            Ok(parcel) => {
-                self.keeper.closers.close([fd]);
-                Ok((Stowed::InFlight(parcel), STORED_KEY | IN_FLIGHT_KEY))
-            }
-            Err(error) => Err((error, fd)),
-        }
-    }
-
     /// `FDSTOREREMOVE=1`
     pub(in crate::daemon) fn unstore(&mut self, unit: UnitId, name: &str, turn: &mut Turn<'_>) {
         let kept = (&mut *turn.sources, &mut self.keeper);
@@ -303,6 +298,23 @@ impl Processes {
         if self.stores.let_go(unit, is_over, kept) {
             self.save(unit, turn.engine);
         }
+    }
+}
+
+/// As it is to be kept, the marks of its key, and what of it is to be closed.
+fn stow(
+    fd: OwnedFd,
+    file: Option<Label>,
+) -> Result<(Stowed, u64, Option<OwnedFd>), (io::Error, OwnedFd)> {
+    let Some(label) = file else {
+        return Ok((Stowed::AsItIs(fd), STORED_KEY, None));
+    };
+    match Parcel::pack(fd.as_fd(), label) {
+        Ok(parcel) => {
+            let mark = STORED_KEY | IN_FLIGHT_KEY;
+            Ok((Stowed::InFlight(parcel), mark, Some(fd)))
+        }
+        Err(error) => Err((error, fd)),
     }
 }
 
@@ -347,4 +359,40 @@ pub(in crate::daemon) fn hand_over(
         .filter_map(|text| CString::new(text).ok());
     request.environment.splice(0..0, variables);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+    use std::fs::File;
+
+    use super::*;
+
+    const UNIT: UnitId = UnitId(1);
+
+    #[test]
+    fn a_file_that_is_kept_many_times_is_compared_with_few() {
+        let opens: Vec<File> = (0..STORED_MAX)
+            .map(|_| File::open("/proc/self/exe").unwrap())
+            .collect();
+        let label = file_behind(opens[0].as_fd());
+        let mut stores = Stores::default();
+        let kept = opens.iter().map(|file| Stored {
+            name: UNNAMED.into(),
+            key: 1,
+            fd: Stowed::InFlight(Parcel::pack(file.as_fd(), label.unwrap()).unwrap()),
+            token: None,
+        });
+        stores.map.insert(UNIT, kept.collect());
+        let new = File::open("/proc/self/exe").unwrap();
+        let mut opened = Vec::new();
+        let mut has = |name, fd: &File| stores.has((UNIT, name), (fd.as_fd(), label), &mut opened);
+        assert!(!has(UNNAMED, &new) && !has("another", &opens[0]));
+        let newest = &opens[STORED_MAX - 1];
+        // A sandbox may keep us from asking.
+        let is_told = received::is_same(newest.as_fd(), newest.as_fd()).is_some();
+        assert_eq!(has(UNNAMED, newest), is_told);
+        assert!(opened.len() <= 2 * COMPARED_MAX, "{}", opened.len());
+    }
 }
